@@ -1,0 +1,211 @@
+//! E-mail addresses: the one rule by which they are read, and the key they are compared by.
+//!
+//! **Read**: white space around is dropped; what remains is kept as it was entered. It must be `local@domain` with
+//! exactly one `@`, at most 254 bytes. `local`: 1 to 64 bytes, dot-separated atoms of RFC 5322 `atext` or of letters,
+//! digits and marks of any script (RFC 6531). `domain`: at least two dot-separated labels of 1 to 63 bytes, of letters,
+//! digits, marks and inner hyphens. Quoted local parts, comments and address literals are refused: no mailbox that a
+//! person signs up with needs them, and every one of them is a second spelling of some other address.
+//!
+//! **Compared**: NFC, then lower case character by character, then NFC again. Canonically equivalent spellings are one
+//! address; compatibility look-alikes (full-width letters, ligatures) are not folded, they stay different addresses.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
+/// RFC 5321 §4.5.3.1.3, less the angle brackets.
+const MAX_BYTES: usize = 254;
+/// RFC 5321 §4.5.3.1.1.
+const MAX_LOCAL_BYTES: usize = 64;
+/// RFC 1035 §2.3.4.
+const MAX_LABEL_BYTES: usize = 63;
+
+/// A well-formed address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Email {
+    address: String,
+    key: String,
+}
+
+/// Why a text is not an address that can be used here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EmailError {
+    /// No `@`, or more than one.
+    NotOneAt,
+    /// Over 254 bytes.
+    TooLong,
+    /// The part before the `@`.
+    LocalPart,
+    /// The part after the `@`.
+    Domain,
+}
+
+impl Email {
+    /// Reads an address by the rule above.
+    ///
+    /// # Errors
+    /// [`EmailError`] names the first part of the rule that does not hold.
+    pub fn parse(input: &str) -> Result<Self, EmailError> {
+        let address = input.trim();
+        let nfc: String = address.nfc().collect();
+        if nfc.len() > MAX_BYTES || address.len() > MAX_BYTES {
+            return Err(EmailError::TooLong);
+        }
+        let (local, domain) = nfc.split_once('@').ok_or(EmailError::NotOneAt)?;
+        if domain.contains('@') {
+            return Err(EmailError::NotOneAt);
+        }
+        if local.len() > MAX_LOCAL_BYTES || !local.split('.').all(is_atom) {
+            return Err(EmailError::LocalPart);
+        }
+        if !domain.contains('.') || !domain.split('.').all(is_label) {
+            return Err(EmailError::Domain);
+        }
+        // Per character, not `str::to_lowercase`: the latter treats a final sigma by its neighbours.
+        let key = nfc.chars().flat_map(char::to_lowercase).nfc().collect();
+        Ok(Self { address: address.to_owned(), key })
+    }
+
+    /// The address as it was entered, less white space around it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What two addresses are compared by.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The part before the `@` of the key.
+    #[must_use]
+    pub fn local_key(&self) -> &str {
+        self.key.split_once('@').map_or("", |(local, _)| local)
+    }
+}
+
+impl fmt::Display for EmailError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NotOneAt => "The e-mail address must have exactly one @.",
+            Self::TooLong => "The e-mail address must be at most 254 bytes long.",
+            Self::LocalPart => {
+                "The part of the e-mail address before the @ must be 1 to 64 bytes of letters, digits and the \
+                 usual signs, with single dots inside."
+            }
+            Self::Domain => "The part of the e-mail address after the @ must be a domain name of at least two labels.",
+        })
+    }
+}
+
+fn is_atom(atom: &str) -> bool {
+    !atom.is_empty() && atom.chars().all(|c| is_word(c) || "!#$%&'*+-/=?^_`{|}~".contains(c))
+}
+
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.len() <= MAX_LABEL_BYTES
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.chars().all(|c| is_word(c) || c == '-')
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    use super::{Email, EmailError};
+
+    fn key(input: &str) -> String {
+        Email::parse(input).unwrap().key().to_owned()
+    }
+
+    #[test]
+    fn what_was_entered_is_kept_and_the_key_ignores_case_and_white_space() {
+        let email = Email::parse("  Ada.Lovelace+x@Example.ORG\n").unwrap();
+        assert_eq!(email.address(), "Ada.Lovelace+x@Example.ORG");
+        assert_eq!(email.key(), "ada.lovelace+x@example.org");
+        assert_eq!(email.local_key(), "ada.lovelace+x");
+    }
+
+    #[test]
+    fn canonically_equivalent_spellings_are_one_address() {
+        assert_eq!(key("jose\u{301}@example.org"), key("JOS\u{c9}@example.org"));
+        assert_eq!(key("\u{212a}@example.org"), "k@example.org"); // KELVIN SIGN is canonically K
+    }
+
+    #[test]
+    fn look_alikes_are_other_addresses_or_none() {
+        assert_ne!(key("\u{430}da@example.org"), key("ada@example.org")); // Cyrillic
+        assert_ne!(key("\u{ff41}da@example.org"), key("ada@example.org")); // full-width
+        assert_ne!(key("\u{131}@example.org"), key("i@example.org")); // dotless i
+        assert_ne!(key("\u{130}@example.org"), key("i@example.org"));
+        assert_ne!(key("stra\u{df}e@example.org"), key("strasse@example.org"));
+        for bad in ["ada\u{ff20}example.org", "a\u{200b}da@example.org", "ada@exa\u{200d}mple.org", "\u{202e}ada@x.org"]
+        {
+            assert!(Email::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_the_rule_has_its_own_error() {
+        for (input, error) in [
+            ("", EmailError::NotOneAt),
+            ("ada", EmailError::NotOneAt),
+            ("a@b@example.org", EmailError::NotOneAt),
+            ("@example.org", EmailError::LocalPart),
+            (".a@example.org", EmailError::LocalPart),
+            ("a.@example.org", EmailError::LocalPart),
+            ("a..b@example.org", EmailError::LocalPart),
+            ("a b@example.org", EmailError::LocalPart),
+            ("a\0b@example.org", EmailError::LocalPart),
+            ("a\r\nb@example.org", EmailError::LocalPart),
+            ("\"a\"@example.org", EmailError::LocalPart),
+            ("a(c)@example.org", EmailError::LocalPart),
+            ("<a@example.org", EmailError::LocalPart),
+            ("a@example", EmailError::Domain),
+            ("a@", EmailError::Domain),
+            ("a@.org", EmailError::Domain),
+            ("a@example.org.", EmailError::Domain),
+            ("a@-example.org", EmailError::Domain),
+            ("a@example-.org", EmailError::Domain),
+            ("a@[127.0.0.1]", EmailError::Domain),
+            ("a@exam ple.org", EmailError::Domain),
+            ("a@example.org>", EmailError::Domain),
+        ] {
+            assert_eq!(Email::parse(input), Err(error), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_bounded_in_bytes() {
+        let local64 = "l".repeat(64);
+        assert!(Email::parse(&format!("{local64}@example.org")).is_ok());
+        assert_eq!(Email::parse(&format!("{local64}l@example.org")), Err(EmailError::LocalPart));
+        let label63 = "d".repeat(63);
+        assert!(Email::parse(&format!("a@{label63}.org")).is_ok());
+        assert_eq!(Email::parse(&format!("a@{label63}d.org")), Err(EmailError::Domain));
+        let domain = format!("{label63}.{label63}.{}", "d".repeat(61));
+        assert!(Email::parse(&format!("{local64}@{domain}")).is_ok()); // 64 + 1 + 189 = 254
+        assert_eq!(Email::parse(&format!("{local64}@{domain}d")), Err(EmailError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_and_the_key_is_stable(input in any::<String>(), local in "[\\PC&&[^@]]{1,8}") {
+            for text in [input, format!("{local}@example.org")] {
+                if let Ok(email) = Email::parse(&text) {
+                    let again = Email::parse(email.key()).unwrap();
+                    prop_assert_eq!(again.key(), email.key());
+                    prop_assert!(!email.address().chars().any(char::is_control));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The rules, pure: no clock, no storage, no randomness, nothing of the Workers runtime.
+//!
+//! Everything here is a function of its arguments, so every rule is tested natively. `now` is in unix seconds and
+//! random bytes come in as arrays. A check in the test command keeps this folder free of the rest of the crate.
+
+pub mod access_token;
+pub mod client;
+pub mod email;
+pub mod id;
+pub mod password;
+pub mod profile;
+pub mod refresh_token;
+pub mod signing_key;
+mod strict_json;
