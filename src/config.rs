@@ -1,0 +1,377 @@
+//! The configuration: every variable and secret, read and checked once. A bad one refuses to serve.
+//!
+//! The README lists them as a table; the names, defaults and checks here are that table.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use url::Url;
+
+use crate::auth::access_token::Parties;
+use crate::auth::password::{HashCost, Hasher};
+use crate::auth::refresh_token::TokenKeys;
+use crate::auth::signing_key::SigningKeys;
+
+/// A checked configuration. Durations in seconds.
+pub struct Config {
+    /// `ISSUER`, `AUDIENCE`, `CLIENT_ID`.
+    pub parties: Parties,
+    /// `ACCESS_TOKEN_TTL_SECONDS`.
+    pub access_token_ttl: u64,
+    /// `REFRESH_IDLE_TTL_SECONDS`: a session that is not refreshed for so long ends.
+    pub refresh_idle_ttl: u64,
+    /// `SESSION_TTL_SECONDS`: a session ends so long after its log-in, refreshed or not.
+    pub session_ttl: u64,
+    /// `REFRESH_GRACE_SECONDS`: so long after a refresh its token gets the same successor again.
+    pub refresh_grace: u64,
+    /// `CLOCK_LEEWAY_SECONDS`: granted to `exp`, `nbf` and `iat`.
+    pub clock_leeway: u64,
+    /// `PASSWORD_MIN_LENGTH`, in code points.
+    pub password_min_length: usize,
+    /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`, `ARGON2_PARALLELISM`.
+    pub hasher: Hasher,
+    /// `ALLOWED_ORIGINS`: as browsers send them.
+    pub allowed_origins: Vec<String>,
+    /// `BASE_PATH`: empty, or with a leading and no trailing slash.
+    pub base_path: String,
+    /// `REGISTRATION`.
+    pub registration_open: bool,
+    /// `LOG_COSTS`: whether every request logs its round trips, rows and KV operations.
+    pub log_costs: bool,
+    /// `SIGNING_KEYS`, a secret.
+    pub signing_keys: SigningKeys,
+    /// `TOKEN_SECRET`, a secret.
+    pub token_keys: TokenKeys,
+}
+
+/// One thing that is wrong: which variable, and what, never its value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// How a variable was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// Not set, or empty.
+    Absent,
+    /// Set to this text.
+    Text(String),
+    /// Set to something else than text.
+    NotText,
+}
+
+impl Config {
+    /// Reads the variables and secrets of a Worker.
+    ///
+    /// # Errors
+    /// Every [`Problem`] there is.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn from_env(env: &worker::Env) -> Result<Self, Vec<Problem>> {
+        // A secret is read like a variable: the runtime makes no difference.
+        Self::read(|name| match env.var(name) {
+            Ok(value) => Found::Text(value.to_string()),
+            // The crate has no kind of its own for "not set".
+            Err(error) if error.to_string().ends_with("is undefined.") => Found::Absent,
+            Err(_) => Found::NotText,
+        })
+    }
+
+    /// Reads and checks every variable through `find`.
+    ///
+    /// # Errors
+    /// Every [`Problem`] there is.
+    pub fn read(find: impl Fn(&'static str) -> Found) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader { find, problems: Vec::new() };
+        let issuer = reader.required("ISSUER", issuer);
+        let audience = reader.required("AUDIENCE", |text| Ok(text.to_owned()));
+        let client_id = reader.text("CLIENT_ID", "first-party", |text| Ok(text.to_owned()));
+        let access_token_ttl = reader.number("ACCESS_TOKEN_TTL_SECONDS", 900, 1..=86_400);
+        let refresh_idle_ttl = reader.number("REFRESH_IDLE_TTL_SECONDS", 604_800, 1..=31_536_000);
+        let session_ttl = reader.number("SESSION_TTL_SECONDS", 2_592_000, 1..=31_536_000);
+        let refresh_grace = reader.number("REFRESH_GRACE_SECONDS", 30, 0..=300);
+        let clock_leeway = reader.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60);
+        let password_min_length = reader.number("PASSWORD_MIN_LENGTH", 15, 8..=64);
+        let cost = HashCost {
+            memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 0..=u32::MAX),
+            iterations: reader.number("ARGON2_ITERATIONS", 2, 0..=u32::MAX),
+            parallelism: reader.number("ARGON2_PARALLELISM", 1, 0..=u32::MAX),
+        };
+        let allowed_origins = reader.text("ALLOWED_ORIGINS", "", origins);
+        let base_path = reader.text("BASE_PATH", "", base_path);
+        let registration_open = reader.text("REGISTRATION", "open", |text| one_of(text, "open", "closed"));
+        let log_costs = reader.text("LOG_COSTS", "false", |text| one_of(text, "true", "false"));
+        let signing_keys =
+            reader.required("SIGNING_KEYS", |text| SigningKeys::parse(text).map_err(|error| error.to_string()));
+        let token_keys =
+            reader.required("TOKEN_SECRET", |text| TokenKeys::parse(text).map_err(|error| error.to_string()));
+
+        let hasher = if cost.is_acceptable() { Hasher::new(cost).ok() } else { None };
+        if hasher.is_none() {
+            reader.problem("ARGON2_MEMORY_KIB", "with ARGON2_ITERATIONS and ARGON2_PARALLELISM must be at least one of OWASP's equivalents (47104/1, 19456/2, 12288/3, 9216/4, 7168/5) and at most 65536/16/4");
+        }
+        // An access token never outlives its session, so a shorter session would cut every one of them short.
+        if refresh_idle_ttl < access_token_ttl {
+            reader.problem("REFRESH_IDLE_TTL_SECONDS", "must not be shorter than ACCESS_TOKEN_TTL_SECONDS");
+        }
+        if session_ttl < refresh_idle_ttl {
+            reader.problem("SESSION_TTL_SECONDS", "must not be shorter than REFRESH_IDLE_TTL_SECONDS");
+        }
+        let config = (|| {
+            Some(Self {
+                parties: Parties { issuer: issuer?, audience: audience?, client_id: client_id? },
+                access_token_ttl,
+                refresh_idle_ttl,
+                session_ttl,
+                refresh_grace,
+                clock_leeway,
+                password_min_length,
+                hasher: hasher?,
+                allowed_origins: allowed_origins?,
+                base_path: base_path?,
+                registration_open: registration_open?,
+                log_costs: log_costs?,
+                signing_keys: signing_keys?,
+                token_keys: token_keys?,
+            })
+        })();
+        match config {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(reader.problems),
+        }
+    }
+}
+
+struct Reader<F> {
+    find: F,
+    problems: Vec<Problem>,
+}
+
+impl<F: Fn(&'static str) -> Found> Reader<F> {
+    fn problem(&mut self, variable: &'static str, problem: &str) {
+        self.problems.push(Problem { variable, problem: problem.to_owned() });
+    }
+
+    fn required<T>(&mut self, name: &'static str, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        match (self.find)(name) {
+            Found::Absent => {
+                self.problem(name, "is not set");
+                None
+            }
+            found => self.checked(name, found, check),
+        }
+    }
+
+    fn text<T>(&mut self, name: &'static str, default: &str, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let found = match (self.find)(name) {
+            Found::Absent => Found::Text(default.to_owned()),
+            found => found,
+        };
+        self.checked(name, found, check)
+    }
+
+    fn number<T>(&mut self, name: &'static str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: Copy + FromStr + PartialOrd + fmt::Display,
+    {
+        let out_of_range = || format!("must be a whole number from {} to {}", range.start(), range.end());
+        let check = |text: &str| {
+            // `FromStr` would take a leading plus sign.
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = if digits { text.parse().ok() } else { None };
+            number.filter(|number| range.contains(number)).ok_or_else(out_of_range)
+        };
+        match (self.find)(name) {
+            Found::Absent => default,
+            // The default stands in for a bad number, which is reported, so that the other checks go on.
+            found => self.checked(name, found, check).unwrap_or(default),
+        }
+    }
+
+    fn checked<T>(&mut self, name: &'static str, found: Found, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let checked = match found {
+            Found::Text(text) => check(&text),
+            Found::Absent | Found::NotText => Err("must be text: put it in quotes".to_owned()),
+        };
+        checked.map_err(|problem| self.problem(name, &problem)).ok()
+    }
+}
+
+fn one_of(text: &str, yes: &str, no: &str) -> Result<bool, String> {
+    match text {
+        _ if text == yes => Ok(true),
+        _ if text == no => Ok(false),
+        _ => Err(format!("must be \"{yes}\" or \"{no}\"")),
+    }
+}
+
+/// RFC 8414 §2: https, without query or fragment. Compared byte by byte by everyone who verifies, hence canonical.
+fn issuer(text: &str) -> Result<String, String> {
+    let url = secure_url(text)?;
+    let canonical = url.as_str().strip_suffix('/').unwrap_or(url.as_str());
+    if url.query().is_some() || url.fragment().is_some() || canonical != text {
+        return Err(
+            "must be in canonical form: lower-case host, no default port, no trailing slash, no query".to_owned()
+        );
+    }
+    Ok(text.to_owned())
+}
+
+fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin).collect()
+}
+
+/// Exactly as a browser sends it, or it would never match.
+fn origin(text: &str) -> Result<String, String> {
+    if text.contains('*') || text == "null" {
+        return Err("must list exact origins: neither \"*\" nor \"null\" may be given credentials".to_owned());
+    }
+    if secure_url(text)?.origin().ascii_serialization() != text {
+        return Err("must list origins in the form browsers send: https://host or https://host:port".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn secure_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
+    let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        return Err("must be https (http on loopback only)".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not carry credentials".to_owned());
+    }
+    Ok(url)
+}
+
+fn base_path(text: &str) -> Result<String, String> {
+    let segment = |part: &str| {
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    match text.strip_prefix('/') {
+        None if text.is_empty() => Ok(String::new()),
+        Some(rest) if rest.split('/').all(segment) => Ok(text.to_owned()),
+        _ => Err("must be empty or like \"/auth\": a leading slash, no trailing one, unreserved characters".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::{Config, Found, Problem};
+
+    const SIGNING_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}]}"#;
+    const TOKEN_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    fn read(changes: &[(&'static str, &str)]) -> Result<Config, Vec<Problem>> {
+        let mut values = HashMap::from([
+            ("ISSUER", "https://auth.example.org"),
+            ("AUDIENCE", "https://api.example.org"),
+            ("SIGNING_KEYS", SIGNING_KEYS),
+            ("TOKEN_SECRET", TOKEN_SECRET),
+        ]);
+        values.extend(changes.iter().copied());
+        Config::read(|name| match values.get(name) {
+            None | Some(&"<absent>") => Found::Absent,
+            Some(&"<number>") => Found::NotText,
+            Some(text) => Found::Text((*text).to_owned()),
+        })
+    }
+
+    fn blamed(changes: &[(&'static str, &str)]) -> Vec<&'static str> {
+        read(changes).err().unwrap_or_default().into_iter().map(|problem| problem.variable).collect()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_readme() {
+        let config = read(&[]).ok().unwrap();
+        assert_eq!(config.parties.client_id, "first-party");
+        assert_eq!((config.access_token_ttl, config.refresh_idle_ttl, config.session_ttl), (900, 604_800, 2_592_000));
+        assert_eq!((config.refresh_grace, config.clock_leeway, config.password_min_length), (30, 0, 15));
+        assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
+        assert!(config.registration_open && !config.log_costs);
+    }
+
+    #[test]
+    fn every_bad_value_is_blamed_on_its_variable() {
+        for (variable, bad) in [
+            ("ISSUER", "<absent>"),
+            ("ISSUER", "auth.example.org"),
+            ("ISSUER", "http://auth.example.org"),
+            ("ISSUER", "http://localhost.evil.org"),
+            ("ISSUER", "https://auth.example.org/"),
+            ("ISSUER", "https://Auth.example.org"),
+            ("ISSUER", "https://auth.example.org:443"),
+            ("ISSUER", "https://auth.example.org?x=1"),
+            ("ISSUER", "https://auth.example.org#x"),
+            ("ISSUER", "https://u:p@auth.example.org"),
+            ("AUDIENCE", "<absent>"),
+            ("ACCESS_TOKEN_TTL_SECONDS", "15m"),
+            ("ACCESS_TOKEN_TTL_SECONDS", "+900"),
+            ("ACCESS_TOKEN_TTL_SECONDS", "-1"),
+            ("ACCESS_TOKEN_TTL_SECONDS", "0"),
+            ("ACCESS_TOKEN_TTL_SECONDS", "900.5"),
+            ("ACCESS_TOKEN_TTL_SECONDS", "99999999999999999999"),
+            ("ACCESS_TOKEN_TTL_SECONDS", "<number>"),
+            ("REFRESH_IDLE_TTL_SECONDS", "899"),
+            ("SESSION_TTL_SECONDS", "604799"),
+            ("REFRESH_GRACE_SECONDS", "301"),
+            ("CLOCK_LEEWAY_SECONDS", "61"),
+            ("PASSWORD_MIN_LENGTH", "7"),
+            ("ARGON2_MEMORY_KIB", "19455"),
+            ("ARGON2_MEMORY_KIB", "1000000"),
+            ("ALLOWED_ORIGINS", "*"),
+            ("ALLOWED_ORIGINS", "null"),
+            ("ALLOWED_ORIGINS", "https://app.example.org/"),
+            ("ALLOWED_ORIGINS", "https://app.example.org,http://app.example.org"),
+            ("ALLOWED_ORIGINS", "https://*.example.org"),
+            ("BASE_PATH", "auth"),
+            ("BASE_PATH", "/"),
+            ("BASE_PATH", "/auth/"),
+            ("BASE_PATH", "/a//b"),
+            ("BASE_PATH", "/../auth"),
+            ("BASE_PATH", "/au th"),
+            ("REGISTRATION", "maybe"),
+            ("LOG_COSTS", "1"),
+            ("SIGNING_KEYS", "<absent>"),
+            ("SIGNING_KEYS", "{}"),
+            ("TOKEN_SECRET", "<absent>"),
+            ("TOKEN_SECRET", "c2hvcnQ"),
+        ] {
+            assert_eq!(blamed(&[(variable, bad)]), [variable], "{variable}={bad}");
+        }
+        assert_eq!(blamed(&[("ARGON2_ITERATIONS", "1")]), ["ARGON2_MEMORY_KIB"]);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_and_no_value_is_shown() {
+        let problems = read(&[("TOKEN_SECRET", "hunter2"), ("SIGNING_KEYS", "hunter2"), ("REGISTRATION", "hunter2")]);
+        let problems = problems.err().unwrap();
+        assert_eq!(problems.len(), 3);
+        assert!(!format!("{problems:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn good_values_are_taken() {
+        let config = read(&[
+            ("ISSUER", "http://127.0.0.1:8787/auth"),
+            ("ALLOWED_ORIGINS", "https://app.example.org, http://localhost:5173"),
+            ("BASE_PATH", "/auth/v1"),
+            ("REGISTRATION", "closed"),
+            ("REFRESH_GRACE_SECONDS", "0"),
+        ]);
+        let config = config.ok().unwrap();
+        assert_eq!(config.allowed_origins, ["https://app.example.org", "http://localhost:5173"]);
+        assert_eq!(config.base_path, "/auth/v1");
+        assert!(!config.registration_open);
+        assert_eq!(config.refresh_grace, 0);
+    }
+}

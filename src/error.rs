@@ -1,0 +1,359 @@
+//! One error type for the routes: its status, its stable code, and the one conversion to a reply.
+//!
+//! A 4xx tells the caller what to do differently. A 5xx body is fixed text; the cause is logged here, once, with the
+//! request id that the body carries too.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::auth::email::EmailError;
+use crate::auth::id::Id;
+use crate::auth::password::{HashError, PasswordError};
+use crate::auth::profile::{NameError, UsernameError};
+use crate::config::Problem;
+use crate::http::Reply;
+use crate::log::{self, Event};
+use crate::store::{StoreError, Unique};
+use crate::webcrypto::CryptoError;
+
+/// Seconds after which a request that found storage unavailable may be tried again.
+const RETRY_AFTER: &str = "5";
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+pub enum ApiError {
+    /// 400: the request is not formed as the endpoint takes it. Says what is wrong, without echoing input.
+    InvalidRequest(String),
+    /// 413.
+    BodyTooLarge,
+    /// 415: carries the types that are taken.
+    UnsupportedMediaType(&'static str),
+    /// 404.
+    NotFound,
+    /// 405: carries the methods that exist.
+    MethodNotAllowed(String),
+    /// 422.
+    UnusableEmail(EmailError),
+    /// 422.
+    UnusablePassword(PasswordError),
+    /// 422.
+    UnusableUsername(UsernameError),
+    /// 422.
+    UnusableName(NameError),
+    /// 409.
+    Taken(Unique),
+    /// 403.
+    RegistrationClosed,
+    /// 401, of a log-in: the one answer for an unknown account, a wrong password and a disabled account.
+    InvalidCredentials,
+    /// 401, of a refresh: the one answer for every reason.
+    InvalidRefreshToken,
+    /// 401: no access token.
+    MissingToken,
+    /// 401: an access token that is not accepted.
+    InvalidToken,
+    /// 401: an access token whose time is over.
+    ExpiredToken,
+    /// 503: D1 or KV did not answer.
+    Storage(StoreError),
+    /// 503, of the health check: which bindings do not answer, and why.
+    Unhealthy(Vec<(&'static str, StoreError)>),
+    /// 500: something that cannot happen did.
+    Internal(String),
+    /// 503: the configuration is bad.
+    Misconfigured(Vec<Problem>),
+}
+
+/// How an endpoint words its errors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// RFC 9457.
+    Problem,
+    /// RFC 6749 §5.2, as strict OAuth clients expect of `/revoke`.
+    OAuth,
+}
+
+/// What a client is told.
+struct Wire {
+    status: u16,
+    code: &'static str,
+    detail: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl ApiError {
+    /// The reply in the dialect of the endpoint. Logs the cause of a 5xx.
+    #[must_use]
+    pub fn into_reply(self, dialect: Dialect, request_id: Id) -> Reply {
+        self.log_cause(request_id);
+        let wire = self.wire();
+        let (content_type, body) = match dialect {
+            Dialect::Problem => (
+                "application/problem+json",
+                serde_json::to_vec(&Problem9457 {
+                    r#type: "about:blank",
+                    title: reason_phrase(wire.status),
+                    status: wire.status,
+                    code: wire.code,
+                    detail: &wire.detail,
+                    request_id,
+                }),
+            ),
+            Dialect::OAuth => (
+                "application/json",
+                serde_json::to_vec(&OAuthError {
+                    error: self.oauth_code(),
+                    error_description: &wire.detail,
+                    request_id,
+                }),
+            ),
+        };
+        let mut reply = Reply::new(wire.status);
+        // Plain text always serialises; if it did not, the status still tells.
+        if let Ok(body) = body {
+            reply = reply.body(content_type, body);
+        }
+        wire.headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+    }
+
+    fn wire(&self) -> Wire {
+        let (status, code, detail) = self.status_code_detail();
+        let headers = match self {
+            Self::MethodNotAllowed(methods) => vec![("Allow", methods.clone())],
+            // RFC 9110 §15.5.2: every 401 names a scheme. RFC 6750 §3.1: without credentials, no error.
+            Self::MissingToken | Self::InvalidCredentials | Self::InvalidRefreshToken => {
+                vec![("WWW-Authenticate", "Bearer".to_owned())]
+            }
+            Self::InvalidToken => vec![("WWW-Authenticate", challenge(&detail))],
+            // The header ASP.NET clients look for.
+            Self::ExpiredToken => vec![("WWW-Authenticate", challenge(&detail)), ("Token-Expired", "true".to_owned())],
+            Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => {
+                vec![("Retry-After", RETRY_AFTER.to_owned())]
+            }
+            _ => Vec::new(),
+        };
+        Wire { status, code, detail, headers }
+    }
+
+    fn status_code_detail(&self) -> (u16, &'static str, String) {
+        match self {
+            Self::InvalidRequest(detail) => (400, "invalid_request", detail.clone()),
+            Self::BodyTooLarge => (413, "body_too_large", "The body must be at most 16384 bytes long.".to_owned()),
+            Self::UnsupportedMediaType(types) => {
+                (415, "unsupported_media_type", format!("The body must be {types}, in UTF-8."))
+            }
+            Self::NotFound => (404, "not_found", "There is nothing at this path.".to_owned()),
+            Self::MethodNotAllowed(methods) => (405, "method_not_allowed", format!("This path takes {methods}.")),
+            Self::UnusableEmail(error) => (422, "invalid_email", error.to_string()),
+            Self::UnusablePassword(error) => {
+                let code = match error {
+                    PasswordError::TooShort(_) => "password_too_short",
+                    PasswordError::TooLong => "password_too_long",
+                    PasswordError::Guessable => "password_too_common",
+                };
+                (422, code, error.to_string())
+            }
+            Self::UnusableUsername(error) => (422, "invalid_username", error.to_string()),
+            Self::UnusableName(error) => (422, "invalid_name", error.to_string()),
+            Self::Taken(Unique::Email) => {
+                (409, "email_taken", "An account with this e-mail address exists already.".to_owned())
+            }
+            Self::Taken(Unique::Username) => {
+                (409, "username_taken", "An account with this username exists already.".to_owned())
+            }
+            Self::RegistrationClosed => (403, "registration_closed", "Registration is closed.".to_owned()),
+            Self::InvalidCredentials => {
+                (401, "invalid_credentials", "There is no such account, or the password is wrong.".to_owned())
+            }
+            Self::InvalidRefreshToken => {
+                (401, "invalid_refresh_token", "The refresh token is not valid. Log in again.".to_owned())
+            }
+            Self::MissingToken => {
+                (401, "missing_token", "Send an access token: Authorization: Bearer <token>.".to_owned())
+            }
+            Self::InvalidToken => (401, "invalid_token", "The access token is not valid.".to_owned()),
+            Self::ExpiredToken => {
+                (401, "token_expired", "The access token expired. Refresh it, or log in again.".to_owned())
+            }
+            Self::Storage(_) => (503, "storage_unavailable", "Storage did not answer. Try again shortly.".to_owned()),
+            Self::Unhealthy(faults) => {
+                let names: Vec<_> = faults.iter().map(|(name, _)| *name).collect();
+                (503, "unhealthy", format!("Not answering: {}.", names.join(", ")))
+            }
+            Self::Internal(_) => (500, "internal_error", "Something went wrong on our side.".to_owned()),
+            Self::Misconfigured(_) => {
+                (503, "misconfigured", "The service is not configured. Its log says what is wrong.".to_owned())
+            }
+        }
+    }
+
+    /// The codes of RFC 6749 §5.2; RFC 7009 §2.2.1 adds 503.
+    fn oauth_code(&self) -> &'static str {
+        match self {
+            Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => "temporarily_unavailable",
+            Self::Internal(_) => "server_error",
+            _ => "invalid_request",
+        }
+    }
+
+    fn log_cause(&self, request_id: Id) {
+        match self {
+            Self::Storage(fault) => log_fault(fault, request_id),
+            Self::Unhealthy(faults) => faults.iter().for_each(|(_, fault)| log_fault(fault, request_id)),
+            Self::Internal(cause) => log::write(request_id, &Event::InternalError { cause }),
+            Self::Misconfigured(problems) => {
+                for Problem { variable, problem } in problems {
+                    log::write(request_id, &Event::Misconfigured { variable, problem });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn log_fault(fault: &StoreError, request_id: Id) {
+    log::write(request_id, &Event::StorageFault { cause: &fault.to_string() });
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(unique) => Self::Taken(unique),
+            StoreError::Corrupt { .. } => Self::Internal(error.to_string()),
+            StoreError::Unavailable { .. } => Self::Storage(error),
+        }
+    }
+}
+
+impl From<CryptoError> for ApiError {
+    fn from(error: CryptoError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<HashError> for ApiError {
+    fn from(error: HashError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<EmailError> for ApiError {
+    fn from(error: EmailError) -> Self {
+        Self::UnusableEmail(error)
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        Self::UnusablePassword(error)
+    }
+}
+
+impl From<UsernameError> for ApiError {
+    fn from(error: UsernameError) -> Self {
+        Self::UnusableUsername(error)
+    }
+}
+
+impl From<NameError> for ApiError {
+    fn from(error: NameError) -> Self {
+        Self::UnusableName(error)
+    }
+}
+
+/// RFC 9457 §3.1. With `about:blank` the title is the status's own phrase; `code` is what programs go by.
+#[derive(Serialize)]
+struct Problem9457<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    request_id: Id,
+}
+
+#[derive(Serialize)]
+struct OAuthError<'a> {
+    error: &'static str,
+    error_description: &'a str,
+    request_id: Id,
+}
+
+/// RFC 6750 §3.
+fn challenge(description: impl fmt::Display) -> String {
+    format!("Bearer error=\"invalid_token\", error_description=\"{description}\"")
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "Error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ApiError, reason_phrase};
+    use crate::auth::email::EmailError;
+    use crate::auth::password::PasswordError;
+    use crate::auth::profile::{NameError, UsernameError};
+    use crate::store::Unique;
+
+    fn client_errors() -> Vec<ApiError> {
+        vec![
+            ApiError::BodyTooLarge,
+            ApiError::UnsupportedMediaType("application/json"),
+            ApiError::NotFound,
+            ApiError::MethodNotAllowed("GET, HEAD".to_owned()),
+            ApiError::UnusableEmail(EmailError::NotOneAt),
+            ApiError::UnusableEmail(EmailError::TooLong),
+            ApiError::UnusableEmail(EmailError::LocalPart),
+            ApiError::UnusableEmail(EmailError::Domain),
+            ApiError::UnusablePassword(PasswordError::TooShort(15)),
+            ApiError::UnusablePassword(PasswordError::TooLong),
+            ApiError::UnusablePassword(PasswordError::Guessable),
+            ApiError::UnusableUsername(UsernameError),
+            ApiError::UnusableName(NameError),
+            ApiError::Taken(Unique::Email),
+            ApiError::Taken(Unique::Username),
+            ApiError::RegistrationClosed,
+            ApiError::InvalidCredentials,
+            ApiError::InvalidRefreshToken,
+            ApiError::MissingToken,
+            ApiError::InvalidToken,
+            ApiError::ExpiredToken,
+            ApiError::Internal("the cause".to_owned()),
+            ApiError::Misconfigured(Vec::new()),
+        ]
+    }
+
+    #[test]
+    fn details_keep_to_the_characters_of_rfc_6749() {
+        for error in client_errors() {
+            let detail = error.wire().detail;
+            assert!(detail.bytes().all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{detail}");
+            assert!(!detail.contains("the cause"));
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_phrase_and_every_401_its_scheme() {
+        for error in client_errors() {
+            let wire = error.wire();
+            assert_ne!(reason_phrase(wire.status), "Error", "{}", wire.status);
+            let challenged = wire.headers.iter().any(|(name, _)| *name == "WWW-Authenticate");
+            assert_eq!(challenged, wire.status == 401, "{}", wire.code);
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! HTTP as the routes see it: plain data in, plain data out. Bounded body reading, the bearer credential, response
+//! headers and CORS are here.
+
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use worker::{Headers, Response, ResponseBody};
+
+use crate::auth::client::Client;
+use crate::auth::id::Id;
+use crate::error::ApiError;
+
+/// Of a body, in bytes.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Of an access token, in bytes: several times the size of any of ours.
+const MAX_BEARER_BYTES: usize = 8 * 1024;
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// On every response (OWASP REST Security and HTTP Headers Cheat Sheets).
+const SECURITY_HEADERS: [(&str, &str); 5] = [
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),
+    ("Vary", "Origin"),
+    ("X-Content-Type-Options", "nosniff"),
+];
+/// What a script of an allowed origin may read beside the body.
+const EXPOSED_HEADERS: &str = "WWW-Authenticate, X-Request-Id, Retry-After, Token-Expired";
+/// What a script of an allowed origin may send.
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type";
+/// For how long a browser may keep the answer to a preflight, in seconds.
+const PREFLIGHT_MAX_AGE: &str = "600";
+
+/// The methods that some route takes, and the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// Routed like `GET`, and answered without the body.
+    Head,
+    /// `GET`.
+    Get,
+    /// `POST`.
+    Post,
+    /// Answered for every path: preflights.
+    Options,
+    /// Any other.
+    Other,
+}
+
+/// A request, read.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path as it came, percent-encoded.
+    pub path: String,
+    /// Where it comes from.
+    pub client: Client,
+    /// The bytes of the body; empty until [`read_body`] has put them here.
+    pub body: Vec<u8>,
+    authorization: Option<String>,
+    content_type: Option<String>,
+    origin: Option<String>,
+    asks_for_method: bool,
+}
+
+impl Request {
+    /// Everything but the body.
+    #[must_use]
+    pub fn read(request: &worker::Request) -> Self {
+        // Only an invalid name makes `get` fail, and these are valid.
+        let header = |name: &str| request.headers().get(name).ok().flatten();
+        // Not `Request::method`: that one takes unknown methods for GET.
+        let method = match request.inner().method().as_str() {
+            "HEAD" => Method::Head,
+            "GET" => Method::Get,
+            "POST" => Method::Post,
+            "OPTIONS" => Method::Options,
+            _ => Method::Other,
+        };
+        Self {
+            method,
+            path: request.path(),
+            client: Client::new(header("CF-Connecting-IP"), header("User-Agent").as_deref()),
+            body: Vec::new(),
+            authorization: header("Authorization"),
+            content_type: header("Content-Type"),
+            origin: header("Origin"),
+            asks_for_method: header("Access-Control-Request-Method").is_some(),
+        }
+    }
+
+    /// The bearer credential (RFC 6750 §2.1): only ever from this header.
+    ///
+    /// # Errors
+    /// [`ApiError::MissingToken`] if there is none, [`ApiError::InvalidRequest`] for several, [`ApiError::InvalidToken`] for what
+    /// cannot be a token.
+    pub fn bearer(&self) -> Result<&str, ApiError> {
+        bearer(self.authorization.as_deref())
+    }
+
+    /// The body as JSON of exactly this form.
+    ///
+    /// # Errors
+    /// [`ApiError::UnsupportedMediaType`], or [`ApiError::InvalidRequest`] saying what does not fit.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        match media_type(self.content_type.as_deref()) {
+            Some(MediaType::Json) => json(&self.body),
+            _ => Err(ApiError::UnsupportedMediaType(JSON)),
+        }
+    }
+
+    /// The body as JSON of exactly this form, or as a form, whose parameters `from_form` picks from. As OAuth wants it,
+    /// unknown parameters are ignored and repeated ones refused (RFC 6749 §3.2).
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub fn json_or_form<T: DeserializeOwned>(
+        &self,
+        from_form: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        match media_type(self.content_type.as_deref()) {
+            Some(MediaType::Json) => json(&self.body),
+            Some(MediaType::Form) => {
+                let parameters: Vec<_> = form_urlencoded::parse(&self.body).into_owned().collect();
+                let repeated = |name: &String| parameters.iter().filter(|(other, _)| other == name).count() > 1;
+                if parameters.iter().any(|(name, _)| repeated(name)) {
+                    return Err(invalid("A parameter is repeated."));
+                }
+                from_form(&|name| parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()))
+            }
+            None => Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded or application/json")),
+        }
+    }
+}
+
+/// Reads a body, as far as it may go.
+///
+/// # Errors
+/// [`ApiError::BodyTooLarge`] as soon as that is known, [`ApiError::InvalidRequest`] if the body breaks off.
+pub async fn read_body(request: &mut worker::Request) -> Result<Vec<u8>, ApiError> {
+    let announced = request.headers().get("Content-Length").ok().flatten().and_then(|length| length.parse().ok());
+    if announced.is_some_and(|length: u64| length > MAX_BODY_BYTES as u64) {
+        return Err(ApiError::BodyTooLarge);
+    }
+    let mut body = Vec::new();
+    // The one error is that there is no body.
+    let Ok(mut chunks) = request.stream() else { return Ok(body) };
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| invalid("The body broke off."))?;
+        if body.len().saturating_add(chunk.len()) > MAX_BODY_BYTES {
+            return Err(ApiError::BodyTooLarge);
+        }
+        body.extend(chunk);
+    }
+    Ok(body)
+}
+
+/// A member that may be absent but, if there, must be of its type: `null` is not.
+///
+/// # Errors
+/// Those of the type.
+pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A reply to be sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    status: u16,
+    body: Option<Vec<u8>>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Reply {
+    /// A reply without a body, not to be stored.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        let headers =
+            vec![("Cache-Control", "no-store".to_owned()), ("Cross-Origin-Resource-Policy", "same-origin".to_owned())];
+        Self { status, body: None, headers }
+    }
+
+    /// A reply of JSON.
+    ///
+    /// # Errors
+    /// [`ApiError::Internal`] for what JSON cannot carry.
+    pub fn json(status: u16, value: &impl Serialize) -> Result<Self, ApiError> {
+        let body = serde_json::to_vec(value).map_err(|error| ApiError::Internal(error.to_string()))?;
+        Ok(Self::new(status).body(JSON, body))
+    }
+
+    /// Adds a body.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self.header("Content-Type", content_type.to_owned())
+    }
+
+    /// Adds or replaces a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.retain(|(own, _)| *own != name);
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Lets anyone store the reply for so many seconds and embed it anywhere: for what is public.
+    #[must_use]
+    pub fn public(self, max_age: u32) -> Self {
+        self.header("Cache-Control", format!("public, max-age={max_age}"))
+            .header("Cross-Origin-Resource-Policy", "cross-origin".to_owned())
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Answers `OPTIONS` on a path that takes these methods: a preflight, if the request is one.
+    #[must_use]
+    pub fn options(request: &Request, methods: &str, allowed_origins: &[String]) -> Self {
+        let reply = Self::new(204).header("Allow", methods.to_owned());
+        if !request.asks_for_method || allowed_origin(request, allowed_origins).is_none() {
+            return reply;
+        }
+        reply
+            .header("Access-Control-Allow-Methods", methods.to_owned())
+            .header("Access-Control-Allow-Headers", ALLOWED_HEADERS.to_owned())
+            .header("Access-Control-Max-Age", PREFLIGHT_MAX_AGE.to_owned())
+    }
+
+    /// The response to send, with the headers that every response has.
+    ///
+    /// # Errors
+    /// Those of the runtime for a header it does not take; ours are all valid.
+    pub fn into_response(
+        self,
+        request: &Request,
+        request_id: Id,
+        allowed_origins: &[String],
+    ) -> worker::Result<Response> {
+        let headers = Headers::new();
+        for (name, value) in SECURITY_HEADERS {
+            headers.set(name, value)?;
+        }
+        headers.set("X-Request-Id", &request_id.to_string())?;
+        if let Some(origin) = allowed_origin(request, allowed_origins) {
+            headers.set("Access-Control-Allow-Origin", origin)?;
+            headers.set("Access-Control-Allow-Credentials", "true")?;
+            headers.set("Access-Control-Expose-Headers", EXPOSED_HEADERS)?;
+        }
+        for (name, value) in &self.headers {
+            headers.set(name, value)?;
+        }
+        let body = match self.body {
+            Some(body) if request.method != Method::Head => ResponseBody::Body(body),
+            _ => ResponseBody::Empty,
+        };
+        Ok(Response::builder().with_status(self.status).with_headers(headers).body(body))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum MediaType {
+    Json,
+    Form,
+}
+
+/// The type of a body in UTF-8; `None` for any other type, and for any other character set.
+fn media_type(header: Option<&str>) -> Option<MediaType> {
+    let mut parts = header?.split(';').map(str::trim);
+    let essence = parts.next()?;
+    let utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    let media_type = [(JSON, MediaType::Json), (FORM, MediaType::Form)]
+        .into_iter()
+        .find_map(|(name, media_type)| essence.eq_ignore_ascii_case(name).then_some(media_type));
+    media_type.filter(|_| utf8)
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // A struct would also be read from an array of its members' values.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(invalid("The body must be a JSON object."));
+    }
+    serde_json::from_slice(body).map_err(|error| ApiError::InvalidRequest(explain(&error)))
+}
+
+/// What is wrong with a body, in our words and the names of our members: nothing of the input is repeated.
+fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!("line {}, column {}", error.line(), error.column());
+    let quoted = |marker: &str| text.strip_prefix(marker).and_then(|rest| rest.split('`').nth(1));
+    let expected = || text.rsplit_once("expected ").map(|(_, rest)| rest).and_then(|rest| rest.rsplit_once(" at line"));
+    if !error.is_data() {
+        format!("The body is not valid JSON: {position}.")
+    } else if let Some(member) = quoted("missing field") {
+        format!("The member {member} is missing.")
+    } else if let Some(member) = quoted("duplicate field") {
+        format!("The member {member} stands twice: {position}.")
+    } else if text.starts_with("unknown field") {
+        let known = expected().map_or("", |(known, _)| known).replace('`', "").replace("one of ", "");
+        format!("A member is unknown: {position}. Known are: {known}.")
+    } else {
+        let wanted = expected().map_or("another type", |(wanted, _)| wanted).replace('`', "");
+        format!("A member has the wrong type: {position}. Expected is {wanted}.")
+    }
+}
+
+fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
+    let credentials = authorization.ok_or(ApiError::MissingToken)?;
+    let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(ApiError::MissingToken);
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || token.contains([',', ' ', '\t']) {
+        // Two headers arrive as one, joined by a comma.
+        return Err(invalid("Send exactly one access token in the Authorization header."));
+    }
+    let unpadded = token.trim_end_matches('=');
+    let is_b64token = unpadded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
+    if token.len() > MAX_BEARER_BYTES || unpadded.is_empty() || !is_b64token {
+        return Err(ApiError::InvalidToken);
+    }
+    Ok(token)
+}
+
+fn allowed_origin<'a>(request: &'a Request, allowed_origins: &[String]) -> Option<&'a str> {
+    request.origin.as_deref().filter(|origin| allowed_origins.iter().any(|allowed| allowed == origin))
+}
+
+fn invalid(detail: &str) -> ApiError {
+    ApiError::InvalidRequest(detail.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::{MediaType, bearer, json, media_type, present};
+    use crate::error::ApiError;
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        email: String,
+        #[serde(default, deserialize_with = "present")]
+        name: Option<String>,
+    }
+
+    fn refusal(body: &str) -> String {
+        match json::<Body>(body.as_bytes()) {
+            Err(ApiError::InvalidRequest(detail)) => detail,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_body_of_the_right_form_is_read() {
+        let body: Body = json(b" {\"email\":\"a\",\"name\":\"b\"}\n").unwrap();
+        assert_eq!((body.email.as_str(), body.name.as_deref()), ("a", Some("b")));
+        assert_eq!(json::<Body>(b"{\"email\":\"a\"}").unwrap().name, None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_without_repeating_input() {
+        for (body, detail) in [
+            ("", "The body must be a JSON object."),
+            ("[\"a\",\"b\"]", "The body must be a JSON object."),
+            ("\u{feff}{\"email\":\"a\"}", "The body must be a JSON object."),
+            ("{\"email\":\"a\"", "The body is not valid JSON: line 1, column 12."),
+            ("{\"email\":\"a\"} x", "The body is not valid JSON: line 1, column 15."),
+            ("{\"email\":\"\\ud800\"}", "The body is not valid JSON: line 1, column 17."),
+            ("{}", "The member email is missing."),
+            ("{\"email\":\"a\",\"email\":\"b\"}", "The member email stands twice: line 1, column 20."),
+            ("{\"evil`, expected x\":1}", "A member is unknown: line 1, column 21. Known are: email, name."),
+            ("{\"email\":{\"$ne\":\"\"}}", "A member has the wrong type: line 1, column 9. Expected is a string."),
+            (
+                "{\"email\":\"a\",\"name\":null}",
+                "A member has the wrong type: line 1, column 25. Expected is a string.",
+            ),
+        ] {
+            assert_eq!(refusal(body), detail, "{body}");
+        }
+        assert!(!refusal("{\"email\":12345}").contains("12345"));
+    }
+
+    #[test]
+    fn bodies_are_utf8_of_the_two_types() {
+        for (header, expected) in [
+            ("application/json", Some(MediaType::Json)),
+            ("Application/JSON; Charset=\"UTF-8\"", Some(MediaType::Json)),
+            ("application/json;a=b", Some(MediaType::Json)),
+            ("application/x-www-form-urlencoded", Some(MediaType::Form)),
+            ("application/json; charset=utf-16", None),
+            ("application/json, application/json", None),
+            ("application/jsonx", None),
+            ("text/plain", None),
+            ("", None),
+        ] {
+            assert_eq!(media_type(Some(header)), expected, "{header}");
+        }
+        assert_eq!(media_type(None), None);
+    }
+
+    #[test]
+    fn a_bearer_token_is_taken_in_any_case_of_the_scheme() {
+        for header in ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER  a.b-c_d~e+f/g=="] {
+            assert_eq!(bearer(Some(header)).unwrap(), "a.b-c_d~e+f/g==");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_missing_malformed_or_invalid() {
+        for header in [None, Some("Basic YTpi"), Some("Bearerx"), Some("")] {
+            assert!(matches!(bearer(header), Err(ApiError::MissingToken)), "{header:?}");
+        }
+        for header in ["Bearer", "Bearer ", "Bearer a, Bearer b", "Bearer a b", "Bearer \ta"] {
+            assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidRequest(_))), "{header}");
+        }
+        let long = format!("Bearer {}", "a".repeat(8193));
+        for header in ["Bearer a=b", "Bearer ==", "Bearer \u{e4}", "Bearer {}", &long] {
+            assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidToken)), "{header}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Portcullis: sign-in at the edge, as one Cloudflare Worker.
+//!
+//! A request comes in here, is read into plain data ([`http`]), finds its endpoint ([`routes`]), which applies the rules
+//! ([`auth`]) to what it reads and writes ([`store`]) and signs or verifies through the runtime ([`webcrypto`]). What goes
+//! wrong is an [`error::ApiError`]; what happened is a [`log::Event`]. [`config`] is read once an isolate.
+
+#![cfg_attr(
+    test,
+    expect(
+        clippy::arithmetic_side_effects,
+        clippy::string_slice,
+        clippy::format_collect,
+        reason = "a test that overflows or slices badly fails, which is what it is for"
+    )
+)]
+
+mod auth;
+mod config;
+mod error;
+mod http;
+mod log;
+mod routes;
+mod store;
+mod webcrypto;
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use worker::{Env, event};
+
+use auth::id::Id;
+use config::{Config, Problem};
+use error::ApiError;
+use http::{Method, Reply, Request};
+use log::Event;
+use routes::Context;
+use store::Store;
+use webcrypto::{Keys, random};
+
+/// What an isolate keeps from request to request: plain data and imported keys, nothing that belongs to a request.
+struct Kept {
+    config: Config,
+    keys: Keys,
+}
+
+thread_local! {
+    static KEPT: OnceCell<Rc<Kept>> = const { OnceCell::new() };
+}
+
+#[event(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+#[event(fetch)]
+async fn fetch(mut request: worker::Request, env: Env, _context: worker::Context) -> worker::Result<worker::Response> {
+    // Without randomness nothing can be issued, and every route that needs some says so itself.
+    let request_id = Id::new(random().unwrap_or_default());
+    let mut read = Request::read(&request);
+    let kept = match kept(&env).await {
+        Ok(kept) => kept,
+        Err(problems) => {
+            let reply = ApiError::Misconfigured(problems).into_reply(error::Dialect::Problem, request_id);
+            return reply.into_response(&read, request_id, &[]);
+        }
+    };
+    let store = Store::new(&env);
+    let reply = answer(&kept, &store, &mut request, &mut read, request_id).await;
+    if kept.config.log_costs {
+        let costs = store.costs();
+        log::write(request_id, &Event::Costs { path: &read.path, status: reply.status(), costs });
+    }
+    reply.into_response(&read, request_id, &kept.config.allowed_origins)
+}
+
+async fn answer(
+    kept: &Kept,
+    store: &Store<'_>,
+    request: &mut worker::Request,
+    read: &mut Request,
+    request_id: Id,
+) -> Reply {
+    let config = &kept.config;
+    let path = read.path.strip_prefix(&config.base_path).unwrap_or_default();
+    let dialect = routes::dialect(path);
+    let refuse = |error: ApiError| error.into_reply(dialect, request_id);
+    let Some(methods) = routes::methods(path) else {
+        return refuse(ApiError::NotFound);
+    };
+    if read.method == Method::Options {
+        return Reply::options(read, &methods, &config.allowed_origins);
+    }
+    let Some(route) = routes::find(read.method, path) else {
+        return refuse(ApiError::MethodNotAllowed(methods));
+    };
+    if route.takes_body() {
+        match http::read_body(request).await {
+            Ok(body) => read.body = body,
+            Err(error) => return refuse(error),
+        }
+    }
+    // Only now: a client could hold its body back until a window that was open at the first byte has closed.
+    let context = Context { config, keys: &kept.keys, store, now: now(), request_id };
+    route.handle(&context, read).await.unwrap_or_else(refuse)
+}
+
+/// Reads the configuration and imports the keys, unless this isolate has them. Requests that come in together at the
+/// very first may each do so; a lock held over the import would get the waiting ones cancelled by the runtime.
+async fn kept(env: &Env) -> Result<Rc<Kept>, Vec<Problem>> {
+    if let Some(kept) = KEPT.with(|cell| cell.get().cloned()) {
+        return Ok(kept);
+    }
+    let config = Config::from_env(env)?;
+    let problem =
+        |error: webcrypto::CryptoError| vec![Problem { variable: "SIGNING_KEYS", problem: error.to_string() }];
+    let keys = Keys::import(&config.signing_keys).await.map_err(problem)?;
+    let kept = Rc::new(Kept { config, keys });
+    Ok(KEPT.with(|cell| cell.get_or_init(|| kept).clone()))
+}
+
+/// Unix seconds.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+fn now() -> u64 {
+    worker::Date::now().as_millis() / 1000
+}

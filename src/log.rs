@@ -1,0 +1,113 @@
+//! The log: one JSON line an event. Never a token, a password, a hash or an e-mail address.
+
+use serde::Serialize;
+use worker::{console_error, console_log, console_warn};
+
+use crate::auth::id::Id;
+
+/// What happened.
+#[derive(Serialize, Debug)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// An account was made, and its first session.
+    Registered { user_id: Id, session_id: Id },
+    /// `rehashed`: the stored hash was outdated and was replaced.
+    LoginSucceeded { user_id: Id, session_id: Id, rehashed: bool },
+    /// `user_id` where the account exists.
+    LoginFailed { user_id: Option<Id>, reason: &'static str },
+    /// A refresh token was rotated.
+    Refreshed { user_id: Id, session_id: Id },
+    /// The predecessor was presented again within the grace window, the `retries`-th time. The client is compared with the
+    /// one that rotated: a thief who rides along is most likely another.
+    GraceRetry { user_id: Id, session_id: Id, retries: u64, same_ip: bool, same_user_agent: bool },
+    /// A rotated-out token came back; the session was ended.
+    ReuseDetected { user_id: Id, session_id: Id, reason: &'static str },
+    /// Nothing was issued. `session_id` where the token was genuine.
+    RefreshRefused { session_id: Option<Id>, reason: &'static str },
+    /// A session was ended.
+    Revoked { user_id: Id, session_id: Id, reason: &'static str },
+    /// All sessions of a user were ended, so many.
+    RevokedAll { user_id: Id, sessions: usize, reason: &'static str },
+    /// D1 or KV did not answer.
+    StorageFault { cause: &'a str },
+    /// The revocation could not be marked in KV: D1 holds it, `/verify` may not see it.
+    RevocationMarkFailed { session_id: Id, cause: &'a str },
+    /// Something that cannot happen did.
+    InternalError { cause: &'a str },
+    /// A variable or secret is bad; nothing is served.
+    Misconfigured { variable: &'a str, problem: &'a str },
+    /// What the request cost, where `LOG_COSTS` is on.
+    Costs {
+        path: &'a str,
+        status: u16,
+        #[serde(flatten)]
+        costs: Costs,
+    },
+}
+
+/// What a request cost, counted.
+#[derive(Serialize, Debug, Default, Clone, Copy)]
+pub struct Costs {
+    /// Of D1; a batch is one.
+    pub d1_round_trips: u32,
+    /// By D1's own count.
+    pub d1_rows_read: usize,
+    /// By D1's own count, index entries included.
+    pub d1_rows_written: usize,
+    /// Reads of KV.
+    pub kv_gets: u32,
+    /// Writes to KV.
+    pub kv_puts: u32,
+}
+
+impl Event<'_> {
+    fn level(&self) -> Level {
+        match self {
+            Self::StorageFault { .. }
+            | Self::RevocationMarkFailed { .. }
+            | Self::InternalError { .. }
+            | Self::Misconfigured { .. } => Level::Error,
+            Self::ReuseDetected { .. } => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+}
+
+#[derive(Serialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Info,
+    Warn,
+    Error,
+}
+
+/// Writes an event of the request of that id.
+pub fn write(request_id: Id, event: &Event<'_>) {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        level: Level,
+        request_id: Id,
+        #[serde(flatten)]
+        event: &'a Event<'a>,
+    }
+    let level = event.level();
+    // Plain data always serialises, and a log line is no reason to fail a request.
+    let Ok(line) = serde_json::to_string(&Line { level, request_id, event }) else { return };
+    match level {
+        Level::Info => console_log!("{line}"),
+        Level::Warn => console_warn!("{line}"),
+        Level::Error => console_error!("{line}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Event;
+
+    #[test]
+    fn a_line_break_in_a_cause_stays_inside_its_line() {
+        let event = Event::InternalError { cause: "x\n{\"level\":\"admin\"}" };
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(line, r#"{"event":"internal_error","cause":"x\n{\"level\":\"admin\"}"}"#);
+    }
+}

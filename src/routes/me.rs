@@ -1,0 +1,14 @@
+//! `GET /me`: the caller. Asks D1, so a revoked session or a disabled account is refused at once.
+
+use super::Context;
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+
+pub(super) async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let token = context.authenticate(request).await?;
+    let session = context.store.find_session(token.sid).await?;
+    match session.filter(|session| session.user.id == token.sub && session.is_live(context.now)) {
+        Some(session) => Reply::json(200, &session.user),
+        None => Err(ApiError::InvalidToken),
+    }
+}

@@ -1,0 +1,161 @@
+//! The routes: one file an endpoint, and the table of them.
+
+mod healthz;
+mod jwks;
+mod login;
+mod me;
+mod refresh;
+mod register;
+mod revoke;
+mod revoke_all;
+mod token_response;
+mod verify;
+
+use crate::auth::access_token::{AccessToken, Rejection, Unverified};
+use crate::auth::id::Id;
+use crate::config::Config;
+use crate::error::{ApiError, Dialect};
+use crate::http::{Method, Reply, Request};
+use crate::log::{self, Event};
+use crate::store::Store;
+use crate::webcrypto::Keys;
+
+/// An endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Route {
+    Register,
+    Login,
+    Refresh,
+    Revoke,
+    RevokeAll,
+    Me,
+    Verify,
+    Jwks,
+    Healthz,
+}
+
+/// The table: the endpoint of a method and a path below the base path.
+#[must_use]
+pub fn find(method: Method, path: &str) -> Option<Route> {
+    Some(match (method, path) {
+        (Method::Post, "/register") => Route::Register,
+        (Method::Post, "/login") => Route::Login,
+        (Method::Post, "/refresh") => Route::Refresh,
+        (Method::Post, "/revoke") => Route::Revoke,
+        (Method::Post, "/revoke-all") => Route::RevokeAll,
+        (Method::Get | Method::Head, "/me") => Route::Me,
+        (Method::Get | Method::Head, "/verify") => Route::Verify,
+        (Method::Get | Method::Head, "/.well-known/jwks.json") => Route::Jwks,
+        (Method::Get | Method::Head, "/healthz") => Route::Healthz,
+        _ => return None,
+    })
+}
+
+/// The methods a path takes, as `Allow` lists them; `None` for an unknown path.
+#[must_use]
+pub fn methods(path: &str) -> Option<String> {
+    const NAMES: [(Method, &str); 3] = [(Method::Get, "GET"), (Method::Head, "HEAD"), (Method::Post, "POST")];
+    let taken: Vec<_> =
+        NAMES.iter().filter(|(method, _)| find(*method, path).is_some()).map(|(_, name)| *name).collect();
+    (!taken.is_empty()).then(|| [taken, vec!["OPTIONS"]].concat().join(", "))
+}
+
+/// How errors are worded at a path.
+#[must_use]
+pub fn dialect(path: &str) -> Dialect {
+    if path == "/revoke" { Dialect::OAuth } else { Dialect::Problem }
+}
+
+impl Route {
+    /// Whether the endpoint reads a body.
+    #[must_use]
+    pub fn takes_body(self) -> bool {
+        matches!(self, Self::Register | Self::Login | Self::Refresh | Self::Revoke)
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// Every way of not answering as asked.
+    pub async fn handle(self, context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+        match self {
+            Self::Register => register::post(context, request).await,
+            Self::Login => login::post(context, request).await,
+            Self::Refresh => refresh::post(context, request).await,
+            Self::Revoke => revoke::post(context, request).await,
+            Self::RevokeAll => revoke_all::post(context, request).await,
+            Self::Me => me::get(context, request).await,
+            Self::Verify => verify::get(context, request).await,
+            Self::Jwks => jwks::get(context),
+            Self::Healthz => healthz::get(context).await,
+        }
+    }
+}
+
+/// What a route works with.
+pub struct Context<'a> {
+    /// The checked configuration.
+    pub config: &'a Config,
+    /// The imported signing keys.
+    pub keys: &'a Keys,
+    /// The bindings.
+    pub store: &'a Store<'a>,
+    /// Unix seconds.
+    pub now: u64,
+    /// Of this request.
+    pub request_id: Id,
+}
+
+impl Context<'_> {
+    fn log(&self, event: &Event<'_>) {
+        log::write(self.request_id, event);
+    }
+
+    /// The access token of a request, by signature and claims alone.
+    async fn authenticate(&self, request: &Request) -> Result<AccessToken, ApiError> {
+        self.verify_access_token(request.bearer()?).await?.map_err(|rejection| match rejection {
+            Rejection::Expired => ApiError::ExpiredToken,
+            _ => ApiError::InvalidToken,
+        })
+    }
+
+    async fn verify_access_token(&self, compact: &str) -> Result<Result<AccessToken, Rejection>, ApiError> {
+        let unverified = match Unverified::parse(compact) {
+            Ok(unverified) => unverified,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let message = unverified.signing_input().as_bytes();
+        let genuine = self.keys.verify(unverified.kid(), unverified.signature(), message).await?;
+        Ok(unverified.validate(genuine, &self.config.parties, self.now, self.config.clock_leeway))
+    }
+
+    /// Marks an ended session for `/verify`. D1 holds the revocation already, so a failure is logged and no more.
+    async fn mark_revoked(&self, session_id: Id) {
+        let longest = self.config.access_token_ttl.saturating_add(self.config.clock_leeway);
+        if let Err(error) = self.store.mark_revoked(session_id, longest, self.now).await {
+            self.log(&Event::RevocationMarkFailed { session_id, cause: &error.to_string() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Route, find, methods};
+    use crate::http::Method;
+
+    #[test]
+    fn a_path_is_taken_only_as_it_is_spelt() {
+        assert_eq!(find(Method::Get, "/me"), Some(Route::Me));
+        for path in ["/me/", "//me", "/ME", "/me;x", "/me%00", "/%6de", "/me/x.css", "me", "", "/"] {
+            assert_eq!(find(Method::Get, path), None, "{path}");
+            assert_eq!(methods(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn allow_lists_the_methods_of_a_path() {
+        assert_eq!(methods("/me").as_deref(), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(methods("/login").as_deref(), Some("POST, OPTIONS"));
+        assert_eq!(find(Method::Other, "/login"), None);
+    }
+}

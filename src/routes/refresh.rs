@@ -1,0 +1,110 @@
+//! `POST /refresh`: a refresh token for its successor and a new access token.
+
+use serde::Deserialize;
+
+use super::Context;
+use crate::auth::id::Id;
+use crate::auth::refresh_token::{RefreshToken, Refusal, Reuse, Verdict, judge};
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+use crate::log::Event;
+use crate::store::refresh_tokens::{Reason, RotationTimes, Session};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    refresh_token: String,
+}
+
+/// RFC 9700 §4.14.2, refresh token rotation.
+///
+/// 1. A token whose tag is not ours goes no further: no storage is asked.
+/// 2. One statement rotates, or lets a grace retry pass, or changes nothing.
+/// 3. If it issued, answer with the successor, which is the same for everyone who presents this token.
+/// 4. If not, judge why. A rotated-out token ends the family, in D1, in KV and in the log, before the answer, which is
+///    the same for every reason.
+pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let body: Body = request.json()?;
+    // 1.
+    let Some(token) = RefreshToken::parse(&body.refresh_token, &context.config.token_keys) else {
+        return Err(refused(context, None, "not_genuine"));
+    };
+    let Some(successor) = token.successor() else {
+        return Err(refused(context, Some(token.family_id()), "generations_exhausted"));
+    };
+    // 2.
+    let times = RotationTimes { grace: context.config.refresh_grace, idle: context.config.refresh_idle_ttl };
+    let rotation = context.store.rotate(&token, times, &request.client, context.now).await?;
+    match (rotation.issued, rotation.session) {
+        // 3.
+        (Some(retries), Some(session)) => {
+            log_issued(context, request, &session, retries);
+            context.token_response(200, &session.user, &successor, session.state.expires_at).await
+        }
+        // 4.
+        (None, Some(session)) => Err(refuse(context, request, &token, &session).await?),
+        (None, None) => Err(refused(context, Some(token.family_id()), "unknown")),
+        (Some(_), None) => Err(ApiError::Internal("rotated a family that is not there".to_owned())),
+    }
+}
+
+fn log_issued(context: &Context<'_>, request: &Request, session: &Session, retries: u64) {
+    let (user_id, session_id) = (session.user.id, session.family_id);
+    if retries == 0 {
+        return context.log(&Event::Refreshed { user_id, session_id });
+    }
+    context.log(&Event::GraceRetry {
+        user_id,
+        session_id,
+        retries,
+        same_ip: session.rotated_by.ip == request.client.ip,
+        same_user_agent: session.rotated_by.user_agent == request.client.user_agent,
+    });
+}
+
+/// Does what a token that nothing was issued for calls for, and gives the answer.
+async fn refuse(
+    context: &Context<'_>,
+    request: &Request,
+    token: &RefreshToken,
+    session: &Session,
+) -> Result<ApiError, ApiError> {
+    let reason = match judge(token, &session.state, context.now, context.config.refresh_grace) {
+        Verdict::Reuse(reuse) => {
+            end_family(context, request, token, session, reuse).await?;
+            return Ok(ApiError::InvalidRefreshToken);
+        }
+        Verdict::Refused(Refusal::Unknown) => "unknown",
+        Verdict::Refused(Refusal::Revoked) => "revoked",
+        Verdict::Refused(Refusal::UserDisabled) => "user_disabled",
+        Verdict::Refused(Refusal::Expired) => "expired",
+        Verdict::Rotate | Verdict::GraceRetry => {
+            return Err(ApiError::Internal("a usable family was not rotated".to_owned()));
+        }
+    };
+    Ok(refused(context, Some(session.family_id), reason))
+}
+
+async fn end_family(
+    context: &Context<'_>,
+    request: &Request,
+    token: &RefreshToken,
+    session: &Session,
+    reuse: Reuse,
+) -> Result<(), ApiError> {
+    let (user_id, session_id) = (session.user.id, session.family_id);
+    let secret_hash = token.secret_hash();
+    context.store.revoke_family(session_id, Some(&secret_hash), Reason::Reuse, &request.client, context.now).await?;
+    context.mark_revoked(session_id).await;
+    let reason = match reuse {
+        Reuse::Predecessor => "predecessor",
+        Reuse::Older => "older",
+    };
+    context.log(&Event::ReuseDetected { user_id, session_id, reason });
+    Ok(())
+}
+
+fn refused(context: &Context<'_>, session_id: Option<Id>, reason: &'static str) -> ApiError {
+    context.log(&Event::RefreshRefused { session_id, reason });
+    ApiError::InvalidRefreshToken
+}

@@ -1,0 +1,81 @@
+//! `POST /register`: makes an account and signs it in.
+
+use serde::Deserialize;
+
+use super::Context;
+use crate::auth::email::Email;
+use crate::auth::id::Id;
+use crate::auth::password::Password;
+use crate::auth::profile::{Name, Username};
+use crate::error::ApiError;
+use crate::http::{Reply, Request, present};
+use crate::log::Event;
+use crate::store::Unique;
+use crate::store::users::{NewUser, User};
+use crate::webcrypto::random;
+
+/// What everyone starts as; never taken from a request.
+const FIRST_ROLE: &str = "user";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    email: String,
+    password: String,
+    #[serde(default, deserialize_with = "present")]
+    username: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+}
+
+/// 1. Check everything that is cheap, and refuse a name that is taken, before hashing.
+/// 2. Hash, and make the whole reply, so that nothing can fail once the account exists.
+/// 3. Insert the account and its session in one transaction. Of many requests for one name the unique index lets one
+///    through; the others get the same 409 as in step 1.
+pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    if !context.config.registration_open {
+        return Err(ApiError::RegistrationClosed);
+    }
+    let body: Body = request.json()?;
+    // 1.
+    let email = Email::parse(&body.email)?;
+    let username = body.username.as_deref().map(Username::parse).transpose()?;
+    let name = body.name.as_deref().map(Name::parse).transpose()?;
+    let lower_name = name.as_ref().map(|name| name.as_str().to_lowercase());
+    let about =
+        [Some(email.key()), Some(email.local_key()), username.as_ref().map(Username::key), lower_name.as_deref()];
+    let about: Vec<_> = about.into_iter().flatten().collect();
+    let password = Password::chosen(&body.password, context.config.password_min_length, &about)?;
+    let taken = context.store.find_taken(&email, username.as_ref()).await?;
+    if taken.email {
+        return Err(ApiError::Taken(Unique::Email));
+    }
+    if taken.username {
+        return Err(ApiError::Taken(Unique::Username));
+    }
+    // 2.
+    let password_hash = context.config.hasher.hash(&password, random()?)?;
+    let user = User {
+        id: Id::new(random()?),
+        email: email.address().to_owned(),
+        username: username.as_ref().map(|username| username.as_str().to_owned()),
+        name: name.as_ref().map(|name| name.as_str().to_owned()),
+        roles: vec![FIRST_ROLE.to_owned()],
+        created_at: context.now,
+    };
+    let first_token = Context::first_token()?;
+    let family = context.new_family(user.id, 0, &first_token);
+    let reply = context.token_response(201, &user, &first_token, family.expires_at).await?;
+    // 3.
+    let new_user = NewUser {
+        id: user.id,
+        email: &email,
+        username: username.as_ref(),
+        name: name.as_ref(),
+        password_hash: &password_hash,
+        roles: &user.roles,
+    };
+    context.store.insert_user(&new_user, &family, &request.client, context.now).await?;
+    context.log(&Event::Registered { user_id: user.id, session_id: first_token.family_id() });
+    Ok(reply)
+}

@@ -1,0 +1,58 @@
+//! `POST /revoke`: ends the session a token belongs to (RFC 7009).
+
+use serde::Deserialize;
+
+use super::Context;
+use crate::auth::id::Id;
+use crate::auth::refresh_token::{PREFIX, RefreshToken, SecretHash};
+use crate::error::ApiError;
+use crate::http::{Reply, Request, present};
+use crate::log::Event;
+use crate::store::refresh_tokens::Reason;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    token: String,
+    /// Taken and not looked at: the token tells what it is (RFC 7009 §2.1 lets a server ignore the hint).
+    #[serde(default, deserialize_with = "present", rename = "token_type_hint")]
+    _token_type_hint: Option<String>,
+}
+
+/// 1. A token that is not ours, or is an access token past its time, names no session: 200, and nothing happens (§2.2).
+/// 2. Any genuine refresh token ends its family, the live one and a rotated-out one alike: whoever holds one has been
+///    signed in, and a logout must take.
+/// 3. The mark in KV is written also when D1 had the session ended already, in case an earlier mark failed.
+pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let body: Body = request.json_or_form(|parameter| {
+        let token =
+            parameter("token").ok_or_else(|| ApiError::InvalidRequest("The parameter token is missing.".to_owned()))?;
+        Ok(Body { token, _token_type_hint: parameter("token_type_hint") })
+    })?;
+    if body.token.is_empty() {
+        return Err(ApiError::InvalidRequest("The parameter token is empty.".to_owned()));
+    }
+    // 1.
+    if let Some((session_id, secret_hash)) = session_of(context, &body.token).await? {
+        // 2.
+        let client = &request.client;
+        let ended =
+            context.store.revoke_family(session_id, secret_hash.as_ref(), Reason::Logout, client, context.now).await?;
+        // 3.
+        context.mark_revoked(session_id).await;
+        if let Some(user_id) = ended {
+            context.log(&Event::Revoked { user_id, session_id, reason: Reason::Logout.as_str() });
+        }
+    }
+    Ok(Reply::new(200))
+}
+
+/// The session a token belongs to; of a refresh token, with the hash of its secret.
+async fn session_of(context: &Context<'_>, token: &str) -> Result<Option<(Id, Option<SecretHash>)>, ApiError> {
+    if token.starts_with(PREFIX) {
+        let token = RefreshToken::parse(token, &context.config.token_keys);
+        return Ok(token.map(|token| (token.family_id(), Some(token.secret_hash()))));
+    }
+    let token = context.verify_access_token(token).await?;
+    Ok(token.ok().map(|token| (token.sid, None)))
+}

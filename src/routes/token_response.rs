@@ -1,0 +1,73 @@
+//! The one answer to everybody who has just proved who they are: RFC 6749 §5.1, with the session and the user.
+
+use serde::Serialize;
+
+use super::Context;
+use crate::auth::access_token::{self, AccessToken};
+use crate::auth::id::Id;
+use crate::auth::refresh_token::RefreshToken;
+use crate::error::ApiError;
+use crate::http::Reply;
+use crate::store::refresh_tokens::NewFamily;
+use crate::store::users::User;
+use crate::webcrypto::random;
+
+#[derive(Serialize)]
+struct TokenResponse<'a> {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    refresh_token: String,
+    refresh_expires_in: u64,
+    session_id: Id,
+    user: &'a User,
+}
+
+impl Context<'_> {
+    /// Draws the first refresh token of a new session.
+    pub(super) fn first_token() -> Result<RefreshToken, ApiError> {
+        Ok(RefreshToken::first(Id::new(random()?), random()?))
+    }
+
+    /// The session that a log-in or registration begins with that token.
+    pub(super) fn new_family<'a>(&self, user_id: Id, password_version: u64, token: &'a RefreshToken) -> NewFamily<'a> {
+        let expires_at = self.now.saturating_add(self.config.refresh_idle_ttl);
+        let absolute_expires_at = self.now.saturating_add(self.config.session_ttl);
+        NewFamily { user_id, password_version, token, expires_at, absolute_expires_at }
+    }
+
+    /// Issues an access token beside that refresh token. `session_expires_at`: the idle end, which no access token outlives.
+    pub(super) async fn token_response(
+        &self,
+        status: u16,
+        user: &User,
+        refresh_token: &RefreshToken,
+        session_expires_at: u64,
+    ) -> Result<Reply, ApiError> {
+        let session_id = refresh_token.family_id();
+        let expires_at = self.now.saturating_add(self.config.access_token_ttl).min(session_expires_at);
+        let claims = AccessToken {
+            sub: user.id,
+            sid: session_id,
+            jti: Id::new(random()?),
+            roles: user.roles.clone(),
+            iat: self.now,
+            exp: expires_at,
+        };
+        let kid = self.config.signing_keys.active().kid();
+        let signing_input = access_token::signing_input(&claims, &self.config.parties, kid)
+            .map_err(|error| ApiError::Internal(error.to_string()))?;
+        let signature = self.keys.sign(signing_input.as_bytes()).await?;
+        let response = TokenResponse {
+            access_token: access_token::complete(signing_input, &signature),
+            token_type: "Bearer",
+            expires_in: expires_at.saturating_sub(self.now),
+            refresh_token: refresh_token.encode(&self.config.token_keys),
+            refresh_expires_in: session_expires_at.saturating_sub(self.now),
+            session_id,
+            user,
+        };
+        // RFC 6749 §5.1 asks for the older header as well.
+        Ok(Reply::json(status, &response)?.header("Pragma", "no-cache".to_owned()))
+    }
+}

@@ -1,0 +1,302 @@
+//! Families of refresh tokens: one row a signed-in session, for its whole life.
+
+use serde::Deserialize;
+use worker::{D1PreparedStatement, D1Type};
+
+use super::users::{User, roles_from_json};
+use super::{Store, StoreError, integer, text};
+use crate::auth::client::Client;
+use crate::auth::id::Id;
+use crate::auth::refresh_token::{FamilyState, RefreshToken, SecretHash};
+
+const FIND_SESSION: &str = include_str!("sql/find_session.sql");
+const INSERT_FAMILY: &str = include_str!("sql/insert_family.sql");
+const REVOKE_ALL_FAMILIES: &str = include_str!("sql/revoke_all_families.sql");
+const REVOKE_FAMILY: &str = include_str!("sql/revoke_family.sql");
+const ROTATE: &str = include_str!("sql/rotate.sql");
+
+/// A session to begin. Times in unix seconds.
+pub struct NewFamily<'a> {
+    /// Whose it is.
+    pub user_id: Id,
+    /// As it was when the password was verified: another one since then begins no session.
+    pub password_version: u64,
+    /// Its first token.
+    pub token: &'a RefreshToken,
+    /// Its idle end.
+    pub expires_at: u64,
+    /// Its absolute end.
+    pub absolute_expires_at: u64,
+}
+
+/// A session and the person it belongs to.
+pub struct Session {
+    /// The `sid` claim.
+    pub family_id: Id,
+    /// What the rule judges by.
+    pub state: FamilyState,
+    /// Who refreshed last.
+    pub rotated_by: Client,
+    /// Whose it is.
+    pub user: User,
+}
+
+impl Session {
+    /// Whether it is in force.
+    #[must_use]
+    pub fn is_live(&self, now: u64) -> bool {
+        !self.state.revoked && !self.state.user_disabled && self.state.expires_at > now
+    }
+}
+
+/// Why a session is ended, as the column `revoked_reason` and the log name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// One of its tokens was handed to `/revoke`.
+    Logout,
+    /// "Log out everywhere".
+    LogoutAll,
+    /// A rotated-out token came back.
+    Reuse,
+}
+
+impl Reason {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
+            Self::Reuse => "reuse",
+        }
+    }
+}
+
+/// How long things last that a refresh moves, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct RotationTimes {
+    /// The grace window.
+    pub grace: u64,
+    /// The idle lifetime.
+    pub idle: u64,
+}
+
+/// What the rotating statement did.
+pub struct Rotation {
+    /// How often the token was presented since it was rotated out, if anything is to be issued: 0 for the rotation itself.
+    pub issued: Option<u64>,
+    /// The session after it, if there is one with that id.
+    pub session: Option<Session>,
+}
+
+/// A session that was just ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// The `sid` claim.
+    pub family_id: Id,
+    /// When its last token was made.
+    pub rotated_at: u64,
+}
+
+#[derive(Deserialize)]
+struct SessionRow {
+    family_id: Id,
+    user_id: Id,
+    secret_hash: String,
+    generation: u32,
+    rotated_at: u64,
+    rotated_ip: Option<String>,
+    rotated_user_agent: Option<String>,
+    expires_at: u64,
+    revoked_at: Option<u64>,
+    email: String,
+    username: Option<String>,
+    name: Option<String>,
+    roles: String,
+    created_at: u64,
+    disabled_at: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Rotated {
+    grace_retries: u64,
+}
+
+#[derive(Deserialize)]
+struct Revoked {
+    user_id: Id,
+}
+
+#[derive(Deserialize)]
+struct EndedRow {
+    family_id: Id,
+    rotated_at: u64,
+}
+
+impl Store<'_> {
+    /// Presents a token: rotates it, lets a grace retry pass, or changes nothing. One round trip, one row written.
+    ///
+    /// The statement compares and sets in one step: the token's secret and generation, the session's and the user's
+    /// state are all in its condition. So however many requests present one token at once, one of them rotates and
+    /// the others find the generation already moved; and no refresh that comes after an acknowledged revocation, in the
+    /// order in which D1 runs statements, finds `revoked_at IS NULL`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn rotate(
+        &self,
+        token: &RefreshToken,
+        times: RotationTimes,
+        client: &Client,
+        now: u64,
+    ) -> Result<Rotation, StoreError> {
+        const OPERATION: &str = "rotate";
+        let family_id = token.family_id().to_string();
+        let secret_hash = token.secret_hash();
+        let values = [
+            D1Type::Text(&family_id),
+            D1Type::Text(secret_hash.as_str()),
+            integer(token.generation().into()),
+            integer(now),
+            integer(times.grace),
+            integer(times.idle),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
+        ];
+        let statements =
+            vec![self.statement(OPERATION, ROTATE, &values)?, self.find_session_statement(OPERATION, &family_id)?];
+        let mut answers = self.batch(OPERATION, statements).await?;
+        let rotated: Option<Rotated> = answers.row()?;
+        let session = answers.row()?.map(|row| session(OPERATION, row)).transpose()?;
+        Ok(Rotation { issued: rotated.map(|rotated| rotated.grace_retries), session })
+    }
+
+    /// A session and its user. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn find_session(&self, family_id: Id) -> Result<Option<Session>, StoreError> {
+        const OPERATION: &str = "find_session";
+        let statement = self.find_session_statement(OPERATION, &family_id.to_string())?;
+        let row = self.batch(OPERATION, vec![statement]).await?.row()?;
+        row.map(|row| session(OPERATION, row)).transpose()
+    }
+
+    /// Ends a session; with a secret, only if it is the family's. Gives its user, or `None` if there was nothing to end.
+    /// One round trip, one row written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn revoke_family(
+        &self,
+        family_id: Id,
+        secret_hash: Option<&SecretHash>,
+        reason: Reason,
+        client: &Client,
+        now: u64,
+    ) -> Result<Option<Id>, StoreError> {
+        const OPERATION: &str = "revoke_family";
+        let family_id = family_id.to_string();
+        let values = [
+            D1Type::Text(&family_id),
+            text(secret_hash.map(SecretHash::as_str)),
+            integer(now),
+            D1Type::Text(reason.as_str()),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
+        ];
+        let statement = self.statement(OPERATION, REVOKE_FAMILY, &values)?;
+        let revoked: Option<Revoked> = self.batch(OPERATION, vec![statement]).await?.row()?;
+        Ok(revoked.map(|revoked| revoked.user_id))
+    }
+
+    /// Ends every session of a user at the wish of one of them, `caller`, which must be in force. Gives the sessions that
+    /// it ended, or `None` if the caller is not in force and nothing was ended. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn revoke_all_families(
+        &self,
+        user_id: Id,
+        caller: Id,
+        reason: Reason,
+        client: &Client,
+        now: u64,
+    ) -> Result<Option<Vec<Ended>>, StoreError> {
+        const OPERATION: &str = "revoke_all_families";
+        let user_id = user_id.to_string();
+        let caller = caller.to_string();
+        let values = [
+            D1Type::Text(&user_id),
+            D1Type::Text(&caller),
+            integer(now),
+            D1Type::Text(reason.as_str()),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
+        ];
+        let statement = self.statement(OPERATION, REVOKE_ALL_FAMILIES, &values)?;
+        let rows: Vec<EndedRow> = self.batch(OPERATION, vec![statement]).await?.rows()?;
+        // A caller in force is itself among the sessions that end.
+        let ended = rows
+            .into_iter()
+            .map(|row| Ended { family_id: row.family_id, rotated_at: row.rotated_at })
+            .collect::<Vec<_>>();
+        Ok((!ended.is_empty()).then_some(ended))
+    }
+
+    pub(super) fn insert_family_statement(
+        &self,
+        operation: &'static str,
+        family: &NewFamily<'_>,
+        client: &Client,
+        now: u64,
+    ) -> Result<D1PreparedStatement, StoreError> {
+        let family_id = family.token.family_id().to_string();
+        let user_id = family.user_id.to_string();
+        let secret_hash = family.token.secret_hash();
+        let values = [
+            D1Type::Text(&family_id),
+            D1Type::Text(&user_id),
+            integer(family.password_version),
+            D1Type::Text(secret_hash.as_str()),
+            integer(now),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
+            integer(family.expires_at),
+            integer(family.absolute_expires_at),
+        ];
+        self.statement(operation, INSERT_FAMILY, &values)
+    }
+
+    fn find_session_statement(
+        &self,
+        operation: &'static str,
+        family_id: &str,
+    ) -> Result<D1PreparedStatement, StoreError> {
+        self.statement(operation, FIND_SESSION, &[D1Type::Text(family_id)])
+    }
+}
+
+fn session(operation: &'static str, row: SessionRow) -> Result<Session, StoreError> {
+    let roles = roles_from_json(operation, &row.roles)?;
+    Ok(Session {
+        family_id: row.family_id,
+        state: FamilyState {
+            secret_hash: SecretHash::from_stored(row.secret_hash),
+            generation: row.generation,
+            rotated_at: row.rotated_at,
+            expires_at: row.expires_at,
+            revoked: row.revoked_at.is_some(),
+            user_disabled: row.disabled_at.is_some(),
+        },
+        rotated_by: Client { ip: row.rotated_ip, user_agent: row.rotated_user_agent },
+        user: User {
+            id: row.user_id,
+            email: row.email,
+            username: row.username,
+            name: row.name,
+            roles,
+            created_at: row.created_at,
+        },
+    })
+}

@@ -1,0 +1,16 @@
+UPDATE refresh_tokens
+SET revoked_at = ?3, revoked_reason = ?4, revoked_ip = ?5, revoked_user_agent = ?6
+WHERE user_id = ?1
+  AND revoked_at IS NULL
+  AND expires_at > ?3
+  AND EXISTS (
+    SELECT 1
+    FROM refresh_tokens AS caller
+    JOIN users ON users.id = caller.user_id
+    WHERE caller.family_id = ?2
+      AND caller.user_id = ?1
+      AND caller.revoked_at IS NULL
+      AND caller.expires_at > ?3
+      AND users.disabled_at IS NULL
+  )
+RETURNING family_id, rotated_at

@@ -1,0 +1,15 @@
+UPDATE refresh_tokens
+SET
+  generation = CAST(?3 + 1 AS INTEGER),
+  grace_retries = CASE WHEN generation = ?3 THEN 0 ELSE grace_retries + 1 END,
+  rotated_at = CASE WHEN generation = ?3 THEN ?4 ELSE rotated_at END,
+  rotated_ip = CASE WHEN generation = ?3 THEN ?7 ELSE rotated_ip END,
+  rotated_user_agent = CASE WHEN generation = ?3 THEN ?8 ELSE rotated_user_agent END,
+  expires_at = CASE WHEN generation = ?3 THEN MIN(?4 + ?6, absolute_expires_at) ELSE expires_at END
+WHERE family_id = ?1
+  AND secret_hash = ?2
+  AND revoked_at IS NULL
+  AND expires_at > ?4
+  AND (generation = ?3 OR (generation = ?3 + 1 AND rotated_at > ?4 - ?5))
+  AND EXISTS (SELECT 1 FROM users WHERE users.id = refresh_tokens.user_id AND users.disabled_at IS NULL)
+RETURNING grace_retries

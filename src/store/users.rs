@@ -1,0 +1,211 @@
+//! People.
+
+use serde::{Deserialize, Serialize};
+use worker::D1Type;
+
+use super::refresh_tokens::NewFamily;
+use super::{Store, StoreError, integer, text};
+use crate::auth::client::Client;
+use crate::auth::email::Email;
+use crate::auth::id::Id;
+use crate::auth::profile::{Name, Username};
+
+const FIND_TAKEN: &str = include_str!("sql/find_taken.sql");
+const FIND_USER_BY_EMAIL: &str = include_str!("sql/find_user_by_email.sql");
+const FIND_USER_BY_USERNAME: &str = include_str!("sql/find_user_by_username.sql");
+const INSERT_USER: &str = include_str!("sql/insert_user.sql");
+const UPDATE_PASSWORD_HASH: &str = include_str!("sql/update_password_hash.sql");
+
+/// A person, as shown to themselves. Times in unix seconds.
+#[derive(Clone, Serialize, Debug)]
+pub struct User {
+    /// The `sub` claim.
+    pub id: Id,
+    /// As it was entered.
+    pub email: String,
+    /// As it was entered.
+    pub username: Option<String>,
+    /// To show.
+    pub name: Option<String>,
+    /// The `roles` claim.
+    pub roles: Vec<String>,
+    /// When the account was made.
+    pub created_at: u64,
+}
+
+/// What a log-in needs to know of an account.
+pub struct Credentials {
+    /// Whose they are.
+    pub user: User,
+    /// A PHC string.
+    pub password_hash: String,
+    /// Counts the changes of the password.
+    pub password_version: u64,
+    /// Whether the account is shut out.
+    pub disabled: bool,
+}
+
+/// By what a person logs in.
+pub enum LoginName<'a> {
+    /// Compared by [`Email::key`].
+    Email(&'a Email),
+    /// Compared by [`Username::key`].
+    Username(&'a Username),
+}
+
+/// Which names of a registration belong to somebody already.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// The e-mail address.
+    pub email: bool,
+    /// The username.
+    pub username: bool,
+}
+
+/// An account to be made.
+pub struct NewUser<'a> {
+    /// Random.
+    pub id: Id,
+    /// Must be nobody's yet.
+    pub email: &'a Email,
+    /// Must be nobody's yet.
+    pub username: Option<&'a Username>,
+    /// To show.
+    pub name: Option<&'a Name>,
+    /// A PHC string.
+    pub password_hash: &'a str,
+    /// Of the first session.
+    pub roles: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct CredentialsRow {
+    id: Id,
+    email: String,
+    username: Option<String>,
+    name: Option<String>,
+    password_hash: String,
+    password_version: u64,
+    roles: String,
+    created_at: u64,
+    disabled_at: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct TakenRow {
+    email_taken: u8,
+    username_taken: u8,
+}
+
+#[derive(Deserialize)]
+struct Inserted {}
+
+impl Store<'_> {
+    /// Which of these names belong to somebody already. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn find_taken(&self, email: &Email, username: Option<&Username>) -> Result<Taken, StoreError> {
+        const OPERATION: &str = "find_taken";
+        let values = [D1Type::Text(email.key()), text(username.map(Username::key))];
+        let statement = self.statement(OPERATION, FIND_TAKEN, &values)?;
+        let row: Option<TakenRow> = self.batch(OPERATION, vec![statement]).await?.row()?;
+        let row = row.ok_or(StoreError::Corrupt { operation: OPERATION, cause: "no row".to_owned() })?;
+        Ok(Taken { email: row.email_taken != 0, username: row.username_taken != 0 })
+    }
+
+    /// Makes an account and its first session, both or neither. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a name was taken meanwhile.
+    pub async fn insert_user(
+        &self,
+        user: &NewUser<'_>,
+        family: &NewFamily<'_>,
+        client: &Client,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "insert_user";
+        let id = user.id.to_string();
+        let roles = roles_to_json(user.roles);
+        let values = [
+            D1Type::Text(&id),
+            D1Type::Text(user.email.address()),
+            D1Type::Text(user.email.key()),
+            text(user.username.map(Username::as_str)),
+            text(user.username.map(Username::key)),
+            text(user.name.map(Name::as_str)),
+            D1Type::Text(user.password_hash),
+            D1Type::Text(&roles),
+            integer(now),
+        ];
+        let statements = vec![
+            self.statement(OPERATION, INSERT_USER, &values)?,
+            self.insert_family_statement(OPERATION, family, client, now)?,
+        ];
+        self.batch(OPERATION, statements).await.map(|_| ())
+    }
+
+    /// What a log-in by that name needs. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn find_credentials(&self, name: &LoginName<'_>) -> Result<Option<Credentials>, StoreError> {
+        const OPERATION: &str = "find_credentials";
+        let (sql, key) = match name {
+            LoginName::Email(email) => (FIND_USER_BY_EMAIL, email.key()),
+            LoginName::Username(username) => (FIND_USER_BY_USERNAME, username.key()),
+        };
+        let statement = self.statement(OPERATION, sql, &[D1Type::Text(key)])?;
+        let row: Option<CredentialsRow> = self.batch(OPERATION, vec![statement]).await?.row()?;
+        let Some(row) = row else { return Ok(None) };
+        let roles = roles_from_json(OPERATION, &row.roles)?;
+        Ok(Some(Credentials {
+            user: User {
+                id: row.id,
+                email: row.email,
+                username: row.username,
+                name: row.name,
+                roles,
+                created_at: row.created_at,
+            },
+            password_hash: row.password_hash,
+            password_version: row.password_version,
+            disabled: row.disabled_at.is_some(),
+        }))
+    }
+
+    /// Begins a session after a log-in, and replaces an outdated hash of the same password if `rehashed` holds the old
+    /// and the new one. One round trip. `false`: the account was disabled, deleted, or had its password changed
+    /// since its credentials were read, and nothing was written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn insert_session(
+        &self,
+        family: &NewFamily<'_>,
+        client: &Client,
+        rehashed: Option<(&str, &str)>,
+        now: u64,
+    ) -> Result<bool, StoreError> {
+        const OPERATION: &str = "insert_session";
+        let mut statements = vec![self.insert_family_statement(OPERATION, family, client, now)?];
+        if let Some((old, new)) = rehashed {
+            let user_id = family.user_id.to_string();
+            let values = [D1Type::Text(&user_id), D1Type::Text(old), D1Type::Text(new)];
+            statements.push(self.statement(OPERATION, UPDATE_PASSWORD_HASH, &values)?);
+        }
+        let inserted: Option<Inserted> = self.batch(OPERATION, statements).await?.row()?;
+        Ok(inserted.is_some())
+    }
+}
+
+/// Roles as the column `roles` holds them.
+fn roles_to_json(roles: &[String]) -> String {
+    serde_json::Value::from(roles).to_string()
+}
+
+/// Roles out of the column `roles`.
+pub(super) fn roles_from_json(operation: &'static str, json: &str) -> Result<Vec<String>, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Corrupt { operation, cause: format!("roles: {error}") })
+}
