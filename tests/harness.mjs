@@ -1,0 +1,150 @@
+// What the end-to-end tests share: the built Worker in workerd with real D1 and KV, and a client with verbs.
+// Traffic stays on loopback. To age a token, a test moves the data, not the clock.
+
+import assert from "node:assert/strict";
+
+import { createTestHarness } from "wrangler";
+
+import { makeSecrets } from "../scripts/secrets.mjs";
+
+export const ISSUER = "http://127.0.0.1:8787";
+export const PASSWORD = "correct horse battery staple";
+/** The cheapest that the configuration takes, so that the tests hash at real but bearable cost. */
+const VARS = { ISSUER, AUDIENCE: "https://api.example.org", LOG_COSTS: "true", ARGON2_MEMORY_KIB: "7168", ARGON2_ITERATIONS: "5" };
+
+/** A running Worker. `vars` and `secrets` override the configuration; `null` takes a variable out. */
+export async function startWorker({ vars = {}, secrets = {}, config = (worker) => worker } = {}) {
+  const worker = {
+    configPath: "wrangler.toml",
+    prebuiltWorkerDir: "dist",
+    vars: { ...VARS, ...vars },
+    secrets: { ...makeSecrets(), ...secrets },
+  };
+  const server = createTestHarness({ workers: [config(worker)] });
+  const { url } = await server.listen();
+  await server.getWorker().applyD1Migrations("DB");
+  const { DB: db, REVOCATIONS: kv } = await server.getWorker().getEnv();
+  return new Worker({ server, url, db, kv, secrets: worker.secrets, vars: worker.vars });
+}
+
+let people = 0;
+
+class Worker {
+  constructor(parts) {
+    Object.assign(this, parts);
+  }
+
+  /** A request, its response read and checked for what every response must have. */
+  async request(method, path, { json, form, bearer, headers = {}, body } = {}) {
+    const sent = { "CF-Connecting-IP": "192.0.2.1", "User-Agent": "tests", ...headers };
+    if (json !== undefined) {
+      body = JSON.stringify(json);
+      sent["Content-Type"] ??= "application/json";
+    }
+    if (form !== undefined) {
+      body = new URLSearchParams(form).toString();
+      sent["Content-Type"] ??= "application/x-www-form-urlencoded";
+    }
+    if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
+    const response = await this.server.fetch(path, { method, headers: sent, body, redirect: "manual" });
+    const text = await response.text();
+    const answer = { status: response.status, headers: response.headers, text, body: undefined };
+    if (/^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? "")) answer.body = JSON.parse(text);
+    checkEveryResponse(answer);
+    return answer;
+  }
+
+  get(path, options) {
+    return this.request("GET", path, options);
+  }
+
+  post(path, options) {
+    return this.request("POST", path, options);
+  }
+
+  /** Registers somebody new and returns the token response, with the address and password beside it. */
+  async register(details = {}) {
+    const email = details.email ?? `person-${(people += 1)}@example.org`;
+    const json = { email, password: PASSWORD, ...details };
+    const { status, body } = await this.post("/register", { json });
+    assert.equal(status, 201, JSON.stringify(body));
+    return { ...body, email, password: json.password };
+  }
+
+  login({ email, password }, options) {
+    return this.post("/login", { json: { email, password }, ...options });
+  }
+
+  refresh(token, options) {
+    return this.post("/refresh", { json: { refresh_token: token }, ...options });
+  }
+
+  revoke(token, options) {
+    return this.post("/revoke", { form: { token }, ...options });
+  }
+
+  me(token, options) {
+    return this.get("/me", { bearer: token, ...options });
+  }
+
+  verify(token, options) {
+    return this.get("/verify", { bearer: token, ...options });
+  }
+
+  /** The row of a session. */
+  family(session) {
+    return this.db.prepare("SELECT * FROM refresh_tokens WHERE family_id = ?").bind(session).first();
+  }
+
+  /** Lets so many seconds pass for a session, or for all of them. */
+  async age(seconds, session = null) {
+    const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at"];
+    const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
+    await this.db.prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR family_id = ?2`).bind(seconds, session).run();
+  }
+
+  /** The events logged since the last call, optionally of one kind. */
+  events(kind) {
+    const lines = this.server.getLogs().map((entry) => entry.message);
+    this.server.clearLogs();
+    const events = lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+    return kind === undefined ? events : events.filter((event) => event.event === kind);
+  }
+
+  close() {
+    return this.server.close();
+  }
+}
+
+/** What holds for every response, whatever was asked (ASVS 3.4, RFC 9457, RFC 6750). */
+function checkEveryResponse({ status, headers, body, text }) {
+  const exactly = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=63072000; includeSubDomains",
+    "x-content-type-options": "nosniff",
+    vary: "Origin",
+  };
+  for (const [name, value] of Object.entries(exactly)) assert.equal(headers.get(name), value, name);
+  assert.match(headers.get("x-request-id"), /^[\w-]{22}$/);
+  assert.match(headers.get("cache-control"), status === 200 ? /^(no-store|public, max-age=\d+)$/ : /^no-store$/);
+  assert.match(headers.get("cross-origin-resource-policy"), /^(same|cross)-origin$/);
+  for (const leak of ["server", "x-powered-by", "set-cookie"]) assert.equal(headers.get(leak), null, leak);
+  if (status === 401) assert.match(headers.get("www-authenticate"), /^Bearer( error="invalid_token", error_description="[^"\\]+")?$/);
+  if (status === 503) assert.equal(headers.get("retry-after"), "5");
+  if (status >= 400 && text !== "") {
+    assert.equal(body.request_id, headers.get("x-request-id"));
+    if (headers.get("content-type") === "application/problem+json") {
+      assert.equal(body.status, status);
+      assert.match(body.code, /^[a-z_]+$/);
+    } else {
+      assert.match(body.error, /^[a-z_]+$/);
+      assert.match(body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+    }
+  }
+}
+
+/** A problem of RFC 9457, as a test expects it. */
+export function assertProblem(answer, status, code) {
+  assert.deepEqual([answer.status, answer.headers.get("content-type"), answer.body?.code], [status, "application/problem+json", code], answer.text);
+}
