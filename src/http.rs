@@ -382,11 +382,11 @@ mod tests {
             ("{\"email\":\"\\ud800\"}", "The body is not valid JSON: line 1, column 17."),
             ("{}", "The member email is missing."),
             ("{\"email\":\"a\",\"email\":\"b\"}", "The member email stands twice: line 1, column 20."),
-            ("{\"evil`, expected x\":1}", "A member is unknown: line 1, column 21. Known are: email, name."),
+            ("{\"evil`, expected x\":1}", "A member is unknown: line 1, column 20. Known are: email or name."),
             ("{\"email\":{\"$ne\":\"\"}}", "A member has the wrong type: line 1, column 9. Expected is a string."),
             (
                 "{\"email\":\"a\",\"name\":null}",
-                "A member has the wrong type: line 1, column 25. Expected is a string.",
+                "A member has the wrong type: line 1, column 24. Expected is a string.",
             ),
         ] {
             assert_eq!(refusal(body), detail, "{body}");

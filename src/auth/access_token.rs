@@ -293,3 +293,273 @@ impl<'a> Algorithm for Es256Elsewhere<'a> {
         verdict.genuine && verdict.signing_input.as_bytes() == message
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+    use jwt_compact::alg::Es256;
+    use jwt_compact::jwk::JsonWebKey;
+    use jwt_compact::{Algorithm, AlgorithmExt as _, AlgorithmSignature as _, UntrustedToken};
+    use serde_json::{Value, json};
+
+    use super::{AccessToken, Parties, Rejection, Unverified, complete, signing_input};
+    use crate::auth::id::Id;
+    use crate::auth::signing_key::tests::rfc_7515_a3_key;
+
+    const NOW: u64 = 1_700_000_000;
+    const KID: &str = "the-kid";
+
+    fn parties() -> Parties {
+        Parties {
+            issuer: "https://auth.example.org".to_owned(),
+            audience: "https://api.example.org".to_owned(),
+            client_id: "first-party".to_owned(),
+        }
+    }
+
+    fn token() -> AccessToken {
+        AccessToken {
+            sub: Id::new([1; 16]),
+            sid: Id::new([2; 16]),
+            jti: Id::new([3; 16]),
+            roles: vec!["user".to_owned()],
+            iat: NOW,
+            exp: NOW + 900,
+        }
+    }
+
+    fn header() -> Value {
+        json!({"alg": "ES256", "kid": KID, "typ": "at+jwt"})
+    }
+
+    fn claims() -> Value {
+        json!({
+            "iss": "https://auth.example.org", "aud": "https://api.example.org", "client_id": "first-party",
+            "sub": token().sub, "sid": token().sid, "jti": token().jti, "roles": ["user"], "iat": NOW, "exp": NOW + 900,
+        })
+    }
+
+    fn with(mut object: Value, member: &str, value: Value) -> Value {
+        object[member] = value;
+        object
+    }
+
+    fn without(mut object: Value, member: &str) -> Value {
+        object.as_object_mut().unwrap().remove(member);
+        object
+    }
+
+    /// A compact token of any header and claims, with a signature that nobody made.
+    fn compact(header: &str, claims: &str) -> String {
+        let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.{}", encode(header), encode(claims), BASE64_URL_SAFE_NO_PAD.encode([5; 64]))
+    }
+
+    /// Verifies such a token as if its signature were genuine.
+    fn read(header: &str, claims: &str) -> Result<AccessToken, Rejection> {
+        read_at(&compact(header, claims), NOW, 0)
+    }
+
+    fn read_at(compact: &str, now: u64, leeway: u64) -> Result<AccessToken, Rejection> {
+        Unverified::parse(compact)?.validate(true, &parties(), now, leeway)
+    }
+
+    fn read_claims(claims: &Value) -> Result<AccessToken, Rejection> {
+        read(&header().to_string(), &claims.to_string())
+    }
+
+    type Key<A> = (<A as Algorithm>::SigningKey, <A as Algorithm>::VerifyingKey);
+
+    fn rfc_7515_key() -> Key<Es256> {
+        let jwk: JsonWebKey<'_> = serde_json::from_value(rfc_7515_a3_key()).unwrap();
+        ((&jwk).try_into().unwrap(), (&jwk).try_into().unwrap())
+    }
+
+    /// RFC 7515 A.3: the independent ES256 of these tests is the RFC's (RFC 7518 §3.4: r and s, 64 bytes).
+    #[test]
+    fn rfc_7515_a3_vector() {
+        let jws = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+        let (message, signature) = jws.rsplit_once('.').unwrap();
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert_eq!(signature.len(), super::SIGNATURE_LEN);
+        let signature = <Es256 as Algorithm>::Signature::try_from_slice(&signature).unwrap();
+        let (_, verifying) = rfc_7515_key();
+        assert!(Es256.verify_signature(&signature, &verifying, message.as_bytes()));
+        assert!(!Es256.verify_signature(&signature, &verifying, b"another message"));
+    }
+
+    #[test]
+    fn a_token_of_ours_is_one_to_an_independent_implementation() {
+        let (signing, verifying) = rfc_7515_key();
+        let input = signing_input(&token(), &parties(), KID).unwrap();
+        let signature = Es256.sign(&signing, input.as_bytes());
+        let compact = complete(input, signature.as_bytes().as_ref().try_into().unwrap());
+
+        let untrusted = UntrustedToken::new(&compact).unwrap();
+        assert_eq!(untrusted.algorithm(), "ES256");
+        assert_eq!(untrusted.header().key_id.as_deref(), Some(KID));
+        assert_eq!(untrusted.header().token_type.as_deref(), Some("at+jwt"));
+        let read: jwt_compact::Token<Value> = Es256.validator(&verifying).validate(&untrusted).unwrap();
+        assert_eq!(serde_json::to_value(read.claims()).unwrap(), claims());
+
+        let unverified = Unverified::parse(&compact).unwrap();
+        assert_eq!(unverified.kid(), KID);
+        assert_eq!(unverified.signature().as_slice(), signature.as_bytes().as_ref());
+        assert_eq!(unverified.validate(true, &parties(), NOW, 0), Ok(token()));
+    }
+
+    #[test]
+    fn without_a_genuine_signature_nothing_is_told_of_the_claims() {
+        for claims in [claims(), with(claims(), "exp", json!(1)), json!({}), json!({"exp": "x"})] {
+            let compact = compact(&header().to_string(), &claims.to_string());
+            let unverified = Unverified::parse(&compact).unwrap();
+            assert_eq!(unverified.validate(false, &parties(), NOW, 0), Err(Rejection::Signature), "{claims}");
+        }
+    }
+
+    #[test]
+    fn the_algorithm_is_the_keys_own() {
+        for alg in ["none", "None", "NONE", "nOnE", "HS256", "RS256", "ES384", "es256", ""] {
+            let header = with(header(), "alg", json!(alg));
+            assert_eq!(read(&header.to_string(), &claims().to_string()), Err(Rejection::Signature), "{alg}");
+        }
+        let header = without(header(), "alg");
+        assert_eq!(read(&header.to_string(), &claims().to_string()), Err(Rejection::Malformed));
+    }
+
+    #[test]
+    fn only_the_header_of_an_access_token_is_read() {
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt"] {
+            assert!(read(&with(header(), "typ", json!(typ)).to_string(), &claims().to_string()).is_ok(), "{typ}");
+        }
+        let bad = [
+            without(header(), "typ"),
+            without(header(), "kid"),
+            with(header(), "typ", json!("JWT")),
+            with(header(), "typ", json!("dpop+jwt")),
+            with(header(), "typ", json!(1)),
+            with(header(), "kid", json!(1)),
+            with(header(), "kid", Value::Null),
+            with(header(), "kid", json!({})),
+            with(header(), "crit", json!(["exp"])),
+            with(header(), "crit", json!([])),
+            with(header(), "b64", json!(false)),
+            with(header(), "jwk", rfc_7515_a3_key()),
+            with(header(), "jku", json!("https://evil.example")),
+            with(header(), "x5u", json!("https://evil.example")),
+            with(header(), "x5c", json!(["MII"])),
+            with(header(), "cty", json!("JWT")),
+            with(header(), "zip", json!("DEF")),
+        ];
+        for header in bad {
+            assert_eq!(read(&header.to_string(), &claims().to_string()), Err(Rejection::Malformed), "{header}");
+        }
+    }
+
+    #[test]
+    fn duplicate_members_are_refused_in_either_order() {
+        let header_text = header().to_string();
+        let claims_text = claims().to_string();
+        for (member, value) in [("alg", "\"none\""), ("kid", "\"x\""), ("typ", "\"JWT\"")] {
+            let last = header_text.replacen('{', &format!("{{\"{member}\":{value},"), 1);
+            let first = header_text.replacen('}', &format!(",\"{member}\":{value}}}"), 1);
+            for header in [last, first] {
+                assert_eq!(read(&header, &claims_text), Err(Rejection::Malformed), "{header}");
+            }
+        }
+        for (member, value) in [("sub", "\"x\""), ("exp", "9999999999"), ("sid", "\"x\""), ("other", "1,\"other\":2")] {
+            let twice = claims_text.replacen('{', &format!("{{\"{member}\":{value},"), 1);
+            assert!(read(&header_text, &twice).is_err(), "{twice}");
+        }
+    }
+
+    #[test]
+    fn claims_of_the_wrong_type_are_a_rejection_and_never_absent() {
+        let exp =
+            [json!("9999999999"), json!(-1), json!(1.5), json!(1e300), Value::Null, json!([]), json!(true), json!({})];
+        for value in &exp {
+            for claim in ["exp", "iat", "nbf"] {
+                assert_eq!(
+                    read_claims(&with(claims(), claim, value.clone())),
+                    Err(Rejection::Claims),
+                    "{claim} {value}"
+                );
+            }
+        }
+        for claim in ["iss", "sub", "aud", "jti", "client_id", "sid", "roles", "exp", "iat"] {
+            assert_eq!(read_claims(&without(claims(), claim)), Err(Rejection::Claims), "{claim}");
+            assert_eq!(read_claims(&with(claims(), claim, Value::Null)), Err(Rejection::Claims), "{claim}");
+        }
+        for (claim, value) in [("sub", json!("")), ("sub", json!("ada")), ("sid", json!(1)), ("roles", json!("admin"))]
+        {
+            assert_eq!(read_claims(&with(claims(), claim, value.clone())), Err(Rejection::Claims), "{claim} {value}");
+        }
+        let too_late = claims().to_string().replace(&(NOW + 900).to_string(), "9223372036854775808");
+        assert_eq!(read(&header().to_string(), &too_late), Err(Rejection::Claims));
+    }
+
+    #[test]
+    fn issuer_and_audience_are_compared_exactly() {
+        for issuer in ["https://auth.example.org/", "http://auth.example.org", "https://AUTH.example.org", ""] {
+            assert_eq!(read_claims(&with(claims(), "iss", json!(issuer))), Err(Rejection::Issuer), "{issuer}");
+        }
+        let api = "https://api.example.org";
+        assert!(read_claims(&with(claims(), "aud", json!(["other", api]))).is_ok());
+        for audience in
+            [json!([]), json!(""), json!(["other"]), json!("https://api.example.org/"), json!("https://api")]
+        {
+            assert_eq!(read_claims(&with(claims(), "aud", audience)), Err(Rejection::Audience));
+        }
+    }
+
+    #[test]
+    fn expiry_is_the_second_of_exp_itself_and_leeway_moves_it() {
+        let compact = compact(&header().to_string(), &claims().to_string());
+        assert!(read_at(&compact, NOW + 899, 0).is_ok());
+        assert_eq!(read_at(&compact, NOW + 900, 0), Err(Rejection::Expired));
+        assert!(read_at(&compact, NOW + 909, 10).is_ok());
+        assert_eq!(read_at(&compact, NOW + 910, 10), Err(Rejection::Expired));
+        assert_eq!(read_at(&compact, u64::MAX, 0), Err(Rejection::Claims));
+    }
+
+    #[test]
+    fn tokens_of_the_future_are_not_valid_yet_beyond_the_leeway() {
+        for claim in ["iat", "nbf"] {
+            let ahead = compact(&header().to_string(), &with(claims(), claim, json!(NOW + 5)).to_string());
+            assert_eq!(read_at(&ahead, NOW + 4, 0), Err(Rejection::NotYetValid));
+            assert!(read_at(&ahead, NOW + 5, 0).is_ok());
+            assert!(read_at(&ahead, NOW, 5).is_ok());
+            assert_eq!(read_at(&ahead, NOW, 4), Err(Rejection::NotYetValid));
+        }
+    }
+
+    #[test]
+    fn the_compact_form_is_canonical_and_of_three_parts() {
+        let good = compact(&header().to_string(), &claims().to_string());
+        let parts: Vec<_> = good.split('.').collect();
+        let [header, claims, signature] = parts[..] else { panic!("three parts") };
+        let spare_bits = signature.strip_suffix('Q').map(|rest| format!("{header}.{claims}.{rest}R")).unwrap();
+        let bad = [
+            String::new(),
+            "..".to_owned(),
+            format!("{header}.{claims}"),
+            format!("{header}.{claims}."),
+            format!("{good}.{signature}"),
+            format!("{good}.a.b"),
+            format!("{good}="),
+            format!("{header}=.{claims}.{signature}"),
+            format!("{header}. {claims}.{signature}"),
+            format!("{good}\n"),
+            good.replace('.', "+"),
+            format!("{header}.{claims}.{}", &signature[1..]),
+            format!("{header}.{claims}.{signature}AA"),
+            spare_bits,
+            ".".repeat(100_000),
+        ];
+        for compact in bad {
+            let rejection = Unverified::parse(&compact).unwrap_err();
+            assert!(matches!(rejection, Rejection::Malformed | Rejection::Signature), "{compact}");
+        }
+    }
+}
