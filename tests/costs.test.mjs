@@ -1,0 +1,125 @@
+// What each operation costs, counted by D1 itself, and that none of it grows with the number of users or sessions.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { after, before, test } from "node:test";
+
+import { startWorker } from "./harness.mjs";
+
+const STATEMENTS = new URL("../src/store/sql/", import.meta.url);
+
+let worker;
+before(async () => (worker = await startWorker()));
+after(() => worker.close());
+
+/** The cost of the one request that `act` makes. */
+async function costOf(act) {
+  worker.events();
+  const answer = await act();
+  const [{ event, level, request_id, path, ...cost }, ...more] = worker.events("costs");
+  assert.equal(more.length, 0);
+  assert.equal(cost.status, answer.status);
+  return cost;
+}
+
+const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({ status, d1_round_trips, d1_rows_written, kv_gets, kv_puts });
+
+function assertCost({ d1_rows_read, ...counted }, expected) {
+  assert.deepEqual(counted, expected);
+  // Rows read are bounded by the statement, not by the tables.
+  assert.ok(d1_rows_read <= 6, `${d1_rows_read} rows read`);
+}
+
+test("every operation keeps to its counted cost", async () => {
+  const person = await worker.register({ username: "counted" });
+  const second = (await worker.login(person)).body;
+  const third = (await worker.login(person)).body;
+  const refreshed = (await worker.refresh(person.refresh_token)).body;
+  const newcomer = (name, username) => ({ json: { email: `${name}@example.org`, password: person.password, username } });
+  const forged = person.refresh_token.slice(0, -1) + (person.refresh_token.endsWith("A") ? "Q" : "A");
+  const operations = [
+    ["register", () => worker.post("/register", newcomer("counted-1", "counted-1")), cost(201, 2, 5, 0, 0)],
+    ["register without a username", () => worker.post("/register", newcomer("counted-2")), cost(201, 2, 4, 0, 0)],
+    ["register a taken address", () => worker.post("/register", newcomer("counted-1")), cost(409, 1, 0, 0, 0)],
+    ["login", () => worker.login(person), cost(200, 2, 2, 0, 0)],
+    ["login with a wrong password", () => worker.login({ ...person, password: "wrong" }), cost(401, 1, 0, 0, 0)],
+    ["login of nobody", () => worker.login({ ...person, email: "nobody@example.org" }), cost(401, 1, 0, 0, 0)],
+    ["refresh", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
+    ["grace retry", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
+    ["/me", () => worker.me(person.access_token), cost(200, 1, 0, 0, 0)],
+    ["/verify", () => worker.verify(person.access_token), cost(200, 0, 0, 1, 0)],
+    ["a forged refresh token", () => worker.refresh(forged), cost(401, 0, 0, 0, 0)],
+    ["revoking a forged refresh token", () => worker.revoke(forged), cost(200, 0, 0, 0, 0)],
+    ["/verify of a forged access token", () => worker.verify(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
+    ["/me of a forged access token", () => worker.me(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
+    ["reuse", () => worker.refresh(person.refresh_token), cost(401, 2, 1, 0, 1)],
+    ["revoke", () => worker.revoke(second.refresh_token), cost(200, 1, 1, 0, 1)],
+    ["revoke by access token", () => worker.revoke(third.access_token), cost(200, 1, 1, 0, 1)],
+    ["jwks", () => worker.get("/.well-known/jwks.json"), cost(200, 0, 0, 0, 0)],
+  ];
+  for (const [name, act, expected] of operations) {
+    await test(name, async () => assertCost(await costOf(act), expected));
+  }
+});
+
+test("a login that rehashes writes one row more", async () => {
+  const old = await startWorker({ vars: { ARGON2_ITERATIONS: "6" } });
+  const person = await old.register();
+  const { password_hash } = await old.db.prepare("SELECT password_hash FROM users").first();
+  await old.close();
+  const { email } = await worker.register();
+  await worker.db.prepare("UPDATE users SET password_hash = ? WHERE email = ?").bind(password_hash, email).run();
+  assertCost(await costOf(() => worker.login({ ...person, email })), cost(200, 2, 3, 0, 0));
+});
+
+test("logging out everywhere is one round trip however many sessions there are", async () => {
+  const person = await worker.register();
+  for (let count = 0; count < 9; count += 1) await worker.login(person);
+  const { d1_rows_read, ...counted } = await costOf(() => worker.post("/revoke-all", { bearer: person.access_token }));
+  assert.deepEqual(counted, cost(200, 1, 10, 0, 10));
+  assert.ok(d1_rows_read <= 40, `${d1_rows_read} rows read`);
+});
+
+test("rows read do not depend on how many users and sessions there are", async () => {
+  const person = await worker.register({ username: "reader" });
+  const acts = [
+    () => worker.login(person),
+    () => worker.post("/login", { json: { username: "reader", password: person.password } }),
+    () => worker.me(person.access_token),
+    () => worker.refresh(person.refresh_token),
+    () => worker.post("/register", { json: { email: "Reader@example.org", username: "reader", password: person.password } }),
+  ];
+  const readAll = async () => {
+    const rows = [];
+    for (const act of acts) rows.push((await costOf(act)).d1_rows_read);
+    return rows;
+  };
+  const few = await readAll();
+  const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000)";
+  await worker.db.batch([
+    worker.db.prepare(`INSERT INTO users (id, email, email_key, username, username_key, password_hash, password_version, roles, created_at) ${numbers} SELECT 'id' || n, 'e' || n, 'e' || n, 'u' || n, 'u' || n, '', 0, '[]', 0 FROM numbers`),
+    worker.db.prepare(`INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at) ${numbers} SELECT 'f' || n, 'id' || n, '', 0, 0, 0, 0, 0, 0 FROM numbers`),
+  ]);
+  assert.deepEqual(await readAll(), few);
+});
+
+for (const file of readdirSync(STATEMENTS)) {
+  test(`${file} runs on an index`, async () => {
+    const sql = readFileSync(new URL(file, STATEMENTS), "utf8");
+    const parameters = Math.max(0, ...[...sql.matchAll(/\?(\d+)/g)].map(([, number]) => Number(number)));
+    const values = Array.from({ length: parameters }, () => 1);
+    const { results } = await worker.db.prepare(`EXPLAIN QUERY PLAN ${sql}`).bind(...values).all();
+    const details = results.map(({ detail }) => detail);
+    if (/\b(WHERE|JOIN)\b/.test(sql)) assert.ok(details.some((detail) => detail.includes("SEARCH")), details.join("; "));
+    for (const detail of details) assert.doesNotMatch(detail, /^SCAN (?!CONSTANT ROW)|TEMP B-TREE/, sql);
+  });
+}
+
+test("SQL is in those files alone", () => {
+  const sources = readdirSync(new URL("../src/", import.meta.url), { recursive: true }).filter((name) => name.endsWith(".rs"));
+  assert.ok(sources.length > 20);
+  for (const name of sources) {
+    const code = readFileSync(new URL(`../src/${name}`, import.meta.url), "utf8").replace(/^\s*\/\/.*$/gm, "");
+    assert.doesNotMatch(code, /"[^"\n]*\b(SELECT .* FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b/, name);
+  }
+});
