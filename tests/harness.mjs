@@ -2,6 +2,7 @@
 // Traffic stays on loopback. To age a token, a test moves the data, not the clock.
 
 import assert from "node:assert/strict";
+import { argon2Sync, randomBytes } from "node:crypto";
 
 import { createTestHarness } from "wrangler";
 
@@ -12,20 +13,33 @@ export const PASSWORD = "correct horse battery staple";
 /** The cheapest that the configuration takes, so that the tests hash at real but bearable cost. */
 const VARS = { ISSUER, AUDIENCE: "https://api.example.org", LOG_COSTS: "true", ARGON2_MEMORY_KIB: "7168", ARGON2_ITERATIONS: "5" };
 
-/** A running Worker. `vars` and `secrets` override the configuration; `null` takes a variable out. */
-export async function startWorker({ vars = {}, secrets = {}, config = (worker) => worker } = {}) {
+/** A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. */
+export async function startWorker({ vars = {}, secrets = {} } = {}) {
   const worker = {
     configPath: "wrangler.toml",
     prebuiltWorkerDir: "dist",
     vars: { ...VARS, ...vars },
     secrets: { ...makeSecrets(), ...secrets },
   };
-  const server = createTestHarness({ workers: [config(worker)] });
+  const server = createTestHarness({ workers: [worker] });
   const { url } = await server.listen();
   await server.getWorker().applyD1Migrations("DB");
   const { DB: db, REVOCATIONS: kv } = await server.getWorker().getEnv();
   return new Worker({ server, url, db, kv, secrets: worker.secrets, vars: worker.vars });
 }
+
+/** Every route, with the method it takes beside `HEAD` and `OPTIONS`. */
+export const ROUTES = Object.entries({
+  "/register": "POST",
+  "/login": "POST",
+  "/refresh": "POST",
+  "/revoke": "POST",
+  "/revoke-all": "POST",
+  "/me": "GET",
+  "/verify": "GET",
+  "/.well-known/jwks.json": "GET",
+  "/healthz": "GET",
+});
 
 let people = 0;
 
@@ -34,7 +48,6 @@ class Worker {
     Object.assign(this, parts);
   }
 
-  /** A request, its response read and checked for what every response must have. */
   async request(method, path, { json, form, bearer, headers = {}, body } = {}) {
     const sent = { "CF-Connecting-IP": "192.0.2.1", "User-Agent": "tests", ...headers };
     if (json !== undefined) {
@@ -46,7 +59,12 @@ class Worker {
       sent["Content-Type"] ??= "application/x-www-form-urlencoded";
     }
     if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
-    const response = await this.server.fetch(path, { method, headers: sent, body, redirect: "manual" });
+    const init = { method, headers: sent, body, redirect: "manual", duplex: "half" };
+    return this.answer(await this.server.fetch(path, init));
+  }
+
+  /** Reads a response, and checks what every response must have. */
+  async answer(response) {
     const text = await response.text();
     const answer = { status: response.status, headers: response.headers, text, body: undefined };
     if (/^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? "")) answer.body = JSON.parse(text);
@@ -89,6 +107,30 @@ class Worker {
 
   verify(token, options) {
     return this.get("/verify", { bearer: token, ...options });
+  }
+
+  /** Runs on with these changes to the configuration it was started with, on the same data. */
+  async update({ vars = {}, secrets = {} } = {}) {
+    const changed = { vars: { ...this.vars, ...vars }, secrets: { ...this.secrets, ...secrets } };
+    await this.server.update(({ workers: [worker] }) => ({ workers: [{ ...worker, ...changed }] }));
+    const { DB: db, REVOCATIONS: kv } = await this.server.getWorker().getEnv();
+    Object.assign(this, { db, kv });
+  }
+
+  /** How many accounts and sessions there are. */
+  counts() {
+    return this.db.prepare("SELECT (SELECT COUNT(*) FROM users) AS users, (SELECT COUNT(*) FROM refresh_tokens) AS sessions").first();
+  }
+
+  /** Stores a hash of the same password that was made with other parameters than the configured ones. */
+  async outdateHash({ user, password }) {
+    const nonce = randomBytes(16);
+    const [memory, passes] = [19456, 2];
+    const tag = argon2Sync("argon2id", { message: password, nonce, parallelism: 1, tagLength: 32, memory, passes });
+    const [salt, hash] = [nonce, tag].map((bytes) => bytes.toString("base64").replaceAll("=", ""));
+    const phc = `$argon2id$v=19$m=${memory},t=${passes},p=1$${salt}$${hash}`;
+    await this.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(phc, user.id).run();
+    return phc;
   }
 
   /** The row of a session. */
