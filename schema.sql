@@ -27,6 +27,7 @@ CREATE TABLE users (
   disabled_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
+-- One account an address, whoever comes first.
 CREATE UNIQUE INDEX users_email_key ON users (email_key);
 
 -- Partial, so that people without a username cost no index entry.

@@ -66,10 +66,6 @@ async fn fetch(mut request: worker::Request, env: Env, _context: worker::Context
     };
     let store = Store::new(&env);
     let reply = answer(&kept, &store, &mut request, &mut read, request_id).await;
-    if kept.config.log_costs {
-        let costs = store.costs();
-        log::write(request_id, &Event::Costs { path: &read.path, status: reply.status(), costs });
-    }
     reply.into_response(&read, request_id, &kept.config.allowed_origins)
 }
 
@@ -101,7 +97,12 @@ async fn answer(
     }
     // Only now: a client could hold its body back until a window that was open at the first byte has closed.
     let context = Context { config, keys: &kept.keys, store, now: now(), request_id };
-    route.handle(&context, read).await.unwrap_or_else(refuse)
+    let reply = route.handle(&context, read).await.unwrap_or_else(refuse);
+    if config.log_costs {
+        // The route, not the path: what somebody puts into a path may be a token.
+        log::write(request_id, &Event::Costs { route, status: reply.status(), costs: store.costs() });
+    }
+    reply
 }
 
 /// Reads the configuration and imports the keys, unless this isolate has them. Requests that come in together at the

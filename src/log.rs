@@ -4,6 +4,7 @@ use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
 
 use crate::auth::id::Id;
+use crate::routes::Route;
 
 /// What happened.
 #[derive(Serialize, Debug)]
@@ -38,7 +39,7 @@ pub enum Event<'a> {
     Misconfigured { variable: &'a str, problem: &'a str },
     /// What the request cost, where `LOG_COSTS` is on.
     Costs {
-        path: &'a str,
+        route: Route,
         status: u16,
         #[serde(flatten)]
         costs: Costs,

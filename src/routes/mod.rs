@@ -11,6 +11,8 @@ mod revoke_all;
 mod token_response;
 mod verify;
 
+use serde::Serialize;
+
 use crate::auth::access_token::{AccessToken, Rejection, Unverified};
 use crate::auth::id::Id;
 use crate::config::Config;
@@ -21,7 +23,8 @@ use crate::store::Store;
 use crate::webcrypto::Keys;
 
 /// An endpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Route {
     Register,
     Login,
