@@ -1,0 +1,56 @@
+// Compiles the Worker to WebAssembly, into build/. Wrangler calls this too ([build] in wrangler.toml), so it is
+// skipped when nothing that goes into it has changed.
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+
+import { env, path, run, runIfStarted, seconds } from "./lib.mjs";
+import { setup, tools } from "./setup.mjs";
+
+const stamp = path("build", ".inputs");
+const outputs = ["index.js", "index_bg.wasm"].map((name) => path("build", name));
+
+export async function build() {
+  const inputs = buildInputs();
+  if (outputs.every(existsSync) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) return;
+
+  const started = Date.now();
+  console.log("build: compiling the Worker (1 to 2 minutes the first time)");
+  rmSync(stamp, { force: true });
+  await run(path(".tools", "bin", "worker-build"), ["--release"], {
+    env: {
+      ...env,
+      // worker-build downloads whichever of these it is not given.
+      WASM_BINDGEN_BIN: path(".tools", "bin", "wasm-bindgen"),
+      WASM_OPT_BIN: path("node_modules", ".bin", "wasm-opt"),
+      ESBUILD_BIN: path("node_modules", ".bin", "esbuild"),
+    },
+  });
+  mkdirSync(path("build"), { recursive: true });
+  // What was there before the build began: a file saved while it ran makes the next build run again.
+  writeFileSync(stamp, inputs);
+  console.log(`build: done (${seconds(started)})`);
+}
+
+/** A hash over everything that goes into the build. */
+export function buildInputs() {
+  const hash = createHash("sha256");
+  const settings = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml", "package-lock.json"];
+  const files = [...settings, "scripts/build.mjs", ...filesUnder("src")];
+  for (const name of files.filter((name) => existsSync(path(name)))) {
+    hash.update(`\0${name}\0`).update(readFileSync(path(name)));
+  }
+  return hash.update(`\0${JSON.stringify(tools())}\0${process.env.RUSTFLAGS ?? ""}`).digest("hex");
+}
+
+/** The files under a folder, in an order that does not depend on the machine. */
+export function filesUnder(dir) {
+  return readdirSync(path(dir), { withFileTypes: true })
+    .flatMap((entry) => (entry.isDirectory() ? filesUnder(`${dir}/${entry.name}`) : [`${dir}/${entry.name}`]))
+    .sort();
+}
+
+runIfStarted(import.meta.url, async () => {
+  await setup();
+  await build();
+});

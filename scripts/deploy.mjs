@@ -1,0 +1,108 @@
+// `npm run deploy`: the first deployment and every later one. `npm run deploy -- --dry-run` does what needs no account.
+//
+// The order keeps one promise: no code serves before what it needs is there.
+//   1. The storage: the D1 database with its migrations, and the KV namespace. The code of the last deployment is still
+//      running then, so a migration has to suit that too.
+//   2. The secrets that are missing. For a Worker that does not exist yet, wrangler first makes an empty one without
+//      an address to hold them; that way they pass through stdin, where a first deployment that brings its secrets
+//      along would need them in a file.
+//   3. The code.
+// Each step finds what an earlier or interrupted deployment has done, and goes on from there.
+
+import { writeFileSync } from "node:fs";
+
+import { build } from "./build.mjs";
+import { capture, checkFlags, fail, heading, path, read, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
+import { makeSecrets, putRemoteSecrets, remoteSecrets } from "./secrets.mjs";
+import { setup } from "./setup.mjs";
+
+async function main(args) {
+  checkFlags(args, ["--dry-run"], "npm run deploy -- [--dry-run]");
+  const dryRun = args.includes("--dry-run");
+  const problem = addressProblem();
+  if (problem && !dryRun) fail(problem);
+  await setup();
+  await build();
+  if (dryRun) {
+    await wrangler(["deploy", "--dry-run"]);
+    if (problem) console.log(`\nnote: a real deployment would have stopped at this:\n${problem}`);
+    return;
+  }
+  await checkAccount();
+
+  heading("storage");
+  await createNamespace(`${wranglerString("name")}-revocations`);
+  await createDatabase(wranglerString("database_name"));
+  await wrangler(["d1", "migrations", "apply", "DB", "--remote"]);
+  heading("secrets");
+  await addMissingSecrets();
+  heading("code");
+  await wrangler(["deploy"]);
+}
+
+// Tokens name these addresses, and whoever checks a token compares them: wrong ones are worse than no deployment.
+function addressProblem() {
+  const issuer = wranglerString("ISSUER") ?? "";
+  if (!/^https:\/\//.test(issuer) || isLoopback(issuer)) {
+    return `set ISSUER in wrangler.toml to the https address this Worker will be reached at (it is "${issuer}")`;
+  }
+  const audience = wranglerString("AUDIENCE") ?? "";
+  if (audience === "" || isLoopback(audience)) {
+    return `set AUDIENCE in wrangler.toml to whom the access tokens are for, such as your API's address (it is "${audience}")`;
+  }
+}
+
+function isLoopback(address) {
+  return /^https?:\/\/(localhost|127\.|\[::1\]|0\.0\.0\.0)/.test(address);
+}
+
+async function checkAccount() {
+  const { code, stdout, stderr } = await wrangler(["whoami", "--json"], capture);
+  if (code === 0) return;
+  if (!stdout.includes('"loggedIn":false')) fail(`could not ask Cloudflare who you are:\n${stdout}${stderr}`);
+  fail(
+    "not logged in to Cloudflare. Log in with `npx wrangler login`, or set CLOUDFLARE_API_TOKEN " +
+      "(and CLOUDFLARE_ACCOUNT_ID, if you have several accounts).",
+  );
+}
+
+// Wrangler would create it along with the code, but cannot find it again if the code is then refused.
+async function createNamespace(title) {
+  if (wranglerString("id")) return;
+  const find = async () => (await ask(["kv", "namespace", "list"])).find((namespace) => namespace.title === title)?.id;
+  let id = await find();
+  if (!id) {
+    await check(["kv", "namespace", "create", title]);
+    console.log(`created the KV namespace ${title}`);
+    id = (await find()) ?? fail(`the KV namespace ${title} was created, but is not listed yet: try again in a minute`);
+  }
+  writeFileSync(path("wrangler.toml"), read("wrangler.toml").replace(/^binding = "REVOCATIONS"$/m, `$&\nid = "${id}"`));
+  console.log("wrote the KV namespace's id to wrangler.toml: it is no secret, and belongs in your repository");
+}
+
+// A database is found by its name, so wrangler.toml needs no id of it.
+async function createDatabase(name) {
+  if (wranglerString("database_id")) return;
+  if ((await ask(["d1", "list", "--json"])).some((database) => database.name === name)) return;
+  // It cannot be moved later, so what wrangler.toml says about where to keep it counts here.
+  const jurisdiction = wranglerString("jurisdiction");
+  await check(["d1", "create", name, ...(jurisdiction ? ["--jurisdiction", jurisdiction] : [])]);
+  console.log(`created the D1 database ${name}`);
+}
+
+async function addMissingSecrets() {
+  const existing = await remoteSecrets();
+  const missing = Object.entries(makeSecrets()).filter(([name]) => !existing.includes(name));
+  if (missing.length > 0) await putRemoteSecrets(Object.fromEntries(missing));
+  else console.log("the Worker has its secrets already");
+}
+
+const ask = async (args) => JSON.parse(await check(args));
+
+// Its output only matters when it fails: that of `create` advises to edit wrangler.toml, which is not needed.
+async function check(args) {
+  const { code, stdout, stderr } = await wrangler(args, capture);
+  return code === 0 ? stdout : fail(`\`wrangler ${args.join(" ")}\` failed:\n${stdout}${stderr}`);
+}
+
+runIfStarted(import.meta.url, main);

@@ -1,0 +1,151 @@
+// What every script needs: the project's paths and environment, running a command, and failing clearly.
+// Everything here works on any Node since 18, because the first run happens before the project's own Node is there.
+
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { constants, homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+export const path = (...parts) => join(root, ...parts);
+export const read = (name) => readFileSync(path(name), "utf8");
+
+const npmBin = path("node_modules", ".bin");
+const outerPath = (process.env.PATH ?? "").split(delimiter).filter((dir) => dir && dir !== npmBin);
+
+/** The environment of every command: the project's own tools first, no telemetry, no look-ups of the machine's location. */
+export const env = {
+  ...process.env,
+  // rustup puts cargo there, and tells only new login shells.
+  PATH: [npmBin, ...outerPath, join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin")].join(delimiter),
+  WRANGLER_SEND_METRICS: "false",
+  WRANGLER_HIDE_BANNER: "true",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  ...(process.stdout.isTTY && !process.env.NO_COLOR ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {}),
+};
+
+/** npm must not run on the Node that lives in the folder it replaces. */
+export const envWithoutNpmBin = { ...env, PATH: env.PATH.split(delimiter).slice(1).join(delimiter) };
+
+/** An expected failure: its message is for the user, a stack trace would only hide it. */
+export class Failure extends Error {}
+
+export function fail(message) {
+  throw new Failure(message);
+}
+
+/** Runs `main` if the calling file is the script that was started, not when it is imported. */
+export async function runIfStarted(url, main) {
+  if (!process.argv[1] || url !== pathToFileURL(realpathSync(process.argv[1])).href) return;
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Failure ? `\nerror: ${error.message}` : error);
+    process.exitCode = error.exitCode ?? 1;
+  }
+}
+
+/** Refuses arguments a script does not know, with its usage. */
+export function checkFlags(args, known, usage) {
+  const unknown = args.find((arg) => !known.includes(arg));
+  if (unknown !== undefined) {
+    throw Object.assign(new Failure(`unknown argument ${unknown}\nusage: ${usage}`), { exitCode: 2 });
+  }
+}
+
+/** Runs a command to its end, its output going to ours; throws if it fails. */
+export async function run(command, args, options = {}) {
+  const { code } = await start(command, args, { stdio: ["ignore", "inherit", "inherit"], ...options });
+  if (code !== 0) fail(`\`${shown(command, args)}\` failed (exit code ${code})`);
+}
+
+/** Runs a command and keeps its output; `input` goes to its stdin. Never throws for a command that ran and failed. */
+export function capture(command, args, { input, ...options } = {}) {
+  return start(command, args, { stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"], ...options }, input);
+}
+
+/** Runs a command with its output both shown and kept. */
+export function tee(command, args, options = {}) {
+  return start(command, args, { stdio: ["ignore", "pipe", "pipe"], show: true, ...options });
+}
+
+/** Runs wrangler on the project's own Node; with no terminal on its stdin it asks nothing. */
+export const wrangler = (args, how = run, options = {}) => how("wrangler", args, options);
+
+export function onPath(program) {
+  return env.PATH.split(delimiter).some((dir) => existsSync(join(dir, program)));
+}
+
+export function heading(text) {
+  console.log(`\n== ${text}`);
+}
+
+export function seconds(since) {
+  return `${((Date.now() - since) / 1000).toFixed(1)} s`;
+}
+
+/** A string of wrangler.toml. Enough for the plain `key = "value"` lines the scripts look at. */
+export function wranglerString(key) {
+  return read("wrangler.toml").match(new RegExp(`^${key}\\s*=\\s*"([^"]*)"`, "m"))?.[1];
+}
+
+/** The version of a crate in Cargo.lock. */
+export function lockedVersion(crate) {
+  const version = read("Cargo.lock").match(new RegExp(`^name = "${crate}"\\nversion = "([^"]+)"`, "m"))?.[1];
+  return version ?? fail(`Cargo.lock names no version of ${crate}`);
+}
+
+const shown = (command, args) => [command, ...args].join(" ");
+const running = new Set();
+let stoppedBy;
+
+function start(command, args, { show = false, ...options }, input) {
+  return new Promise((resolve, reject) => {
+    // A process group of its own, so that stopping a command also stops what it started. One that reads the
+    // terminal has to stay in the terminal's group.
+    const detached = options.stdio !== "inherit";
+    const child = spawn(command, args, { cwd: root, env, detached, ...options });
+    const stop = (signal) => {
+      try {
+        process.kill(detached ? -child.pid : child.pid, signal);
+      } catch {
+        // It has ended by itself.
+      }
+    };
+    running.add(stop);
+    let stdout = "";
+    let stderr = "";
+    child.stdout?.setEncoding("utf8").on("data", (text) => {
+      stdout += text;
+      if (show) process.stdout.write(text);
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text) => {
+      stderr += text;
+      if (show) process.stderr.write(text);
+    });
+    child.stdin?.on("error", () => {}).end(input);
+    child.on("error", (error) => {
+      running.delete(stop);
+      reject(error.code === "ENOENT" ? new Failure(`${command} was not found`) : error);
+    });
+    child.on("close", (code, signal) => {
+      running.delete(stop);
+      if (stoppedBy) process.exit(exitCode(stoppedBy));
+      resolve({ code: code ?? exitCode(signal), stdout, stderr });
+    });
+  });
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    if (running.size === 0) process.exit(exitCode(signal));
+    stoppedBy ??= signal;
+    // Not SIGHUP: wrangler passes only the other two on to its own process.
+    for (const stop of running) stop(signal === "SIGHUP" ? "SIGTERM" : signal);
+  });
+}
+
+function exitCode(signal) {
+  return 128 + (constants.signals[signal] ?? 0);
+}

@@ -1,0 +1,50 @@
+// Making and storing the Worker's two secrets: SIGNING_KEYS, the private JWK Set that access tokens are signed with,
+// and TOKEN_SECRET, which refresh tokens are authenticated with.
+
+import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
+import { rmSync, writeFileSync } from "node:fs";
+
+import { capture, fail, path, wrangler } from "./lib.mjs";
+
+/** Fresh secrets, by name. */
+export function makeSecrets() {
+  const { kty, crv, x, y, d } = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" });
+  const key = { kty, crv, x, y, d, alg: "ES256", use: "sig", kid: thumbprint({ crv, kty, x, y }) };
+  return {
+    SIGNING_KEYS: JSON.stringify({ keys: [key] }),
+    TOKEN_SECRET: randomBytes(32).toString("base64url"),
+  };
+}
+
+/** Writes fresh secrets where `wrangler dev` finds them, readable by their owner only. */
+export function writeDevVars() {
+  // A new file, because an existing one would keep its own mode.
+  rmSync(path(".dev.vars"), { force: true });
+  writeFileSync(path(".dev.vars"), devVars(makeSecrets()), { mode: 0o600, flag: "wx" });
+}
+
+/** Which of the two secrets the deployed Worker has; none if there is no Worker yet. */
+export async function remoteSecrets() {
+  const { code, stdout, stderr } = await wrangler(["secret", "list"], capture);
+  if (code !== 0 && /Worker "[^"]*".* not found/.test(stdout + stderr)) return [];
+  if (code !== 0) fail(`could not list the Worker's secrets:\n${stdout}${stderr}`);
+  const names = JSON.parse(stdout).map(({ name }) => name);
+  return ["SIGNING_KEYS", "TOKEN_SECRET"].filter((name) => names.includes(name));
+}
+
+/** Stores secrets of the Worker, through stdin: a command line is visible to others, and a file would outlive its use. */
+export async function putRemoteSecrets(secrets) {
+  const { code, stdout, stderr } = await wrangler(["secret", "bulk"], capture, { input: JSON.stringify(secrets) });
+  if (code !== 0) fail(`could not store the secrets:\n${stdout}${stderr}`);
+  console.log(`stored ${Object.keys(secrets).join(" and ")} as secrets of the Worker`);
+}
+
+/** Secrets in the format of .dev.vars: JSON has double quotes, so single ones around it. */
+export function devVars({ SIGNING_KEYS, TOKEN_SECRET }) {
+  return `SIGNING_KEYS='${SIGNING_KEYS}'\nTOKEN_SECRET='${TOKEN_SECRET}'\n`;
+}
+
+/** RFC 7638: the SHA-256 of the required members, in alphabetical order, without white space. */
+function thumbprint(members) {
+  return createHash("sha256").update(JSON.stringify(members)).digest("base64url");
+}

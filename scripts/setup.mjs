@@ -1,0 +1,104 @@
+// Installs what the other scripts need and is not there yet: npm packages (with the Node that wrangler needs), the
+// Rust toolchain, the build tools, the local secrets. Nothing outside this folder but Rust itself. A step that is
+// done is skipped, an interrupted one starts again.
+
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+
+import { capture, envWithoutNpmBin, fail, lockedVersion, onPath, path, read, run, runIfStarted, seconds } from "./lib.mjs";
+import { writeDevVars } from "./secrets.mjs";
+
+// Kept until all tools are installed, so that what was compiled before an interruption is not compiled again.
+const compiled = path(".tools", "compiled");
+
+/** The tools installed with cargo, each with the minutes that takes on two cores. */
+export function tools() {
+  return {
+    "worker-build": { version: "0.8.7", minutes: 3 },
+    // Library and command-line tool have to be the same version, or the build stops.
+    "wasm-bindgen-cli": { version: lockedVersion("wasm-bindgen"), minutes: 2 },
+    "cargo-deny": { version: "0.20.2", minutes: 5, onlyIf: "deny" },
+  };
+}
+
+/** `deny`: also cargo-deny, which only the checks need. */
+export async function setup({ deny = false } = {}) {
+  await npmPackages();
+  await rustToolchain();
+  await cargoTools(Object.entries(tools()).filter(([, tool]) => deny || tool.onlyIf !== "deny"));
+  if (!existsSync(path(".dev.vars"))) {
+    writeDevVars();
+    console.log("setup: made .dev.vars with fresh secrets for this machine");
+  }
+}
+
+async function npmPackages() {
+  const hash = createHash("sha256").update(read("package-lock.json")).digest("hex");
+  const stamp = path("node_modules", ".installed");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
+
+  await step("npm packages", "20 seconds", async () => {
+    // Quiet unless it fails: on an older Node it warns about engines, for the packages that bring their own Node.
+    const { code, stdout, stderr } = await capture("npm", ["ci", "--no-audit", "--no-fund"], { env: envWithoutNpmBin });
+    if (code !== 0) fail(`\`npm ci\` failed:\n${stdout}${stderr}`);
+  });
+  if (!existsSync(path("node_modules", ".bin", "node"))) {
+    fail("npm left out the project's own Node, as it does with `ignore-scripts` set: unset that, and run this again.");
+  }
+  writeFileSync(stamp, hash);
+}
+
+async function rustToolchain() {
+  if (!onPath("rustup")) fail("rustup was not found. Install Rust from https://rustup.rs, then run this again.");
+  if (!onPath("cc")) {
+    fail(
+      "no C compiler was found (cc), which Rust links with. " +
+        "Install one: build-essential on Debian and Ubuntu, `xcode-select --install` on macOS.",
+    );
+  }
+  const { channel, components, targets } = toolchain();
+  const { stdout } = await capture("rustup", ["component", "list", "--installed", "--toolchain", channel]);
+  const wanted = ["rustc", "cargo", ...components, ...targets.map((target) => `rust-std-${target}`)];
+  const installed = stdout.split("\n");
+  if (wanted.every((name) => installed.some((line) => line === name || line.startsWith(`${name}-`)))) return;
+
+  await step(`Rust ${channel}`, "1 minute", () => {
+    const parts = [...components.flatMap((name) => ["--component", name]), ...targets.flatMap((name) => ["--target", name])];
+    return run("rustup", ["toolchain", "install", channel, "--profile", "minimal", "--no-self-update", ...parts]);
+  });
+}
+
+function toolchain() {
+  const text = read("rust-toolchain.toml");
+  const strings = (list) => [...list.matchAll(/"([^"]+)"/g)].map((match) => match[1]);
+  const list = (key) => strings(text.match(new RegExp(`^${key} = \\[(.*)\\]`, "m"))[1]);
+  return { channel: text.match(/^channel = "([^"]+)"/m)[1], components: list("components"), targets: list("targets") };
+}
+
+async function cargoTools(wanted) {
+  const installed = existsSync(path(".tools", ".crates.toml")) ? read(".tools/.crates.toml") : "";
+  const missing = wanted.filter(([name, { version }]) => !installed.includes(`"${name} ${version} `));
+  for (const [name, tool] of missing) await cargoTool(name, tool);
+  rmSync(compiled, { recursive: true, force: true });
+}
+
+async function cargoTool(name, { version, minutes }) {
+  await step(`${name} ${version}`, `${minutes} minutes`, async () => {
+    const install = ["install", "--root", path(".tools"), "--target-dir", compiled, "--quiet", name, "--version", version];
+    // The tools' own lock files are what their authors tested.
+    const { code, stderr } = await capture("cargo", [...install, "--locked"]);
+    if (code === 0) return;
+    // A lock file may name a version that has been withdrawn since, or that a mirror does not have.
+    console.log(`setup: not with the versions ${name} was released with, so now with the newest that fit:\n${stderr.trim()}`);
+    await run("cargo", install);
+  });
+}
+
+async function step(what, duration, work) {
+  const started = Date.now();
+  console.log(`setup: installing ${what}, once (about ${duration})`);
+  await work();
+  console.log(`setup: installed ${what} (${seconds(started)})`);
+}
+
+runIfStarted(import.meta.url, () => setup({ deny: true }));
