@@ -58,14 +58,17 @@ async function rustToolchain() {
   }
   const { channel, components, targets } = toolchain();
   const { stdout } = await capture("rustup", ["component", "list", "--installed", "--toolchain", channel]);
-  const wanted = ["rustc", "cargo", ...components, ...targets.map((target) => `rust-std-${target}`)];
   const installed = stdout.split("\n");
-  if (wanted.every((name) => installed.some((line) => line === name || line.startsWith(`${name}-`)))) return;
+  const missing = (names) => names.filter((name) => !installed.some((line) => line === name || line.startsWith(`${name}-`)));
+  const rustup = (...args) => step(`Rust ${channel}: ${args.join(" ")}`, "1 minute", () => run("rustup", args));
 
-  await step(`Rust ${channel}`, "1 minute", () => {
-    const parts = [...components.flatMap((name) => ["--component", name]), ...targets.flatMap((name) => ["--target", name])];
-    return run("rustup", ["toolchain", "install", channel, "--profile", "minimal", "--no-self-update", ...parts]);
-  });
+  if (missing(["rustc", "cargo"]).length > 0) {
+    await rustup("toolchain", "install", channel, "--profile", "minimal", "--no-self-update");
+  }
+  const newComponents = missing(components);
+  if (newComponents.length > 0) await rustup("component", "add", "--toolchain", channel, ...newComponents);
+  const newTargets = targets.filter((target) => missing([`rust-std-${target}`]).length > 0);
+  if (newTargets.length > 0) await rustup("target", "add", "--toolchain", channel, ...newTargets);
 }
 
 function toolchain() {
