@@ -57,7 +57,7 @@ pub struct Problem {
 /// How a variable was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
-    /// Not set, or empty.
+    /// Not set, `null`, or empty.
     Absent,
     /// Set to this text.
     Text(String),
@@ -72,11 +72,15 @@ impl Config {
     /// Every [`Problem`] there is.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn from_env(env: &worker::Env) -> Result<Self, Vec<Problem>> {
+        // Not `Env::var`: on a variable that is `null` it throws through the WebAssembly, and the request hangs.
         // A secret is read like a variable: the runtime makes no difference.
-        Self::read(|name| match env.var(name) {
-            Ok(value) => Found::Text(value.to_string()),
-            // The crate has no kind of its own for "not set".
-            Err(error) if error.to_string().ends_with("is undefined.") => Found::Absent,
+        Self::read(|name| match js_sys::Reflect::get(env, &name.into()) {
+            Ok(value) if value.is_undefined() || value.is_null() => Found::Absent,
+            Ok(value) => match value.as_string() {
+                Some(text) if text.is_empty() => Found::Absent,
+                Some(text) => Found::Text(text),
+                None => Found::NotText,
+            },
             Err(_) => Found::NotText,
         })
     }

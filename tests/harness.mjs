@@ -67,7 +67,8 @@ class Worker {
   async answer(response) {
     const text = await response.text();
     const answer = { status: response.status, headers: response.headers, text, body: undefined };
-    if (/^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? "")) answer.body = JSON.parse(text);
+    // To HEAD there is a type and no text.
+    if (text !== "" && /^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? "")) answer.body = JSON.parse(text);
     checkEveryResponse(answer);
     return answer;
   }

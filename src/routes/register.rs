@@ -41,9 +41,12 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let email = Email::parse(&body.email)?;
     let username = body.username.as_deref().map(Username::parse).transpose()?;
     let name = body.name.as_deref().map(Name::parse).transpose()?;
-    let lower_name = name.as_ref().map(|name| name.as_str().to_lowercase());
-    let about =
-        [Some(email.key()), Some(email.local_key()), username.as_ref().map(Username::key), lower_name.as_deref()];
+    let about = [
+        Some(email.key()),
+        Some(email.local_key()),
+        username.as_ref().map(Username::as_str),
+        name.as_ref().map(Name::as_str),
+    ];
     let about: Vec<_> = about.into_iter().flatten().collect();
     let password = Password::chosen(&body.password, context.config.password_min_length, &about)?;
     let taken = context.store.find_taken(&email, username.as_ref()).await?;

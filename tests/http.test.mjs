@@ -1,0 +1,386 @@
+// What HTTP itself brings along, whatever the endpoint: paths, methods, bodies, the bearer credential, headers, the
+// public keys.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { request as httpRequest } from "node:http";
+import { after, before, test } from "node:test";
+
+import { makeSecrets } from "../scripts/secrets.mjs";
+import { ISSUER, PASSWORD, ROUTES, assertProblem, startWorker } from "./harness.mjs";
+
+let worker;
+let person;
+before(async () => {
+  worker = await startWorker();
+  person = await worker.register();
+});
+after(() => worker.close());
+
+const JSON_TYPE = { "Content-Type": "application/json" };
+const BEARER_ROUTES = ROUTES.filter(([path]) => ["/me", "/verify", "/revoke-all"].includes(path));
+const BODY_ROUTES = ["/register", "/login", "/refresh", "/revoke"];
+
+/** A request just as it is written: `fetch` tidies paths, joins repeated headers (lists, here) and refuses methods. */
+async function raw(method, path, { headers = {}, body } = {}) {
+  const responded = new Promise((resolve, reject) => {
+    const { hostname: host, port } = worker.url;
+    const sent = { "User-Agent": "tests", ...headers };
+    httpRequest({ host, port, method, path, headers: sent }, resolve).on("error", reject).end(body);
+  });
+  const response = await responded;
+  const chunks = await response.toArray();
+  const { statusCode: status, headers: received } = response;
+  return worker.answer(new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers: received }));
+}
+
+test("an unknown path is 404, whatever the method", async () => {
+  for (const path of ["/", "/unknown", "/admin", "/register/", "/login/x", "/.well-known/", "/.well-known/jwks", "/favicon.ico", "/.env"]) {
+    for (const method of ["GET", "POST", "PUT", "DELETE", "OPTIONS"]) {
+      assertProblem(await raw(method, path, { headers: JSON_TYPE }), 404, "not_found");
+    }
+    assert.equal((await raw("HEAD", path)).status, 404);
+  }
+});
+
+test("a protected path is reached only as it is spelt, and then it is protected", async () => {
+  const headers = { Authorization: `Bearer ${person.access_token}` };
+  for (const path of [
+    "/me/", "//me", "///me", "/ME", "/Me", "/me;x", "/me;a=b", "/%6de", "/m%65", "/%6D%65", "/me%00", "/me%20", "/me%2f", "/%2fme", "/me%2fx", "/me/x.css",
+    "/me.json", "/me%3f", "/me%23", "/%252e/me", "/..%2fme", "/me%c0%ae", "/%ef%bd%8de", "/me/.", "/me/..", "/x/%2e%2e%2fme", "/\\me", "/me\\", "/me,", "/me&x", "/x/me",
+  ]) {
+    assertProblem(await raw("GET", path, { headers }), 404, "not_found");
+  }
+  // These the platform resolves to /me before the Worker sees them; a query is no part of a path.
+  for (const path of ["/./me", "/x/../me", "/%2e/me", "/x/%2E%2e/me", "/me?", "/me?x=/register", "/me?access_token=x"]) {
+    assertProblem(await raw("GET", path), 401, "missing_token");
+    assert.equal((await raw("GET", path, { headers })).status, 200, path);
+  }
+});
+
+test("a known path refuses every method it does not take, and names those it does", async () => {
+  const headers = { ...JSON_TYPE, Authorization: `Bearer ${person.access_token}` };
+  const before = await worker.counts();
+  const others = ["PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "COPY", "LOCK", "PURGE", "SEARCH", "QUERY", "REPORT"];
+  for (const [path, method] of ROUTES) {
+    const unlike = method === "GET" ? ["POST"] : ["GET", "HEAD"];
+    for (const other of [...others, ...unlike]) {
+      const answer = await raw(other, path, { headers });
+      assert.equal(answer.status, 405, `${other} ${path}`);
+      assert.equal(answer.headers.get("allow"), method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
+      assert.doesNotMatch(answer.text, /eyJ/); // TRACE would give the credential back
+    }
+  }
+  assertProblem(await raw("PUT", "/login"), 405, "method_not_allowed");
+  assert.deepEqual(await worker.counts(), before);
+});
+
+test("a header or parameter that names another method changes nothing", async () => {
+  const bearer = { Authorization: `Bearer ${person.access_token}` };
+  for (const name of ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]) {
+    assert.equal((await raw("GET", "/me?_method=DELETE", { headers: { ...bearer, [name]: "DELETE" } })).status, 200);
+    assert.equal((await raw("POST", "/me?_method=GET", { headers: { ...bearer, [name]: "GET" } })).status, 405);
+    assert.equal((await raw("GET", "/revoke-all", { headers: { ...bearer, [name]: "POST" } })).status, 405);
+  }
+  assert.equal((await worker.me(person.access_token)).status, 200);
+});
+
+test("HEAD answers as GET does, without the body", async () => {
+  for (const [path] of ROUTES.filter(([, method]) => method === "GET")) {
+    for (const headers of [{}, { Authorization: `Bearer ${person.access_token}` }, { Authorization: "Bearer x" }]) {
+      const [get, head] = [await raw("GET", path, { headers }), await raw("HEAD", path, { headers })];
+      const own = ({ headers }) => [...headers].filter(([name]) => !["x-request-id", "content-length", "date"].includes(name));
+      assert.deepEqual([head.status, own(head), head.text], [get.status, own(get), ""]);
+      assert.ok([null, get.headers.get("content-length")].includes(head.headers.get("content-length")));
+      assert.notEqual(get.text, "");
+    }
+  }
+});
+
+test("OPTIONS names the methods of a path, and needs no credential", async () => {
+  for (const [path, method] of ROUTES) {
+    const { status, headers, text } = await raw("OPTIONS", path);
+    assert.deepEqual([status, headers.get("allow"), text], [204, method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS", ""]);
+  }
+});
+
+test("a body may have 16384 bytes and not one more, whether its length is announced or not", async () => {
+  const inChunks = (body) => ReadableStream.from([body.slice(0, 16000), body.slice(16000)].map((chunk) => Buffer.from(chunk)));
+  const bodies = {
+    "/register": [{ email: "padded@example.org", password: PASSWORD }, 201],
+    "/login": [{ email: "nobody@example.org", password: PASSWORD }, 401],
+    "/refresh": [{ refresh_token: "x" }, 401],
+    "/revoke": [{ token: "x" }, 200],
+  };
+  for (const path of BODY_ROUTES) {
+    const [json, status] = bodies[path];
+    const padded = (length) => JSON.stringify(json).padEnd(length);
+    for (const send of [(body) => body, inChunks]) {
+      for (const length of [16385, 20_000]) {
+        const answer = await worker.post(path, { body: send(padded(length)), headers: JSON_TYPE });
+        assert.equal(answer.status, 413, path);
+        assert.match(answer.text, /16384/);
+      }
+    }
+    assert.equal((await worker.post(path, { body: inChunks(padded(16384)), headers: JSON_TYPE })).status, status, path);
+    if (path !== "/register") assert.equal((await worker.post(path, { body: padded(16384), headers: JSON_TYPE })).status, status, path);
+  }
+  assertProblem(await worker.post("/login", { body: "x".repeat(16385), headers: JSON_TYPE }), 413, "body_too_large");
+  // Where no body is read, none is judged.
+  assertProblem(await worker.post("/revoke-all", { body: "x".repeat(16385) }), 401, "missing_token");
+});
+
+test("a body of another type than the endpoint takes is refused", async () => {
+  const form = "application/x-www-form-urlencoded";
+  const json = Buffer.from(JSON.stringify({ email: "nobody@example.org", password: PASSWORD }));
+  for (const type of [
+    undefined, "", "text/plain", "text/json", "text/html", "*/*", "json", "application/", "application/jsonp", "application/json5", "application/*", "application/ld+json",
+    "application/problem+json", "multipart/form-data; boundary=x", "application/octet-stream", "application/json, application/json", "application/json,text/plain",
+    "application/json; charset=utf-16", "application/json; charset=utf-7", "application/json;charset=iso-8859-1", "application/json; charset=utf-8; charset=utf-16",
+    'application/json; charset="utf-16"', "application/json; charset=",
+  ]) {
+    const headers = type === undefined ? {} : { "Content-Type": type };
+    for (const path of BODY_ROUTES) {
+      const answer = await raw("POST", path, { headers, body: json });
+      assert.equal(answer.status, 415, `${path} ${type}`);
+    }
+    assertProblem(await raw("POST", "/login", { headers, body: json }), 415, "unsupported_media_type");
+  }
+  for (const path of BODY_ROUTES.filter((path) => path !== "/revoke")) {
+    assertProblem(await raw("POST", path, { headers: { "Content-Type": form }, body: json }), 415, "unsupported_media_type");
+  }
+  assert.equal((await raw("POST", "/login", { headers: { "Content-Type": ["application/json", "text/plain"] }, body: json })).status, 415);
+
+  for (const type of ["application/json", "Application/JSON", "application/json;charset=utf-8", 'application/json ; Charset="UTF-8"', "application/json; a=b"]) {
+    assertProblem(await raw("POST", "/login", { headers: { "Content-Type": type }, body: json }), 401, "invalid_credentials");
+  }
+});
+
+test("every endpoint reads JSON as strictly", async () => {
+  for (const [path, good] of [
+    ["/login", { email: "nobody@example.org", password: PASSWORD }],
+    ["/refresh", { refresh_token: "x" }],
+    ["/revoke", { token: "x" }],
+  ]) {
+    const [[member, value]] = Object.entries(good);
+    const text = JSON.stringify(good);
+    for (const body of [
+      "",
+      "{}",
+      "[]",
+      "null",
+      `[${text}]`,
+      text.slice(0, -1),
+      `${text}x`,
+      `\ufeff${text}`,
+      text.replace("}", ',"extra":1}'),
+      text.replace("{", `{"${member}":"x",`),
+      ...["1", "null", '["x"]'].map((other) => text.replace(JSON.stringify(value), other)),
+      Buffer.from(text.replace("x", "\xff"), "latin1"),
+      Buffer.from(text, "utf16le"),
+    ]) {
+      const answer = await worker.post(path, { body, headers: JSON_TYPE });
+      assert.equal(answer.status, 400, `${path} ${body}`);
+      assert.equal(answer.body.code ?? answer.body.error, "invalid_request");
+    }
+  }
+});
+
+test("the bearer credential is read from one header, in any case of the scheme", async () => {
+  const token = person.access_token;
+  for (const [path, method] of BEARER_ROUTES.filter(([path]) => path !== "/revoke-all")) {
+    for (const scheme of ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "]) {
+      assert.equal((await raw(method, path, { headers: { Authorization: `${scheme} ${token}` } })).status, 200, scheme);
+    }
+  }
+  const missing = [401, "missing_token", "Bearer"];
+  const malformed = [400, "invalid_request", null];
+  const invalid = [401, "invalid_token", 'Bearer error="invalid_token", error_description="The access token is not valid."'];
+  for (const [authorization, [status, code, challenge]] of [
+    [undefined, missing],
+    ["", missing],
+    [token, missing],
+    [`Basic ${Buffer.from("a:b").toString("base64")}`, missing],
+    [`DPoP ${token}`, missing],
+    [`Token ${token}`, missing],
+    [`Bearer${token}`, missing],
+    [`Bearer:${token}`, missing],
+    [`"Bearer" ${token}`, missing],
+    ["Bearer", malformed],
+    ["Bearer ", malformed],
+    [`Bearer ${token} ${token}`, malformed],
+    [`Bearer ${token}, Bearer ${token}`, malformed],
+    [`Bearer ${token},`, malformed],
+    [`Bearer \t${token}`, malformed],
+    [[`Bearer ${token}`, `Bearer ${token}`], malformed],
+    [["Basic YTpi", `Bearer ${token}`], missing],
+    ["Bearer x", invalid],
+    ["Bearer null", invalid],
+    ["Bearer undefined", invalid],
+    [`Bearer "${token}"`, invalid],
+    [`Bearer {${token}}`, invalid],
+    [`Bearer token=${token}`, invalid],
+    [`Bearer ${token}=`, invalid],
+    [`Bearer %20${token}`, invalid],
+    ["Bearer \u00e4", invalid],
+    ["Bearer ====", invalid],
+    [`Bearer ${"a".repeat(8193)}`, invalid],
+    [`Bearer ${token.repeat(16)}`, invalid],
+    [`Bearer ${".".repeat(10_000)}`, invalid],
+    [`Bearer ${"a".repeat(50_000)}`, invalid],
+    [`Bearer ${person.refresh_token}`, invalid],
+  ]) {
+    const headers = authorization === undefined ? {} : { Authorization: authorization };
+    for (const [path, method] of BEARER_ROUTES) {
+      const answer = await raw(method, path, { headers });
+      assertProblem(answer, status, code);
+      assert.equal(answer.headers.get("www-authenticate"), challenge);
+    }
+  }
+  assert.equal((await worker.me(token)).status, 200);
+});
+
+test("a token anywhere else than in the header is ignored", async () => {
+  const token = person.access_token;
+  for (const [path, method] of BEARER_ROUTES) {
+    for (const query of [`access_token=${token}`, `token=${token}`, `authorization=Bearer%20${token}`]) {
+      assertProblem(await raw(method, `${path}?${query}`), 401, "missing_token");
+    }
+    const headers = { Cookie: `access_token=${token}`, "Proxy-Authorization": `Bearer ${token}`, "X-Authorization": `Bearer ${token}` };
+    assertProblem(await raw(method, path, { headers }), 401, "missing_token");
+  }
+  assertProblem(await worker.post("/revoke-all", { form: { access_token: token } }), 401, "missing_token");
+  assert.equal((await worker.me(token)).status, 200);
+});
+
+test("the name a request was sent to changes nothing", async () => {
+  const headers = {
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Prefix": "/evil.example",
+    "X-Host": "evil.example",
+    "X-Original-Host": "evil.example",
+    "X-Original-URL": "/healthz",
+    "X-Rewrite-URL": "/healthz",
+    Forwarded: "host=evil.example",
+    Origin: "https://evil.example",
+    Referer: "https://evil.example/",
+  };
+  const json = { email: person.email, password: person.password };
+  const { status, body } = await worker.post("http://evil.example/login", { json, headers });
+  assert.equal(status, 200);
+  const { iss, aud } = JSON.parse(Buffer.from(body.access_token.split(".")[1], "base64url"));
+  assert.deepEqual([iss, aud], [ISSUER, worker.vars.AUDIENCE]);
+  for (const path of ["/me", "/verify", "/.well-known/jwks.json", "/healthz", "/unknown"]) {
+    const [spoofed, plain] = [await worker.get(`http://evil.example${path}`, { headers }), await worker.get(path)];
+    assert.equal(spoofed.status, plain.status);
+    assert.doesNotMatch(spoofed.text + JSON.stringify([...spoofed.headers]), /evil/);
+  }
+  assert.equal((await worker.get("http://evil.example/me", { bearer: person.access_token })).status, 200);
+});
+
+test("nothing of a request comes back in an error", async () => {
+  const canary = "c4n4ry";
+  for (const payload of [
+    `<script>${canary}</script>`,
+    `%3Cscript%3E${canary}%3C/script%3E`,
+    `"><img src=x onerror=${canary}>`,
+    `%0d%0aSet-Cookie:%20${canary}=1`,
+    `{{${canary}}}`,
+    `%00${canary}`,
+  ]) {
+    // The platform takes no angle bracket or quote in a path unless it is encoded.
+    const path = `/${payload.includes("%") ? payload : encodeURI(payload)}`;
+    const answers = [
+      await raw("GET", path),
+      await raw("POST", path),
+      await raw("GET", `/me?x=${path}`),
+      await raw("GET", "/me", { headers: { Authorization: `Bearer ${payload}` } }),
+      await raw("GET", "/me", { headers: { Authorization: `${payload} x`, Origin: payload, Referer: payload, Accept: payload } }),
+      await raw("POST", "/login", { headers: JSON_TYPE, body: `{"email":"${payload}","password":"x"}` }),
+      await raw("POST", "/login", { headers: JSON_TYPE, body: JSON.stringify({ [payload]: payload }) }),
+      await raw("POST", "/login", { headers: { "Content-Type": payload }, body: payload }),
+      await raw("POST", "/register", { headers: JSON_TYPE, body: JSON.stringify({ email: payload, password: PASSWORD }) }),
+      await raw("POST", "/revoke", { headers: { "Content-Type": "application/x-www-form-urlencoded" }, body: `${payload}=1&${payload}=2` }),
+    ];
+    for (const { status, headers, text } of answers) {
+      assert.ok(status >= 400 && status < 500, String(status));
+      assert.match(headers.get("content-type"), /^application\/(problem\+)?json$/);
+      assert.doesNotMatch(text + JSON.stringify([...headers]), new RegExp(canary));
+    }
+  }
+});
+
+test("every response has a request id of its own, which the request cannot choose", async () => {
+  const mine = "AAAAAAAAAAAAAAAAAAAAAA";
+  const headers = { "X-Request-Id": mine, "X-Correlation-Id": mine, "CF-Ray": mine, Traceparent: mine };
+  const paths = ["/me", "/healthz", "/unknown", "/.well-known/jwks.json"];
+  const answers = await Promise.all(Array.from({ length: 40 }, (_, n) => raw("GET", paths[n % 4], { headers })));
+  const ids = answers.map(({ headers }) => headers.get("x-request-id"));
+  assert.equal(new Set([mine, ...ids]).size, ids.length + 1);
+});
+
+test("whatever a client sends, an event is logged as one line of JSON without it", async () => {
+  const forged = '{"level":"error","event":"forged"}';
+  const canary = "c4n4ry";
+  worker.events();
+  for (const text of [
+    `${canary}\n${forged}`,
+    `${canary}\r\n${forged}\r\n`,
+    `${canary}\u2028${forged}`,
+    `${canary}","event":"forged`,
+    `${canary}\\","event":"forged`,
+    `${canary}\u001b[2J`,
+  ]) {
+    const headers = { ...JSON_TYPE, "User-Agent": `${canary}","event":"forged","x":"` };
+    for (const json of [{ email: text, password: text }, { username: text, password: text }, { email: person.email, password: text }]) {
+      await raw("POST", "/login", { headers, body: JSON.stringify(json) });
+    }
+    await raw("POST", "/register", { headers, body: JSON.stringify({ email: `"${text}"@example.org`, password: text, name: text }) });
+    await raw("POST", "/refresh", { headers, body: JSON.stringify({ refresh_token: text }) });
+  }
+  const lines = worker.server.getLogs().map((entry) => entry.message);
+  const kinds = new Set();
+  for (const line of lines) {
+    assert.doesNotMatch(line, /[\n\r\u2028]/);
+    assert.doesNotMatch(line, new RegExp(canary));
+    const { event, level, request_id } = JSON.parse(line);
+    assert.match(request_id, /^[\w-]{22}$/);
+    kinds.add(`${level} ${event}`);
+  }
+  assert.deepEqual(kinds, new Set(["info login_failed", "info refresh_refused", "info costs"]));
+});
+
+test("the published keys are public, cacheable, and named by their thumbprints", async () => {
+  const signing = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
+  const older = JSON.parse(makeSecrets().SIGNING_KEYS).keys;
+  await worker.update({ secrets: { SIGNING_KEYS: JSON.stringify({ keys: [...signing, ...older] }) } });
+  try {
+    const { status, headers, text, body } = await worker.get("/.well-known/jwks.json", { headers: { Origin: "https://anyone.example" } });
+    assert.equal(status, 200);
+    assert.equal(headers.get("content-type"), "application/json");
+    assert.equal(headers.get("cache-control"), "public, max-age=300");
+    assert.equal(headers.get("cross-origin-resource-policy"), "cross-origin");
+    assert.deepEqual(Object.keys(body), ["keys"]);
+    assert.equal(body.keys.length, 2);
+    for (const [index, key] of body.keys.entries()) {
+      const { kty, crv, x, y } = [...signing, ...older][index];
+      const kid = createHash("sha256").update(`{"crv":"${crv}","kty":"${kty}","x":"${x}","y":"${y}"}`).digest("base64url");
+      assert.deepEqual(key, { kty, crv, x, y, use: "sig", alg: "ES256", kid });
+    }
+    for (const { d } of [...signing, ...older]) assert.ok(!text.includes(d));
+    assert.notEqual(body.keys[0].kid, body.keys[1].kid);
+
+    const { access_token } = (await worker.login(person)).body;
+    const { kid } = JSON.parse(Buffer.from(access_token.split(".")[0], "base64url"));
+    assert.equal(kid, body.keys[0].kid);
+    assert.equal((await worker.me(access_token)).status, 200);
+  } finally {
+    await worker.update();
+  }
+});
+
+test("a healthy Worker says so, to anyone, and not for long", async () => {
+  const { status, headers, body } = await worker.get("/healthz");
+  assert.deepEqual([status, headers.get("cache-control"), body], [200, "no-store", { status: "ok" }]);
+});
