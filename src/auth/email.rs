@@ -3,16 +3,20 @@
 //! **Read**: white space around is dropped; what remains is kept as it was entered. It must be `local@domain` with
 //! exactly one `@`, at most 254 bytes. `local`: 1 to 64 bytes, dot-separated atoms of RFC 5322 `atext` or of letters,
 //! digits and marks of any script (RFC 6531). `domain`: at least two dot-separated labels of 1 to 63 bytes, of letters,
-//! digits, marks and inner hyphens. Quoted local parts, comments and address literals are refused: no mailbox that a
+//! digits, marks and inner hyphens, and a domain name by IDNA. Characters that show nothing are refused. Quoted local parts, comments and address literals are refused: no mailbox that a
 //! person signs up with needs them, and every one of them is a second spelling of some other address.
 //!
-//! **Compared**: NFC, then lower case character by character, then NFC again. Canonically equivalent spellings are one
-//! address; compatibility look-alikes (full-width letters, ligatures) are not folded, they stay different addresses.
+//! **Compared**: the local part in NFC, then lower case character by character, then NFC again; the domain in its ASCII
+//! form by IDNA, as it is looked up. Canonically equivalent spellings are one address, and so are the spellings of one
+//! domain; in the local part compatibility look-alikes (full-width letters, ligatures) stay different addresses.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
+use url::Host;
+
+use super::text;
 
 /// RFC 5321 §4.5.3.1.3, less the angle brackets.
 const MAX_BYTES: usize = 254;
@@ -62,8 +66,13 @@ impl Email {
         if !domain.contains('.') || !domain.split('.').all(is_label) {
             return Err(EmailError::Domain);
         }
+        let Ok(Host::Domain(ascii_domain)) = Host::parse(domain) else {
+            return Err(EmailError::Domain);
+        };
         // Per character, not `str::to_lowercase`: the latter treats a final sigma by its neighbours.
-        let key = nfc.chars().flat_map(char::to_lowercase).nfc().collect();
+        let mut key: String = local.chars().flat_map(char::to_lowercase).nfc().collect();
+        key.push('@');
+        key.push_str(&ascii_domain);
         Ok(Self { address: address.to_owned(), key })
     }
 
@@ -113,7 +122,7 @@ fn is_label(label: &str) -> bool {
 }
 
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || is_combining_mark(c)
+    (c.is_alphanumeric() || is_combining_mark(c)) && !text::is_ignorable(c)
 }
 
 #[cfg(test)]
@@ -147,9 +156,29 @@ mod tests {
         assert_ne!(key("\u{131}@example.org"), key("i@example.org")); // dotless i
         assert_ne!(key("\u{130}@example.org"), key("i@example.org"));
         assert_ne!(key("stra\u{df}e@example.org"), key("strasse@example.org"));
-        for bad in ["ada\u{ff20}example.org", "a\u{200b}da@example.org", "ada@exa\u{200d}mple.org", "\u{202e}ada@x.org"]
-        {
+        for bad in [
+            "ada\u{ff20}example.org",
+            "a\u{200b}da@example.org",
+            "ada@exa\u{200d}mple.org",
+            "\u{202e}ada@x.org",
+            "ada\u{34f}@x.org",
+            "ada\u{fe0f}@x.org",
+            "ada\u{3164}@x.org",
+            "ada\u{e0101}@x.org",
+        ] {
             assert!(Email::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_spellings_of_one_domain_are_one() {
+        for spelling in ["b\u{fc}cher.example", "B\u{dc}CHER.Example", "bu\u{308}cher.example", "xn--bcher-kva.example"]
+        {
+            assert_eq!(key(&format!("a@{spelling}")), "a@xn--bcher-kva.example");
+        }
+        assert_eq!(key("a@\u{ff45}xample.org"), "a@example.org"); // full-width
+        for bad in ["a@127.0.0.1", "a@1.2", "a@xn--a.org", "a@0x7f.1"] {
+            assert_eq!(Email::parse(bad), Err(EmailError::Domain), "{bad}");
         }
     }
 

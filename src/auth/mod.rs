@@ -6,9 +6,11 @@
 pub mod access_token;
 pub mod client;
 pub mod email;
+mod guessable;
 pub mod id;
 pub mod password;
 pub mod profile;
 pub mod refresh_token;
 pub mod signing_key;
 mod strict_json;
+mod text;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::text;
+
 /// In characters, all of them ASCII.
 const USERNAME_LEN: std::ops::RangeInclusive<usize> = 3..=32;
 /// In code points after NFC.
@@ -60,7 +62,7 @@ impl fmt::Display for UsernameError {
     }
 }
 
-/// A name to show: trimmed, NFC, 1 to 200 code points, no control characters.
+/// A name to show: trimmed, NFC, 1 to 200 code points, none of which changes the layout of the text around it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name(String);
 
@@ -74,12 +76,12 @@ impl Name {
     /// # Errors
     /// [`NameError`] when the rule does not hold.
     pub fn parse(input: &str) -> Result<Self, NameError> {
-        let text: String = input.trim().nfc().collect();
-        let length = text.chars().count();
-        if length == 0 || length > MAX_NAME_CHARS || text.chars().any(char::is_control) {
+        let name: String = input.trim().nfc().collect();
+        let length = name.chars().count();
+        if length == 0 || length > MAX_NAME_CHARS || name.chars().any(text::is_layout) {
             return Err(NameError);
         }
-        Ok(Self(text))
+        Ok(Self(name))
     }
 
     /// The name, trimmed and in NFC.
@@ -91,7 +93,7 @@ impl Name {
 
 impl fmt::Display for NameError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("The name must be 1 to 200 characters, without control characters.")
+        formatter.write_str("The name must be 1 to 200 characters, none of which controls the layout of text.")
     }
 }
 
@@ -120,7 +122,7 @@ mod tests {
     fn names_are_trimmed_and_normalised() {
         assert_eq!(Name::parse("  Jose\u{301} ").unwrap().as_str(), "Jos\u{e9}");
         assert!(Name::parse(&"\u{1f600}".repeat(200)).is_ok());
-        for bad in ["", "   ", "a\nb", "a\u{0}b", &"n".repeat(201)] {
+        for bad in ["", "   ", "a\nb", "a\u{0}b", "a\u{202e}b", "a\u{2028}b", "\u{feff}", &"n".repeat(201)] {
             assert_eq!(Name::parse(bad), Err(NameError), "{bad:?}");
         }
     }

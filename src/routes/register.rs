@@ -41,11 +41,14 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let email = Email::parse(&body.email)?;
     let username = body.username.as_deref().map(Username::parse).transpose()?;
     let name = body.name.as_deref().map(Name::parse).transpose()?;
+    let issuer = context.config.parties.issuer.as_str();
     let about = [
         Some(email.key()),
         Some(email.local_key()),
         username.as_ref().map(Username::as_str),
         name.as_ref().map(Name::as_str),
+        Some(issuer),
+        issuer.split_once("://").map(|(_, address)| address),
     ];
     let about: Vec<_> = about.into_iter().flatten().collect();
     let password = Password::chosen(&body.password, context.config.password_min_length, &about)?;

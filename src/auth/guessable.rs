@@ -1,0 +1,187 @@
+//! Passwords that are guessed first (NIST SP 800-63B-4 §3.1.1.2: compare with a list of commonly used, expected or
+//! compromised values).
+//!
+//! Public lists hold few passwords of fifteen characters, because few people were ever made to choose one: those who are
+//! take a common one and make it longer. So a password is refused not only if it is on the list, but also if it is made of
+//! nothing but a few such parts: common passwords, what the person told of themselves, runs, keyboard rows, short numbers.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+/// Lower case, one a line, in the order of their bytes; from the frequency list of zxcvbn-ts (see
+/// `common_passwords.LICENSE`): the first 1000 with letters of 5 to 7 characters, the first 3000 of at least 8, and all
+/// of at least 12.
+const COMMON: &str = include_str!("common_passwords.txt");
+/// Rows and the ways down them, as people run their fingers along; both directions count.
+const KEYBOARD: [&str; 6] = [
+    "qwertyuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    "1234567890",
+    "1q2w3e4r5t6y7u8i9o0p",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
+];
+/// So many parts, guessed one after another, are a password that is guessed first.
+const MAX_PARTS: usize = 3;
+/// Longer passwords are compared as a whole only, so that looking for parts costs little.
+const MAX_CHARS_IN_PARTS: usize = 64;
+/// The longest part, and the longest repeated unit, that is looked for.
+const MAX_PART: usize = 32;
+/// Units up to this many characters make a password guessable however often they are repeated.
+const SHORT_UNIT: usize = 5;
+/// The shortest run, keyboard run and word of the person's own that is a part.
+const MIN_RUN: usize = 3;
+const MIN_KEYBOARD_RUN: usize = 4;
+const MIN_OWN_WORD: usize = 4;
+/// The most digits or signs in a row that are a part whatever they are: a year, a number behind a word.
+const MAX_FILLER: usize = 4;
+
+/// Whether a password in NFC is among those that are guessed first; `about` is what the person told of themselves, and
+/// the service's own name. Case does not count.
+pub(super) fn is_guessable(password: &str, about: &[&str]) -> bool {
+    let chars = fold(password);
+    let parts = Parts { common: COMMON.lines().collect(), own: about.iter().map(|word| fold(word)).collect() };
+    if parts.own.contains(&chars) || parts.is_made_of_few(&chars) {
+        return true;
+    }
+    repeated_unit(&chars).is_some_and(|unit| unit.len() <= SHORT_UNIT || parts.is_made_of_few(unit))
+}
+
+/// Lower case character by character: `str::to_lowercase` treats a final sigma by its neighbours.
+fn fold(text: &str) -> Vec<char> {
+    text.nfc().flat_map(char::to_lowercase).collect()
+}
+
+struct Parts<'a> {
+    common: Vec<&'a str>,
+    own: Vec<Vec<char>>,
+}
+
+impl Parts<'_> {
+    /// Whether the text falls into at most [`MAX_PARTS`] parts.
+    fn is_made_of_few(&self, chars: &[char]) -> bool {
+        if chars.len() > MAX_CHARS_IN_PARTS {
+            return self.is_part(chars);
+        }
+        // The fewest parts that the first so many characters fall into; of none, no parts.
+        let mut fewest: Vec<Option<usize>> = vec![Some(0)];
+        for end in 1..=chars.len() {
+            let last_parts = (end.saturating_sub(MAX_PART)..end).filter_map(|start| {
+                let before = (*fewest.get(start)?)?;
+                self.is_part(chars.get(start..end)?).then_some(before.saturating_add(1))
+            });
+            let best = last_parts.min();
+            fewest.push(best);
+        }
+        fewest.last().copied().flatten().is_some_and(|parts| parts <= MAX_PARTS)
+    }
+
+    fn is_part(&self, chars: &[char]) -> bool {
+        let word: String = chars.iter().collect();
+        let is_filler = chars.len() <= MAX_FILLER
+            && (chars.iter().all(char::is_ascii_digit) || !chars.iter().any(|c| c.is_alphanumeric()));
+        is_filler
+            || (chars.len() >= MIN_RUN && is_run(chars))
+            || (chars.len() >= MIN_KEYBOARD_RUN && is_keyboard_run(&word))
+            || (chars.len() >= MIN_OWN_WORD && self.own.iter().any(|own| own == chars))
+            || self.common.binary_search(&word.as_str()).is_ok()
+    }
+}
+
+/// Whether every character follows from the one before by the same step of -1, 0 or 1, digits going round from 9 to 0.
+fn is_run(chars: &[char]) -> bool {
+    let step = |a: char, b: char| match (a.to_digit(10), b.to_digit(10)) {
+        (Some(9), Some(0)) => 1,
+        (Some(0), Some(9)) => -1,
+        _ => i64::from(u32::from(b)).saturating_sub(i64::from(u32::from(a))),
+    };
+    let mut steps = chars.iter().zip(chars.iter().skip(1)).map(|(a, b)| step(*a, *b));
+    steps.next().is_some_and(|first| (-1..=1).contains(&first) && steps.all(|next| next == first))
+}
+
+fn is_keyboard_run(word: &str) -> bool {
+    let backwards: String = word.chars().rev().collect();
+    KEYBOARD.iter().any(|row| row.contains(word) || row.contains(&backwards))
+}
+
+/// The shortest unit that the whole text is a repetition of (the last one may be cut off), if it fits twice.
+fn repeated_unit(chars: &[char]) -> Option<&[char]> {
+    (1..=MAX_PART.min(chars.len() / 2))
+        .filter_map(|length| chars.get(..length))
+        .find(|unit| chars.iter().zip(unit.iter().cycle()).all(|(a, b)| a == b))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, proptest};
+
+    use super::{COMMON, is_guessable};
+
+    const ABOUT: [&str; 3] = ["ada.lovelace@example.org", "Ada.Lovelace", "auth.example.org"];
+
+    #[test]
+    fn the_list_is_long_enough_and_in_order() {
+        let list: Vec<_> = COMMON.lines().collect();
+        assert!(list.iter().filter(|word| word.chars().count() >= 8).count() >= 3000);
+        assert!(list.is_sorted());
+    }
+
+    #[test]
+    fn what_is_guessed_first_is_refused_whatever_its_case() {
+        for bad in [
+            "password",
+            "qwertyuiop12345",
+            "QwertyUIOP12345",
+            "aaaaaaaaaaaaaaa",
+            "               ",
+            "abcabcabcabcabca",
+            "passwordpassword",
+            "PASSWORDpassword",
+            "password password password",
+            "123456789012345",
+            "987654321098765",
+            "abcdefghijklmno",
+            "1234567890abcdef",
+            "password1234567",
+            "Password12345678",
+            "password123password",
+            "Passwordpassword1",
+            "qwertyuiopasdfghjkl",
+            "qwertyuiopasdfghjklzxcvbnm",
+            "1q2w3e4r5t6y7u8i",
+            "iloveyou1234567",
+            "letmeinletmein12",
+            "dragon2024monkey",
+            "Ada.Lovelace@example.org",
+            "ada.lovelace1234567",
+            "2024Ada.Lovelace!!",
+            "auth.example.org",
+            "ada.lovelace@example.orgada.lovelace@example.org",
+        ] {
+            assert!(is_guessable(bad, &ABOUT), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_takes_more_guesses_is_taken() {
+        for good in [
+            "correct horse battery staple",
+            "ada.lovelace@example.org is me",
+            "my dragon is no monkey",
+            "xK7#mPq9vL2$wRt",
+            "trombone-velvet-ninety",
+            "\u{5d0}\u{5d1}\u{5d2} right to left",
+        ] {
+            assert!(!is_guessable(good, &ABOUT), "{good:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged(password in "\\PC{0,80}", about in "\\PC{0,20}") {
+            let repeated = format!("{password}{password}");
+            if is_guessable(&password, &[&about]) && password.chars().count() <= 32 {
+                prop_assert!(is_guessable(&repeated, &[&about]), "repeating it makes it no better");
+            }
+        }
+    }
+}
