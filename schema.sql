@@ -22,6 +22,7 @@ CREATE TABLE users (
   password_version INTEGER NOT NULL,
   -- JSON array of role names, the "roles" claim
   roles TEXT NOT NULL,
+  -- when the account was made
   created_at INTEGER NOT NULL,
   -- set while the account is shut out: no log-in, no refresh, no account route
   disabled_at INTEGER
@@ -38,6 +39,7 @@ CREATE UNIQUE INDEX users_username_key ON users (username_key) WHERE username_ke
 CREATE TABLE refresh_tokens (
   -- the "sid" claim of the access tokens of the session
   family_id TEXT PRIMARY KEY NOT NULL,
+  -- whose session it is
   user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   -- SHA-256 of the secret every token of the family carries, base64url
   secret_hash TEXT NOT NULL,
@@ -45,21 +47,32 @@ CREATE TABLE refresh_tokens (
   generation INTEGER NOT NULL,
   -- how often the predecessor was presented again within the grace window since the last rotation
   grace_retries INTEGER NOT NULL,
+  -- the log-in
   created_at INTEGER NOT NULL,
+  -- its address, as the platform tells it
   created_ip TEXT,
+  -- its user agent, as the client tells it, cut to 256 characters
   created_user_agent TEXT,
   -- the last rotation, or the log-in while there has been none
   rotated_at INTEGER NOT NULL,
+  -- its address
   rotated_ip TEXT,
+  -- its user agent
   rotated_user_agent TEXT,
   -- idle end: slides with every rotation, never past the absolute end
   expires_at INTEGER NOT NULL,
   -- absolute end: set once at log-in, never moves
   absolute_expires_at INTEGER NOT NULL,
+  -- until when an access token of the session can live: as long a mark in KV has to, if the session is ended
+  access_expires_at INTEGER NOT NULL,
+  -- when the session was ended, if it did not just expire
   revoked_at INTEGER,
+  -- the address that ended it
   revoked_ip TEXT,
+  -- the user agent that ended it
   revoked_user_agent TEXT,
-  -- logout: its own token was revoked. logout_all: "log out everywhere". reuse: a rotated-out token came back
+  -- logout: its own token was revoked. logout_all: "log out everywhere". reuse: a rotated-out token came back.
+  -- disabled: the account was shut out by hand
   revoked_reason TEXT,
   CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 ) STRICT, WITHOUT ROWID;

@@ -32,6 +32,7 @@ CREATE TABLE refresh_tokens (
   rotated_user_agent TEXT,
   expires_at INTEGER NOT NULL,
   absolute_expires_at INTEGER NOT NULL,
+  access_expires_at INTEGER NOT NULL,
   revoked_at INTEGER,
   revoked_ip TEXT,
   revoked_user_agent TEXT,

@@ -38,13 +38,13 @@ use store::Store;
 use webcrypto::{Keys, random};
 
 /// What an isolate keeps from request to request: plain data and imported keys, nothing that belongs to a request.
-struct Kept {
+struct Isolate {
     config: Config,
     keys: Keys,
 }
 
 thread_local! {
-    static KEPT: OnceCell<Rc<Kept>> = const { OnceCell::new() };
+    static ISOLATE: OnceCell<Rc<Isolate>> = const { OnceCell::new() };
 }
 
 #[event(start)]
@@ -57,26 +57,26 @@ async fn fetch(mut request: worker::Request, env: Env, _context: worker::Context
     // Without randomness nothing can be issued, and every route that needs some says so itself.
     let request_id = Id::new(random().unwrap_or_default());
     let mut read = Request::read(&request);
-    let kept = match kept(&env).await {
-        Ok(kept) => kept,
+    let isolate = match isolate(&env).await {
+        Ok(isolate) => isolate,
         Err(problems) => {
             let reply = ApiError::Misconfigured(problems).into_reply(error::Dialect::Problem, request_id);
             return reply.into_response(&read, request_id, &[]);
         }
     };
-    let store = Store::new(&env);
-    let reply = answer(&kept, &store, &mut request, &mut read, request_id).await;
-    reply.into_response(&read, request_id, &kept.config.allowed_origins)
+    let store = Store::new(&env, isolate.config.log_costs);
+    let reply = answer(&isolate, &store, &mut request, &mut read, request_id).await;
+    reply.into_response(&read, request_id, &isolate.config.allowed_origins)
 }
 
 async fn answer(
-    kept: &Kept,
+    isolate: &Isolate,
     store: &Store<'_>,
     request: &mut worker::Request,
     read: &mut Request,
     request_id: Id,
 ) -> Reply {
-    let config = &kept.config;
+    let config = &isolate.config;
     let path = read.path.strip_prefix(&config.base_path).unwrap_or_default();
     let dialect = routes::dialect(path);
     let refuse = |error: ApiError| error.into_reply(dialect, request_id);
@@ -96,27 +96,28 @@ async fn answer(
         }
     }
     // Only now: a client could hold its body back until a window that was open at the first byte has closed.
-    let context = Context { config, keys: &kept.keys, store, now: now(), request_id };
+    let context = Context { config, keys: &isolate.keys, store, now: now(), request_id };
     let reply = route.handle(&context, read).await.unwrap_or_else(refuse);
     if config.log_costs {
         // The route, not the path: what somebody puts into a path may be a token.
-        log::write(request_id, &Event::Costs { route, status: reply.status(), costs: store.costs() });
+        let route = format!("{route:?}");
+        log::write(request_id, &Event::Costs { route: &route, status: reply.status(), costs: store.costs() });
     }
     reply
 }
 
 /// Reads the configuration and imports the keys, unless this isolate has them. Requests that come in together at the
 /// very first may each do so; a lock held over the import would get the waiting ones cancelled by the runtime.
-async fn kept(env: &Env) -> Result<Rc<Kept>, Vec<Problem>> {
-    if let Some(kept) = KEPT.with(|cell| cell.get().cloned()) {
-        return Ok(kept);
+async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
+    if let Some(isolate) = ISOLATE.with(|cell| cell.get().cloned()) {
+        return Ok(isolate);
     }
     let config = Config::from_env(env)?;
     let problem =
         |error: webcrypto::CryptoError| vec![Problem { variable: "SIGNING_KEYS", problem: error.to_string() }];
     let keys = Keys::import(&config.signing_keys).await.map_err(problem)?;
-    let kept = Rc::new(Kept { config, keys });
-    Ok(KEPT.with(|cell| cell.get_or_init(|| kept).clone()))
+    let isolate = Rc::new(Isolate { config, keys });
+    Ok(ISOLATE.with(|cell| cell.get_or_init(|| isolate).clone()))
 }
 
 /// Unix seconds.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
 
 use crate::auth::id::Id;
-use crate::routes::Route;
+use crate::store::Costs;
 
 /// What happened.
 #[derive(Serialize, Debug)]
@@ -39,26 +39,11 @@ pub enum Event<'a> {
     Misconfigured { variable: &'a str, problem: &'a str },
     /// What the request cost, where `LOG_COSTS` is on.
     Costs {
-        route: Route,
+        route: &'a str,
         status: u16,
         #[serde(flatten)]
         costs: Costs,
     },
-}
-
-/// What a request cost, counted.
-#[derive(Serialize, Debug, Default, Clone, Copy)]
-pub struct Costs {
-    /// Of D1; a batch is one.
-    pub d1_round_trips: u32,
-    /// By D1's own count.
-    pub d1_rows_read: usize,
-    /// By D1's own count, index entries included.
-    pub d1_rows_written: usize,
-    /// Reads of KV.
-    pub kv_gets: u32,
-    /// Writes to KV.
-    pub kv_puts: u32,
 }
 
 impl Event<'_> {

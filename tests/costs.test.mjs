@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 
-import { startWorker } from "./harness.mjs";
+import { forged, startWorker } from "./harness.mjs";
 
 const STATEMENTS = new URL("../src/store/sql/", import.meta.url);
 
@@ -27,7 +27,7 @@ const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({ s
 function assertCost({ d1_rows_read, ...counted }, expected) {
   assert.deepEqual(counted, expected);
   // Rows read are bounded by the statement, not by the tables.
-  assert.ok(d1_rows_read <= 6, `${d1_rows_read} rows read`);
+  assert.ok(d1_rows_read <= 8, `${d1_rows_read} rows read`);
 }
 
 test("every operation keeps to its counted cost", async () => {
@@ -36,7 +36,6 @@ test("every operation keeps to its counted cost", async () => {
   const third = (await worker.login(person)).body;
   const refreshed = (await worker.refresh(person.refresh_token)).body;
   const newcomer = (name, username) => ({ json: { email: `${name}@example.org`, password: person.password, username } });
-  const forged = person.refresh_token.slice(0, -1) + (person.refresh_token.endsWith("A") ? "Q" : "A");
   const operations = [
     ["register", () => worker.post("/register", newcomer("counted-1", "counted-1")), cost(201, 2, 5, 0, 0)],
     ["register without a username", () => worker.post("/register", newcomer("counted-2")), cost(201, 2, 4, 0, 0)],
@@ -48,13 +47,14 @@ test("every operation keeps to its counted cost", async () => {
     ["grace retry", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["/me", () => worker.me(person.access_token), cost(200, 1, 0, 0, 0)],
     ["/verify", () => worker.verify(person.access_token), cost(200, 0, 0, 1, 0)],
-    ["a forged refresh token", () => worker.refresh(forged), cost(401, 0, 0, 0, 0)],
-    ["revoking a forged refresh token", () => worker.revoke(forged), cost(200, 0, 0, 0, 0)],
+    ["a forged refresh token", () => worker.refresh(forged(person.refresh_token)), cost(401, 0, 0, 0, 0)],
+    ["revoking a forged refresh token", () => worker.revoke(forged(person.refresh_token)), cost(200, 0, 0, 0, 0)],
     ["/verify of a forged access token", () => worker.verify(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
     ["/me of a forged access token", () => worker.me(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
     ["reuse", () => worker.refresh(person.refresh_token), cost(401, 2, 1, 0, 1)],
     ["revoke", () => worker.revoke(second.refresh_token), cost(200, 1, 1, 0, 1)],
     ["revoke by access token", () => worker.revoke(third.access_token), cost(200, 1, 1, 0, 1)],
+    ["revoke again", () => worker.revoke(third.access_token), cost(200, 1, 0, 0, 1)],
     ["jwks", () => worker.get("/.well-known/jwks.json"), cost(200, 0, 0, 0, 0)],
   ];
   for (const [name, act, expected] of operations) {
@@ -94,7 +94,7 @@ test("rows read do not depend on how many users and sessions there are", async (
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000)";
   await worker.db.batch([
     worker.db.prepare(`INSERT INTO users (id, email, email_key, username, username_key, password_hash, password_version, roles, created_at) ${numbers} SELECT 'id' || n, 'e' || n, 'e' || n, 'u' || n, 'u' || n, '', 0, '[]', 0 FROM numbers`),
-    worker.db.prepare(`INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at) ${numbers} SELECT 'f' || n, 'id' || n, '', 0, 0, 0, 0, 0, 0 FROM numbers`),
+    worker.db.prepare(`INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) ${numbers} SELECT 'f' || n, 'id' || n, '', 0, 0, 0, 0, 0, 0, 0 FROM numbers`),
   ]);
   assert.deepEqual(await readAll(), few);
 });

@@ -123,6 +123,11 @@ class Worker {
     return this.db.prepare("SELECT (SELECT COUNT(*) FROM users) AS users, (SELECT COUNT(*) FROM refresh_tokens) AS sessions").first();
   }
 
+  /** Shuts an account out, or lets it in again. */
+  disable({ user }, disabled = true) {
+    return this.db.prepare("UPDATE users SET disabled_at = ? WHERE id = ?").bind(disabled ? 1 : null, user.id).run();
+  }
+
   /** Stores a hash of the same password that was made with other parameters than the configured ones. */
   async outdateHash({ user, password }) {
     const nonce = randomBytes(16);
@@ -141,7 +146,7 @@ class Worker {
 
   /** Lets so many seconds pass for a session, or for all of them. */
   async age(seconds, session = null) {
-    const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at"];
+    const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at", "access_expires_at"];
     const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
     await this.db.prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR family_id = ?2`).bind(seconds, session).run();
   }
@@ -185,6 +190,11 @@ function checkEveryResponse({ status, headers, body, text }) {
       assert.match(body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
     }
   }
+}
+
+/** A refresh token like that one, whose tag does not fit. */
+export function forged(token) {
+  return token.slice(0, -1) + (token.endsWith("A") ? "Q" : "A");
 }
 
 /** A problem of RFC 9457, as a test expects it. */

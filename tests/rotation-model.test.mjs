@@ -31,7 +31,7 @@ const step = fc.oneof(
 test("any interleaving keeps the promises of rotation", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 14 }), async (steps) => {
-      await setDisabled(false);
+      await worker.disable(person, false);
       const session = (await worker.login(person)).body;
       const model = { tokens: [session.refresh_token], now: 0, rotatedAt: 0, end: IDLE, alive: true, disabled: false };
       for (const each of steps) await take(each, model, session.session_id);
@@ -46,7 +46,7 @@ async function take({ refresh, times, wait, disable, revoke }, model, sessionId)
     await worker.age(wait, sessionId);
     model.now += wait;
   } else if (disable !== undefined) {
-    await setDisabled(disable);
+    await worker.disable(person, disable);
     model.disabled = disable;
   } else if (revoke) {
     assert.equal((await worker.revoke(model.tokens.at(-1))).status, 200);
@@ -91,8 +91,4 @@ async function checkLive(model) {
   } else if (!model.disabled && model.now < model.end) {
     assert.equal((await worker.refresh(model.tokens.at(-1))).status, 200);
   }
-}
-
-function setDisabled(disabled) {
-  return worker.db.prepare("UPDATE users SET disabled_at = ? WHERE id = ?").bind(disabled ? 1 : null, person.user.id).run();
 }

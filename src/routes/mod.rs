@@ -11,11 +11,9 @@ mod revoke_all;
 mod token_response;
 mod verify;
 
-use serde::Serialize;
-
 use crate::auth::access_token::{AccessToken, Rejection, Unverified};
 use crate::auth::id::Id;
-use crate::config::Config;
+use crate::config::{Config, MAX_CLOCK_LEEWAY};
 use crate::error::{ApiError, Dialect};
 use crate::http::{Method, Reply, Request};
 use crate::log::{self, Event};
@@ -23,17 +21,25 @@ use crate::store::Store;
 use crate::webcrypto::Keys;
 
 /// An endpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Route {
+    /// `POST /register`.
     Register,
+    /// `POST /login`.
     Login,
+    /// `POST /refresh`.
     Refresh,
+    /// `POST /revoke`.
     Revoke,
+    /// `POST /revoke-all`.
     RevokeAll,
+    /// `GET /me`.
     Me,
+    /// `GET /verify`.
     Verify,
+    /// `GET /.well-known/jwks.json`.
     Jwks,
+    /// `GET /healthz`.
     Healthz,
 }
 
@@ -132,10 +138,15 @@ impl Context<'_> {
         Ok(unverified.validate(genuine, &self.config.parties, self.now, self.config.clock_leeway))
     }
 
-    /// Marks an ended session for `/verify`. D1 holds the revocation already, so a failure is logged and no more.
-    async fn mark_revoked(&self, session_id: Id) {
-        let longest = self.config.access_token_ttl.saturating_add(self.config.clock_leeway);
-        if let Err(error) = self.store.mark_revoked(session_id, longest, self.now).await {
+    /// Marks an ended session for `/verify`, as long as an access token of it can live: by what was issued, not by how long
+    /// tokens live as configured today, and with the most leeway there may be. D1 holds the revocation already, so a
+    /// failure is logged and no more.
+    async fn mark_revoked(&self, session_id: Id, access_expires_at: u64) {
+        let lifetime = access_expires_at.saturating_add(MAX_CLOCK_LEEWAY).saturating_sub(self.now);
+        if lifetime == 0 {
+            return;
+        }
+        if let Err(error) = self.store.mark_revoked(session_id, lifetime, self.now).await {
             self.log(&Event::RevocationMarkFailed { session_id, cause: &error.to_string() });
         }
     }

@@ -33,7 +33,9 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         return Err(refused(context, Some(token.family_id()), "generations_exhausted"));
     };
     // 2.
-    let times = RotationTimes { grace: context.config.refresh_grace, idle: context.config.refresh_idle_ttl };
+    let config = context.config;
+    let times =
+        RotationTimes { grace: config.refresh_grace, idle: config.refresh_idle_ttl, access: config.access_token_ttl };
     let rotation = context.store.rotate(&token, times, &request.client, context.now).await?;
     match (rotation.issued, rotation.session) {
         // 3.
@@ -42,7 +44,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
             context.token_response(200, &session.user, &successor, session.state.expires_at).await
         }
         // 4.
-        (None, Some(session)) => Err(refuse(context, request, &token, &session).await?),
+        (None, Some(session)) => judge_unissued(context, request, &token, &session).await,
         (None, None) => Err(refused(context, Some(token.family_id()), "unknown")),
         (Some(_), None) => Err(ApiError::Internal("rotated a family that is not there".to_owned())),
     }
@@ -62,17 +64,17 @@ fn log_issued(context: &Context<'_>, request: &Request, session: &Session, retri
     });
 }
 
-/// Does what a token that nothing was issued for calls for, and gives the answer.
-async fn refuse(
+/// Does what a token that nothing was issued for calls for. Never `Ok`.
+async fn judge_unissued(
     context: &Context<'_>,
     request: &Request,
     token: &RefreshToken,
     session: &Session,
-) -> Result<ApiError, ApiError> {
+) -> Result<Reply, ApiError> {
     let reason = match judge(token, &session.state, context.now, context.config.refresh_grace) {
         Verdict::Reuse(reuse) => {
             end_family(context, request, token, session, reuse).await?;
-            return Ok(ApiError::InvalidRefreshToken);
+            return Err(ApiError::InvalidRefreshToken);
         }
         Verdict::Refused(Refusal::Unknown) => "unknown",
         Verdict::Refused(Refusal::Revoked) => "revoked",
@@ -82,7 +84,7 @@ async fn refuse(
             return Err(ApiError::Internal("a usable family was not rotated".to_owned()));
         }
     };
-    Ok(refused(context, Some(session.family_id), reason))
+    Err(refused(context, Some(session.family_id), reason))
 }
 
 async fn end_family(
@@ -95,7 +97,7 @@ async fn end_family(
     let (user_id, session_id) = (session.user.id, session.family_id);
     let secret_hash = token.secret_hash();
     context.store.revoke_family(session_id, Some(&secret_hash), Reason::Reuse, &request.client, context.now).await?;
-    context.mark_revoked(session_id).await;
+    context.mark_revoked(session_id, session.access_expires_at).await;
     let reason = match reuse {
         Reuse::Predecessor => "predecessor",
         Reuse::Older => "older",

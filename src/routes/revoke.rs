@@ -8,7 +8,7 @@ use crate::auth::refresh_token::{PREFIX, RefreshToken, SecretHash};
 use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
 use crate::log::Event;
-use crate::store::refresh_tokens::Reason;
+use crate::store::refresh_tokens::{Reason, Revocation};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,10 +24,11 @@ struct Body {
 ///    signed in, and a logout must take.
 /// 3. The mark in KV is written also when D1 had the session ended already, in case an earlier mark failed.
 pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let body: Body = request.json_or_form(|parameter| {
-        let token =
-            parameter("token").ok_or_else(|| ApiError::InvalidRequest("The parameter token is missing.".to_owned()))?;
-        Ok(Body { token, _token_type_hint: parameter("token_type_hint") })
+    let body: Body = request.json_or_form(|mut parameters| {
+        let token = parameters
+            .remove("token")
+            .ok_or_else(|| ApiError::InvalidRequest("The parameter token is missing.".to_owned()))?;
+        Ok(Body { token, _token_type_hint: parameters.remove("token_type_hint") })
     })?;
     if body.token.is_empty() {
         return Err(ApiError::InvalidRequest("The parameter token is empty.".to_owned()));
@@ -36,12 +37,15 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     if let Some((session_id, secret_hash)) = session_of(context, &body.token).await? {
         // 2.
         let client = &request.client;
-        let ended =
-            context.store.revoke_family(session_id, secret_hash.as_ref(), Reason::Logout, client, context.now).await?;
-        // 3.
-        context.mark_revoked(session_id).await;
-        if let Some(user_id) = ended {
-            context.log(&Event::Revoked { user_id, session_id, reason: Reason::Logout.as_str() });
+        let reason = Reason::Logout;
+        let revocation =
+            context.store.revoke_family(session_id, secret_hash.as_ref(), reason, client, context.now).await?;
+        if let Some(Revocation { ended_now, user_id, access_expires_at }) = revocation {
+            // 3.
+            context.mark_revoked(session_id, access_expires_at).await;
+            if ended_now {
+                context.log(&Event::Revoked { user_id, session_id, reason: reason.as_str() });
+            }
         }
     }
     Ok(Reply::new(200))

@@ -7,7 +7,7 @@ use super::Context;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::log::Event;
-use crate::store::refresh_tokens::{Ended, Reason};
+use crate::store::refresh_tokens::Reason;
 
 #[derive(Serialize)]
 struct Body {
@@ -23,15 +23,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let ended = context.store.revoke_all_families(token.sub, token.sid, reason, &request.client, context.now).await?;
     let ended = ended.ok_or(ApiError::InvalidToken)?;
     // 2.
-    let marks = ended.iter().filter(|ended| may_have_access_token(context, ended));
-    join_all(marks.map(|ended| context.mark_revoked(ended.family_id))).await;
+    join_all(ended.iter().map(|ended| context.mark_revoked(ended.family_id, ended.access_expires_at))).await;
     context.log(&Event::RevokedAll { user_id: token.sub, sessions: ended.len(), reason: reason.as_str() });
     Reply::json(200, &Body { sessions_ended: ended.len() })
-}
-
-fn may_have_access_token(context: &Context<'_>, ended: &Ended) -> bool {
-    // A grace retry issues an access token too, and leaves `rotated_at` as it is.
-    let config = context.config;
-    let last_issued = ended.rotated_at.saturating_add(config.refresh_grace);
-    last_issued.saturating_add(config.access_token_ttl).saturating_add(config.clock_leeway) > context.now
 }

@@ -33,7 +33,8 @@ impl Context<'_> {
     pub(super) fn new_family<'a>(&self, user_id: Id, password_version: u64, token: &'a RefreshToken) -> NewFamily<'a> {
         let expires_at = self.now.saturating_add(self.config.refresh_idle_ttl);
         let absolute_expires_at = self.now.saturating_add(self.config.session_ttl);
-        NewFamily { user_id, password_version, token, expires_at, absolute_expires_at }
+        let access_expires_at = self.access_expires_at(expires_at);
+        NewFamily { user_id, password_version, token, expires_at, absolute_expires_at, access_expires_at }
     }
 
     /// Issues an access token beside that refresh token. `session_expires_at`: the idle end, which no access token outlives.
@@ -45,7 +46,7 @@ impl Context<'_> {
         session_expires_at: u64,
     ) -> Result<Reply, ApiError> {
         let session_id = refresh_token.family_id();
-        let expires_at = self.now.saturating_add(self.config.access_token_ttl).min(session_expires_at);
+        let expires_at = self.access_expires_at(session_expires_at);
         let claims = AccessToken {
             sub: user.id,
             sid: session_id,
@@ -69,5 +70,10 @@ impl Context<'_> {
         };
         // RFC 6749 §5.1 asks for the older header as well.
         Ok(Reply::json(status, &response)?.header("Pragma", "no-cache".to_owned()))
+    }
+
+    /// The end of an access token that is issued now, in unix seconds.
+    fn access_expires_at(&self, session_expires_at: u64) -> u64 {
+        self.now.saturating_add(self.config.access_token_ttl).min(session_expires_at)
     }
 }

@@ -12,10 +12,8 @@ pub mod users;
 use std::cell::Cell;
 use std::fmt;
 
-use serde::Deserialize;
-use worker::{D1PreparedStatement, D1Result, D1Type, Env};
-
-use crate::log::Costs;
+use serde::{Deserialize, Serialize};
+use worker::{D1Result, D1Type, Env};
 
 /// The name of the D1 binding in `wrangler.toml`.
 const DATABASE: &str = "DB";
@@ -28,6 +26,28 @@ const CHECK_HEALTH: &str = include_str!("sql/check_health.sql");
 pub struct Store<'a> {
     env: &'a Env,
     costs: Cell<Costs>,
+    counts_rows: bool,
+}
+
+/// What a request cost, counted.
+#[derive(Serialize, Debug, Default, Clone, Copy)]
+pub struct Costs {
+    /// Of D1; a batch is one.
+    pub d1_round_trips: u32,
+    /// By D1's own count; 0 where rows are not counted.
+    pub d1_rows_read: usize,
+    /// By D1's own count, index entries included; 0 where rows are not counted.
+    pub d1_rows_written: usize,
+    /// Reads of KV.
+    pub kv_gets: u32,
+    /// Writes to KV.
+    pub kv_puts: u32,
+}
+
+/// A statement and the values of its parameters.
+struct Statement<'v> {
+    sql: &'static str,
+    values: &'v [D1Type<'v>],
 }
 
 /// Storage did not give an answer, or a conflicting one.
@@ -91,11 +111,15 @@ impl Answers {
     }
 }
 
+/// The row a changing statement returns for each that it changed.
+#[derive(Deserialize)]
+struct Changed {}
+
 impl<'a> Store<'a> {
-    /// The bindings of this request.
+    /// The bindings of this request. `counts_rows`: whether to read D1's count of rows, which takes time.
     #[must_use]
-    pub fn new(env: &'a Env) -> Self {
-        Self { env, costs: Cell::default() }
+    pub fn new(env: &'a Env, counts_rows: bool) -> Self {
+        Self { env, costs: Cell::default(), counts_rows }
     }
 
     /// What has been asked so far.
@@ -109,32 +133,20 @@ impl<'a> Store<'a> {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn check_database(&self) -> Result<(), StoreError> {
-        let statement = self.statement("check_health", CHECK_HEALTH, &[])?;
-        self.batch("check_health", vec![statement]).await.map(|_| ())
-    }
-
-    fn statement(
-        &self,
-        operation: &'static str,
-        sql: &'static str,
-        values: &[D1Type<'_>],
-    ) -> Result<D1PreparedStatement, StoreError> {
-        let database = self.env.d1(DATABASE);
-        database
-            .and_then(|database| database.prepare(sql).bind_refs(values))
-            .map_err(|error| d1_error(operation, &error))
+        self.batch("check_health", &[Statement { sql: CHECK_HEALTH, values: &[] }]).await.map(|_| ())
     }
 
     /// Runs statements in one round trip and one transaction: all of them, or none.
-    async fn batch(
-        &self,
-        operation: &'static str,
-        statements: Vec<D1PreparedStatement>,
-    ) -> Result<Answers, StoreError> {
+    async fn batch(&self, operation: &'static str, statements: &[Statement<'_>]) -> Result<Answers, StoreError> {
         self.count(|costs| costs.d1_round_trips = costs.d1_round_trips.saturating_add(1));
-        let database = self.env.d1(DATABASE).map_err(|error| d1_error(operation, &error))?;
-        let results = database.batch(statements).await.map_err(|error| d1_error(operation, &error))?;
-        for result in &results {
+        let results = async {
+            let database = self.env.d1(DATABASE)?;
+            let prepare = |statement: &Statement<'_>| database.prepare(statement.sql).bind_refs(statement.values);
+            let prepared = statements.iter().map(prepare).collect::<Result<_, _>>()?;
+            database.batch(prepared).await
+        };
+        let results = results.await.map_err(|error| d1_error(operation, &error))?;
+        for result in results.iter().filter(|_| self.counts_rows) {
             if let Ok(Some(meta)) = result.meta() {
                 self.count(|costs| {
                     costs.d1_rows_read = costs.d1_rows_read.saturating_add(meta.rows_read.unwrap_or(0));

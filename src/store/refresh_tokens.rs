@@ -1,16 +1,17 @@
 //! Families of refresh tokens: one row a signed-in session, for its whole life.
 
 use serde::Deserialize;
-use worker::{D1PreparedStatement, D1Type};
+use worker::D1Type;
 
 use super::users::{User, roles_from_json};
-use super::{Store, StoreError, integer, text};
+use super::{Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::id::Id;
 use crate::auth::refresh_token::{FamilyState, RefreshToken, SecretHash};
 
+const FIND_FAMILY: &str = include_str!("sql/find_family.sql");
 const FIND_SESSION: &str = include_str!("sql/find_session.sql");
-const INSERT_FAMILY: &str = include_str!("sql/insert_family.sql");
+pub(super) const INSERT_FAMILY: &str = include_str!("sql/insert_family.sql");
 const REVOKE_ALL_FAMILIES: &str = include_str!("sql/revoke_all_families.sql");
 const REVOKE_FAMILY: &str = include_str!("sql/revoke_family.sql");
 const ROTATE: &str = include_str!("sql/rotate.sql");
@@ -27,6 +28,41 @@ pub struct NewFamily<'a> {
     pub expires_at: u64,
     /// Its absolute end.
     pub absolute_expires_at: u64,
+    /// The end of its first access token.
+    pub access_expires_at: u64,
+}
+
+/// The texts of a new family's identifiers, for its statement to borrow.
+pub(super) struct Ids {
+    pub(super) family_id: String,
+    pub(super) user_id: String,
+    secret_hash: SecretHash,
+}
+
+impl NewFamily<'_> {
+    pub(super) fn ids(&self) -> Ids {
+        Ids {
+            family_id: self.token.family_id().to_string(),
+            user_id: self.user_id.to_string(),
+            secret_hash: self.token.secret_hash(),
+        }
+    }
+
+    /// The values of [`INSERT_FAMILY`].
+    pub(super) fn values<'v>(&self, ids: &'v Ids, client: &'v Client, now: u64) -> [D1Type<'v>; 10] {
+        [
+            D1Type::Text(&ids.family_id),
+            D1Type::Text(&ids.user_id),
+            integer(self.password_version),
+            D1Type::Text(ids.secret_hash.as_str()),
+            integer(now),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
+            integer(self.expires_at),
+            integer(self.absolute_expires_at),
+            integer(self.access_expires_at),
+        ]
+    }
 }
 
 /// A session and the person it belongs to.
@@ -37,6 +73,8 @@ pub struct Session {
     pub state: FamilyState,
     /// Who refreshed last.
     pub rotated_by: Client,
+    /// Until when an access token of it can live.
+    pub access_expires_at: u64,
     /// Whose it is.
     pub user: User,
 }
@@ -79,6 +117,8 @@ pub struct RotationTimes {
     pub grace: u64,
     /// The idle lifetime.
     pub idle: u64,
+    /// The lifetime of an access token.
+    pub access: u64,
 }
 
 /// What the rotating statement did.
@@ -89,13 +129,24 @@ pub struct Rotation {
     pub session: Option<Session>,
 }
 
+/// What became of a session that was to be ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation {
+    /// Whether this ended it; if not, it had ended before.
+    pub ended_now: bool,
+    /// Whose it is.
+    pub user_id: Id,
+    /// Until when an access token of it can live.
+    pub access_expires_at: u64,
+}
+
 /// A session that was just ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
     /// The `sid` claim.
     pub family_id: Id,
-    /// When its last token was made.
-    pub rotated_at: u64,
+    /// Until when an access token of it can live.
+    pub access_expires_at: u64,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +159,7 @@ struct SessionRow {
     rotated_ip: Option<String>,
     rotated_user_agent: Option<String>,
     expires_at: u64,
+    access_expires_at: u64,
     revoked_at: Option<u64>,
     email: String,
     username: Option<String>,
@@ -123,14 +175,15 @@ struct Rotated {
 }
 
 #[derive(Deserialize)]
-struct Revoked {
+struct FamilyRow {
     user_id: Id,
+    access_expires_at: u64,
 }
 
 #[derive(Deserialize)]
 struct EndedRow {
     family_id: Id,
-    rotated_at: u64,
+    access_expires_at: u64,
 }
 
 impl Store<'_> {
@@ -162,10 +215,13 @@ impl Store<'_> {
             integer(times.idle),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
+            integer(times.access),
         ];
-        let statements =
-            vec![self.statement(OPERATION, ROTATE, &values)?, self.find_session_statement(OPERATION, &family_id)?];
-        let mut answers = self.batch(OPERATION, statements).await?;
+        let statements = [
+            Statement { sql: ROTATE, values: &values },
+            Statement { sql: FIND_SESSION, values: &[D1Type::Text(&family_id)] },
+        ];
+        let mut answers = self.batch(OPERATION, &statements).await?;
         let rotated: Option<Rotated> = answers.row()?;
         let session = answers.row()?.map(|row| session(OPERATION, row)).transpose()?;
         Ok(Rotation { issued: rotated.map(|rotated| rotated.grace_retries), session })
@@ -177,16 +233,17 @@ impl Store<'_> {
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn find_session(&self, family_id: Id) -> Result<Option<Session>, StoreError> {
         const OPERATION: &str = "find_session";
-        let statement = self.find_session_statement(OPERATION, &family_id.to_string())?;
-        let row = self.batch(OPERATION, vec![statement]).await?.row()?;
+        let family_id = family_id.to_string();
+        let statement = Statement { sql: FIND_SESSION, values: &[D1Type::Text(&family_id)] };
+        let row = self.batch(OPERATION, &[statement]).await?.row()?;
         row.map(|row| session(OPERATION, row)).transpose()
     }
 
-    /// Ends a session; with a secret, only if it is the family's. Gives its user, or `None` if there was nothing to end.
-    /// One round trip, one row written.
+    /// Ends a session; with a secret, only if it is the family's. `None`: there is no such session. One round trip, one row
+    /// written.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn revoke_family(
         &self,
         family_id: Id,
@@ -194,20 +251,30 @@ impl Store<'_> {
         reason: Reason,
         client: &Client,
         now: u64,
-    ) -> Result<Option<Id>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         const OPERATION: &str = "revoke_family";
         let family_id = family_id.to_string();
+        let secret_hash = secret_hash.map(SecretHash::as_str);
         let values = [
             D1Type::Text(&family_id),
-            text(secret_hash.map(SecretHash::as_str)),
+            text(secret_hash),
             integer(now),
             D1Type::Text(reason.as_str()),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
         ];
-        let statement = self.statement(OPERATION, REVOKE_FAMILY, &values)?;
-        let revoked: Option<Revoked> = self.batch(OPERATION, vec![statement]).await?.row()?;
-        Ok(revoked.map(|revoked| revoked.user_id))
+        let statements = [
+            Statement { sql: REVOKE_FAMILY, values: &values },
+            Statement { sql: FIND_FAMILY, values: &[D1Type::Text(&family_id), text(secret_hash)] },
+        ];
+        let mut answers = self.batch(OPERATION, &statements).await?;
+        let ended: Option<Changed> = answers.row()?;
+        let family: Option<FamilyRow> = answers.row()?;
+        Ok(family.map(|family| Revocation {
+            ended_now: ended.is_some(),
+            user_id: family.user_id,
+            access_expires_at: family.access_expires_at,
+        }))
     }
 
     /// Ends every session of a user at the wish of one of them, `caller`, which must be in force. Gives the sessions that
@@ -234,46 +301,14 @@ impl Store<'_> {
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
         ];
-        let statement = self.statement(OPERATION, REVOKE_ALL_FAMILIES, &values)?;
-        let rows: Vec<EndedRow> = self.batch(OPERATION, vec![statement]).await?.rows()?;
+        let statement = Statement { sql: REVOKE_ALL_FAMILIES, values: &values };
+        let rows: Vec<EndedRow> = self.batch(OPERATION, &[statement]).await?.rows()?;
         // A caller in force is itself among the sessions that end.
         let ended = rows
             .into_iter()
-            .map(|row| Ended { family_id: row.family_id, rotated_at: row.rotated_at })
+            .map(|row| Ended { family_id: row.family_id, access_expires_at: row.access_expires_at })
             .collect::<Vec<_>>();
         Ok((!ended.is_empty()).then_some(ended))
-    }
-
-    pub(super) fn insert_family_statement(
-        &self,
-        operation: &'static str,
-        family: &NewFamily<'_>,
-        client: &Client,
-        now: u64,
-    ) -> Result<D1PreparedStatement, StoreError> {
-        let family_id = family.token.family_id().to_string();
-        let user_id = family.user_id.to_string();
-        let secret_hash = family.token.secret_hash();
-        let values = [
-            D1Type::Text(&family_id),
-            D1Type::Text(&user_id),
-            integer(family.password_version),
-            D1Type::Text(secret_hash.as_str()),
-            integer(now),
-            text(client.ip.as_deref()),
-            text(client.user_agent.as_deref()),
-            integer(family.expires_at),
-            integer(family.absolute_expires_at),
-        ];
-        self.statement(operation, INSERT_FAMILY, &values)
-    }
-
-    fn find_session_statement(
-        &self,
-        operation: &'static str,
-        family_id: &str,
-    ) -> Result<D1PreparedStatement, StoreError> {
-        self.statement(operation, FIND_SESSION, &[D1Type::Text(family_id)])
     }
 }
 
@@ -290,6 +325,7 @@ fn session(operation: &'static str, row: SessionRow) -> Result<Session, StoreErr
             user_disabled: row.disabled_at.is_some(),
         },
         rotated_by: Client { ip: row.rotated_ip, user_agent: row.rotated_user_agent },
+        access_expires_at: row.access_expires_at,
         user: User {
             id: row.user_id,
             email: row.email,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use worker::D1Type;
 
-use super::refresh_tokens::NewFamily;
-use super::{Store, StoreError, integer, text};
+use super::refresh_tokens::{INSERT_FAMILY, NewFamily};
+use super::{Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::email::Email;
 use crate::auth::id::Id;
@@ -74,7 +74,7 @@ pub struct NewUser<'a> {
     pub name: Option<&'a Name>,
     /// A PHC string.
     pub password_hash: &'a str,
-    /// Of the first session.
+    /// The `roles` claim.
     pub roles: &'a [String],
 }
 
@@ -97,9 +97,6 @@ struct TakenRow {
     username_taken: u8,
 }
 
-#[derive(Deserialize)]
-struct Inserted {}
-
 impl Store<'_> {
     /// Which of these names belong to somebody already. One round trip.
     ///
@@ -108,8 +105,8 @@ impl Store<'_> {
     pub async fn find_taken(&self, email: &Email, username: Option<&Username>) -> Result<Taken, StoreError> {
         const OPERATION: &str = "find_taken";
         let values = [D1Type::Text(email.key()), text(username.map(Username::key))];
-        let statement = self.statement(OPERATION, FIND_TAKEN, &values)?;
-        let row: Option<TakenRow> = self.batch(OPERATION, vec![statement]).await?.row()?;
+        let statement = Statement { sql: FIND_TAKEN, values: &values };
+        let row: Option<TakenRow> = self.batch(OPERATION, &[statement]).await?.row()?;
         let row = row.ok_or(StoreError::Corrupt { operation: OPERATION, cause: "no row".to_owned() })?;
         Ok(Taken { email: row.email_taken != 0, username: row.username_taken != 0 })
     }
@@ -139,11 +136,12 @@ impl Store<'_> {
             D1Type::Text(&roles),
             integer(now),
         ];
-        let statements = vec![
-            self.statement(OPERATION, INSERT_USER, &values)?,
-            self.insert_family_statement(OPERATION, family, client, now)?,
+        let ids = family.ids();
+        let statements = [
+            Statement { sql: INSERT_USER, values: &values },
+            Statement { sql: INSERT_FAMILY, values: &family.values(&ids, client, now) },
         ];
-        self.batch(OPERATION, statements).await.map(|_| ())
+        self.batch(OPERATION, &statements).await.map(|_| ())
     }
 
     /// What a log-in by that name needs. One round trip.
@@ -156,8 +154,8 @@ impl Store<'_> {
             LoginName::Email(email) => (FIND_USER_BY_EMAIL, email.key()),
             LoginName::Username(username) => (FIND_USER_BY_USERNAME, username.key()),
         };
-        let statement = self.statement(OPERATION, sql, &[D1Type::Text(key)])?;
-        let row: Option<CredentialsRow> = self.batch(OPERATION, vec![statement]).await?.row()?;
+        let statement = Statement { sql, values: &[D1Type::Text(key)] };
+        let row: Option<CredentialsRow> = self.batch(OPERATION, &[statement]).await?.row()?;
         let Some(row) = row else { return Ok(None) };
         let roles = roles_from_json(OPERATION, &row.roles)?;
         Ok(Some(Credentials {
@@ -177,7 +175,7 @@ impl Store<'_> {
 
     /// Begins a session after a log-in, and replaces an outdated hash of the same password if `rehashed` holds the old
     /// and the new one. One round trip. `false`: the account was disabled, deleted, or had its password changed
-    /// since its credentials were read, and nothing was written.
+    /// since its credentials were read, and no session began.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -189,13 +187,17 @@ impl Store<'_> {
         now: u64,
     ) -> Result<bool, StoreError> {
         const OPERATION: &str = "insert_session";
-        let mut statements = vec![self.insert_family_statement(OPERATION, family, client, now)?];
-        if let Some((old, new)) = rehashed {
-            let user_id = family.user_id.to_string();
-            let values = [D1Type::Text(&user_id), D1Type::Text(old), D1Type::Text(new)];
-            statements.push(self.statement(OPERATION, UPDATE_PASSWORD_HASH, &values)?);
-        }
-        let inserted: Option<Inserted> = self.batch(OPERATION, statements).await?.row()?;
+        let ids = family.ids();
+        let new_family = family.values(&ids, client, now);
+        let begin = Statement { sql: INSERT_FAMILY, values: &new_family };
+        let mut answers = match rehashed {
+            None => self.batch(OPERATION, &[begin]).await?,
+            Some((old, new)) => {
+                let values = [D1Type::Text(&ids.user_id), D1Type::Text(old), D1Type::Text(new)];
+                self.batch(OPERATION, &[begin, Statement { sql: UPDATE_PASSWORD_HASH, values: &values }]).await?
+            }
+        };
+        let inserted: Option<Changed> = answers.row()?;
         Ok(inserted.is_some())
     }
 }

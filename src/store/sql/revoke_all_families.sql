@@ -13,4 +13,4 @@ WHERE user_id = ?1
       AND caller.expires_at > ?3
       AND users.disabled_at IS NULL
   )
-RETURNING family_id, rotated_at
+RETURNING family_id, access_expires_at

@@ -1,11 +1,12 @@
 UPDATE refresh_tokens
 SET
-  generation = CAST(?3 + 1 AS INTEGER),
+  generation = ?3 + 1,
   grace_retries = CASE WHEN generation = ?3 THEN 0 ELSE grace_retries + 1 END,
   rotated_at = CASE WHEN generation = ?3 THEN ?4 ELSE rotated_at END,
   rotated_ip = CASE WHEN generation = ?3 THEN ?7 ELSE rotated_ip END,
   rotated_user_agent = CASE WHEN generation = ?3 THEN ?8 ELSE rotated_user_agent END,
-  expires_at = CASE WHEN generation = ?3 THEN MIN(?4 + ?6, absolute_expires_at) ELSE expires_at END
+  expires_at = CASE WHEN generation = ?3 THEN MIN(?4 + ?6, absolute_expires_at) ELSE expires_at END,
+  access_expires_at = MAX(access_expires_at, MIN(?4 + ?9, absolute_expires_at))
 WHERE family_id = ?1
   AND secret_hash = ?2
   AND revoked_at IS NULL
