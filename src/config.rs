@@ -13,6 +13,9 @@ use crate::auth::password::{HashCost, Hasher};
 use crate::auth::refresh_token::TokenKeys;
 use crate::auth::signing_key::SigningKeys;
 
+/// The most that `CLOCK_LEEWAY_SECONDS` may be, in seconds.
+pub const MAX_CLOCK_LEEWAY: u64 = 60;
+
 /// A checked configuration. Durations in seconds.
 pub struct Config {
     /// `ISSUER`, `AUDIENCE`, `CLIENT_ID`.
@@ -98,12 +101,12 @@ impl Config {
         let refresh_idle_ttl = reader.number("REFRESH_IDLE_TTL_SECONDS", 604_800, 1..=31_536_000);
         let session_ttl = reader.number("SESSION_TTL_SECONDS", 2_592_000, 1..=31_536_000);
         let refresh_grace = reader.number("REFRESH_GRACE_SECONDS", 30, 0..=300);
-        let clock_leeway = reader.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60);
+        let clock_leeway = reader.number("CLOCK_LEEWAY_SECONDS", 0, 0..=MAX_CLOCK_LEEWAY);
         let password_min_length = reader.number("PASSWORD_MIN_LENGTH", 15, 8..=64);
         let cost = HashCost {
-            memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 0..=u32::MAX),
-            iterations: reader.number("ARGON2_ITERATIONS", 2, 0..=u32::MAX),
-            parallelism: reader.number("ARGON2_PARALLELISM", 1, 0..=u32::MAX),
+            memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 1..=HashCost::MOST_MEMORY_KIB),
+            iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=HashCost::MOST_ITERATIONS),
+            parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=HashCost::MOST_PARALLELISM),
         };
         let allowed_origins = reader.text("ALLOWED_ORIGINS", "", origins);
         let base_path = reader.text("BASE_PATH", "", base_path);
@@ -114,9 +117,9 @@ impl Config {
         let token_keys =
             reader.required("TOKEN_SECRET", |text| TokenKeys::parse(text).map_err(|error| error.to_string()));
 
-        let hasher = if cost.is_acceptable() { Hasher::new(cost).ok() } else { None };
+        let hasher = if cost.is_strong_enough() { Hasher::new(cost).ok() } else { None };
         if hasher.is_none() {
-            reader.problem("ARGON2_MEMORY_KIB", "with ARGON2_ITERATIONS and ARGON2_PARALLELISM must be at least one of OWASP's equivalents (47104/1, 19456/2, 12288/3, 9216/4, 7168/5) and at most 65536/16/4");
+            reader.problem("ARGON2_MEMORY_KIB", "with ARGON2_ITERATIONS must be at least one of OWASP's equivalents: 47104/1, 19456/2, 12288/3, 9216/4, 7168/5");
         }
         // An access token never outlives its session, so a shorter session would cut every one of them short.
         if refresh_idle_ttl < access_token_ttl {

@@ -12,7 +12,7 @@ use crate::auth::id::Id;
 use crate::auth::password::{HashError, PasswordError};
 use crate::auth::profile::{NameError, UsernameError};
 use crate::config::Problem;
-use crate::http::Reply;
+use crate::http::{MAX_BODY_BYTES, Reply};
 use crate::log::{self, Event};
 use crate::store::{StoreError, Unique};
 use crate::webcrypto::CryptoError;
@@ -139,7 +139,9 @@ impl ApiError {
     fn status_code_detail(&self) -> (u16, &'static str, String) {
         match self {
             Self::InvalidRequest(detail) => (400, "invalid_request", detail.clone()),
-            Self::BodyTooLarge => (413, "body_too_large", "The body must be at most 16384 bytes long.".to_owned()),
+            Self::BodyTooLarge => {
+                (413, "body_too_large", format!("The body must be at most {MAX_BODY_BYTES} bytes long."))
+            }
             Self::UnsupportedMediaType(types) => {
                 (415, "unsupported_media_type", format!("The body must be {types}, in UTF-8."))
             }
@@ -308,10 +310,14 @@ mod tests {
     use crate::auth::email::EmailError;
     use crate::auth::password::PasswordError;
     use crate::auth::profile::{NameError, UsernameError};
-    use crate::store::Unique;
+    use crate::store::{StoreError, Unique};
 
-    fn client_errors() -> Vec<ApiError> {
+    fn every_kind() -> Vec<ApiError> {
+        let fault = || StoreError::Unavailable { operation: "x", cause: "the cause".to_owned() };
         vec![
+            ApiError::InvalidRequest("A parameter is repeated.".to_owned()),
+            ApiError::Storage(fault()),
+            ApiError::Unhealthy(vec![("D1", fault()), ("KV", fault())]),
             ApiError::BodyTooLarge,
             ApiError::UnsupportedMediaType("application/json"),
             ApiError::NotFound,
@@ -340,7 +346,7 @@ mod tests {
 
     #[test]
     fn details_keep_to_the_characters_of_rfc_6749() {
-        for error in client_errors() {
+        for error in every_kind() {
             let detail = error.wire().detail;
             assert!(detail.bytes().all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{detail}");
             assert!(!detail.contains("the cause"));
@@ -349,7 +355,7 @@ mod tests {
 
     #[test]
     fn every_status_has_its_phrase_and_every_401_its_scheme() {
-        for error in client_errors() {
+        for error in every_kind() {
             let wire = error.wire();
             assert_ne!(reason_phrase(wire.status), "Error", "{}", wire.status);
             let challenged = wire.headers.iter().any(|(name, _)| *name == "WWW-Authenticate");

@@ -1,6 +1,8 @@
 //! HTTP as the routes see it: plain data in, plain data out. Bounded body reading, the bearer credential, response
 //! headers and CORS are here.
 
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +13,7 @@ use crate::auth::id::Id;
 use crate::error::ApiError;
 
 /// Of a body, in bytes.
-const MAX_BODY_BYTES: usize = 16 * 1024;
+pub const MAX_BODY_BYTES: usize = 16 * 1024;
 /// Of an access token, in bytes: several times the size of any of ours.
 const MAX_BEARER_BYTES: usize = 8 * 1024;
 
@@ -42,14 +44,13 @@ pub enum Method {
     Get,
     /// `POST`.
     Post,
-    /// Answered for every path: preflights.
+    /// Answered for every known path: preflights.
     Options,
     /// Any other.
     Other,
 }
 
-/// A request, read.
-#[derive(Clone, Debug)]
+/// A request, read. No `Debug`: it carries passwords and tokens.
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -57,10 +58,11 @@ pub struct Request {
     pub path: String,
     /// Where it comes from.
     pub client: Client,
-    /// The bytes of the body; empty until [`read_body`] has put them here.
+    /// The bytes of the body; empty until the caller has put there what [`read_body`] gave.
     pub body: Vec<u8>,
     authorization: Option<String>,
     content_type: Option<String>,
+    content_encoding: Option<String>,
     origin: Option<String>,
     asks_for_method: bool,
 }
@@ -86,6 +88,7 @@ impl Request {
             body: Vec::new(),
             authorization: header("Authorization"),
             content_type: header("Content-Type"),
+            content_encoding: header("Content-Encoding"),
             origin: header("Origin"),
             asks_for_method: header("Access-Control-Request-Method").is_some(),
         }
@@ -105,7 +108,7 @@ impl Request {
     /// # Errors
     /// [`ApiError::UnsupportedMediaType`], or [`ApiError::InvalidRequest`] saying what does not fit.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        match media_type(self.content_type.as_deref()) {
+        match self.media_type() {
             Some(MediaType::Json) => json(&self.body),
             _ => Err(ApiError::UnsupportedMediaType(JSON)),
         }
@@ -118,20 +121,27 @@ impl Request {
     /// As [`Self::json`].
     pub fn json_or_form<T: DeserializeOwned>(
         &self,
-        from_form: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> Result<T, ApiError>,
+        from_form: impl FnOnce(BTreeMap<String, String>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        match media_type(self.content_type.as_deref()) {
+        match self.media_type() {
             Some(MediaType::Json) => json(&self.body),
             Some(MediaType::Form) => {
-                let parameters: Vec<_> = form_urlencoded::parse(&self.body).into_owned().collect();
-                let repeated = |name: &String| parameters.iter().filter(|(other, _)| other == name).count() > 1;
-                if parameters.iter().any(|(name, _)| repeated(name)) {
-                    return Err(invalid("A parameter is repeated."));
+                let mut parameters = BTreeMap::new();
+                for (name, value) in url::form_urlencoded::parse(&self.body).into_owned() {
+                    if parameters.insert(name, value).is_some() {
+                        return Err(invalid("A parameter is repeated."));
+                    }
                 }
-                from_form(&|name| parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()))
+                from_form(parameters)
             }
             None => Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded or application/json")),
         }
+    }
+
+    /// Of the body; `None` also where it is compressed, which nothing here undoes.
+    fn media_type(&self) -> Option<MediaType> {
+        let plain = self.content_encoding.as_deref().is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
+        media_type(self.content_type.as_deref()).filter(|_| plain)
     }
 }
 
@@ -169,8 +179,7 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// A reply to be sent.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A reply to be sent. No `Debug`: it may carry tokens.
 pub struct Reply {
     status: u16,
     body: Option<Vec<u8>>,
@@ -294,7 +303,8 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::InvalidRequest(explain(&error)))
 }
 
-/// What is wrong with a body, in our words and the names of our members: nothing of the input is repeated.
+/// What is wrong with a body, in our words and the names of our members: nothing of the input is repeated. It goes by
+/// the wording of serde's errors, which a test pins; where that changes, the answer gets vaguer and no more.
 fn explain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let position = format!("line {}, column {}", error.line(), error.column());
@@ -318,13 +328,16 @@ fn explain(error: &serde_json::Error) -> String {
 fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
     let credentials = authorization.ok_or(ApiError::MissingToken)?;
     let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
+    let one_only = || invalid("Send exactly one access token in the Authorization header.");
     if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(ApiError::MissingToken);
+        // Two headers arrive as one, joined by a comma.
+        let mut others = token.split(',').filter_map(|part| part.trim_start().split_once(' '));
+        let bearer_behind = others.any(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
+        return Err(if bearer_behind { one_only() } else { ApiError::MissingToken });
     }
     let token = token.trim_matches(' ');
     if token.is_empty() || token.contains([',', ' ', '\t']) {
-        // Two headers arrive as one, joined by a comma.
-        return Err(invalid("Send exactly one access token in the Authorization header."));
+        return Err(one_only());
     }
     let unpadded = token.trim_end_matches('=');
     let is_b64token = unpadded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
@@ -424,7 +437,7 @@ mod tests {
         for header in [None, Some("Basic YTpi"), Some("Bearerx"), Some("")] {
             assert!(matches!(bearer(header), Err(ApiError::MissingToken)), "{header:?}");
         }
-        for header in ["Bearer", "Bearer ", "Bearer a, Bearer b", "Bearer a b", "Bearer \ta"] {
+        for header in ["Bearer", "Bearer ", "Bearer a, Bearer b", "Bearer a b", "Bearer \ta", "Basic YTpi, Bearer a"] {
             assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidRequest(_))), "{header}");
         }
         let long = format!("Bearer {}", "a".repeat(8193));

@@ -123,7 +123,6 @@ pub fn complete(mut signing_input: String, signature: &[u8; SIGNATURE_LEN]) -> S
 }
 
 /// A token that is well-formed. Nothing it says may be used yet, but for the name of the key to check it with.
-#[derive(Debug)]
 pub struct Unverified<'a> {
     token: UntrustedToken<'a>,
     kid: String,
@@ -179,11 +178,14 @@ impl<'a> Unverified<'a> {
     /// # Errors
     /// [`Rejection`]; of the signature before any of a claim.
     pub fn validate(self, genuine: bool, parties: &Parties, now: u64, leeway: u64) -> Result<AccessToken, Rejection> {
+        if !genuine {
+            return Err(Rejection::Signature);
+        }
         let verdict = Verdict { signing_input: self.signing_input, genuine };
         let token =
             Es256Elsewhere::default().validator::<Claims>(&verdict).validate(&self.token).map_err(
                 |error| match error {
-                    ValidationError::MalformedClaims(_) if genuine => Rejection::Claims,
+                    ValidationError::MalformedClaims(_) => Rejection::Claims,
                     _ => Rejection::Signature,
                 },
             )?;
@@ -558,8 +560,8 @@ mod tests {
             ".".repeat(100_000),
         ];
         for compact in bad {
-            let rejection = Unverified::parse(&compact).unwrap_err();
-            assert!(matches!(rejection, Rejection::Malformed | Rejection::Signature), "{compact}");
+            let rejection = Unverified::parse(&compact).err();
+            assert!(matches!(rejection, Some(Rejection::Malformed | Rejection::Signature)), "{compact}");
         }
     }
 }
