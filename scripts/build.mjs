@@ -20,6 +20,8 @@ export async function build() {
   await run(path(".tools", "bin", "worker-build"), ["--release"], {
     env: {
       ...env,
+      // Of a compile error the message is enough.
+      RUST_BACKTRACE: "0",
       // worker-build downloads whichever of these it is not given.
       WASM_BINDGEN_BIN: path(".tools", "bin", "wasm-bindgen"),
       WASM_OPT_BIN: path("node_modules", ".bin", "wasm-opt"),

@@ -12,7 +12,7 @@
 import { writeFileSync } from "node:fs";
 
 import { build } from "./build.mjs";
-import { capture, checkFlags, fail, heading, path, read, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
+import { capture, checkFlags, fail, heading, isLoopback, path, read, run, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
 import { makeSecrets, putRemoteSecrets, remoteSecrets } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
@@ -23,6 +23,7 @@ async function main(args) {
   if (problem && !dryRun) fail(problem);
   await setup();
   await build();
+  await run("node", ["scripts/check-config.mjs"]);
   if (dryRun) {
     await wrangler(["deploy", "--dry-run"]);
     if (problem) console.log(`\nnote: a real deployment would have stopped at this:\n${problem}`);
@@ -50,10 +51,6 @@ function addressProblem() {
   if (audience === "" || isLoopback(audience)) {
     return `set AUDIENCE in wrangler.toml to whom the access tokens are for, such as your API's address (it is "${audience}")`;
   }
-}
-
-function isLoopback(address) {
-  return /^https?:\/\/(localhost|127\.|\[::1\]|0\.0\.0\.0)/.test(address);
 }
 
 async function checkAccount() {

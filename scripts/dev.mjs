@@ -1,30 +1,45 @@
 // Runs Portcullis on this machine: `npm run dev`, or with another port `PORT=9000 npm run dev`. Its database and keys
 // stay in .wrangler/state; delete that folder to start afresh. Wrangler builds again when a source changes.
 
+import { createServer } from "node:net";
+
 import { build } from "./build.mjs";
-import { checkFlags, fail, run, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
+import { checkFlags, fail, Failure, isLoopback, run, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 
 async function main(args) {
   checkFlags(args, [], "PORT=8787 npm run dev");
   const port = portOf(process.env.PORT ?? "8787");
+  const url = `http://127.0.0.1:${port}`;
+  const addresses = localAddresses(url);
+  await checkPort(port);
   await setup();
   await build();
   await wrangler(["d1", "migrations", "apply", "DB", "--local"]);
 
-  const url = `http://127.0.0.1:${port}`;
   console.log(`\nPortcullis will answer at ${url}. Try: curl ${url}${wranglerString("BASE_PATH") ?? ""}/healthz\n`);
-  await wrangler(["dev", "--ip", "127.0.0.1", "--port", port, ...localAddresses(url)], run, { stdio: "inherit" });
+  await wrangler(["dev", "--ip", "127.0.0.1", "--port", port, ...addresses], run, { stdio: "inherit" });
 }
 
 // What is configured for production must not end up in local tokens, nor the port that is not used.
 function localAddresses(url) {
   const issuer = wranglerString("ISSUER") ?? fail("wrangler.toml sets no ISSUER");
-  const { origin, pathname } = new URL(issuer);
-  if (origin === url) return [];
+  if (!URL.canParse(issuer)) fail(`ISSUER in wrangler.toml is not a URL: "${issuer}"`);
+  const { origin, pathname, protocol } = new URL(issuer);
+  // One that would be refused in production is refused here too.
+  if (origin === url || (protocol === "http:" && !isLoopback(issuer))) return [];
   const localIssuer = url + pathname.replace(/\/$/, "");
   const audience = wranglerString("AUDIENCE") === issuer ? ["--var", `AUDIENCE:${localIssuer}`] : [];
   return ["--var", `ISSUER:${localIssuer}`, ...audience];
+}
+
+// Wrangler would find out only after everything else, and advise an option that is not ours.
+function checkPort(port) {
+  return new Promise((resolve, reject) => {
+    const taken = (error) => (error.code === "EADDRINUSE" ? new Failure(`port ${port} is in use. Try another: PORT=9000 npm run dev`) : error);
+    const server = createServer().once("error", (error) => reject(taken(error)));
+    server.listen({ host: "127.0.0.1", port: Number(port) }, () => server.close(resolve));
+  });
 }
 
 function portOf(text) {

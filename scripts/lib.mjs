@@ -90,6 +90,11 @@ export function wranglerString(key) {
   return read("wrangler.toml").match(new RegExp(`^${key}\\s*=\\s*"([^"]*)"`, "m"))?.[1];
 }
 
+/** Whether an address is this machine's own. */
+export function isLoopback(address) {
+  return /^https?:\/\/(localhost|127\.|\[::1\]|0\.0\.0\.0)/.test(address);
+}
+
 /** The version of a crate in Cargo.lock. */
 export function lockedVersion(crate) {
   const version = read("Cargo.lock").match(new RegExp(`^name = "${crate}"\\nversion = "([^"]+)"`, "m"))?.[1];
