@@ -212,6 +212,14 @@ pub struct FamilyState {
     pub user_disabled: bool,
 }
 
+impl FamilyState {
+    /// Whether the session is in force: what an access token of it is worth where its state is known.
+    #[must_use]
+    pub const fn is_in_force(&self, now: u64) -> bool {
+        !self.revoked && !self.user_disabled && self.expires_at > now
+    }
+}
+
 /// What a genuine token is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -431,6 +439,14 @@ mod tests {
         for generation in 0..=5 {
             assert_eq!(judge(&token(generation), &state, NOW, GRACE), Verdict::Refused(Refusal::Revoked));
         }
+    }
+
+    #[test]
+    fn a_session_is_in_force_until_it_expires_or_is_ended_or_its_user_is_shut_out() {
+        assert!(family().is_in_force(NOW + 999));
+        assert!(!family().is_in_force(NOW + 1000));
+        assert!(!FamilyState { revoked: true, ..family() }.is_in_force(NOW));
+        assert!(!FamilyState { user_disabled: true, ..family() }.is_in_force(NOW));
     }
 
     #[test]

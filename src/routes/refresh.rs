@@ -8,7 +8,7 @@ use crate::auth::refresh_token::{RefreshToken, Refusal, Reuse, Verdict, judge};
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::log::Event;
-use crate::store::refresh_tokens::{Reason, RotationTimes, Session};
+use crate::store::refresh_tokens::{Reason, Revocation, RotationTimes, Session};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,8 +96,12 @@ async fn end_family(
 ) -> Result<(), ApiError> {
     let (user_id, session_id) = (session.user.id, session.family_id);
     let secret_hash = token.secret_hash();
-    context.store.revoke_family(session_id, Some(&secret_hash), Reason::Reuse, &request.client, context.now).await?;
-    context.mark_revoked(session_id, session.access_expires_at).await;
+    let (client, now) = (&request.client, context.now);
+    let revocation = context.store.revoke_family(session_id, Some(&secret_hash), Reason::Reuse, client, now).await?;
+    // Not from the session as it was judged: it may have been refreshed since.
+    if let Some(Revocation { access_expires_at, .. }) = revocation {
+        context.mark_revoked(session_id, access_expires_at).await;
+    }
     let reason = match reuse {
         Reuse::Predecessor => "predecessor",
         Reuse::Older => "older",

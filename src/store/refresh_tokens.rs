@@ -73,18 +73,8 @@ pub struct Session {
     pub state: FamilyState,
     /// Who refreshed last.
     pub rotated_by: Client,
-    /// Until when an access token of it can live.
-    pub access_expires_at: u64,
     /// Whose it is.
     pub user: User,
-}
-
-impl Session {
-    /// Whether it is in force.
-    #[must_use]
-    pub fn is_live(&self, now: u64) -> bool {
-        !self.state.revoked && !self.state.user_disabled && self.state.expires_at > now
-    }
 }
 
 /// Why a session is ended, as the column `revoked_reason` and the log name it.
@@ -159,7 +149,6 @@ struct SessionRow {
     rotated_ip: Option<String>,
     rotated_user_agent: Option<String>,
     expires_at: u64,
-    access_expires_at: u64,
     revoked_at: Option<u64>,
     email: String,
     username: Option<String>,
@@ -325,7 +314,6 @@ fn session(operation: &'static str, row: SessionRow) -> Result<Session, StoreErr
             user_disabled: row.disabled_at.is_some(),
         },
         rotated_by: Client { ip: row.rotated_ip, user_agent: row.rotated_user_agent },
-        access_expires_at: row.access_expires_at,
         user: User {
             id: row.user_id,
             email: row.email,
