@@ -130,13 +130,9 @@ class Worker {
 
   /** Stores a hash of the same password that was made with other parameters than the configured ones. */
   async outdateHash({ user, password }) {
-    const nonce = randomBytes(16);
-    const [memory, passes] = [19456, 2];
-    const tag = argon2Sync("argon2id", { message: password, nonce, parallelism: 1, tagLength: 32, memory, passes });
-    const [salt, hash] = [nonce, tag].map((bytes) => bytes.toString("base64").replaceAll("=", ""));
-    const phc = `$argon2id$v=19$m=${memory},t=${passes},p=1$${salt}$${hash}`;
-    await this.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(phc, user.id).run();
-    return phc;
+    const outdated = phc({ message: password, memory: 19456, passes: 2 });
+    await this.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(outdated, user.id).run();
+    return outdated;
   }
 
   /** The row of a session. */
@@ -190,6 +186,14 @@ function checkEveryResponse({ status, headers, body, text }) {
       assert.match(body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
     }
   }
+}
+
+/** A PHC string made by another implementation than the Worker's. */
+export function phc({ message = PASSWORD, memory = 7168, passes = 5, parallelism = 1, algorithm = "argon2id", saltLength = 16, tagLength = 32 }) {
+  const nonce = randomBytes(saltLength);
+  const tag = argon2Sync(algorithm, { message, nonce, memory, passes, parallelism, tagLength });
+  const [salt, hash] = [nonce, tag].map((bytes) => bytes.toString("base64").replace(/=+$/, ""));
+  return `$${algorithm}$v=19$m=${memory},t=${passes},p=${parallelism}$${salt}$${hash}`;
 }
 
 /** A refresh token like that one, whose tag does not fit. */

@@ -1,10 +1,9 @@
 // POST /login: who gets in, and that nobody else learns why they do not.
 
 import assert from "node:assert/strict";
-import { argon2Sync, randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
 
-import { PASSWORD, assertProblem, startWorker } from "./harness.mjs";
+import { PASSWORD, assertProblem, phc, startWorker } from "./harness.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));
@@ -151,14 +150,6 @@ test("canonically equivalent spellings are one password, compatible ones are not
   }
 });
 
-/** A PHC string made by another implementation than the Worker's. */
-function phc({ memory = 7168, passes = 5, parallelism = 1, algorithm = "argon2id", saltLength = 16, tagLength = 32 }) {
-  const nonce = randomBytes(saltLength);
-  const tag = argon2Sync(algorithm, { message: PASSWORD, nonce, memory, passes, parallelism, tagLength });
-  const [salt, hash] = [nonce, tag].map((bytes) => bytes.toString("base64").replace(/=+$/, ""));
-  return `$${algorithm}$v=19$m=${memory},t=${passes},p=${parallelism}$${salt}$${hash}`;
-}
-
 test("a log-in renews a hash of other parameters than today's, once", async () => {
   const person = await worker.register();
   const logIn = async () => {
@@ -239,4 +230,23 @@ test("a stored hash that is damaged is our fault, tells nothing, and harms nobod
     assert.doesNotMatch(event.cause, /canary/);
     assert.equal((await worker.login(healthy)).status, 200);
   }
+});
+
+test("a log-in whose password is changed while it is being verified begins no session", async () => {
+  const person = await worker.register();
+  // Hashing blocks the one thread that local D1 runs on too, so no change can come in between by itself: a view whose
+  // password_version is another at every look stands in for it.
+  const columns = "id, email, email_key, username, username_key, name, password_hash, roles, created_at, disabled_at";
+  await worker.db.batch([
+    worker.db.prepare("ALTER TABLE users RENAME TO users_away"),
+    worker.db.prepare(`CREATE VIEW users AS SELECT ${columns}, abs(random() % 1000000000) AS password_version FROM users_away`),
+  ]);
+  worker.events();
+  const answer = await worker.login(person);
+  await worker.db.batch([worker.db.prepare("DROP VIEW users"), worker.db.prepare("ALTER TABLE users_away RENAME TO users")]);
+  assertProblem(answer, 401, "invalid_credentials");
+  assert.equal(worker.events("login_failed")[0].reason, "account_changed");
+  const sessions = await worker.db.prepare("SELECT count(*) AS n FROM refresh_tokens WHERE user_id = ?").bind(person.user.id).first("n");
+  assert.equal(sessions, 1);
+  assert.equal((await worker.login(person)).status, 200);
 });
