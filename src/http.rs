@@ -14,6 +14,8 @@ use crate::error::ApiError;
 
 /// Of a body, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Of a body that is read to its end though it is too long, in bytes.
+const MAX_DISCARDED_BYTES: usize = 256 * 1024;
 /// Of an access token, in bytes: several times the size of any of ours.
 const MAX_BEARER_BYTES: usize = 8 * 1024;
 
@@ -44,6 +46,8 @@ pub enum Method {
     Get,
     /// `POST`.
     Post,
+    /// `DELETE`.
+    Delete,
     /// Answered for every known path: preflights.
     Options,
     /// Any other.
@@ -56,6 +60,8 @@ pub struct Request {
     pub method: Method,
     /// The path as it came, percent-encoded.
     pub path: String,
+    /// What stands behind the question mark, as it came.
+    pub query: Option<String>,
     /// Where it comes from.
     pub client: Client,
     /// The bytes of the body; empty until the caller has put there what [`read_body`] gave.
@@ -78,12 +84,15 @@ impl Request {
             "HEAD" => Method::Head,
             "GET" => Method::Get,
             "POST" => Method::Post,
+            "DELETE" => Method::Delete,
             "OPTIONS" => Method::Options,
             _ => Method::Other,
         };
         Self {
             method,
             path: request.path(),
+            // A fragment is never sent.
+            query: request.inner().url().split_once('?').map(|(_, query)| query.to_owned()),
             client: Client::new(header("CF-Connecting-IP"), header("User-Agent").as_deref()),
             body: Vec::new(),
             authorization: header("Authorization"),
@@ -147,24 +156,31 @@ impl Request {
 
 /// Reads a body, as far as it may go.
 ///
+/// One that is somewhat too long is read to its end all the same, and thrown away: a connection that is closed while the
+/// client still sends may take the answer with it. One that is announced as, or turns out to be, far too long is not.
+///
 /// # Errors
-/// [`ApiError::BodyTooLarge`] as soon as that is known, [`ApiError::InvalidRequest`] if the body breaks off.
+/// [`ApiError::BodyTooLarge`], [`ApiError::InvalidRequest`] if the body breaks off.
 pub async fn read_body(request: &mut worker::Request) -> Result<Vec<u8>, ApiError> {
     let announced = request.headers().get("Content-Length").ok().flatten().and_then(|length| length.parse().ok());
-    if announced.is_some_and(|length: u64| length > MAX_BODY_BYTES as u64) {
+    if announced.is_some_and(|length: usize| length > MAX_DISCARDED_BYTES) {
         return Err(ApiError::BodyTooLarge);
     }
     let mut body = Vec::new();
+    let mut length = 0_usize;
     // The one error is that there is no body.
     let Ok(mut chunks) = request.stream() else { return Ok(body) };
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| invalid("The body broke off."))?;
-        if body.len().saturating_add(chunk.len()) > MAX_BODY_BYTES {
+        length = length.saturating_add(chunk.len());
+        if length > MAX_DISCARDED_BYTES {
             return Err(ApiError::BodyTooLarge);
         }
-        body.extend(chunk);
+        if length <= MAX_BODY_BYTES {
+            body.extend(chunk);
+        }
     }
-    Ok(body)
+    if length > MAX_BODY_BYTES { Err(ApiError::BodyTooLarge) } else { Ok(body) }
 }
 
 /// A member that may be absent but, if there, must be of its type: `null` is not.
