@@ -71,7 +71,7 @@ CREATE TABLE refresh_tokens (
   revoked_ip TEXT,
   -- the user agent that ended it
   revoked_user_agent TEXT,
-  -- logout: its own token was revoked. logout_all: "log out everywhere". reuse: a rotated-out token came back.
+  -- logout: its own token was revoked. ended_by_user: from another session. logout_all: "log out everywhere". reuse: a rotated-out token came back.
   -- disabled: the account was shut out by hand
   revoked_reason TEXT,
   CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))

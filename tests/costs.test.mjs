@@ -34,6 +34,7 @@ test("every operation keeps to its counted cost", async () => {
   const person = await worker.register({ username: "counted" });
   const second = (await worker.login(person)).body;
   const third = (await worker.login(person)).body;
+  const fourth = (await worker.login(person)).body;
   const refreshed = (await worker.refresh(person.refresh_token)).body;
   const newcomer = (name, username) => ({ json: { email: `${name}@example.org`, password: person.password, username } });
   const operations = [
@@ -46,6 +47,8 @@ test("every operation keeps to its counted cost", async () => {
     ["refresh", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["grace retry", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["/me", () => worker.me(person.access_token), cost(200, 1, 0, 0, 0)],
+    ["listing sessions", () => worker.get("/sessions", { bearer: person.access_token }), cost(200, 1, 0, 0, 0)],
+    ["ending one session", () => worker.request("DELETE", `/sessions/${fourth.session_id}`, { bearer: person.access_token }), cost(204, 1, 1, 0, 1)],
     ["/verify", () => worker.verify(person.access_token), cost(200, 0, 0, 1, 0)],
     ["a forged refresh token", () => worker.refresh(forged(person.refresh_token)), cost(401, 0, 0, 0, 0)],
     ["revoking a forged refresh token", () => worker.revoke(forged(person.refresh_token)), cost(200, 0, 0, 0, 0)],

@@ -28,18 +28,27 @@ export async function startWorker({ vars = {}, secrets = {} } = {}) {
   return new Worker({ server, url, db, kv, secrets: worker.secrets, vars: worker.vars });
 }
 
-/** Every route, with the method it takes beside `HEAD` and `OPTIONS`. */
-export const ROUTES = Object.entries({
-  "/register": "POST",
-  "/login": "POST",
-  "/refresh": "POST",
-  "/revoke": "POST",
-  "/revoke-all": "POST",
-  "/me": "GET",
-  "/verify": "GET",
-  "/.well-known/jwks.json": "GET",
-  "/healthz": "GET",
-});
+/** Every route: its path and method. */
+export const ROUTES = [
+  ["/register", "POST"],
+  ["/login", "POST"],
+  ["/refresh", "POST"],
+  ["/revoke", "POST"],
+  ["/revoke-all", "POST"],
+  ["/me", "GET"],
+  ["/sessions", "GET"],
+  ["/sessions", "DELETE"],
+  ["/sessions/{id}", "DELETE"],
+  ["/verify", "GET"],
+  ["/.well-known/jwks.json", "GET"],
+  ["/healthz", "GET"],
+];
+
+/** The methods of a path, as `Allow` lists them. */
+export function allowed(path) {
+  const taken = ROUTES.filter(([own]) => own === path).flatMap(([, method]) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+  return [...taken, "OPTIONS"].join(", ");
+}
 
 let people = 0;
 

@@ -7,7 +7,7 @@ use crate::http::{Reply, Request};
 pub(super) async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let token = context.authenticate(request).await?;
     let session = context.store.find_session(token.sid).await?;
-    match session.filter(|session| session.user.id == token.sub && session.state.is_in_force(context.now)) {
+    match session.filter(|session| session.is_in_force_for(token.sub, context.now)) {
         Some(session) => Reply::json(200, &session.user),
         None => Err(ApiError::InvalidToken),
     }

@@ -1,5 +1,7 @@
 //! The routes: one file an endpoint, and the table of them.
 
+mod end_session;
+mod end_sessions;
 mod healthz;
 mod jwks;
 mod login;
@@ -8,6 +10,7 @@ mod refresh;
 mod register;
 mod revoke;
 mod revoke_all;
+mod sessions;
 mod token_response;
 mod verify;
 
@@ -18,6 +21,7 @@ use crate::error::{ApiError, Dialect};
 use crate::http::{Method, Reply, Request};
 use crate::log::{self, Event};
 use crate::store::Store;
+use crate::store::refresh_tokens::Caller;
 use crate::webcrypto::Keys;
 
 /// An endpoint.
@@ -35,6 +39,12 @@ pub enum Route {
     RevokeAll,
     /// `GET /me`.
     Me,
+    /// `GET /sessions`.
+    Sessions,
+    /// `DELETE /sessions`.
+    EndSessions,
+    /// `DELETE /sessions/{id}`; no id if the text is none.
+    EndSession(Option<Id>),
     /// `GET /verify`.
     Verify,
     /// `GET /.well-known/jwks.json`.
@@ -46,6 +56,9 @@ pub enum Route {
 /// The table: the endpoint of a method and a path below the base path.
 #[must_use]
 pub fn find(method: Method, path: &str) -> Option<Route> {
+    if let Some(id) = path.strip_prefix("/sessions/").filter(|id| !id.contains('/')) {
+        return (method == Method::Delete).then(|| Route::EndSession(Id::parse(id)));
+    }
     Some(match (method, path) {
         (Method::Post, "/register") => Route::Register,
         (Method::Post, "/login") => Route::Login,
@@ -53,6 +66,8 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
         (Method::Post, "/revoke") => Route::Revoke,
         (Method::Post, "/revoke-all") => Route::RevokeAll,
         (Method::Get | Method::Head, "/me") => Route::Me,
+        (Method::Get | Method::Head, "/sessions") => Route::Sessions,
+        (Method::Delete, "/sessions") => Route::EndSessions,
         (Method::Get | Method::Head, "/verify") => Route::Verify,
         (Method::Get | Method::Head, "/.well-known/jwks.json") => Route::Jwks,
         (Method::Get | Method::Head, "/healthz") => Route::Healthz,
@@ -63,7 +78,8 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
 /// The methods a path takes, as `Allow` lists them; `None` for an unknown path.
 #[must_use]
 pub fn methods(path: &str) -> Option<String> {
-    const NAMES: [(Method, &str); 3] = [(Method::Get, "GET"), (Method::Head, "HEAD"), (Method::Post, "POST")];
+    const NAMES: [(Method, &str); 4] =
+        [(Method::Get, "GET"), (Method::Head, "HEAD"), (Method::Post, "POST"), (Method::Delete, "DELETE")];
     let taken: Vec<_> =
         NAMES.iter().filter(|(method, _)| find(*method, path).is_some()).map(|(_, name)| *name).collect();
     (!taken.is_empty()).then(|| [taken, vec!["OPTIONS"]].concat().join(", "))
@@ -94,6 +110,9 @@ impl Route {
             Self::Revoke => revoke::post(context, request).await,
             Self::RevokeAll => revoke_all::post(context, request).await,
             Self::Me => me::get(context, request).await,
+            Self::Sessions => sessions::get(context, request).await,
+            Self::EndSessions => end_sessions::delete(context, request).await,
+            Self::EndSession(id) => end_session::delete(context, request, id).await,
             Self::Verify => verify::get(context, request).await,
             Self::Jwks => jwks::get(context),
             Self::Healthz => healthz::get(context).await,
@@ -128,6 +147,12 @@ impl Context<'_> {
         })
     }
 
+    /// Who asks, by signature and claims alone: whether the session is in force is for the store to tell.
+    async fn caller(&self, request: &Request) -> Result<Caller, ApiError> {
+        let token = self.authenticate(request).await?;
+        Ok(Caller { user_id: token.sub, family_id: token.sid })
+    }
+
     async fn verify_access_token(&self, compact: &str) -> Result<Result<AccessToken, Rejection>, ApiError> {
         let unverified = match Unverified::parse(compact) {
             Ok(unverified) => unverified,
@@ -155,6 +180,7 @@ impl Context<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Route, find, methods};
+    use crate::auth::id::Id;
     use crate::http::Method;
 
     #[test]
@@ -167,9 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_named_by_its_id() {
+        let id = Id::new([7; 16]);
+        assert_eq!(find(Method::Delete, &format!("/sessions/{id}")), Some(Route::EndSession(Some(id))));
+        assert_eq!(find(Method::Delete, "/sessions/x"), Some(Route::EndSession(None)));
+        assert_eq!(find(Method::Get, &format!("/sessions/{id}")), None);
+        assert_eq!(find(Method::Delete, &format!("/sessions/{id}/")), None);
+    }
+
+    #[test]
     fn allow_lists_the_methods_of_a_path() {
         assert_eq!(methods("/me").as_deref(), Some("GET, HEAD, OPTIONS"));
         assert_eq!(methods("/login").as_deref(), Some("POST, OPTIONS"));
+        assert_eq!(methods("/sessions").as_deref(), Some("GET, HEAD, DELETE, OPTIONS"));
+        assert_eq!(methods("/sessions/x").as_deref(), Some("DELETE, OPTIONS"));
         assert_eq!(find(Method::Other, "/login"), None);
     }
 }

@@ -13,7 +13,9 @@ const FIND_FAMILY: &str = include_str!("sql/find_family.sql");
 const FIND_SESSION: &str = include_str!("sql/find_session.sql");
 pub(super) const INSERT_FAMILY: &str = include_str!("sql/insert_family.sql");
 const REVOKE_ALL_FAMILIES: &str = include_str!("sql/revoke_all_families.sql");
+const LIST_SESSIONS: &str = include_str!("sql/list_sessions.sql");
 const REVOKE_FAMILY: &str = include_str!("sql/revoke_family.sql");
+const REVOKE_OWN_FAMILY: &str = include_str!("sql/revoke_own_family.sql");
 const ROTATE: &str = include_str!("sql/rotate.sql");
 
 /// A session to begin. Times in unix seconds.
@@ -77,11 +79,53 @@ pub struct Session {
     pub user: User,
 }
 
+impl Session {
+    /// Whether it is in force, and that user's.
+    #[must_use]
+    pub fn is_in_force_for(&self, user_id: Id, now: u64) -> bool {
+        self.user.id == user_id && self.state.is_in_force(now)
+    }
+}
+
+/// Who asks, by an access token.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The `sub` claim.
+    pub user_id: Id,
+    /// The `sid` claim.
+    pub family_id: Id,
+}
+
+/// A session as it is shown to the person it belongs to. Times in unix seconds.
+#[derive(Deserialize, Debug)]
+pub struct SessionSummary {
+    /// The `sid` claim.
+    pub family_id: Id,
+    /// The log-in.
+    pub created_at: u64,
+    /// Its address.
+    pub created_ip: Option<String>,
+    /// Its user agent.
+    pub created_user_agent: Option<String>,
+    /// The last refresh, or the log-in.
+    pub rotated_at: u64,
+    /// Its address.
+    pub rotated_ip: Option<String>,
+    /// Its user agent.
+    pub rotated_user_agent: Option<String>,
+    /// The idle end.
+    pub expires_at: u64,
+    /// The absolute end.
+    pub absolute_expires_at: u64,
+}
+
 /// Why a session is ended, as the column `revoked_reason` and the log name it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
     /// One of its tokens was handed to `/revoke`.
     Logout,
+    /// The person ended it from another session.
+    EndedByUser,
     /// "Log out everywhere".
     LogoutAll,
     /// A rotated-out token came back.
@@ -94,6 +138,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Logout => "logout",
+            Self::EndedByUser => "ended_by_user",
             Self::LogoutAll => "logout_all",
             Self::Reuse => "reuse",
         }
@@ -131,7 +176,7 @@ pub struct Revocation {
 }
 
 /// A session that was just ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Deserialize, Clone, Copy, Debug)]
 pub struct Ended {
     /// The `sid` claim.
     pub family_id: Id,
@@ -166,12 +211,6 @@ struct Rotated {
 #[derive(Deserialize)]
 struct FamilyRow {
     user_id: Id,
-    access_expires_at: u64,
-}
-
-#[derive(Deserialize)]
-struct EndedRow {
-    family_id: Id,
     access_expires_at: u64,
 }
 
@@ -266,38 +305,91 @@ impl Store<'_> {
         }))
     }
 
-    /// Ends every session of a user at the wish of one of them, `caller`, which must be in force. Gives the sessions that
-    /// it ended, or `None` if the caller is not in force and nothing was ended. One round trip.
+    /// Ends every session of the caller, but for its own if `keep_own`. Gives the sessions that it ended, or `None` if the
+    /// caller's is not in force and nothing was ended. One round trip.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn revoke_all_families(
         &self,
-        user_id: Id,
-        caller: Id,
+        caller: Caller,
+        keep_own: bool,
         reason: Reason,
         client: &Client,
         now: u64,
     ) -> Result<Option<Vec<Ended>>, StoreError> {
-        const OPERATION: &str = "revoke_all_families";
-        let user_id = user_id.to_string();
-        let caller = caller.to_string();
+        let user_id = caller.user_id.to_string();
+        let own = caller.family_id.to_string();
         let values = [
             D1Type::Text(&user_id),
-            D1Type::Text(&caller),
+            D1Type::Text(&own),
+            integer(now),
+            D1Type::Text(reason.as_str()),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
+            text(keep_own.then_some(own.as_str())),
+        ];
+        let statement = Statement { sql: REVOKE_ALL_FAMILIES, values: &values };
+        self.ask_as("revoke_all_families", caller, statement, now).await
+    }
+
+    /// Ends one session of the caller. `None`: the caller's is not in force and nothing was ended. `Some(None)`: it has no
+    /// such session. One round trip, one row written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn revoke_own_family(
+        &self,
+        caller: Caller,
+        family_id: Id,
+        reason: Reason,
+        client: &Client,
+        now: u64,
+    ) -> Result<Option<Option<Ended>>, StoreError> {
+        let user_id = caller.user_id.to_string();
+        let own = caller.family_id.to_string();
+        let family_id = family_id.to_string();
+        let values = [
+            D1Type::Text(&family_id),
+            D1Type::Text(&user_id),
+            D1Type::Text(&own),
             integer(now),
             D1Type::Text(reason.as_str()),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
         ];
-        let statement = Statement { sql: REVOKE_ALL_FAMILIES, values: &values };
-        let rows: Vec<EndedRow> = self.batch(OPERATION, &[statement]).await?.rows()?;
-        // A caller in force is itself among the sessions that end.
-        let ended = rows
-            .into_iter()
-            .map(|row| Ended { family_id: row.family_id, access_expires_at: row.access_expires_at })
-            .collect::<Vec<_>>();
-        Ok((!ended.is_empty()).then_some(ended))
+        let statement = Statement { sql: REVOKE_OWN_FAMILY, values: &values };
+        let rows = self.ask_as("revoke_own_family", caller, statement, now).await?;
+        Ok(rows.map(|rows| rows.into_iter().next()))
+    }
+
+    /// The sessions of the caller that are in force, or `None` if its own is not. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn list_sessions(&self, caller: Caller, now: u64) -> Result<Option<Vec<SessionSummary>>, StoreError> {
+        let user_id = caller.user_id.to_string();
+        let values = [D1Type::Text(&user_id), integer(now)];
+        self.ask_as("list_sessions", caller, Statement { sql: LIST_SESSIONS, values: &values }, now).await
+    }
+
+    /// The rows of a statement, or `None` if the caller's session is not in force. A statement that changes something has
+    /// to have that in its own condition too.
+    async fn ask_as<T: for<'de> Deserialize<'de>>(
+        &self,
+        operation: &'static str,
+        caller: Caller,
+        statement: Statement<'_>,
+        now: u64,
+    ) -> Result<Option<Vec<T>>, StoreError> {
+        let own = caller.family_id.to_string();
+        let find_caller = Statement { sql: FIND_SESSION, values: &[D1Type::Text(&own)] };
+        let mut answers = self.batch(operation, &[find_caller, statement]).await?;
+        let found = answers.row()?.map(|row| session(operation, row)).transpose()?;
+        if !found.is_some_and(|session| session.is_in_force_for(caller.user_id, now)) {
+            return Ok(None);
+        }
+        answers.rows().map(Some)
     }
 }
 

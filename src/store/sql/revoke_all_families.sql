@@ -3,6 +3,7 @@ SET revoked_at = ?3, revoked_reason = ?4, revoked_ip = ?5, revoked_user_agent = 
 WHERE user_id = ?1
   AND revoked_at IS NULL
   AND expires_at > ?3
+  AND (?7 IS NULL OR family_id <> ?7)
   AND EXISTS (
     SELECT 1
     FROM refresh_tokens AS caller
