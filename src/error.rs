@@ -143,7 +143,7 @@ impl ApiError {
                 (413, "body_too_large", format!("The body must be at most {MAX_BODY_BYTES} bytes long."))
             }
             Self::UnsupportedMediaType(types) => {
-                (415, "unsupported_media_type", format!("The body must be {types}, in UTF-8."))
+                (415, "unsupported_media_type", format!("The body must be {types}, in UTF-8 and not compressed."))
             }
             Self::NotFound => (404, "not_found", "There is nothing at this path.".to_owned()),
             Self::MethodNotAllowed(methods) => (405, "method_not_allowed", format!("This path takes {methods}.")),

@@ -22,6 +22,8 @@ use super::text;
 const MAX_BYTES: usize = 254;
 /// RFC 5321 §4.5.3.1.1.
 const MAX_LOCAL_BYTES: usize = 64;
+/// RFC 1035 §2.3.4, as text and without the final dot.
+const MAX_DOMAIN_BYTES: usize = 253;
 /// RFC 1035 §2.3.4.
 const MAX_LABEL_BYTES: usize = 63;
 
@@ -69,6 +71,10 @@ impl Email {
         let Ok(Host::Domain(ascii_domain)) = Host::parse(domain) else {
             return Err(EmailError::Domain);
         };
+        // What it maps to is what is looked up: that has to be a domain name as well.
+        if ascii_domain.len() > MAX_DOMAIN_BYTES || !ascii_domain.split('.').all(is_label) {
+            return Err(EmailError::Domain);
+        }
         // Per character, not `str::to_lowercase`: the latter treats a final sigma by its neighbours.
         let mut key: String = local.chars().flat_map(char::to_lowercase).nfc().collect();
         key.push('@');
@@ -177,7 +183,7 @@ mod tests {
             assert_eq!(key(&format!("a@{spelling}")), "a@xn--bcher-kva.example");
         }
         assert_eq!(key("a@\u{ff45}xample.org"), "a@example.org"); // full-width
-        for bad in ["a@127.0.0.1", "a@1.2", "a@xn--a.org", "a@0x7f.1"] {
+        for bad in ["a@127.0.0.1", "a@1.2", "a@xn--a.org", "a@0x7f.1", "a@\u{2474}.org", "a@\u{1f101}.org"] {
             assert_eq!(Email::parse(bad), Err(EmailError::Domain), "{bad}");
         }
     }

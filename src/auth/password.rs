@@ -80,8 +80,8 @@ impl fmt::Display for PasswordError {
             Self::TooShort(min) => write!(formatter, "The password must have at least {min} characters."),
             Self::TooLong => write!(formatter, "The password must be at most {MAX_BYTES} bytes long."),
             Self::Guessable => formatter.write_str(
-                "The password is too easy to guess: it is made of common passwords, repetitions, runs of characters or \
-                 your own name or address, and little else. Choose another.",
+                "The password is too easy to guess: it is made of common passwords or words, repetitions, runs of \
+                 characters or keys, or your own name or address, and little else. Add more words, or choose another.",
             ),
         }
     }
