@@ -139,6 +139,18 @@ test("log out everywhere marks in KV just the sessions that can still have a liv
   assert.deepEqual([await marked(old), await marked(retried), await marked(caller), await marked(person)], [false, true, true, true]);
 });
 
+test("log out everywhere reaches a session that expired so lately that leeway may still let its token pass", async () => {
+  const person = await worker.register();
+  const lately = (await worker.login(person)).body;
+  const longAgo = (await worker.login(person)).body;
+  const expire = "UPDATE refresh_tokens SET expires_at = unixepoch() - ?1, access_expires_at = unixepoch() - ?1 WHERE family_id = ?2";
+  await worker.db.prepare(expire).bind(10, lately.session_id).run();
+  await worker.db.prepare(expire).bind(100, longAgo.session_id).run();
+  assert.equal((await worker.post("/revoke-all", { bearer: person.access_token })).body.sessions_ended, 2);
+  assertProblem(await worker.verify(lately.access_token), 401, "invalid_token");
+  assert.equal((await worker.family(longAgo.session_id)).revoked_at, null);
+});
+
 test("a mark covers the tokens that were issued, not the lifetime that is configured since", async () => {
   const person = await worker.register();
   const other = (await worker.login(person)).body;

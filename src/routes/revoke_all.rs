@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::Context;
+use crate::config::MAX_CLOCK_LEEWAY;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::log::Event;
@@ -29,7 +30,8 @@ pub(super) async fn end_all(
 ) -> Result<Reply, ApiError> {
     // 1.
     let reason = Reason::LogoutAll;
-    let ended = context.store.revoke_all_families(caller, keep_own, reason, &request.client, context.now).await?;
+    let (client, now) = (&request.client, context.now);
+    let ended = context.store.revoke_all_families(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await?;
     let ended = ended.ok_or(ApiError::InvalidToken)?;
     // 2.
     join_all(ended.iter().map(|ended| context.mark_revoked(ended.family_id, ended.access_expires_at))).await;

@@ -305,7 +305,8 @@ impl Store<'_> {
         }))
     }
 
-    /// Ends every session of the caller, but for its own if `keep_own`. Gives the sessions that it ended, or `None` if the
+    /// Ends every session of the caller, but for its own if `keep_own`, those too that have expired so lately that an access
+    /// token of them may still be accepted with `leeway`, in seconds. Gives the sessions that it ended, or `None` if the
     /// caller's is not in force and nothing was ended. One round trip.
     ///
     /// # Errors
@@ -314,6 +315,7 @@ impl Store<'_> {
         &self,
         caller: Caller,
         keep_own: bool,
+        leeway: u64,
         reason: Reason,
         client: &Client,
         now: u64,
@@ -328,6 +330,7 @@ impl Store<'_> {
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
             text(keep_own.then_some(own.as_str())),
+            integer(leeway),
         ];
         let statement = Statement { sql: REVOKE_ALL_FAMILIES, values: &values };
         self.ask_as("revoke_all_families", caller, statement, now).await
