@@ -25,7 +25,11 @@ CREATE TABLE users (
   -- when the account was made
   created_at INTEGER NOT NULL,
   -- set while the account is shut out: no log-in, no refresh, no account route
-  disabled_at INTEGER
+  disabled_at INTEGER,
+  -- the address it was registered from, as the platform tells it
+  created_ip TEXT,
+  -- the user agent it was registered with, as the client tells it, cut to 256 characters
+  created_user_agent TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- One account an address, whoever comes first.
@@ -33,6 +37,9 @@ CREATE UNIQUE INDEX users_email_key ON users (email_key);
 
 -- Partial, so that people without a username cost no index entry.
 CREATE UNIQUE INDEX users_username_key ON users (username_key) WHERE username_key IS NOT NULL;
+
+-- Finds the admins, so that the last one is known as such. Partial: everybody else costs no index entry.
+CREATE INDEX users_admins ON users (disabled_at) WHERE instr(roles, '"admin"') > 0;
 
 -- One row a family (a signed-in session) for its whole life. Refreshing updates the row in place and never adds one.
 -- No token can be made from what is here: the tag needs the token secret, and only a hash of the family secret is kept.
@@ -72,10 +79,67 @@ CREATE TABLE refresh_tokens (
   -- the user agent that ended it
   revoked_user_agent TEXT,
   -- logout: its own token was revoked. ended_by_user: from another session. logout_all: "log out everywhere". reuse: a rotated-out token came back.
-  -- disabled: the account was shut out by hand
+  -- password_changed: from another session. ended_by_admin, disabled: by an admin
   revoked_reason TEXT,
   CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- Finds the sessions of a user. No column that refreshing writes is in an index, so a refresh writes one row.
-CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id);
+-- Finds the sessions of a user, in the order in which they began. No column that refreshing writes is in an index, so a
+-- refresh writes one row.
+CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id, created_at);
+
+-- The sessions that may act, once their expires_at has been compared with the clock: not ended, and of an account that is
+-- not shut out. What only a signed-in person, or only an admin, may do has this in its own statement.
+CREATE VIEW callers AS
+SELECT
+  f.family_id, f.user_id, f.expires_at, u.roles, u.password_version,
+  instr(u.roles, '"admin"') > 0 AS is_admin
+FROM refresh_tokens AS f
+JOIN users AS u ON u.id = f.user_id
+WHERE f.revoked_at IS NULL AND u.disabled_at IS NULL;
+
+-- The audit trail, but for what other rows record already: registrations are in users, log-ins and ended sessions in
+-- refresh_tokens. A change of an account is decided by the statement that inserts its event: the other statements of the
+-- same transaction take place only if the event is there.
+CREATE TABLE events (
+  -- whose account. Empty for failed log-ins to accounts that do not exist
+  user_id TEXT NOT NULL,
+  -- when. Of failed log-ins the start of the hour they are counted in
+  at INTEGER NOT NULL,
+  -- tells events of one second apart. Random, but the kind itself where there is one row an hour
+  id TEXT NOT NULL,
+  -- login_failed, password_changed, profile_changed, reuse_detected, sessions_ended, disabled, enabled, roles_changed, deleted
+  kind TEXT NOT NULL,
+  -- how often it happened: 1, but for failed log-ins
+  count INTEGER NOT NULL,
+  -- when it happened last
+  last_at INTEGER NOT NULL,
+  -- the admin who did it. NULL: the person, or the command line
+  actor_id TEXT,
+  -- the session it was done from, or that it happened to
+  session_id TEXT,
+  -- the address it came from last. NULL for what an admin did
+  ip TEXT,
+  -- the user agent it came from last
+  user_agent TEXT,
+  -- of reuse_detected: the address that had refreshed last
+  other_ip TEXT,
+  -- of reuse_detected: the user agent that had refreshed last
+  other_user_agent TEXT,
+  -- of reuse_detected: predecessor or older. Of roles_changed: the new roles, as JSON. Of sessions_ended: none
+  detail TEXT,
+  PRIMARY KEY (user_id, at, id)
+) STRICT, WITHOUT ROWID;
+
+-- Finds the oldest, for the sweep.
+CREATE INDEX events_at ON events (at);
+
+-- How far the sweep has walked through a table in the order of its keys. One row a table.
+CREATE TABLE sweeps (
+  -- the table
+  name TEXT PRIMARY KEY NOT NULL,
+  -- the step that was taken last goes from behind this key
+  after TEXT NOT NULL,
+  -- to this key, which is in it
+  upto TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

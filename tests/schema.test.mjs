@@ -13,7 +13,7 @@ function schemaOf(...scripts) {
   const db = new DatabaseSync(":memory:");
   for (const script of scripts) db.exec(script);
   const rows = db.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").all();
-  return rows.map(({ sql, ...row }) => ({ ...row, sql: sql?.replace(/--.*$/gm, "").replace(/\s+/g, " ") }));
+  return rows.map(({ sql, ...row }) => ({ ...row, sql: sql?.replace(/--.*$/gm, "").replace(/\s+/g, " ").replace(/ ?([(),]) ?/g, "$1") }));
 }
 
 test("the migrations and schema.sql give the same schema", () => {
