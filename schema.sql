@@ -134,12 +134,14 @@ CREATE TABLE events (
 -- Finds the oldest, for the sweep.
 CREATE INDEX events_at ON events (at);
 
--- How far the sweep has walked through a table in the order of its keys. One row a table.
+-- How far the sweep has walked through a table, in the order of its keys and in steps.
 CREATE TABLE sweeps (
   -- the table
   name TEXT PRIMARY KEY NOT NULL,
-  -- the step that was taken last goes from behind this key
+  -- the last step went from behind this key
   after TEXT NOT NULL,
-  -- to this key, which is in it
+  -- to this one, which is in it. A tilde comes after every key: that step was the last, and the next begins anew
   upto TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+INSERT INTO sweeps (name, after, upto) VALUES ('refresh_tokens', '', '~');

@@ -40,3 +40,5 @@ CREATE TABLE sweeps (
   after TEXT NOT NULL,
   upto TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+INSERT INTO sweeps (name, after, upto) VALUES ('refresh_tokens', '', '~');

@@ -11,6 +11,7 @@ use url::Url;
 use crate::auth::access_token::Parties;
 use crate::auth::password::{HashCost, Hasher};
 use crate::auth::refresh_token::TokenKeys;
+use crate::auth::roles::Roles;
 use crate::auth::signing_key::SigningKeys;
 
 /// The most that `CLOCK_LEEWAY_SECONDS` may be, in seconds.
@@ -40,6 +41,10 @@ pub struct Config {
     pub base_path: String,
     /// `REGISTRATION`.
     pub registration_open: bool,
+    /// `ROLES`: those there are.
+    pub roles: Roles,
+    /// `AUDIT_TTL_SECONDS`: for so long the audit trail is kept, and with it the rows of ended sessions.
+    pub audit_ttl: u64,
     /// `LOG_COSTS`: whether every request logs its round trips, rows and KV operations.
     pub log_costs: bool,
     /// `SIGNING_KEYS`, a secret.
@@ -111,6 +116,8 @@ impl Config {
         let allowed_origins = reader.text("ALLOWED_ORIGINS", "", origins);
         let base_path = reader.text("BASE_PATH", "", base_path);
         let registration_open = reader.text("REGISTRATION", "open", |text| one_of(text, "open", "closed"));
+        let roles = reader.text("ROLES", "user,admin", |text| Roles::parse(text).map_err(|error| error.to_string()));
+        let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let log_costs = reader.text("LOG_COSTS", "false", |text| one_of(text, "true", "false"));
         let signing_keys =
             reader.required("SIGNING_KEYS", |text| SigningKeys::parse(text).map_err(|error| error.to_string()));
@@ -141,6 +148,8 @@ impl Config {
                 allowed_origins: allowed_origins?,
                 base_path: base_path?,
                 registration_open: registration_open?,
+                roles: roles?,
+                audit_ttl,
                 log_costs: log_costs?,
                 signing_keys: signing_keys?,
                 token_keys: token_keys?,
@@ -305,6 +314,7 @@ mod tests {
         assert_eq!((config.refresh_grace, config.clock_leeway, config.password_min_length), (30, 0, 15));
         assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
         assert!(config.registration_open && !config.log_costs);
+        assert_eq!((config.roles.first(), config.audit_ttl), (vec!["user".to_owned()], 7_776_000));
     }
 
     #[test]
@@ -347,6 +357,8 @@ mod tests {
             ("BASE_PATH", "/../auth"),
             ("BASE_PATH", "/au th"),
             ("REGISTRATION", "maybe"),
+            ("ROLES", "admin"),
+            ("AUDIT_TTL_SECONDS", "86399"),
             ("LOG_COSTS", "1"),
             ("SIGNING_KEYS", "<absent>"),
             ("SIGNING_KEYS", "{}"),

@@ -11,9 +11,11 @@ use crate::auth::email::EmailError;
 use crate::auth::id::Id;
 use crate::auth::password::{HashError, PasswordError};
 use crate::auth::profile::{NameError, UsernameError};
+use crate::auth::roles::UnknownRole;
 use crate::config::Problem;
 use crate::http::{MAX_BODY_BYTES, Reply};
 use crate::log::{self, Event};
+use crate::store::accounts::Refusal;
 use crate::store::{StoreError, Unique};
 use crate::webcrypto::CryptoError;
 
@@ -41,14 +43,22 @@ pub enum ApiError {
     UnusableUsername(UsernameError),
     /// 422.
     UnusableName(NameError),
+    /// 422.
+    UnknownRole,
     /// 409.
     Taken(Unique),
+    /// 409: there would be no admin any more.
+    LastAdmin,
     /// 403.
     RegistrationClosed,
     /// 401, of a log-in: the one answer for an unknown account, a wrong password and a disabled account.
     InvalidCredentials,
     /// 401, of a refresh: the one answer for every reason.
     InvalidRefreshToken,
+    /// 403: the current password, asked for beside the access token, is another.
+    WrongPassword,
+    /// 403: the caller is no admin.
+    NotAdmin,
     /// 401: no access token.
     MissingToken,
     /// 401: an access token that is not accepted.
@@ -125,9 +135,12 @@ impl ApiError {
             Self::MissingToken | Self::InvalidCredentials | Self::InvalidRefreshToken => {
                 vec![("WWW-Authenticate", "Bearer".to_owned())]
             }
-            Self::InvalidToken => vec![("WWW-Authenticate", challenge(&detail))],
+            Self::InvalidToken => vec![("WWW-Authenticate", challenge("invalid_token", &detail))],
+            Self::NotAdmin => vec![("WWW-Authenticate", challenge("insufficient_scope", &detail))],
             // The header ASP.NET clients look for.
-            Self::ExpiredToken => vec![("WWW-Authenticate", challenge(&detail)), ("Token-Expired", "true".to_owned())],
+            Self::ExpiredToken => {
+                vec![("WWW-Authenticate", challenge("invalid_token", &detail)), ("Token-Expired", "true".to_owned())]
+            }
             Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => {
                 vec![("Retry-After", RETRY_AFTER.to_owned())]
             }
@@ -158,6 +171,10 @@ impl ApiError {
             }
             Self::UnusableUsername(error) => (422, "invalid_username", error.to_string()),
             Self::UnusableName(error) => (422, "invalid_name", error.to_string()),
+            Self::UnknownRole => (422, "unknown_role", UnknownRole.to_string()),
+            Self::LastAdmin => (409, "last_admin", "Somebody has to remain admin.".to_owned()),
+            Self::WrongPassword => (403, "wrong_password", "The current password is wrong.".to_owned()),
+            Self::NotAdmin => (403, "forbidden", "This takes the role admin.".to_owned()),
             Self::Taken(Unique::Email) => {
                 (409, "email_taken", "An account with this e-mail address exists already.".to_owned())
             }
@@ -199,7 +216,8 @@ impl ApiError {
         }
     }
 
-    fn log_cause(&self, request_id: Id) {
+    /// Logs the cause of a 5xx.
+    pub fn log_cause(&self, request_id: Id) {
         match self {
             Self::Storage(fault) => log_fault(fault, request_id),
             Self::Unhealthy(faults) => faults.iter().for_each(|(_, fault)| log_fault(fault, request_id)),
@@ -258,6 +276,24 @@ impl From<UsernameError> for ApiError {
     }
 }
 
+impl From<UnknownRole> for ApiError {
+    fn from(_: UnknownRole) -> Self {
+        Self::UnknownRole
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotInForce => Self::InvalidToken,
+            Refusal::NotAdmin => Self::NotAdmin,
+            Refusal::NoSuchUser => Self::NotFound,
+            Refusal::LastAdmin => Self::LastAdmin,
+            Refusal::PasswordChanged => Self::WrongPassword,
+        }
+    }
+}
+
 impl From<NameError> for ApiError {
     fn from(error: NameError) -> Self {
         Self::UnusableName(error)
@@ -283,8 +319,8 @@ struct OAuthError<'a> {
 }
 
 /// RFC 6750 §3.
-fn challenge(description: impl fmt::Display) -> String {
-    format!("Bearer error=\"invalid_token\", error_description=\"{description}\"")
+fn challenge(error: &str, description: impl fmt::Display) -> String {
+    format!("Bearer error=\"{error}\", error_description=\"{description}\"")
 }
 
 fn reason_phrase(status: u16) -> &'static str {
@@ -331,6 +367,10 @@ mod tests {
             ApiError::UnusablePassword(PasswordError::Guessable),
             ApiError::UnusableUsername(UsernameError),
             ApiError::UnusableName(NameError),
+            ApiError::UnknownRole,
+            ApiError::LastAdmin,
+            ApiError::WrongPassword,
+            ApiError::NotAdmin,
             ApiError::Taken(Unique::Email),
             ApiError::Taken(Unique::Username),
             ApiError::RegistrationClosed,
@@ -354,12 +394,12 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_its_phrase_and_every_401_its_scheme() {
+    fn every_status_has_its_phrase_and_every_refused_token_its_challenge() {
         for error in every_kind() {
             let wire = error.wire();
             assert_ne!(reason_phrase(wire.status), "Error", "{}", wire.status);
             let challenged = wire.headers.iter().any(|(name, _)| *name == "WWW-Authenticate");
-            assert_eq!(challenged, wire.status == 401, "{}", wire.code);
+            assert_eq!(challenged, wire.status == 401 || wire.code == "forbidden", "{}", wire.code);
         }
     }
 }

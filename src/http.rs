@@ -46,6 +46,8 @@ pub enum Method {
     Get,
     /// `POST`.
     Post,
+    /// `PATCH`.
+    Patch,
     /// `DELETE`.
     Delete,
     /// Answered for every known path: preflights.
@@ -84,6 +86,7 @@ impl Request {
             "HEAD" => Method::Head,
             "GET" => Method::Get,
             "POST" => Method::Post,
+            "PATCH" => Method::Patch,
             "DELETE" => Method::Delete,
             "OPTIONS" => Method::Options,
             _ => Method::Other,

@@ -35,6 +35,7 @@ use http::{Method, Reply, Request};
 use log::Event;
 use routes::Context;
 use store::Store;
+use store::sweep::Swept;
 use webcrypto::{Keys, random};
 
 /// What an isolate keeps from request to request: plain data and imported keys, nothing that belongs to a request.
@@ -67,6 +68,20 @@ async fn fetch(mut request: worker::Request, env: Env, _context: worker::Context
     let store = Store::new(&env, isolate.config.log_costs);
     let reply = answer(&isolate, &store, &mut request, &mut read, request_id).await;
     reply.into_response(&read, request_id, &isolate.config.allowed_origins)
+}
+
+/// The sweep. There is nobody to answer: what went wrong is in the log, and the next one goes on.
+#[event(scheduled)]
+async fn scheduled(_event: worker::ScheduledEvent, env: Env, _context: worker::ScheduleContext) {
+    let id = Id::new(random().unwrap_or_default());
+    let isolate = match isolate(&env).await {
+        Ok(isolate) => isolate,
+        Err(problems) => return ApiError::Misconfigured(problems).log_cause(id),
+    };
+    match Store::new(&env, false).sweep(isolate.config.audit_ttl, now()).await {
+        Ok(Swept { sessions, events, complete }) => log::write(id, &Event::Swept { sessions, events, complete }),
+        Err(error) => ApiError::from(error).log_cause(id),
+    }
 }
 
 async fn answer(

@@ -29,6 +29,16 @@ pub enum Event<'a> {
     Revoked { user_id: Id, session_id: Id, reason: &'static str },
     /// All sessions of a user were ended, so many.
     RevokedAll { user_id: Id, sessions: usize, reason: &'static str },
+    /// An account was changed, by an admin or the person; so many of its sessions ended with it.
+    AccountChanged {
+        user_id: Id,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        admin_id: Option<Id>,
+        change: &'static str,
+        sessions_ended: usize,
+    },
+    /// The sweep took so many rows out. If it is not `complete`, the next one goes on.
+    Swept { sessions: usize, events: usize, complete: bool },
     /// D1 or KV did not answer.
     StorageFault { cause: &'a str },
     /// The revocation could not be marked in KV: D1 holds it, `/verify` may not see it.

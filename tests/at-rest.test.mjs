@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { startWorker } from "./harness.mjs";
 
 const EMAIL = "canary.person@example.org";
-const PASSWORDS = ["canary correct horse battery", "canary wrong horse battery"];
+const PASSWORDS = ["canary correct horse battery", "canary wrong horse battery", "canary another horse battery"];
 
 let worker, tokens, dumps;
 
@@ -15,7 +15,7 @@ before(async () => {
   worker = await startWorker();
   worker.events();
   const email = EMAIL;
-  const [password, wrong] = PASSWORDS;
+  const [password, wrong, another] = PASSWORDS;
   const person = await worker.register({ email, password, name: "Canary" });
   await worker.post("/register", { json: { email, password } });
   await worker.login({ email, password: wrong });
@@ -34,6 +34,16 @@ before(async () => {
   await worker.get(`/${second.access_token}`);
   await worker.revoke(second.refresh_token);
   await worker.revoke(`${second.refresh_token}x`);
+  const bearer = third.access_token;
+  await worker.request("PATCH", "/me", { bearer, json: { username: "canary", name: "Canary" } });
+  await worker.post("/me/password", { bearer, json: { current_password: wrong, new_password: another } });
+  await worker.post("/me/password", { bearer, json: { current_password: password, new_password: another } });
+  await worker.get("/me/events", { bearer });
+  await worker.setRoles(person, ["user", "admin"]);
+  await worker.get(`/users?email=${email}`, { bearer });
+  await worker.request("PATCH", `/users/${person.user.id}`, { bearer, json: { roles: ["admin"] } });
+  await worker.request("DELETE", `/users/${person.user.id}`, { bearer });
+  await worker.sweep();
   await worker.post("/revoke-all", { bearer: third.access_token });
   await worker.post("/login", { body: `{"email":"${email}","password":"${password}"`, headers: { "Content-Type": "application/json" } });
   await worker.db.prepare("ALTER TABLE users RENAME TO gone").run();
@@ -91,7 +101,7 @@ test("the log has no e-mail address, no hash, and one JSON object a line", () =>
 
 test("the log tells what happened", () => {
   const kinds = new Set(JSON.parse(dumps.log).map((line) => JSON.parse(line).event));
-  for (const kind of ["registered", "login_succeeded", "login_failed", "refreshed", "grace_retry", "reuse_detected", "refresh_refused", "revoked", "revoked_all", "storage_fault"]) {
+  for (const kind of ["registered", "login_succeeded", "login_failed", "refreshed", "grace_retry", "reuse_detected", "refresh_refused", "revoked", "revoked_all", "account_changed", "swept", "storage_fault"]) {
     assert.ok(kinds.has(kind), kind);
   }
 });

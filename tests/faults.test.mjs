@@ -112,6 +112,65 @@ test("a rehash that fails takes the session with it, and the next login does bot
   assert.equal(sessions, 2);
 });
 
+test("without the audit trail no account is changed, no login failure is answered, and all else goes on", async () => {
+  const admin = await worker.registerAdmin();
+  const person = await worker.register();
+  const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
+  const account = `/users/${person.user.id}`;
+  const row = () => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(person.user.id).first();
+  const before = await row();
+  await without("events", async () => {
+    assertUnavailable(await worker.login({ ...person, password: "wrong" }));
+    assertUnavailable(await worker.login({ ...person, email: "nobody@example.org" }));
+    assertUnavailable(await worker.request("PATCH", "/me", { ...own, json: { name: "X" } }));
+    assertUnavailable(await worker.post("/me/password", { ...own, json: { current_password: person.password, new_password: "quite another horse battery" } }));
+    assertUnavailable(await worker.request("DELETE", "/me", { ...own, json: { current_password: person.password } }));
+    assertUnavailable(await worker.get("/me/events", own));
+    assertUnavailable(await worker.request("PATCH", account, { ...as, json: { disabled: true } }));
+    assertUnavailable(await worker.request("DELETE", `${account}/sessions`, as));
+    assertUnavailable(await worker.request("DELETE", account, as));
+    assertProblem(await worker.get("/healthz"), 503, "unhealthy");
+    assert.equal((await worker.login(person)).status, 200);
+    assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+  });
+  assert.deepEqual(await row(), before);
+  assert.equal((await worker.me(person.access_token)).status, 200);
+});
+
+test("a change that fails halfway leaves everything as it was, and no event", async () => {
+  const admin = await worker.registerAdmin();
+  const person = await worker.register();
+  await worker.login(person);
+  const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
+  const account = `/users/${person.user.id}`;
+  const passwords = { current_password: person.password, new_password: "quite another horse battery" };
+  const changes = {
+    "UPDATE OF revoked_at ON refresh_tokens": [
+      () => worker.post("/me/password", { ...own, json: passwords }),
+      () => worker.request("PATCH", account, { ...as, json: { disabled: true, roles: ["user", "admin"] } }),
+      () => worker.request("DELETE", `${account}/sessions`, as),
+    ],
+    "DELETE ON users": [
+      () => worker.request("DELETE", "/me", { ...own, json: { current_password: person.password } }),
+      () => worker.request("DELETE", account, as),
+    ],
+    "UPDATE OF name ON users": [() => worker.request("PATCH", "/me", { ...own, json: { name: "X" } })],
+  };
+  const everything = async () => {
+    const dump = async (table) => (await worker.db.prepare(`SELECT * FROM ${table}`).all()).results;
+    return [await dump("users"), await dump("refresh_tokens"), await dump("events"), (await worker.kv.list()).keys];
+  };
+  const before = await everything();
+  for (const [moment, acts] of Object.entries(changes)) {
+    await worker.db.prepare(`CREATE TRIGGER halfway BEFORE ${moment} BEGIN SELECT RAISE(ABORT, 'disk full'); END`).run();
+    for (const act of acts) assertUnavailable(await act());
+    await worker.db.prepare("DROP TRIGGER halfway").run();
+    assert.deepEqual(await everything(), before, moment);
+  }
+  assert.equal((await changes["UPDATE OF name ON users"][0]()).status, 200);
+  assert.equal((await changes["UPDATE OF revoked_at ON refresh_tokens"][0]()).status, 200);
+});
+
 test("a row that is not as the schema promises is a fixed 500, and the next request is fine", async () => {
   const person = await worker.register();
   const other = await worker.register();

@@ -36,9 +36,19 @@ export const ROUTES = [
   ["/revoke", "POST"],
   ["/revoke-all", "POST"],
   ["/me", "GET"],
+  ["/me", "PATCH"],
+  ["/me", "DELETE"],
+  ["/me/password", "POST"],
+  ["/me/events", "GET"],
   ["/sessions", "GET"],
   ["/sessions", "DELETE"],
   ["/sessions/{id}", "DELETE"],
+  ["/users", "GET"],
+  ["/users/{id}", "GET"],
+  ["/users/{id}", "PATCH"],
+  ["/users/{id}", "DELETE"],
+  ["/users/{id}/sessions", "DELETE"],
+  ["/users/{id}/events", "GET"],
   ["/verify", "GET"],
   ["/.well-known/jwks.json", "GET"],
   ["/healthz", "GET"],
@@ -144,6 +154,23 @@ class Worker {
     return outdated;
   }
 
+  /** Registers somebody new and makes them an admin, as the command does. */
+  async registerAdmin() {
+    const admin = await this.register();
+    await this.setRoles(admin, ["user", "admin"]);
+    return admin;
+  }
+
+  /** Gives somebody these roles in D1. */
+  setRoles({ user }, roles) {
+    return this.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
+  }
+
+  /** Runs the scheduled event. */
+  sweep() {
+    return this.server.getWorker().scheduled({ cron: "17 * * * *" });
+  }
+
   /** The row of a session. */
   family(session) {
     return this.db.prepare("SELECT * FROM refresh_tokens WHERE family_id = ?").bind(session).first();
@@ -184,6 +211,8 @@ function checkEveryResponse({ status, headers, body, text }) {
   assert.match(headers.get("cross-origin-resource-policy"), /^(same|cross)-origin$/);
   for (const leak of ["server", "x-powered-by", "set-cookie"]) assert.equal(headers.get(leak), null, leak);
   if (status === 401) assert.match(headers.get("www-authenticate"), /^Bearer( error="invalid_token", error_description="[^"\\]+")?$/);
+  const refused = /^Bearer error="insufficient_scope", error_description="[^"\\]+"$/;
+  if (status === 403 && body?.code === "forbidden") assert.match(headers.get("www-authenticate"), refused);
   if (status === 503) assert.equal(headers.get("retry-after"), "5");
   if (status >= 400 && text !== "") {
     assert.equal(body.request_id, headers.get("x-request-id"));

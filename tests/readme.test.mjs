@@ -37,6 +37,8 @@ test("the API by example works pasted in order", { skip: noCurl }, async () => {
     "access_token", // register
     "access_token", // login
     "id", // me
+    "sessions",
+    "events",
     "sub", // verify
     "keys",
     "access_token", // refresh
@@ -53,13 +55,13 @@ test("the API by example works pasted in order", { skip: noCurl }, async () => {
 
 test("every variable is in the README and in wrangler.toml, with the default of the code", () => {
   const code = read("src/config.rs");
-  const optional = [...code.matchAll(/reader\.(?:text|number)\(\s*"(\w+)",\s*"?([\w-]*)"?,/g)];
+  const optional = [...code.matchAll(/reader\.(?:text|number)\(\s*"(\w+)",\s*(?:"([^"]*)"|(\w+)),/g)];
   const required = [...code.matchAll(/reader\.required\(\s*"(\w+)"/g)].map(([, name]) => name);
   assert.ok(optional.length >= 14 && required.length === 4);
   const documented = new Map([...readme.matchAll(/^\| `([A-Z0-9_]+)` \| ([^|]+) \|/gm)].map(([, name, value]) => [name, value.replaceAll("`", "").trim()]));
   assert.deepEqual([...documented.keys()].sort(), [...optional.map(([, name]) => name), ...required].sort());
-  for (const [, name, value] of optional) {
-    const plain = value.replaceAll("_", "");
+  for (const [, name, text, number] of optional) {
+    const plain = text ?? number.replaceAll("_", "");
     assert.equal(documented.get(name).replace(/^(none|empty)$/, ""), plain, name);
     assert.match(read("wrangler.toml"), new RegExp(`^# ${name} = "${plain}"$`, "m"));
   }

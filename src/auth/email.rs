@@ -75,8 +75,7 @@ impl Email {
         if ascii_domain.len() > MAX_DOMAIN_BYTES || !ascii_domain.split('.').all(is_label) {
             return Err(EmailError::Domain);
         }
-        // Per character, not `str::to_lowercase`: the latter treats a final sigma by its neighbours.
-        let mut key: String = local.chars().flat_map(char::to_lowercase).nfc().collect();
+        let mut key = folded(local);
         key.push('@');
         key.push_str(&ascii_domain);
         Ok(Self { address: address.to_owned(), key })
@@ -115,6 +114,20 @@ impl fmt::Display for EmailError {
     }
 }
 
+/// What the keys of addresses are searched by, given how an address begins.
+#[must_use]
+pub fn search_key(beginning: &str) -> String {
+    match Email::parse(beginning) {
+        Ok(email) => email.key,
+        Err(_) => folded(beginning.trim()),
+    }
+}
+
+/// Per character, not `str::to_lowercase`: the latter treats a final sigma by its neighbours.
+fn folded(text: &str) -> String {
+    text.nfc().flat_map(char::to_lowercase).nfc().collect()
+}
+
 fn is_atom(atom: &str) -> bool {
     !atom.is_empty() && atom.chars().all(|c| is_word(c) || "!#$%&'*+-/=?^_`{|}~".contains(c))
 }
@@ -135,7 +148,7 @@ fn is_word(c: char) -> bool {
 mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
-    use super::{Email, EmailError};
+    use super::{Email, EmailError, search_key};
 
     fn key(input: &str) -> String {
         Email::parse(input).unwrap().key().to_owned()
@@ -147,6 +160,16 @@ mod tests {
         assert_eq!(email.address(), "Ada.Lovelace+x@Example.ORG");
         assert_eq!(email.key(), "ada.lovelace+x@example.org");
         assert_eq!(email.local_key(), "ada.lovelace+x");
+    }
+
+    #[test]
+    fn a_beginning_of_an_address_finds_its_key() {
+        let key = key("Jos\u{e9}.L@B\u{dc}cher.example");
+        for beginning in ["", "J", "JOSE\u{301}", "jos\u{e9}.l@", "  jose\u{301}.L@b\u{fc}cher.example "] {
+            assert!(key.starts_with(&search_key(beginning)), "{beginning}");
+        }
+        assert!(!key.starts_with(&search_key("jose")));
+        assert_eq!(search_key("a%_'"), "a%_'");
     }
 
     #[test]

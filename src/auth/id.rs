@@ -14,6 +14,9 @@ impl Id {
     /// Length in bytes.
     pub const LEN: usize = 16;
 
+    /// What is nobody's: it would be drawn once in 2^128.
+    pub const NOBODY: Self = Self([0; Self::LEN]);
+
     /// An identifier of these bytes, random when it is made.
     #[must_use]
     pub const fn new(bytes: [u8; Self::LEN]) -> Self {

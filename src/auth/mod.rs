@@ -11,6 +11,8 @@ pub mod id;
 pub mod password;
 pub mod profile;
 pub mod refresh_token;
+pub mod roles;
 pub mod signing_key;
 mod strict_json;
 mod text;
+pub mod trail;

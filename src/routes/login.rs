@@ -24,13 +24,15 @@ struct Body {
 }
 
 /// 1. Read the account. A name that cannot be one is an account that does not exist.
-/// 2. Verify the password; for an unknown account do the same work. Only then look whether the account is disabled.
+/// 2. Verify the password; for an unknown account do the same work, also where the failure is counted. Only then look whether
+///    the account is disabled.
 /// 3. Begin the session, unless the account changed since step 1; replace an outdated hash in the same transaction.
 pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
     // Too long to be anybody's, whoever the account is, so nothing is given away by not hashing it.
     let Ok(password) = Password::presented(&body.password) else {
-        return Err(failed(context, None, "password_too_long"));
+        context.log(&Event::LoginFailed { user_id: None, reason: "password_too_long" });
+        return Err(ApiError::InvalidCredentials);
     };
     // 1.
     let credentials = match (&body.email, &body.username) {
@@ -47,13 +49,13 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     // 2.
     let Some(credentials) = credentials else {
         context.config.hasher.verify_absent(&password)?;
-        return Err(failed(context, None, "unknown_account"));
+        return failed(context, request, None, "unknown_account").await;
     };
     let user_id = credentials.user.id;
     let outdated = match context.config.hasher.verify(&password, &credentials.password_hash)? {
-        Verification::Differs => return Err(failed(context, Some(user_id), "wrong_password")),
+        Verification::Differs => return failed(context, request, Some(user_id), "wrong_password").await,
         Verification::Matches { .. } if credentials.disabled => {
-            return Err(failed(context, Some(user_id), "disabled"));
+            return failed(context, request, Some(user_id), "disabled").await;
         }
         Verification::Matches { outdated } => outdated,
     };
@@ -75,13 +77,18 @@ async fn begin_session(
     let reply = context.token_response(200, user, &token, family.expires_at).await?;
     // 3.
     if !context.store.insert_session(&family, &request.client, rehashed, context.now).await? {
-        return Err(failed(context, Some(user.id), "account_changed"));
+        return failed(context, request, Some(user.id), "account_changed").await;
     }
     context.log(&Event::LoginSucceeded { user_id: user.id, session_id: token.family_id(), rehashed: outdated });
     Ok(reply)
 }
 
-fn failed(context: &Context<'_>, user_id: Option<Id>, reason: &'static str) -> ApiError {
-    context.log(&Event::LoginFailed { user_id, reason });
-    ApiError::InvalidCredentials
+async fn failed(
+    context: &Context<'_>,
+    request: &Request,
+    user_id: Option<Id>,
+    reason: &'static str,
+) -> Result<Reply, ApiError> {
+    context.count_failed_login(request, user_id, reason).await?;
+    Err(ApiError::InvalidCredentials)
 }

@@ -1,17 +1,28 @@
 //! The routes: one file an endpoint, and the table of them.
 
+mod accounts;
+mod change_password;
+mod delete_me;
+mod delete_user;
 mod end_session;
 mod end_sessions;
+mod end_user_sessions;
+mod events;
 mod healthz;
 mod jwks;
 mod login;
 mod me;
+mod paging;
 mod refresh;
 mod register;
 mod revoke;
 mod revoke_all;
 mod sessions;
 mod token_response;
+mod update_me;
+mod update_user;
+mod user;
+mod users;
 mod verify;
 
 use crate::auth::access_token::{AccessToken, Rejection, Unverified};
@@ -39,12 +50,32 @@ pub enum Route {
     RevokeAll,
     /// `GET /me`.
     Me,
+    /// `PATCH /me`.
+    UpdateMe,
+    /// `DELETE /me`.
+    DeleteMe,
+    /// `POST /me/password`.
+    ChangePassword,
+    /// `GET /me/events`.
+    MyEvents,
     /// `GET /sessions`.
     Sessions,
     /// `DELETE /sessions`.
     EndSessions,
     /// `DELETE /sessions/{id}`; no id if the text is none.
     EndSession(Option<Id>),
+    /// `GET /users`.
+    Users,
+    /// `GET /users/{id}`.
+    User(Id),
+    /// `PATCH /users/{id}`.
+    UpdateUser(Id),
+    /// `DELETE /users/{id}`.
+    DeleteUser(Id),
+    /// `DELETE /users/{id}/sessions`.
+    EndUserSessions(Id),
+    /// `GET /users/{id}/events`.
+    UserEvents(Id),
     /// `GET /verify`.
     Verify,
     /// `GET /.well-known/jwks.json`.
@@ -59,6 +90,19 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
     if let Some(id) = path.strip_prefix("/sessions/").filter(|id| !id.contains('/')) {
         return (method == Method::Delete).then(|| Route::EndSession(Id::parse(id)));
     }
+    if let Some(rest) = path.strip_prefix("/users/") {
+        let (id, part) = rest.split_once('/').map_or((rest, None), |(id, part)| (id, Some(part)));
+        // A text that is no id is nobody's: what asks for it is refused, or not found, like any other.
+        let id = Id::parse(id).unwrap_or(Id::NOBODY);
+        return Some(match (method, part) {
+            (Method::Get | Method::Head, None) => Route::User(id),
+            (Method::Patch, None) => Route::UpdateUser(id),
+            (Method::Delete, None) => Route::DeleteUser(id),
+            (Method::Delete, Some("sessions")) => Route::EndUserSessions(id),
+            (Method::Get | Method::Head, Some("events")) => Route::UserEvents(id),
+            _ => return None,
+        });
+    }
     Some(match (method, path) {
         (Method::Post, "/register") => Route::Register,
         (Method::Post, "/login") => Route::Login,
@@ -66,8 +110,13 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
         (Method::Post, "/revoke") => Route::Revoke,
         (Method::Post, "/revoke-all") => Route::RevokeAll,
         (Method::Get | Method::Head, "/me") => Route::Me,
+        (Method::Patch, "/me") => Route::UpdateMe,
+        (Method::Delete, "/me") => Route::DeleteMe,
+        (Method::Post, "/me/password") => Route::ChangePassword,
+        (Method::Get | Method::Head, "/me/events") => Route::MyEvents,
         (Method::Get | Method::Head, "/sessions") => Route::Sessions,
         (Method::Delete, "/sessions") => Route::EndSessions,
+        (Method::Get | Method::Head, "/users") => Route::Users,
         (Method::Get | Method::Head, "/verify") => Route::Verify,
         (Method::Get | Method::Head, "/.well-known/jwks.json") => Route::Jwks,
         (Method::Get | Method::Head, "/healthz") => Route::Healthz,
@@ -78,8 +127,13 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
 /// The methods a path takes, as `Allow` lists them; `None` for an unknown path.
 #[must_use]
 pub fn methods(path: &str) -> Option<String> {
-    const NAMES: [(Method, &str); 4] =
-        [(Method::Get, "GET"), (Method::Head, "HEAD"), (Method::Post, "POST"), (Method::Delete, "DELETE")];
+    const NAMES: [(Method, &str); 5] = [
+        (Method::Get, "GET"),
+        (Method::Head, "HEAD"),
+        (Method::Post, "POST"),
+        (Method::Patch, "PATCH"),
+        (Method::Delete, "DELETE"),
+    ];
     let taken: Vec<_> =
         NAMES.iter().filter(|(method, _)| find(*method, path).is_some()).map(|(_, name)| *name).collect();
     (!taken.is_empty()).then(|| [taken, vec!["OPTIONS"]].concat().join(", "))
@@ -95,7 +149,17 @@ impl Route {
     /// Whether the endpoint reads a body.
     #[must_use]
     pub fn takes_body(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Refresh | Self::Revoke)
+        matches!(
+            self,
+            Self::Register
+                | Self::Login
+                | Self::Refresh
+                | Self::Revoke
+                | Self::UpdateMe
+                | Self::DeleteMe
+                | Self::ChangePassword
+                | Self::UpdateUser(_)
+        )
     }
 
     /// Answers a request.
@@ -110,9 +174,19 @@ impl Route {
             Self::Revoke => revoke::post(context, request).await,
             Self::RevokeAll => revoke_all::post(context, request).await,
             Self::Me => me::get(context, request).await,
+            Self::UpdateMe => update_me::patch(context, request).await,
+            Self::DeleteMe => delete_me::delete(context, request).await,
+            Self::ChangePassword => change_password::post(context, request).await,
+            Self::MyEvents => events::get_own(context, request).await,
             Self::Sessions => sessions::get(context, request).await,
             Self::EndSessions => end_sessions::delete(context, request).await,
             Self::EndSession(id) => end_session::delete(context, request, id).await,
+            Self::Users => users::get(context, request).await,
+            Self::User(id) => user::get(context, request, id).await,
+            Self::UpdateUser(id) => update_user::patch(context, request, id).await,
+            Self::DeleteUser(id) => delete_user::delete(context, request, id).await,
+            Self::EndUserSessions(id) => end_user_sessions::delete(context, request, id).await,
+            Self::UserEvents(id) => events::get(context, request, id).await,
             Self::Verify => verify::get(context, request).await,
             Self::Jwks => jwks::get(context),
             Self::Healthz => healthz::get(context).await,
@@ -202,8 +276,24 @@ mod tests {
     }
 
     #[test]
+    fn an_account_is_named_by_its_id_and_what_is_none_is_nobodys() {
+        let id = Id::new([7; 16]);
+        assert_eq!(find(Method::Get, &format!("/users/{id}")), Some(Route::User(id)));
+        assert_eq!(find(Method::Patch, &format!("/users/{id}")), Some(Route::UpdateUser(id)));
+        assert_eq!(find(Method::Delete, &format!("/users/{id}/sessions")), Some(Route::EndUserSessions(id)));
+        assert_eq!(find(Method::Get, &format!("/users/{id}/events")), Some(Route::UserEvents(id)));
+        assert_eq!(find(Method::Get, "/users/x"), Some(Route::User(Id::NOBODY)));
+        for path in ["/users/", "/users//events"] {
+            assert_ne!(find(Method::Get, path), Some(Route::Users), "{path}");
+        }
+        for path in [format!("/users/{id}/"), format!("/users/{id}/events/"), format!("/users/{id}/x")] {
+            assert_eq!(methods(&path), None, "{path}");
+        }
+    }
+
+    #[test]
     fn allow_lists_the_methods_of_a_path() {
-        assert_eq!(methods("/me").as_deref(), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(methods("/me").as_deref(), Some("GET, HEAD, PATCH, DELETE, OPTIONS"));
         assert_eq!(methods("/login").as_deref(), Some("POST, OPTIONS"));
         assert_eq!(methods("/sessions").as_deref(), Some("GET, HEAD, DELETE, OPTIONS"));
         assert_eq!(methods("/sessions/x").as_deref(), Some("DELETE, OPTIONS"));

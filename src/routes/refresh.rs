@@ -8,7 +8,9 @@ use crate::auth::refresh_token::{RefreshToken, Refusal, Reuse, Verdict, judge};
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::log::Event;
-use crate::store::refresh_tokens::{Reason, Revocation, RotationTimes, Session};
+use crate::store::events::ReuseEvent;
+use crate::store::refresh_tokens::{Revocation, RotationTimes, Session};
+use crate::webcrypto::random;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,16 +99,13 @@ async fn end_family(
     let (user_id, session_id) = (session.user.id, session.family_id);
     let secret_hash = token.secret_hash();
     let (client, now) = (&request.client, context.now);
-    let revocation = context.store.revoke_family(session_id, Some(&secret_hash), Reason::Reuse, client, now).await?;
+    let event = ReuseEvent { id: Id::new(random()?), reuse };
+    let revocation = context.store.revoke_reused(session_id, &secret_hash, &event, client, now).await?;
     // Not from the session as it was judged: it may have been refreshed since.
     if let Some(Revocation { access_expires_at, .. }) = revocation {
         context.mark_revoked(session_id, access_expires_at).await;
     }
-    let reason = match reuse {
-        Reuse::Predecessor => "predecessor",
-        Reuse::Older => "older",
-    };
-    context.log(&Event::ReuseDetected { user_id, session_id, reason });
+    context.log(&Event::ReuseDetected { user_id, session_id, reason: event.name() });
     Ok(())
 }
 

@@ -5,7 +5,6 @@ use serde::Deserialize;
 use super::Context;
 use crate::auth::email::Email;
 use crate::auth::id::Id;
-use crate::auth::password::Password;
 use crate::auth::profile::{Name, Username};
 use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
@@ -13,9 +12,6 @@ use crate::log::Event;
 use crate::store::Unique;
 use crate::store::users::{NewUser, User};
 use crate::webcrypto::random;
-
-/// What everyone starts as; never taken from a request.
-const FIRST_ROLE: &str = "user";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,17 +37,8 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let email = Email::parse(&body.email)?;
     let username = body.username.as_deref().map(Username::parse).transpose()?;
     let name = body.name.as_deref().map(Name::parse).transpose()?;
-    let issuer = context.config.parties.issuer.as_str();
-    let about = [
-        Some(email.key()),
-        Some(email.local_key()),
-        username.as_ref().map(Username::as_str),
-        name.as_ref().map(Name::as_str),
-        Some(issuer),
-        issuer.split_once("://").map(|(_, address)| address),
-    ];
-    let about: Vec<_> = about.into_iter().flatten().collect();
-    let password = Password::chosen(&body.password, context.config.password_min_length, &about)?;
+    let (username_text, name_text) = (username.as_ref().map(Username::as_str), name.as_ref().map(Name::as_str));
+    let password = context.chosen_password(&body.password, Some(&email), username_text, name_text)?;
     let taken = context.store.find_taken(&email, username.as_ref()).await?;
     if taken.email {
         return Err(ApiError::Taken(Unique::Email));
@@ -64,9 +51,10 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let user = User {
         id: Id::new(random()?),
         email: email.address().to_owned(),
-        username: username.as_ref().map(|username| username.as_str().to_owned()),
-        name: name.as_ref().map(|name| name.as_str().to_owned()),
-        roles: vec![FIRST_ROLE.to_owned()],
+        username: username_text.map(str::to_owned),
+        name: name_text.map(str::to_owned),
+        // Never taken from a request.
+        roles: context.config.roles.first(),
         created_at: context.now,
     };
     let first_token = Context::first_token()?;

@@ -1,6 +1,5 @@
 //! `POST /revoke-all`: ends every session of the caller ("log out everywhere").
 
-use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::Context;
@@ -11,8 +10,8 @@ use crate::log::Event;
 use crate::store::refresh_tokens::{Caller, Reason};
 
 #[derive(Serialize)]
-struct Body {
-    sessions_ended: usize,
+pub(super) struct Body {
+    pub(super) sessions_ended: usize,
 }
 
 pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
@@ -21,7 +20,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
 }
 
 /// 1. One statement ends them all, but for the caller's own if `keep_own`, if the caller's own is in force.
-/// 2. Those that can still have a live access token are marked in KV; the others need no mark.
+/// 2. Those that can still have a live access token are marked in KV.
 pub(super) async fn end_all(
     context: &Context<'_>,
     request: &Request,
@@ -34,7 +33,7 @@ pub(super) async fn end_all(
     let ended = context.store.revoke_all_families(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await?;
     let ended = ended.ok_or(ApiError::InvalidToken)?;
     // 2.
-    join_all(ended.iter().map(|ended| context.mark_revoked(ended.family_id, ended.access_expires_at))).await;
+    context.mark_all_revoked(&ended).await;
     context.log(&Event::RevokedAll { user_id: caller.user_id, sessions: ended.len(), reason: reason.as_str() });
     Reply::json(200, &Body { sessions_ended: ended.len() })
 }

@@ -5,8 +5,12 @@
 //!
 //! Every statement is a file in `sql/`, so that a test finds each of them and reads its query plan.
 
+pub mod accounts;
+pub mod changes;
+pub mod events;
 pub mod refresh_tokens;
 pub mod revocations;
+pub mod sweep;
 pub mod users;
 
 use std::cell::Cell;
@@ -108,6 +112,19 @@ impl Answers {
     /// The first row of the next statement.
     fn row<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>, StoreError> {
         Ok(self.rows()?.into_iter().next())
+    }
+
+    /// Passes over the next statement.
+    fn skip(&mut self) {
+        self.results.next();
+    }
+
+    /// How many rows the next statement changed, by D1's own count.
+    fn changes(&mut self) -> Result<usize, StoreError> {
+        let corrupt = |cause: &str| StoreError::Corrupt { operation: self.operation, cause: cause.to_owned() };
+        let result = self.results.next().ok_or_else(|| corrupt("an answer is missing"))?;
+        let meta = result.meta().map_err(|error| corrupt(&error.to_string()))?;
+        meta.and_then(|meta| meta.changes).ok_or_else(|| corrupt("no count of changes"))
     }
 }
 

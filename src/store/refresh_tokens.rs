@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use worker::D1Type;
 
+use super::accounts::in_force;
+use super::events::{INSERT_REUSE_EVENT, ReuseEvent};
 use super::users::{User, roles_from_json};
 use super::{Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
@@ -10,7 +12,7 @@ use crate::auth::id::Id;
 use crate::auth::refresh_token::{FamilyState, RefreshToken, SecretHash};
 
 const FIND_FAMILY: &str = include_str!("sql/find_family.sql");
-const FIND_SESSION: &str = include_str!("sql/find_session.sql");
+pub(super) const FIND_SESSION: &str = include_str!("sql/find_session.sql");
 pub(super) const INSERT_FAMILY: &str = include_str!("sql/insert_family.sql");
 const REVOKE_ALL_FAMILIES: &str = include_str!("sql/revoke_all_families.sql");
 const LIST_SESSIONS: &str = include_str!("sql/list_sessions.sql");
@@ -130,6 +132,12 @@ pub enum Reason {
     LogoutAll,
     /// A rotated-out token came back.
     Reuse,
+    /// The person changed the password from another session.
+    PasswordChanged,
+    /// An admin ended it.
+    EndedByAdmin,
+    /// An admin shut the account out.
+    Disabled,
 }
 
 impl Reason {
@@ -141,6 +149,9 @@ impl Reason {
             Self::EndedByUser => "ended_by_user",
             Self::LogoutAll => "logout_all",
             Self::Reuse => "reuse",
+            Self::PasswordChanged => "password_changed",
+            Self::EndedByAdmin => "ended_by_admin",
+            Self::Disabled => "disabled",
         }
     }
 }
@@ -185,7 +196,7 @@ pub struct Ended {
 }
 
 #[derive(Deserialize)]
-struct SessionRow {
+pub(super) struct SessionRow {
     family_id: Id,
     user_id: Id,
     secret_hash: String,
@@ -280,22 +291,55 @@ impl Store<'_> {
         client: &Client,
         now: u64,
     ) -> Result<Option<Revocation>, StoreError> {
-        const OPERATION: &str = "revoke_family";
         let family_id = family_id.to_string();
         let secret_hash = secret_hash.map(SecretHash::as_str);
+        self.revoke_recording(&family_id, secret_hash, reason, None, client, now).await
+    }
+
+    /// The same after a reuse, which is recorded if this ended the session. Two rows and an index entry written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn revoke_reused(
+        &self,
+        family_id: Id,
+        secret_hash: &SecretHash,
+        event: &ReuseEvent,
+        client: &Client,
+        now: u64,
+    ) -> Result<Option<Revocation>, StoreError> {
+        let (family_id, event_id) = (family_id.to_string(), event.id.to_string());
+        let values = event.values(&family_id, secret_hash, &event_id, client, now);
+        let record = Statement { sql: INSERT_REUSE_EVENT, values: &values };
+        self.revoke_recording(&family_id, Some(secret_hash.as_str()), Reason::Reuse, Some(record), client, now).await
+    }
+
+    async fn revoke_recording(
+        &self,
+        family_id: &str,
+        secret_hash: Option<&str>,
+        reason: Reason,
+        record: Option<Statement<'_>>,
+        client: &Client,
+        now: u64,
+    ) -> Result<Option<Revocation>, StoreError> {
         let values = [
-            D1Type::Text(&family_id),
+            D1Type::Text(family_id),
             text(secret_hash),
             integer(now),
             D1Type::Text(reason.as_str()),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
         ];
-        let statements = [
-            Statement { sql: REVOKE_FAMILY, values: &values },
-            Statement { sql: FIND_FAMILY, values: &[D1Type::Text(&family_id), text(secret_hash)] },
-        ];
-        let mut answers = self.batch(OPERATION, &statements).await?;
+        let find_values = [D1Type::Text(family_id), text(secret_hash)];
+        let revoke = Statement { sql: REVOKE_FAMILY, values: &values };
+        let find = Statement { sql: FIND_FAMILY, values: &find_values };
+        let recorded = record.is_some();
+        let statements: Vec<_> = record.into_iter().chain([revoke, find]).collect();
+        let mut answers = self.batch("revoke_family", &statements).await?;
+        if recorded {
+            answers.skip();
+        }
         let ended: Option<Changed> = answers.row()?;
         let family: Option<FamilyRow> = answers.row()?;
         Ok(family.map(|family| Revocation {
@@ -388,15 +432,14 @@ impl Store<'_> {
         let own = caller.family_id.to_string();
         let find_caller = Statement { sql: FIND_SESSION, values: &[D1Type::Text(&own)] };
         let mut answers = self.batch(operation, &[find_caller, statement]).await?;
-        let found = answers.row()?.map(|row| session(operation, row)).transpose()?;
-        if !found.is_some_and(|session| session.is_in_force_for(caller.user_id, now)) {
-            return Ok(None);
+        match in_force(operation, &mut answers, caller, now)? {
+            Ok(_) => answers.rows().map(Some),
+            Err(_) => Ok(None),
         }
-        answers.rows().map(Some)
     }
 }
 
-fn session(operation: &'static str, row: SessionRow) -> Result<Session, StoreError> {
+pub(super) fn session(operation: &'static str, row: SessionRow) -> Result<Session, StoreError> {
     let roles = roles_from_json(operation, &row.roles)?;
     Ok(Session {
         family_id: row.family_id,

@@ -79,7 +79,7 @@ pub struct NewUser<'a> {
 }
 
 #[derive(Deserialize)]
-struct CredentialsRow {
+pub(super) struct CredentialsRow {
     id: Id,
     email: String,
     username: Option<String>,
@@ -135,6 +135,8 @@ impl Store<'_> {
             D1Type::Text(user.password_hash),
             D1Type::Text(&roles),
             integer(now),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
         ];
         let ids = family.ids();
         let statements = [
@@ -156,21 +158,7 @@ impl Store<'_> {
         };
         let statement = Statement { sql, values: &[D1Type::Text(key)] };
         let row: Option<CredentialsRow> = self.batch(OPERATION, &[statement]).await?.row()?;
-        let Some(row) = row else { return Ok(None) };
-        let roles = roles_from_json(OPERATION, &row.roles)?;
-        Ok(Some(Credentials {
-            user: User {
-                id: row.id,
-                email: row.email,
-                username: row.username,
-                name: row.name,
-                roles,
-                created_at: row.created_at,
-            },
-            password_hash: row.password_hash,
-            password_version: row.password_version,
-            disabled: row.disabled_at.is_some(),
-        }))
+        row.map(|row| credentials(OPERATION, row)).transpose()
     }
 
     /// Begins a session after a log-in, and replaces an outdated hash of the same password if `rehashed` holds the old
@@ -202,8 +190,19 @@ impl Store<'_> {
     }
 }
 
+pub(super) fn credentials(operation: &'static str, row: CredentialsRow) -> Result<Credentials, StoreError> {
+    let roles = roles_from_json(operation, &row.roles)?;
+    let CredentialsRow { id, email, username, name, created_at, .. } = row;
+    Ok(Credentials {
+        user: User { id, email, username, name, roles, created_at },
+        password_hash: row.password_hash,
+        password_version: row.password_version,
+        disabled: row.disabled_at.is_some(),
+    })
+}
+
 /// Roles as the column `roles` holds them.
-fn roles_to_json(roles: &[String]) -> String {
+pub(super) fn roles_to_json(roles: &[String]) -> String {
     serde_json::Value::from(roles).to_string()
 }
 

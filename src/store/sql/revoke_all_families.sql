@@ -4,14 +4,5 @@ WHERE user_id = ?1
   AND revoked_at IS NULL
   AND (expires_at > ?3 OR access_expires_at > ?3 - ?8)
   AND (?7 IS NULL OR family_id <> ?7)
-  AND EXISTS (
-    SELECT 1
-    FROM refresh_tokens AS caller
-    JOIN users ON users.id = caller.user_id
-    WHERE caller.family_id = ?2
-      AND caller.user_id = ?1
-      AND caller.revoked_at IS NULL
-      AND caller.expires_at > ?3
-      AND users.disabled_at IS NULL
-  )
+  AND EXISTS (SELECT 1 FROM callers WHERE family_id = ?2 AND user_id = ?1 AND expires_at > ?3)
 RETURNING family_id, access_expires_at

@@ -1,0 +1,105 @@
+//! What the routes that change accounts share.
+
+use futures_util::future::join_all;
+
+use super::Context;
+use crate::auth::email::Email;
+use crate::auth::id::Id;
+use crate::auth::password::{Password, Verification};
+use crate::auth::trail::Kind;
+use crate::config::MAX_CLOCK_LEEWAY;
+use crate::error::ApiError;
+use crate::http::Request;
+use crate::log::Event;
+use crate::store::changes::{self, AdminChange, Changes};
+use crate::store::refresh_tokens::{Caller, Ended};
+use crate::store::users::Credentials;
+use crate::webcrypto::random;
+
+impl Context<'_> {
+    /// A change that the caller asks for.
+    pub(super) fn change<'r>(&self, request: &'r Request, caller: Caller) -> Result<changes::Request<'r>, ApiError> {
+        let event_id = Id::new(random()?);
+        Ok(changes::Request { caller, client: &request.client, event_id, leeway: MAX_CLOCK_LEEWAY, now: self.now })
+    }
+
+    /// Does what an admin asks for, marks the sessions that ended, and logs what was recorded.
+    pub(super) async fn change_as_admin(
+        &self,
+        request: &Request,
+        caller: Caller,
+        target: Id,
+        change: &AdminChange,
+    ) -> Result<Changes, ApiError> {
+        let changes = self.store.change_as_admin(&self.change(request, caller)?, target, change).await??;
+        self.mark_all_revoked(&changes.ended).await;
+        for kind in &changes.kinds {
+            self.log_change(target, Some(caller.user_id), *kind, changes.ended.len());
+        }
+        Ok(changes)
+    }
+
+    pub(super) fn log_change(&self, user_id: Id, admin_id: Option<Id>, change: Kind, sessions_ended: usize) {
+        self.log(&Event::AccountChanged { user_id, admin_id, change: change.as_str(), sessions_ended });
+    }
+
+    /// Marks the sessions that can still have a live access token; the others need no mark.
+    pub(super) async fn mark_all_revoked(&self, ended: &[Ended]) {
+        join_all(ended.iter().map(|ended| self.mark_revoked(ended.family_id, ended.access_expires_at))).await;
+    }
+
+    /// A new password by the rules, which know its owner.
+    pub(super) fn chosen_password(
+        &self,
+        input: &str,
+        email: Option<&Email>,
+        username: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Password, ApiError> {
+        let issuer = self.config.parties.issuer.as_str();
+        let about = [
+            email.map(Email::key),
+            email.map(Email::local_key),
+            username,
+            name,
+            Some(issuer),
+            issuer.split_once("://").map(|(_, address)| address),
+        ];
+        let about: Vec<_> = about.into_iter().flatten().collect();
+        Ok(Password::chosen(input, self.config.password_min_length, &about)?)
+    }
+
+    /// What verifying the caller's password needs, if its session is in force.
+    pub(super) async fn own_credentials(&self, caller: Caller) -> Result<Credentials, ApiError> {
+        self.store.find_own_credentials(caller, self.now).await?.ok_or(ApiError::InvalidToken)
+    }
+
+    /// Verifies that whoever holds the access token knows the password too. A wrong one counts as a failed log-in.
+    pub(super) async fn verify_current_password(
+        &self,
+        request: &Request,
+        credentials: &Credentials,
+        input: &str,
+    ) -> Result<(), ApiError> {
+        let password = Password::presented(input).map_err(|_| ApiError::WrongPassword)?;
+        match self.config.hasher.verify(&password, &credentials.password_hash)? {
+            Verification::Matches { .. } => Ok(()),
+            Verification::Differs => {
+                self.count_failed_login(request, Some(credentials.user.id), "wrong_current_password").await?;
+                Err(ApiError::WrongPassword)
+            }
+        }
+    }
+
+    /// Logs a failed log-in, and counts it in the audit trail of the account; of no account, in a row for all of them, so
+    /// that both take the same work.
+    pub(super) async fn count_failed_login(
+        &self,
+        request: &Request,
+        user_id: Option<Id>,
+        reason: &'static str,
+    ) -> Result<(), ApiError> {
+        self.log(&Event::LoginFailed { user_id, reason });
+        Ok(self.store.count_failed_login(user_id, &request.client, self.now).await?)
+    }
+}

@@ -1,0 +1,27 @@
+//! `DELETE /me`: takes the caller's account out, with everything it held. Asks for the password.
+
+use serde::Deserialize;
+
+use super::Context;
+use crate::auth::trail::Kind;
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    current_password: String,
+}
+
+/// What remains is one entry of the audit trail: that an account of this id was deleted, and when.
+pub(super) async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let body: Body = request.json()?;
+    let credentials = context.own_credentials(caller).await?;
+    context.verify_current_password(request, &credentials, &body.current_password).await?;
+    let change = context.change(request, caller)?;
+    let ended = context.store.delete_own(&change, credentials.password_version).await??;
+    context.mark_all_revoked(&ended).await;
+    context.log_change(caller.user_id, None, Kind::Deleted, ended.len());
+    Ok(Reply::new(204))
+}

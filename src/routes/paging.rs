@@ -1,0 +1,59 @@
+//! The queries of the routes that list.
+
+use std::collections::BTreeMap;
+
+use crate::error::ApiError;
+use crate::http::Request;
+
+/// Entries of a page, where the query names no number.
+const DEFAULT_LIMIT: usize = 50;
+/// The most it may name.
+const MAX_LIMIT: usize = 100;
+
+/// The parameters of a query: known ones only, each once.
+pub(super) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    /// Reads the query of a request.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidRequest`] for a parameter that is unknown or repeated: a slip of the pen must not list everything.
+    pub(super) fn parse(request: &Request, known: &[&str]) -> Result<Self, ApiError> {
+        let mut parameters = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(request.query.as_deref().unwrap_or_default().as_bytes()) {
+            if !known.contains(&name.as_ref()) || parameters.insert(name.into_owned(), value.into_owned()).is_some() {
+                return Err(invalid(format!("The query takes {}, each once.", known.join(", "))));
+            }
+        }
+        Ok(Self(parameters))
+    }
+
+    /// A parameter.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// How many entries are asked for.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidRequest`].
+    pub(super) fn limit(&self) -> Result<usize, ApiError> {
+        let Some(text) = self.text("limit") else { return Ok(DEFAULT_LIMIT) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit));
+        limit.ok_or_else(|| invalid(format!("The limit must be a whole number from 1 to {MAX_LIMIT}.")))
+    }
+
+    /// The place where the page before ended, as `parse` reads it.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidRequest`].
+    pub(super) fn cursor<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, ApiError> {
+        let unknown = || invalid("The cursor must be a next_cursor of the page before.".to_owned());
+        self.text("cursor").map(|text| parse(text).ok_or_else(unknown)).transpose()
+    }
+}
+
+fn invalid(detail: String) -> ApiError {
+    ApiError::InvalidRequest(detail)
+}

@@ -1,0 +1,31 @@
+//! `PATCH /users/{id}`: sets somebody's roles, shuts the account out or lets it in again, for admins.
+
+use serde::Deserialize;
+
+use super::Context;
+use crate::auth::id::Id;
+use crate::error::ApiError;
+use crate::http::{Reply, Request, present};
+use crate::store::changes::AdminChange;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[serde(default, deserialize_with = "present")]
+    roles: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    disabled: Option<bool>,
+}
+
+/// Shutting an account out ends its sessions in the same transaction. What is so already is no error, and is not recorded.
+pub(super) async fn patch(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let body: Body = request.json()?;
+    if body.roles.is_none() && body.disabled.is_none() {
+        return Err(ApiError::InvalidRequest("Send roles, disabled, or both.".to_owned()));
+    }
+    let roles = body.roles.map(|roles| context.config.roles.choose(&roles)).transpose()?;
+    let changes =
+        context.change_as_admin(request, caller, id, &AdminChange::Update { roles, disabled: body.disabled }).await?;
+    Reply::json(200, &changes.account)
+}

@@ -1,0 +1,34 @@
+//! `GET /users`: the accounts, for admins, in the order of their e-mail addresses.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use super::Context;
+use super::paging::Query;
+use crate::auth::email;
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+use crate::store::accounts::{Account, Search};
+
+#[derive(Serialize)]
+struct Body {
+    users: Vec<Account>,
+    next_cursor: Option<String>,
+}
+
+/// `email`: how the address begins. A cursor is the key of the last address of the page before, so a page holds what it
+/// held however many accounts come or go meanwhile.
+pub(super) async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let query = Query::parse(request, &["email", "limit", "cursor"])?;
+    let key = |cursor: &str| String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok();
+    let search = Search {
+        prefix: query.text("email").map(email::search_key).unwrap_or_default(),
+        after: query.cursor(key)?,
+        limit: query.limit()?,
+    };
+    let found = context.store.list_accounts(caller, &search, context.now).await??;
+    let next_cursor = found.more_after.map(|key| BASE64_URL_SAFE_NO_PAD.encode(key));
+    Reply::json(200, &Body { users: found.accounts, next_cursor })
+}

@@ -1,0 +1,368 @@
+//! Changes of accounts, by the person and by admins.
+//!
+//! Every change is one transaction. Its first statement inserts the event that records it, if whoever asks may, and if
+//! there is something to change; all others take place only if that event is there. So the conditions stand in one place,
+//! and nothing changes without being recorded, nor is anything recorded that did not happen.
+
+use worker::D1Type;
+
+use super::accounts::{Account, FIND_ACCOUNT, Refusal, TargetRow, account, admin_in_force, in_force};
+use super::refresh_tokens::{Caller, Ended, FIND_SESSION, Reason};
+use super::users::{User, roles_to_json};
+use super::{Changed, Statement, Store, StoreError, integer, text};
+use crate::auth::client::Client;
+use crate::auth::id::Id;
+use crate::auth::profile::{Edit, Name, Username};
+use crate::auth::roles;
+use crate::auth::trail::Kind;
+
+const CHANGE_DISABLED: &str = include_str!("sql/change_disabled.sql");
+const CHANGE_PASSWORD: &str = include_str!("sql/change_password.sql");
+const CHANGE_PROFILE: &str = include_str!("sql/change_profile.sql");
+const CHANGE_ROLES: &str = include_str!("sql/change_roles.sql");
+const DELETE_EVENTS_OF: &str = include_str!("sql/delete_events_of.sql");
+const DELETE_FAMILIES_OF: &str = include_str!("sql/delete_families_of.sql");
+const DELETE_USER: &str = include_str!("sql/delete_user.sql");
+const INSERT_ADMIN_EVENT: &str = include_str!("sql/insert_admin_event.sql");
+const INSERT_OWN_EVENT: &str = include_str!("sql/insert_own_event.sql");
+const REVOKE_FAMILIES_OF: &str = include_str!("sql/revoke_families_of.sql");
+
+/// A change that is asked for: who asks, from where, when, and the name of its event.
+pub struct Request<'a> {
+    /// Who.
+    pub caller: Caller,
+    /// From where.
+    pub client: &'a Client,
+    /// Random.
+    pub event_id: Id,
+    /// How long past its end an access token may still be accepted, in seconds.
+    pub leeway: u64,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// What an admin does to an account.
+pub enum AdminChange {
+    /// Sets roles, shuts it out or lets it in again. `None`: stays as it is.
+    Update {
+        /// The new roles, in the order of the configured list.
+        roles: Option<Vec<String>>,
+        /// Whether it is shut out.
+        disabled: Option<bool>,
+    },
+    /// Ends all its sessions.
+    EndSessions,
+    /// Takes it out of D1, and everything it held.
+    Delete,
+}
+
+/// What became of an account that an admin changed.
+pub struct Changes {
+    /// As it is now; `None` if it is gone.
+    pub account: Option<Account>,
+    /// What was recorded: nothing, where nothing was to change.
+    pub kinds: Vec<Kind>,
+    /// The sessions that it ended.
+    pub ended: Vec<Ended>,
+}
+
+/// What is to become of a profile.
+pub struct ProfileChange {
+    /// The username.
+    pub username: Edit<Username>,
+    /// The name to show.
+    pub name: Edit<Name>,
+}
+
+/// The event that a change hangs on, as the statements name it.
+struct EventKey {
+    user_id: String,
+    now: u64,
+    id: String,
+    kind: Kind,
+}
+
+impl EventKey {
+    fn new(user_id: Id, kind: Kind, request: &Request<'_>) -> Self {
+        // One request may record several events in one second.
+        let id = format!("{}.{}", request.event_id, kind.as_str());
+        Self { user_id: user_id.to_string(), now: request.now, id, kind }
+    }
+
+    /// The values of a statement that takes place only if the event is there.
+    fn and<'v, const N: usize>(&'v self, more: [D1Type<'v>; N]) -> Vec<D1Type<'v>> {
+        let own = [D1Type::Text(&self.user_id), integer(self.now), D1Type::Text(&self.id)];
+        own.into_iter().chain(more).collect()
+    }
+
+    /// The values of [`REVOKE_FAMILIES_OF`].
+    fn ending<'v>(
+        &'v self,
+        reason: Reason,
+        client: Option<&'v Client>,
+        keep: Option<&'v str>,
+        leeway: u64,
+    ) -> Vec<D1Type<'v>> {
+        self.and([
+            D1Type::Text(reason.as_str()),
+            text(client.and_then(|client| client.ip.as_deref())),
+            text(client.and_then(|client| client.user_agent.as_deref())),
+            text(keep),
+            integer(leeway),
+        ])
+    }
+}
+
+/// The texts of a caller's identifiers, for statements to borrow.
+struct CallerIds {
+    family_id: String,
+    user_id: String,
+}
+
+impl CallerIds {
+    fn new(caller: Caller) -> Self {
+        Self { family_id: caller.family_id.to_string(), user_id: caller.user_id.to_string() }
+    }
+
+    fn find(&self) -> [D1Type<'_>; 1] {
+        [D1Type::Text(&self.family_id)]
+    }
+
+    /// The values of [`INSERT_OWN_EVENT`]. Of a deletion neither address nor session is kept.
+    fn own_event<'v>(
+        &'v self,
+        key: &'v EventKey,
+        client: &'v Client,
+        password_version: Option<u64>,
+    ) -> [D1Type<'v>; 9] {
+        let kept = key.kind != Kind::Deleted;
+        [
+            D1Type::Text(&self.family_id),
+            D1Type::Text(&self.user_id),
+            integer(key.now),
+            D1Type::Text(&key.id),
+            D1Type::Text(key.kind.as_str()),
+            text(kept.then_some(&self.family_id)),
+            text(client.ip.as_deref().filter(|_| kept)),
+            text(client.user_agent.as_deref().filter(|_| kept)),
+            password_version.map_or(D1Type::Null, integer),
+        ]
+    }
+
+    /// The values of [`INSERT_ADMIN_EVENT`]. The admin's address is not kept: their own trail has it, by the session.
+    fn admin_event<'v>(&'v self, key: &'v EventKey, detail: Option<&'v str>, takes_admin: bool) -> [D1Type<'v>; 8] {
+        [
+            D1Type::Text(&self.family_id),
+            D1Type::Text(&self.user_id),
+            integer(key.now),
+            D1Type::Text(&key.id),
+            D1Type::Text(key.kind.as_str()),
+            D1Type::Text(&key.user_id),
+            text(detail),
+            integer(takes_admin.into()),
+        ]
+    }
+}
+
+impl Store<'_> {
+    /// Replaces the caller's password, if it is still of that version, and ends every other session. Gives the sessions that
+    /// it ended. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn change_password(
+        &self,
+        request: &Request<'_>,
+        password_version: u64,
+        new_hash: &str,
+    ) -> Result<Result<Vec<Ended>, Refusal>, StoreError> {
+        const OPERATION: &str = "change_password";
+        let ids = CallerIds::new(request.caller);
+        let key = EventKey::new(request.caller.user_id, Kind::PasswordChanged, request);
+        let reason = Reason::PasswordChanged;
+        let statements = [
+            Statement { sql: FIND_SESSION, values: &ids.find() },
+            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, Some(password_version)) },
+            Statement { sql: CHANGE_PASSWORD, values: &key.and([D1Type::Text(new_hash)]) },
+            Statement {
+                sql: REVOKE_FAMILIES_OF,
+                values: &key.ending(reason, Some(request.client), Some(&ids.family_id), request.leeway),
+            },
+        ];
+        let mut answers = self.batch(OPERATION, &statements).await?;
+        if let Err(refusal) = in_force(OPERATION, &mut answers, request.caller, request.now)? {
+            return Ok(Err(refusal));
+        }
+        let recorded: Option<Changed> = answers.row()?;
+        if recorded.is_none() {
+            return Ok(Err(Refusal::PasswordChanged));
+        }
+        answers.skip();
+        answers.rows().map(Ok)
+    }
+
+    /// Changes the caller's profile, and gives it as it is then. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the username is somebody else's.
+    pub async fn change_profile(
+        &self,
+        request: &Request<'_>,
+        change: &ProfileChange,
+    ) -> Result<Result<User, Refusal>, StoreError> {
+        const OPERATION: &str = "change_profile";
+        let ids = CallerIds::new(request.caller);
+        let key = EventKey::new(request.caller.user_id, Kind::ProfileChanged, request);
+        let username = change.username.value();
+        let values = key.and([
+            integer(change.username.is_edit().into()),
+            text(username.map(Username::as_str)),
+            text(username.map(Username::key)),
+            integer(change.name.is_edit().into()),
+            text(change.name.value().map(Name::as_str)),
+        ]);
+        let statements = [
+            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, None) },
+            Statement { sql: CHANGE_PROFILE, values: &values },
+            Statement { sql: FIND_SESSION, values: &ids.find() },
+        ];
+        let mut answers = self.batch(OPERATION, &statements).await?;
+        answers.skip();
+        answers.skip();
+        Ok(in_force(OPERATION, &mut answers, request.caller, request.now)?.map(|session| session.user))
+    }
+
+    /// Takes the caller's account out of D1, if the password is still of that version, with everything it held but the event
+    /// that says so. Gives the sessions that it had. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn delete_own(
+        &self,
+        request: &Request<'_>,
+        password_version: u64,
+    ) -> Result<Result<Vec<Ended>, Refusal>, StoreError> {
+        const OPERATION: &str = "delete_own";
+        let ids = CallerIds::new(request.caller);
+        let key = EventKey::new(request.caller.user_id, Kind::Deleted, request);
+        let statements = [
+            Statement { sql: FIND_SESSION, values: &ids.find() },
+            Statement { sql: FIND_ACCOUNT, values: &[D1Type::Text(&ids.user_id)] },
+            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, Some(password_version)) },
+            Statement { sql: DELETE_EVENTS_OF, values: &key.and([]) },
+            Statement { sql: DELETE_FAMILIES_OF, values: &key.and([]) },
+            Statement { sql: DELETE_USER, values: &key.and([]) },
+        ];
+        let mut answers = self.batch(OPERATION, &statements).await?;
+        if let Err(refusal) = in_force(OPERATION, &mut answers, request.caller, request.now)? {
+            return Ok(Err(refusal));
+        }
+        let target: Option<TargetRow> = answers.row()?;
+        let recorded: Option<Changed> = answers.row()?;
+        if recorded.is_none() {
+            let last = target.map(|row| row.is_last_admin(OPERATION)).transpose()?.unwrap_or(false);
+            return Ok(Err(if last { Refusal::LastAdmin } else { Refusal::PasswordChanged }));
+        }
+        answers.skip();
+        answers.rows().map(Ok)
+    }
+
+    /// Does to an account what an admin asks for. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn change_as_admin(
+        &self,
+        request: &Request<'_>,
+        target: Id,
+        change: &AdminChange,
+    ) -> Result<Result<Changes, Refusal>, StoreError> {
+        const OPERATION: &str = "change_as_admin";
+        let ids = CallerIds::new(request.caller);
+        let target_id = target.to_string();
+        let takes_admin = change.takes_admin();
+        let new_roles = match change {
+            AdminChange::Update { roles: Some(roles), .. } => Some(roles_to_json(roles)),
+            _ => None,
+        };
+        let keys: Vec<_> = change.kinds().into_iter().map(|kind| EventKey::new(target, kind, request)).collect();
+        let caller_values = ids.find();
+        let find_target = |values| Statement { sql: FIND_ACCOUNT, values };
+        let target_values = [D1Type::Text(&target_id)];
+        let event_values = keys.iter().map(|key| {
+            let detail = new_roles.as_deref().filter(|_| key.kind == Kind::RolesChanged);
+            ids.admin_event(key, detail, takes_admin)
+        });
+        let event_values: Vec<_> = event_values.collect();
+        let effects: Vec<_> = keys.iter().flat_map(|key| effects(key, new_roles.as_deref(), request.leeway)).collect();
+        let mut statements = vec![Statement { sql: FIND_SESSION, values: &caller_values }, find_target(&target_values)];
+        // All events before any effect, so that each is judged by what was before.
+        statements.extend(event_values.iter().map(|values| Statement { sql: INSERT_ADMIN_EVENT, values }));
+        statements.extend(effects.iter().map(|(sql, values)| Statement { sql, values }));
+        statements.push(find_target(&target_values));
+        let mut answers = self.batch(OPERATION, &statements).await?;
+        if let Err(refusal) = admin_in_force(OPERATION, &mut answers, request.caller, request.now)? {
+            return Ok(Err(refusal));
+        }
+        let Some(before) = answers.row::<TargetRow>()? else {
+            return Ok(Err(Refusal::NoSuchUser));
+        };
+        if takes_admin && before.is_last_admin(OPERATION)? {
+            return Ok(Err(Refusal::LastAdmin));
+        }
+        let mut kinds = Vec::new();
+        for key in &keys {
+            if answers.row::<Changed>()?.is_some() {
+                kinds.push(key.kind);
+            }
+        }
+        let mut ended = Vec::new();
+        for (sql, _) in &effects {
+            match *sql {
+                REVOKE_FAMILIES_OF | DELETE_FAMILIES_OF => ended.extend(answers.rows::<Ended>()?),
+                _ => answers.skip(),
+            }
+        }
+        let after: Option<TargetRow> = answers.row()?;
+        let account = after.map(|row| account(OPERATION, row.account)).transpose()?;
+        Ok(Ok(Changes { account, kinds, ended }))
+    }
+}
+
+impl AdminChange {
+    /// What it records, if there is anything to change.
+    fn kinds(&self) -> Vec<Kind> {
+        match self {
+            Self::Update { roles, disabled } => {
+                let disabled = disabled.map(|disabled| if disabled { Kind::Disabled } else { Kind::Enabled });
+                roles.iter().map(|_| Kind::RolesChanged).chain(disabled).collect()
+            }
+            Self::EndSessions => vec![Kind::SessionsEnded],
+            Self::Delete => vec![Kind::Deleted],
+        }
+    }
+
+    /// Whether an admin that it is done to is none afterwards.
+    fn takes_admin(&self) -> bool {
+        match self {
+            Self::Update { roles, disabled } => {
+                *disabled == Some(true) || roles.as_ref().is_some_and(|roles| !roles::is_admin(roles))
+            }
+            Self::EndSessions => false,
+            Self::Delete => true,
+        }
+    }
+}
+
+/// The statements by which a recorded event takes effect, with their values.
+fn effects<'v>(key: &'v EventKey, new_roles: Option<&'v str>, leeway: u64) -> Vec<(&'static str, Vec<D1Type<'v>>)> {
+    let revoke = |reason| (REVOKE_FAMILIES_OF, key.ending(reason, None, None, leeway));
+    match key.kind {
+        Kind::RolesChanged => vec![(CHANGE_ROLES, key.and([text(new_roles)]))],
+        Kind::Disabled => vec![(CHANGE_DISABLED, key.and([integer(key.now)])), revoke(Reason::Disabled)],
+        Kind::Enabled => vec![(CHANGE_DISABLED, key.and([D1Type::Null]))],
+        Kind::SessionsEnded => vec![revoke(Reason::EndedByAdmin)],
+        Kind::Deleted => [DELETE_EVENTS_OF, DELETE_FAMILIES_OF, DELETE_USER].map(|sql| (sql, key.and([]))).into(),
+        Kind::PasswordChanged | Kind::ProfileChanged => Vec::new(),
+    }
+}

@@ -1,0 +1,205 @@
+//! The audit trail. Registrations are recorded in `users`, log-ins and ended sessions in `refresh_tokens`, everything else in
+//! `events`: nothing is written twice.
+
+use serde::Deserialize;
+use worker::D1Type;
+
+use super::{Answers, Statement, Store, StoreError, integer, text};
+use crate::auth::client::Client;
+use crate::auth::id::Id;
+use crate::auth::refresh_token::{Reuse, SecretHash};
+use crate::auth::trail::{Cursor, Entry};
+
+const COUNT_FAILED_LOGIN: &str = include_str!("sql/count_failed_login.sql");
+pub(super) const FIND_ENDINGS: &str = include_str!("sql/find_endings.sql");
+pub(super) const FIND_EVENTS: &str = include_str!("sql/find_events.sql");
+pub(super) const FIND_LOG_INS: &str = include_str!("sql/find_log_ins.sql");
+pub(super) const FIND_REGISTRATION: &str = include_str!("sql/find_registration.sql");
+pub(super) const INSERT_REUSE_EVENT: &str = include_str!("sql/insert_reuse_event.sql");
+
+/// Which part of an audit trail is asked for.
+pub struct Excerpt {
+    /// Only what happened since, in unix seconds. The registration is kept as long as the account.
+    pub since: u64,
+    /// Only what comes before this place.
+    pub before: Cursor,
+    /// So many entries.
+    pub limit: usize,
+}
+
+/// A token that was rotated out and came back.
+pub struct ReuseEvent {
+    /// Random.
+    pub id: Id,
+    /// Which it was.
+    pub reuse: Reuse,
+}
+
+impl ReuseEvent {
+    /// Its name in the trail and the log.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self.reuse {
+            Reuse::Predecessor => "predecessor",
+            Reuse::Older => "older",
+        }
+    }
+
+    /// The values of [`INSERT_REUSE_EVENT`].
+    pub(super) fn values<'v>(
+        &self,
+        family_id: &'v str,
+        secret_hash: &'v SecretHash,
+        id: &'v str,
+        client: &'v Client,
+        now: u64,
+    ) -> [D1Type<'v>; 7] {
+        [
+            D1Type::Text(family_id),
+            D1Type::Text(secret_hash.as_str()),
+            integer(now),
+            D1Type::Text(id),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
+            D1Type::Text(self.name()),
+        ]
+    }
+}
+
+#[derive(Deserialize)]
+struct EventRow {
+    at: u64,
+    id: String,
+    kind: String,
+    count: u64,
+    last_at: u64,
+    actor_id: Option<Id>,
+    session_id: Option<Id>,
+    ip: Option<String>,
+    user_agent: Option<String>,
+    other_ip: Option<String>,
+    other_user_agent: Option<String>,
+    detail: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LogInRow {
+    created_at: u64,
+    family_id: Id,
+    created_ip: Option<String>,
+    created_user_agent: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct EndingRow {
+    revoked_at: u64,
+    family_id: Id,
+    revoked_ip: Option<String>,
+    revoked_user_agent: Option<String>,
+    revoked_reason: String,
+}
+
+#[derive(Deserialize)]
+struct RegistrationRow {
+    created_at: u64,
+    ip: Option<String>,
+    user_agent: Option<String>,
+}
+
+impl Store<'_> {
+    /// Counts a failed log-in of an account, or of none, in the row of its hour. One round trip; one row written, with an
+    /// index entry for the first of an hour, whether there is such an account or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn count_failed_login(&self, user_id: Option<Id>, client: &Client, now: u64) -> Result<(), StoreError> {
+        let user_id = user_id.map(|id| id.to_string()).unwrap_or_default();
+        let values =
+            [D1Type::Text(&user_id), integer(now), text(client.ip.as_deref()), text(client.user_agent.as_deref())];
+        self.batch("count_failed_login", &[Statement { sql: COUNT_FAILED_LOGIN, values: &values }]).await.map(|_| ())
+    }
+}
+
+/// The texts of an excerpt, for its statements to borrow.
+pub(super) struct TrailQuery<'a> {
+    user_id: String,
+    excerpt: &'a Excerpt,
+}
+
+impl<'a> TrailQuery<'a> {
+    pub(super) fn new(user_id: Id, excerpt: &'a Excerpt) -> Self {
+        Self { user_id: user_id.to_string(), excerpt }
+    }
+
+    /// The values of [`FIND_REGISTRATION`].
+    pub(super) fn user(&self) -> [D1Type<'_>; 1] {
+        [D1Type::Text(&self.user_id)]
+    }
+
+    /// The values of the other statements of a trail. One entry more than asked for tells whether there are more.
+    pub(super) fn values(&self) -> [D1Type<'_>; 5] {
+        let Excerpt { since, before, limit } = self.excerpt;
+        [
+            D1Type::Text(&self.user_id),
+            integer(*since),
+            integer(before.at),
+            D1Type::Text(&before.id),
+            integer(u64::try_from(*limit).unwrap_or(u64::MAX).saturating_add(1)),
+        ]
+    }
+}
+
+/// The entries out of the answers to the four statements of a trail, that of the registration first, in no order; `None` if there is no such account, nor has been one lately.
+pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<Vec<Entry>>, StoreError> {
+    let registration: Option<RegistrationRow> = answers.row()?;
+    let events: Vec<EventRow> = answers.rows()?;
+    let log_ins: Vec<LogInRow> = answers.rows()?;
+    let endings: Vec<EndingRow> = answers.rows()?;
+    let exists = registration.is_some();
+    let registered = registration.map(|row| Entry {
+        client: Client { ip: row.ip, user_agent: row.user_agent },
+        ..entry(row.created_at, "registered".to_owned(), "registered")
+    });
+    let registered = registered.filter(|entry| (entry.at, &entry.id) < (before.at, &before.id));
+    let events = events.into_iter().map(|row| Entry {
+        at: row.at,
+        id: row.id,
+        kind: row.kind,
+        count: row.count,
+        last_at: row.last_at,
+        actor_id: row.actor_id,
+        session_id: row.session_id,
+        client: Client { ip: row.ip, user_agent: row.user_agent },
+        other: Client { ip: row.other_ip, user_agent: row.other_user_agent },
+        detail: row.detail,
+    });
+    // A session is two entries, told apart as the statements tell them apart.
+    let log_ins = log_ins.into_iter().map(|row| Entry {
+        session_id: Some(row.family_id),
+        client: Client { ip: row.created_ip, user_agent: row.created_user_agent },
+        ..entry(row.created_at, format!("{}+", row.family_id), "logged_in")
+    });
+    let endings = endings.into_iter().map(|row| Entry {
+        session_id: Some(row.family_id),
+        client: Client { ip: row.revoked_ip, user_agent: row.revoked_user_agent },
+        detail: Some(row.revoked_reason),
+        ..entry(row.revoked_at, format!("{}-", row.family_id), "revoked")
+    });
+    let entries: Vec<_> = registered.into_iter().chain(events).chain(log_ins).chain(endings).collect();
+    Ok((exists || !entries.is_empty()).then_some(entries))
+}
+
+fn entry(at: u64, id: String, kind: &str) -> Entry {
+    Entry {
+        at,
+        id,
+        kind: kind.to_owned(),
+        count: 1,
+        last_at: at,
+        actor_id: None,
+        session_id: None,
+        client: Client::default(),
+        other: Client::default(),
+        detail: None,
+    }
+}

@@ -1,0 +1,7 @@
+UPDATE users
+SET
+  username = CASE WHEN ?4 THEN ?5 ELSE username END,
+  username_key = CASE WHEN ?4 THEN ?6 ELSE username_key END,
+  name = CASE WHEN ?7 THEN ?8 ELSE name END
+WHERE id = ?1
+  AND EXISTS (SELECT 1 FROM events WHERE events.user_id = ?1 AND events.at = ?2 AND events.id = ?3)

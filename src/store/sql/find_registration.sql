@@ -1,0 +1,3 @@
+SELECT created_at, created_ip AS ip, created_user_agent AS user_agent
+FROM users
+WHERE id = ?1

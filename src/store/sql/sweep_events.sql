@@ -1,0 +1,8 @@
+DELETE FROM events
+WHERE (user_id, at, id) IN (
+  SELECT user_id, at, id
+  FROM events
+  WHERE at < ?1
+  ORDER BY at
+  LIMIT ?2
+)
