@@ -68,6 +68,25 @@ pub struct Entry {
     pub detail: Option<String>,
 }
 
+impl Entry {
+    /// Something that happened once, of which nothing else is told.
+    #[must_use]
+    pub fn new(at: u64, id: String, kind: &str) -> Self {
+        Self {
+            at,
+            id,
+            kind: kind.to_owned(),
+            count: 1,
+            last_at: at,
+            actor_id: None,
+            session_id: None,
+            client: Client::default(),
+            other: Client::default(),
+            detail: None,
+        }
+    }
+}
+
 /// A place in the trail: what comes before it has not been shown yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cursor {
@@ -113,21 +132,10 @@ pub fn page(mut entries: Vec<Entry>, limit: usize) -> (Vec<Entry>, Option<Cursor
 
 #[cfg(test)]
 mod tests {
-    use super::{Client, Cursor, Entry, page};
+    use super::{Cursor, Entry, page};
 
     fn entry(at: u64, id: &str) -> Entry {
-        Entry {
-            at,
-            id: id.to_owned(),
-            kind: "x".to_owned(),
-            count: 1,
-            last_at: at,
-            actor_id: None,
-            session_id: None,
-            client: Client::default(),
-            other: Client::default(),
-            detail: None,
-        }
+        Entry::new(at, id.to_owned(), "x")
     }
 
     #[test]

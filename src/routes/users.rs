@@ -9,7 +9,8 @@ use super::paging::Query;
 use crate::auth::email;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
-use crate::store::accounts::{Account, Search};
+use crate::store::accounts::Search;
+use crate::store::users::Account;
 
 #[derive(Serialize)]
 struct Body {

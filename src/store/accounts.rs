@@ -1,11 +1,11 @@
 //! Accounts, as admins and the people themselves see them. Who asks is checked in the same round trip.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use worker::D1Type;
 
 use super::events::{Excerpt, FIND_ENDINGS, FIND_EVENTS, FIND_LOG_INS, FIND_REGISTRATION, TrailQuery, entries};
 use super::refresh_tokens::{Caller, FIND_SESSION, Session, SessionRow, session};
-use super::users::{Credentials, CredentialsRow, User, credentials, roles_from_json};
+use super::users::{Account, Credentials, CredentialsRow, UserRow, account, credentials, roles_from_json};
 use super::{Answers, Statement, Store, StoreError, integer};
 use crate::auth::id::Id;
 use crate::auth::roles;
@@ -17,16 +17,6 @@ const LIST_ACCOUNTS: &str = include_str!("sql/list_accounts.sql");
 
 /// Sorts behind every character of an address.
 const LAST_CHARACTER: char = '\u{10FFFF}';
-
-/// A person as shown to admins.
-#[derive(Clone, Serialize, Debug)]
-pub struct Account {
-    /// As shown to themselves.
-    #[serde(flatten)]
-    pub user: User,
-    /// Since when the account is shut out, in unix seconds.
-    pub disabled_at: Option<u64>,
-}
 
 /// Why a change or an answer is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,28 +52,17 @@ pub struct Found {
 }
 
 #[derive(Deserialize)]
-pub(super) struct AccountRow {
-    id: Id,
-    email: String,
-    username: Option<String>,
-    name: Option<String>,
-    roles: String,
-    created_at: u64,
-    disabled_at: Option<u64>,
-}
-
-#[derive(Deserialize)]
 struct ListedRow {
     email_key: String,
     #[serde(flatten)]
-    account: AccountRow,
+    account: UserRow,
 }
 
 #[derive(Deserialize)]
 pub(super) struct TargetRow {
     another_is_admin: u8,
     #[serde(flatten)]
-    pub(super) account: AccountRow,
+    pub(super) account: UserRow,
 }
 
 impl TargetRow {
@@ -243,10 +222,4 @@ pub(super) fn admin_in_force(
     let session = in_force(operation, answers, caller, now)?;
     Ok(session
         .and_then(|session| if roles::is_admin(&session.user.roles) { Ok(session) } else { Err(Refusal::NotAdmin) }))
-}
-
-pub(super) fn account(operation: &'static str, row: AccountRow) -> Result<Account, StoreError> {
-    let roles = roles_from_json(operation, &row.roles)?;
-    let AccountRow { id, email, username, name, created_at, disabled_at, .. } = row;
-    Ok(Account { user: User { id, email, username, name, roles, created_at }, disabled_at })
 }

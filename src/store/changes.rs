@@ -6,9 +6,9 @@
 
 use worker::D1Type;
 
-use super::accounts::{Account, FIND_ACCOUNT, Refusal, TargetRow, account, admin_in_force, in_force};
+use super::accounts::{FIND_ACCOUNT, Refusal, TargetRow, admin_in_force, in_force};
 use super::refresh_tokens::{Caller, Ended, FIND_SESSION, Reason};
-use super::users::{User, roles_to_json};
+use super::users::{Account, User, account, roles_to_json};
 use super::{Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::id::Id;

@@ -158,7 +158,7 @@ pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<V
     let exists = registration.is_some();
     let registered = registration.map(|row| Entry {
         client: Client { ip: row.ip, user_agent: row.user_agent },
-        ..entry(row.created_at, "registered".to_owned(), "registered")
+        ..Entry::new(row.created_at, "registered".to_owned(), "registered")
     });
     let registered = registered.filter(|entry| (entry.at, &entry.id) < (before.at, &before.id));
     let events = events.into_iter().map(|row| Entry {
@@ -177,29 +177,14 @@ pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<V
     let log_ins = log_ins.into_iter().map(|row| Entry {
         session_id: Some(row.family_id),
         client: Client { ip: row.created_ip, user_agent: row.created_user_agent },
-        ..entry(row.created_at, format!("{}+", row.family_id), "logged_in")
+        ..Entry::new(row.created_at, format!("{}+", row.family_id), "logged_in")
     });
     let endings = endings.into_iter().map(|row| Entry {
         session_id: Some(row.family_id),
         client: Client { ip: row.revoked_ip, user_agent: row.revoked_user_agent },
         detail: Some(row.revoked_reason),
-        ..entry(row.revoked_at, format!("{}-", row.family_id), "revoked")
+        ..Entry::new(row.revoked_at, format!("{}-", row.family_id), "revoked")
     });
     let entries: Vec<_> = registered.into_iter().chain(events).chain(log_ins).chain(endings).collect();
     Ok((exists || !entries.is_empty()).then_some(entries))
-}
-
-fn entry(at: u64, id: String, kind: &str) -> Entry {
-    Entry {
-        at,
-        id,
-        kind: kind.to_owned(),
-        count: 1,
-        last_at: at,
-        actor_id: None,
-        session_id: None,
-        client: Client::default(),
-        other: Client::default(),
-        detail: None,
-    }
 }

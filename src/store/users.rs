@@ -33,6 +33,16 @@ pub struct User {
     pub created_at: u64,
 }
 
+/// A person as shown to admins.
+#[derive(Clone, Serialize, Debug)]
+pub struct Account {
+    /// As shown to themselves.
+    #[serde(flatten)]
+    pub user: User,
+    /// Since when the account is shut out, in unix seconds.
+    pub disabled_at: Option<u64>,
+}
+
 /// What a log-in needs to know of an account.
 pub struct Credentials {
     /// Whose they are.
@@ -79,16 +89,22 @@ pub struct NewUser<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct CredentialsRow {
+pub(super) struct UserRow {
     id: Id,
     email: String,
     username: Option<String>,
     name: Option<String>,
+    pub(super) roles: String,
+    created_at: u64,
+    pub(super) disabled_at: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CredentialsRow {
     password_hash: String,
     password_version: u64,
-    roles: String,
-    created_at: u64,
-    disabled_at: Option<u64>,
+    #[serde(flatten)]
+    user: UserRow,
 }
 
 #[derive(Deserialize)]
@@ -190,15 +206,16 @@ impl Store<'_> {
     }
 }
 
-pub(super) fn credentials(operation: &'static str, row: CredentialsRow) -> Result<Credentials, StoreError> {
+pub(super) fn account(operation: &'static str, row: UserRow) -> Result<Account, StoreError> {
     let roles = roles_from_json(operation, &row.roles)?;
-    let CredentialsRow { id, email, username, name, created_at, .. } = row;
-    Ok(Credentials {
-        user: User { id, email, username, name, roles, created_at },
-        password_hash: row.password_hash,
-        password_version: row.password_version,
-        disabled: row.disabled_at.is_some(),
-    })
+    let UserRow { id, email, username, name, created_at, disabled_at, .. } = row;
+    Ok(Account { user: User { id, email, username, name, roles, created_at }, disabled_at })
+}
+
+pub(super) fn credentials(operation: &'static str, row: CredentialsRow) -> Result<Credentials, StoreError> {
+    let CredentialsRow { password_hash, password_version, user } = row;
+    let Account { user, disabled_at } = account(operation, user)?;
+    Ok(Credentials { user, password_hash, password_version, disabled: disabled_at.is_some() })
 }
 
 /// Roles as the column `roles` holds them.
