@@ -21,6 +21,8 @@ use crate::webcrypto::CryptoError;
 
 /// Seconds after which a request that found storage unavailable may be tried again.
 const RETRY_AFTER: &str = "5";
+/// Of a client that has to authenticate (RFC 7617 §2).
+const CLIENT_CHALLENGE: &str = "Basic realm=\"portcullis\"";
 
 /// Why a request is not answered as asked.
 #[derive(Debug)]
@@ -53,12 +55,20 @@ pub enum ApiError {
     RegistrationClosed,
     /// 401, of a log-in: the one answer for an unknown account, a wrong password and a disabled account.
     InvalidCredentials,
-    /// 401, of a refresh: the one answer for every reason.
+    /// 401, in OAuth's words 400, of a refresh: the one answer for every reason.
     InvalidRefreshToken,
     /// 403: the current password, asked for beside the access token, is another.
     WrongPassword,
     /// 403: the caller is no admin.
     NotAdmin,
+    /// 400: a grant that there is not.
+    UnsupportedGrantType,
+    /// 400: scopes are asked for, and there are none.
+    InvalidScope,
+    /// 400: not a client of ours, or one that authenticates where nothing is to be authenticated.
+    InvalidClient,
+    /// 401: the same by a header, or a client that has to authenticate and did not, or not rightly.
+    UnauthenticatedClient,
     /// 401: no access token.
     MissingToken,
     /// 401: an access token that is not accepted.
@@ -80,7 +90,7 @@ pub enum ApiError {
 pub enum Dialect {
     /// RFC 9457.
     Problem,
-    /// RFC 6749 §5.2, as strict OAuth clients expect of `/revoke`.
+    /// RFC 6749 §5.2, as strict OAuth clients expect of `/token` and `/revoke`.
     OAuth,
 }
 
@@ -97,7 +107,7 @@ impl ApiError {
     #[must_use]
     pub fn into_reply(self, dialect: Dialect, request_id: Id) -> Reply {
         self.log_cause(request_id);
-        let wire = self.wire();
+        let wire = self.wire(dialect);
         let (content_type, body) = match dialect {
             Dialect::Problem => (
                 "application/problem+json",
@@ -127,14 +137,19 @@ impl ApiError {
         wire.headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value))
     }
 
-    fn wire(&self) -> Wire {
+    fn wire(&self, dialect: Dialect) -> Wire {
         let (status, code, detail) = self.status_code_detail();
+        if dialect == Dialect::OAuth && matches!(self, Self::InvalidRefreshToken) {
+            // RFC 6749 §5.2 keeps 401 for clients that fail to authenticate.
+            return Wire { status: 400, code, detail, headers: Vec::new() };
+        }
         let headers = match self {
             Self::MethodNotAllowed(methods) => vec![("Allow", methods.clone())],
             // RFC 9110 §15.5.2: every 401 names a scheme. RFC 6750 §3.1: without credentials, no error.
             Self::MissingToken | Self::InvalidCredentials | Self::InvalidRefreshToken => {
                 vec![("WWW-Authenticate", "Bearer".to_owned())]
             }
+            Self::UnauthenticatedClient => vec![("WWW-Authenticate", CLIENT_CHALLENGE.to_owned())],
             Self::InvalidToken => vec![("WWW-Authenticate", challenge("invalid_token", &detail))],
             Self::NotAdmin => vec![("WWW-Authenticate", challenge("insufficient_scope", &detail))],
             // The header ASP.NET clients look for.
@@ -188,6 +203,14 @@ impl ApiError {
             Self::InvalidRefreshToken => {
                 (401, "invalid_refresh_token", "The refresh token is not valid. Log in again.".to_owned())
             }
+            Self::UnsupportedGrantType => {
+                (400, "unsupported_grant_type", "The one grant there is here is refresh_token.".to_owned())
+            }
+            Self::InvalidScope => (400, "invalid_scope", "Tokens have no scope here. Ask for none.".to_owned()),
+            Self::InvalidClient => {
+                (400, "invalid_client", "The client is unknown, or sent a secret, which none has here.".to_owned())
+            }
+            Self::UnauthenticatedClient => (401, "invalid_client", "The client is not authenticated.".to_owned()),
             Self::MissingToken => {
                 (401, "missing_token", "Send an access token: Authorization: Bearer <token>.".to_owned())
             }
@@ -212,6 +235,10 @@ impl ApiError {
         match self {
             Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
+            Self::InvalidRefreshToken => "invalid_grant",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidClient | Self::UnauthenticatedClient => "invalid_client",
             _ => "invalid_request",
         }
     }
@@ -342,7 +369,7 @@ fn reason_phrase(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiError, reason_phrase};
+    use super::{ApiError, Dialect, reason_phrase};
     use crate::auth::email::EmailError;
     use crate::auth::password::PasswordError;
     use crate::auth::profile::{NameError, UsernameError};
@@ -376,6 +403,10 @@ mod tests {
             ApiError::RegistrationClosed,
             ApiError::InvalidCredentials,
             ApiError::InvalidRefreshToken,
+            ApiError::UnsupportedGrantType,
+            ApiError::InvalidScope,
+            ApiError::InvalidClient,
+            ApiError::UnauthenticatedClient,
             ApiError::MissingToken,
             ApiError::InvalidToken,
             ApiError::ExpiredToken,
@@ -387,7 +418,7 @@ mod tests {
     #[test]
     fn details_keep_to_the_characters_of_rfc_6749() {
         for error in every_kind() {
-            let detail = error.wire().detail;
+            let detail = error.wire(Dialect::OAuth).detail;
             assert!(detail.bytes().all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{detail}");
             assert!(!detail.contains("the cause"));
         }
@@ -396,10 +427,11 @@ mod tests {
     #[test]
     fn every_status_has_its_phrase_and_every_refused_token_its_challenge() {
         for error in every_kind() {
-            let wire = error.wire();
-            assert_ne!(reason_phrase(wire.status), "Error", "{}", wire.status);
-            let challenged = wire.headers.iter().any(|(name, _)| *name == "WWW-Authenticate");
-            assert_eq!(challenged, wire.status == 401 || wire.code == "forbidden", "{}", wire.code);
+            for wire in [error.wire(Dialect::Problem), error.wire(Dialect::OAuth)] {
+                assert_ne!(reason_phrase(wire.status), "Error", "{}", wire.status);
+                let challenged = wire.headers.iter().any(|(name, _)| *name == "WWW-Authenticate");
+                assert_eq!(challenged, wire.status == 401 || wire.code == "forbidden", "{}", wire.code);
+            }
         }
     }
 }

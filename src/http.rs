@@ -126,8 +126,26 @@ impl Request {
         }
     }
 
-    /// The body as JSON of exactly this form, or as a form, whose parameters `from_form` picks from. As OAuth wants it,
-    /// unknown parameters are ignored and repeated ones refused (RFC 6749 §3.2).
+    /// Whether there is a credential of any kind in the header that is for them.
+    #[must_use]
+    pub fn has_authorization(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// The body as a form: its parameters. As OAuth wants it (RFC 6749 §3.2), repeated ones are refused and empty ones
+    /// count as omitted; unknown ones are for the caller to ignore.
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub fn form(&self) -> Result<BTreeMap<String, String>, ApiError> {
+        match self.media_type() {
+            Some(MediaType::Form) => parameters(&self.body),
+            _ => Err(ApiError::UnsupportedMediaType(FORM)),
+        }
+    }
+
+    /// The body as JSON of exactly this form, or as a form, whose parameters `from_form` picks from, as [`Self::form`]
+    /// reads them.
     ///
     /// # Errors
     /// As [`Self::json`].
@@ -137,15 +155,7 @@ impl Request {
     ) -> Result<T, ApiError> {
         match self.media_type() {
             Some(MediaType::Json) => json(&self.body),
-            Some(MediaType::Form) => {
-                let mut parameters = BTreeMap::new();
-                for (name, value) in url::form_urlencoded::parse(&self.body).into_owned() {
-                    if parameters.insert(name, value).is_some() {
-                        return Err(invalid("A parameter is repeated."));
-                    }
-                }
-                from_form(parameters)
-            }
+            Some(MediaType::Form) => from_form(parameters(&self.body)?),
             None => Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded or application/json")),
         }
     }
@@ -320,6 +330,17 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         return Err(invalid("The body must be a JSON object."));
     }
     serde_json::from_slice(body).map_err(|error| ApiError::InvalidRequest(explain(&error)))
+}
+
+fn parameters(body: &[u8]) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut parameters = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(body).into_owned() {
+        if parameters.insert(name, value).is_some() {
+            return Err(invalid("A parameter is repeated."));
+        }
+    }
+    parameters.retain(|_, value| !value.is_empty());
+    Ok(parameters)
 }
 
 /// What is wrong with a body, in our words and the names of our members: nothing of the input is repeated. It goes by

@@ -24,6 +24,8 @@ before(async () => {
   const third = (await worker.login({ email, password })).body;
   const refreshed = (await worker.refresh(person.refresh_token)).body;
   const retried = (await worker.refresh(person.refresh_token)).body;
+  const renewed = (await worker.token(second.refresh_token)).body;
+  await worker.token(second.refresh_token, { client_secret: PASSWORDS[0] });
   await worker.age(60, person.session_id);
   await worker.refresh(person.refresh_token);
   await worker.refresh(refreshed.refresh_token);
@@ -50,7 +52,7 @@ before(async () => {
   await worker.login({ email, password });
   await worker.refresh(third.refresh_token);
   await worker.db.prepare("ALTER TABLE gone RENAME TO users").run();
-  tokens = [person, second, third, refreshed, retried].flatMap(({ access_token, refresh_token }) => [access_token, refresh_token]);
+  tokens = [person, second, third, refreshed, retried, renewed].flatMap(({ access_token, refresh_token }) => [access_token, refresh_token]);
 
   const logs = worker.server.getLogs().map(({ message }) => message);
   const { results: tables } = await worker.db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'").all();

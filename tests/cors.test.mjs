@@ -34,6 +34,8 @@ const requests = () => [
   ["POST", "/register", 409, { json: { email: person.email, password: person.password } }],
   ["POST", "/register", 422, { json: { email: "x", password: person.password } }],
   ["POST", "/refresh", 401, { json: { refresh_token: "x" } }],
+  ["POST", "/token", 400, { form: { grant_type: "refresh_token", refresh_token: "x" } }],
+  ["POST", "/token", 401, { form: { grant_type: "refresh_token", refresh_token: "x" }, bearer: "x" }],
   ["POST", "/revoke", 200, { form: { token: "x" } }],
   ["POST", "/revoke", 400, { form: {} }],
   ["POST", "/revoke-all", 401],

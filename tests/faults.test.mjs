@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { assertProblem, startWorker } from "./harness.mjs";
+import { assertOAuthError, assertProblem, startWorker } from "./harness.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));
@@ -62,6 +62,18 @@ test("an unknown account is not told from a known one by a read that failed", as
   await without("users", async () => {
     for (const email of [person.email, "nobody@example.org"]) assertUnavailable(await worker.login({ ...person, email }));
   });
+});
+
+test("a refresh at /token that D1 does not take is a 503 in OAuth's words, and one on a corrupt row a 500", async () => {
+  const person = await worker.register();
+  const answers = [await without("refresh_tokens", () => worker.token(person.refresh_token))];
+  await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
+  answers.push(await worker.token(person.refresh_token));
+  assertOAuthError(answers[0], 503, "temporarily_unavailable");
+  assertOAuthError(answers[1], 500, "server_error");
+  assert.equal(answers[1].body.error_description, "Something went wrong on our side.");
+  await worker.db.prepare("UPDATE users SET roles = '[]' WHERE id = ?").bind(person.user.id).run();
+  assert.equal((await worker.token(person.refresh_token)).status, 200);
 });
 
 test("a revocation that D1 does not take is a 503 in OAuth's words, and no mark says otherwise", async () => {

@@ -33,6 +33,7 @@ export const ROUTES = [
   ["/register", "POST"],
   ["/login", "POST"],
   ["/refresh", "POST"],
+  ["/token", "POST"],
   ["/revoke", "POST"],
   ["/revoke-all", "POST"],
   ["/me", "GET"],
@@ -115,6 +116,11 @@ class Worker {
 
   refresh(token, options) {
     return this.post("/refresh", { json: { refresh_token: token }, ...options });
+  }
+
+  /** The refresh grant of OAuth; `parameters` are added, or stand for others. */
+  token(refresh_token, parameters, options) {
+    return this.post("/token", { form: { grant_type: "refresh_token", refresh_token, ...parameters }, ...options });
   }
 
   revoke(token, options) {
@@ -210,7 +216,8 @@ function checkEveryResponse({ status, headers, body, text }) {
   assert.match(headers.get("cache-control"), status === 200 ? /^(no-store|public, max-age=\d+)$/ : /^no-store$/);
   assert.match(headers.get("cross-origin-resource-policy"), /^(same|cross)-origin$/);
   for (const leak of ["server", "x-powered-by", "set-cookie"]) assert.equal(headers.get(leak), null, leak);
-  if (status === 401) assert.match(headers.get("www-authenticate"), /^Bearer( error="invalid_token", error_description="[^"\\]+")?$/);
+  const challenge = /^(Basic realm="portcullis"|Bearer( error="invalid_token", error_description="[^"\\]+")?)$/;
+  if (status === 401) assert.match(headers.get("www-authenticate"), challenge);
   const refused = /^Bearer error="insufficient_scope", error_description="[^"\\]+"$/;
   if (status === 403 && body?.code === "forbidden") assert.match(headers.get("www-authenticate"), refused);
   if (status === 503) assert.equal(headers.get("retry-after"), "5");
@@ -237,6 +244,12 @@ export function phc({ message = PASSWORD, memory = 7168, passes = 5, parallelism
 /** A refresh token like that one, whose tag does not fit. */
 export function forged(token) {
   return token.slice(0, -1) + (token.endsWith("A") ? "Q" : "A");
+}
+
+/** An error of RFC 6749 §5.2, as a test expects it. */
+export function assertOAuthError(answer, status, error) {
+  assert.deepEqual([answer.status, answer.headers.get("content-type"), answer.body?.error], [status, "application/json", error], answer.text);
+  assert.deepEqual(Object.keys(answer.body), ["error", "error_description", "request_id"]);
 }
 
 /** A problem of RFC 9457, as a test expects it. */

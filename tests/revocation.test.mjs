@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 
-import { assertProblem, forged, startWorker } from "./harness.mjs";
+import { assertOAuthError, assertProblem, forged, startWorker } from "./harness.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));
@@ -21,10 +21,6 @@ async function assertLive({ access_token, refresh_token }) {
   assert.equal((await worker.me(access_token)).status, 200);
   assert.equal((await worker.verify(access_token)).status, 200);
   assert.equal((await worker.refresh(refresh_token)).status, 200);
-}
-
-function assertOAuthError(answer, status, error) {
-  assert.deepEqual([answer.status, answer.headers.get("content-type"), answer.body?.error], [status, "application/json", error]);
 }
 
 for (const [kind, how] of Object.entries({
@@ -220,7 +216,9 @@ for (const [name, end] of Object.entries(ENDINGS)) {
       // An account can be disabled or deleted only once, a session is cheap to begin anew.
       const session = ofAccount ? await worker.register() : (await worker.login(person)).body;
       // The end comes earlier and later into a row of refreshes, so that it has some before and some behind it.
-      const refreshes = [0, 2, 4, 8, 16].map((delay) => setTimeout(delay).then(() => worker.refresh(session.refresh_token)));
+      const refreshes = [0, 2, 4, 8, 16].map((delay, index) =>
+        setTimeout(delay).then(() => (index % 2 === 0 ? worker.refresh : worker.token).call(worker, session.refresh_token)),
+      );
       const ending = setTimeout(round % 12).then(() => end(session));
       const answers = await Promise.all([...refreshes, ending]);
       const issued = answers.filter(({ body }) => body?.refresh_token).map(({ body }) => body);

@@ -18,6 +18,7 @@ mod register;
 mod revoke;
 mod revoke_all;
 mod sessions;
+mod token;
 mod token_response;
 mod update_me;
 mod update_user;
@@ -44,6 +45,8 @@ pub enum Route {
     Login,
     /// `POST /refresh`.
     Refresh,
+    /// `POST /token`.
+    Token,
     /// `POST /revoke`.
     Revoke,
     /// `POST /revoke-all`.
@@ -107,6 +110,7 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
         (Method::Post, "/register") => Route::Register,
         (Method::Post, "/login") => Route::Login,
         (Method::Post, "/refresh") => Route::Refresh,
+        (Method::Post, "/token") => Route::Token,
         (Method::Post, "/revoke") => Route::Revoke,
         (Method::Post, "/revoke-all") => Route::RevokeAll,
         (Method::Get | Method::Head, "/me") => Route::Me,
@@ -142,7 +146,7 @@ pub fn methods(path: &str) -> Option<String> {
 /// How errors are worded at a path.
 #[must_use]
 pub fn dialect(path: &str) -> Dialect {
-    if path == "/revoke" { Dialect::OAuth } else { Dialect::Problem }
+    if matches!(path, "/token" | "/revoke") { Dialect::OAuth } else { Dialect::Problem }
 }
 
 impl Route {
@@ -154,6 +158,7 @@ impl Route {
             Self::Register
                 | Self::Login
                 | Self::Refresh
+                | Self::Token
                 | Self::Revoke
                 | Self::UpdateMe
                 | Self::DeleteMe
@@ -171,6 +176,7 @@ impl Route {
             Self::Register => register::post(context, request).await,
             Self::Login => login::post(context, request).await,
             Self::Refresh => refresh::post(context, request).await,
+            Self::Token => token::post(context, request).await,
             Self::Revoke => revoke::post(context, request).await,
             Self::RevokeAll => revoke_all::post(context, request).await,
             Self::Me => me::get(context, request).await,

@@ -1,4 +1,4 @@
-//! `POST /refresh`: a refresh token for its successor and a new access token.
+//! `POST /refresh`: a refresh token for its successor and a new access token. `/token` does the same in other words.
 
 use serde::Deserialize;
 
@@ -18,6 +18,11 @@ struct Body {
     refresh_token: String,
 }
 
+pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let body: Body = request.json()?;
+    rotate(context, request, &body.refresh_token).await
+}
+
 /// RFC 9700 §4.14.2, refresh token rotation.
 ///
 /// 1. A token whose tag is not ours goes no further: no storage is asked.
@@ -25,10 +30,9 @@ struct Body {
 /// 3. If it issued, answer with the successor, which is the same for everyone who presents this token.
 /// 4. If not, judge why. A rotated-out token ends the family, in D1, in KV and in the log, before the answer, which is
 ///    the same for every reason.
-pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let body: Body = request.json()?;
+pub(super) async fn rotate(context: &Context<'_>, request: &Request, refresh_token: &str) -> Result<Reply, ApiError> {
     // 1.
-    let Some(token) = RefreshToken::parse(&body.refresh_token, &context.config.token_keys) else {
+    let Some(token) = RefreshToken::parse(refresh_token, &context.config.token_keys) else {
         return Err(refused(context, None, "not_genuine"));
     };
     let Some(successor) = token.successor() else {
