@@ -16,6 +16,18 @@ export function makeSecrets() {
   };
 }
 
+/**
+ * A secret for a resource server to authenticate with, and its entry of RESOURCE_SERVERS. The secret is random, not chosen
+ * by anybody, so that its plain hash can stand in a configuration file.
+ */
+export function makeResourceServer(id, audience) {
+  if (!/^[\w.~-]{1,64}$/.test(id ?? "")) fail("the id must be 1 to 64 letters, digits, hyphens, dots, underscores and tildes");
+  if (!audience) fail("name the audience: the AUDIENCE of the tokens that it may ask about");
+  const secret = randomBytes(32).toString("base64url");
+  const secret_sha256 = createHash("sha256").update(secret).digest("base64url");
+  return { secret, entry: { id, secret_sha256, audience } };
+}
+
 /** Writes fresh secrets where `wrangler dev` finds them, readable by their owner only. */
 export function writeDevVars() {
   // A new file, because an existing one would keep its own mode.

@@ -11,6 +11,7 @@ use url::Url;
 use crate::auth::access_token::Parties;
 use crate::auth::password::{HashCost, Hasher};
 use crate::auth::refresh_token::TokenKeys;
+use crate::auth::resource_server::ResourceServers;
 use crate::auth::roles::Roles;
 use crate::auth::signing_key::SigningKeys;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub roles: Roles,
     /// `AUDIT_TTL_SECONDS`: for so long the audit trail is kept, and with it the rows of ended sessions.
     pub audit_ttl: u64,
+    /// `RESOURCE_SERVERS`: who may ask `/introspect`.
+    pub resource_servers: ResourceServers,
     /// `LOG_COSTS`: whether every request logs its round trips, rows and KV operations.
     pub log_costs: bool,
     /// `SIGNING_KEYS`, a secret.
@@ -93,6 +96,13 @@ impl Config {
         })
     }
 
+    /// The path of `ISSUER`; empty if it has none.
+    #[must_use]
+    pub fn issuer_path(&self) -> &str {
+        let behind_scheme = self.parties.issuer.split_once("://").map_or("", |(_, rest)| rest);
+        behind_scheme.find('/').and_then(|at| behind_scheme.get(at..)).unwrap_or_default()
+    }
+
     /// Reads and checks every variable through `find`.
     ///
     /// # Errors
@@ -118,6 +128,7 @@ impl Config {
         let registration_open = reader.text("REGISTRATION", "open", |text| one_of(text, "open", "closed"));
         let roles = reader.text("ROLES", "user,admin", |text| Roles::parse(text).map_err(|error| error.to_string()));
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
+        let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log_costs = reader.text("LOG_COSTS", "false", |text| one_of(text, "true", "false"));
         let signing_keys =
             reader.required("SIGNING_KEYS", |text| SigningKeys::parse(text).map_err(|error| error.to_string()));
@@ -150,6 +161,7 @@ impl Config {
                 registration_open: registration_open?,
                 roles: roles?,
                 audit_ttl,
+                resource_servers: resource_servers?,
                 log_costs: log_costs?,
                 signing_keys: signing_keys?,
                 token_keys: token_keys?,
@@ -278,6 +290,13 @@ fn base_path(text: &str) -> Result<String, String> {
     }
 }
 
+fn resource_servers(text: &str) -> Result<ResourceServers, String> {
+    if text.is_empty() {
+        return Ok(ResourceServers::default());
+    }
+    ResourceServers::parse(text).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -312,8 +331,8 @@ mod tests {
         assert_eq!(config.parties.client_id, "first-party");
         assert_eq!((config.access_token_ttl, config.refresh_idle_ttl, config.session_ttl), (900, 604_800, 2_592_000));
         assert_eq!((config.refresh_grace, config.clock_leeway, config.password_min_length), (30, 0, 15));
-        assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
-        assert!(config.registration_open && !config.log_costs);
+        assert!(config.allowed_origins.is_empty() && config.base_path.is_empty() && config.issuer_path().is_empty());
+        assert!(config.registration_open && config.resource_servers.is_empty() && !config.log_costs);
         assert_eq!((config.roles.first(), config.audit_ttl), (vec!["user".to_owned()], 7_776_000));
     }
 
@@ -359,6 +378,8 @@ mod tests {
             ("REGISTRATION", "maybe"),
             ("ROLES", "admin"),
             ("AUDIT_TTL_SECONDS", "86399"),
+            ("RESOURCE_SERVERS", "orders-api"),
+            ("RESOURCE_SERVERS", "[{}]"),
             ("LOG_COSTS", "1"),
             ("SIGNING_KEYS", "<absent>"),
             ("SIGNING_KEYS", "{}"),
@@ -390,6 +411,7 @@ mod tests {
         let config = config.ok().unwrap();
         assert_eq!(config.allowed_origins, ["https://app.example.org", "http://localhost:5173"]);
         assert_eq!(config.base_path, "/auth/v1");
+        assert_eq!(config.issuer_path(), "/auth");
         assert!(!config.registration_open);
         assert_eq!(config.refresh_grace, 0);
     }

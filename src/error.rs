@@ -90,7 +90,7 @@ pub enum ApiError {
 pub enum Dialect {
     /// RFC 9457.
     Problem,
-    /// RFC 6749 §5.2, as strict OAuth clients expect of `/token` and `/revoke`.
+    /// RFC 6749 §5.2, as strict OAuth clients expect of `/token`, `/revoke` and `/introspect`.
     OAuth,
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +20,8 @@ pub const MAX_BODY_BYTES: usize = 16 * 1024;
 const MAX_DISCARDED_BYTES: usize = 256 * 1024;
 /// Of an access token, in bytes: several times the size of any of ours.
 const MAX_BEARER_BYTES: usize = 8 * 1024;
+/// Of the credentials of a client, in bytes: several times the size of any that we make.
+const MAX_BASIC_BYTES: usize = 1024;
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -113,6 +117,13 @@ impl Request {
     /// cannot be a token.
     pub fn bearer(&self) -> Result<&str, ApiError> {
         bearer(self.authorization.as_deref())
+    }
+
+    /// The id and the secret by which a client authenticates (RFC 6749 §2.3.1: both form-urlencoded, then as RFC 7617 has
+    /// it); `None` for anything else.
+    #[must_use]
+    pub fn basic(&self) -> Option<(String, String)> {
+        basic(self.authorization.as_deref()?)
     }
 
     /// The body as JSON of exactly this form.
@@ -387,6 +398,25 @@ fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
     Ok(token)
 }
 
+fn basic(credentials: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = credentials.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("Basic") || encoded.len() > MAX_BASIC_BYTES {
+        return None;
+    }
+    let decoded = BASE64_STANDARD.decode(encoded.trim_matches(' ')).ok()?;
+    let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some((form_decoded(id)?, form_decoded(secret)?))
+}
+
+/// One value out of a form; `None` if there is more than one in it.
+fn form_decoded(value: &str) -> Option<String> {
+    if value.contains(['&', '=']) {
+        return None;
+    }
+    let decoded = url::form_urlencoded::parse(value.as_bytes()).next();
+    Some(decoded.map_or_else(String::new, |(decoded, _)| decoded.into_owned()))
+}
+
 fn allowed_origin<'a>(request: &'a Request, allowed_origins: &[String]) -> Option<&'a str> {
     request.origin.as_deref().filter(|origin| allowed_origins.iter().any(|allowed| allowed == origin))
 }
@@ -399,7 +429,7 @@ fn invalid(detail: &str) -> ApiError {
 mod tests {
     use serde::Deserialize;
 
-    use super::{MediaType, bearer, json, media_type, present};
+    use super::{MediaType, basic, bearer, json, media_type, present};
     use crate::error::ApiError;
 
     #[derive(Deserialize, Debug)]
@@ -470,6 +500,36 @@ mod tests {
         for header in ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER  a.b-c_d~e+f/g=="] {
             assert_eq!(bearer(Some(header)).unwrap(), "a.b-c_d~e+f/g==");
         }
+    }
+
+    #[test]
+    fn basic_credentials_are_form_urlencoded_within() {
+        // RFC 6749 §2.3.1's own example.
+        let read = |header| basic(header).map(|(id, secret)| format!("{id} {secret}"));
+        let example = "s6BhdRkqt3 7Fjfp0ZBr1KtDRbnfVdmIw";
+        assert_eq!(read("Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3").as_deref(), Some(example));
+        for (header, expected) in [
+            ("basic YTpi", Some("a b")),
+            ("Basic  YTpi", Some("a b")),
+            ("Basic YTo=", Some("a ")),
+            ("Basic OmI=", Some(" b")),
+            ("Basic YTpiOmM=", Some("a b:c")),
+            // "a%2Db:c%5F%2b+d", as strict clients encode hyphens and underscores.
+            ("Basic YSUyRGI6YyU1RiUyYitk", Some("a-b c_+ d")),
+            ("Basic YTpiJmM=", None),
+            ("Basic YTpiPWM=", None),
+            ("Basic YTo", None),
+            ("Basic YWI=", None),
+            ("Basic YTr/", None),
+            ("Basic", None),
+            ("Basic ", None),
+            ("Basic YTpi, Basic YTpi", None),
+            ("Bearer YTpi", None),
+            ("BasicYTpi", None),
+        ] {
+            assert_eq!(read(header).as_deref(), expected, "{header}");
+        }
+        assert_eq!(basic(&format!("Basic {}", "YTpi".repeat(300))), None);
     }
 
     #[test]

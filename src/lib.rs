@@ -92,7 +92,7 @@ async fn answer(
     request_id: Id,
 ) -> Reply {
     let config = &isolate.config;
-    let path = read.path.strip_prefix(&config.base_path).unwrap_or_default();
+    let path = routes::below_base(&read.path, config);
     let dialect = routes::dialect(path);
     let refuse = |error: ApiError| error.into_reply(dialect, request_id);
     let Some(methods) = routes::methods(path) else {

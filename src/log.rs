@@ -39,6 +39,8 @@ pub enum Event<'a> {
     },
     /// The sweep took so many rows out. If it is not `complete`, the next one goes on.
     Swept { sessions: usize, events: usize, complete: bool },
+    /// A caller of `/introspect` is no resource server of ours.
+    IntrospectionRefused { reason: &'static str },
     /// D1 or KV did not answer.
     StorageFault { cause: &'a str },
     /// The revocation could not be marked in KV: D1 holds it, `/verify` may not see it.

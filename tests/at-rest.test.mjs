@@ -4,15 +4,18 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
+import { makeResourceServer } from "../scripts/secrets.mjs";
 import { startWorker } from "./harness.mjs";
 
 const EMAIL = "canary.person@example.org";
 const PASSWORDS = ["canary correct horse battery", "canary wrong horse battery", "canary another horse battery"];
 
+const server = makeResourceServer("canary-api", "https://api.example.org");
+
 let worker, tokens, dumps;
 
 before(async () => {
-  worker = await startWorker();
+  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
   worker.events();
   const email = EMAIL;
   const [password, wrong, another] = PASSWORDS;
@@ -30,6 +33,9 @@ before(async () => {
   await worker.refresh(person.refresh_token);
   await worker.refresh(refreshed.refresh_token);
   await worker.me(second.access_token);
+  await worker.introspect(second.access_token, server);
+  await worker.introspect(second.refresh_token, { ...server, secret: PASSWORDS[0] });
+  await worker.get(`/introspect?token=${second.access_token}`);
   await worker.verify(second.access_token);
   await worker.me(`${second.access_token}x`);
   await worker.get(`/me?access_token=${second.access_token}`);
@@ -75,6 +81,7 @@ test("no password, token or secret is anywhere, nor any part of one that could b
   const secrets = new Map([
     ...PASSWORDS.map((password) => ["a password", password]),
     ["the token secret", TOKEN_SECRET],
+    ["a resource server's secret", server.secret],
     ["the private key", JSON.parse(SIGNING_KEYS).keys[0].d],
   ]);
   const entries = [...secrets].map(([name, secret]) => [name, secret]);

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { createTestHarness } from "wrangler";
 
-import { makeSecrets } from "../scripts/secrets.mjs";
+import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
 import { PASSWORD, ROUTES, assertProblem, startWorker } from "./harness.mjs";
 
 let worker;
@@ -22,6 +22,8 @@ function namelessKey() {
   return key;
 }
 const [key, otherKey] = [namelessKey(), namelessKey()];
+const { entry } = makeResourceServer("orders-api", "https://api.example.org");
+const resourceServers = (...changes) => ({ RESOURCE_SERVERS: JSON.stringify(changes.map((change) => ({ ...entry, ...change }))) });
 const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
 
 // What is wrong, what makes it so in a good configuration, and what the log says of which variable.
@@ -50,6 +52,12 @@ const BAD = [
   ["an origin with a path", { ALLOWED_ORIGINS: `https://app.example.org/${CANARY}` }, { ALLOWED_ORIGINS: /form browsers send/ }],
   ["a base path with a trailing slash", { BASE_PATH: `/${CANARY}/` }, { BASE_PATH: /leading slash/ }],
   ["registration half open", { REGISTRATION: CANARY }, { REGISTRATION: /"open" or "closed"/ }],
+  ["resource servers that are no JSON", { RESOURCE_SERVERS: CANARY }, { RESOURCE_SERVERS: /not a JSON array/ }],
+  ["a resource server with its secret itself", resourceServers({ secret: CANARY }), { RESOURCE_SERVERS: /server 1: it must have/ }],
+  ["a resource server with half a hash", resourceServers({ secret_sha256: CANARY }), { RESOURCE_SERVERS: /server 1: "secret_sha256"/ }],
+  ["a resource server with a colon in its id", resourceServers({ id: `${CANARY}:` }), { RESOURCE_SERVERS: /server 1: "id"/ }],
+  ["two resource servers of one id", resourceServers({}, {}), { RESOURCE_SERVERS: /server 2: the same "id"/ }],
+  ["two resource servers of one secret", resourceServers({}, { id: "other" }), { RESOURCE_SERVERS: /server 2: the same secret/ }],
   ["a switch that is no text", { LOG_COSTS: { [CANARY]: true } }, { LOG_COSTS: /put it in quotes/ }],
   ["a missing token secret", { TOKEN_SECRET: undefined }, { TOKEN_SECRET: /^is not set$/ }],
   ["the placeholder for a token secret", { TOKEN_SECRET: "replace-me" }, { TOKEN_SECRET: /base64url/ }],
@@ -168,7 +176,9 @@ test("under a base path every route is there, and nowhere else", async () => {
   for (const [path, method] of ROUTES) {
     const options = { bearer: body.access_token };
     assert.notEqual((await worker.request(method, `/auth/v1${path}`)).status, 404, path);
-    const outside = ["", "/auth", "/auth/v1x", "/auth/v1/", "/auth/v1/auth/v1", "/AUTH/V1", "/x/auth/v1", "/auth/v2"].map((base) => base + path);
+    // The metadata of an issuer without a path has its place at the root of the host.
+    const isMetadata = /oauth-|openid-/.test(path);
+    const outside = [...(isMetadata ? [] : [""]), "/auth", "/auth/v1x", "/auth/v1/", "/auth/v1/auth/v1", "/AUTH/V1", "/x/auth/v1", "/auth/v2"].map((base) => base + path);
     for (const other of [...outside, `/auth/v1${path.slice(1)}`]) {
       assertProblem(await worker.request(method, other, options), 404, "not_found");
     }

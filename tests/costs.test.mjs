@@ -4,12 +4,14 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 
+import { makeResourceServer } from "../scripts/secrets.mjs";
 import { forged, startWorker } from "./harness.mjs";
 
 const STATEMENTS = new URL("../src/store/sql/", import.meta.url);
 
 let worker;
-before(async () => (worker = await startWorker()));
+const server = makeResourceServer("counted-api", "https://api.example.org");
+before(async () => (worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } })));
 after(() => worker.close());
 
 /** The cost of the one request that `act` makes. */
@@ -56,12 +58,19 @@ test("every operation keeps to its counted cost", async () => {
     ["/verify", () => worker.verify(person.access_token), cost(200, 0, 0, 1, 0)],
     ["a forged refresh token", () => worker.refresh(forged(person.refresh_token)), cost(401, 0, 0, 0, 0)],
     ["revoking a forged refresh token", () => worker.revoke(forged(person.refresh_token)), cost(200, 0, 0, 0, 0)],
+    ["introspecting an access token", () => worker.introspect(person.access_token, server), cost(200, 1, 0, 0, 0)],
+    ["introspecting a refresh token", () => worker.introspect(third.refresh_token, server), cost(200, 1, 0, 0, 0)],
+    ["introspecting a rotated-out refresh token", () => worker.introspect(person.refresh_token, server), cost(200, 1, 0, 0, 0)],
+    ["introspecting a forged refresh token", () => worker.introspect(forged(person.refresh_token), server), cost(200, 0, 0, 0, 0)],
+    ["introspecting a forged access token", () => worker.introspect(`${person.access_token}x`, server), cost(200, 0, 0, 0, 0)],
+    ["introspecting with a wrong secret", () => worker.introspect(person.access_token, { ...server, secret: "x" }), cost(401, 0, 0, 0, 0)],
     ["/verify of a forged access token", () => worker.verify(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
     ["/me of a forged access token", () => worker.me(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
     ["reuse", () => worker.refresh(person.refresh_token), cost(401, 2, 3, 0, 1)],
     ["revoke", () => worker.revoke(second.refresh_token), cost(200, 1, 1, 0, 1)],
     ["revoke by access token", () => worker.revoke(third.access_token), cost(200, 1, 1, 0, 1)],
     ["revoke again", () => worker.revoke(third.access_token), cost(200, 1, 0, 0, 1)],
+    ["metadata", () => worker.get("/.well-known/oauth-authorization-server"), cost(200, 0, 0, 0, 0)],
     ["jwks", () => worker.get("/.well-known/jwks.json"), cost(200, 0, 0, 0, 0)],
   ];
   for (const [name, act, expected] of operations) {

@@ -35,6 +35,7 @@ export const ROUTES = [
   ["/refresh", "POST"],
   ["/token", "POST"],
   ["/revoke", "POST"],
+  ["/introspect", "POST"],
   ["/revoke-all", "POST"],
   ["/me", "GET"],
   ["/me", "PATCH"],
@@ -51,6 +52,8 @@ export const ROUTES = [
   ["/users/{id}/sessions", "DELETE"],
   ["/users/{id}/events", "GET"],
   ["/verify", "GET"],
+  ["/.well-known/oauth-authorization-server", "GET"],
+  ["/.well-known/openid-configuration", "GET"],
   ["/.well-known/jwks.json", "GET"],
   ["/healthz", "GET"],
 ];
@@ -125,6 +128,11 @@ class Worker {
 
   revoke(token, options) {
     return this.post("/revoke", { form: { token }, ...options });
+  }
+
+  /** What a resource server, `{ entry, secret }`, is told of a token. */
+  introspect(token, server, options) {
+    return this.post("/introspect", { form: { token }, headers: { Authorization: basic(server.entry.id, server.secret) }, ...options });
   }
 
   me(token, options) {
@@ -231,6 +239,11 @@ function checkEveryResponse({ status, headers, body, text }) {
       assert.match(body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
     }
   }
+}
+
+/** The credential of RFC 7617. */
+export function basic(id, secret) {
+  return `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
 }
 
 /** A PHC string made by another implementation than the Worker's. */

@@ -275,7 +275,7 @@ test("the name a request was sent to changes nothing", async () => {
   assert.equal(status, 200);
   const { iss, aud } = JSON.parse(Buffer.from(body.access_token.split(".")[1], "base64url"));
   assert.deepEqual([iss, aud], [ISSUER, worker.vars.AUDIENCE]);
-  for (const path of ["/me", "/verify", "/.well-known/jwks.json", "/healthz", "/unknown"]) {
+  for (const path of ["/me", "/verify", "/.well-known/openid-configuration", "/.well-known/jwks.json", "/healthz", "/unknown"]) {
     const [spoofed, plain] = [await worker.get(`http://evil.example${path}`, { headers }), await worker.get(path)];
     assert.equal(spoofed.status, plain.status);
     assert.doesNotMatch(spoofed.text + JSON.stringify([...spoofed.headers]), /evil/);

@@ -11,6 +11,7 @@ pub mod id;
 pub mod password;
 pub mod profile;
 pub mod refresh_token;
+pub mod resource_server;
 pub mod roles;
 pub mod signing_key;
 mod strict_json;

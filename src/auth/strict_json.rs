@@ -1,4 +1,4 @@
-//! JSON objects in which no member stands twice, at any depth (RFC 7515 §4, RFC 7519 §4): with duplicates, two parsers
+//! JSON in which no member of an object stands twice, at any depth (RFC 7515 §4, RFC 7519 §4): with duplicates, two parsers
 //! can read two different tokens out of the same signed bytes.
 
 use std::fmt;
@@ -11,6 +11,14 @@ use serde_json::{Map, Number, Value};
 pub(super) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(bytes).ok()? {
         Unique(Value::Object(members)) => Some(members),
+        Unique(_) => None,
+    }
+}
+
+/// Parses one complete JSON array; `None` if it is none, or if any object in it names a member twice.
+pub(super) fn parse_array(bytes: &[u8]) -> Option<Vec<Value>> {
+    match serde_json::from_slice(bytes).ok()? {
+        Unique(Value::Array(elements)) => Some(elements),
         Unique(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use crate::http::Reply;
 
 /// Seconds. A new key is to be published for longer than this before it signs.
-const MAX_AGE: u32 = 300;
+pub(super) const MAX_AGE: u32 = 300;
 
 pub(super) fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::json(200, &context.config.signing_keys.public_set())?.public(MAX_AGE))

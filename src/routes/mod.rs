@@ -9,9 +9,11 @@ mod end_sessions;
 mod end_user_sessions;
 mod events;
 mod healthz;
+mod introspect;
 mod jwks;
 mod login;
 mod me;
+mod metadata;
 mod paging;
 mod refresh;
 mod register;
@@ -49,6 +51,8 @@ pub enum Route {
     Token,
     /// `POST /revoke`.
     Revoke,
+    /// `POST /introspect`.
+    Introspect,
     /// `POST /revoke-all`.
     RevokeAll,
     /// `GET /me`.
@@ -81,10 +85,20 @@ pub enum Route {
     UserEvents(Id),
     /// `GET /verify`.
     Verify,
+    /// `GET /.well-known/oauth-authorization-server` and `GET /.well-known/openid-configuration`.
+    Metadata,
     /// `GET /.well-known/jwks.json`.
     Jwks,
     /// `GET /healthz`.
     Healthz,
+}
+
+/// What [`find`] takes of a whole path: what stands below the base path. But the metadata of an issuer with a path stands at
+/// the root of its host, that path behind the well-known one (RFC 8414 §3).
+#[must_use]
+pub fn below_base<'a>(path: &'a str, config: &Config) -> &'a str {
+    let metadata = path.strip_suffix(config.issuer_path()).filter(|path| metadata::PATHS.contains(path));
+    metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()
 }
 
 /// The table: the endpoint of a method and a path below the base path.
@@ -112,6 +126,7 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
         (Method::Post, "/refresh") => Route::Refresh,
         (Method::Post, "/token") => Route::Token,
         (Method::Post, "/revoke") => Route::Revoke,
+        (Method::Post, "/introspect") => Route::Introspect,
         (Method::Post, "/revoke-all") => Route::RevokeAll,
         (Method::Get | Method::Head, "/me") => Route::Me,
         (Method::Patch, "/me") => Route::UpdateMe,
@@ -122,6 +137,7 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
         (Method::Delete, "/sessions") => Route::EndSessions,
         (Method::Get | Method::Head, "/users") => Route::Users,
         (Method::Get | Method::Head, "/verify") => Route::Verify,
+        (Method::Get | Method::Head, path) if metadata::PATHS.contains(&path) => Route::Metadata,
         (Method::Get | Method::Head, "/.well-known/jwks.json") => Route::Jwks,
         (Method::Get | Method::Head, "/healthz") => Route::Healthz,
         _ => return None,
@@ -146,7 +162,7 @@ pub fn methods(path: &str) -> Option<String> {
 /// How errors are worded at a path.
 #[must_use]
 pub fn dialect(path: &str) -> Dialect {
-    if matches!(path, "/token" | "/revoke") { Dialect::OAuth } else { Dialect::Problem }
+    if matches!(path, "/token" | "/revoke" | "/introspect") { Dialect::OAuth } else { Dialect::Problem }
 }
 
 impl Route {
@@ -160,6 +176,7 @@ impl Route {
                 | Self::Refresh
                 | Self::Token
                 | Self::Revoke
+                | Self::Introspect
                 | Self::UpdateMe
                 | Self::DeleteMe
                 | Self::ChangePassword
@@ -178,6 +195,7 @@ impl Route {
             Self::Refresh => refresh::post(context, request).await,
             Self::Token => token::post(context, request).await,
             Self::Revoke => revoke::post(context, request).await,
+            Self::Introspect => introspect::post(context, request).await,
             Self::RevokeAll => revoke_all::post(context, request).await,
             Self::Me => me::get(context, request).await,
             Self::UpdateMe => update_me::patch(context, request).await,
@@ -194,6 +212,7 @@ impl Route {
             Self::EndUserSessions(id) => end_user_sessions::delete(context, request, id).await,
             Self::UserEvents(id) => events::get(context, request, id).await,
             Self::Verify => verify::get(context, request).await,
+            Self::Metadata => metadata::get(context),
             Self::Jwks => jwks::get(context),
             Self::Healthz => healthz::get(context).await,
         }

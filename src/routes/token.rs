@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use crate::http::{Reply, Request};
 
 /// What a client would authenticate with in the body (RFC 6749 §2.3.1, RFC 7521 §4.2).
-const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
+pub(super) const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
 
 /// What `/refresh` does, by the same code, in the words of OAuth: every client of the standard can refresh here.
 ///
