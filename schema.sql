@@ -16,7 +16,8 @@ CREATE TABLE users (
   username_key TEXT,
   -- optional name to show
   name TEXT,
-  -- Argon2id PHC string: parameters, salt and hash
+  -- Argon2id PHC string: parameters, salt and hash. Of an imported account, until its owner logs in, what its old system
+  -- made, in the forms of src/auth/foreign_hash.rs
   password_hash TEXT NOT NULL,
   -- counts changes of the password, not rehashes of the same one: a log-in that verified an older one is refused
   password_version INTEGER NOT NULL,

@@ -6,6 +6,7 @@
 pub mod access_token;
 pub mod client;
 pub mod email;
+mod foreign_hash;
 mod guessable;
 pub mod id;
 pub mod password;

@@ -1,6 +1,8 @@
 //! Passwords: what may be chosen (NIST SP 800-63B-4 §3.1.1.2), and how they are hashed and verified (RFC 9106).
 //!
-//! The one place that hashes. Everything cheap is checked before it is called.
+//! The one place that hashes. Everything cheap is checked before it is called. Hashes are Argon2id in PHC strings; those that
+//! came from elsewhere, of any Argon2 and of [`super::foreign_hash`], verify as well and are `outdated`, so that the next
+//! log-in replaces them.
 
 use std::fmt;
 
@@ -9,6 +11,7 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::foreign_hash::{ForeignHash, ForeignHashError};
 use super::guessable::is_guessable;
 
 /// In bytes after NFC: longer ones are refused, never truncated.
@@ -20,7 +23,11 @@ const HASH_LEN: usize = 32;
 
 /// A password in NFC and of bearable length. Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
+pub struct Password {
+    nfc: String,
+    /// As it came, if that is not NFC: what other systems have hashed.
+    typed: Option<String>,
+}
 
 /// Why a password cannot be chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +51,8 @@ impl Password {
         if nfc.len() > MAX_BYTES {
             return Err(PasswordError::TooLong);
         }
-        Ok(Self(nfc))
+        let typed = if nfc == input { None } else { Some(input.to_owned()) };
+        Ok(Self { nfc, typed })
     }
 
     /// A password that is being chosen. `min_chars` counts code points after NFC; `about` is what the person told of
@@ -54,17 +62,18 @@ impl Password {
     /// [`PasswordError`] names the first rule that does not hold.
     pub fn chosen(input: &str, min_chars: usize, about: &[&str]) -> Result<Self, PasswordError> {
         let password = Self::presented(input)?;
-        if password.0.chars().count() < min_chars {
+        if password.nfc.chars().count() < min_chars {
             return Err(PasswordError::TooShort(min_chars));
         }
-        if is_guessable(&password.0, about) {
+        if is_guessable(&password.nfc, about) {
             return Err(PasswordError::Guessable);
         }
         Ok(password)
     }
 
-    fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    /// In NFC, and then as it was typed if that differs.
+    fn spellings(&self) -> impl Iterator<Item = &[u8]> {
+        [Some(&self.nfc), self.typed.as_ref()].into_iter().flatten().map(String::as_bytes)
     }
 }
 
@@ -105,6 +114,8 @@ impl HashCost {
     pub const MOST_MEMORY_KIB: u32 = 65_536;
     /// What these cost is bounded by `cpu_ms` in `wrangler.toml` as well.
     pub const MOST_ITERATIONS: u32 = 16;
+    /// m*t of a stored hash, in KiB; none that is made here has more.
+    const MOST_WORK: u64 = Self::MOST_MEMORY_KIB as u64 * Self::MOST_ITERATIONS as u64;
     /// Lanes are filled one after another here, so more of them bring nothing.
     pub const MOST_PARALLELISM: u32 = 4;
 
@@ -127,13 +138,51 @@ pub enum Verification {
     Differs,
 }
 
-/// Hashing failed: a stored string that is no Argon2 PHC string, or parameters the library refuses. Says which.
+/// Hashing failed: a stored string that is no hash, or one that costs too much, or parameters the library refuses. Says
+/// which, and shows nothing of the hash.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HashError(String);
 
 impl fmt::Display for HashError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "argon2: {}", self.0)
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<ForeignHashError> for HashError {
+    fn from(error: ForeignHashError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A hash as `users.password_hash` holds it, which its `Display` gives. No `Debug`: it is as good as a password.
+pub enum StoredHash {
+    /// Ours, or any other Argon2.
+    Argon2(Box<PasswordHash>),
+    /// Of another kind.
+    Foreign(ForeignHash),
+}
+
+impl StoredHash {
+    /// Reads a hash, also in the forms in which other systems store theirs, and bounds what verifying it costs.
+    ///
+    /// # Errors
+    /// [`HashError`] says what does not fit.
+    pub fn parse(text: &str) -> Result<Self, HashError> {
+        // Django puts one more "argon2" in front.
+        if let Some(phc) = text.strip_prefix("argon2").filter(|phc| phc.starts_with("$argon2")) {
+            return argon2_hash(phc);
+        }
+        if text.starts_with("$argon2") { argon2_hash(text) } else { Ok(Self::Foreign(ForeignHash::parse(text)?)) }
+    }
+}
+
+impl fmt::Display for StoredHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argon2(phc) => phc.fmt(formatter),
+            Self::Foreign(hash) => hash.fmt(formatter),
+        }
     }
 }
 
@@ -156,21 +205,31 @@ impl Hasher {
     /// # Errors
     /// [`HashError`] when the library refuses.
     pub fn hash(&self, password: &Password, salt: [u8; SALT_LEN]) -> Result<String, HashError> {
-        let hash = self.0.hash_password_with_salt(password.as_bytes(), &salt).map_err(refused)?;
+        let hash = self.0.hash_password_with_salt(password.nfc.as_bytes(), &salt).map_err(refused)?;
         Ok(hash.to_string())
     }
 
-    /// Verifies a password against a stored PHC string, at the cost that string was made with.
+    /// Verifies a password against a stored hash, at the cost that was made with.
     ///
     /// # Errors
-    /// [`HashError`] when the string is none.
-    pub fn verify(&self, password: &Password, phc: &str) -> Result<Verification, HashError> {
-        let stored = PasswordHash::new(phc).map_err(refused)?;
-        match self.0.verify_password(password.as_bytes(), &stored) {
-            Ok(()) => Ok(Verification::Matches { outdated: self.is_outdated(&stored) }),
-            Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verification::Differs),
-            Err(error) => Err(refused(error)),
+    /// [`HashError`] when the text is none, or one beyond the bounds.
+    pub fn verify(&self, password: &Password, stored: &str) -> Result<Verification, HashError> {
+        let stored = match StoredHash::parse(stored)? {
+            StoredHash::Argon2(stored) => stored,
+            StoredHash::Foreign(foreign) => {
+                let matches = foreign.verify(password.typed.as_ref().unwrap_or(&password.nfc));
+                return Ok(if matches { Verification::Matches { outdated: true } } else { Verification::Differs });
+            }
+        };
+        // Ours are of the NFC. Others' may look just like them, and are of what was typed.
+        for (spelling, is_ours) in password.spellings().zip([true, false]) {
+            match self.0.verify_password(spelling, stored.as_ref()) {
+                Ok(()) => return Ok(Verification::Matches { outdated: !is_ours || self.is_outdated(&stored) }),
+                Err(argon2::password_hash::Error::PasswordInvalid) => {}
+                Err(error) => return Err(refused(error)),
+            }
         }
+        Ok(Verification::Differs)
     }
 
     /// The work of one verification at today's cost, for an account that does not exist.
@@ -178,10 +237,12 @@ impl Hasher {
     /// # Errors
     /// [`HashError`] when the library refuses.
     pub fn verify_absent(&self, password: &Password) -> Result<(), HashError> {
-        let mut hash = [0; HASH_LEN];
-        self.0.hash_password_into(password.as_bytes(), &[0; SALT_LEN], &mut hash).map_err(refused)?;
-        // The result is used, so that no optimiser finds the work idle.
-        std::hint::black_box(hash);
+        for spelling in password.spellings() {
+            let mut hash = [0; HASH_LEN];
+            self.0.hash_password_into(spelling, &[0; SALT_LEN], &mut hash).map_err(refused)?;
+            // The result is used, so that no optimiser finds the work idle.
+            std::hint::black_box(hash);
+        }
         Ok(())
     }
 
@@ -198,15 +259,37 @@ impl Hasher {
     }
 }
 
+/// Reads the PHC string of an Argon2 hash that can be verified within bounds.
+fn argon2_hash(phc: &str) -> Result<StoredHash, HashError> {
+    let mut stored = PasswordHash::new(phc).map_err(refused)?;
+    Algorithm::try_from(stored.algorithm.as_str()).map_err(refused)?;
+    // Without a version it was made with the first: those strings are older than the field.
+    let version = *stored.version.get_or_insert(Version::V0x10.into());
+    Version::try_from(version).map_err(refused)?;
+    let params = Params::try_from(&stored).map_err(refused)?;
+    let work = u64::from(params.m_cost()).saturating_mul(params.t_cost().into());
+    if params.m_cost() > HashCost::MOST_MEMORY_KIB || work > HashCost::MOST_WORK {
+        return Err(refused("too costly to verify: it is taken with m up to 65536 (64 MiB) and m*t up to 1048576"));
+    }
+    if !params.keyid().is_empty() {
+        return Err(refused("made with a secret key, which is not known here"));
+    }
+    if stored.salt.is_none() || stored.hash.is_none() {
+        return Err(refused("without a salt or without a hash"));
+    }
+    Ok(StoredHash::Argon2(Box::new(stored)))
+}
+
 fn refused(error: impl fmt::Display) -> HashError {
-    HashError(error.to_string())
+    HashError(format!("argon2: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::PasswordHasher as _;
     use argon2::{Algorithm, Argon2, ParamsBuilder, Version};
 
-    use super::{HashCost, Hasher, Password, PasswordError, Verification};
+    use super::{HashCost, Hasher, Password, PasswordError, StoredHash, Verification};
 
     const CHEAP: HashCost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
 
@@ -270,6 +353,7 @@ mod tests {
             assert_eq!(hasher.verify(&Password::presented(other).unwrap(), &phc), Ok(Verification::Differs));
         }
         assert!(hasher.verify(&password, "$2b$12$abcdefghijklmnopqrstuv").is_err());
+        assert!(hasher.verify(&password, "").is_err());
         assert!(hasher.verify_absent(&password).is_ok());
     }
 
@@ -284,6 +368,83 @@ mod tests {
         ] {
             let verification = Hasher::new(cost).unwrap().verify(&password, &old);
             assert_eq!(verification, Ok(Verification::Matches { outdated: true }));
+        }
+    }
+
+    #[test]
+    fn other_systems_hashed_what_was_typed() {
+        let hasher = Hasher::new(CHEAP).unwrap();
+        let [composed, decomposed] =
+            ["caf\u{e9} au lait", "cafe\u{301} au lait"].map(|text| Password::presented(text).unwrap());
+        let hash = |bytes: &[u8]| hasher.0.hash_password_with_salt(bytes, &[7; 16]).unwrap().to_string();
+        let ours = hash("caf\u{e9} au lait".as_bytes());
+        let theirs = hash("cafe\u{301} au lait".as_bytes());
+        for (password, stored, found) in [
+            (&composed, &ours, Verification::Matches { outdated: false }),
+            (&decomposed, &ours, Verification::Matches { outdated: false }),
+            (&decomposed, &theirs, Verification::Matches { outdated: true }),
+            (&composed, &theirs, Verification::Differs),
+        ] {
+            assert_eq!(hasher.verify(password, stored), Ok(found));
+        }
+        // Made with libxcrypt, of the composed and of the decomposed one.
+        for (password, stored) in [
+            (&composed, "$2b$05$abcdefghijklmnopqrstuusTJFCVMZBlQP1dwbtUrCxhcr59UYFQO"),
+            (&decomposed, "$2b$05$abcdefghijklmnopqrstuusKeFw3RaP1O7CX4UsL1Zvha7joCwYZ."),
+        ] {
+            assert_eq!(hasher.verify(password, stored), Ok(Verification::Matches { outdated: true }));
+        }
+        assert_eq!(
+            hasher.verify(&composed, "$2b$05$abcdefghijklmnopqrstuusKeFw3RaP1O7CX4UsL1Zvha7joCwYZ."),
+            Ok(Verification::Differs)
+        );
+    }
+
+    /// Those of phc-winner-argon2's test.c, of version 0x10, which its strings do not name.
+    #[test]
+    fn the_first_version_of_argon2_verifies() {
+        let hasher = Hasher::new(CHEAP).unwrap();
+        let stored = "$argon2i$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY";
+        let verify = |text| hasher.verify(&Password::presented(text).unwrap(), stored);
+        assert_eq!(verify("password"), Ok(Verification::Matches { outdated: true }));
+        assert_eq!(verify("Password"), Ok(Verification::Differs));
+    }
+
+    #[test]
+    fn every_argon2_within_bounds_is_read_and_no_other() {
+        let tail = "c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        for good in [
+            format!("$argon2id$v=19$m=65536,t=16,p=4${tail}"),
+            format!("$argon2i$v=16$m=8,t=131072,p=1${tail}"),
+            format!("$argon2d$v=19$m=64,t=1,p=8${tail}"),
+            format!("$argon2id$v=19$m=64,t=1,p=1,data=AAAA${tail}"),
+        ] {
+            assert_eq!(StoredHash::parse(&good).unwrap_or_else(|error| panic!("{good} {error}")).to_string(), good);
+            assert_eq!(
+                StoredHash::parse(&format!("argon2{good}")).unwrap_or_else(|error| panic!("{error}")).to_string(),
+                good
+            );
+        }
+        let old = StoredHash::parse(&format!("$argon2i$m=64,t=1,p=1${tail}")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(old.to_string(), format!("$argon2i$v=16$m=64,t=1,p=1${tail}"));
+        let password = Password::presented("x").unwrap();
+        for (bad, why) in [
+            (format!("$argon2id$v=19$m=65537,t=1,p=1${tail}"), "costly"),
+            (format!("$argon2id$v=19$m=65536,t=17,p=1${tail}"), "costly"),
+            (format!("$argon2id$v=19$m=64,t=4294967295,p=1${tail}"), "costly"),
+            (format!("$argon2id$v=19$m=4294967295,t=1,p=1${tail}"), "costly"),
+            (format!("$argon2id$v=19$m=64,t=1,p=1,keyid=AAAA${tail}"), "secret key"),
+            (format!("$argon2ix$v=19$m=64,t=1,p=1${tail}"), "argon2"),
+            (format!("$argon2id$v=18$m=64,t=1,p=1${tail}"), "argon2"),
+            (format!("$argon2id$v=19$m=64,t=0,p=1${tail}"), "argon2"),
+            (format!("$argon2id$v=19$m=1,t=1,p=1${tail}"), "argon2"),
+            ("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ".to_owned(), "argon2"),
+            ("$argon2id$v=19$m=64,t=1,p=1".to_owned(), "argon2"),
+            (format!("argon2id$v=19$m=64,t=1,p=1${tail}"), "known form"),
+        ] {
+            let error = StoredHash::parse(&bad).err().unwrap_or_else(|| panic!("{bad}")).to_string();
+            assert!(error.contains(why), "{bad}: {error}");
+            assert!(Hasher::new(CHEAP).unwrap().verify(&password, &bad).is_err());
         }
     }
 

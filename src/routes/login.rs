@@ -52,7 +52,8 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         return failed(context, request, None, "unknown_account").await;
     };
     let user_id = credentials.user.id;
-    let outdated = match context.config.hasher.verify(&password, &credentials.password_hash)? {
+    let unusable = |error| ApiError::Internal(format!("the password hash of user {user_id}: {error}"));
+    let outdated = match context.config.hasher.verify(&password, &credentials.password_hash).map_err(unusable)? {
         Verification::Differs => return failed(context, request, Some(user_id), "wrong_password").await,
         Verification::Matches { .. } if credentials.disabled => {
             return failed(context, request, Some(user_id), "disabled").await;
