@@ -1,0 +1,23 @@
+// The Worker's own rules for what comes in beside it: the program of src/bin/rules.rs.
+
+import { existsSync } from "node:fs";
+
+import { capture, env, fail, path } from "./lib.mjs";
+
+const binary = path("target", "debug", "rules");
+let built;
+
+/** Compiles the program unless it is there as its sources are, and returns its path. */
+export function rulesBinary() {
+  built ??= (async () => {
+    const { code, stderr } = await capture("cargo", ["build", "--locked", "--bin", "rules", "--target-dir", path("target")], { env });
+    if (code !== 0) fail(`the rules could not be compiled:\n${stderr}`);
+    return existsSync(binary) ? binary : fail(`cargo made no ${binary}`);
+  })();
+  return built;
+}
+
+/** Runs the program; see there for what it takes. */
+export async function rules(args, options = {}) {
+  return capture(await rulesBinary(), args, options);
+}
