@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { argon2Sync, randomBytes } from "node:crypto";
 
+import { SignJWT, decodeJwt, decodeProtectedHeader, importJWK } from "jose";
 import { createTestHarness } from "wrangler";
 
 import { makeSecrets } from "../scripts/secrets.mjs";
@@ -104,6 +105,14 @@ class Worker {
     return this.request("POST", path, options);
   }
 
+  patch(path, options) {
+    return this.request("PATCH", path, options);
+  }
+
+  delete(path, options) {
+    return this.request("DELETE", path, options);
+  }
+
   /** Registers somebody new and returns the token response, with the address and password beside it. */
   async register(details = {}) {
     const email = details.email ?? `person-${(people += 1)}@example.org`;
@@ -195,6 +204,33 @@ class Worker {
     const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at", "access_expires_at"];
     const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
     await this.db.prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR family_id = ?2`).bind(seconds, session).run();
+  }
+
+  /** Everything in D1, by table. */
+  async dump() {
+    const tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name <> 'd1_migrations'";
+    const { results } = await this.db.prepare(tables).all();
+    const rows = async ({ name }) => [name, (await this.db.prepare(`SELECT * FROM "${name}"`).all()).results];
+    return Object.fromEntries(await Promise.all(results.map(rows)));
+  }
+
+  /** Signs the claims of an access token anew with the Worker's own key, changed like this. */
+  async resign(token, changes) {
+    const [key] = JSON.parse(this.secrets.SIGNING_KEYS).keys;
+    const claims = { ...decodeJwt(token), ...changes };
+    return new SignJWT(claims).setProtectedHeader(decodeProtectedHeader(token)).sign(await importJWK(key, "ES256"));
+  }
+
+  /** Nothing of the session is accepted anywhere. */
+  async assertEnded({ access_token, refresh_token }) {
+    assertProblem(await this.refresh(refresh_token), 401, "invalid_refresh_token");
+    assertProblem(await this.me(access_token), 401, "invalid_token");
+    assertProblem(await this.verify(access_token), 401, "invalid_token");
+  }
+
+  /** The session is accepted where it is looked at. */
+  async assertLive({ access_token }) {
+    for (const check of ["me", "verify"]) assert.equal((await this[check](access_token)).status, 200, check);
   }
 
   /** The events logged since the last call, optionally of one kind. */
