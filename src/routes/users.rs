@@ -23,7 +23,10 @@ struct Body {
 pub(super) async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let query = Query::parse(request, &["email", "limit", "cursor"])?;
-    let key = |cursor: &str| String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok();
+    let key = |cursor: &str| {
+        // An empty one comes of a client that asks on after the last page, and would begin anew for ever.
+        String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok().filter(|key| !key.is_empty())
+    };
     let search = Search {
         prefix: query.text("email").map(email::search_key).unwrap_or_default(),
         after: query.cursor(key)?,
