@@ -1,0 +1,218 @@
+// The sweep: what ended long ago goes, in steps that can break off anywhere, and what lives stays as it is.
+
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+
+import { startWorker } from "./harness.mjs";
+
+const AUDIT_TTL = 7_776_000;
+const NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
+
+let worker, person;
+before(async () => {
+  worker = await startWorker();
+  person = await worker.register();
+});
+after(() => worker.close());
+beforeEach(async () => {
+  await worker.db.batch([
+    worker.db.prepare("DELETE FROM refresh_tokens WHERE family_id <> ?").bind(person.session_id),
+    worker.db.prepare("DELETE FROM events"),
+  ]);
+  worker.events();
+});
+
+/** Sessions of the person that end so, by SQL expressions of `n`. Their keys lie among one another. */
+function insertFamilies(name, count, { expires = "unixepoch() + 600000", revoked = "NULL" }) {
+  const columns = "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  const key = "substr(printf('%08X', n * 2654435761 % 4294967296) || ?2 || 'AAAAAAAAAAAAAAAAAAAAAA', 1, 22)";
+  const insert = `INSERT INTO refresh_tokens (${columns}) ${NUMBERS} SELECT ${key}, ?3, '', 0, 0, 0, 0, ${expires}, ${expires}, 0, ${revoked}, CASE WHEN ${revoked} IS NULL THEN NULL ELSE 'logout' END FROM numbers`;
+  return worker.db.prepare(insert).bind(count, name, person.user.id).run();
+}
+
+function insertEvents(name, count, at) {
+  const insert = `INSERT INTO events (user_id, at, id, kind, count, last_at) ${NUMBERS} SELECT 'u' || n % 97, ${at}, ?2 || n, 'profile_changed', 1, ${at} FROM numbers`;
+  return worker.db.prepare(insert).bind(count, name).run();
+}
+
+const rows = async () => ({
+  families: (await worker.db.prepare("SELECT * FROM refresh_tokens ORDER BY family_id").all()).results,
+  events: (await worker.db.prepare("SELECT * FROM events ORDER BY user_id, at, id").all()).results,
+  users: (await worker.db.prepare("SELECT * FROM users ORDER BY id").all()).results,
+});
+const place = () => worker.db.prepare("SELECT after, upto FROM sweeps WHERE name = 'refresh_tokens'").first();
+const goOnAt = (upto) => worker.db.prepare("UPDATE sweeps SET upto = ? WHERE name = 'refresh_tokens'").bind(upto).run();
+const ids = async () => (await rows()).families.map(({ family_id }) => family_id);
+const insertEnded = (id) => worker.db.prepare("INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) VALUES (?, ?, '', 0, 0, 0, 0, 1000, 1000, 1000)").bind(id.padEnd(22, "A"), person.user.id).run();
+
+/** Sweeps once, and gives what the log tells of it. */
+async function sweep() {
+  await worker.sweep();
+  const logged = worker.events().filter(({ event }) => event !== "costs");
+  assert.equal(logged.length, 1, JSON.stringify(logged));
+  const [{ request_id, ...event }] = logged;
+  assert.match(request_id, /^[\w-]{22}$/);
+  return event;
+}
+
+const swept = (sessions, events, complete = true) => ({ level: "info", event: "swept", sessions, events, complete });
+
+test("with nothing to take out the sweep takes nothing", async () => {
+  const before = await rows();
+  assert.deepEqual(await sweep(), swept(0, 0));
+  assert.deepEqual(await rows(), before);
+});
+
+test("of a large backlog exactly the dead goes, and the living is left byte for byte", async () => {
+  await insertFamilies("live", 1800, {});
+  await insertFamilies("kept", 200, { expires: `unixepoch() - ${AUDIT_TTL} + 60 + n`, revoked: `CASE n % 2 WHEN 0 THEN unixepoch() - ${AUDIT_TTL} + 60 + n END` });
+  await insertEvents("kept", 2000, `unixepoch() - ${AUDIT_TTL} + 60 + n`);
+  const living = await rows();
+  assert.deepEqual([living.families.length, living.events.length], [2001, 2000]);
+  await insertFamilies("old", 15_000, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertFamilies("out", 15_000, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertEvents("old", 30_000, `unixepoch() - ${AUDIT_TTL} - 1 - n`);
+  const total = { sessions: 0, events: 0 };
+  let runs = 0;
+  for (let complete = false; !complete; runs += 1) {
+    assert.ok(runs < 5, "it does not come to an end");
+    const event = await sweep();
+    complete = event.complete;
+    total.sessions += event.sessions;
+    total.events += event.events;
+  }
+  assert.deepEqual([runs, total], [1, { sessions: 30_000, events: 30_000 }]);
+  assert.deepEqual(await rows(), living);
+  assert.deepEqual(await sweep(), swept(0, 0));
+  person = { ...person, ...(await worker.refresh(person.refresh_token)).body };
+  await worker.assertLive(person);
+});
+
+test("what ended exactly so long ago as it is kept is the limit", async () => {
+  // Seconds around the limit, and more than the test takes beside it.
+  await insertFamilies("gone", 3, { expires: `unixepoch() - ${AUDIT_TTL} - n + 1` });
+  await insertFamilies("gonetoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} - n + 1` });
+  await insertEvents("gone", 3, `unixepoch() - ${AUDIT_TTL} - n`);
+  await insertFamilies("stays", 3, { expires: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
+  await insertFamilies("staystoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
+  await insertEvents("stays", 3, `unixepoch() - ${AUDIT_TTL} + 20 + n`);
+  assert.deepEqual(await sweep(), swept(6, 3));
+  const left = JSON.stringify(await rows());
+  assert.ok(!left.includes("gone") && left.includes("stays") && left.includes("staystoo"));
+});
+
+test("a session that was ended counts from its ending, one that was not from its expiry", async () => {
+  const old = `unixepoch() - ${AUDIT_TTL} - 100`;
+  await insertFamilies("early", 1, { expires: "unixepoch() + 600", revoked: old });
+  await insertFamilies("lately", 1, { expires: "unixepoch() + 600", revoked: "unixepoch() - 100" });
+  await insertFamilies("expired", 1, { expires: old });
+  await insertFamilies("living", 1, {});
+  assert.deepEqual(await sweep(), swept(2, 0));
+  const left = (await ids()).join(" ");
+  assert.deepEqual(["early", "lately", "expired", "living"].filter((name) => left.includes(name)), ["lately", "living"]);
+});
+
+test("a shorter retention takes out more, a longer one nothing", async () => {
+  await insertFamilies("day", 2, { expires: "unixepoch() - 86400" });
+  await insertEvents("day", 2, "unixepoch() - 86401");
+  assert.deepEqual(await sweep(), swept(0, 0));
+  await worker.update({ vars: { AUDIT_TTL_SECONDS: "86400" } });
+  assert.deepEqual(await sweep(), swept(2, 2));
+  await worker.update();
+});
+
+test("a walk that broke off goes on where it got to, and begins anew behind the end", async () => {
+  const dead = ["-a", "0b", "Mc", "_d", "me", "zf"];
+  for (const id of dead) await insertEnded(id);
+  await goOnAt("Mc".padEnd(22, "A"));
+  assert.deepEqual(await sweep(), swept(3, 0));
+  const left = await ids();
+  assert.deepEqual(dead.filter((id) => left.some((own) => own.startsWith(id))), ["-a", "0b", "Mc"]);
+  assert.deepEqual(await place(), { after: "Mc".padEnd(22, "A"), upto: "~" });
+  assert.deepEqual(await sweep(), swept(3, 0));
+  assert.deepEqual(await ids(), [person.session_id]);
+  assert.equal((await place()).after, "");
+});
+
+test("a place behind every key, or before, harms nothing", async () => {
+  for (const upto of ["", "~", "}", "zzzzzzzzzzzzzzzzzzzzzz"]) {
+    await insertEnded("Mx");
+    await goOnAt(upto);
+    let gone = 0;
+    for (let run = 0; run < 2; run += 1) gone += (await sweep()).sessions;
+    assert.equal(gone, 1, upto);
+    await worker.assertLive(person);
+  }
+});
+
+test("a step that D1 refuses is logged, loses nothing that lives, and the next sweep goes on", async () => {
+  await insertFamilies("dead", 2500, { expires: "1000" });
+  await insertEvents("dead", 2500, "1000");
+  const count = async () => (await rows()).families.length;
+  const all = await count();
+  const [poisoned] = (await worker.db.prepare("SELECT family_id FROM refresh_tokens WHERE expires_at = 1000 ORDER BY family_id LIMIT 1 OFFSET 1500").all()).results;
+  await worker.db.prepare(`CREATE TRIGGER stuck BEFORE DELETE ON refresh_tokens WHEN OLD.family_id = '${poisoned.family_id}' BEGIN SELECT RAISE(ABORT, 'disk full'); END`).run();
+  const failed = await sweep();
+  assert.deepEqual([failed.level, failed.event], ["error", "storage_fault"]);
+  assert.match(failed.cause, /^sweep: .*disk full/);
+  const left = await count();
+  assert.ok(left < all && left > all - 1501, "what was taken out before stays out, the step that failed left all it had");
+  const stuckAt = await place();
+  assert.ok(stuckAt.upto < poisoned.family_id);
+  assert.deepEqual(await worker.db.prepare("SELECT COUNT(*) AS n FROM events WHERE at = 1000").first(), { n: 1500 });
+  await worker.assertLive(person);
+  // As long as it is stuck nothing behind it goes, and nothing is lost.
+  assert.equal((await sweep()).event, "storage_fault");
+  assert.deepEqual([await count(), await place()], [left, stuckAt]);
+  await worker.db.prepare("DROP TRIGGER stuck").run();
+  assert.deepEqual(await sweep(), swept(left - (all - 2500), 1500));
+  await worker.assertLive(person);
+});
+
+test("without a table, or without its place, the sweep logs that and nothing else happens", async () => {
+  await insertEnded("Mx");
+  await worker.db.prepare("ALTER TABLE events RENAME TO events_away").run();
+  assert.equal((await sweep()).event, "storage_fault");
+  await worker.db.prepare("ALTER TABLE events_away RENAME TO events").run();
+  assert.equal((await ids()).length, 2);
+  const before = await worker.db.prepare("SELECT * FROM sweeps").first();
+  await worker.db.prepare("DELETE FROM sweeps").run();
+  assert.equal((await sweep()).event, "internal_error");
+  assert.equal((await ids()).length, 2);
+  await worker.db.prepare("INSERT INTO sweeps (name, after, upto) VALUES (?, ?, ?)").bind(before.name, before.after, "~").run();
+  assert.deepEqual(await sweep(), swept(1, 0));
+});
+
+test("a bad configuration is logged, and sweeps nothing", async () => {
+  await insertEnded("Mx");
+  await worker.update({ vars: { AUDIT_TTL_SECONDS: "60" } });
+  worker.events();
+  const event = await sweep();
+  assert.deepEqual([event.level, event.event, event.variable], ["error", "misconfigured", "AUDIT_TTL_SECONDS"]);
+  await worker.update();
+  worker.events();
+  assert.equal((await ids()).length, 2);
+  assert.deepEqual(await sweep(), swept(1, 0));
+});
+
+test("refreshes while the sweep runs are answered, and none of their sessions goes", async () => {
+  await insertFamilies("dead", 20_000, { expires: "1000" });
+  const sessions = [];
+  for (let count = 0; count < 3; count += 1) sessions.push((await worker.login(person)).body);
+  worker.events();
+  const sweeping = worker.sweep();
+  let done = false;
+  sweeping.then(() => (done = true));
+  let answered = 0;
+  while (!done) {
+    for (const [index, session] of sessions.entries()) {
+      const { status, body } = await worker.refresh(session.refresh_token);
+      assert.equal(status, 200);
+      sessions[index] = body;
+    }
+    answered += 1;
+  }
+  assert.ok(answered > 0);
+  assert.deepEqual(worker.events("swept").map(({ sessions, complete }) => [sessions, complete]), [[20_000, true]]);
+  for (const session of sessions) await worker.assertLive(session);
+});
