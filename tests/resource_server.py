@@ -1,0 +1,32 @@
+"""A server in Python that checks access tokens as its users would write one: PyJWT, and nothing but the issuer.
+
+    resource_server.py ISSUER AUDIENCE < token
+
+Finds the keys by the issuer's metadata, and writes {"claims"} or {"refused"} as JSON. To look at "typ", PyJWT leaves to its
+user.
+"""
+
+import json
+import sys
+import urllib.request
+
+import jwt
+
+
+def verify(token, issuer, audience):
+    with urllib.request.urlopen(f"{issuer}/.well-known/openid-configuration") as answer:
+        metadata = json.load(answer)
+    if metadata["issuer"] != issuer:
+        raise jwt.InvalidIssuerError("the metadata is another issuer's")
+    if jwt.get_unverified_header(token).get("typ") != "at+jwt":
+        raise jwt.InvalidTokenError("not an access token")
+    key = jwt.PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(token)
+    required = ["exp", "iat", "iss", "aud", "sub", "jti"]
+    return jwt.decode(token, key, algorithms=["ES256"], issuer=issuer, audience=audience, options={"require": required})
+
+
+try:
+    outcome = {"claims": verify(sys.stdin.read(), *sys.argv[1:])}
+except jwt.PyJWTError as error:
+    outcome = {"refused": f"{type(error).__name__}: {error}"}
+print(json.dumps(outcome))
