@@ -1,43 +1,86 @@
 // Makes the Worker's two secrets: SIGNING_KEYS, the private JWK Set that access tokens are signed with, and
-// TOKEN_SECRET, which refresh tokens are authenticated with.
+// TOKEN_SECRET, which refresh tokens are authenticated with. Or rotates the signing key in a set there is.
 //
-//   npm run keygen               prints them, in the format of .dev.vars
-//   npm run keygen -- --dev      stores them in .dev.vars, for `npm run dev`
-//   npm run keygen -- --remote   stores them as secrets of the deployed Worker
-//
+//   npm run keygen                                   prints them, in the format of .dev.vars
+//   npm run keygen -- --dev                          stores them in .dev.vars, for `npm run dev`
+//   npm run keygen -- --remote                       stores them as secrets of the deployed Worker
+//   npm run keygen -- --rotate --dev                 adds the next signing key to .dev.vars
+//   npm run keygen -- --rotate --file secrets.env    adds it to a kept copy of the secrets, to be stored from there
 //   npm run keygen -- --resource-server ID AUDIENCE
-//                                prints a secret for a server that asks /introspect, and its entry of RESOURCE_SERVERS
+//                                                    prints a secret for a server that asks /introspect, and its entry of
+//                                                    RESOURCE_SERVERS
 //
+// --alg ES256 (the default), EdDSA, RS256 or HS256; of --rotate the default is that of the newest key.
 // Replacing secrets ends every session, so --dev and --remote refuse to, unless told with --force.
 
 import { existsSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
 
-import { checkFlags, fail, path, runIfStarted } from "./lib.mjs";
-import { devVars, makeResourceServer, makeSecrets, putRemoteSecrets, remoteSecrets, writeDevVars } from "./secrets.mjs";
+import { Failure, fail, path, runIfStarted, wranglerString } from "./lib.mjs";
+import { LEAD, rotateFile, time } from "./rotation.mjs";
+import { ALGORITHMS, devVars, makeResourceServer, makeSecrets, putRemoteSecrets, remoteSecrets, writeDevVars } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
-const usage = "npm run keygen -- [--dev | --remote] [--force]";
+const usage = `npm run keygen -- [--alg ${ALGORITHMS.join("|")}] [--dev | --remote] [--force]
+       npm run keygen -- --rotate (--dev | --file <path>) [--alg …] [--force]`;
 
 async function main(args) {
   if (args[0] === "--resource-server") return printResourceServer(args.slice(1));
-  checkFlags(args, ["--dev", "--remote", "--force"], usage);
-  const force = args.includes("--force");
-  if (args.includes("--dev")) {
+  const { dev, remote, rotate, force, file, alg } = flags(args);
+  if (alg === "HS256" && wranglerString("ALLOW_HS256") !== "true") {
+    // Not to stdout, where the secrets may go.
+    console.error('note: an HS256 key is refused until ALLOW_HS256 in wrangler.toml is "true"');
+  }
+  if (rotate) return rotateIn(dev ? path(".dev.vars") : resolve(process.env.INIT_CWD ?? ".", file), { alg, force, dev });
+  if (dev) {
     if (existsSync(path(".dev.vars")) && !force) {
       fail(".dev.vars exists. Replacing its secrets ends every local session: add --force if you mean it.");
     }
-    writeDevVars();
+    writeDevVars(alg);
     console.log("stored fresh secrets in .dev.vars");
   }
-  if (args.includes("--remote")) {
+  if (remote) {
     await setup();
     const existing = await remoteSecrets();
     if (existing.length > 0 && !force) {
       fail(`the Worker already has ${existing.join(" and ")}. Replacing them ends every session: add --force if you mean it.`);
     }
-    await putRemoteSecrets(makeSecrets());
+    await putRemoteSecrets(makeSecrets(alg));
   }
-  if (!args.includes("--dev") && !args.includes("--remote")) process.stdout.write(devVars(makeSecrets()));
+  if (!dev && !remote) process.stdout.write(devVars(makeSecrets(alg)));
+}
+
+function rotateIn(file, { alg, force, dev }) {
+  const idleTtl = Number(wranglerString("REFRESH_IDLE_TTL_SECONDS") ?? 604_800);
+  const now = Math.floor(Date.now() / 1000);
+  const { added, report } = rotateFile(file, { alg, force, idleTtl, now });
+  console.log(report.join("\n"));
+  if (dev) return;
+  // Those who verify have to see it before it signs, however long they cache the JWKS.
+  console.log(`\nStore it now: npx wrangler secret bulk ${relative(process.env.INIT_CWD ?? ".", file)}`);
+  console.log(`If that is later than ${time(added.signs_from - LEAD + 60)}, first set its "signs_from" to ${LEAD} seconds ahead.`);
+}
+
+function flags(args) {
+  const flag = { type: "boolean", default: false };
+  const options = { dev: flag, remote: flag, rotate: flag, force: flag, file: { type: "string" }, alg: { type: "string" } };
+  let values;
+  try {
+    ({ values } = parseArgs({ args, options }));
+  } catch (error) {
+    refuse(error.message);
+  }
+  const { dev, remote, rotate, file, alg } = values;
+  if (alg !== undefined && !ALGORITHMS.includes(alg)) refuse(`unknown algorithm ${alg}`);
+  if (rotate && remote) refuse("Cloudflare never shows a stored secret, so it is the kept copy that is rotated: --file");
+  if (rotate && dev === (file !== undefined)) refuse("--rotate takes one of --dev and --file");
+  if (!rotate && file !== undefined) refuse("--file is for --rotate");
+  return values;
+}
+
+function refuse(problem) {
+  throw Object.assign(new Failure(`${problem}\nusage: ${usage}`), { exitCode: 2 });
 }
 
 function printResourceServer([id, audience, ...more]) {

@@ -1,17 +1,26 @@
 // Making and storing the Worker's two secrets: SIGNING_KEYS, the private JWK Set that access tokens are signed with,
 // and TOKEN_SECRET, which refresh tokens are authenticated with.
 
-import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createHash, createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 
 import { capture, fail, path, wrangler } from "./lib.mjs";
 
+// The algorithms, how a key of each is made, and the members its RFC 7638 thumbprint is of, in alphabetical order.
+const KINDS = {
+  ES256: { generate: () => pair("ec", { namedCurve: "P-256" }), named: ["crv", "kty", "x", "y"] },
+  EdDSA: { generate: () => pair("ed25519"), named: ["crv", "kty", "x"] },
+  RS256: { generate: () => pair("rsa", { modulusLength: 2048 }), named: ["e", "kty", "n"] },
+  HS256: { generate: () => ({ kty: "oct", k: randomBytes(32).toString("base64url") }) },
+};
+const pair = (type, options) => generateKeyPairSync(type, options).privateKey.export({ format: "jwk" });
+
+export const ALGORITHMS = Object.keys(KINDS);
+
 /** Fresh secrets, by name. */
-export function makeSecrets() {
-  const { kty, crv, x, y, d } = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" });
-  const key = { kty, crv, x, y, d, alg: "ES256", use: "sig", kid: thumbprint({ crv, kty, x, y }) };
+export function makeSecrets(alg) {
   return {
-    SIGNING_KEYS: JSON.stringify({ keys: [key] }),
+    SIGNING_KEYS: JSON.stringify({ keys: [makeKey(alg)] }),
     TOKEN_SECRET: randomBytes(32).toString("base64url"),
   };
 }
@@ -28,11 +37,30 @@ export function makeResourceServer(id, audience) {
   return { secret, entry: { id, secret_sha256, audience } };
 }
 
+/** A fresh private JWK for an algorithm. */
+export function makeKey(alg = "ES256") {
+  const key = KINDS[alg].generate();
+  return { ...key, alg, use: "sig", kid: kidOf({ ...key, alg }) };
+}
+
+/** The name of a key: its RFC 7638 thumbprint, but of a symmetric one a MAC under it, as the thumbprint would be a hash of the secret. */
+export function kidOf(key) {
+  const alg = algorithmOf(key);
+  if (alg === "HS256") return createHmac("sha256", Buffer.from(key.k, "base64url")).update("portcullis kid of an HS256 key v1").digest("base64url");
+  const members = Object.fromEntries(KINDS[alg].named.map((name) => [name, key[name]]));
+  return createHash("sha256").update(JSON.stringify(members)).digest("base64url");
+}
+
+/** The one algorithm a key is for. */
+export function algorithmOf({ kty, crv }) {
+  return { "EC P-256": "ES256", "OKP Ed25519": "EdDSA", RSA: "RS256", oct: "HS256" }[crv === undefined ? kty : `${kty} ${crv}`];
+}
+
 /** Writes fresh secrets where `wrangler dev` finds them, readable by their owner only. */
-export function writeDevVars() {
+export function writeDevVars(alg) {
   // A new file, because an existing one would keep its own mode.
   rmSync(path(".dev.vars"), { force: true });
-  writeFileSync(path(".dev.vars"), devVars(makeSecrets()), { mode: 0o600, flag: "wx" });
+  writeFileSync(path(".dev.vars"), devVars(makeSecrets(alg)), { mode: 0o600, flag: "wx" });
 }
 
 /** Which of the two secrets the deployed Worker has; none if there is no Worker yet. */
@@ -54,9 +82,4 @@ export async function putRemoteSecrets(secrets) {
 /** Secrets in the format of .dev.vars: JSON has double quotes, so single ones around it. */
 export function devVars({ SIGNING_KEYS, TOKEN_SECRET }) {
   return `SIGNING_KEYS='${SIGNING_KEYS}'\nTOKEN_SECRET='${TOKEN_SECRET}'\n`;
-}
-
-/** RFC 7638: the SHA-256 of the required members, in alphabetical order, without white space. */
-function thumbprint(members) {
-  return createHash("sha256").update(JSON.stringify(members)).digest("base64url");
 }

@@ -5,14 +5,26 @@ import { parseEnv } from "node:util";
 
 import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from "jose";
 
-import { devVars, makeResourceServer, makeSecrets } from "./secrets.mjs";
+import { devVars, makeKey, makeResourceServer, makeSecrets } from "./secrets.mjs";
 
 test("a made signing key signs what its public half verifies, and is named by its RFC 7638 thumbprint", async () => {
-  const [key] = JSON.parse(makeSecrets().SIGNING_KEYS).keys;
-  const { d, ...publicKey } = key;
-  const token = await new SignJWT().setProtectedHeader({ alg: "ES256" }).sign(await importJWK(key));
-  await jwtVerify(token, await importJWK(publicKey));
-  assert.equal(key.kid, await calculateJwkThumbprint(publicKey));
+  for (const alg of ["ES256", "EdDSA", "RS256"]) {
+    const [key] = JSON.parse(makeSecrets(alg).SIGNING_KEYS).keys;
+    const { d, p, q, dp, dq, qi, ...publicKey } = key;
+    const token = await new SignJWT().setProtectedHeader({ alg }).sign(await importJWK(key));
+    await jwtVerify(token, await importJWK(publicKey));
+    assert.equal(key.alg, alg);
+    assert.equal(key.kid, await calculateJwkThumbprint(publicKey));
+  }
+  assert.deepEqual(JSON.parse(makeSecrets().SIGNING_KEYS).keys.map(({ alg }) => alg), ["ES256"]);
+});
+
+test("a made symmetric key is random, and its name is no thumbprint", async () => {
+  const key = makeKey("HS256");
+  assert.equal(Buffer.from(key.k, "base64url").length, 32);
+  assert.match(key.kid, /^[\w-]{43}$/);
+  assert.notEqual(key.kid, await calculateJwkThumbprint(key));
+  assert.notEqual(key.kid, makeKey("HS256").kid);
 });
 
 test("secrets survive the format of .dev.vars, and no two are alike", () => {

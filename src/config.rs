@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::auth::access_token::Parties;
 use crate::auth::password::{HashCost, Hasher};
+use crate::auth::profile::ProfileClaim;
 use crate::auth::refresh_token::TokenKeys;
 use crate::auth::resource_server::ResourceServers;
 use crate::auth::roles::Roles;
@@ -50,7 +51,9 @@ pub struct Config {
     pub resource_servers: ResourceServers,
     /// `LOG_COSTS`: whether every request logs its round trips, rows and KV operations.
     pub log_costs: bool,
-    /// `SIGNING_KEYS`, a secret.
+    /// `ACCESS_TOKEN_CLAIMS`.
+    pub access_token_claims: Vec<ProfileClaim>,
+    /// `SIGNING_KEYS`, a secret. With keys of HS256 only if `ALLOW_HS256`.
     pub signing_keys: SigningKeys,
     /// `TOKEN_SECRET`, a secret.
     pub token_keys: TokenKeys,
@@ -130,6 +133,8 @@ impl Config {
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log_costs = reader.text("LOG_COSTS", "false", |text| one_of(text, "true", "false"));
+        let access_token_claims = reader.text("ACCESS_TOKEN_CLAIMS", "", profile_claims);
+        let allow_hs256 = reader.text("ALLOW_HS256", "false", |text| one_of(text, "true", "false"));
         let signing_keys =
             reader.required("SIGNING_KEYS", |text| SigningKeys::parse(text).map_err(|error| error.to_string()));
         let token_keys =
@@ -138,6 +143,10 @@ impl Config {
         let hasher = if cost.is_strong_enough() { Hasher::new(cost).ok() } else { None };
         if hasher.is_none() {
             reader.problem("ARGON2_MEMORY_KIB", "with ARGON2_ITERATIONS must be at least one of OWASP's equivalents: 47104/1, 19456/2, 12288/3, 9216/4, 7168/5");
+        }
+        let symmetric = signing_keys.iter().flat_map(SigningKeys::iter).any(|key| key.algorithm().is_symmetric());
+        if symmetric && allow_hs256 == Some(false) {
+            reader.problem("SIGNING_KEYS", "has an HS256 key, with which everyone who verifies tokens can also make them: set ALLOW_HS256 to \"true\" if that is wanted");
         }
         // An access token never outlives its session, so a shorter session would cut every one of them short.
         if refresh_idle_ttl < access_token_ttl {
@@ -163,6 +172,7 @@ impl Config {
                 audit_ttl,
                 resource_servers: resource_servers?,
                 log_costs: log_costs?,
+                access_token_claims: access_token_claims?,
                 signing_keys: signing_keys?,
                 token_keys: token_keys?,
             })
@@ -171,6 +181,12 @@ impl Config {
             Some(config) if reader.problems.is_empty() => Ok(config),
             _ => Err(reader.problems),
         }
+    }
+
+    /// How long an access token is accepted after it was signed, in seconds: so long its key outlives its last signature.
+    #[must_use]
+    pub fn key_overlap(&self) -> u64 {
+        self.access_token_ttl.saturating_add(self.clock_leeway)
     }
 }
 
@@ -249,6 +265,19 @@ fn issuer(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+fn profile_claims(text: &str) -> Result<Vec<ProfileClaim>, String> {
+    let mut claims = Vec::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let claim = ProfileClaim::parse(name);
+        let claim = claim.ok_or("must list of email, name and preferred_username, separated by commas")?;
+        if claims.contains(&claim) {
+            return Err("must list no claim twice".to_owned());
+        }
+        claims.push(claim);
+    }
+    Ok(claims)
+}
+
 fn origins(text: &str) -> Result<Vec<String>, String> {
     text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin).collect()
 }
@@ -302,6 +331,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::{Config, Found, Problem};
+    use crate::auth::profile::ProfileClaim;
 
     const SIGNING_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}]}"#;
     const TOKEN_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -334,6 +364,22 @@ mod tests {
         assert!(config.allowed_origins.is_empty() && config.base_path.is_empty() && config.issuer_path().is_empty());
         assert!(config.registration_open && config.resource_servers.is_empty() && !config.log_costs);
         assert_eq!((config.roles.first(), config.audit_ttl), (vec!["user".to_owned()], 7_776_000));
+        assert!(config.access_token_claims.is_empty());
+        assert_eq!(config.key_overlap(), 900);
+    }
+
+    #[test]
+    fn an_hs256_key_is_taken_only_where_it_is_allowed() {
+        let symmetric = r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
+        let alone = format!(r#"{{"keys":[{symmetric}]}}"#);
+        let behind = SIGNING_KEYS.replace("]}", &format!(",{symmetric}]}}"));
+        for keys in [&alone, &behind] {
+            assert_eq!(blamed(&[("SIGNING_KEYS", keys)]), ["SIGNING_KEYS"]);
+            assert_eq!(blamed(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "false")]), ["SIGNING_KEYS"]);
+            assert_eq!(blamed(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "yes")]), ["ALLOW_HS256"]);
+            assert!(read(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "true")]).is_ok());
+        }
+        assert!(read(&[("ALLOW_HS256", "true")]).is_ok());
     }
 
     #[test]
@@ -381,6 +427,11 @@ mod tests {
             ("RESOURCE_SERVERS", "orders-api"),
             ("RESOURCE_SERVERS", "[{}]"),
             ("LOG_COSTS", "1"),
+            ("ALLOW_HS256", "TRUE"),
+            ("ACCESS_TOKEN_CLAIMS", "phone_number"),
+            ("ACCESS_TOKEN_CLAIMS", "Email"),
+            ("ACCESS_TOKEN_CLAIMS", "email name"),
+            ("ACCESS_TOKEN_CLAIMS", "email,name,email"),
             ("SIGNING_KEYS", "<absent>"),
             ("SIGNING_KEYS", "{}"),
             ("TOKEN_SECRET", "<absent>"),
@@ -407,8 +458,10 @@ mod tests {
             ("BASE_PATH", "/auth/v1"),
             ("REGISTRATION", "closed"),
             ("REFRESH_GRACE_SECONDS", "0"),
+            ("ACCESS_TOKEN_CLAIMS", "preferred_username, email"),
         ]);
         let config = config.ok().unwrap();
+        assert_eq!(config.access_token_claims, [ProfileClaim::PreferredUsername, ProfileClaim::Email]);
         assert_eq!(config.allowed_origins, ["https://app.example.org", "http://localhost:5173"]);
         assert_eq!(config.base_path, "/auth/v1");
         assert_eq!(config.issuer_path(), "/auth");

@@ -128,9 +128,11 @@ async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
         return Ok(isolate);
     }
     let config = Config::from_env(env)?;
-    let problem =
-        |error: webcrypto::CryptoError| vec![Problem { variable: "SIGNING_KEYS", problem: error.to_string() }];
-    let keys = Keys::import(&config.signing_keys).await.map_err(problem)?;
+    let problem = |problem: String| vec![Problem { variable: "SIGNING_KEYS", problem }];
+    if config.signing_keys.active(now()).is_none() {
+        return Err(problem("the \"signs_from\" of every key lies ahead: none may sign yet".to_owned()));
+    }
+    let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
     let isolate = Rc::new(Isolate { config, keys });
     Ok(ISOLATE.with(|cell| cell.get_or_init(|| isolate).clone()))
 }

@@ -1,18 +1,16 @@
 //! The runtime's WebCrypto: signing and verifying access tokens, and randomness.
 //!
 //! `crypto.subtle` is some twenty times as fast at ES256 as the same in WebAssembly, which promises no constant time
-//! either. No other file handles JavaScript values, but for `config.rs` where it reads the variables.
+//! either, and has every algorithm here. No other file handles JavaScript values, but for `config.rs` where it reads the variables.
 
 use std::fmt;
 
 use js_sys::{JSON, Promise, Uint8Array};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 
-use crate::auth::access_token::SIGNATURE_LEN;
+use crate::auth::algorithm::Algorithm;
 use crate::auth::signing_key::{SigningKey, SigningKeys};
 
-const IMPORT_PARAMETERS: &str = r#"{"name":"ECDSA","namedCurve":"P-256"}"#;
-const SIGNATURE_PARAMETERS: &str = r#"{"name":"ECDSA","hash":"SHA-256"}"#;
 const SELF_TEST: &[u8] = b"portcullis key self-test";
 
 #[wasm_bindgen]
@@ -53,9 +51,15 @@ impl fmt::Display for CryptoError {
 
 /// The imported key set. Made once an isolate: a key cannot be taken out again, nor is it bound to a request.
 pub struct Keys {
+    keys: Vec<ImportedKey>,
+}
+
+struct ImportedKey {
+    kid: String,
+    signature_len: usize,
     signing: JsValue,
-    verifying: Vec<(String, JsValue)>,
-    signature_parameters: JsValue,
+    verifying: JsValue,
+    parameters: JsValue,
 }
 
 impl Keys {
@@ -64,56 +68,76 @@ impl Keys {
     /// # Errors
     /// [`CryptoError`] when a key is none, such as a point that is not on the curve.
     pub async fn import(keys: &SigningKeys) -> Result<Self, CryptoError> {
-        let mut imported = Self {
-            signing: import(&keys.active().private_jwk(), "sign").await?,
-            verifying: Vec::new(),
-            signature_parameters: parse(SIGNATURE_PARAMETERS)?,
-        };
+        let mut imported = Self { keys: Vec::new() };
         for key in keys.iter() {
-            imported.verifying.push((key.kid().to_owned(), import(&key.public_jwk(), "verify").await?));
-            imported.prove(key).await?;
+            imported.keys.push(ImportedKey::import(key).await?);
         }
         Ok(imported)
     }
 
-    /// Signs with the active key.
+    /// Signs with a key of the imported set.
     ///
     /// # Errors
     /// [`CryptoError`] when the runtime refuses.
-    pub async fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_LEN], CryptoError> {
-        self.sign_with(&self.signing, message).await
+    pub async fn sign(&self, key: &SigningKey, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.find(key)?.sign(message).await
     }
 
-    /// Whether the key of that `kid` made the signature over the message; `false` if there is no such key.
+    /// Whether that key of the imported set made the signature over the message.
     ///
     /// # Errors
     /// [`CryptoError`] when the runtime refuses to tell.
-    pub async fn verify(
-        &self,
-        kid: &str,
-        signature: &[u8; SIGNATURE_LEN],
-        message: &[u8],
-    ) -> Result<bool, CryptoError> {
-        let Some((_, key)) = self.verifying.iter().find(|(own, _)| own == kid) else {
-            return Ok(false);
+    pub async fn verify(&self, key: &SigningKey, signature: &[u8], message: &[u8]) -> Result<bool, CryptoError> {
+        self.find(key)?.verify(signature, message).await
+    }
+
+    fn find(&self, key: &SigningKey) -> Result<&ImportedKey, CryptoError> {
+        let imported = self.keys.iter().find(|imported| imported.kid == key.kid());
+        imported.ok_or_else(|| failed("find", "the key was not imported".to_owned()))
+    }
+}
+
+impl ImportedKey {
+    async fn import(key: &SigningKey) -> Result<Self, CryptoError> {
+        let (import_parameters, signature_parameters) = parameters(key.algorithm());
+        let imported = Self {
+            kid: key.kid().to_owned(),
+            signature_len: key.signature_len(),
+            signing: import(key.private_jwk(), import_parameters, "sign").await?,
+            verifying: import(&key.verifying_jwk(), import_parameters, "verify").await?,
+            parameters: parse(signature_parameters)?,
         };
-        let signature = Uint8Array::from(signature.as_slice());
-        let verdict = verify(&self.signature_parameters, key, &signature, &Uint8Array::from(message));
+        let mismatch = |cause: String| failed("self-test", format!("a key's parts do not belong together{cause}"));
+        let signature = imported.sign(SELF_TEST).await.map_err(|error| mismatch(format!(": {error}")))?;
+        if imported.verify(&signature, SELF_TEST).await? {
+            return Ok(imported);
+        }
+        Err(mismatch(String::new()))
+    }
+
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let signature = settle("sign", sign(&self.parameters, &self.signing, &Uint8Array::from(message))).await?;
+        let signature = Uint8Array::new(&signature).to_vec();
+        if signature.len() == self.signature_len {
+            return Ok(signature);
+        }
+        Err(failed("sign", format!("a signature of {} bytes, not {}", signature.len(), self.signature_len)))
+    }
+
+    async fn verify(&self, signature: &[u8], message: &[u8]) -> Result<bool, CryptoError> {
+        let (signature, message) = (Uint8Array::from(signature), Uint8Array::from(message));
+        let verdict = verify(&self.parameters, &self.verifying, &signature, &message);
         Ok(settle("verify", verdict).await?.is_truthy())
     }
+}
 
-    async fn prove(&self, key: &SigningKey) -> Result<(), CryptoError> {
-        let private = import(&key.private_jwk(), "sign").await?;
-        let signature = self.sign_with(&private, SELF_TEST).await?;
-        if self.verify(key.kid(), &signature, SELF_TEST).await? {
-            return Ok(());
-        }
-        Err(failed("self-test", "a key's private and public parts do not match".to_owned()))
-    }
-
-    async fn sign_with(&self, key: &JsValue, message: &[u8]) -> Result<[u8; SIGNATURE_LEN], CryptoError> {
-        let signature = settle("sign", sign(&self.signature_parameters, key, &Uint8Array::from(message))).await?;
-        Uint8Array::new(&signature).to_vec().try_into().map_err(|_| failed("sign", "not 64 bytes".to_owned()))
+/// What WebCrypto takes to import a key of an algorithm, and to sign or verify with it.
+const fn parameters(algorithm: Algorithm) -> (&'static str, &'static str) {
+    match algorithm {
+        Algorithm::Es256 => (r#"{"name":"ECDSA","namedCurve":"P-256"}"#, r#"{"name":"ECDSA","hash":"SHA-256"}"#),
+        Algorithm::EdDsa => (r#"{"name":"Ed25519"}"#, r#"{"name":"Ed25519"}"#),
+        Algorithm::Rs256 => (r#"{"name":"RSASSA-PKCS1-v1_5","hash":"SHA-256"}"#, r#"{"name":"RSASSA-PKCS1-v1_5"}"#),
+        Algorithm::Hs256 => (r#"{"name":"HMAC","hash":"SHA-256"}"#, r#"{"name":"HMAC"}"#),
     }
 }
 
@@ -128,10 +152,9 @@ pub fn random<const N: usize>() -> Result<[u8; N], CryptoError> {
     Ok(bytes)
 }
 
-async fn import(jwk: &impl serde::Serialize, usage: &str) -> Result<JsValue, CryptoError> {
+async fn import(jwk: &impl serde::Serialize, parameters: &str, usage: &str) -> Result<JsValue, CryptoError> {
     let json = serde_json::to_string(jwk).map_err(|error| failed("importKey", error.to_string()))?;
-    let promise =
-        import_key("jwk", parse(&json)?, &parse(IMPORT_PARAMETERS)?, false, &parse(&format!("[\"{usage}\"]"))?);
+    let promise = import_key("jwk", parse(&json)?, &parse(parameters)?, false, &parse(&format!("[\"{usage}\"]"))?);
     settle("importKey", promise).await
 }
 

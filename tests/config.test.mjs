@@ -1,11 +1,12 @@
 // The configuration: a bad one refuses to serve and says in the log what is wrong; an unusual one is kept to.
 
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { createTestHarness } from "wrangler";
 
-import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
+import { makeKey, makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
 import { PASSWORD, ROUTES, assertProblem, startWorker } from "./harness.mjs";
 
 let worker;
@@ -17,13 +18,15 @@ const CANARY = "c4n4ry";
 
 const keySet = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
 /** A key that does not say its name, so that another part of it can be changed alone. */
-function namelessKey() {
-  const { kid, ...key } = JSON.parse(makeSecrets().SIGNING_KEYS).keys[0];
+function namelessKey(alg) {
+  const { kid, ...key } = makeKey(alg);
   return key;
 }
 const [key, otherKey] = [namelessKey(), namelessKey()];
 const { entry } = makeResourceServer("orders-api", "https://api.example.org");
 const resourceServers = (...changes) => ({ RESOURCE_SERVERS: JSON.stringify(changes.map((change) => ({ ...entry, ...change }))) });
+const [okp, otherOkp, rsa, otherRsa, oct] = ["EdDSA", "EdDSA", "RS256", "RS256", "HS256"].map(namelessKey);
+const shortRsa = () => generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey.export({ format: "jwk" });
 const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
 
 // What is wrong, what makes it so in a good configuration, and what the log says of which variable.
@@ -69,13 +72,29 @@ const BAD = [
   ["the placeholder for signing keys", keySet(), { SIGNING_KEYS: /empty/ }],
   ["a key without its private part", keySet({ ...key, d: undefined }), { SIGNING_KEYS: /key 1: the private part/ }],
   ["an unknown algorithm", keySet({ ...key, alg: CANARY }), { SIGNING_KEYS: /key 1: "alg"/ }],
-  ["an HMAC secret for a key", keySet({ kty: "oct", k: base64url(CANARY.repeat(8)), alg: "HS256" }), { SIGNING_KEYS: /key 1: "kty"/ }],
+  ["a kind of key there is none of", keySet({ ...key, kty: CANARY }), { SIGNING_KEYS: /key 1: "kty"/ }],
+  ["an HS256 key without leave", keySet(oct), { SIGNING_KEYS: /HS256 key.*set ALLOW_HS256 to "true"/ }],
+  ["an HS256 key behind another, without leave", { ...keySet(key, oct), ALLOW_HS256: "false" }, { SIGNING_KEYS: /HS256 key/ }],
+  ["an HMAC secret that is a repeated word", { ...keySet({ ...oct, k: base64url(CANARY.repeat(8)) }), ALLOW_HS256: "true" }, { SIGNING_KEYS: /key 1: "k" must be random/ }],
+  ["a short HMAC secret", { ...keySet({ ...oct, k: base64url(CANARY.repeat(5)) }), ALLOW_HS256: "true" }, { SIGNING_KEYS: /key 1: "k".*32 bytes/ }],
+  ["a leave that is neither", { ALLOW_HS256: CANARY }, { ALLOW_HS256: /"true" or "false"/ }],
+  ["an RSA key of 1024 bits", keySet({ ...shortRsa(), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*2048 bits/ }],
+  ["an RSA key with another exponent", keySet({ ...rsa, e: "Aw" }), { SIGNING_KEYS: /key 1: "e"/ }],
+  ["a key for another algorithm", keySet({ ...rsa, alg: "PS256" }), { SIGNING_KEYS: /key 1: "alg"/ }],
+  ["a start in text", keySet({ ...key, signs_from: CANARY }), { SIGNING_KEYS: /key 1: "signs_from" must be unix seconds/ }],
+  ["a start in milliseconds", keySet({ ...key, signs_from: Date.now() }), { SIGNING_KEYS: /key 1: "signs_from" must be unix seconds/ }],
+  ["only keys of the future", keySet({ ...key, signs_from: 4102444800 }), { SIGNING_KEYS: /none may sign yet/ }],
+  ["a claim that is not for tokens", { ACCESS_TOKEN_CLAIMS: `email,${CANARY}` }, { ACCESS_TOKEN_CLAIMS: /must list of email, name and preferred_username/ }],
+  ["a claim twice", { ACCESS_TOKEN_CLAIMS: "name,email,name" }, { ACCESS_TOKEN_CLAIMS: /no claim twice/ }],
   ["a key named by another thumbprint", keySet({ ...key, kid: CANARY }), { SIGNING_KEYS: /key 1: "kid"/ }],
   ["the same key twice", keySet(key, key), { SIGNING_KEYS: /key 2: the same key/ }],
   // These look like keys: only the runtime's own cryptography finds out.
   ["a point that is not on the curve", keySet({ ...key, y: otherKey.y }), { SIGNING_KEYS: /importKey/ }],
   ["the private part of another key", keySet({ ...key, d: otherKey.d }), { SIGNING_KEYS: /importKey|self-test/ }],
   ["a private part of zero", keySet({ ...key, d: base64url(Buffer.alloc(32)) }), { SIGNING_KEYS: /importKey|self-test/ }],
+  ["the private part of another Ed25519 key", keySet({ ...okp, d: otherOkp.d }), { SIGNING_KEYS: /importKey|self-test/ }],
+  ["a part of another RSA key", keySet({ ...rsa, dp: otherRsa.dp }), { SIGNING_KEYS: /importKey|self-test/ }],
+  ["the modulus of another RSA key", keySet({ ...rsa, n: otherRsa.n }), { SIGNING_KEYS: /importKey|self-test/ }],
   ["a mixed-up key after a good one", keySet(key, { ...otherKey, d: key.d }), { SIGNING_KEYS: /importKey|self-test/ }],
   // All that is wrong is told at once.
   [
@@ -140,7 +159,9 @@ test("with a bad configuration every route is refused alike, and the log says wh
         }
         assert.equal(answer.headers.get("access-control-allow-origin"), null);
 
-        const events = server.getLogs().map((entry) => JSON.parse(entry.message));
+        // The runtime has lines of its own.
+        const lines = server.getLogs().map((entry) => entry.message).filter((line) => line.startsWith("{"));
+        const events = lines.map((line) => JSON.parse(line));
         assert.deepEqual(events.map((event) => event.variable), Object.keys(problems));
         for (const { problem, variable, ...event } of events) {
           assert.match(problem, problems[variable]);
@@ -154,7 +175,7 @@ test("with a bad configuration every route is refused alike, and the log says wh
 });
 
 function assertShowsNoValue(log, changes) {
-  const values = [changes, key, otherKey].flatMap((object) => Object.values(object));
+  const values = [changes, key, otherKey, okp, otherOkp, rsa, otherRsa, oct].flatMap((object) => Object.values(object));
   // Short ones, such as a number, may well stand in a request id.
   for (const value of [CANARY, ...values.filter((value) => value?.length > 9)]) assert.ok(!log.includes(value), log);
 }

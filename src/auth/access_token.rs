@@ -1,29 +1,26 @@
-//! Access tokens: JWTs by RFC 9068, signed with ES256.
+//! Access tokens: JWTs by RFC 9068.
 //!
 //! Header, claims, compact form and expiry are `jwt-compact`'s. The signature is made and checked by the runtime's
-//! WebCrypto, which is asynchronous where `jwt-compact`'s [`Algorithm`] is not, so the bridge is explicit:
+//! WebCrypto, which is asynchronous where `jwt-compact`'s `Algorithm` is not, so the bridge is explicit:
 //! [`signing_input`], then `crypto.subtle.sign`, then [`complete`]; and [`Unverified::parse`], then
-//! `crypto.subtle.verify` over [`Unverified::signing_input`], then [`Unverified::validate`] with its verdict.
+//! `crypto.subtle.verify` over [`Unverified::signing_input`] with the key that [`Unverified::is_for`], then
+//! [`Unverified::validate`] with its verdict.
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
-use std::num::NonZeroUsize;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration};
-use jwt_compact::{
-    Algorithm, AlgorithmExt as _, AlgorithmSignature, Header, TimeOptions, UntrustedToken, ValidationError,
-};
+use jwt_compact::{AlgorithmExt as _, Header, TimeOptions, UntrustedToken, ValidationError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::id::Id;
-use super::signing_key::ALGORITHM;
+use super::profile::Profile;
+use super::signed_elsewhere::{SignedElsewhere, Verdict};
+use super::signing_key::SigningKey;
 use super::strict_json;
 
-/// Of an ES256 signature, in bytes: r and s (RFC 7518 §3.4).
-pub const SIGNATURE_LEN: usize = 64;
 /// RFC 9068 §2.1.
 const TOKEN_TYPE: &str = "at+jwt";
 /// The same, spelt out (RFC 7515 §4.1.9).
@@ -60,6 +57,15 @@ pub struct Parties {
     pub client_id: String,
 }
 
+/// Whether a token past its `exp` is accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expiry {
+    /// It is not: the rule.
+    Enforced,
+    /// It is: to know whose it was.
+    Ignored,
+}
+
 /// Why a token is not accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
@@ -93,7 +99,12 @@ impl std::fmt::Display for NotRepresentable {
 ///
 /// # Errors
 /// [`NotRepresentable`] for a time beyond the calendar.
-pub fn signing_input(token: &AccessToken, parties: &Parties, kid: &str) -> Result<String, NotRepresentable> {
+pub fn signing_input(
+    token: &AccessToken,
+    profile: Profile<'_>,
+    parties: &Parties,
+    key: &SigningKey,
+) -> Result<String, NotRepresentable> {
     let time = |seconds| calendar_time(seconds).ok_or_else(|| NotRepresentable("time".to_owned()));
     let mut claims = jwt_compact::Claims::new(Claims {
         iss: Cow::Borrowed(&parties.issuer),
@@ -103,12 +114,13 @@ pub fn signing_input(token: &AccessToken, parties: &Parties, kid: &str) -> Resul
         client_id: Cow::Borrowed(&parties.client_id),
         sid: token.sid,
         roles: Cow::Borrowed(&token.roles),
+        profile,
     });
     claims.issued_at = Some(time(token.iat)?);
     claims.expiration = Some(time(token.exp)?);
-    let header = Header::empty().with_key_id(kid).with_token_type(TOKEN_TYPE);
-    let mut unsigned =
-        Es256Elsewhere::default().token(&header, &claims, &()).map_err(|error| NotRepresentable(error.to_string()))?;
+    let header = Header::empty().with_key_id(key.kid()).with_token_type(TOKEN_TYPE);
+    let algorithm = SignedElsewhere::new(key.algorithm());
+    let mut unsigned = algorithm.token(&header, &claims, &()).map_err(|error| NotRepresentable(error.to_string()))?;
     // The signature is empty: what remains before its dot is the signing input.
     unsigned.pop();
     Ok(unsigned)
@@ -116,7 +128,7 @@ pub fn signing_input(token: &AccessToken, parties: &Parties, kid: &str) -> Resul
 
 /// Puts a signature behind its signing input.
 #[must_use]
-pub fn complete(mut signing_input: String, signature: &[u8; SIGNATURE_LEN]) -> String {
+pub fn complete(mut signing_input: String, signature: &[u8]) -> String {
     signing_input.push('.');
     BASE64_URL_SAFE_NO_PAD.encode_string(signature, &mut signing_input);
     signing_input
@@ -127,7 +139,6 @@ pub struct Unverified<'a> {
     token: UntrustedToken<'a>,
     kid: String,
     signing_input: &'a str,
-    signature: [u8; SIGNATURE_LEN],
     claims: &'a str,
 }
 
@@ -135,7 +146,7 @@ impl<'a> Unverified<'a> {
     /// Takes a compact token apart.
     ///
     /// # Errors
-    /// [`Rejection::Malformed`], or [`Rejection::Signature`] if that has not 64 bytes.
+    /// [`Rejection::Malformed`].
     pub fn parse(compact: &'a str) -> Result<Self, Rejection> {
         let (signing_input, _) = compact.rsplit_once('.').ok_or(Rejection::Malformed)?;
         let (header, claims) = signing_input.split_once('.').ok_or(Rejection::Malformed)?;
@@ -150,8 +161,7 @@ impl<'a> Unverified<'a> {
         }
         let kid = header.get("kid").and_then(Value::as_str).ok_or(Rejection::Malformed)?.to_owned();
         let token = UntrustedToken::new(compact).map_err(|_| Rejection::Malformed)?;
-        let signature = token.signature_bytes().try_into().map_err(|_| Rejection::Signature)?;
-        Ok(Self { token, kid, signing_input, signature, claims })
+        Ok(Self { token, kid, signing_input, claims })
     }
 
     /// The `kid` of the header: only ever compared with the key set's own.
@@ -166,29 +176,43 @@ impl<'a> Unverified<'a> {
         self.signing_input
     }
 
-    /// r and s.
+    /// As it came, of any length.
     #[must_use]
-    pub fn signature(&self) -> &[u8; SIGNATURE_LEN] {
-        &self.signature
+    pub fn signature(&self) -> &[u8] {
+        self.token.signature_bytes()
+    }
+
+    /// Whether that key could have signed it: the header names the key and the key's one algorithm (RFC 8725 §3.1), and
+    /// the signature has its length.
+    #[must_use]
+    pub fn is_for(&self, key: &SigningKey) -> bool {
+        self.kid == key.kid()
+            && self.token.algorithm() == key.algorithm().name()
+            && self.signature().len() == key.signature_len()
     }
 
     /// Reads the claims of a token whose signature has been checked: `genuine` is the verdict over
-    /// [`Self::signing_input`] and [`Self::signature`] by the key named [`Self::kid`]. `leeway` in seconds.
+    /// [`Self::signing_input`] and [`Self::signature`] by that key. `leeway` in seconds.
     ///
     /// # Errors
     /// [`Rejection`]; of the signature before any of a claim.
-    pub fn validate(self, genuine: bool, parties: &Parties, now: u64, leeway: u64) -> Result<AccessToken, Rejection> {
-        if !genuine {
+    pub fn validate(
+        self,
+        (key, genuine): (&SigningKey, bool),
+        parties: &Parties,
+        now: u64,
+        leeway: u64,
+        expiry: Expiry,
+    ) -> Result<AccessToken, Rejection> {
+        if !genuine || !self.is_for(key) {
             return Err(Rejection::Signature);
         }
-        let verdict = Verdict { signing_input: self.signing_input, genuine };
-        let token =
-            Es256Elsewhere::default().validator::<Claims>(&verdict).validate(&self.token).map_err(
-                |error| match error {
-                    ValidationError::MalformedClaims(_) => Rejection::Claims,
-                    _ => Rejection::Signature,
-                },
-            )?;
+        let verdict = Verdict::new(self.signing_input, genuine);
+        let algorithm = SignedElsewhere::new(key.algorithm());
+        let token = algorithm.validator::<Claims>(&verdict).validate(&self.token).map_err(|error| match error {
+            ValidationError::MalformedClaims(_) => Rejection::Claims,
+            _ => Rejection::Signature,
+        })?;
         let (iat, exp, nbf) = self.times().ok_or(Rejection::Claims)?;
         let claims = token.claims();
         let said = &claims.custom;
@@ -204,7 +228,10 @@ impl<'a> Unverified<'a> {
         // jwt-compact still accepts the second of `exp` itself, which RFC 7519 §4.1.4 does not: hence one second less.
         let clock = calendar_time(now).ok_or(Rejection::Claims)?;
         let leeway = Duration::seconds(i64::try_from(leeway).unwrap_or(0).saturating_sub(1));
-        claims.validate_expiration(&TimeOptions::new(leeway, || clock)).map_err(|_| Rejection::Expired)?;
+        let expired = claims.validate_expiration(&TimeOptions::new(leeway, || clock)).is_err();
+        if expired && expiry == Expiry::Enforced {
+            return Err(Rejection::Expired);
+        }
         Ok(AccessToken { sub: said.sub, sid: said.sid, jti: said.jti, roles: said.roles.to_vec(), iat, exp })
     }
 
@@ -236,6 +263,8 @@ struct Claims<'a> {
     client_id: Cow<'a, str>,
     sid: Id,
     roles: Cow<'a, [String]>,
+    #[serde(flatten, skip_deserializing)]
+    profile: Profile<'a>,
 }
 
 /// RFC 7519 §4.1.3: one, or several.
@@ -255,64 +284,27 @@ impl Audience<'_> {
     }
 }
 
-/// ES256 whose signatures are made and checked elsewhere: signing yields none, verifying repeats a verdict.
-#[derive(Default)]
-struct Es256Elsewhere<'a>(PhantomData<&'a ()>);
-
-struct Verdict<'a> {
-    signing_input: &'a str,
-    genuine: bool,
-}
-
-struct RawSignature(Vec<u8>);
-
-impl AlgorithmSignature for RawSignature {
-    const LENGTH: Option<NonZeroUsize> = NonZeroUsize::new(SIGNATURE_LEN);
-
-    fn try_from_slice(slice: &[u8]) -> anyhow::Result<Self> {
-        Ok(Self(slice.to_vec()))
-    }
-
-    fn as_bytes(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.0)
-    }
-}
-
-impl<'a> Algorithm for Es256Elsewhere<'a> {
-    type SigningKey = ();
-    type VerifyingKey = Verdict<'a>;
-    type Signature = RawSignature;
-
-    fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(ALGORITHM)
-    }
-
-    fn sign(&self, (): &(), _message: &[u8]) -> RawSignature {
-        RawSignature(Vec::new())
-    }
-
-    fn verify_signature(&self, _signature: &RawSignature, verdict: &Verdict<'a>, message: &[u8]) -> bool {
-        verdict.genuine && verdict.signing_input.as_bytes() == message
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use base64::Engine as _;
     use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-    use jwt_compact::alg::Es256;
-    use jwt_compact::jwk::JsonWebKey;
-    use jwt_compact::{Algorithm, AlgorithmExt as _, AlgorithmSignature as _, UntrustedToken};
     use serde_json::{Value, json};
 
-    use super::{AccessToken, Parties, Rejection, Unverified, complete, signing_input};
+    use super::{AccessToken, Expiry, Parties, Rejection, Unverified, signing_input};
     use crate::auth::id::Id;
-    use crate::auth::signing_key::tests::rfc_7515_a3_key;
+    use crate::auth::profile::{Profile, ProfileClaim};
+    use crate::auth::signing_key::SigningKeys;
+    use crate::auth::signing_key::tests::{parse, rfc_7515_a3_key};
 
-    const NOW: u64 = 1_700_000_000;
-    const KID: &str = "the-kid";
+    pub(in crate::auth) const NOW: u64 = 1_700_000_000;
+    /// Of RFC 7515's key.
+    const KID: &str = "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U";
 
-    fn parties() -> Parties {
+    fn keys() -> SigningKeys {
+        parse(&[rfc_7515_a3_key()]).unwrap()
+    }
+
+    pub(in crate::auth) fn parties() -> Parties {
         Parties {
             issuer: "https://auth.example.org".to_owned(),
             audience: "https://api.example.org".to_owned(),
@@ -320,7 +312,7 @@ mod tests {
         }
     }
 
-    fn token() -> AccessToken {
+    pub(in crate::auth) fn token() -> AccessToken {
         AccessToken {
             sub: Id::new([1; 16]),
             sid: Id::new([2; 16]),
@@ -335,7 +327,7 @@ mod tests {
         json!({"alg": "ES256", "kid": KID, "typ": "at+jwt"})
     }
 
-    fn claims() -> Value {
+    pub(in crate::auth) fn claims() -> Value {
         json!({
             "iss": "https://auth.example.org", "aud": "https://api.example.org", "client_id": "first-party",
             "sub": token().sub, "sid": token().sid, "jti": token().jti, "roles": ["user"], "iat": NOW, "exp": NOW + 900,
@@ -364,70 +356,72 @@ mod tests {
     }
 
     fn read_at(compact: &str, now: u64, leeway: u64) -> Result<AccessToken, Rejection> {
-        Unverified::parse(compact)?.validate(true, &parties(), now, leeway)
+        let keys = keys();
+        Unverified::parse(compact)?.validate((keys.active(0).unwrap(), true), &parties(), now, leeway, Expiry::Enforced)
     }
 
     fn read_claims(claims: &Value) -> Result<AccessToken, Rejection> {
         read(&header().to_string(), &claims.to_string())
     }
 
-    type Key<A> = (<A as Algorithm>::SigningKey, <A as Algorithm>::VerifyingKey);
-
-    fn rfc_7515_key() -> Key<Es256> {
-        let jwk: JsonWebKey<'_> = serde_json::from_value(rfc_7515_a3_key()).unwrap();
-        ((&jwk).try_into().unwrap(), (&jwk).try_into().unwrap())
-    }
-
-    /// RFC 7515 A.3: the independent ES256 of these tests is the RFC's (RFC 7518 §3.4: r and s, 64 bytes).
-    #[test]
-    fn rfc_7515_a3_vector() {
-        let jws = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
-        let (message, signature) = jws.rsplit_once('.').unwrap();
-        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
-        assert_eq!(signature.len(), super::SIGNATURE_LEN);
-        let signature = <Es256 as Algorithm>::Signature::try_from_slice(&signature).unwrap();
-        let (_, verifying) = rfc_7515_key();
-        assert!(Es256.verify_signature(&signature, &verifying, message.as_bytes()));
-        assert!(!Es256.verify_signature(&signature, &verifying, b"another message"));
-    }
-
-    #[test]
-    fn a_token_of_ours_is_one_to_an_independent_implementation() {
-        let (signing, verifying) = rfc_7515_key();
-        let input = signing_input(&token(), &parties(), KID).unwrap();
-        let signature = Es256.sign(&signing, input.as_bytes());
-        let compact = complete(input, signature.as_bytes().as_ref().try_into().unwrap());
-
-        let untrusted = UntrustedToken::new(&compact).unwrap();
-        assert_eq!(untrusted.algorithm(), "ES256");
-        assert_eq!(untrusted.header().key_id.as_deref(), Some(KID));
-        assert_eq!(untrusted.header().token_type.as_deref(), Some("at+jwt"));
-        let read: jwt_compact::Token<Value> = Es256.validator(&verifying).validate(&untrusted).unwrap();
-        assert_eq!(serde_json::to_value(read.claims()).unwrap(), claims());
-
-        let unverified = Unverified::parse(&compact).unwrap();
-        assert_eq!(unverified.kid(), KID);
-        assert_eq!(unverified.signature().as_slice(), signature.as_bytes().as_ref());
-        assert_eq!(unverified.validate(true, &parties(), NOW, 0), Ok(token()));
-    }
-
     #[test]
     fn without_a_genuine_signature_nothing_is_told_of_the_claims() {
         for claims in [claims(), with(claims(), "exp", json!(1)), json!({}), json!({"exp": "x"})] {
             let compact = compact(&header().to_string(), &claims.to_string());
-            let unverified = Unverified::parse(&compact).unwrap();
-            assert_eq!(unverified.validate(false, &parties(), NOW, 0), Err(Rejection::Signature), "{claims}");
+            for expiry in [Expiry::Enforced, Expiry::Ignored] {
+                let (unverified, keys) = (Unverified::parse(&compact).unwrap(), keys());
+                let verdict = (keys.active(0).unwrap(), false);
+                assert_eq!(
+                    unverified.validate(verdict, &parties(), NOW, 0, expiry),
+                    Err(Rejection::Signature),
+                    "{claims}"
+                );
+            }
         }
     }
 
     #[test]
-    fn the_algorithm_is_the_keys_own() {
-        for alg in ["none", "None", "NONE", "nOnE", "HS256", "RS256", "ES384", "es256", ""] {
-            let header = with(header(), "alg", json!(alg));
-            assert_eq!(read(&header.to_string(), &claims().to_string()), Err(Rejection::Signature), "{alg}");
+    fn expiry_is_ignored_only_if_asked_for_and_alone() {
+        let read = |claims: &Value, now| {
+            let compact = compact(&header().to_string(), &claims.to_string());
+            let unverified = Unverified::parse(&compact).unwrap();
+            unverified.validate((keys().active(0).unwrap(), true), &parties(), now, 0, Expiry::Ignored)
+        };
+        assert_eq!(read(&claims(), NOW + 900), Ok(token()));
+        assert_eq!(read(&claims(), NOW + 900_000_000), Ok(token()));
+        assert_eq!(read(&with(claims(), "exp", json!("x")), NOW), Err(Rejection::Claims));
+        assert_eq!(read(&without(claims(), "exp"), NOW), Err(Rejection::Claims));
+        assert_eq!(read(&claims(), NOW - 1), Err(Rejection::NotYetValid));
+        assert_eq!(read(&with(claims(), "iss", json!("https://other.example")), NOW), Err(Rejection::Issuer));
+        assert_eq!(read(&with(claims(), "aud", json!("https://other.example")), NOW), Err(Rejection::Audience));
+    }
+
+    #[test]
+    fn the_profile_is_in_the_token_as_far_as_it_is_asked_for_and_known() {
+        const ALL: [ProfileClaim; 3] = [ProfileClaim::Email, ProfileClaim::Name, ProfileClaim::PreferredUsername];
+        let said = |profile: Profile<'_>| {
+            let input = signing_input(&token(), profile, &parties(), keys().active(0).unwrap()).unwrap();
+            let payload = BASE64_URL_SAFE_NO_PAD.decode(input.split_once('.').unwrap().1).unwrap();
+            assert_eq!(read(&header().to_string(), std::str::from_utf8(&payload).unwrap()), Ok(token()));
+            let said: Value = serde_json::from_slice(&payload).unwrap();
+            let known = claims();
+            let more = said.as_object().unwrap().iter().filter(|(name, _)| known.get(name.as_str()).is_none());
+            more.map(|(name, value)| (name.clone(), value.clone())).collect::<Value>()
+        };
+        let full = Profile { email: Some("ada@example.org"), name: Some("Ada"), preferred_username: Some("ada") };
+        let everything = json!({"email": "ada@example.org", "name": "Ada", "preferred_username": "ada"});
+        assert_eq!(said(full.only(&[])), json!({}));
+        assert_eq!(said(full.only(&ALL)), everything);
+        for claim in ["email", "name", "preferred_username"] {
+            let claims = [ProfileClaim::parse(claim).unwrap()];
+            assert_eq!(said(full.only(&claims)), json!({claim: everything[claim]}));
         }
-        let header = without(header(), "alg");
-        assert_eq!(read(&header.to_string(), &claims().to_string()), Err(Rejection::Malformed));
+        assert_eq!(said(Profile { name: None, ..full }.only(&ALL)), without(everything, "name"));
+        for unknown in ["", "Email", "roles", "email_verified", "username"] {
+            assert_eq!(ProfileClaim::parse(unknown), None);
+        }
+        // Whatever a token says there is nothing to us.
+        assert!(read_claims(&with(claims(), "email", json!(7))).is_ok());
     }
 
     #[test]
@@ -560,7 +554,7 @@ mod tests {
             ".".repeat(100_000),
         ];
         for compact in bad {
-            let rejection = Unverified::parse(&compact).err();
+            let rejection = read_at(&compact, NOW, 0).err();
             assert!(matches!(rejection, Some(Rejection::Malformed | Rejection::Signature)), "{compact}");
         }
     }

@@ -4,6 +4,7 @@
 //! random bytes come in as arrays. A check in the test command keeps this folder free of the rest of the crate.
 
 pub mod access_token;
+pub mod algorithm;
 pub mod client;
 pub mod email;
 mod foreign_hash;
@@ -14,6 +15,8 @@ pub mod profile;
 pub mod refresh_token;
 pub mod resource_server;
 pub mod roles;
+mod secret;
+mod signed_elsewhere;
 pub mod signing_key;
 mod strict_json;
 mod text;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::text;
@@ -142,6 +142,58 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
 impl fmt::Display for NameError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("The name must be 1 to 200 characters, none of which controls the layout of text.")
+    }
+}
+
+/// What an access token may say of its user beside who it is, for whoever needs it without asking. Nothing is
+/// decided by it, so it is not read back.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Debug)]
+pub struct Profile<'a> {
+    /// The e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<&'a str>,
+    /// The name to show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// The username; the claim is that of `OpenID` Connect Core §5.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preferred_username: Option<&'a str>,
+}
+
+/// A claim of [`Profile`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProfileClaim {
+    /// `email`.
+    Email,
+    /// `name`.
+    Name,
+    /// `preferred_username`.
+    PreferredUsername,
+}
+
+impl ProfileClaim {
+    /// The claim of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "email" => Some(Self::Email),
+            "name" => Some(Self::Name),
+            "preferred_username" => Some(Self::PreferredUsername),
+            _ => None,
+        }
+    }
+}
+
+impl Profile<'_> {
+    /// What of it these claims are for.
+    #[must_use]
+    pub fn only(self, claims: &[ProfileClaim]) -> Self {
+        let kept = |claim: ProfileClaim| claims.contains(&claim);
+        Self {
+            email: self.email.filter(|_| kept(ProfileClaim::Email)),
+            name: self.name.filter(|_| kept(ProfileClaim::Name)),
+            preferred_username: self.preferred_username.filter(|_| kept(ProfileClaim::PreferredUsername)),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use super::id::Id;
+use super::secret::may_be_random;
 
 /// What every token begins with, so that secret scanners recognise it.
 pub const PREFIX: &str = "pcrt_";
@@ -30,8 +31,6 @@ const GENERATION_LEN: usize = size_of::<u32>();
 const TOKEN_LEN: usize = Id::LEN + GENERATION_LEN + SECRET_LEN + TAG_LEN;
 /// Of a token secret, in bytes.
 const MIN_TOKEN_SECRET_LEN: usize = 32;
-/// 32 random bytes have some 30 different values among them; fewer than this is no randomness.
-const MIN_DISTINCT_BYTES: usize = 16;
 
 const KEY_LABEL: &[u8] = b"portcullis refresh token key v1";
 const TAG_LABEL: &[u8] = b"portcullis refresh token tag v1";
@@ -67,10 +66,7 @@ impl TokenKeys {
             if secret.len() < MIN_TOKEN_SECRET_LEN {
                 return Err(TokenSecretError::TooShort);
             }
-            let mut distinct = secret.clone();
-            distinct.sort_unstable();
-            distinct.dedup();
-            if distinct.len() < MIN_DISTINCT_BYTES {
+            if !may_be_random(&secret) {
                 return Err(TokenSecretError::NotRandom);
             }
             // HMAC takes a key of any length, so the error never comes.

@@ -36,9 +36,8 @@ struct Introspection {
 pub(super) fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
     let config = context.config;
     let issuer = config.parties.issuer.as_str();
-    let keys = serde_json::to_value(config.signing_keys.public_set())
-        .map_err(|error| ApiError::Internal(error.to_string()))?;
-    let metadata = metadata(issuer, keys.pointer("/keys/0").is_some(), !config.resource_servers.is_empty());
+    let publishes_keys = config.signing_keys.published(context.now, config.key_overlap()).next().is_some();
+    let metadata = metadata(issuer, publishes_keys, !config.resource_servers.is_empty());
     Ok(Reply::json(200, &metadata)?.public(MAX_AGE))
 }
 

@@ -28,8 +28,9 @@ mod user;
 mod users;
 mod verify;
 
-use crate::auth::access_token::{AccessToken, Rejection, Unverified};
+use crate::auth::access_token::{AccessToken, Expiry, Rejection, Unverified};
 use crate::auth::id::Id;
+use crate::auth::signing_key::KeyState;
 use crate::config::{Config, MAX_CLOCK_LEEWAY};
 use crate::error::{ApiError, Dialect};
 use crate::http::{Method, Reply, Request};
@@ -253,13 +254,31 @@ impl Context<'_> {
     }
 
     async fn verify_access_token(&self, compact: &str) -> Result<Result<AccessToken, Rejection>, ApiError> {
+        self.read_access_token(compact, Expiry::Enforced).await
+    }
+
+    /// An access token by signature and claims alone. If its expiry is ignored, so is that of the key it was signed with.
+    async fn read_access_token(
+        &self,
+        compact: &str,
+        expiry: Expiry,
+    ) -> Result<Result<AccessToken, Rejection>, ApiError> {
         let unverified = match Unverified::parse(compact) {
             Ok(unverified) => unverified,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        let message = unverified.signing_input().as_bytes();
-        let genuine = self.keys.verify(unverified.kid(), unverified.signature(), message).await?;
-        Ok(unverified.validate(genuine, &self.config.parties, self.now, self.config.clock_leeway))
+        let (config, keys) = (self.config, &self.config.signing_keys);
+        let Some(key) = keys.find(unverified.kid()).filter(|key| unverified.is_for(key)) else {
+            return Ok(Err(Rejection::Signature));
+        };
+        let genuine = self.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
+        let token = unverified.validate((key, genuine), &config.parties, self.now, config.clock_leeway, expiry);
+        // Only now, so that a token that has ended with its key is told to be expired, as any other.
+        let state = keys.state(key, self.now, config.key_overlap());
+        if expiry == Expiry::Enforced && state == KeyState::Expired && token.is_ok() {
+            return Ok(Err(Rejection::Signature));
+        }
+        Ok(token)
     }
 
     /// Marks an ended session for `/verify`, as long as an access token of it can live: by what was issued, not by how long

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Context;
 use crate::auth::access_token::{self, AccessToken};
 use crate::auth::id::Id;
+use crate::auth::profile::Profile;
 use crate::auth::refresh_token::RefreshToken;
 use crate::error::ApiError;
 use crate::http::Reply;
@@ -55,10 +56,18 @@ impl Context<'_> {
             iat: self.now,
             exp: expires_at,
         };
-        let kid = self.config.signing_keys.active().kid();
-        let signing_input = access_token::signing_input(&claims, &self.config.parties, kid)
+        let profile = Profile {
+            email: Some(&user.email),
+            name: user.name.as_deref(),
+            preferred_username: user.username.as_deref(),
+        };
+        let profile = profile.only(&self.config.access_token_claims);
+        // There was one when the configuration was read, and time goes on.
+        let key = self.config.signing_keys.active(self.now);
+        let key = key.ok_or_else(|| ApiError::Internal("no signing key may sign yet".to_owned()))?;
+        let signing_input = access_token::signing_input(&claims, profile, &self.config.parties, key)
             .map_err(|error| ApiError::Internal(error.to_string()))?;
-        let signature = self.keys.sign(signing_input.as_bytes()).await?;
+        let signature = self.keys.sign(key, signing_input.as_bytes()).await?;
         let response = TokenResponse {
             access_token: access_token::complete(signing_input, &signature),
             token_type: "Bearer",
