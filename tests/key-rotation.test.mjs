@@ -89,6 +89,24 @@ test("fifty servers with cached keys live through a rotation without one failed 
   }
 });
 
+test("a client that slept through a rotation is not logged out, while the old key is in the set", async () => {
+  await worker.update({ secrets: set(old) });
+  const [sleeper, another, late] = [await worker.register(), await worker.register(), await worker.register()];
+  // The old key has signed no more for an hour.
+  const activation = Math.floor(seconds()) - 3600;
+  await worker.update({ secrets: set(old, { ...next, signs_from: activation }) });
+  assertProblem(await worker.me(forged(old, sleeper, 600)), 401, "invalid_token");
+  const json = ({ refresh_token }, { access_token }) => ({ json: { refresh_token, access_token } });
+  assertProblem(await worker.post("/refresh", json(another, sleeper)), 401, "invalid_refresh_token");
+  const { status, body } = await worker.post("/refresh", json(sleeper, sleeper));
+  assert.equal(status, 200);
+  assert.equal((await worker.me(body.access_token)).status, 200);
+
+  await worker.update({ secrets: set({ ...next, signs_from: activation }) });
+  assertProblem(await worker.post("/refresh", json(late, late)), 401, "invalid_refresh_token");
+  assert.equal((await worker.refresh(late.refresh_token)).status, 200);
+});
+
 test("a key of no stated time behind the first goes on verifying until it is taken out", async () => {
   await worker.update({ secrets: set(old) });
   const person = await worker.register();

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { decodeJwt } from "jose";
+import { SignJWT, decodeJwt, importJWK } from "jose";
 
+import { makeKey } from "../scripts/secrets.mjs";
 import { assertProblem, forged, startWorker } from "./harness.mjs";
 
 const GRACE = 30;
@@ -261,6 +262,76 @@ test("changed roles are in the token of the next refresh", async () => {
   assert.deepEqual(body.user.roles, ["user", "admin"]);
 });
 
+test("an access token beside the refresh token has to be one of the session's, and may have expired", async () => {
+  const person = await worker.register();
+  const { session_id } = person;
+  const [key] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
+  const claims = decodeJwt(person.access_token);
+  let token = person.refresh_token;
+  const now = Math.floor(Date.now() / 1000);
+  for (const [what, access_token] of [
+    ["its own", person.access_token],
+    ["its own, expired", await accessToken(key, { ...claims, iat: now - 1000, exp: now - 100 })],
+    ["its own, expired long ago", await accessToken(key, { ...claims, iat: 1, exp: 2 })],
+  ]) {
+    const { status, body } = await worker.post("/refresh", { json: { refresh_token: token, access_token } });
+    assert.equal(status, 200, what);
+    // The same answer as without.
+    assert.deepEqual(Object.keys(body), Object.keys((await worker.refresh(token)).body));
+    token = body.refresh_token;
+  }
+
+  const other = await worker.register();
+  const sibling = (await worker.login(person)).body;
+  const [head, body, signature] = person.access_token.split(".");
+  const encode = (object) => Buffer.from(JSON.stringify(object)).toString("base64url");
+  const refusals = {
+    "another session's": sibling.access_token,
+    "another user's": other.access_token,
+    "of this session, but of another user": await accessToken(key, { ...claims, sub: other.user.id }),
+    "of another session, but of this user": await accessToken(key, { ...claims, sid: other.session_id }),
+    "signed by a key of the same name": await accessToken({ ...makeKey(), kid: key.kid }, claims),
+    "signed by an unknown key": await accessToken(makeKey(), claims),
+    "with another signature": `${head}.${body}.${signature.slice(0, -4)}AAAA`,
+    "without a signature": `${head}.${body}.`,
+    "of no algorithm": `${encode({ alg: "none", kid: key.kid, typ: "at+jwt" })}.${body}.`,
+    "of another type": await accessToken(key, claims, { typ: "JWT" }),
+    "of another issuer": await accessToken(key, { ...claims, iss: "https://other.example" }),
+    "for another audience": await accessToken(key, { ...claims, aud: "https://other.example" }),
+    "of the future": await accessToken(key, { ...claims, iat: now + 600, exp: now + 900 }),
+    "without an end": await accessToken(key, { ...claims, exp: undefined }),
+    "with an end that is text": await accessToken(key, { ...claims, exp: "9999999999" }),
+    "the refresh token": token,
+    garbage: "garbage",
+    "of dots": "..",
+    empty: "",
+  };
+  const row = await worker.family(session_id);
+  for (const [what, access_token] of Object.entries(refusals)) {
+    worker.events();
+    assertProblem(await worker.post("/refresh", { json: { refresh_token: token, access_token } }), 401, "invalid_refresh_token");
+    const events = worker.events();
+    const [{ reason, session_id: refused }] = events.filter(({ event }) => event === "refresh_refused");
+    assert.deepEqual([reason, refused], ["access_token", session_id], what);
+    // That the claims are of one session, but not of its user, is for D1 to tell.
+    const { d1_round_trips } = events.find(({ event }) => event === "costs");
+    assert.equal(d1_round_trips, what === "of this session, but of another user" ? 1 : 0, what);
+  }
+  // Not even a token that was rotated out is judged by it: the session goes on.
+  for (const access_token of [refusals["another user's"], refusals["of this session, but of another user"]]) {
+    assertProblem(await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token } }), 401, "invalid_refresh_token");
+  }
+  assert.deepEqual(await worker.family(session_id), row);
+
+  for (const access_token of [null, 1, {}, [], true]) {
+    assertProblem(await worker.post("/refresh", { json: { refresh_token: token, access_token } }), 400, "invalid_request");
+  }
+  assert.equal((await worker.refresh(token)).status, 200);
+  // With its own beside it, reuse is what it always is.
+  assertProblem(await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token: person.access_token } }), 401, "invalid_refresh_token");
+  assert.equal((await worker.family(session_id)).revoked_reason, "reuse");
+});
+
 test("the token secret and the signing key can be rotated with no one logged out", async () => {
   const { refresh_token, access_token } = await worker.register();
   const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
@@ -290,4 +361,10 @@ test("the token secret and the signing key can be rotated with no one logged out
 function without({ ...object }, member) {
   delete object[member];
   return object;
+}
+
+/** An access token of those claims, signed with that key. */
+async function accessToken(key, claims, header = {}) {
+  const payload = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
+  return new SignJWT(payload).setProtectedHeader({ alg: "ES256", kid: key.kid, typ: "at+jwt", ...header }).sign(await importJWK(key, "ES256"));
 }

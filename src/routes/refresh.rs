@@ -3,10 +3,11 @@
 use serde::Deserialize;
 
 use super::Context;
+use crate::auth::access_token::Expiry;
 use crate::auth::id::Id;
 use crate::auth::refresh_token::{RefreshToken, Refusal, Reuse, Verdict, judge};
 use crate::error::ApiError;
-use crate::http::{Reply, Request};
+use crate::http::{Reply, Request, present};
 use crate::log::Event;
 use crate::store::events::ReuseEvent;
 use crate::store::refresh_tokens::{Revocation, RotationTimes, Session};
@@ -16,24 +17,40 @@ use crate::webcrypto::random;
 #[serde(deny_unknown_fields)]
 struct Body {
     refresh_token: String,
+    /// The access token that came with it, expired or not.
+    #[serde(default, deserialize_with = "present")]
+    access_token: Option<String>,
 }
 
 pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
-    rotate(context, request, &body.refresh_token).await
+    rotate(context, request, &body.refresh_token, body.access_token.as_deref()).await
 }
 
 /// RFC 9700 §4.14.2, refresh token rotation.
 ///
-/// 1. A token whose tag is not ours goes no further: no storage is asked.
+/// 1. A token whose tag is not ours goes no further: no storage is asked. Nor one beside an access token that was never
+///    issued in its session: whoever has only one of the two gets nothing, and nothing is judged by it.
 /// 2. One statement rotates, or lets a grace retry pass, or changes nothing.
 /// 3. If it issued, answer with the successor, which is the same for everyone who presents this token.
 /// 4. If not, judge why. A rotated-out token ends the family, in D1, in KV and in the log, before the answer, which is
 ///    the same for every reason.
-pub(super) async fn rotate(context: &Context<'_>, request: &Request, refresh_token: &str) -> Result<Reply, ApiError> {
+pub(super) async fn rotate(
+    context: &Context<'_>,
+    request: &Request,
+    refresh_token: &str,
+    access_token: Option<&str>,
+) -> Result<Reply, ApiError> {
     // 1.
     let Some(token) = RefreshToken::parse(refresh_token, &context.config.token_keys) else {
         return Err(refused(context, None, "not_genuine"));
+    };
+    let user_id = match access_token {
+        None => None,
+        Some(compact) => match context.read_access_token(compact, Expiry::Ignored).await? {
+            Ok(access) if access.sid == token.family_id() => Some(access.sub),
+            _ => return Err(refused(context, Some(token.family_id()), "access_token")),
+        },
     };
     let Some(successor) = token.successor() else {
         return Err(refused(context, Some(token.family_id()), "generations_exhausted"));
@@ -42,12 +59,15 @@ pub(super) async fn rotate(context: &Context<'_>, request: &Request, refresh_tok
     let config = context.config;
     let times =
         RotationTimes { grace: config.refresh_grace, idle: config.refresh_idle_ttl, access: config.access_token_ttl };
-    let rotation = context.store.rotate(&token, times, &request.client, context.now).await?;
+    let rotation = context.store.rotate(&token, user_id, times, &request.client, context.now).await?;
     match (rotation.issued, rotation.session) {
         // 3.
         (Some(retries), Some(session)) => {
             log_issued(context, request, &session, retries);
             context.token_response(200, &session.user, &successor, session.state.expires_at).await
+        }
+        (None, Some(session)) if user_id.is_some_and(|user_id| user_id != session.user.id) => {
+            Err(refused(context, Some(session.family_id), "access_token"))
         }
         // 4.
         (None, Some(session)) => judge_unissued(context, request, &token, &session).await,

@@ -37,5 +37,5 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     if has("scope") {
         return Err(ApiError::InvalidScope);
     }
-    refresh::rotate(context, request, required("refresh_token")?).await
+    refresh::rotate(context, request, required("refresh_token")?, None).await
 }

@@ -231,13 +231,14 @@ impl Store<'_> {
     /// The statement compares and sets in one step: the token's secret and generation, the session's and the user's
     /// state are all in its condition. So however many requests present one token at once, one of them rotates and
     /// the others find the generation already moved; and no refresh that comes after an acknowledged revocation, in the
-    /// order in which D1 runs statements, finds `revoked_at IS NULL`.
+    /// order in which D1 runs statements, finds `revoked_at IS NULL`. With a `user_id`, only a session of theirs moves.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn rotate(
         &self,
         token: &RefreshToken,
+        user_id: Option<Id>,
         times: RotationTimes,
         client: &Client,
         now: u64,
@@ -245,6 +246,7 @@ impl Store<'_> {
         const OPERATION: &str = "rotate";
         let family_id = token.family_id().to_string();
         let secret_hash = token.secret_hash();
+        let user_id = user_id.map(|id| id.to_string());
         let values = [
             D1Type::Text(&family_id),
             D1Type::Text(secret_hash.as_str()),
@@ -255,6 +257,7 @@ impl Store<'_> {
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
             integer(times.access),
+            text(user_id.as_deref()),
         ];
         let statements = [
             Statement { sql: ROTATE, values: &values },

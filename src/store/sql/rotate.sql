@@ -9,6 +9,7 @@ SET
   access_expires_at = MAX(access_expires_at, MIN(?4 + ?9, absolute_expires_at))
 WHERE family_id = ?1
   AND secret_hash = ?2
+  AND (?10 IS NULL OR user_id = ?10)
   AND revoked_at IS NULL
   AND expires_at > ?4
   AND (generation = ?3 OR (generation = ?3 + 1 AND rotated_at > ?4 - ?5))
