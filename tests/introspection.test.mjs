@@ -278,11 +278,14 @@ test("with D1 failing there is no answer rather than a guess, but to strangers a
   const { access_token, refresh_token } = await worker.register();
   for (const table of ["users", "refresh_tokens"]) {
     await worker.db.prepare(`ALTER TABLE ${table} RENAME TO ${table}_away`).run();
-    for (const token of [access_token, refresh_token]) assertOAuthError(await worker.introspect(token, api), 503, "temporarily_unavailable");
-    assertOAuthError(await worker.introspect(access_token, { ...api, secret: "wrong" }), 401, "invalid_client");
-    for (const token of [`${access_token}x`, forged(refresh_token)]) await assertInactive(token);
-    await assertInactive(access_token, stranger);
-    await worker.db.prepare(`ALTER TABLE ${table}_away RENAME TO ${table}`).run();
+    try {
+      for (const token of [access_token, refresh_token]) assertOAuthError(await worker.introspect(token, api), 503, "temporarily_unavailable");
+      assertOAuthError(await worker.introspect(access_token, { ...api, secret: "wrong" }), 401, "invalid_client");
+      for (const token of [`${access_token}x`, forged(refresh_token)]) await assertInactive(token);
+      await assertInactive(access_token, stranger);
+    } finally {
+      await worker.db.prepare(`ALTER TABLE ${table}_away RENAME TO ${table}`).run();
+    }
   }
   assert.equal(await isActive(access_token), true);
 });
