@@ -90,7 +90,7 @@ CREATE TABLE refresh_tokens (
 CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id, created_at);
 
 -- The sessions that may act, once their expires_at has been compared with the clock: not ended, and of an account that is
--- not shut out. What only a signed-in person, or only an admin, may do has this in its own statement.
+-- not shut out. What only a signed-in person, or only an admin, may change or list has this in its own statement.
 CREATE VIEW callers AS
 SELECT
   f.family_id, f.user_id, f.expires_at, u.roles, u.password_version,
@@ -105,13 +105,13 @@ WHERE f.revoked_at IS NULL AND u.disabled_at IS NULL;
 CREATE TABLE events (
   -- whose account. Empty for failed log-ins to accounts that do not exist
   user_id TEXT NOT NULL,
-  -- when. Of failed log-ins the start of the hour they are counted in
+  -- when. Of what is counted, the start of the hour
   at INTEGER NOT NULL,
-  -- tells events of one second apart. Random, but the kind itself where there is one row an hour
+  -- tells events of one second apart, in their order. The kind itself where there is one row an hour
   id TEXT NOT NULL,
   -- login_failed, password_changed, profile_changed, reuse_detected, sessions_ended, disabled, enabled, roles_changed, deleted
   kind TEXT NOT NULL,
-  -- how often it happened: 1, but for failed log-ins
+  -- how often it happened: 1, but for failed log-ins and changed profiles
   count INTEGER NOT NULL,
   -- when it happened last
   last_at INTEGER NOT NULL,
@@ -123,11 +123,11 @@ CREATE TABLE events (
   ip TEXT,
   -- the user agent it came from last
   user_agent TEXT,
-  -- of reuse_detected: the address that had refreshed last
+  -- of reuse_detected: the address that had refreshed last. Of login_failed: that of the first in the hour
   other_ip TEXT,
-  -- of reuse_detected: the user agent that had refreshed last
+  -- the same of the user agent
   other_user_agent TEXT,
-  -- of reuse_detected: predecessor or older. Of roles_changed: the new roles, as JSON. Of sessions_ended: none
+  -- of reuse_detected: predecessor or older. Of roles_changed: the new roles, as JSON.
   detail TEXT,
   PRIMARY KEY (user_id, at, id)
 ) STRICT, WITHOUT ROWID;
@@ -142,7 +142,9 @@ CREATE TABLE sweeps (
   -- the last step went from behind this key
   after TEXT NOT NULL,
   -- to this one, which is in it. A tilde comes after every key: that step was the last, and the next begins anew
-  upto TEXT NOT NULL
+  upto TEXT NOT NULL,
+  -- when the walk began. Another one begins a day later
+  begun_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO sweeps (name, after, upto) VALUES ('refresh_tokens', '', '~');
+INSERT INTO sweeps (name, after, upto, begun_at) VALUES ('refresh_tokens', '', '~', 0);

@@ -38,7 +38,8 @@ CREATE INDEX events_at ON events (at);
 CREATE TABLE sweeps (
   name TEXT PRIMARY KEY NOT NULL,
   after TEXT NOT NULL,
-  upto TEXT NOT NULL
+  upto TEXT NOT NULL,
+  begun_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO sweeps (name, after, upto) VALUES ('refresh_tokens', '', '~');
+INSERT INTO sweeps (name, after, upto, begun_at) VALUES ('refresh_tokens', '', '~', 0);

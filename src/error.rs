@@ -303,12 +303,6 @@ impl From<UsernameError> for ApiError {
     }
 }
 
-impl From<UnknownRole> for ApiError {
-    fn from(_: UnknownRole) -> Self {
-        Self::UnknownRole
-    }
-}
-
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {

@@ -78,7 +78,7 @@ async fn scheduled(_event: worker::ScheduledEvent, env: Env, _context: worker::S
         Ok(isolate) => isolate,
         Err(problems) => return ApiError::Misconfigured(problems).log_cause(id),
     };
-    match Store::new(&env, false).sweep(isolate.config.audit_ttl, now()).await {
+    match Store::new(&env, false).sweep(isolate.config.audit_ttl, now_millis() / 1000).await {
         Ok(Swept { sessions, events, complete }) => log::write(id, &Event::Swept { sessions, events, complete }),
         Err(error) => ApiError::from(error).log_cause(id),
     }
@@ -111,12 +111,15 @@ async fn answer(
         }
     }
     // Only now: a client could hold its body back until a window that was open at the first byte has closed.
-    let context = Context { config, keys: &isolate.keys, store, now: now(), request_id };
+    let now = now_millis();
+    let (now, millisecond) = (now / 1000, now % 1000);
+    let context = Context { config, keys: &isolate.keys, store, now, millisecond, request_id };
     let reply = route.handle(&context, read).await.unwrap_or_else(refuse);
     if config.log_costs {
-        // The route, not the path: what somebody puts into a path may be a token.
+        // The route's name, not the path: what somebody puts into a path may be a token.
         let route = format!("{route:?}");
-        log::write(request_id, &Event::Costs { route: &route, status: reply.status(), costs: store.costs() });
+        let route = route.split('(').next().unwrap_or_default();
+        log::write(request_id, &Event::Costs { route, status: reply.status(), costs: store.costs() });
     }
     reply
 }
@@ -129,7 +132,7 @@ async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
     }
     let config = Config::from_env(env)?;
     let problem = |problem: String| vec![Problem { variable: "SIGNING_KEYS", problem }];
-    if config.signing_keys.active(now()).is_none() {
+    if config.signing_keys.active(now_millis() / 1000).is_none() {
         return Err(problem("the \"signs_from\" of every key lies ahead: none may sign yet".to_owned()));
     }
     let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
@@ -137,8 +140,8 @@ async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
     Ok(ISOLATE.with(|cell| cell.get_or_init(|| isolate).clone()))
 }
 
-/// Unix seconds.
+/// Unix milliseconds.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
-fn now() -> u64 {
-    worker::Date::now().as_millis() / 1000
+fn now_millis() -> u64 {
+    worker::Date::now().as_millis()
 }

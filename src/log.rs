@@ -29,6 +29,8 @@ pub enum Event<'a> {
     Revoked { user_id: Id, session_id: Id, reason: &'static str },
     /// All sessions of a user were ended, so many.
     RevokedAll { user_id: Id, sessions: usize, reason: &'static str },
+    /// An admin's route was asked for by somebody who is none.
+    Forbidden { user_id: Id, session_id: Id },
     /// An account was changed, by an admin or the person; so many of its sessions ended with it.
     AccountChanged {
         user_id: Id,
@@ -65,7 +67,7 @@ impl Event<'_> {
             | Self::RevocationMarkFailed { .. }
             | Self::InternalError { .. }
             | Self::Misconfigured { .. } => Level::Error,
-            Self::ReuseDetected { .. } => Level::Warn,
+            Self::ReuseDetected { .. } | Self::Forbidden { .. } => Level::Warn,
             _ => Level::Info,
         }
     }

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
 
-import { assertProblem, startWorker } from "./harness.mjs";
+import { PASSWORD, assertProblem, startWorker } from "./harness.mjs";
 
 const NOBODY = "AAAAAAAAAAAAAAAAAAAAAA";
 
@@ -79,13 +79,32 @@ test("without a token, with an expired one, or with one that is none, every rout
 
 test("who is no admin is refused in the same bytes, whether the account exists or not", async () => {
   await unchanged(async () => {
-    const answers = (await Promise.all([admin.user.id, plain.user.id, NOBODY, "x", ""].map((id) => asks(plain.access_token, id)))).flat();
+    worker.events();
+    const answers = (await Promise.all([admin.user.id, NOBODY, "x", ""].map((id) => asks(plain.access_token, id)))).flat();
     for (const answer of answers) {
       assertProblem(answer, 403, "forbidden");
       assert.match(answer.headers.get("www-authenticate"), /^Bearer error="insufficient_scope"/);
     }
     assert.equal(new Set(answers.map(bytes)).size, 1);
+    const logged = worker.events("forbidden");
+    assert.equal(logged.length, answers.length);
+    for (const { level, user_id, session_id } of logged) assert.deepEqual([level, user_id, session_id], ["warn", plain.user.id, plain.session_id]);
   });
+});
+
+test("which roles there are is for admins to know", async () => {
+  await unchanged(async () => {
+    const roles = ["nothing-of-the-kind"];
+    assertProblem(await update(plain, admin, { roles }), 403, "forbidden");
+    assertProblem(await update(plain, { user: { id: NOBODY } }, { roles }), 403, "forbidden");
+    assertProblem(await update(admin, { user: { id: NOBODY } }, { roles }), 404, "not_found");
+    assertProblem(await update(admin, plain, { roles }), 422, "unknown_role");
+  });
+});
+
+test("nobody deletes their own account as an admin: that takes the password", async () => {
+  await worker.registerAdmin();
+  await unchanged(async () => assertProblem(await as(admin, "DELETE", `/users/${admin.user.id}`), 400, "invalid_request"));
 });
 
 test("the role is that of D1 at that moment, not that of the token", async () => {
@@ -261,7 +280,7 @@ test("roles and shutting out at once are one change, and what is so already is r
   }
   const changes = worker.events("account_changed").map(({ request_id, ...event }) => event);
   const common = { level: "info", event: "account_changed", user_id: person.user.id, admin_id: admin.user.id, sessions_ended: 1 };
-  assert.deepEqual(changes, [{ ...common, change: "roles_changed" }, { ...common, change: "disabled" }]);
+  assert.deepEqual(changes, [{ ...common, change: "roles_changed", sessions_ended: 0 }, { ...common, change: "disabled" }]);
   assert.deepEqual(await kinds(person), ["disabled", "roles_changed"]);
   // One half is new, the other is not.
   assert.equal((await update(admin, person, { roles: ["user", "admin"], disabled: false })).body.disabled_at, null);
@@ -323,6 +342,13 @@ test("an admin deletes an account, once, and nothing of it is left but that", as
   assert.equal((await worker.register({ email: person.email })).email, person.email);
 });
 
+test("letting in again ends sessions that were left when the account was shut out by hand", async () => {
+  const person = await worker.register();
+  await worker.disable(person);
+  assert.equal((await update(admin, person, { disabled: false })).status, 200);
+  await worker.assertEnded(person);
+});
+
 test("the last admin stays: neither roles, nor shutting out, nor deleting takes the only one that is in force", async () => {
   await worker.db.prepare(`UPDATE users SET roles = '["user"]' WHERE id <> ?`).bind(admin.user.id).run();
   const second = await worker.registerAdmin();
@@ -333,7 +359,7 @@ test("the last admin stays: neither roles, nor shutting out, nor deleting takes 
     () => update(admin, admin, { roles: ["user"], disabled: false }),
     () => update(admin, admin, { disabled: true }),
     () => update(admin, admin, { roles: ["user", "admin"], disabled: true }),
-    () => as(admin, "DELETE", `/users/${admin.user.id}`),
+    () => as(admin, "DELETE", "/me", { current_password: PASSWORD }),
   ];
   await unchanged(async () => {
     for (const attempt of attempts) assertProblem(await attempt(), 409, "last_admin");
@@ -344,11 +370,11 @@ test("the last admin stays: neither roles, nor shutting out, nor deleting takes 
   for (const [leave, back] of [
     [() => update(admin, admin, { roles: ["user"] }), 200],
     [() => update(admin, admin, { disabled: true }), 200],
-    [() => as(admin, "DELETE", `/users/${admin.user.id}`), 204],
+    [() => as(admin, "DELETE", "/me", { current_password: PASSWORD }), 204],
   ]) {
     await worker.setRoles(second, ["admin"]);
     assert.equal((await leave()).status, back);
-    assertProblem(await as(second, "DELETE", `/users/${second.user.id}`), 409, "last_admin");
+    assertProblem(await update(second, second, { disabled: true }), 409, "last_admin");
     await worker.setRoles(admin, ["user", "admin"]);
     await worker.disable(admin, false);
     const login = await worker.login(admin);

@@ -29,7 +29,7 @@ const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({ s
 function assertCost({ d1_rows_read, ...counted }, expected) {
   assert.deepEqual(counted, expected);
   // Rows read are bounded by the statement, not by the tables.
-  assert.ok(d1_rows_read <= 8, `${d1_rows_read} rows read`);
+  assert.ok(d1_rows_read <= 20, `${d1_rows_read} rows read`);
 }
 
 test("every operation keeps to its counted cost", async () => {
@@ -85,10 +85,11 @@ test("every change of an account, and every look at one, keeps to its counted co
   const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
   const account = `/users/${person.user.id}`;
   const passwords = { current_password: person.password, new_password: "another correct horse battery" };
-  // An event is a row and an index entry; a username one more, where there was none.
+  // An event is a row and an index entry, or one that is counted on a row; a username one more, where there was none.
   const operations = [
     ["changing a name", () => worker.request("PATCH", "/me", { ...own, json: { name: "Pat" } }), cost(200, 1, 3, 0, 0)],
-    ["taking a username", () => worker.request("PATCH", "/me", { ...own, json: { username: "pat-counted" } }), cost(200, 1, 4, 0, 0)],
+    ["taking a username", () => worker.request("PATCH", "/me", { ...own, json: { username: "pat-counted" } }), cost(200, 1, 3, 0, 0)],
+    ["changing nothing of a profile", () => worker.request("PATCH", "/me", { ...own, json: { username: "pat-counted" } }), cost(200, 1, 0, 0, 0)],
     ["changing the password", () => worker.post("/me/password", { ...own, json: passwords }), cost(200, 2, 4, 0, 1)],
     ["a wrong current password", () => worker.post("/me/password", { ...own, json: passwords }), cost(403, 2, 2, 0, 0)],
     ["one's own trail", () => worker.get("/me/events", own), cost(200, 1, 0, 0, 0)],
@@ -137,7 +138,7 @@ test("rows read do not depend on how many users and sessions there are", async (
     () => worker.get("/users?limit=3&email=read", { bearer: admin.access_token }),
     () => worker.get(`/users/${person.user.id}`, { bearer: admin.access_token }),
     () => worker.get(`/users/${admin.user.id}/events`, { bearer: admin.access_token }),
-    () => worker.request("PATCH", `/users/${person.user.id}`, { bearer: admin.access_token, json: { disabled: false } }),
+    () => worker.request("PATCH", `/users/${person.user.id}`, { bearer: admin.access_token, json: { roles: ["user"] } }),
   ];
   const readAll = async () => {
     const rows = [];

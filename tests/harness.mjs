@@ -189,8 +189,9 @@ class Worker {
     return this.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
   }
 
-  /** Runs the scheduled event. */
-  sweep() {
+  /** Runs the scheduled event, as on another day: one walk through the sessions is all that begins in a day. */
+  async sweep() {
+    await this.db.prepare("UPDATE sweeps SET begun_at = 0").run();
     return this.server.getWorker().scheduled({ cron: "17 * * * *" });
   }
 

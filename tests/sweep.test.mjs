@@ -22,6 +22,9 @@ beforeEach(async () => {
   worker.events();
 });
 
+/** What is counted stands at the start of its hour, so events go an hour later. */
+const EVENTS_TTL = AUDIT_TTL + 3600;
+
 /** Sessions of the person that end so, by SQL expressions of `n`. Their keys lie among one another. */
 function insertFamilies(name, count, { expires = "unixepoch() + 600000", revoked = "NULL" }) {
   const columns = "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
@@ -71,7 +74,7 @@ test("of a large backlog exactly the dead goes, and the living is left byte for 
   assert.deepEqual([living.families.length, living.events.length], [2001, 2000]);
   await insertFamilies("old", 15_000, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
   await insertFamilies("out", 15_000, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
-  await insertEvents("old", 30_000, `unixepoch() - ${AUDIT_TTL} - 1 - n`);
+  await insertEvents("old", 30_000, `unixepoch() - ${EVENTS_TTL} - n`);
   const total = { sessions: 0, events: 0 };
   let runs = 0;
   for (let complete = false; !complete; runs += 1) {
@@ -90,12 +93,12 @@ test("of a large backlog exactly the dead goes, and the living is left byte for 
 
 test("what ended exactly so long ago as it is kept is the limit", async () => {
   // Seconds around the limit, and more than the test takes beside it.
-  await insertFamilies("gone", 3, { expires: `unixepoch() - ${AUDIT_TTL} - n + 1` });
-  await insertFamilies("gonetoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} - n + 1` });
-  await insertEvents("gone", 3, `unixepoch() - ${AUDIT_TTL} - n`);
+  await insertFamilies("gone", 3, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertFamilies("gonetoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertEvents("gone", 3, `unixepoch() - ${EVENTS_TTL} - n`);
   await insertFamilies("stays", 3, { expires: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
   await insertFamilies("staystoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
-  await insertEvents("stays", 3, `unixepoch() - ${AUDIT_TTL} + 20 + n`);
+  await insertEvents("stays", 3, `unixepoch() - ${EVENTS_TTL} + 20 + n`);
   assert.deepEqual(await sweep(), swept(6, 3));
   const left = JSON.stringify(await rows());
   assert.ok(!left.includes("gone") && left.includes("stays") && left.includes("staystoo"));
@@ -113,8 +116,8 @@ test("a session that was ended counts from its ending, one that was not from its
 });
 
 test("a shorter retention takes out more, a longer one nothing", async () => {
-  await insertFamilies("day", 2, { expires: "unixepoch() - 86400" });
-  await insertEvents("day", 2, "unixepoch() - 86401");
+  await insertFamilies("day", 2, { expires: "unixepoch() - 86401" });
+  await insertEvents("day", 2, "unixepoch() - 90001");
   assert.deepEqual(await sweep(), swept(0, 0));
   await worker.update({ vars: { AUDIT_TTL_SECONDS: "86400" } });
   assert.deepEqual(await sweep(), swept(2, 2));
@@ -134,6 +137,27 @@ test("a walk that broke off goes on where it got to, and begins anew behind the 
   assert.equal((await place()).after, "");
 });
 
+test("a walk begins once a day, and one that is under way goes on", async () => {
+  const today = () => worker.server.getWorker().scheduled({ cron: "17 * * * *" });
+  const begunAt = () => worker.db.prepare("SELECT begun_at FROM sweeps").first("begun_at");
+  await sweep();
+  const begun = await begunAt();
+  assert.ok(Math.abs(begun - Date.now() / 1000) < 60);
+  await insertEnded("Mx");
+  await insertEvents("old", 1, "1000");
+  await today();
+  assert.deepEqual(worker.events("swept").map(({ sessions, events, complete }) => [sessions, events, complete]), [[0, 1, true]]);
+  assert.deepEqual(await place(), { after: "~", upto: "~" });
+  await goOnAt("");
+  await today();
+  assert.deepEqual(worker.events("swept").map(({ sessions }) => sessions), [1]);
+  await insertEnded("Mx");
+  await worker.db.prepare("UPDATE sweeps SET begun_at = begun_at - 86400").run();
+  await today();
+  assert.deepEqual(worker.events("swept").map(({ sessions }) => sessions), [1]);
+  assert.ok((await begunAt()) >= begun);
+});
+
 test("a place behind every key, or before, harms nothing", async () => {
   for (const upto of ["", "~", "}", "zzzzzzzzzzzzzzzzzzzzzz"]) {
     await insertEnded("Mx");
@@ -147,25 +171,23 @@ test("a place behind every key, or before, harms nothing", async () => {
 
 test("a step that D1 refuses is logged, loses nothing that lives, and the next sweep goes on", async () => {
   await insertFamilies("dead", 2500, { expires: "1000" });
-  await insertEvents("dead", 2500, "1000");
   const count = async () => (await rows()).families.length;
   const all = await count();
   const [poisoned] = (await worker.db.prepare("SELECT family_id FROM refresh_tokens WHERE expires_at = 1000 ORDER BY family_id LIMIT 1 OFFSET 1500").all()).results;
   await worker.db.prepare(`CREATE TRIGGER stuck BEFORE DELETE ON refresh_tokens WHEN OLD.family_id = '${poisoned.family_id}' BEGIN SELECT RAISE(ABORT, 'disk full'); END`).run();
   const failed = await sweep();
   assert.deepEqual([failed.level, failed.event], ["error", "storage_fault"]);
-  assert.match(failed.cause, /^sweep: .*disk full/);
+  assert.match(failed.cause, /^sweep_families: .*disk full/);
   const left = await count();
   assert.ok(left < all && left > all - 1501, "what was taken out before stays out, the step that failed left all it had");
   const stuckAt = await place();
   assert.ok(stuckAt.upto < poisoned.family_id);
-  assert.deepEqual(await worker.db.prepare("SELECT COUNT(*) AS n FROM events WHERE at = 1000").first(), { n: 1500 });
   await worker.assertLive(person);
   // As long as it is stuck nothing behind it goes, and nothing is lost.
   assert.equal((await sweep()).event, "storage_fault");
   assert.deepEqual([await count(), await place()], [left, stuckAt]);
   await worker.db.prepare("DROP TRIGGER stuck").run();
-  assert.deepEqual(await sweep(), swept(left - (all - 2500), 1500));
+  assert.deepEqual(await sweep(), swept(left - (all - 2500), 0));
   await worker.assertLive(person);
 });
 
@@ -179,7 +201,7 @@ test("without a table, or without its place, the sweep logs that and nothing els
   await worker.db.prepare("DELETE FROM sweeps").run();
   assert.equal((await sweep()).event, "internal_error");
   assert.equal((await ids()).length, 2);
-  await worker.db.prepare("INSERT INTO sweeps (name, after, upto) VALUES (?, ?, ?)").bind(before.name, before.after, "~").run();
+  await worker.db.prepare("INSERT INTO sweeps (name, after, upto, begun_at) VALUES (?, ?, ?, 0)").bind(before.name, before.after, "~").run();
   assert.deepEqual(await sweep(), swept(1, 0));
 });
 

@@ -61,7 +61,7 @@ impl Roles {
     /// # Errors
     /// [`UnknownRole`].
     pub fn choose(&self, wanted: &[String]) -> Result<Vec<String>, UnknownRole> {
-        if has_repetition(wanted) || !wanted.iter().all(|role| self.0.contains(role)) {
+        if wanted.len() > self.0.len() || !wanted.iter().all(|role| self.0.contains(role)) || has_repetition(wanted) {
             return Err(UnknownRole);
         }
         Ok(self.0.iter().filter(|role| wanted.contains(role)).cloned().collect())

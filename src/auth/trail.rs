@@ -28,6 +28,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether sessions end with it.
+    #[must_use]
+    pub const fn ends_sessions(self) -> bool {
+        !matches!(self, Self::ProfileChanged | Self::RolesChanged)
+    }
+
     /// The stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -46,13 +52,13 @@ impl Kind {
 /// One entry. Times in unix seconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// When; of failed log-ins, the start of the hour they are counted in.
+    /// When; of what is counted, the start of the hour.
     pub at: u64,
-    /// Tells entries of one second apart.
+    /// Tells entries of one second apart, in their order.
     pub id: String,
     /// What.
     pub kind: String,
-    /// How often: 1, but for failed log-ins.
+    /// How often: 1, but for failed log-ins and changed profiles.
     pub count: u64,
     /// When it happened last.
     pub last_at: u64,
@@ -62,7 +68,7 @@ pub struct Entry {
     pub session_id: Option<Id>,
     /// From where, last.
     pub client: Client,
-    /// Of a reuse: who had refreshed last.
+    /// Of a reuse: who had refreshed last. Of failed log-ins: from where the first came.
     pub other: Client,
     /// Of a reuse which, of an ended session why, of changed roles the new ones as JSON.
     pub detail: Option<String>,

@@ -30,7 +30,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let new =
         context.chosen_password(&body.new_password, email.as_ref(), user.username.as_deref(), user.name.as_deref())?;
     // 2.
-    context.verify_current_password(request, &credentials, &body.current_password).await?;
+    context.verify_current_password(request, caller, &credentials, &body.current_password).await?;
     let new_hash = context.config.hasher.hash(&new, random()?)?;
     // 3.
     let change = context.change(request, caller)?;

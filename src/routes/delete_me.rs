@@ -18,7 +18,7 @@ pub(super) async fn delete(context: &Context<'_>, request: &Request) -> Result<R
     let caller = context.caller(request).await?;
     let body: Body = request.json()?;
     let credentials = context.own_credentials(caller).await?;
-    context.verify_current_password(request, &credentials, &body.current_password).await?;
+    context.verify_current_password(request, caller, &credentials, &body.current_password).await?;
     let change = context.change(request, caller)?;
     let ended = context.store.delete_own(&change, credentials.password_version).await??;
     context.mark_all_revoked(&ended).await;

@@ -8,6 +8,9 @@ use crate::store::changes::AdminChange;
 
 pub(super) async fn delete(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
+    if id == caller.user_id {
+        return Err(ApiError::InvalidRequest("Your own account goes by DELETE /me, with the password.".to_owned()));
+    }
     context.change_as_admin(request, caller, id, &AdminChange::Delete).await?;
     Ok(Reply::new(204))
 }

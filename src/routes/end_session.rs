@@ -7,11 +7,9 @@ use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::store::refresh_tokens::Reason;
 
-/// Another person's session, an unknown one, one that has ended and a text that is no id are the same 404. `id`: `None`
-/// for that last.
-pub(super) async fn delete(context: &Context<'_>, request: &Request, id: Option<Id>) -> Result<Reply, ApiError> {
+/// Another person's session, an unknown one, one that has ended and a text that is no id are the same 404.
+pub(super) async fn delete(context: &Context<'_>, request: &Request, session_id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
-    let session_id = id.ok_or(ApiError::NotFound)?;
     let reason = Reason::EndedByUser;
     let ended = context.store.revoke_own_family(caller, session_id, reason, &request.client, context.now).await?;
     let ended = ended.ok_or(ApiError::InvalidToken)?.ok_or(ApiError::NotFound)?;

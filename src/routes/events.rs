@@ -59,8 +59,8 @@ pub(super) async fn get_own(context: &Context<'_>, request: &Request) -> Result<
 pub(super) async fn get(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let excerpt = excerpt(context, request)?;
-    let entries = context.store.trail_of(caller, id, &excerpt, context.now).await??;
-    reply(entries, excerpt.limit, true)
+    let answer = context.store.trail_of(caller, id, &excerpt, context.now).await?;
+    reply(context.allowed(caller, answer)?, excerpt.limit, true)
 }
 
 fn excerpt(context: &Context<'_>, request: &Request) -> Result<Excerpt, ApiError> {
@@ -80,7 +80,7 @@ fn reply(entries: Vec<Entry>, limit: usize, for_admin: bool) -> Result<Reply, Ap
 
 fn shown(entry: Entry, for_admin: bool) -> Result<Shown, ApiError> {
     let by_admin = entry.actor_id.is_some();
-    let counted = entry.kind == "login_failed";
+    let counted = matches!(entry.kind.as_str(), "login_failed" | "profile_changed");
     let mut shown = Shown {
         at: entry.at,
         count: counted.then_some(entry.count),

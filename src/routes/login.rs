@@ -90,6 +90,6 @@ async fn failed(
     user_id: Option<Id>,
     reason: &'static str,
 ) -> Result<Reply, ApiError> {
-    context.count_failed_login(request, user_id, reason).await?;
+    context.count_failed_login(request, user_id, None, reason).await?;
     Err(ApiError::InvalidCredentials)
 }

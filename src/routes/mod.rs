@@ -36,8 +36,9 @@ use crate::error::{ApiError, Dialect};
 use crate::http::{Method, Reply, Request};
 use crate::log::{self, Event};
 use crate::store::Store;
+use crate::store::accounts::Refusal;
 use crate::store::refresh_tokens::Caller;
-use crate::webcrypto::Keys;
+use crate::webcrypto::{Keys, random};
 
 /// An endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,8 +71,8 @@ pub enum Route {
     Sessions,
     /// `DELETE /sessions`.
     EndSessions,
-    /// `DELETE /sessions/{id}`; no id if the text is none.
-    EndSession(Option<Id>),
+    /// `DELETE /sessions/{id}`.
+    EndSession(Id),
     /// `GET /users`.
     Users,
     /// `GET /users/{id}`.
@@ -106,11 +107,11 @@ pub fn below_base<'a>(path: &'a str, config: &Config) -> &'a str {
 #[must_use]
 pub fn find(method: Method, path: &str) -> Option<Route> {
     if let Some(id) = path.strip_prefix("/sessions/").filter(|id| !id.contains('/')) {
-        return (method == Method::Delete).then(|| Route::EndSession(Id::parse(id)));
+        // A text that is no id is nobody's: what asks for it is refused, or not found, like any other.
+        return (method == Method::Delete).then(|| Route::EndSession(Id::parse(id).unwrap_or(Id::NOBODY)));
     }
     if let Some(rest) = path.strip_prefix("/users/") {
         let (id, part) = rest.split_once('/').map_or((rest, None), |(id, part)| (id, Some(part)));
-        // A text that is no id is nobody's: what asks for it is refused, or not found, like any other.
         let id = Id::parse(id).unwrap_or(Id::NOBODY);
         return Some(match (method, part) {
             (Method::Get | Method::Head, None) => Route::User(id),
@@ -230,6 +231,8 @@ pub struct Context<'a> {
     pub store: &'a Store<'a>,
     /// Unix seconds.
     pub now: u64,
+    /// Of that second: tells apart what happens in it.
+    pub millisecond: u64,
     /// Of this request.
     pub request_id: Id,
 }
@@ -245,6 +248,19 @@ impl Context<'_> {
             Rejection::Expired => ApiError::ExpiredToken,
             _ => ApiError::InvalidToken,
         })
+    }
+
+    /// The name of an event to record: of those in one second, the later sorts behind.
+    fn event_id(&self) -> Result<String, ApiError> {
+        Ok(format!("{:03}.{}", self.millisecond, Id::new(random()?)))
+    }
+
+    /// What the store answers to somebody who may ask it; what an admin's route refuses is logged.
+    fn allowed<T>(&self, caller: Caller, answer: Result<T, Refusal>) -> Result<T, ApiError> {
+        if matches!(answer, Err(Refusal::NotAdmin)) {
+            self.log(&Event::Forbidden { user_id: caller.user_id, session_id: caller.family_id });
+        }
+        Ok(answer?)
     }
 
     /// Who asks, by signature and claims alone: whether the session is in force is for the store to tell.
@@ -313,8 +329,8 @@ mod tests {
     #[test]
     fn a_session_is_named_by_its_id() {
         let id = Id::new([7; 16]);
-        assert_eq!(find(Method::Delete, &format!("/sessions/{id}")), Some(Route::EndSession(Some(id))));
-        assert_eq!(find(Method::Delete, "/sessions/x"), Some(Route::EndSession(None)));
+        assert_eq!(find(Method::Delete, &format!("/sessions/{id}")), Some(Route::EndSession(id)));
+        assert_eq!(find(Method::Delete, "/sessions/x"), Some(Route::EndSession(Id::NOBODY)));
         assert_eq!(find(Method::Get, &format!("/sessions/{id}")), None);
         assert_eq!(find(Method::Delete, &format!("/sessions/{id}/")), None);
     }

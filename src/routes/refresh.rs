@@ -11,7 +11,6 @@ use crate::http::{Reply, Request, present};
 use crate::log::Event;
 use crate::store::events::ReuseEvent;
 use crate::store::refresh_tokens::{Revocation, RotationTimes, Session};
-use crate::webcrypto::random;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,7 +122,7 @@ async fn end_family(
     let (user_id, session_id) = (session.user.id, session.family_id);
     let secret_hash = token.secret_hash();
     let (client, now) = (&request.client, context.now);
-    let event = ReuseEvent { id: Id::new(random()?), reuse };
+    let event = ReuseEvent { id: context.event_id()?, reuse };
     let revocation = context.store.revoke_reused(session_id, &secret_hash, &event, client, now).await?;
     // Not from the session as it was judged: it may have been refreshed since.
     if let Some(Revocation { access_expires_at, .. }) = revocation {

@@ -29,7 +29,9 @@ pub(super) async fn patch(context: &Context<'_>, request: &Request) -> Result<Re
         username: body.username.check(|text| Username::parse(&text))?,
         name: body.name.check(|text| Name::parse(&text))?,
     };
-    let user = context.store.change_profile(&context.change(request, caller)?, &change).await??;
-    context.log_change(caller.user_id, None, Kind::ProfileChanged, 0);
+    let (user, changed) = context.store.change_profile(&context.change(request, caller)?, &change).await??;
+    if changed {
+        context.log_change(caller.user_id, None, Kind::ProfileChanged, 0);
+    }
     Reply::json(200, &user)
 }

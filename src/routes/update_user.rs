@@ -24,7 +24,12 @@ pub(super) async fn patch(context: &Context<'_>, request: &Request, id: Id) -> R
     if body.roles.is_none() && body.disabled.is_none() {
         return Err(ApiError::InvalidRequest("Send roles, disabled, or both.".to_owned()));
     }
-    let roles = body.roles.map(|roles| context.config.roles.choose(&roles)).transpose()?;
+    let Ok(roles) = body.roles.map(|roles| context.config.roles.choose(&roles)).transpose() else {
+        // Which roles there are is for admins to know, as whether there is such an account.
+        let answer = context.store.find_account(caller, id, context.now).await?;
+        context.allowed(caller, answer)?;
+        return Err(ApiError::UnknownRole);
+    };
     let changes =
         context.change_as_admin(request, caller, id, &AdminChange::Update { roles, disabled: body.disabled }).await?;
     Reply::json(200, &changes.account)

@@ -7,5 +7,6 @@ use crate::http::{Reply, Request};
 
 pub(super) async fn get(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
-    Reply::json(200, &context.store.find_account(caller, id, context.now).await??)
+    let answer = context.store.find_account(caller, id, context.now).await?;
+    Reply::json(200, &context.allowed(caller, answer)?)
 }

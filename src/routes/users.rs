@@ -32,7 +32,8 @@ pub(super) async fn get(context: &Context<'_>, request: &Request) -> Result<Repl
         after: query.cursor(key)?,
         limit: query.limit()?,
     };
-    let found = context.store.list_accounts(caller, &search, context.now).await??;
+    let answer = context.store.list_accounts(caller, &search, context.now).await?;
+    let found = context.allowed(caller, answer)?;
     let next_cursor = found.more_after.map(|key| BASE64_URL_SAFE_NO_PAD.encode(key));
     Reply::json(200, &Body { users: found.accounts, next_cursor })
 }

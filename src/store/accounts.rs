@@ -117,7 +117,7 @@ impl Store<'_> {
         now: u64,
     ) -> Result<Result<Found, Refusal>, StoreError> {
         const OPERATION: &str = "list_accounts";
-        let family_id = caller.family_id.to_string();
+        let (family_id, user_id) = (caller.family_id.to_string(), caller.user_id.to_string());
         let after = search.after.as_deref().unwrap_or_default();
         let end = format!("{}{LAST_CHARACTER}", search.prefix);
         let values = [
@@ -126,6 +126,9 @@ impl Store<'_> {
             D1Type::Text(&end),
             D1Type::Text(after),
             integer(u64::try_from(search.limit).unwrap_or(u64::MAX).saturating_add(1)),
+            D1Type::Text(&family_id),
+            D1Type::Text(&user_id),
+            integer(now),
         ];
         let statements = [
             Statement { sql: FIND_SESSION, values: &[D1Type::Text(&family_id)] },
@@ -154,7 +157,7 @@ impl Store<'_> {
         now: u64,
     ) -> Result<Result<Vec<Entry>, Refusal>, StoreError> {
         const OPERATION: &str = "own_trail";
-        let mut answers = self.trail(OPERATION, caller, caller.user_id, excerpt).await?;
+        let mut answers = self.trail(OPERATION, caller, caller.user_id, excerpt, now).await?;
         if let Err(refusal) = in_force(OPERATION, &mut answers, caller, now)? {
             return Ok(Err(refusal));
         }
@@ -173,7 +176,7 @@ impl Store<'_> {
         now: u64,
     ) -> Result<Result<Vec<Entry>, Refusal>, StoreError> {
         const OPERATION: &str = "trail_of";
-        let mut answers = self.trail(OPERATION, caller, user_id, excerpt).await?;
+        let mut answers = self.trail(OPERATION, caller, user_id, excerpt, now).await?;
         if let Err(refusal) = admin_in_force(OPERATION, &mut answers, caller, now)? {
             return Ok(Err(refusal));
         }
@@ -186,12 +189,12 @@ impl Store<'_> {
         caller: Caller,
         user_id: Id,
         excerpt: &Excerpt,
+        now: u64,
     ) -> Result<Answers, StoreError> {
-        let family_id = caller.family_id.to_string();
-        let query = TrailQuery::new(user_id, excerpt);
+        let query = TrailQuery::new(caller, user_id, excerpt, now);
         let values = query.values();
         let statements = [
-            Statement { sql: FIND_SESSION, values: &[D1Type::Text(&family_id)] },
+            Statement { sql: FIND_SESSION, values: &query.caller() },
             Statement { sql: FIND_REGISTRATION, values: &query.user() },
             Statement { sql: FIND_EVENTS, values: &values },
             Statement { sql: FIND_LOG_INS, values: &values },

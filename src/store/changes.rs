@@ -25,6 +25,7 @@ const DELETE_FAMILIES_OF: &str = include_str!("sql/delete_families_of.sql");
 const DELETE_USER: &str = include_str!("sql/delete_user.sql");
 const INSERT_ADMIN_EVENT: &str = include_str!("sql/insert_admin_event.sql");
 const INSERT_OWN_EVENT: &str = include_str!("sql/insert_own_event.sql");
+const INSERT_PROFILE_EVENT: &str = include_str!("sql/insert_profile_event.sql");
 const REVOKE_FAMILIES_OF: &str = include_str!("sql/revoke_families_of.sql");
 
 /// A change that is asked for: who asks, from where, when, and the name of its event.
@@ -33,8 +34,8 @@ pub struct Request<'a> {
     pub caller: Caller,
     /// From where.
     pub client: &'a Client,
-    /// Random.
-    pub event_id: Id,
+    /// Random, behind the millisecond.
+    pub event_id: String,
     /// How long past its end an access token may still be accepted, in seconds.
     pub leeway: u64,
     /// Unix seconds.
@@ -129,12 +130,7 @@ impl CallerIds {
     }
 
     /// The values of [`INSERT_OWN_EVENT`]. Of a deletion neither address nor session is kept.
-    fn own_event<'v>(
-        &'v self,
-        key: &'v EventKey,
-        client: &'v Client,
-        password_version: Option<u64>,
-    ) -> [D1Type<'v>; 9] {
+    fn own_event<'v>(&'v self, key: &'v EventKey, client: &'v Client, password_version: u64) -> [D1Type<'v>; 9] {
         let kept = key.kind != Kind::Deleted;
         [
             D1Type::Text(&self.family_id),
@@ -145,7 +141,7 @@ impl CallerIds {
             text(kept.then_some(&self.family_id)),
             text(client.ip.as_deref().filter(|_| kept)),
             text(client.user_agent.as_deref().filter(|_| kept)),
-            password_version.map_or(D1Type::Null, integer),
+            integer(password_version),
         ]
     }
 
@@ -182,7 +178,7 @@ impl Store<'_> {
         let reason = Reason::PasswordChanged;
         let statements = [
             Statement { sql: FIND_SESSION, values: &ids.find() },
-            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, Some(password_version)) },
+            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, password_version) },
             Statement { sql: CHANGE_PASSWORD, values: &key.and([D1Type::Text(new_hash)]) },
             Statement {
                 sql: REVOKE_FAMILIES_OF,
@@ -201,7 +197,10 @@ impl Store<'_> {
         answers.rows().map(Ok)
     }
 
-    /// Changes the caller's profile, and gives it as it is then. One round trip.
+    /// Changes the caller's profile, and gives it as it is then, and whether that is another than before. One round trip.
+    ///
+    /// Changes of one hour are counted in one row, as they cost so little to make; so here both statements have the
+    /// conditions.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the username is somebody else's.
@@ -209,27 +208,32 @@ impl Store<'_> {
         &self,
         request: &Request<'_>,
         change: &ProfileChange,
-    ) -> Result<Result<User, Refusal>, StoreError> {
+    ) -> Result<Result<(User, bool), Refusal>, StoreError> {
         const OPERATION: &str = "change_profile";
         let ids = CallerIds::new(request.caller);
-        let key = EventKey::new(request.caller.user_id, Kind::ProfileChanged, request);
         let username = change.username.value();
-        let values = key.and([
+        let values = [
+            D1Type::Text(&ids.family_id),
+            D1Type::Text(&ids.user_id),
+            integer(request.now),
+            text(request.client.ip.as_deref()),
+            text(request.client.user_agent.as_deref()),
             integer(change.username.is_edit().into()),
             text(username.map(Username::as_str)),
             text(username.map(Username::key)),
             integer(change.name.is_edit().into()),
             text(change.name.value().map(Name::as_str)),
-        ]);
+        ];
         let statements = [
-            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, None) },
+            Statement { sql: INSERT_PROFILE_EVENT, values: &values },
             Statement { sql: CHANGE_PROFILE, values: &values },
             Statement { sql: FIND_SESSION, values: &ids.find() },
         ];
         let mut answers = self.batch(OPERATION, &statements).await?;
+        let changed = answers.row::<Changed>()?.is_some();
         answers.skip();
-        answers.skip();
-        Ok(in_force(OPERATION, &mut answers, request.caller, request.now)?.map(|session| session.user))
+        let session = in_force(OPERATION, &mut answers, request.caller, request.now)?;
+        Ok(session.map(|session| (session.user, changed)))
     }
 
     /// Takes the caller's account out of D1, if the password is still of that version, with everything it held but the event
@@ -248,7 +252,7 @@ impl Store<'_> {
         let statements = [
             Statement { sql: FIND_SESSION, values: &ids.find() },
             Statement { sql: FIND_ACCOUNT, values: &[D1Type::Text(&ids.user_id)] },
-            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, Some(password_version)) },
+            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, password_version) },
             Statement { sql: DELETE_EVENTS_OF, values: &key.and([]) },
             Statement { sql: DELETE_FAMILIES_OF, values: &key.and([]) },
             Statement { sql: DELETE_USER, values: &key.and([]) },
@@ -323,6 +327,9 @@ impl Store<'_> {
                 _ => answers.skip(),
             }
         }
+        if matches!(change, AdminChange::Delete) && kinds.is_empty() {
+            return Err(StoreError::Corrupt { operation: OPERATION, cause: "an account was not deleted".to_owned() });
+        }
         let after: Option<TargetRow> = answers.row()?;
         let account = after.map(|row| account(OPERATION, row.account)).transpose()?;
         Ok(Ok(Changes { account, kinds, ended }))
@@ -360,7 +367,8 @@ fn effects<'v>(key: &'v EventKey, new_roles: Option<&'v str>, leeway: u64) -> Ve
     match key.kind {
         Kind::RolesChanged => vec![(CHANGE_ROLES, key.and([text(new_roles)]))],
         Kind::Disabled => vec![(CHANGE_DISABLED, key.and([integer(key.now)])), revoke(Reason::Disabled)],
-        Kind::Enabled => vec![(CHANGE_DISABLED, key.and([D1Type::Null]))],
+        // Sessions that were not ended when it was shut out, by hand perhaps, must not come back.
+        Kind::Enabled => vec![(CHANGE_DISABLED, key.and([D1Type::Null])), revoke(Reason::Disabled)],
         Kind::SessionsEnded => vec![revoke(Reason::EndedByAdmin)],
         Kind::Deleted => [DELETE_EVENTS_OF, DELETE_FAMILIES_OF, DELETE_USER].map(|sql| (sql, key.and([]))).into(),
         Kind::PasswordChanged | Kind::ProfileChanged => Vec::new(),

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use worker::D1Type;
 
+use super::refresh_tokens::Caller;
 use super::{Answers, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::id::Id;
@@ -29,8 +30,8 @@ pub struct Excerpt {
 
 /// A token that was rotated out and came back.
 pub struct ReuseEvent {
-    /// Random.
-    pub id: Id,
+    /// Of the event.
+    pub id: String,
     /// Which it was.
     pub reuse: Reuse,
 }
@@ -47,10 +48,9 @@ impl ReuseEvent {
 
     /// The values of [`INSERT_REUSE_EVENT`].
     pub(super) fn values<'v>(
-        &self,
+        &'v self,
         family_id: &'v str,
         secret_hash: &'v SecretHash,
-        id: &'v str,
         client: &'v Client,
         now: u64,
     ) -> [D1Type<'v>; 7] {
@@ -58,7 +58,7 @@ impl ReuseEvent {
             D1Type::Text(family_id),
             D1Type::Text(secret_hash.as_str()),
             integer(now),
-            D1Type::Text(id),
+            D1Type::Text(&self.id),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
             D1Type::Text(self.name()),
@@ -107,15 +107,30 @@ struct RegistrationRow {
 }
 
 impl Store<'_> {
-    /// Counts a failed log-in of an account, or of none, in the row of its hour. One round trip; one row written, with an
-    /// index entry for the first of an hour, whether there is such an account or not.
+    /// Counts a failed log-in of an account, or of none, in the row of its hour. `session_id`: the one it came from, where
+    /// the password was asked for beside an access token. One round trip; one row written, with an index entry for the
+    /// first of an hour, whether there is such an account or not.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn count_failed_login(&self, user_id: Option<Id>, client: &Client, now: u64) -> Result<(), StoreError> {
+    pub async fn count_failed_login(
+        &self,
+        user_id: Option<Id>,
+        session_id: Option<Id>,
+        client: &Client,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        // From where nobody in particular failed is shown to nobody, so it is not kept.
+        let client = user_id.map(|_| client);
         let user_id = user_id.map(|id| id.to_string()).unwrap_or_default();
-        let values =
-            [D1Type::Text(&user_id), integer(now), text(client.ip.as_deref()), text(client.user_agent.as_deref())];
+        let session_id = session_id.map(|id| id.to_string());
+        let values = [
+            D1Type::Text(&user_id),
+            integer(now),
+            text(session_id.as_deref()),
+            text(client.and_then(|client| client.ip.as_deref())),
+            text(client.and_then(|client| client.user_agent.as_deref())),
+        ];
         self.batch("count_failed_login", &[Statement { sql: COUNT_FAILED_LOGIN, values: &values }]).await.map(|_| ())
     }
 }
@@ -123,12 +138,21 @@ impl Store<'_> {
 /// The texts of an excerpt, for its statements to borrow.
 pub(super) struct TrailQuery<'a> {
     user_id: String,
+    caller_id: String,
+    family_id: String,
     excerpt: &'a Excerpt,
+    now: u64,
 }
 
 impl<'a> TrailQuery<'a> {
-    pub(super) fn new(user_id: Id, excerpt: &'a Excerpt) -> Self {
-        Self { user_id: user_id.to_string(), excerpt }
+    pub(super) fn new(caller: Caller, user_id: Id, excerpt: &'a Excerpt, now: u64) -> Self {
+        let (caller_id, family_id) = (caller.user_id.to_string(), caller.family_id.to_string());
+        Self { user_id: user_id.to_string(), caller_id, family_id, excerpt, now }
+    }
+
+    /// The values that find the caller's session.
+    pub(super) fn caller(&self) -> [D1Type<'_>; 1] {
+        [D1Type::Text(&self.family_id)]
     }
 
     /// The values of [`FIND_REGISTRATION`].
@@ -137,7 +161,7 @@ impl<'a> TrailQuery<'a> {
     }
 
     /// The values of the other statements of a trail. One entry more than asked for tells whether there are more.
-    pub(super) fn values(&self) -> [D1Type<'_>; 5] {
+    pub(super) fn values(&self) -> [D1Type<'_>; 8] {
         let Excerpt { since, before, limit } = self.excerpt;
         [
             D1Type::Text(&self.user_id),
@@ -145,11 +169,15 @@ impl<'a> TrailQuery<'a> {
             integer(before.at),
             D1Type::Text(&before.id),
             integer(u64::try_from(*limit).unwrap_or(u64::MAX).saturating_add(1)),
+            D1Type::Text(&self.family_id),
+            D1Type::Text(&self.caller_id),
+            integer(self.now),
         ]
     }
 }
 
-/// The entries out of the answers to the four statements of a trail, that of the registration first, in no order; `None` if there is no such account, nor has been one lately.
+/// The entries out of the answers to the four statements of a trail, that of the registration first, in no order;
+/// `None` if there is no such account, nor has been one lately.
 pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<Vec<Entry>>, StoreError> {
     let registration: Option<RegistrationRow> = answers.row()?;
     let events: Vec<EventRow> = answers.rows()?;
@@ -158,7 +186,7 @@ pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<V
     let exists = registration.is_some();
     let registered = registration.map(|row| Entry {
         client: Client { ip: row.ip, user_agent: row.user_agent },
-        ..Entry::new(row.created_at, "registered".to_owned(), "registered")
+        ..Entry::new(row.created_at, String::new(), "registered")
     });
     let registered = registered.filter(|entry| (entry.at, &entry.id) < (before.at, &before.id));
     let events = events.into_iter().map(|row| Entry {
@@ -173,17 +201,18 @@ pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<V
         other: Client { ip: row.other_ip, user_agent: row.other_user_agent },
         detail: row.detail,
     });
-    // A session is two entries, told apart as the statements tell them apart.
+    // Of one second: the registration, log-ins, what the events tell by their milliseconds, and what ended. The statements
+    // order by the same.
     let log_ins = log_ins.into_iter().map(|row| Entry {
         session_id: Some(row.family_id),
         client: Client { ip: row.created_ip, user_agent: row.created_user_agent },
-        ..Entry::new(row.created_at, format!("{}+", row.family_id), "logged_in")
+        ..Entry::new(row.created_at, format!("!{}", row.family_id), "logged_in")
     });
     let endings = endings.into_iter().map(|row| Entry {
         session_id: Some(row.family_id),
         client: Client { ip: row.revoked_ip, user_agent: row.revoked_user_agent },
         detail: Some(row.revoked_reason),
-        ..Entry::new(row.revoked_at, format!("{}-", row.family_id), "revoked")
+        ..Entry::new(row.revoked_at, format!("~{}", row.family_id), "revoked")
     });
     let entries: Vec<_> = registered.into_iter().chain(events).chain(log_ins).chain(endings).collect();
     Ok((exists || !entries.is_empty()).then_some(entries))

@@ -311,8 +311,8 @@ impl Store<'_> {
         client: &Client,
         now: u64,
     ) -> Result<Option<Revocation>, StoreError> {
-        let (family_id, event_id) = (family_id.to_string(), event.id.to_string());
-        let values = event.values(&family_id, secret_hash, &event_id, client, now);
+        let family_id = family_id.to_string();
+        let values = event.values(&family_id, secret_hash, client, now);
         let record = Statement { sql: INSERT_REUSE_EVENT, values: &values };
         self.revoke_recording(&family_id, Some(secret_hash.as_str()), Reason::Reuse, Some(record), client, now).await
     }
@@ -413,18 +413,19 @@ impl Store<'_> {
         Ok(rows.map(|rows| rows.into_iter().next()))
     }
 
-    /// The sessions of the caller that are in force, or `None` if its own is not. One round trip.
+    /// The sessions of the caller that are in force, of the thousand begun last, or `None` if its own is not. One round trip.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn list_sessions(&self, caller: Caller, now: u64) -> Result<Option<Vec<SessionSummary>>, StoreError> {
         let user_id = caller.user_id.to_string();
-        let values = [D1Type::Text(&user_id), integer(now)];
+        let own = caller.family_id.to_string();
+        let values = [D1Type::Text(&user_id), integer(now), D1Type::Text(&own)];
         self.ask_as("list_sessions", caller, Statement { sql: LIST_SESSIONS, values: &values }, now).await
     }
 
-    /// The rows of a statement, or `None` if the caller's session is not in force. A statement that changes something has
-    /// to have that in its own condition too.
+    /// The rows of a statement, or `None` if the caller's session is not in force. The statement has to have that in its own
+    /// condition too.
     async fn ask_as<T: for<'de> Deserialize<'de>>(
         &self,
         operation: &'static str,

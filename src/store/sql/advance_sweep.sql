@@ -1,15 +1,19 @@
 UPDATE sweeps
 SET
-  after = CASE upto WHEN '~' THEN '' ELSE upto END,
-  upto = COALESCE(
-    (
-      SELECT family_id
-      FROM refresh_tokens
-      WHERE family_id > CASE sweeps.upto WHEN '~' THEN '' ELSE sweeps.upto END
-      ORDER BY family_id
-      LIMIT 1 OFFSET ?1 - 1
-    ),
-    '~'
-  )
+  begun_at = CASE WHEN upto = '~' AND begun_at <= ?2 - 86400 THEN ?2 ELSE begun_at END,
+  after = CASE WHEN upto <> '~' THEN upto WHEN begun_at <= ?2 - 86400 THEN '' ELSE '~' END,
+  upto = CASE
+    WHEN upto = '~' AND begun_at > ?2 - 86400 THEN '~'
+    ELSE COALESCE(
+      (
+        SELECT family_id
+        FROM refresh_tokens
+        WHERE family_id > CASE sweeps.upto WHEN '~' THEN '' ELSE sweeps.upto END
+        ORDER BY family_id
+        LIMIT 1 OFFSET ?1 - 1
+      ),
+      '~'
+    )
+  END
 WHERE name = 'refresh_tokens'
 RETURNING upto

@@ -4,7 +4,7 @@ FROM callers
 WHERE family_id = ?1
   AND user_id = ?2
   AND expires_at > ?3
-  AND (?9 IS NULL OR password_version = ?9)
+  AND password_version = ?9
   AND (
     ?5 <> 'deleted'
     OR is_admin = 0
