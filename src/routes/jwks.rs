@@ -4,7 +4,7 @@ use super::Context;
 use crate::error::ApiError;
 use crate::http::Reply;
 
-/// Seconds. A new key is to be published for longer than this before it signs: `LEAD` in scripts/secrets.mjs.
+/// Seconds. A new key is to be published for longer than this before it signs: `LEAD` in scripts/rotation.mjs.
 pub(super) const MAX_AGE: u32 = 300;
 
 pub(super) fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
