@@ -59,6 +59,7 @@ async function walk(query, act = () => {}) {
   const pages = [];
   let cursor = null;
   do {
+    assert.ok(pages.length < 100, "it does not come to an end");
     const { status, body } = await list(`?${query}${cursor === null ? "" : `&cursor=${cursor}`}`);
     assert.equal(status, 200);
     pages.push(body.users.map(({ email }) => email.toLowerCase()));
@@ -127,7 +128,9 @@ test("a role is the whole name: what only contains it opens nothing", async () =
   const other = await worker.register();
   for (const roles of [["administrator"], ["user", "superadmin"], ["ADMIN"], []]) {
     await worker.setRoles(other, roles);
-    for (const answer of await asks(other.access_token, plain.user.id)) assertProblem(answer, 403, "forbidden");
+    await unchanged(async () => {
+      for (const answer of await asks(other.access_token, plain.user.id)) assertProblem(answer, 403, "forbidden");
+    });
   }
 });
 
