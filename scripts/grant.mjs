@@ -1,0 +1,60 @@
+// Gives a role to an account, or takes it.
+//
+//   npm run grant -- ada@example.org admin               in the local database, that of `npm run dev`
+//   npm run grant -- ada@example.org admin --remote      in the deployed one
+//   npm run grant -- ada@example.org admin --revoke      takes it, but not from the last admin unless told with --force
+//
+// It shows in the tokens from the next refresh on; an access token that is out keeps its roles until it expires.
+
+import { randomBytes } from "node:crypto";
+
+import { configuredRoles, Database, parseCommand, sqlText } from "./d1.mjs";
+import { fail, runIfStarted } from "./lib.mjs";
+import { rules } from "./rules.mjs";
+import { setup } from "./setup.mjs";
+
+const usage = "npm run grant -- EMAIL ROLE [--remote] [--revoke [--force]]";
+
+async function main(args) {
+  const options = { revoke: { type: "boolean", default: false }, force: { type: "boolean", default: false } };
+  const { values: { revoke, force, ...where }, positionals: [email, role] } = parseCommand(args, options, 2, usage);
+  await setup();
+  const key = await ask("email-key", email);
+  // A role may have been taken out of the list while accounts still have it.
+  if (!revoke) await ask("check-role", "--roles", configuredRoles(), role);
+
+  const database = new Database(where);
+  const [[user]] = await database.query(`SELECT id, roles FROM users WHERE email_key = ${sqlText(key)}`);
+  if (!user) fail(`there is no account with the address ${email}`);
+  const roles = JSON.parse(user.roles);
+  if (roles.includes(role) !== revoke) fail(revoke ? `${email} does not have the role ${role}` : `${email} has the role ${role} already`);
+
+  const newRoles = revoke ? roles.filter((other) => other !== role) : [...roles, role];
+  const { changed, now } = await change(database, user, newRoles, revoke && role === "admin" && !force);
+  if (!changed && now !== user.roles) fail("the account was changed meanwhile: look again");
+  if (!changed) fail(`${email} is the last admin. Make another one first, or add --force.`);
+  console.log(`${email} ${revoke ? "no longer has" : "has"} the role ${role} (roles: ${newRoles.join(", ") || "none"})`);
+}
+
+/** Changes the roles as one transaction, which its event decides: without that, nothing changes. */
+async function change(database, { id, roles }, newRoles, spareLastAdmin) {
+  const [user, event, before, after] = [id, randomBytes(16).toString("base64url"), roles, JSON.stringify(newRoles)].map(sqlText);
+  const another =
+    "(disabled_at IS NOT NULL OR EXISTS (SELECT 1 FROM users AS other " +
+    `WHERE instr(other.roles, '"admin"') > 0 AND other.disabled_at IS NULL AND other.id <> ${user}))`;
+  const [, changed, [account]] = await database.query(
+    "INSERT INTO events (user_id, at, id, kind, count, last_at, detail) " +
+      `SELECT id, unixepoch(), ${event}, 'roles_changed', 1, unixepoch(), ${after} FROM users ` +
+      `WHERE id = ${user} AND roles = ${before}${spareLastAdmin ? ` AND ${another}` : ""}`,
+    `UPDATE users SET roles = ${after} WHERE id = ${user} AND EXISTS (SELECT 1 FROM events WHERE user_id = ${user} AND id = ${event}) RETURNING id`,
+    `SELECT roles FROM users WHERE id = ${user}`,
+  );
+  return { changed: changed.length === 1, now: account?.roles };
+}
+
+async function ask(...args) {
+  const { code, stdout, stderr } = await rules(args);
+  return code === 0 ? stdout.replace(/\n$/, "") : fail(stderr.trim());
+}
+
+runIfStarted(import.meta.url, main);

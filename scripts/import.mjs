@@ -1,0 +1,226 @@
+// Brings the users of another system, or of an export, into the database: one JSON object a line.
+//
+//   npm run import -- users.ndjson               into the local database, that of `npm run dev`
+//   npm run import -- users.ndjson --remote      into the deployed one
+//   npm run import -- users.ndjson --restart     begins again, where an import of another file was left unfinished
+//
+// All or nothing, but for an interruption, after which the same command goes on where it stopped:
+//   1. Check every line by the Worker's own rules (src/bin/rules.rs). With any error nothing is written.
+//   2. Load the rows, in chunks, into a table of their own.
+//   3. Compare them with the users there are. With any conflict no user is written.
+//   4. Move them into `users`, chunk by chunk. A chunk leaves the table in the transaction that makes its users.
+
+import { createHash } from "node:crypto";
+import { closeSync, createReadStream, existsSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { PassThrough } from "node:stream";
+import { pipeline } from "node:stream/promises";
+
+import { configuredRoles, Database, parseCommand, sqlText } from "./d1.mjs";
+import { env, fail, Failure, root, runIfStarted } from "./lib.mjs";
+import { rulesBinary } from "./rules.mjs";
+import { setup } from "./setup.mjs";
+
+const usage = "npm run import -- users.ndjson [--remote] [--restart]";
+/** Users a chunk: starting wrangler takes a second or two, D1's longest statement thirty. */
+const CHUNK = 25_000;
+/** Of the rows in one statement, in bytes: D1 takes 100,000 a statement. */
+const STATEMENT_BYTES = 80_000;
+const SHOWN = 20;
+
+const columns = {
+  line: "INTEGER PRIMARY KEY",
+  id: "TEXT NOT NULL",
+  email: "TEXT NOT NULL",
+  email_key: "TEXT NOT NULL",
+  username: "TEXT",
+  username_key: "TEXT",
+  name: "TEXT",
+  password_hash: "TEXT NOT NULL",
+  roles: "TEXT NOT NULL",
+  created_at: "INTEGER NOT NULL",
+  disabled_at: "INTEGER",
+};
+const names = Object.keys(columns);
+
+async function main(args) {
+  const { values, positionals: [file] } = parseCommand(args, { restart: { type: "boolean", default: false } }, 1, usage);
+  if (!existsSync(file)) fail(`there is no file ${file}`);
+  await setup();
+  const database = new Database(values);
+  // The rows carry password hashes: this folder is its owner's alone, and goes with the process, unless that is killed.
+  const folder = mkdtempSync(join(tmpdir(), "portcullis-import-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+  const checked = await check(file, folder);
+  const { loaded, line } = await begin(database, checked, values.restart);
+  if (!loaded) await load(database, checked, line);
+  const rows = await compare(database, checked.users);
+  try {
+    await move(database, checked.users, rows);
+  } catch (error) {
+    // Most likely somebody registered meanwhile: then this says who.
+    await compare(database, checked.users);
+    throw error;
+  }
+  console.log(`imported ${checked.users} users`);
+}
+
+/** Writes the rows as chunks of SQL into the folder. With any error it throws, and they are never run. */
+async function check(file, folder) {
+  const started = Math.floor(Date.now() / 1000);
+  const args = ["check-users", "--roles", configuredRoles(), "--now", String(started)];
+  const program = spawn(await rulesBinary(), args, { cwd: root, env, stdio: ["pipe", "pipe", "pipe"] });
+  const ended = new Promise((resolve, reject) => program.on("error", reject).on("close", resolve));
+  let stderr = "";
+  program.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
+
+  const hash = createHash("sha256");
+  const hashed = new PassThrough().on("data", (bytes) => hash.update(bytes));
+  // That the program left off reading says less than why it did.
+  const fed = pipeline(createReadStream(file), hashed, program.stdin).catch((error) => (error.code === "EPIPE" ? undefined : Promise.reject(error)));
+  const chunks = new Chunks(folder);
+  const errors = [];
+  let errorCount = 0;
+  let users;
+  for await (const text of createInterface({ input: program.stdout, crlfDelay: Infinity })) {
+    const { error, ...row } = JSON.parse(text);
+    if (row.users !== undefined) users = row.users;
+    else if (error === undefined) chunks.add(row);
+    else if ((errorCount += 1) <= SHOWN) errors.push(`line ${row.line}: ${error}`);
+  }
+  await fed;
+  if ((await ended) !== 0 || users === undefined) fail(`${file} could not be checked: ${stderr.trim()}`);
+  report(errors, errorCount, "nothing was imported");
+  if (users === 0) fail(`${file} has no users in it`);
+  console.log(`checked ${users} users`);
+  return { hash: hash.digest("hex"), users, chunks: chunks.end() };
+}
+
+/** Finds what an interrupted import of this file has done, or makes room for a new one. */
+async function begin(database, { hash, users }, restart) {
+  const definitions = Object.entries(columns).map(([name, type]) => `${name} ${type}`).join(", ");
+  const answers = await database.query(
+    // Fails, and everything with it, where there is no such table.
+    "SELECT 1 FROM users LIMIT 0",
+    ...(restart ? forget : []),
+    "CREATE TABLE IF NOT EXISTS import_file (hash TEXT NOT NULL, users INTEGER NOT NULL, loaded INTEGER NOT NULL) STRICT",
+    `CREATE TABLE IF NOT EXISTS import_users (${definitions}) STRICT`,
+    `INSERT INTO import_file (hash, users, loaded) SELECT ${sqlText(hash)}, ${users}, 0 WHERE NOT EXISTS (SELECT 1 FROM import_file)`,
+    "SELECT hash, users, loaded, (SELECT MAX(line) FROM import_users) AS line, (SELECT COUNT(*) FROM import_users) AS rows FROM import_file",
+  );
+  const [found] = answers.at(-1);
+  const loaded = found.loaded !== 0;
+  if (found.hash !== hash) {
+    const state = loaded ? `${found.users - found.rows} of its ${found.users} users are in` : "none of its users is in yet";
+    fail(`an import of another file is unfinished (${state}). Import that file again to finish it, or add --restart to forget it.`);
+  }
+  if (loaded) console.log(`going on: ${found.rows} users are still to be moved`);
+  else if (found.rows > 0) console.log(`going on: ${found.rows} users are loaded already`);
+  return { loaded, line: found.line ?? 0 };
+}
+
+/** Loads the chunks behind that line. A wrangler that outlived an interrupted import may just be doing the same. */
+async function load(database, { chunks, users }, line) {
+  for (const { file, last, total } of chunks) {
+    if (last <= line) continue;
+    await database.run(file);
+    console.log(`loaded ${total} of ${users}`);
+  }
+}
+
+/** Looks for users that are there already, by every value that no two may share. How many rows are to be moved. */
+async function compare(database, users) {
+  const shared = { id: "id", email_key: "e-mail address", username_key: "username" };
+  const conflicts = Object.keys(shared).map(
+    (column) =>
+      `SELECT i.line, COUNT(*) OVER () AS total FROM import_users AS i CROSS JOIN users AS u ON u.${column} = i.${column} ` +
+      `WHERE i.${column} IS NOT NULL ORDER BY i.line LIMIT ${SHOWN}`,
+  );
+  const [, [{ rows, loaded }], ...found] = await database.query(
+    "UPDATE import_file SET loaded = 1 WHERE users = (SELECT COUNT(*) FROM import_users)",
+    "SELECT loaded, (SELECT COUNT(*) FROM import_users) AS rows FROM import_file",
+    ...conflicts,
+  );
+  if (loaded === 0) fail(`of ${users} users ${rows} were loaded: run this again with --restart`);
+  const count = found.reduce((sum, [row]) => sum + (row?.total ?? 0), 0);
+  if (count === 0) return rows;
+  const sentences = found
+    .flatMap((lines, index) => lines.map(({ line }) => ({ line, what: Object.values(shared)[index] })))
+    .sort((a, b) => a.line - b.line)
+    .map(({ line, what }) => `line ${line}: the ${what} is that of an account there is`);
+  if (rows === users) await database.query(...forget);
+  report(sentences.slice(0, SHOWN), count, rows === users ? "nothing was imported" : unfinished(users - rows, users));
+}
+
+const unfinished = (moved, users) => `${moved} of ${users} users are in, and these accounts were made meanwhile.
+Leave such a line out, with --remote or --local as you import, and run this again:
+  npx wrangler d1 execute DB --command "DELETE FROM import_users WHERE line = N"`;
+
+/** Moves so many rows into `users`. */
+async function move(database, users, rows) {
+  const chunk = `FROM import_users ORDER BY line LIMIT ${CHUNK}`;
+  const columnsOfUsers = names.filter((name) => name !== "line").join(", ");
+  for (let left = rows; ; left -= CHUNK) {
+    const isLast = left <= CHUNK;
+    await database.query(
+      `INSERT INTO users (${columnsOfUsers}, password_version) SELECT ${columnsOfUsers}, 0 ${chunk}`,
+      ...(isLast ? forget : [`DELETE FROM import_users WHERE line IN (SELECT line ${chunk})`]),
+    );
+    console.log(`moved ${isLast ? users : users - left + CHUNK} of ${users}`);
+    if (isLast) return;
+  }
+}
+
+const forget = ["DROP TABLE IF EXISTS import_users", "DROP TABLE IF EXISTS import_file"];
+
+function report(sentences, count, consequence) {
+  if (count === 0) return;
+  const more = count > sentences.length ? [`and ${count - sentences.length} more`] : [];
+  throw new Failure(`${[...sentences, ...more].join("\n")}\n\n${count} ${count === 1 ? "error" : "errors"}: ${consequence}`);
+}
+
+/** Rows as files of SQL, each with so many that one run of wrangler is worth it. */
+export class Chunks {
+  constructor(folder, chunk = CHUNK) {
+    Object.assign(this, { folder, chunk, done: [], rows: [], bytes: 0, inFile: 0, total: 0, last: 0 });
+  }
+
+  add(row) {
+    const values = JSON.stringify(names.map((name) => row[name]));
+    const bytes = Buffer.byteLength(sqlText(values));
+    if (this.bytes + bytes > STATEMENT_BYTES) this.endStatement();
+    this.rows.push(values);
+    this.bytes += bytes + 1;
+    this.last = row.line;
+    this.total += 1;
+    this.inFile += 1;
+    if (this.inFile === this.chunk) this.endFile();
+  }
+
+  end() {
+    if (this.inFile > 0) this.endFile();
+    return this.done;
+  }
+
+  endStatement() {
+    if (this.rows.length === 0) return;
+    this.file ??= join(this.folder, `${this.done.length}.sql`);
+    this.descriptor ??= openSync(this.file, "wx", 0o600);
+    const fields = names.map((_, index) => `value ->> ${index}`).join(", ");
+    writeSync(this.descriptor, `INSERT OR IGNORE INTO import_users (${names.join(", ")}) SELECT ${fields} FROM json_each(${sqlText(`[${this.rows.join(",")}]`)});\n`);
+    Object.assign(this, { rows: [], bytes: 0 });
+  }
+
+  endFile() {
+    this.endStatement();
+    closeSync(this.descriptor);
+    this.done.push({ file: this.file, last: this.last, total: this.total });
+    Object.assign(this, { file: undefined, descriptor: undefined, inFile: 0 });
+  }
+}
+
+runIfStarted(import.meta.url, main);

@@ -1,0 +1,66 @@
+// Local databases for the tests of the commands, each in a folder of its own, as `npm run dev` has its.
+
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+import { capture, env, wrangler } from "../scripts/lib.mjs";
+
+export class Databases {
+  /** Makes one with the schema and nobody in it, of which the others are copies. */
+  static async make() {
+    const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
+    const { code, stdout, stderr } = await wrangler(["d1", "migrations", "apply", "DB", "--local", "--persist-to", join(folder, "empty")], capture);
+    assert.equal(code, 0, stdout + stderr);
+    return Object.assign(new Databases(), { folder });
+  }
+
+  empty(name) {
+    cpSync(join(this.folder, "empty"), join(this.folder, name), { recursive: true });
+    return new LocalDatabase(join(this.folder, name));
+  }
+
+  /** One that nothing has been done to. */
+  absent(name) {
+    return new LocalDatabase(join(this.folder, name));
+  }
+
+  remove() {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+class LocalDatabase {
+  constructor(folder) {
+    this.options = ["--persist-to", folder];
+    // What a killed import leaves behind goes with the folder.
+    this.env = { ...env, TMPDIR: dirname(folder) };
+    this.files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
+  }
+
+  /** Runs one of the commands on it. */
+  script(name, ...args) {
+    return capture("node", [`scripts/${name}.mjs`, ...args, ...this.options], { env: this.env });
+  }
+
+  /** Reads it past wrangler, which takes a second to start. */
+  rows(sql) {
+    return this.open((sqlite) => sqlite.prepare(sql).all().map((row) => ({ ...row })));
+  }
+
+  run(sql) {
+    this.open((sqlite) => sqlite.exec(sql));
+  }
+
+  open(act) {
+    const [name] = readdirSync(this.files).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+    const sqlite = new DatabaseSync(join(this.files, name), { timeout: 10_000 });
+    try {
+      return act(sqlite);
+    } finally {
+      sqlite.close();
+    }
+  }
+}

@@ -1,0 +1,196 @@
+// npm run import and export, on local databases of their own, and a Worker that runs on one.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { createWriteStream, readdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { capture, path } from "../scripts/lib.mjs";
+import { Databases } from "./databases.mjs";
+import { phc } from "./harness.mjs";
+
+const USERS = 100_000;
+const CHUNK = 25_000;
+const CHEAP = "$pbkdf2-sha256$i=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+let databases, folder;
+before(async () => {
+  databases = await Databases.make();
+  folder = databases.folder;
+});
+after(() => databases.remove());
+
+const file = (name, lines) => {
+  writeFileSync(join(folder, name), lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`).join(""));
+  return join(folder, name);
+};
+const user = (n, more) => ({ email: `person-${n}@example.org`, password_hash: CHEAP, ...more });
+
+/** How many users there are, and which tables an import has left. */
+function counts(database) {
+  const [{ users }] = database.rows("SELECT COUNT(*) AS users FROM users");
+  return { users, staging: database.rows("SELECT name FROM sqlite_master WHERE name LIKE 'import%'").map(({ name }) => name) };
+}
+
+test("a hundred thousand users come in, however often it is interrupted, and log in", { timeout: 600_000 }, async (t) => {
+  const database = databases.empty("many");
+  const secret = `cafe\u0301 au lait`;
+  const users = createWriteStream(join(folder, "many.ndjson"));
+  for (let n = 0; n < USERS; n += 1) {
+    const hash = n === 77_777 ? phc({ message: secret, memory: 64, passes: 1 }) : CHEAP;
+    users.write(`${JSON.stringify({ email: `Person.${n}@Example.org`, username: `person-${n}`, name: `Ada O'Lovelace; "${n}"\\`, password_hash: hash, created_at: 1_700_000_000 + n })}\n`);
+  }
+  await new Promise((resolve) => users.end(resolve));
+
+  for (const [done, table] of [["loaded", "import_users"], ["moved", "users"]]) {
+    await importUntil(`${done} ${CHUNK} of`, database);
+    const [{ count }] = database.rows(`SELECT COUNT(*) AS count FROM ${table}`);
+    assert.ok(count >= CHUNK && count < USERS, `${count} ${table}`);
+  }
+  // Meanwhile no other file may come between.
+  const other = await database.script("import", file("other.ndjson", [user("other")]));
+  assert.equal(other.code, 1);
+  assert.match(other.stderr, /an import of another file is unfinished \(\d+ of its 100000 users are in\).*--restart/);
+
+  const { code, stdout, stderr } = await database.script("import", join(folder, "many.ndjson"));
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /going on: \d+ users are still to be moved\n(moved \d+ of 100000\n)+imported 100000 users/);
+  assert.deepEqual(counts(database), { users: USERS, staging: [] });
+  const [sums] = database.rows(
+    "SELECT COUNT(DISTINCT email_key) AS emails, COUNT(DISTINCT username_key) AS usernames, SUM(created_at - 1700000000) AS sum, MIN(length(id)) AS shortest, SUM(password_version) AS versions FROM users",
+  );
+  assert.deepEqual(sums, { emails: USERS, usernames: USERS, sum: (USERS * (USERS - 1)) / 2, shortest: 22, versions: 0 });
+
+  await t.test("and one of them logs in through the Worker", { timeout: 120_000 }, async () => {
+    const worker = await runWorker(database);
+    try {
+      const login = (json) => fetch(`${worker.url}/login`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json) });
+      assert.equal((await login({ username: "person-77777", password: "another one" })).status, 401);
+      for (const password of [secret, secret.normalize("NFC")]) {
+        const answer = await login({ email: "person.77777@example.org", password });
+        assert.equal(answer.status, 200);
+        const { user: { email, username, name, roles, created_at } } = await answer.json();
+        assert.deepEqual({ email, username, name, roles, created_at }, { email: "Person.77777@Example.org", username: "person-77777", name: `Ada O'Lovelace; "77777"\\`, roles: ["user"], created_at: 1_700_077_777 });
+      }
+    } finally {
+      await worker.stop();
+    }
+    const [{ password_hash }] = database.rows("SELECT password_hash FROM users WHERE email_key = 'person.77777@example.org'");
+    assert.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+  });
+});
+
+test("a file with a bad line, a taken name or an unknown form writes nothing; export gives back what import took", { timeout: 300_000 }, async () => {
+  const [source, copy] = [databases.empty("source"), databases.empty("copy")];
+  const ids = [randomUUID(), randomUUID()];
+  const full = { id: ids[0], email: "Ada@Example.org", username: "Ada-L", name: "Ada; O'Hara\u{1f600}", roles: ["user", "admin"], password_hash: "$2b$12$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", created_at: "2020-01-01T00:00:00Z", disabled: true };
+  const some = [full, user(1, { id: ids[1] }), ...Array.from({ length: 300 }, (_, n) => user(n + 2, { username: `u-${n}`, roles: [] }))];
+  const done = await source.script("import", file("some.ndjson", some));
+  assert.equal(done.code, 0, done.stderr);
+  assert.deepEqual(counts(source), { users: 302, staging: [] });
+
+  // Lines that cannot be taken: all of them are named, up to twenty, and nothing is written.
+  const bad = await source.script("import", file("bad.ndjson", [user("new"), ...Array.from({ length: 25 }, (_, n) => user(`bad-${n}`, { password_hash: "md5" })), user("new-2"), "{"]));
+  assert.equal(bad.code, 1);
+  assert.equal(bad.stderr.match(/^(error: )?line \d+: /gm).length, 20);
+  assert.match(bad.stderr, /error: line 2: password_hash: not a password hash of a known form[^]*line 21:[^]*and 6 more\n\n26 errors: nothing was imported/);
+  // Names that are taken.
+  const taken = await source.script("import", file("taken.ndjson", [user("new"), user("x", { email: "ADA@example.org" }), user("y", { username: "ADA-L" }), user("z", { id: ids[1].toUpperCase() })]));
+  assert.equal(taken.code, 1);
+  assert.match(taken.stderr, /line 2: the e-mail address is that of an account there is\nline 3: the username is .*\nline 4: the id is .*\n\n3 errors: nothing was imported/);
+  assert.deepEqual(counts(source), { users: 302, staging: [] });
+
+  const exported = await source.script("export");
+  assert.equal(exported.code, 0, exported.stderr);
+  assert.match(exported.stderr, /password hash[^]*exported 302 users/);
+  const lines = exported.stdout.trim().split("\n").map((line) => JSON.parse(line));
+  const ada = lines.find(({ email }) => email === full.email);
+  assert.deepEqual(ada, { ...full, id: Buffer.from(ids[0].replaceAll("-", ""), "hex").toString("base64url"), created_at: 1_577_836_800 });
+  assert.deepEqual(lines.map(({ id }) => id), lines.map(({ id }) => id).sort());
+
+  writeFileSync(join(folder, "exported.ndjson"), exported.stdout);
+  const again = await copy.script("import", join(folder, "exported.ndjson"));
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal((await copy.script("export")).stdout, exported.stdout);
+  assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith("portcullis-import-")), []);
+
+  // A chunk that cannot be moved is not, as a whole, and waits. Another file is refused meanwhile, but with --restart.
+  copy.run("CREATE TRIGGER late BEFORE INSERT ON users WHEN NEW.username = 'late' BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: users.email_key'); END");
+  const late = await copy.script("import", file("late.ndjson", [user("a"), user("b", { username: "late" })]));
+  assert.equal(late.code, 1);
+  assert.match(late.stderr, /UNIQUE constraint failed/);
+  assert.deepEqual(counts(copy), { users: 302, staging: ["import_file", "import_users"] });
+  copy.run("DROP TRIGGER late");
+  const restarted = await copy.script("import", file("other.ndjson", [user("a")]), "--restart");
+  assert.equal(restarted.code, 0, restarted.stderr);
+  assert.deepEqual(counts(copy), { users: 303, staging: [] });
+});
+
+test("a command says how it is used, and what is missing", { timeout: 120_000 }, async () => {
+  const none = databases.absent("none");
+  for (const [name, args, code, why] of [
+    ["import", [], 2, /usage: npm run import/],
+    ["import", ["a", "b"], 2, /usage: npm run import/],
+    ["import", ["a", "--remote"], 2, /--persist-to is for the local database/],
+    ["import", [join(folder, "missing.ndjson")], 1, /there is no file/],
+    ["import", [file("empty.ndjson", [])], 1, /has no users in it/],
+    ["import", [file("one.ndjson", [user(1)])], 1, /no tables yet/],
+    ["export", ["x"], 2, /usage: npm run --silent export/],
+    ["export", [], 1, /no tables yet/],
+  ]) {
+    const answer = await none.script(name, ...args);
+    assert.equal(answer.code, code, answer.stderr);
+    assert.match(answer.stderr, why);
+  }
+  const loud = await capture("npm", ["run", "export"]);
+  assert.equal(loud.code, 1);
+  assert.match(loud.stderr, /npm run --silent export/);
+});
+
+/** Runs the import until it says so, and kills it there. */
+function importUntil(said, database) {
+  return new Promise((resolve, reject) => {
+    const child = spawn("node", ["scripts/import.mjs", join(folder, "many.ndjson"), ...database.options], { cwd: path("."), env: database.env, stdio: ["ignore", "pipe", "inherit"] });
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (more) => {
+      text += more;
+      if (text.includes(said)) child.kill("SIGKILL");
+    });
+    child.on("error", reject).on("close", () => (text.includes(said) ? resolve() : reject(new Error(`it ended by itself:\n${text}`))));
+  });
+}
+
+/** A Worker on that database, as `npm run dev` starts it. */
+async function runWorker(database) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const child = spawn("wrangler", ["dev", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0", "--show-interactive-dev-session=false", ...database.options], { cwd: path("."), detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
+  const closed = new Promise((resolve) => child.on("close", resolve));
+  const stop = async () => {
+    process.kill(-child.pid, "SIGTERM");
+    await closed;
+  };
+  const deadline = Date.now() + 60_000;
+  while (!(await fetch(`${url}/healthz`).then(({ status }) => status === 200, () => false))) {
+    if (Date.now() > deadline) {
+      await stop();
+      throw new Error(`the Worker does not answer:\n${output}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { url, stop };
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen({ host: "127.0.0.1", port: 0 }, () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
