@@ -109,10 +109,11 @@ test("a session that was ended counts from its ending, one that was not from its
   await insertFamilies("early", 1, { expires: "unixepoch() + 600", revoked: old });
   await insertFamilies("lately", 1, { expires: "unixepoch() + 600", revoked: "unixepoch() - 100" });
   await insertFamilies("expired", 1, { expires: old });
+  await insertFamilies("endedlate", 1, { expires: old, revoked: "unixepoch() - 100" });
   await insertFamilies("living", 1, {});
   assert.deepEqual(await sweep(), swept(2, 0));
   const left = (await ids()).join(" ");
-  assert.deepEqual(["early", "lately", "expired", "living"].filter((name) => left.includes(name)), ["lately", "living"]);
+  assert.deepEqual(["early", "lately", "expired", "endedlate", "living"].filter((name) => left.includes(name)), ["lately", "endedlate", "living"]);
 });
 
 test("a shorter retention takes out more, a longer one nothing", async () => {

@@ -149,7 +149,7 @@ test("failed log-ins are one row an hour, with how many there were and from wher
 test("a failed log-in that is counted after its account was deleted leaves no address behind", async () => {
   const count = readFileSync(new URL("../src/store/sql/count_failed_login.sql", import.meta.url), "utf8");
   const before = await stored();
-  await worker.db.prepare(count).bind("deletedAAAAAAAAAAAAAAA", Math.floor(Date.now() / 1000), "203.0.113.1", "late").run();
+  await worker.db.prepare(count).bind("deletedAAAAAAAAAAAAAAA", Math.floor(Date.now() / 1000), null, "203.0.113.1", "late").run();
   assert.deepEqual(await stored(), before);
 });
 
