@@ -25,6 +25,9 @@ export function parseCommand(args, options, positionals, usage) {
   return parsed;
 }
 
+/** How often a database that is locked is asked, with a second between. */
+const TRIES = 10;
+
 /** The roles there are, as the Worker reads them. */
 export const configuredRoles = () => wranglerString("ROLES") ?? "user,admin";
 
@@ -44,13 +47,22 @@ export class Database {
   }
 
   async execute(...source) {
-    const { code, stdout, stderr } = await wrangler(["d1", "execute", "DB", ...this.where, "--yes", "--json", ...source], capture);
-    const answer = parseJson(stdout);
-    if (code === 0 && Array.isArray(answer)) return answer.map(({ results }) => results);
-    const problem = answer?.error?.text ?? `${stdout}${stderr}`.trim();
-    if (/no such table: users/.test(problem)) fail("the database has no tables yet: run `npm run dev` or `npm run deploy` first");
-    fail(`the database did not do it: ${problem}`);
+    for (let tries = 1; ; tries += 1) {
+      const { code, stdout, stderr } = await wrangler(["d1", "execute", "DB", ...this.where, "--yes", "--json", ...source], capture);
+      const answer = parseJson(stdout);
+      if (code === 0 && Array.isArray(answer)) return answer.map(({ results }) => results);
+      const problem = answer?.error?.text ?? `${stdout}${stderr}`.trim();
+      // The local one is a file, which another process may be writing to, such as `npm run dev`.
+      const isBusy = this.where.includes("--local") && /database is locked|internal error; reference/.test(problem);
+      if (!isBusy || tries === TRIES) refuse(problem);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
   }
+}
+
+function refuse(problem) {
+  if (/no such table: users/.test(problem)) fail("the database has no tables yet: run `npm run dev` or `npm run deploy` first");
+  fail(`the database did not do it: ${problem}`);
 }
 
 // Wrangler may say something before the JSON.

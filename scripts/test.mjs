@@ -11,6 +11,7 @@ import { build, buildInputs, filesUnder } from "./build.mjs";
 import { cargoDeny } from "./deny.mjs";
 import { fail, Failure, heading, path, read, run, runIfStarted, seconds, tee, wrangler } from "./lib.mjs";
 import { impurities } from "./purity.mjs";
+import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
 const wasm = "wasm32-unknown-unknown";
@@ -69,6 +70,8 @@ async function nativeTests() {
 // What the end-to-end tests start in workerd, without building it again for every file.
 async function buildWorker() {
   await build();
+  // Here, because compiling takes longer than a test may.
+  await rulesBinary();
   const stamp = path("build", ".dist-inputs");
   const inputs = `${buildInputs()}\n${read("wrangler.toml")}`;
   if (existsSync(path("dist")) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) return;

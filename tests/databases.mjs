@@ -1,9 +1,9 @@
 // Local databases for the tests of the commands, each in a folder of its own, as `npm run dev` has its.
 
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 import { capture, env, wrangler } from "../scripts/lib.mjs";
@@ -36,7 +36,9 @@ class LocalDatabase {
   constructor(folder) {
     this.options = ["--persist-to", folder];
     // What a killed import leaves behind goes with the folder.
-    this.env = { ...env, TMPDIR: dirname(folder) };
+    this.temporary = join(folder, "tmp");
+    mkdirSync(this.temporary, { recursive: true });
+    this.env = { ...env, TMPDIR: this.temporary };
     this.files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
   }
 
@@ -54,9 +56,25 @@ class LocalDatabase {
     this.open((sqlite) => sqlite.exec(sql));
   }
 
-  open(act) {
+  /** Acts while nobody else can write to it, until `free` is called. */
+  async locked(act) {
+    const sqlite = new DatabaseSync(this.file());
+    sqlite.exec("BEGIN IMMEDIATE");
+    const free = () => sqlite.isOpen && sqlite.close();
+    try {
+      await act(free);
+    } finally {
+      free();
+    }
+  }
+
+  file() {
     const [name] = readdirSync(this.files).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
-    const sqlite = new DatabaseSync(join(this.files, name), { timeout: 10_000 });
+    return join(this.files, name);
+  }
+
+  open(act) {
+    const sqlite = new DatabaseSync(this.file(), { timeout: 10_000 });
     try {
       return act(sqlite);
     } finally {

@@ -54,3 +54,16 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
   });
   assert.deepEqual(seen.sort(), ['id-b ["user","admin"]', 'id-b ["user"]', 'id-c ["user","auditor"]', 'id-c ["user"]', 'id-o ["user","admin"]', 'id-o ["user"]']);
 });
+
+test("a database that another process is writing to is waited for", { timeout: 120_000 }, async () => {
+  const database = databases.empty("busy");
+  database.run("INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) VALUES ('id', 'a@example.org', 'a@example.org', '', 0, '[]', 0)");
+  await database.locked(async (free) => {
+    const grant = database.script("grant", "a@example.org", "admin");
+    // Longer than it takes to ask twice.
+    setTimeout(free, 10_000);
+    const { code, stderr } = await grant;
+    assert.equal(code, 0, stderr);
+  });
+  assert.deepEqual(database.rows("SELECT roles FROM users"), [{ roles: '["admin"]' }]);
+});

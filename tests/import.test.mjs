@@ -115,7 +115,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   const again = await copy.script("import", join(folder, "exported.ndjson"));
   assert.equal(again.code, 0, again.stderr);
   assert.equal((await copy.script("export")).stdout, exported.stdout);
-  assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith("portcullis-import-")), []);
+  for (const { temporary } of [source, copy]) assert.deepEqual(readdirSync(temporary).filter((name) => name.startsWith("portcullis")), []);
 
   // A chunk that cannot be moved is not, as a whole, and waits. Another file is refused meanwhile, but with --restart.
   copy.run("CREATE TRIGGER late BEFORE INSERT ON users WHEN NEW.username = 'late' BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: users.email_key'); END");

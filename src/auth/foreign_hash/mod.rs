@@ -32,6 +32,8 @@ use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 use unicode_normalization::UnicodeNormalization as _;
 
+use ForeignHashError::{Malformed, TooCostly};
+
 /// Of a stored string, in bytes.
 const MAX_STRING_BYTES: usize = 1024;
 /// Of a hash, in bytes. With fewer a wrong password might fit; the most is what scrypt here gives.
@@ -78,8 +80,6 @@ struct ScryptCost {
     r: u32,
     p: u32,
 }
-
-use ForeignHashError::{Malformed, TooCostly};
 
 /// Why a text is not a hash that can be verified here. Its text shows nothing of the hash.
 #[derive(Clone, PartialEq, Eq, Debug)]
