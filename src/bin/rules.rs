@@ -38,6 +38,7 @@ use auth::email::Email;
 use auth::id::Id;
 use auth::password::StoredHash;
 use auth::profile::{Name, Username};
+use auth::roles::Roles;
 
 /// Of a line, in bytes: far beyond any user that can be taken.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
@@ -51,10 +52,10 @@ fn main() -> ExitCode {
         ["email-key", address] => {
             Email::parse(address).map_err(|error| error.to_string()).and_then(|email| print(&email.key()))
         }
-        ["check-role", "--roles", list, role] => roles(list).and_then(|roles| check_role(&roles, role)),
+        ["check-role", "--roles", list, role] => RoleList::parse(list).and_then(|roles| roles.check(role)),
         ["check-users", "--roles", list, "--now", now, rest @ ..] => {
             let Some((now, output)) = now.parse().ok().zip(Output::parse(rest)) else { return usage() };
-            roles(list).and_then(|roles| check_users(&Settings { roles, now }, &output))
+            RoleList::parse(list).and_then(|roles| check_users(&Settings { roles, now }, &output))
         }
         _ => return usage(),
     };
@@ -78,29 +79,26 @@ fn print(text: &impl std::fmt::Display) -> Result<(), String> {
 }
 
 /// The variable ROLES: names of `[a-z][a-z0-9_-]*`, separated by commas.
-fn roles(list: &str) -> Result<Vec<String>, String> {
-    let well_formed = |role: &str| {
-        role.starts_with(|c: char| c.is_ascii_lowercase())
-            && role.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
-    };
-    let roles: Vec<String> = list.split(',').map(|role| role.trim().to_owned()).collect();
-    match roles.iter().find(|role| !well_formed(role)) {
-        Some(role) => {
-            Err(format!("ROLES has {role:?}, which is not a name of a-z, 0-9, _ and - beginning with a letter"))
-        }
-        None => Ok(roles),
+/// The roles there are, and how the configuration lists them.
+struct RoleList<'a> {
+    roles: Roles,
+    text: &'a str,
+}
+
+impl<'a> RoleList<'a> {
+    fn parse(text: &'a str) -> Result<Self, String> {
+        let roles = Roles::parse(text).map_err(|error| format!("ROLES in wrangler.toml {error}"))?;
+        Ok(Self { roles, text })
+    }
+
+    fn check(&self, role: &str) -> Result<(), String> {
+        let unknown = |_| format!("{role:?} is not a role: ROLES in wrangler.toml has {}", self.text);
+        self.roles.choose(&[role.to_owned()]).map(|_| ()).map_err(unknown)
     }
 }
 
-fn check_role(roles: &[String], role: &str) -> Result<(), String> {
-    if roles.iter().any(|known| known == role) {
-        return Ok(());
-    }
-    Err(format!("{role:?} is not a role: ROLES in wrangler.toml has {}", roles.join(", ")))
-}
-
-struct Settings {
-    roles: Vec<String>,
+struct Settings<'a> {
+    roles: RoleList<'a>,
     /// Unix seconds.
     now: u64,
 }
@@ -177,7 +175,7 @@ enum Checked {
     },
 }
 
-fn check_users(settings: &Settings, output: &Output) -> Result<(), String> {
+fn check_users(settings: &Settings<'_>, output: &Output) -> Result<(), String> {
     let failed = |error: io::Error| error.to_string();
     let mut input = io::stdin().lock();
     let mut printed = io::BufWriter::new(io::stdout().lock());
@@ -215,20 +213,20 @@ fn check_users(settings: &Settings, output: &Output) -> Result<(), String> {
     printed.flush().map_err(failed)
 }
 
-fn read_user(settings: &Settings, text: &[u8]) -> Result<Row, String> {
+fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<Row, String> {
     let text = str::from_utf8(text).map_err(|_| "not UTF-8")?;
     let line: Line = serde_json::from_str(text).map_err(|error| without_position(&error))?;
     let email = Email::parse(&line.email).map_err(|error| error.to_string())?;
     let username = line.username.map(|text| Username::parse(&text)).transpose().map_err(|error| error.to_string())?;
     let name = line.name.map(|text| Name::parse(&text)).transpose().map_err(|error| error.to_string())?;
     let password_hash = StoredHash::parse(&line.password_hash).map_err(|error| format!("password_hash: {error}"))?;
-    let roles = line.roles.unwrap_or_else(|| vec!["user".to_owned()]);
-    for (at, role) in roles.iter().enumerate() {
-        check_role(&settings.roles, role)?;
-        if roles.iter().skip(at.saturating_add(1)).any(|other| other == role) {
-            return Err(format!("roles has {role:?} twice"));
+    let roles = match line.roles {
+        Some(wanted) => {
+            wanted.iter().try_for_each(|role| settings.roles.check(role))?;
+            settings.roles.roles.choose(&wanted).map_err(|_| "roles has one of them twice")?
         }
-    }
+        None => settings.roles.roles.first(),
+    };
     Ok(Row {
         id: line.id.map_or_else(random_id, |text| read_id(&text))?,
         email: email.address().to_owned(),
