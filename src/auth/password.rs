@@ -21,6 +21,11 @@ pub const SALT_LEN: usize = 16;
 /// Of the hash, in bytes; RFC 9106 §4.
 const HASH_LEN: usize = 32;
 
+/// Of a stored Argon2 hash, passes and lanes: what they cost beside m·t.
+const MOST_STORED_ITERATIONS: u32 = 64;
+/// See [`MOST_STORED_ITERATIONS`].
+const MOST_STORED_PARALLELISM: u32 = 16;
+
 /// A password in NFC and of bearable length. Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password {
@@ -217,8 +222,12 @@ impl Hasher {
         let stored = match StoredHash::parse(stored)? {
             StoredHash::Argon2(stored) => stored,
             StoredHash::Foreign(foreign) => {
-                let matches = foreign.verify(password.typed.as_ref().unwrap_or(&password.nfc));
-                return Ok(if matches { Verification::Matches { outdated: true } } else { Verification::Differs });
+                let typed = password.typed.as_ref().unwrap_or(&password.nfc);
+                if !foreign.verify(typed) {
+                    return Ok(Verification::Differs);
+                }
+                // Of several texts that fit, the one that was typed may be a slip: it must not become the only one.
+                return Ok(Verification::Matches { outdated: foreign.reads_all_of(typed) });
             }
         };
         // Ours are of the NFC. Others' may look just like them, and are of what was typed.
@@ -268,8 +277,11 @@ fn argon2_hash(phc: &str) -> Result<StoredHash, HashError> {
     Version::try_from(version).map_err(refused)?;
     let params = Params::try_from(&stored).map_err(refused)?;
     let work = u64::from(params.m_cost()).saturating_mul(params.t_cost().into());
-    if params.m_cost() > HashCost::MOST_MEMORY_KIB || work > HashCost::MOST_WORK {
-        return Err(refused("too costly to verify: it is taken with m up to 65536 (64 MiB) and m*t up to 1048576"));
+    let is_wide = params.t_cost() > MOST_STORED_ITERATIONS || params.p_cost() > MOST_STORED_PARALLELISM;
+    if params.m_cost() > HashCost::MOST_MEMORY_KIB || work > HashCost::MOST_WORK || is_wide {
+        return Err(refused(
+            "too costly to verify: it is taken with m up to 65536 (64 MiB), m*t up to 1048576, t up to 64 and p up to 16",
+        ));
     }
     if !params.keyid().is_empty() {
         return Err(refused("made with a secret key, which is not known here"));
@@ -415,7 +427,7 @@ mod tests {
         let tail = "c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         for good in [
             format!("$argon2id$v=19$m=65536,t=16,p=4${tail}"),
-            format!("$argon2i$v=16$m=8,t=131072,p=1${tail}"),
+            format!("$argon2i$v=16$m=8,t=64,p=1${tail}"),
             format!("$argon2d$v=19$m=64,t=1,p=8${tail}"),
             format!("$argon2id$v=19$m=64,t=1,p=1,data=AAAA${tail}"),
         ] {
@@ -431,6 +443,8 @@ mod tests {
         for (bad, why) in [
             (format!("$argon2id$v=19$m=65537,t=1,p=1${tail}"), "costly"),
             (format!("$argon2id$v=19$m=65536,t=17,p=1${tail}"), "costly"),
+            (format!("$argon2id$v=19$m=64,t=65,p=1${tail}"), "costly"),
+            (format!("$argon2id$v=19$m=65536,t=1,p=17${tail}"), "costly"),
             (format!("$argon2id$v=19$m=64,t=4294967295,p=1${tail}"), "costly"),
             (format!("$argon2id$v=19$m=4294967295,t=1,p=1${tail}"), "costly"),
             (format!("$argon2id$v=19$m=64,t=1,p=1,keyid=AAAA${tail}"), "secret key"),

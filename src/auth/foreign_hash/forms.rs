@@ -110,8 +110,12 @@ fn pbkdf2(prf: Prf, iterations: &str, salt: Vec<u8>, hash: Vec<u8>) -> Result<Sc
     let iterations: u32 =
         decimal(iterations).filter(|iterations| *iterations > 0).ok_or(Malformed("the iterations"))?;
     let blocks = hash.len().div_ceil(prf.output_bytes()) as u64;
-    if u64::from(iterations).saturating_mul(blocks) > MOST_PBKDF2_ITERATIONS {
-        return Err(TooCostly("PBKDF2 is taken with up to 2000000 iterations, for all blocks of the hash together"));
+    // Of SHA-512 one takes as long as two of the others.
+    let weight = if matches!(prf, Prf::Sha512) { 2 } else { 1 };
+    if u64::from(iterations).saturating_mul(blocks).saturating_mul(weight) > MOST_PBKDF2_ITERATIONS {
+        return Err(TooCostly(
+            "PBKDF2 is taken with up to 2000000 iterations, of SHA-512 1000000, for all blocks of the hash together",
+        ));
     }
     Ok(Scheme::Pbkdf2 { prf, iterations, salt, hash })
 }

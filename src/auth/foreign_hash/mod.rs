@@ -14,7 +14,7 @@
 //! **Read** are the same strings as other systems store them: those of Django, of ASP.NET Core Identity (versions 2 and 3),
 //! of passlib and of better-auth. [`ForeignHash::parse`] takes both kinds, its `Display` gives the stored one.
 //!
-//! What a verification costs is bounded when a hash is read: at most 64 MiB and about two seconds of a Worker's CPU time.
+//! What a verification costs is bounded when a hash is read: at most 64 MiB and some two seconds of a Worker's CPU time.
 
 mod forms;
 
@@ -42,6 +42,10 @@ const HASH_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 const MOST_SCRYPT_MEMORY: u64 = 1 << 19;
 /// Of scrypt, N·r·p.
 const MOST_SCRYPT_WORK: u64 = 1 << 20;
+/// Of scrypt, r and p: what it needs beside its N·r blocks grows with their product.
+const MOST_SCRYPT_R: u32 = 64;
+/// See [`MOST_SCRYPT_R`].
+const MOST_SCRYPT_P: u32 = 16;
 /// What bcrypt reads of a password, in bytes, its final NUL included.
 const BCRYPT_KEY_BYTES: usize = 72;
 
@@ -115,6 +119,17 @@ impl ForeignHash {
             return Err(ForeignHashError::Unknown);
         }
         forms::read(text).map(Self)
+    }
+
+    /// Whether all of that text counts. Where it does not, another text fits as well, and which of them its owner means is not
+    /// known: bcrypt reads 72 bytes, and compatibility look-alikes are one in NFKC.
+    #[must_use]
+    pub fn reads_all_of(&self, typed: &str) -> bool {
+        match &self.0 {
+            Scheme::Bcrypt { .. } => typed.len() <= BCRYPT_KEY_BYTES,
+            Scheme::Scrypt { nfkc: true, .. } => typed.nfkc().eq(typed.nfc()),
+            _ => true,
+        }
     }
 
     /// Whether this is the hash of the password, which is taken as it was typed: that is what other systems hashed.
@@ -197,8 +212,14 @@ impl ScryptCost {
         let memory = 1u64.checked_shl(log_n.into()).and_then(|n| n.checked_mul(r.into()));
         let work =
             memory.filter(|memory| *memory <= MOST_SCRYPT_MEMORY).and_then(|memory| memory.checked_mul(p.into()));
-        if work.is_none_or(|work| work > MOST_SCRYPT_WORK) {
-            return Err(TooCostly("scrypt is taken with N*r up to 2^19 (64 MiB) and N*r*p up to 2^20"));
+        if work.is_none_or(|work| work > MOST_SCRYPT_WORK) || r > MOST_SCRYPT_R || p > MOST_SCRYPT_P {
+            return Err(TooCostly(
+                "scrypt is taken with N*r up to 2^19 (64 MiB), N*r*p up to 2^20, r up to 64 and p up to 16",
+            ));
+        }
+        // RFC 7914 §6: with N = 1 it is no scrypt.
+        if log_n == 0 {
+            return Err(Malformed("parameters that scrypt does not have"));
         }
         cost.parameters(*HASH_BYTES.end()).map(|_| cost).ok_or(Malformed("parameters that scrypt does not have"))
     }
@@ -259,6 +280,18 @@ mod tests {
     }
 
     /// Those of jBCrypt, which are OpenBSD's, and of Openwall's `crypt_blowfish`; the last two were made with libxcrypt.
+    #[test]
+    fn what_a_hash_does_not_read_is_known() {
+        let bcrypt = parse("$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
+        assert!(bcrypt.reads_all_of(&"a".repeat(72)));
+        assert!(!bcrypt.reads_all_of(&"a".repeat(73)));
+        let hash = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let nfkc = parse(&format!("$scrypt-nfkc$ln=4,r=8,p=1$c2FsdHNhbHQ${hash}"));
+        assert!(nfkc.reads_all_of("Jose\u{301}"));
+        assert!(!nfkc.reads_all_of("\u{fb01}ne"));
+        assert!(parse(&format!("$scrypt$ln=4,r=8,p=1$c2FsdHNhbHQ${hash}")).reads_all_of("\u{fb01}ne"));
+    }
+
     #[test]
     fn bcrypt_vectors() {
         for (hash, password) in [
@@ -449,7 +482,8 @@ mod tests {
             bcrypt(14),
             pbkdf2("sha256", 2_000_000, 32),
             pbkdf2("sha1", 1_000_000, 32),
-            pbkdf2("sha512", 2_000_000, 64),
+            pbkdf2("sha512", 1_000_000, 64),
+            scrypt("ln=1,r=64,p=16"),
             scrypt("ln=16,r=8,p=2"),
             scrypt("ln=14,r=32,p=2"),
             scrypt("ln=15,r=16,p=1"),
@@ -463,7 +497,11 @@ mod tests {
             pbkdf2("sha256", 2_000_001, 32),
             pbkdf2("sha256", 1_000_001, 33),
             pbkdf2("sha1", 1_000_001, 32),
+            pbkdf2("sha512", 1_000_001, 64),
             pbkdf2("sha512", u32::MAX, 64),
+            scrypt("ln=1,r=65,p=1"),
+            scrypt("ln=1,r=1,p=17"),
+            scrypt("ln=1,r=262144,p=2"),
             scrypt("ln=17,r=8,p=1"),
             scrypt("ln=16,r=8,p=3"),
             scrypt("ln=1,r=1,p=4294967295"),
