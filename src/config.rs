@@ -148,6 +148,9 @@ impl Config {
         if symmetric && allow_hs256 == Some(false) {
             reader.problem("SIGNING_KEYS", "has an HS256 key, with which everyone who verifies tokens can also make them: set ALLOW_HS256 to \"true\" if that is wanted");
         }
+        if signing_keys.is_some() && token_keys.is_some() && reader.is_shared("TOKEN_SECRET", "SIGNING_KEYS") {
+            reader.problem("TOKEN_SECRET", "must not be a key of SIGNING_KEYS as well");
+        }
         // An access token never outlives its session, so a shorter session would cut every one of them short.
         if refresh_idle_ttl < access_token_ttl {
             reader.problem("REFRESH_IDLE_TTL_SECONDS", "must not be shorter than ACCESS_TOKEN_TTL_SECONDS");
@@ -198,6 +201,16 @@ struct Reader<F> {
 impl<F: Fn(&'static str) -> Found> Reader<F> {
     fn problem(&mut self, variable: &'static str, problem: &str) {
         self.problems.push(Problem { variable, problem: problem.to_owned() });
+    }
+
+    /// Whether a part of one variable stands in another: a secret has one use.
+    fn is_shared(&self, name: &'static str, other: &'static str) -> bool {
+        match ((self.find)(name), (self.find)(other)) {
+            (Found::Text(text), Found::Text(other)) => {
+                text.split(',').map(str::trim).any(|part| !part.is_empty() && other.contains(part))
+            }
+            _ => false,
+        }
     }
 
     fn required<T>(&mut self, name: &'static str, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
@@ -443,6 +456,13 @@ mod tests {
     }
 
     #[test]
+    fn one_secret_has_one_use() {
+        let shared = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
+        assert_eq!(blamed(&[("TOKEN_SECRET", shared)]), ["TOKEN_SECRET"]);
+        assert_eq!(blamed(&[("TOKEN_SECRET", &format!("{TOKEN_SECRET},{shared}"))]), ["TOKEN_SECRET"]);
+    }
+
+    #[test]
     fn all_problems_are_told_at_once_and_no_value_is_shown() {
         let problems = read(&[("TOKEN_SECRET", "hunter2"), ("SIGNING_KEYS", "hunter2"), ("REGISTRATION", "hunter2")]);
         let problems = problems.err().unwrap();
@@ -453,7 +473,7 @@ mod tests {
     #[test]
     fn good_values_are_taken() {
         let config = read(&[
-            ("ISSUER", "http://127.0.0.1:8787/auth"),
+            ("ISSUER", "http://127.0.0.1:8787/auth/v1"),
             ("ALLOWED_ORIGINS", "https://app.example.org, http://localhost:5173"),
             ("BASE_PATH", "/auth/v1"),
             ("REGISTRATION", "closed"),
@@ -464,7 +484,7 @@ mod tests {
         assert_eq!(config.access_token_claims, [ProfileClaim::PreferredUsername, ProfileClaim::Email]);
         assert_eq!(config.allowed_origins, ["https://app.example.org", "http://localhost:5173"]);
         assert_eq!(config.base_path, "/auth/v1");
-        assert_eq!(config.issuer_path(), "/auth");
+        assert_eq!(config.issuer_path(), "/auth/v1");
         assert!(!config.registration_open);
         assert_eq!(config.refresh_grace, 0);
     }

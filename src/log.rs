@@ -41,7 +41,7 @@ pub enum Event<'a> {
     },
     /// The sweep took so many rows out. If it is not `complete`, the next one goes on.
     Swept { sessions: usize, events: usize, complete: bool },
-    /// A caller of `/introspect` is no resource server of ours.
+    /// A caller of `/introspect` is no resource server of ours, or one that our tokens are not meant for.
     IntrospectionRefused { reason: &'static str },
     /// D1 or KV did not answer.
     StorageFault { cause: &'a str },

@@ -67,6 +67,7 @@ const BAD = [
   ["the placeholder for a token secret", { TOKEN_SECRET: "replace-me" }, { TOKEN_SECRET: /base64url/ }],
   ["a short token secret", { TOKEN_SECRET: base64url(CANARY) }, { TOKEN_SECRET: /32 bytes/ }],
   ["a token secret that is a repeated word", { TOKEN_SECRET: base64url(CANARY.repeat(8)) }, { TOKEN_SECRET: /random/ }],
+  ["a token secret that is a signing key as well", { ...keySet(oct), ALLOW_HS256: "true", TOKEN_SECRET: oct.k }, { TOKEN_SECRET: /SIGNING_KEYS/ }],
   ["a short token secret after a good one", { TOKEN_SECRET: `${makeSecrets().TOKEN_SECRET},${base64url(CANARY)}` }, { TOKEN_SECRET: /32 bytes/ }],
   ["missing signing keys", { SIGNING_KEYS: undefined }, { SIGNING_KEYS: /^is not set$/ }],
   ["signing keys that are no JSON", { SIGNING_KEYS: CANARY }, { SIGNING_KEYS: /not a JWK Set/ }],

@@ -40,6 +40,7 @@ test("of a live access token the claims are told, and what D1 knows better", asy
   const { iat, exp, jti } = decodeJwt(person.access_token);
   assert.deepEqual(body, {
     active: true,
+    token_use: "access_token",
     token_type: "Bearer",
     iss: ISSUER,
     sub: person.user.id,
@@ -65,6 +66,7 @@ test("of a live refresh token it is told whose it is and how long it lasts, and 
   const answer = await worker.introspect(body.refresh_token, api);
   assert.deepEqual(answer.body, {
     active: true,
+    token_use: "refresh_token",
     iss: ISSUER,
     sub: person.user.id,
     aud: AUDIENCE,

@@ -16,6 +16,8 @@ use crate::store::refresh_tokens::Session;
 #[derive(Serialize)]
 struct Introspection<'a> {
     active: bool,
+    /// Only an access token lets anybody in. RFC 7662 has no word for it, so this is that of other servers.
+    token_use: &'static str,
     iss: &'a str,
     sub: Id,
     aud: &'a str,
@@ -59,6 +61,9 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         .ok_or_else(|| ApiError::InvalidRequest("The parameter token is missing.".to_owned()))?;
     // 2.
     let is_for_caller = caller.audience == context.config.parties.audience;
+    if !is_for_caller {
+        context.log(&Event::IntrospectionRefused { reason: "other_audience" });
+    }
     // 3.
     let introspection = match token.starts_with(PREFIX) {
         _ if !is_for_caller => None,
@@ -120,6 +125,7 @@ fn describe<'a>(
     let parties = &context.config.parties;
     Introspection {
         active: true,
+        token_use: if access.is_some() { "access_token" } else { "refresh_token" },
         iss: &parties.issuer,
         sub: session.user.id,
         aud: &parties.audience,
