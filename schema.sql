@@ -99,6 +99,12 @@ FROM refresh_tokens AS f
 JOIN users AS u ON u.id = f.user_id
 WHERE f.revoked_at IS NULL AND u.disabled_at IS NULL;
 
+-- Who is an admin and not shut out.
+CREATE VIEW admins AS
+SELECT id
+FROM users
+WHERE instr(roles, '"admin"') > 0 AND disabled_at IS NULL;
+
 -- The audit trail, but for what other rows record already: registrations are in users, log-ins and ended sessions in
 -- refresh_tokens. A change of an account is decided by the statement that inserts its event: the other statements of the
 -- same transaction take place only if the event is there.

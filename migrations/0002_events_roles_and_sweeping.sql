@@ -16,6 +16,11 @@ FROM refresh_tokens AS f
 JOIN users AS u ON u.id = f.user_id
 WHERE f.revoked_at IS NULL AND u.disabled_at IS NULL;
 
+CREATE VIEW admins AS
+SELECT id
+FROM users
+WHERE instr(roles, '"admin"') > 0 AND disabled_at IS NULL;
+
 CREATE TABLE events (
   user_id TEXT NOT NULL,
   at INTEGER NOT NULL,

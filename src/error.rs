@@ -15,7 +15,7 @@ use crate::auth::roles::UnknownRole;
 use crate::config::Problem;
 use crate::http::{MAX_BODY_BYTES, Reply};
 use crate::log::{self, Event};
-use crate::store::accounts::Refusal;
+use crate::store::callers::Refusal;
 use crate::store::{StoreError, Unique};
 use crate::webcrypto::CryptoError;
 
@@ -308,7 +308,7 @@ impl From<Refusal> for ApiError {
         match refusal {
             Refusal::NotInForce => Self::InvalidToken,
             Refusal::NotAdmin => Self::NotAdmin,
-            Refusal::NoSuchUser => Self::NotFound,
+            Refusal::NotFound => Self::NotFound,
             Refusal::LastAdmin => Self::LastAdmin,
             Refusal::PasswordChanged => Self::WrongPassword,
         }

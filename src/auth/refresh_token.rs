@@ -239,6 +239,17 @@ pub enum Reuse {
     Older,
 }
 
+impl Reuse {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Predecessor => "predecessor",
+            Self::Older => "older",
+        }
+    }
+}
+
 /// Why a genuine token is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {

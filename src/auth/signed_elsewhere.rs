@@ -69,7 +69,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::auth::access_token::tests::{NOW, claims, parties, token};
-    use crate::auth::access_token::{Expiry, Rejection, Unverified, complete, signing_input};
+    use crate::auth::access_token::{Purpose, Rejection, Unverified, complete, signing_input};
     use crate::auth::profile::Profile;
     use crate::auth::signing_key::SigningKey;
     use crate::auth::signing_key::tests::{one_of_each, rfc_7515_a1_key, rfc_7515_a3_key, rfc_8037_a1_key};
@@ -110,7 +110,7 @@ mod tests {
         let unverified = Unverified::parse(&compact).unwrap();
         assert_eq!(unverified.kid(), key.kid());
         assert_eq!(unverified.signature(), signature.as_bytes().as_ref());
-        assert_eq!(unverified.validate((key, true), &parties(), NOW, 0, Expiry::Enforced), Ok(token()));
+        assert_eq!(unverified.validate((key, true), &parties(), NOW, 0, Purpose::Access), Ok(token()));
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
                         Err(rejection) => assert!(!fits && rejection == Rejection::Malformed),
                         Ok(unverified) => {
                             assert_eq!(unverified.is_for(key), fits, "{alg} {length} {key:?}", key = key.kid());
-                            let token = unverified.validate((key, true), &parties(), NOW, 0, Expiry::Enforced);
+                            let token = unverified.validate((key, true), &parties(), NOW, 0, Purpose::Access);
                             assert_eq!(token.is_ok(), fits);
                             assert!(fits || token == Err(Rejection::Signature));
                         }
@@ -198,7 +198,7 @@ mod tests {
             assert!(Hs256.validator::<Value>(&secret).validate(&UntrustedToken::new(&forged).unwrap()).is_ok());
             let unverified = Unverified::parse(&forged).unwrap();
             assert!(!unverified.is_for(key));
-            let verdict = unverified.validate((key, true), &parties(), NOW, 0, Expiry::Enforced);
+            let verdict = unverified.validate((key, true), &parties(), NOW, 0, Purpose::Access);
             assert_eq!(verdict, Err(Rejection::Signature));
         }
     }

@@ -4,17 +4,29 @@ use std::cmp::Reverse;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 
 use super::client::Client;
 use super::id::Id;
 
-/// What is recorded as a row of its own, as the column `kind` names it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What happened, as the column `kind` and everybody who reads a trail name it.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Debug)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// An account was made.
+    Registered,
+    /// A session began.
+    LoggedIn,
+    /// Log-ins of one hour that failed, and wrong current passwords.
+    LoginFailed,
     /// By the person.
     PasswordChanged,
-    /// Name or username, by the person.
+    /// Name or username, by the person; those of one hour.
     ProfileChanged,
+    /// A refresh token that was rotated out came back.
+    ReuseDetected,
+    /// A session was ended.
+    Revoked,
     /// All sessions, by an admin.
     SessionsEnded,
     /// By an admin.
@@ -28,24 +40,35 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether sessions end with it.
-    #[must_use]
-    pub const fn ends_sessions(self) -> bool {
-        !matches!(self, Self::ProfileChanged | Self::RolesChanged)
-    }
-
     /// The stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Registered => "registered",
+            Self::LoggedIn => "logged_in",
+            Self::LoginFailed => "login_failed",
             Self::PasswordChanged => "password_changed",
             Self::ProfileChanged => "profile_changed",
+            Self::ReuseDetected => "reuse_detected",
+            Self::Revoked => "revoked",
             Self::SessionsEnded => "sessions_ended",
             Self::Disabled => "disabled",
             Self::Enabled => "enabled",
             Self::RolesChanged => "roles_changed",
             Self::Deleted => "deleted",
         }
+    }
+
+    /// Whether there is one row an hour, which counts.
+    #[must_use]
+    pub const fn is_counted(self) -> bool {
+        matches!(self, Self::LoginFailed | Self::ProfileChanged)
+    }
+
+    /// Whether sessions end with it.
+    #[must_use]
+    pub const fn ends_sessions(self) -> bool {
+        !matches!(self, Self::RolesChanged | Self::ProfileChanged)
     }
 }
 
@@ -57,7 +80,7 @@ pub struct Entry {
     /// Tells entries of one second apart, in their order.
     pub id: String,
     /// What.
-    pub kind: String,
+    pub kind: Kind,
     /// How often: 1, but for failed log-ins and changed profiles.
     pub count: u64,
     /// When it happened last.
@@ -77,11 +100,11 @@ pub struct Entry {
 impl Entry {
     /// Something that happened once, of which nothing else is told.
     #[must_use]
-    pub fn new(at: u64, id: String, kind: &str) -> Self {
+    pub fn new(at: u64, id: String, kind: Kind) -> Self {
         Self {
             at,
             id,
-            kind: kind.to_owned(),
+            kind,
             count: 1,
             last_at: at,
             actor_id: None,
@@ -138,10 +161,10 @@ pub fn page(mut entries: Vec<Entry>, limit: usize) -> (Vec<Entry>, Option<Cursor
 
 #[cfg(test)]
 mod tests {
-    use super::{Cursor, Entry, page};
+    use super::{Cursor, Entry, Kind, page};
 
     fn entry(at: u64, id: &str) -> Entry {
-        Entry::new(at, id.to_owned(), "x")
+        Entry::new(at, id.to_owned(), Kind::LoggedIn)
     }
 
     #[test]
@@ -153,6 +176,15 @@ mod tests {
         let (shown, next) = page(entries, 5);
         assert_eq!((shown.len(), next), (5, None));
         assert_eq!(page(Vec::new(), 5), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_kind_has_one_name_everywhere() {
+        for kind in [Kind::Registered, Kind::LoginFailed, Kind::ReuseDetected, Kind::SessionsEnded, Kind::RolesChanged]
+        {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        assert!(serde_json::from_str::<Kind>("\"promoted\"").is_err());
     }
 
     #[test]

@@ -11,8 +11,9 @@ use crate::config::MAX_CLOCK_LEEWAY;
 use crate::error::ApiError;
 use crate::http::Request;
 use crate::log::Event;
-use crate::store::changes::{self, AdminChange, Changes};
-use crate::store::refresh_tokens::{Caller, Ended};
+use crate::store::callers::Caller;
+use crate::store::changes::{AdminChange, ChangeRequest, Changes};
+use crate::store::refresh_tokens::Ended;
 use crate::store::users::Credentials;
 
 /// Writes to KV that one request may make: a Worker may make a thousand an invocation.
@@ -20,9 +21,9 @@ const MOST_MARKS: usize = 900;
 
 impl Context<'_> {
     /// A change that the caller asks for.
-    pub(super) fn change<'r>(&self, request: &'r Request, caller: Caller) -> Result<changes::Request<'r>, ApiError> {
+    pub(super) fn change<'r>(&self, request: &'r Request, caller: Caller) -> Result<ChangeRequest<'r>, ApiError> {
         let (event_id, client) = (self.event_id()?, &request.client);
-        Ok(changes::Request { caller, client, event_id, leeway: MAX_CLOCK_LEEWAY, now: self.now })
+        Ok(ChangeRequest { caller, client, event_id, leeway: MAX_CLOCK_LEEWAY, now: self.now })
     }
 
     /// Does what an admin asks for, marks the sessions that ended, and logs what was recorded.
@@ -37,14 +38,14 @@ impl Context<'_> {
         let changes = self.allowed(caller, answer)?;
         self.mark_all_revoked(&changes.ended).await;
         for kind in &changes.kinds {
-            let ended = if kind.ends_sessions() { changes.ended.len() } else { 0 };
-            self.log_change(target, Some(caller.user_id), *kind, ended);
+            self.log_change(target, Some(caller.user_id), *kind, &changes.ended);
         }
         Ok(changes)
     }
 
-    pub(super) fn log_change(&self, user_id: Id, admin_id: Option<Id>, change: Kind, sessions_ended: usize) {
-        self.log(&Event::AccountChanged { user_id, admin_id, change: change.as_str(), sessions_ended });
+    pub(super) fn log_change(&self, user_id: Id, admin_id: Option<Id>, kind: Kind, ended: &[Ended]) {
+        let ended = ended.iter().filter(|ended| kind.ends_sessions() && ended.in_force != 0);
+        self.log(&Event::AccountChanged { user_id, admin_id, change: kind.as_str(), sessions_ended: ended.count() });
     }
 
     /// Marks the sessions that can still have a live access token; the others need no mark. Those first whose token lives
@@ -79,7 +80,7 @@ impl Context<'_> {
 
     /// What verifying the caller's password needs, if its session is in force.
     pub(super) async fn own_credentials(&self, caller: Caller) -> Result<Credentials, ApiError> {
-        self.store.find_own_credentials(caller, self.now).await?.ok_or(ApiError::InvalidToken)
+        Ok(self.store.find_own_credentials(caller, self.now).await??)
     }
 
     /// Verifies that whoever holds the access token knows the password too. A wrong one counts as a failed log-in.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Context;
-use super::revoke_all::Body as Ended;
+use super::revoke_all::SessionsEnded;
 use crate::auth::email::Email;
 use crate::auth::trail::Kind;
 use crate::error::ApiError;
@@ -36,6 +36,6 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let change = context.change(request, caller)?;
     let ended = context.store.change_password(&change, credentials.password_version, &new_hash).await??;
     context.mark_all_revoked(&ended).await;
-    context.log_change(caller.user_id, None, Kind::PasswordChanged, ended.len());
-    Reply::json(200, &Ended { sessions_ended: ended.len() })
+    context.log_change(caller.user_id, None, Kind::PasswordChanged, &ended);
+    Reply::json(200, &SessionsEnded { sessions_ended: ended.len() })
 }

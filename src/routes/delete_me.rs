@@ -22,6 +22,6 @@ pub(super) async fn delete(context: &Context<'_>, request: &Request) -> Result<R
     let change = context.change(request, caller)?;
     let ended = context.store.delete_own(&change, credentials.password_version).await??;
     context.mark_all_revoked(&ended).await;
-    context.log_change(caller.user_id, None, Kind::Deleted, ended.len());
+    context.log_change(caller.user_id, None, Kind::Deleted, &ended);
     Ok(Reply::new(204))
 }

@@ -1,7 +1,7 @@
 //! `DELETE /users/{id}/sessions`: ends every session of somebody, for admins.
 
 use super::Context;
-use super::revoke_all::Body;
+use super::revoke_all::SessionsEnded;
 use crate::auth::id::Id;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
@@ -10,5 +10,5 @@ use crate::store::changes::AdminChange;
 pub(super) async fn delete(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let changes = context.change_as_admin(request, caller, id, &AdminChange::EndSessions).await?;
-    Reply::json(200, &Body { sessions_ended: changes.ended.len() })
+    Reply::json(200, &SessionsEnded { sessions_ended: changes.ended.len() })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Context;
 use super::paging::Query;
 use crate::auth::id::Id;
-use crate::auth::trail::{self, Cursor, Entry};
+use crate::auth::trail::{self, Cursor, Entry, Kind};
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::store::events::Excerpt;
@@ -17,10 +17,10 @@ struct Body {
 }
 
 /// Members that do not apply are left out.
-#[derive(Serialize, Default)]
+#[derive(Serialize)]
 struct Shown {
     at: u64,
-    kind: String,
+    kind: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,29 +80,23 @@ fn reply(entries: Vec<Entry>, limit: usize, for_admin: bool) -> Result<Reply, Ap
 
 fn shown(entry: Entry, for_admin: bool) -> Result<Shown, ApiError> {
     let by_admin = entry.actor_id.is_some();
-    let counted = matches!(entry.kind.as_str(), "login_failed" | "profile_changed");
-    let mut shown = Shown {
+    let is_counted = entry.kind.is_counted();
+    let detail = |kind| entry.detail.clone().filter(|_| entry.kind == kind);
+    let roles = detail(Kind::RolesChanged).map(|json| serde_json::from_str(&json)).transpose();
+    Ok(Shown {
         at: entry.at,
-        count: counted.then_some(entry.count),
-        last_at: counted.then_some(entry.last_at),
+        kind: entry.kind,
+        count: is_counted.then_some(entry.count),
+        last_at: is_counted.then_some(entry.last_at),
         by: by_admin.then_some("admin"),
         admin_id: entry.actor_id.filter(|_| for_admin),
         session_id: entry.session_id.filter(|_| for_admin || !by_admin),
+        reason: detail(Kind::Revoked),
+        reuse: detail(Kind::ReuseDetected),
+        roles: roles.map_err(|error| ApiError::Internal(format!("roles of an event: {error}")))?,
         ip: entry.client.ip,
         user_agent: entry.client.user_agent,
         other_ip: entry.other.ip,
         other_user_agent: entry.other.user_agent,
-        ..Shown::default()
-    };
-    match entry.kind.as_str() {
-        "revoked" => shown.reason = entry.detail,
-        "reuse_detected" => shown.reuse = entry.detail,
-        "roles_changed" => {
-            let roles = entry.detail.as_deref().map(serde_json::from_str).transpose();
-            shown.roles = roles.map_err(|error| ApiError::Internal(format!("roles of an event: {error}")))?;
-        }
-        _ => {}
-    }
-    shown.kind = entry.kind;
-    Ok(shown)
+    })
 }

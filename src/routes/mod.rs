@@ -28,7 +28,7 @@ mod user;
 mod users;
 mod verify;
 
-use crate::auth::access_token::{AccessToken, Expiry, Rejection, Unverified};
+use crate::auth::access_token::{AccessToken, Purpose, Rejection, Unverified};
 use crate::auth::id::Id;
 use crate::auth::signing_key::KeyState;
 use crate::config::{Config, MAX_CLOCK_LEEWAY};
@@ -36,8 +36,7 @@ use crate::error::{ApiError, Dialect};
 use crate::http::{Method, Reply, Request};
 use crate::log::{self, Event};
 use crate::store::Store;
-use crate::store::accounts::Refusal;
-use crate::store::refresh_tokens::Caller;
+use crate::store::callers::{Caller, Refusal};
 use crate::webcrypto::{Keys, random};
 
 /// An endpoint.
@@ -270,14 +269,14 @@ impl Context<'_> {
     }
 
     async fn verify_access_token(&self, compact: &str) -> Result<Result<AccessToken, Rejection>, ApiError> {
-        self.read_access_token(compact, Expiry::Enforced).await
+        self.read_access_token(compact, Purpose::Access).await
     }
 
-    /// An access token by signature and claims alone. If its expiry is ignored, so is that of the key it was signed with.
+    /// An access token by signature and claims alone. To know its session, a key that has expired is good enough.
     async fn read_access_token(
         &self,
         compact: &str,
-        expiry: Expiry,
+        purpose: Purpose,
     ) -> Result<Result<AccessToken, Rejection>, ApiError> {
         let unverified = match Unverified::parse(compact) {
             Ok(unverified) => unverified,
@@ -288,10 +287,10 @@ impl Context<'_> {
             return Ok(Err(Rejection::Signature));
         };
         let genuine = self.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
-        let token = unverified.validate((key, genuine), &config.parties, self.now, config.clock_leeway, expiry);
+        let token = unverified.validate((key, genuine), &config.parties, self.now, config.clock_leeway, purpose);
         // Only now, so that a token that has ended with its key is told to be expired, as any other.
         let state = keys.state(key, self.now, config.key_overlap());
-        if expiry == Expiry::Enforced && state == KeyState::Expired && token.is_ok() {
+        if purpose == Purpose::Access && state == KeyState::Expired && token.is_ok() {
             return Ok(Err(Rejection::Signature));
         }
         Ok(token)

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Context;
-use crate::auth::access_token::Expiry;
+use crate::auth::access_token::Purpose;
 use crate::auth::id::Id;
 use crate::auth::refresh_token::{RefreshToken, Refusal, Reuse, Verdict, judge};
 use crate::error::ApiError;
@@ -46,7 +46,7 @@ pub(super) async fn rotate(
     };
     let user_id = match access_token {
         None => None,
-        Some(compact) => match context.read_access_token(compact, Expiry::Ignored).await? {
+        Some(compact) => match context.read_access_token(compact, Purpose::Session).await? {
             Ok(access) if access.sid == token.family_id() => Some(access.sub),
             _ => return Err(refused(context, Some(token.family_id()), "access_token")),
         },
@@ -128,7 +128,7 @@ async fn end_family(
     if let Some(Revocation { access_expires_at, .. }) = revocation {
         context.mark_revoked(session_id, access_expires_at).await;
     }
-    context.log(&Event::ReuseDetected { user_id, session_id, reason: event.name() });
+    context.log(&Event::ReuseDetected { user_id, session_id, reason: reuse.as_str() });
     Ok(())
 }
 

@@ -7,10 +7,11 @@ use crate::config::MAX_CLOCK_LEEWAY;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::log::Event;
-use crate::store::refresh_tokens::{Caller, Reason};
+use crate::store::callers::Caller;
+use crate::store::refresh_tokens::Reason;
 
 #[derive(Serialize)]
-pub(super) struct Body {
+pub(super) struct SessionsEnded {
     pub(super) sessions_ended: usize,
 }
 
@@ -30,10 +31,9 @@ pub(super) async fn end_all(
     // 1.
     let reason = Reason::LogoutAll;
     let (client, now) = (&request.client, context.now);
-    let ended = context.store.revoke_all_families(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await?;
-    let ended = ended.ok_or(ApiError::InvalidToken)?;
+    let ended = context.store.revoke_all_families(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await??;
     // 2.
     context.mark_all_revoked(&ended).await;
     context.log(&Event::RevokedAll { user_id: caller.user_id, sessions: ended.len(), reason: reason.as_str() });
-    Reply::json(200, &Body { sessions_ended: ended.len() })
+    Reply::json(200, &SessionsEnded { sessions_ended: ended.len() })
 }

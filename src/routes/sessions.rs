@@ -30,8 +30,7 @@ struct Shown {
 /// The one last used comes first.
 pub(super) async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
-    let sessions = context.store.list_sessions(caller, context.now).await?;
-    let mut sessions = sessions.ok_or(ApiError::InvalidToken)?;
+    let mut sessions = context.store.list_sessions(caller, context.now).await??;
     sessions.sort_by_key(|session| std::cmp::Reverse(session.rotated_at));
     let show = |session: SessionSummary| Shown {
         id: session.family_id,

@@ -31,7 +31,7 @@ pub(super) async fn patch(context: &Context<'_>, request: &Request) -> Result<Re
     };
     let (user, changed) = context.store.change_profile(&context.change(request, caller)?, &change).await??;
     if changed {
-        context.log_change(caller.user_id, None, Kind::ProfileChanged, 0);
+        context.log_change(caller.user_id, None, Kind::ProfileChanged, &[]);
     }
     Reply::json(200, &user)
 }

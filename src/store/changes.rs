@@ -4,11 +4,13 @@
 //! there is something to change; all others take place only if that event is there. So the conditions stand in one place,
 //! and nothing changes without being recorded, nor is anything recorded that did not happen.
 
+use serde::Deserialize;
 use worker::D1Type;
 
-use super::accounts::{FIND_ACCOUNT, Refusal, TargetRow, admin_in_force, in_force};
-use super::refresh_tokens::{Caller, Ended, FIND_SESSION, Reason};
-use super::users::{Account, User, account, roles_to_json};
+use super::accounts::FIND_ACCOUNT;
+use super::callers::{Caller, CallerIds, Refusal, admin_in_force, in_force};
+use super::refresh_tokens::{Ended, FIND_SESSION, Reason};
+use super::users::{Account, User, UserRow, account, roles_from_json, roles_to_json};
 use super::{Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::id::Id;
@@ -29,7 +31,7 @@ const INSERT_PROFILE_EVENT: &str = include_str!("sql/insert_profile_event.sql");
 const REVOKE_FAMILIES_OF: &str = include_str!("sql/revoke_families_of.sql");
 
 /// A change that is asked for: who asks, from where, when, and the name of its event.
-pub struct Request<'a> {
+pub struct ChangeRequest<'a> {
     /// Who.
     pub caller: Caller,
     /// From where.
@@ -75,6 +77,21 @@ pub struct ProfileChange {
     pub name: Edit<Name>,
 }
 
+#[derive(Deserialize)]
+struct TargetRow {
+    another_is_admin: u8,
+    #[serde(flatten)]
+    account: UserRow,
+}
+
+impl TargetRow {
+    /// Whether it is the only admin that is not shut out.
+    fn is_last_admin(&self, operation: &'static str) -> Result<bool, StoreError> {
+        let roles = roles_from_json(operation, &self.account.roles)?;
+        Ok(roles::is_admin(&roles) && self.account.disabled_at.is_none() && self.another_is_admin == 0)
+    }
+}
+
 /// The event that a change hangs on, as the statements name it.
 struct EventKey {
     user_id: String,
@@ -84,7 +101,7 @@ struct EventKey {
 }
 
 impl EventKey {
-    fn new(user_id: Id, kind: Kind, request: &Request<'_>) -> Self {
+    fn new(user_id: Id, kind: Kind, request: &ChangeRequest<'_>) -> Self {
         // One request may record several events in one second.
         let id = format!("{}.{}", request.event_id, kind.as_str());
         Self { user_id: user_id.to_string(), now: request.now, id, kind }
@@ -114,21 +131,7 @@ impl EventKey {
     }
 }
 
-/// The texts of a caller's identifiers, for statements to borrow.
-struct CallerIds {
-    family_id: String,
-    user_id: String,
-}
-
 impl CallerIds {
-    fn new(caller: Caller) -> Self {
-        Self { family_id: caller.family_id.to_string(), user_id: caller.user_id.to_string() }
-    }
-
-    fn find(&self) -> [D1Type<'_>; 1] {
-        [D1Type::Text(&self.family_id)]
-    }
-
     /// The values of [`INSERT_OWN_EVENT`]. Of a deletion neither address nor session is kept.
     fn own_event<'v>(&'v self, key: &'v EventKey, client: &'v Client, password_version: u64) -> [D1Type<'v>; 9] {
         let kept = key.kind != Kind::Deleted;
@@ -168,7 +171,7 @@ impl Store<'_> {
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn change_password(
         &self,
-        request: &Request<'_>,
+        request: &ChangeRequest<'_>,
         password_version: u64,
         new_hash: &str,
     ) -> Result<Result<Vec<Ended>, Refusal>, StoreError> {
@@ -206,7 +209,7 @@ impl Store<'_> {
     /// [`StoreError::Conflict`] when the username is somebody else's.
     pub async fn change_profile(
         &self,
-        request: &Request<'_>,
+        request: &ChangeRequest<'_>,
         change: &ProfileChange,
     ) -> Result<Result<(User, bool), Refusal>, StoreError> {
         const OPERATION: &str = "change_profile";
@@ -243,7 +246,7 @@ impl Store<'_> {
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn delete_own(
         &self,
-        request: &Request<'_>,
+        request: &ChangeRequest<'_>,
         password_version: u64,
     ) -> Result<Result<Vec<Ended>, Refusal>, StoreError> {
         const OPERATION: &str = "delete_own";
@@ -277,7 +280,7 @@ impl Store<'_> {
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn change_as_admin(
         &self,
-        request: &Request<'_>,
+        request: &ChangeRequest<'_>,
         target: Id,
         change: &AdminChange,
     ) -> Result<Result<Changes, Refusal>, StoreError> {
@@ -309,7 +312,7 @@ impl Store<'_> {
             return Ok(Err(refusal));
         }
         let Some(before) = answers.row::<TargetRow>()? else {
-            return Ok(Err(Refusal::NoSuchUser));
+            return Ok(Err(Refusal::NotFound));
         };
         if takes_admin && before.is_last_admin(OPERATION)? {
             return Ok(Err(Refusal::LastAdmin));
@@ -371,6 +374,7 @@ fn effects<'v>(key: &'v EventKey, new_roles: Option<&'v str>, leeway: u64) -> Ve
         Kind::Enabled => vec![(CHANGE_DISABLED, key.and([D1Type::Null])), revoke(Reason::Disabled)],
         Kind::SessionsEnded => vec![revoke(Reason::EndedByAdmin)],
         Kind::Deleted => [DELETE_EVENTS_OF, DELETE_FAMILIES_OF, DELETE_USER].map(|sql| (sql, key.and([]))).into(),
-        Kind::PasswordChanged | Kind::ProfileChanged => Vec::new(),
+        // Nothing that an admin does.
+        _ => Vec::new(),
     }
 }

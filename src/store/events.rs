@@ -4,18 +4,19 @@
 use serde::Deserialize;
 use worker::D1Type;
 
-use super::refresh_tokens::Caller;
+use super::callers::{Caller, CallerIds, Refusal, admin_in_force, in_force};
+use super::refresh_tokens::FIND_SESSION;
 use super::{Answers, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::id::Id;
 use crate::auth::refresh_token::{Reuse, SecretHash};
-use crate::auth::trail::{Cursor, Entry};
+use crate::auth::trail::{Cursor, Entry, Kind};
 
 const COUNT_FAILED_LOGIN: &str = include_str!("sql/count_failed_login.sql");
-pub(super) const FIND_ENDINGS: &str = include_str!("sql/find_endings.sql");
-pub(super) const FIND_EVENTS: &str = include_str!("sql/find_events.sql");
-pub(super) const FIND_LOG_INS: &str = include_str!("sql/find_log_ins.sql");
-pub(super) const FIND_REGISTRATION: &str = include_str!("sql/find_registration.sql");
+const FIND_ENDINGS: &str = include_str!("sql/find_endings.sql");
+const FIND_EVENTS: &str = include_str!("sql/find_events.sql");
+const FIND_LOG_INS: &str = include_str!("sql/find_log_ins.sql");
+const FIND_REGISTRATION: &str = include_str!("sql/find_registration.sql");
 pub(super) const INSERT_REUSE_EVENT: &str = include_str!("sql/insert_reuse_event.sql");
 
 /// Which part of an audit trail is asked for.
@@ -37,15 +38,6 @@ pub struct ReuseEvent {
 }
 
 impl ReuseEvent {
-    /// Its name in the trail and the log.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self.reuse {
-            Reuse::Predecessor => "predecessor",
-            Reuse::Older => "older",
-        }
-    }
-
     /// The values of [`INSERT_REUSE_EVENT`].
     pub(super) fn values<'v>(
         &'v self,
@@ -61,7 +53,7 @@ impl ReuseEvent {
             D1Type::Text(&self.id),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
-            D1Type::Text(self.name()),
+            D1Type::Text(self.reuse.as_str()),
         ]
     }
 }
@@ -70,7 +62,7 @@ impl ReuseEvent {
 struct EventRow {
     at: u64,
     id: String,
-    kind: String,
+    kind: Kind,
     count: u64,
     last_at: u64,
     actor_id: Option<Id>,
@@ -133,35 +125,85 @@ impl Store<'_> {
         ];
         self.batch("count_failed_login", &[Statement { sql: COUNT_FAILED_LOGIN, values: &values }]).await.map(|_| ())
     }
+
+    /// The audit trail of the caller, in no order: of every record the latest, and one more than the limit. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn own_trail(
+        &self,
+        caller: Caller,
+        excerpt: &Excerpt,
+        now: u64,
+    ) -> Result<Result<Vec<Entry>, Refusal>, StoreError> {
+        const OPERATION: &str = "own_trail";
+        let mut answers = self.trail(OPERATION, caller, caller.user_id, excerpt, now).await?;
+        if let Err(refusal) = in_force(OPERATION, &mut answers, caller, now)? {
+            return Ok(Err(refusal));
+        }
+        Ok(Ok(entries(&mut answers, &excerpt.before)?.unwrap_or_default()))
+    }
+
+    /// The audit trail of an account, for an admin, as [`Self::own_trail`]. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn trail_of(
+        &self,
+        caller: Caller,
+        user_id: Id,
+        excerpt: &Excerpt,
+        now: u64,
+    ) -> Result<Result<Vec<Entry>, Refusal>, StoreError> {
+        const OPERATION: &str = "trail_of";
+        let mut answers = self.trail(OPERATION, caller, user_id, excerpt, now).await?;
+        if let Err(refusal) = admin_in_force(OPERATION, &mut answers, caller, now)? {
+            return Ok(Err(refusal));
+        }
+        Ok(entries(&mut answers, &excerpt.before)?.ok_or(Refusal::NotFound))
+    }
+
+    async fn trail(
+        &self,
+        operation: &'static str,
+        caller: Caller,
+        user_id: Id,
+        excerpt: &Excerpt,
+        now: u64,
+    ) -> Result<Answers, StoreError> {
+        let query = TrailQuery::new(caller, user_id, excerpt, now);
+        let values = query.values();
+        let statements = [
+            Statement { sql: FIND_SESSION, values: &query.caller.find() },
+            Statement { sql: FIND_REGISTRATION, values: &query.user() },
+            Statement { sql: FIND_EVENTS, values: &values },
+            Statement { sql: FIND_LOG_INS, values: &values },
+            Statement { sql: FIND_ENDINGS, values: &values },
+        ];
+        self.batch(operation, &statements).await
+    }
 }
 
 /// The texts of an excerpt, for its statements to borrow.
-pub(super) struct TrailQuery<'a> {
+struct TrailQuery<'a> {
     user_id: String,
-    caller_id: String,
-    family_id: String,
+    caller: CallerIds,
     excerpt: &'a Excerpt,
     now: u64,
 }
 
 impl<'a> TrailQuery<'a> {
-    pub(super) fn new(caller: Caller, user_id: Id, excerpt: &'a Excerpt, now: u64) -> Self {
-        let (caller_id, family_id) = (caller.user_id.to_string(), caller.family_id.to_string());
-        Self { user_id: user_id.to_string(), caller_id, family_id, excerpt, now }
-    }
-
-    /// The values that find the caller's session.
-    pub(super) fn caller(&self) -> [D1Type<'_>; 1] {
-        [D1Type::Text(&self.family_id)]
+    fn new(caller: Caller, user_id: Id, excerpt: &'a Excerpt, now: u64) -> Self {
+        Self { user_id: user_id.to_string(), caller: CallerIds::new(caller), excerpt, now }
     }
 
     /// The values of [`FIND_REGISTRATION`].
-    pub(super) fn user(&self) -> [D1Type<'_>; 1] {
+    fn user(&self) -> [D1Type<'_>; 1] {
         [D1Type::Text(&self.user_id)]
     }
 
     /// The values of the other statements of a trail. One entry more than asked for tells whether there are more.
-    pub(super) fn values(&self) -> [D1Type<'_>; 8] {
+    fn values(&self) -> [D1Type<'_>; 8] {
         let Excerpt { since, before, limit } = self.excerpt;
         [
             D1Type::Text(&self.user_id),
@@ -169,8 +211,8 @@ impl<'a> TrailQuery<'a> {
             integer(before.at),
             D1Type::Text(&before.id),
             integer(u64::try_from(*limit).unwrap_or(u64::MAX).saturating_add(1)),
-            D1Type::Text(&self.family_id),
-            D1Type::Text(&self.caller_id),
+            D1Type::Text(&self.caller.family_id),
+            D1Type::Text(&self.caller.user_id),
             integer(self.now),
         ]
     }
@@ -178,7 +220,7 @@ impl<'a> TrailQuery<'a> {
 
 /// The entries out of the answers to the four statements of a trail, that of the registration first, in no order;
 /// `None` if there is no such account, nor has been one lately.
-pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<Vec<Entry>>, StoreError> {
+fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<Vec<Entry>>, StoreError> {
     let registration: Option<RegistrationRow> = answers.row()?;
     let events: Vec<EventRow> = answers.rows()?;
     let log_ins: Vec<LogInRow> = answers.rows()?;
@@ -186,7 +228,7 @@ pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<V
     let exists = registration.is_some();
     let registered = registration.map(|row| Entry {
         client: Client { ip: row.ip, user_agent: row.user_agent },
-        ..Entry::new(row.created_at, String::new(), "registered")
+        ..Entry::new(row.created_at, String::new(), Kind::Registered)
     });
     let registered = registered.filter(|entry| (entry.at, &entry.id) < (before.at, &before.id));
     let events = events.into_iter().map(|row| Entry {
@@ -206,13 +248,13 @@ pub(super) fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<V
     let log_ins = log_ins.into_iter().map(|row| Entry {
         session_id: Some(row.family_id),
         client: Client { ip: row.created_ip, user_agent: row.created_user_agent },
-        ..Entry::new(row.created_at, format!("!{}", row.family_id), "logged_in")
+        ..Entry::new(row.created_at, format!("!{}", row.family_id), Kind::LoggedIn)
     });
     let endings = endings.into_iter().map(|row| Entry {
         session_id: Some(row.family_id),
         client: Client { ip: row.revoked_ip, user_agent: row.revoked_user_agent },
         detail: Some(row.revoked_reason),
-        ..Entry::new(row.revoked_at, format!("~{}", row.family_id), "revoked")
+        ..Entry::new(row.revoked_at, format!("~{}", row.family_id), Kind::Revoked)
     });
     let entries: Vec<_> = registered.into_iter().chain(events).chain(log_ins).chain(endings).collect();
     Ok((exists || !entries.is_empty()).then_some(entries))

@@ -1,4 +1,4 @@
-//! Storage: the only home of SQL, KV keys and D1 types.
+//! Storage: the Worker's only home of SQL, KV keys and D1 types.
 //!
 //! Users and refresh-token families live in D1, which is the truth; KV only ever says *revoked*. "Not found", "conflict"
 //! and "failed" stay three outcomes: `Ok(None)`, [`StoreError::Conflict`] and the other errors.
@@ -6,6 +6,7 @@
 //! Every statement is a file in `sql/`, so that a test finds each of them and reads its query plan.
 
 pub mod accounts;
+pub mod callers;
 pub mod changes;
 pub mod events;
 pub mod refresh_tokens;

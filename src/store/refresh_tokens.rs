@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use worker::D1Type;
 
-use super::accounts::in_force;
+use super::callers::{Caller, Refusal};
 use super::events::{INSERT_REUSE_EVENT, ReuseEvent};
 use super::users::{User, roles_from_json};
 use super::{Changed, Statement, Store, StoreError, integer, text};
@@ -87,15 +87,6 @@ impl Session {
     pub fn is_in_force_for(&self, user_id: Id, now: u64) -> bool {
         self.user.id == user_id && self.state.is_in_force(now)
     }
-}
-
-/// Who asks, by an access token.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller {
-    /// The `sub` claim.
-    pub user_id: Id,
-    /// The `sid` claim.
-    pub family_id: Id,
 }
 
 /// A session as it is shown to the person it belongs to. Times in unix seconds.
@@ -193,6 +184,13 @@ pub struct Ended {
     pub family_id: Id,
     /// Until when an access token of it can live.
     pub access_expires_at: u64,
+    /// 0 for a session that was over before; those are there where an account is deleted with all it held.
+    #[serde(default = "in_force")]
+    pub in_force: u8,
+}
+
+const fn in_force() -> u8 {
+    1
 }
 
 #[derive(Deserialize)]
@@ -353,8 +351,8 @@ impl Store<'_> {
     }
 
     /// Ends every session of the caller, but for its own if `keep_own`, those too that have expired so lately that an access
-    /// token of them may still be accepted with `leeway`, in seconds. Gives the sessions that it ended, or `None` if the
-    /// caller's is not in force and nothing was ended. One round trip.
+    /// token of them may still be accepted with `leeway`, in seconds. Gives the sessions that it ended. One
+    /// round trip.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
@@ -366,7 +364,7 @@ impl Store<'_> {
         reason: Reason,
         client: &Client,
         now: u64,
-    ) -> Result<Option<Vec<Ended>>, StoreError> {
+    ) -> Result<Result<Vec<Ended>, Refusal>, StoreError> {
         let user_id = caller.user_id.to_string();
         let own = caller.family_id.to_string();
         let values = [
@@ -383,8 +381,7 @@ impl Store<'_> {
         self.ask_as("revoke_all_families", caller, statement, now).await
     }
 
-    /// Ends one session of the caller. `None`: the caller's is not in force and nothing was ended. `Some(None)`: it has no
-    /// such session. One round trip, one row written.
+    /// Ends one session of the caller. One round trip, one row written.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
@@ -395,7 +392,7 @@ impl Store<'_> {
         reason: Reason,
         client: &Client,
         now: u64,
-    ) -> Result<Option<Option<Ended>>, StoreError> {
+    ) -> Result<Result<Ended, Refusal>, StoreError> {
         let user_id = caller.user_id.to_string();
         let own = caller.family_id.to_string();
         let family_id = family_id.to_string();
@@ -410,36 +407,22 @@ impl Store<'_> {
         ];
         let statement = Statement { sql: REVOKE_OWN_FAMILY, values: &values };
         let rows = self.ask_as("revoke_own_family", caller, statement, now).await?;
-        Ok(rows.map(|rows| rows.into_iter().next()))
+        Ok(rows.and_then(|rows| rows.into_iter().next().ok_or(Refusal::NotFound)))
     }
 
-    /// The sessions of the caller that are in force, of the thousand begun last, or `None` if its own is not. One round trip.
+    /// The sessions of the caller that are in force, of the thousand begun last. One round trip.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
-    pub async fn list_sessions(&self, caller: Caller, now: u64) -> Result<Option<Vec<SessionSummary>>, StoreError> {
+    pub async fn list_sessions(
+        &self,
+        caller: Caller,
+        now: u64,
+    ) -> Result<Result<Vec<SessionSummary>, Refusal>, StoreError> {
         let user_id = caller.user_id.to_string();
         let own = caller.family_id.to_string();
         let values = [D1Type::Text(&user_id), integer(now), D1Type::Text(&own)];
         self.ask_as("list_sessions", caller, Statement { sql: LIST_SESSIONS, values: &values }, now).await
-    }
-
-    /// The rows of a statement, or `None` if the caller's session is not in force. The statement has to have that in its own
-    /// condition too.
-    async fn ask_as<T: for<'de> Deserialize<'de>>(
-        &self,
-        operation: &'static str,
-        caller: Caller,
-        statement: Statement<'_>,
-        now: u64,
-    ) -> Result<Option<Vec<T>>, StoreError> {
-        let own = caller.family_id.to_string();
-        let find_caller = Statement { sql: FIND_SESSION, values: &[D1Type::Text(&own)] };
-        let mut answers = self.batch(operation, &[find_caller, statement]).await?;
-        match in_force(operation, &mut answers, caller, now)? {
-            Ok(_) => answers.rows().map(Some),
-            Err(_) => Ok(None),
-        }
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Account {
 pub struct Credentials {
     /// Whose they are.
     pub user: User,
-    /// A PHC string.
+    /// A PHC string, or that of another system; see [`crate::auth::password::StoredHash`].
     pub password_hash: String,
     /// Counts the changes of the password.
     pub password_version: u64,

@@ -16,10 +16,6 @@ WHERE callers.family_id = ?1
     NOT ?8
     OR instr(target.roles, '"admin"') = 0
     OR target.disabled_at IS NOT NULL
-    OR EXISTS (
-      SELECT 1
-      FROM users AS other
-      WHERE instr(other.roles, '"admin"') > 0 AND other.disabled_at IS NULL AND other.id <> target.id
-    )
+    OR EXISTS (SELECT 1 FROM admins WHERE admins.id <> target.id)
   )
 RETURNING id

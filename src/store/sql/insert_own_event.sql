@@ -8,10 +8,6 @@ WHERE family_id = ?1
   AND (
     ?5 <> 'deleted'
     OR is_admin = 0
-    OR EXISTS (
-      SELECT 1
-      FROM users AS other
-      WHERE instr(other.roles, '"admin"') > 0 AND other.disabled_at IS NULL AND other.id <> ?2
-    )
+    OR EXISTS (SELECT 1 FROM admins WHERE admins.id <> ?2)
   )
 RETURNING id
