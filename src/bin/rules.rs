@@ -6,7 +6,7 @@
 //!     prints what the address is compared by
 //! rules check-role --roles LIST ROLE
 //!     says whether the list, which is that of the configuration, has that role
-//! rules check-users --roles LIST --now SECONDS [--after LINE | --only-errors]
+//! rules check-users --roles LIST --now SECONDS
 //!     reads users from stdin, one JSON object a line, and prints for each {"line": n, and its columns} or
 //!     {"line": n, "error": "..."}; at the end {"users": how many}
 //! ```
@@ -53,9 +53,9 @@ fn main() -> ExitCode {
             Email::parse(address).map_err(|error| error.to_string()).and_then(|email| print(&email.key()))
         }
         ["check-role", "--roles", list, role] => RoleList::parse(list).and_then(|roles| roles.check(role)),
-        ["check-users", "--roles", list, "--now", now, rest @ ..] => {
-            let Some((now, output)) = now.parse().ok().zip(Output::parse(rest)) else { return usage() };
-            RoleList::parse(list).and_then(|roles| check_users(&Settings { roles, now }, &output))
+        ["check-users", "--roles", list, "--now", now] => {
+            let Ok(now) = now.parse() else { return usage() };
+            RoleList::parse(list).and_then(|roles| check_users(&Settings { roles, now }))
         }
         _ => return usage(),
     };
@@ -78,7 +78,6 @@ fn print(text: &impl std::fmt::Display) -> Result<(), String> {
     writeln!(io::stdout(), "{text}").map_err(|error| error.to_string())
 }
 
-/// The variable ROLES: names of `[a-z][a-z0-9_-]*`, separated by commas.
 /// The roles there are, and how the configuration lists them.
 struct RoleList<'a> {
     roles: Roles,
@@ -103,25 +102,7 @@ struct Settings<'a> {
     now: u64,
 }
 
-/// What is printed of the users.
-enum Output {
-    /// The rows of the lines behind this one.
-    RowsAfter(u64),
-    OnlyErrors,
-}
-
-impl Output {
-    fn parse(arguments: &[&str]) -> Option<Self> {
-        match arguments {
-            [] => Some(Self::RowsAfter(0)),
-            ["--after", line] => Some(Self::RowsAfter(line.parse().ok()?)),
-            ["--only-errors"] => Some(Self::OnlyErrors),
-            _ => None,
-        }
-    }
-}
-
-/// A line, as README.md describes it. `null` is as good as nothing, since that is what databases give.
+/// A line, as docs/importing-users.md describes it. `null` is as good as nothing, since that is what databases give.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -175,7 +156,7 @@ enum Checked {
     },
 }
 
-fn check_users(settings: &Settings<'_>, output: &Output) -> Result<(), String> {
+fn check_users(settings: &Settings<'_>) -> Result<(), String> {
     let failed = |error: io::Error| error.to_string();
     let mut input = io::stdin().lock();
     let mut printed = io::BufWriter::new(io::stdout().lock());
@@ -202,12 +183,11 @@ fn check_users(settings: &Settings<'_>, output: &Output) -> Result<(), String> {
         }
         users = users.saturating_add(1);
         let row = if whole { read_user(settings, text) } else { Err("longer than 64 KiB".to_owned()) };
-        match (row.and_then(|row| seen.unique(row, line)), output) {
-            (Err(error), _) => print(&Checked::Error { line, error }),
-            (Ok(row), Output::RowsAfter(after)) if line > *after => print(&Checked::Row { line, row }),
-            (Ok(_), _) => Ok(()),
-        }
-        .map_err(failed)?;
+        let checked = match row.and_then(|row| seen.unique(row, line)) {
+            Ok(row) => Checked::Row { line, row },
+            Err(error) => Checked::Error { line, error },
+        };
+        print(&checked).map_err(failed)?;
     }
     print(&Checked::End { users }).map_err(failed)?;
     printed.flush().map_err(failed)
@@ -281,7 +261,7 @@ fn seconds(time: Time, now: u64) -> Result<u64, String> {
     Ok(seconds)
 }
 
-/// The values that no two users share, and the line of each: of the values only hashes, so that memory stays bounded.
+/// The values that no two users share, and the line of each: of the values only hashes, so that what grows with the file is small.
 #[derive(Default)]
 struct Seen(HashMap<[u8; 16], u64>);
 
