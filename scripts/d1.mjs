@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 
-import { capture, fail, Failure, wrangler, wranglerString } from "./lib.mjs";
+import { capture, fail, Failure, wrangler } from "./lib.mjs";
 
 /** The options every command on the database has. */
 const common = {
@@ -27,9 +27,6 @@ export function parseCommand(args, options, positionals, usage) {
 
 /** How often a database that is locked is asked, with a second between. */
 const TRIES = 10;
-
-/** The roles there are, as the Worker reads them. */
-export const configuredRoles = () => wranglerString("ROLES") ?? "user,admin";
 
 export class Database {
   constructor({ remote, "persist-to": persistTo }) {

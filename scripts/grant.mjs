@@ -8,8 +8,8 @@
 
 import { randomBytes } from "node:crypto";
 
-import { configuredRoles, Database, parseCommand, sqlText } from "./d1.mjs";
-import { fail, runIfStarted } from "./lib.mjs";
+import { Database, parseCommand, sqlText } from "./d1.mjs";
+import { fail, runIfStarted, variable } from "./lib.mjs";
 import { rules } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
@@ -21,7 +21,7 @@ async function main(args) {
   await setup();
   const key = await ask("email-key", email);
   // A role may have been taken out of the list while accounts still have it.
-  if (!revoke) await ask("check-role", "--roles", configuredRoles(), role);
+  if (!revoke) await ask("check-role", "--roles", variable("ROLES"), role);
 
   const database = new Database(where);
   const [[user]] = await database.query(`SELECT id, roles FROM users WHERE email_key = ${sqlText(key)}`);
@@ -29,7 +29,7 @@ async function main(args) {
   const roles = JSON.parse(user.roles);
   if (roles.includes(role) !== revoke) fail(revoke ? `${email} does not have the role ${role}` : `${email} has the role ${role} already`);
 
-  const newRoles = revoke ? roles.filter((other) => other !== role) : [...roles, role];
+  const newRoles = inOrder(revoke ? roles.filter((other) => other !== role) : [...roles, role]);
   const { changed, now } = await change(database, user, newRoles, revoke && role === "admin" && !force);
   if (!changed && now !== user.roles) fail("the account was changed meanwhile: look again");
   if (!changed) fail(`${email} is the last admin. Make another one first, or add --force.`);
@@ -50,6 +50,13 @@ async function change(database, { id, roles }, newRoles, spareLastAdmin) {
     `SELECT roles FROM users WHERE id = ${user}`,
   );
   return { changed: changed.length === 1, now: account?.roles };
+}
+
+/** In the order of the list, as the Worker stores them; those that were taken out of it last. */
+function inOrder(roles) {
+  const list = variable("ROLES").split(",").map((name) => name.trim());
+  const place = (role) => (list.includes(role) ? list.indexOf(role) : list.length);
+  return roles.sort((a, b) => place(a) - place(b));
 }
 
 async function ask(...args) {

@@ -19,8 +19,8 @@ import { createInterface } from "node:readline";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
-import { configuredRoles, Database, parseCommand, sqlText } from "./d1.mjs";
-import { env, fail, Failure, root, runIfStarted } from "./lib.mjs";
+import { Database, parseCommand, sqlText } from "./d1.mjs";
+import { env, fail, Failure, namedFile, root, runIfStarted, variable } from "./lib.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
@@ -47,7 +47,8 @@ const columns = {
 const names = Object.keys(columns);
 
 async function main(args) {
-  const { values, positionals: [file] } = parseCommand(args, { restart: { type: "boolean", default: false } }, 1, usage);
+  const { values, positionals: [name] } = parseCommand(args, { restart: { type: "boolean", default: false } }, 1, usage);
+  const file = namedFile(name);
   if (!existsSync(file)) fail(`there is no file ${file}`);
   await setup();
   const database = new Database(values);
@@ -72,7 +73,7 @@ async function main(args) {
 /** Writes the rows as chunks of SQL into the folder. With any error it throws, and they are never run. */
 async function check(file, folder) {
   const started = Math.floor(Date.now() / 1000);
-  const args = ["check-users", "--roles", configuredRoles(), "--now", String(started)];
+  const args = ["check-users", "--roles", variable("ROLES"), "--now", String(started)];
   const program = spawn(await rulesBinary(), args, { cwd: root, env, stdio: ["pipe", "pipe", "pipe"] });
   const ended = new Promise((resolve, reject) => program.on("error", reject).on("close", resolve));
   let stderr = "";

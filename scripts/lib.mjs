@@ -4,12 +4,14 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { constants, homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 export const path = (...parts) => join(root, ...parts);
 export const read = (name) => readFileSync(path(name), "utf8");
+/** A file as it was named on the command line: from where npm was called, which runs its scripts in the project's folder. */
+export const namedFile = (name) => resolve(process.env.INIT_CWD ?? ".", name);
 
 const npmBin = path("node_modules", ".bin");
 const outerPath = (process.env.PATH ?? "").split(delimiter).filter((dir) => dir && dir !== npmBin);
@@ -60,7 +62,10 @@ export async function run(command, args, options = {}) {
   if (code !== 0) fail(`\`${shown(command, args)}\` failed (exit code ${code})`);
 }
 
-/** Runs a command and keeps its output; `input` goes to its stdin. Never throws for a command that ran and failed. */
+/**
+ * Runs a command and keeps its output; `input` goes to its stdin, `heard` gets what it writes to stderr as it comes. Never
+ * throws for a command that ran and failed.
+ */
 export function capture(command, args, { input, ...options } = {}) {
   return start(command, args, { stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"], ...options }, input);
 }
@@ -90,6 +95,11 @@ export function wranglerString(key) {
   return read("wrangler.toml").match(new RegExp(`^${key}\\s*=\\s*"([^"]*)"`, "m"))?.[1];
 }
 
+/** A variable as the Worker reads it: what wrangler.toml sets, or the default, which it shows commented out. */
+export function variable(name) {
+  return wranglerString(name) ?? wranglerString(`# ${name}`) ?? fail(`wrangler.toml sets no ${name}, and shows no default of it`);
+}
+
 /** Whether an address is this machine's own. */
 export function isLoopback(address) {
   return /^https?:\/\/(localhost|127\.|\[::1\]|0\.0\.0\.0)/.test(address);
@@ -105,7 +115,7 @@ const shown = (command, args) => [command, ...args].join(" ");
 const running = new Set();
 let stoppedBy;
 
-function start(command, args, { show = false, ...options }, input) {
+function start(command, args, { show = false, heard = () => {}, ...options }, input) {
   return new Promise((resolve, reject) => {
     // A process group of its own, so that stopping a command also stops what it started. One that reads the
     // terminal has to stay in the terminal's group.
@@ -127,6 +137,7 @@ function start(command, args, { show = false, ...options }, input) {
     });
     child.stderr?.setEncoding("utf8").on("data", (text) => {
       stderr += text;
+      heard(text);
       if (show) process.stderr.write(text);
     });
     child.stdin?.on("error", () => {}).end(input);

@@ -10,11 +10,19 @@ let built;
 /** Compiles the program unless it is there as its sources are, and returns its path. */
 export function rulesBinary() {
   built ??= (async () => {
-    const { code, stderr } = await capture("cargo", ["build", "--locked", "--bin", "rules", "--target-dir", path("target")], { env });
+    const { code, stderr } = await capture("cargo", ["build", "--locked", "--bin", "rules", "--target-dir", path("target")], { env, heard: tell });
     if (code !== 0) fail(`the rules could not be compiled:\n${stderr}`);
     return existsSync(binary) ? binary : fail(`cargo made no ${binary}`);
   })();
   return built;
+}
+
+// Only cargo knows whether there is something to compile.
+let told = false;
+function tell(text) {
+  if (told || !text.includes("Compiling")) return;
+  told = true;
+  console.log("rules: compiling the Worker's rules for this machine (about a minute the first time)");
 }
 
 /** Runs the program; see there for what it takes. */

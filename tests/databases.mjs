@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 import { capture, env, wrangler } from "../scripts/lib.mjs";
@@ -38,11 +38,11 @@ class LocalDatabase {
     // What a killed import leaves behind goes with the folder.
     this.temporary = join(folder, "tmp");
     mkdirSync(this.temporary, { recursive: true });
-    this.env = { ...env, TMPDIR: this.temporary };
+    this.env = { ...env, TMPDIR: this.temporary, INIT_CWD: dirname(folder) };
     this.files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
   }
 
-  /** Runs one of the commands on it. */
+  /** Runs one of the commands on it, as from the folder that all of them are in. */
   script(name, ...args) {
     return capture("node", [`scripts/${name}.mjs`, ...args, ...this.options], { env: this.env });
   }

@@ -15,6 +15,7 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
     database.run(`INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at, disabled_at) VALUES ('${id}', '${address}', lower('${address}'), '', 0, '${JSON.stringify(roles)}', 0, ${disabled})`);
   insert("id-o", "Person-O''Hara@example.org", ["user"], null);
   insert("id-b", "person-b@example.org", ["user"], null);
+  insert("id-d", "person-d@example.org", ["auditor", "admin"], 1);
   insert("id-c", "person-c@example.org", ["user", "admin", "auditor"], 1);
   const grant = async (...args) => {
     const { code, stdout, stderr } = await database.script("grant", ...args);
@@ -39,20 +40,22 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
   assert.equal((await grant(c, "admin", "--revoke"))[0], 0);
   // A role that is in the list no longer.
   assert.equal((await grant(c, "auditor", "--revoke"))[0], 0);
+  // In the order of the list, as the Worker stores them; what is not in it, last.
+  assert.deepEqual(await grant("person-d@example.org", "user"), [0, "person-d@example.org has the role user (roles: user, admin, auditor)"]);
   assert.equal((await grant(b, "admin"))[0], 0);
   assert.deepEqual(await grant(o, "admin", "--revoke"), [0, `${o} no longer has the role admin (roles: user)`]);
   await refused([b, "admin", "--revoke"], 1, /is the last admin/);
   assert.equal((await grant(b, "admin", "--revoke", "--force"))[0], 0);
 
   const rolesOf = Object.fromEntries(database.rows("SELECT id, roles FROM users").map(({ id, roles }) => [id, roles]));
-  assert.deepEqual(rolesOf, { "id-o": '["user"]', "id-b": '["user"]', "id-c": '["user"]' });
+  assert.deepEqual(rolesOf, { "id-o": '["user"]', "id-b": '["user"]', "id-c": '["user"]', "id-d": '["user","admin","auditor"]' });
   const events = database.rows("SELECT *, abs(at - unixepoch()) < 300 AND at = last_at AS now, length(id) AS length FROM events");
   const seen = events.map(({ user_id, kind, count, now, length, detail, ...others }) => {
     const { id, at, last_at, ...rest } = others;
     assert.deepEqual([kind, count, now, length, new Set(Object.values(rest))], ["roles_changed", 1, 1, 22, new Set([null])]);
     return `${user_id} ${detail}`;
   });
-  assert.deepEqual(seen.sort(), ['id-b ["user","admin"]', 'id-b ["user"]', 'id-c ["user","auditor"]', 'id-c ["user"]', 'id-o ["user","admin"]', 'id-o ["user"]']);
+  assert.deepEqual(seen.sort(), ['id-b ["user","admin"]', 'id-b ["user"]', 'id-c ["user","auditor"]', 'id-c ["user"]', 'id-d ["user","admin","auditor"]', 'id-o ["user","admin"]', 'id-o ["user"]']);
 });
 
 test("a database that another process is writing to is waited for", { timeout: 120_000 }, async () => {

@@ -112,7 +112,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   assert.deepEqual(lines.map(({ id }) => id), lines.map(({ id }) => id).sort());
 
   writeFileSync(join(folder, "exported.ndjson"), exported.stdout);
-  const again = await copy.script("import", join(folder, "exported.ndjson"));
+  const again = await copy.script("import", "exported.ndjson");
   assert.equal(again.code, 0, again.stderr);
   assert.equal((await copy.script("export")).stdout, exported.stdout);
   for (const { temporary } of [source, copy]) assert.deepEqual(readdirSync(temporary).filter((name) => name.startsWith("portcullis")), []);
