@@ -6,38 +6,40 @@
 //   npm run keygen -- --remote                       stores them as secrets of the deployed Worker
 //   npm run keygen -- --rotate --dev                 adds the next signing key to .dev.vars
 //   npm run keygen -- --rotate --file secrets.env    adds it to a kept copy of the secrets, to be stored from there
-//   npm run keygen -- --resource-server ID AUDIENCE
+//   npm run keygen -- --resource-server ID [AUDIENCE]
 //                                                    prints a secret for a server that asks /introspect, and its entry of
-//                                                    RESOURCE_SERVERS
+//                                                    RESOURCE_SERVERS; AUDIENCE is that of wrangler.toml unless it is named
 //
 // --alg ES256 (the default), EdDSA, RS256 or HS256; of --rotate the default is that of the newest key.
 // Replacing secrets ends every session, so --dev and --remote refuse to, unless told with --force.
 
-import { existsSync } from "node:fs";
-import { relative, resolve } from "node:path";
+import { existsSync, utimesSync } from "node:fs";
+import { relative } from "node:path";
 import { parseArgs } from "node:util";
 
-import { Failure, fail, path, runIfStarted, wranglerString } from "./lib.mjs";
+import { Failure, fail, namedFile, path, runIfStarted, variable, wranglerString } from "./lib.mjs";
 import { LEAD, rotateFile, time } from "./rotation.mjs";
 import { ALGORITHMS, devVars, makeResourceServer, makeSecrets, putRemoteSecrets, remoteSecrets, writeDevVars } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
 const usage = `npm run keygen -- [--alg ${ALGORITHMS.join("|")}] [--dev | --remote] [--force]
-       npm run keygen -- --rotate (--dev | --file <path>) [--alg …] [--force]`;
+       npm run keygen -- --rotate (--dev | --file <path>) [--alg …] [--force]
+       npm run keygen -- --resource-server ID [AUDIENCE]`;
 
 async function main(args) {
   if (args[0] === "--resource-server") return printResourceServer(args.slice(1));
   const { dev, remote, rotate, force, file, alg } = flags(args);
-  if (alg === "HS256" && wranglerString("ALLOW_HS256") !== "true") {
+  if (alg === "HS256" && variable("ALLOW_HS256") !== "true") {
     // Not to stdout, where the secrets may go.
     console.error('note: an HS256 key is refused until ALLOW_HS256 in wrangler.toml is "true"');
   }
-  if (rotate) return rotateIn(dev ? path(".dev.vars") : resolve(process.env.INIT_CWD ?? ".", file), { alg, force, dev });
+  if (rotate) return rotateIn(dev ? path(".dev.vars") : namedFile(file), { alg, force, dev });
   if (dev) {
     if (existsSync(path(".dev.vars")) && !force) {
       fail(".dev.vars exists. Replacing its secrets ends every local session: add --force if you mean it.");
     }
     writeDevVars(alg);
+    reloadDev();
     console.log("stored fresh secrets in .dev.vars");
   }
   if (remote) {
@@ -52,14 +54,20 @@ async function main(args) {
 }
 
 function rotateIn(file, { alg, force, dev }) {
-  const idleTtl = Number(wranglerString("REFRESH_IDLE_TTL_SECONDS") ?? 604_800);
+  const idleTtl = Number(variable("REFRESH_IDLE_TTL_SECONDS"));
   const now = Math.floor(Date.now() / 1000);
   const { added, report } = rotateFile(file, { alg, force, idleTtl, now });
   console.log(report.join("\n"));
-  if (dev) return;
+  if (dev) return reloadDev();
   // Those who verify have to see it before it signs, however long they cache the JWKS.
-  console.log(`\nStore it now: npx wrangler secret bulk ${relative(process.env.INIT_CWD ?? ".", file)}`);
+  console.log(`\nStore it now: npx wrangler secret bulk ${relative(namedFile("."), file)}`);
   console.log(`If that is later than ${time(added.signs_from - LEAD + 60)}, first set its "signs_from" to ${LEAD} seconds ahead.`);
+}
+
+// A running `npm run dev` reads .dev.vars along with wrangler.toml, which is what it watches.
+function reloadDev() {
+  const now = new Date();
+  utimesSync(path("wrangler.toml"), now, now);
 }
 
 function flags(args) {
@@ -83,11 +91,14 @@ function refuse(problem) {
   throw Object.assign(new Failure(`${problem}\nusage: ${usage}`), { exitCode: 2 });
 }
 
-function printResourceServer([id, audience, ...more]) {
-  if (more.length > 0) fail("usage: npm run keygen -- --resource-server ID AUDIENCE");
+function printResourceServer([id, audience = wranglerString("AUDIENCE"), ...more]) {
+  if (more.length > 0 || id === undefined) refuse("--resource-server takes an id, and the audience if it is another than AUDIENCE");
   const { secret, entry } = makeResourceServer(id, audience);
-  console.log(`secret, for that server alone, shown this once:\n  ${secret}`);
-  console.log(`entry, for the array RESOURCE_SERVERS of the Worker:\n  ${JSON.stringify(entry)}`);
+  // Within single quotes TOML knows no escapes, but JSON does.
+  const json = JSON.stringify(entry).replaceAll("'", "\\u0027");
+  console.log(`secret, for that server alone, shown this once:\n\n${secret}\n`);
+  console.log(`under [vars] in wrangler.toml, in place of the line that is there:\n\nRESOURCE_SERVERS = '[${json}]'\n`);
+  console.log("or, if it lists servers already: a comma and the {…} of this line, behind the last of them, within the brackets");
 }
 
 runIfStarted(import.meta.url, main);

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 
 import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from "jose";
 
+import { variable } from "./lib.mjs";
 import { devVars, makeKey, makeResourceServer, makeSecrets } from "./secrets.mjs";
 
 test("a made signing key signs what its public half verifies, and is named by its RFC 7638 thumbprint", async () => {
@@ -42,4 +45,21 @@ test("a resource server's entry has the hash of its secret, and its id can be wr
   assert.notEqual(secret, makeResourceServer("orders-api", "https://api.example.org").secret);
   for (const id of [undefined, "", "a b", "a:b", "a+b", "\u00e4", "x\n", "a".repeat(65)]) assert.throws(() => makeResourceServer(id, "x"), /the id must be/);
   assert.throws(() => makeResourceServer("orders-api"), /audience/);
+});
+
+test("the command prints a resource server's line as it goes into wrangler.toml", () => {
+  const keygen = (...args) => spawnSync(process.execPath, [fileURLToPath(new URL("keygen.mjs", import.meta.url)), ...args], { encoding: "utf8" });
+  for (const [audience, given] of [[variable("AUDIENCE"), []], ["O'Hara's \"API\"", ["O'Hara's \"API\""]]]) {
+    const { status, stdout, stderr } = keygen("--resource-server", "orders-api", ...given);
+    assert.equal(status, 0, stderr);
+    const [secret] = stdout.match(/^[\w-]{43}$/m);
+    // A literal string of TOML: nothing in it is an escape, and it ends at the next quote.
+    const [, json] = stdout.match(/^RESOURCE_SERVERS = '([^'\n]*)'$/m);
+    const secret_sha256 = createHash("sha256").update(secret).digest("base64url");
+    assert.deepEqual(JSON.parse(json), [{ id: "orders-api", secret_sha256, audience }]);
+  }
+  for (const args of [[], ["a", "b", "c"]]) {
+    const { status, stderr } = keygen("--resource-server", ...args);
+    assert.deepEqual([status, /usage:.*\n.*\n.*--resource-server ID \[AUDIENCE\]/.test(stderr)], [2, true]);
+  }
 });
