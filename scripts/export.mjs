@@ -1,7 +1,7 @@
 // Prints every user, one JSON object a line, as `npm run import` takes them.
 //
-//   npm run --silent export > users.ndjson                 of the local database, that of `npm run dev`
-//   npm run --silent export -- --remote > users.ndjson     of the deployed one
+//   (umask 077; npm run --silent export > users.ndjson)                 of the local database, that of `npm run dev`
+//   (umask 077; npm run --silent export -- --remote > users.ndjson)     of the deployed one
 //
 // Page by page: whoever registers meanwhile may be in it or not.
 

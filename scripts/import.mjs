@@ -15,7 +15,6 @@ import { closeSync, createReadStream, existsSync, mkdtempSync, openSync, rmSync,
 import { spawn } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
@@ -87,7 +86,7 @@ async function check(file, folder) {
   const errors = [];
   let errorCount = 0;
   let users;
-  for await (const text of createInterface({ input: program.stdout, crlfDelay: Infinity })) {
+  for await (const text of lines(program.stdout)) {
     const { error, ...row } = JSON.parse(text);
     if (row.users !== undefined) users = row.users;
     else if (error === undefined) chunks.add(row);
@@ -99,6 +98,19 @@ async function check(file, folder) {
   if (users === 0) fail(`${file} has no users in it`);
   console.log(`checked ${users} users`);
   return { hash: hash.digest("hex"), users, chunks: chunks.end() };
+}
+
+/** The lines of a stream. Not `readline`'s, which also end at characters that JSON may have in a text. */
+async function* lines(stream) {
+  let rest = "";
+  for await (const text of stream.setEncoding("utf8")) {
+    const [first, ...more] = text.split("\n");
+    rest += first;
+    for (const line of more) {
+      yield rest;
+      rest = line;
+    }
+  }
 }
 
 /** Finds what an interrupted import of this file has done, or makes room for a new one. */

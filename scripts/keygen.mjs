@@ -18,7 +18,7 @@ import { relative } from "node:path";
 import { parseArgs } from "node:util";
 
 import { Failure, fail, namedFile, path, runIfStarted, variable, wranglerString } from "./lib.mjs";
-import { LEAD, rotateFile, time } from "./rotation.mjs";
+import { LEAD, MARGIN, rotateFile, time } from "./rotation.mjs";
 import { ALGORITHMS, devVars, makeResourceServer, makeSecrets, putRemoteSecrets, remoteSecrets, writeDevVars } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
@@ -56,12 +56,14 @@ async function main(args) {
 function rotateIn(file, { alg, force, dev }) {
   const idleTtl = Number(variable("REFRESH_IDLE_TTL_SECONDS"));
   const now = Math.floor(Date.now() / 1000);
-  const { added, report } = rotateFile(file, { alg, force, idleTtl, now });
+  const { added, changed, report } = rotateFile(file, { alg, force, idleTtl, now });
   console.log(report.join("\n"));
+  if (added.alg === "HS256") console.log("Its k has to be with every server that verifies by it before then: it is not in the JWKS.");
+  else if (changed) console.log(`Servers that take one algorithm alone have to take ${added.alg} too before then.`);
   if (dev) return reloadDev();
   // Those who verify have to see it before it signs, however long they cache the JWKS.
   console.log(`\nStore it now: npx wrangler secret bulk ${relative(namedFile("."), file)}`);
-  console.log(`If that is later than ${time(added.signs_from - LEAD + 60)}, first set its "signs_from" to ${LEAD} seconds ahead.`);
+  console.log(`If that is later than ${time(added.signs_from - LEAD + MARGIN)}, first set its "signs_from" to ${LEAD} seconds ahead.`);
 }
 
 // A running `npm run dev` reads .dev.vars along with wrangler.toml, which is what it watches.

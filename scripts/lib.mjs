@@ -23,6 +23,8 @@ export const env = {
   PATH: [npmBin, ...outerPath, join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin")].join(delimiter),
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_HIDE_BANNER: "true",
+  // They would hold what is read from the database, password hashes among it, for anybody on the machine to read.
+  WRANGLER_WRITE_LOGS: "false",
   CLOUDFLARE_CF_FETCH_ENABLED: "false",
   ...(process.stdout.isTTY && !process.env.NO_COLOR ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {}),
 };
@@ -92,7 +94,8 @@ export function seconds(since) {
 
 /** A string of wrangler.toml. Enough for the plain `key = "value"` lines the scripts look at. */
 export function wranglerString(key) {
-  return read("wrangler.toml").match(new RegExp(`^${key}\\s*=\\s*"([^"]*)"`, "m"))?.[1];
+  const [, , value] = read("wrangler.toml").match(new RegExp(`^${key}\\s*=\\s*(["'])(.*?)\\1`, "m")) ?? [];
+  return value;
 }
 
 /** A variable as the Worker reads it: what wrangler.toml sets, or the default, which it shows commented out. */

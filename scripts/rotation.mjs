@@ -6,8 +6,12 @@ import { closeSync, existsSync, fsyncSync, openSync, readFileSync, realpathSync,
 import { fail } from "./lib.mjs";
 import { ALGORITHMS, algorithmOf, kidOf, makeKey } from "./secrets.mjs";
 
+/** Seconds in which the set has to be stored, and to arrive everywhere. */
+export const MARGIN = 300;
 /** Seconds a new key is published before it signs: what a cache may hold the JWKS for, its max-age of 300, and jose's cacheMaxAge of 600 on top of a cache in between. */
-export const LEAD = 900;
+export const LEAD = MARGIN + 300 + 600;
+/** Bytes of a secret that Cloudflare takes. */
+const MOST_BYTES = 5 * 1024;
 
 /** The file's key set with a fresh key behind it, and what was done to it. Throws if a rotation is still under way. */
 export function rotate(keySet, { alg, now, idleTtl, force = false }) {
@@ -29,7 +33,8 @@ export function rotate(keySet, { alg, now, idleTtl, force = false }) {
     ...kept.map((key) => `kept     ${nameOf(key)}${Number.isFinite(retiredAt(key)) ? `, which signs no more since ${time(retiredAt(key))}` : ""}`),
     `added    ${nameOf(added)}, which signs from ${time(signs_from)} on`,
   ];
-  return { keySet: { ...keySet, keys: [...kept, added] }, added, report };
+  const changed = algorithmOf(added) !== algorithmOf(newest);
+  return { keySet: { ...keySet, keys: [...kept, added] }, added, changed, report };
 }
 
 /** Rotates the key set in a file of the format of .dev.vars, and leaves the rest of the file as it is. */
@@ -40,7 +45,11 @@ export function rotateFile(file, options) {
   if (lines.length !== 1) fail(`${file} must have one line SIGNING_KEYS='…', and has ${lines.length}`);
   const [line] = lines;
   const result = rotate(parseKeySet(line[1], file), options);
-  const edited = `SIGNING_KEYS='${JSON.stringify(result.keySet)}'`;
+  const json = JSON.stringify(result.keySet);
+  if (json.length > MOST_BYTES) {
+    fail(`the key set would have ${json.length} bytes, and Cloudflare takes ${MOST_BYTES}: rotate to --alg ES256 or EdDSA, or wait until older keys are dropped`);
+  }
+  const edited = `SIGNING_KEYS='${json}'`;
   replaceFile(file, text.slice(0, line.index) + edited + text.slice(line.index + line[0].length));
   return result;
 }

@@ -21,8 +21,18 @@ after(() => rmSync(folder, { recursive: true }));
 const at = (signs_from, alg) => ({ ...makeKey(alg), signs_from });
 const kids = ({ keys }) => keys.map(({ kid }) => kid);
 
+test("a set that Cloudflare would not take is not written", () => {
+  const file = join(folder, "large.env");
+  const text = `SIGNING_KEYS='${JSON.stringify({ keys: ["RS256", "RS256"].map((alg, index) => at(NOW - 200 + index * 100, alg)) })}'\n`;
+  writeFileSync(file, text);
+  assert.throws(() => rotateFile(file, options), /Cloudflare takes 5120/);
+  assert.equal(readFileSync(file, "utf8"), text);
+  assert.equal(rotateFile(file, { ...options, alg: "ES256" }).added.alg, "ES256");
+  rmSync(file);
+});
+
 test("a rotation adds a key of the same algorithm that signs once every cache has it", () => {
-  assert.equal(LEAD, 300 + 600);
+  assert.equal(LEAD, 300 + 300 + 600);
   for (const alg of ALGORITHMS) {
     const old = makeKey(alg);
     const { keySet, added, report } = rotate({ keys: [old] }, options);
@@ -30,7 +40,7 @@ test("a rotation adds a key of the same algorithm that signs once every cache ha
     assert.deepEqual([added.alg, added.signs_from], [alg, NOW + LEAD]);
     assert.notEqual(added.kid, old.kid);
     assert.equal(report.length, 2);
-    assert.match(report[1], new RegExp(`${added.kid} \\(${alg}\\).*2023-11-14T22:28:20Z`));
+    assert.match(report[1], new RegExp(`${added.kid} \\(${alg}\\).*2023-11-14T22:33:20Z`));
     for (const secret of [old, added].flatMap(({ d, k }) => [d, k]).filter(Boolean)) assert.ok(!report.join().includes(secret));
   }
   assert.equal(rotate({ keys: [makeKey()] }, { ...options, alg: "EdDSA" }).added.alg, "EdDSA");
@@ -134,6 +144,7 @@ test("the command makes a set of any algorithm and rotates the kept copy of it",
   const { keys } = JSON.parse(parseEnv(readFileSync(file, "utf8")).SIGNING_KEYS);
   assert.deepEqual(keys.map(({ alg }) => alg), ["ES256", "EdDSA"]);
   assert.ok(keys[1].signs_from - before - LEAD <= 5);
+  assert.match(stdout, /take EdDSA too before then/);
   const again = keygen("--rotate", "--file", "secrets.env");
   assert.deepEqual([again.status, /under way/.test(again.stderr)], [1, true]);
   assert.equal(keygen("--rotate", "--file", "secrets.env", "--force").status, 0);

@@ -77,7 +77,7 @@ test("hashes of other systems become the stored form", async () => {
 
 const bad = [
   ["{", /EOF/],
-  ["[]", /invalid/],
+  ["[]", /not a JSON object/],
   ["{} x", /missing field `email`/],
   [`${JSON.stringify(ada)} {}`, /trailing/],
   [`{"email":"a@example.org","email":"b@example.org","password_hash":"${HASH}"}`, /duplicate field `email`/],
@@ -92,6 +92,9 @@ const bad = [
   [{ ...ada, roles: ["root"] }, /"root" is not a role: ROLES in wrangler.toml has user,admin/],
   [{ ...ada, roles: ["user", "admin", "user"] }, /one of them twice/],
   [{ ...ada, roles: "admin" }, /invalid type/],
+  [[null, "a@example.org", null, null, ["admin"], HASH, null, null], /not a JSON object/],
+  [{ ...ada, id: "00000000-0000-0000-0000-000000000000" }, /not all zero/],
+  [{ ...ada, id: "AAAAAAAAAAAAAAAAAAAAAA" }, /not all zero/],
   [{ ...ada, password_hash: "5f4dcc3b5aa765d61d8327deb882cf99" }, /password_hash: not a password hash of a known form/],
   [{ ...ada, password_hash: "$2b$15$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" }, /too costly/],
   [{ ...ada, password_hash: "$argon2id$v=19$m=102400,t=2,p=8$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }, /too costly/],

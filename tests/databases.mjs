@@ -38,7 +38,7 @@ class LocalDatabase {
     // What a killed import leaves behind goes with the folder.
     this.temporary = join(folder, "tmp");
     mkdirSync(this.temporary, { recursive: true });
-    this.env = { ...env, TMPDIR: this.temporary, INIT_CWD: dirname(folder) };
+    this.env = { ...env, TMPDIR: this.temporary, INIT_CWD: dirname(folder), WRANGLER_LOG_PATH: join(folder, "logs") };
     this.files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
   }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { createWriteStream, readdirSync, writeFileSync } from "node:fs";
+import { createWriteStream, existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -95,6 +95,8 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   // Lines that cannot be taken: all of them are named, up to twenty, and nothing is written.
   const bad = await source.script("import", file("bad.ndjson", [user("new"), ...Array.from({ length: 25 }, (_, n) => user(`bad-${n}`, { password_hash: "md5" })), user("new-2"), "{"]));
   assert.equal(bad.code, 1);
+  const odd = await source.script("import", file("odd.ndjson", [user("odd", { "a\u2028b": 1 })]));
+  assert.match(odd.stderr, /line 1: unknown field/);
   assert.equal(bad.stderr.match(/^(error: )?line \d+: /gm).length, 20);
   assert.match(bad.stderr, /error: line 2: password_hash: not a password hash of a known form[^]*line 21:[^]*and 6 more\n\n26 errors: nothing was imported/);
   // Names that are taken.
@@ -106,6 +108,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   const exported = await source.script("export");
   assert.equal(exported.code, 0, exported.stderr);
   assert.match(exported.stderr, /password hash[^]*exported 302 users/);
+  assert.ok(!existsSync(source.env.WRANGLER_LOG_PATH), "no log keeps what was read");
   const lines = exported.stdout.trim().split("\n").map((line) => JSON.parse(line));
   const ada = lines.find(({ email }) => email === full.email);
   assert.deepEqual(ada, { ...full, id: Buffer.from(ids[0].replaceAll("-", ""), "hex").toString("base64url"), created_at: 1_577_836_800 });

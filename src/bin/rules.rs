@@ -195,6 +195,10 @@ fn check_users(settings: &Settings<'_>) -> Result<(), String> {
 
 fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<Row, String> {
     let text = str::from_utf8(text).map_err(|_| "not UTF-8")?;
+    // A struct would also be read from an array of its members' values.
+    if !text.starts_with('{') {
+        return Err("not a JSON object".to_owned());
+    }
     let line: Line = serde_json::from_str(text).map_err(|error| without_position(&error))?;
     let email = Email::parse(&line.email).map_err(|error| error.to_string())?;
     let username = line.username.map(|text| Username::parse(&text)).transpose().map_err(|error| error.to_string())?;
@@ -237,7 +241,8 @@ fn read_id(text: &str) -> Result<Id, String> {
         let number = u128::from_str_radix(&hex, 16).ok().filter(|_| hyphens && digits)?;
         Some(Id::new(number.to_be_bytes()))
     };
-    Id::parse(text).or_else(uuid).ok_or_else(|| "id must be a UUID, or 22 characters of base64url".to_owned())
+    let id = Id::parse(text).or_else(uuid).filter(|id| *id != Id::NOBODY);
+    id.ok_or_else(|| "id must be a UUID, or 22 characters of base64url, and not all zero".to_owned())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this program's one source of randomness")]
