@@ -41,6 +41,7 @@ test("the API by example works pasted in order", { skip: noCurl }, async () => {
     "events",
     "sub", // verify
     "keys",
+    "id", // the new username
     "access_token", // refresh
     "access_token", // its retry
     "invalid_refresh_token", // the replay
@@ -48,7 +49,11 @@ test("the API by example works pasted in order", { skip: noCurl }, async () => {
     "invalid_token", // me
     200, // revoke
     "invalid_token", // me
-    "sessions_ended",
+    "sessions_ended", // everywhere
+    "sessions_ended", // by the new password
+    "invalid_refresh_token", // the other session
+    "access_token", // this one
+    204, // the account is gone
   ]);
   assert.deepEqual(readdirSync(folder), [], "nothing is left behind");
 });
@@ -70,7 +75,7 @@ test("every variable is in the README and in wrangler.toml, with the default of 
 test("every route and every file of the code tour is there", () => {
   for (const [path, method] of ROUTES) assert.ok(readme.includes(`| \`${method} ${path}\` |`), path);
   const tour = readme.slice(readme.indexOf("## Code tour"));
-  const named = [...tour.matchAll(/^(?:src|tests|scripts|schema)[\w/.]*/gm), ...readme.matchAll(/`((?:src|tests)\/[\w/.-]+)`/g)];
+  const named = [...tour.matchAll(/^(?:src|tests|scripts|docs|schema)[\w/.]*/gm), ...readme.matchAll(/`((?:src|tests)\/[\w/.-]+)`/g)];
   assert.ok(named.length > 15);
   for (const [whole, inTicks] of named) assert.ok(existsSync(new URL(`../${inTicks ?? whole}`, import.meta.url)), whole);
 });
