@@ -154,6 +154,59 @@ test("rows read do not depend on how many users and sessions there are", async (
   assert.deepEqual(await readAll(), few);
 });
 
+/** So many sessions of a person beside those there are, ended or not. */
+function insertSessions({ user }, count, { revoked, accessExpires = 0 }) {
+  const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
+  const columns = "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  const values = `printf('%06d', n) || substr(?2, 7), ?2, '', 0, 0, unixepoch() - n, 0, unixepoch() + 600, 0, unixepoch() + ?3, ${revoked ? "unixepoch() - n, 'logout'" : "NULL, NULL"}`;
+  return worker.db.prepare(`INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT ${values} FROM numbers`).bind(count, user.id, accessExpires).run();
+}
+
+test("who may not look costs next to nothing, however much there is to see", async () => {
+  const busy = await worker.registerAdmin();
+  const stranger = await worker.register();
+  const ended = await worker.register();
+  await worker.revoke(ended.refresh_token);
+  await insertSessions(busy, 2000, { revoked: true });
+  for (const [path, bearer, status] of [
+    ["/users?limit=100", stranger.access_token, 403],
+    [`/users/${busy.user.id}/events`, stranger.access_token, 403],
+    ["/users?limit=100", ended.access_token, 401],
+    [`/users/${busy.user.id}/events`, ended.access_token, 401],
+    ["/sessions", ended.access_token, 401],
+    ["/me/events", ended.access_token, 401],
+  ]) {
+    const cost = await costOf(() => worker.get(path, { bearer }));
+    assert.equal(cost.status, status, path);
+    assert.ok(cost.d1_rows_read <= 16, `${path}: ${cost.d1_rows_read} rows read`);
+  }
+  await worker.revoke(busy.refresh_token);
+  const { status, d1_rows_read } = await costOf(() => worker.post("/revoke-all", { bearer: busy.access_token }));
+  assert.equal(status, 401);
+  assert.ok(d1_rows_read <= 16, `${d1_rows_read} rows read`);
+});
+
+test("of somebody with very many sessions a thousand are looked at", async () => {
+  const busy = await worker.register();
+  await insertSessions(busy, 5000, { revoked: true });
+  for (const path of ["/sessions", "/me/events?limit=1"]) {
+    const { status, d1_rows_read } = await costOf(() => worker.get(path, { bearer: busy.access_token }));
+    assert.equal(status, 200);
+    // A row found in an index, then in the table, then sorted, counts each time.
+    assert.ok(d1_rows_read <= 4100, `${path}: ${d1_rows_read} rows read`);
+  }
+  assert.equal((await worker.get("/sessions", { bearer: busy.access_token })).body.sessions.length, 1);
+});
+
+test("however many sessions end at once, no more are marked than a Worker may write", async () => {
+  const busy = await worker.register();
+  await insertSessions(busy, 1000, { revoked: false, accessExpires: 300 });
+  const { status, kv_puts } = await costOf(() => worker.post("/revoke-all", { bearer: busy.access_token }));
+  assert.deepEqual([status, kv_puts], [200, 900]);
+  // That of the caller lives longest, so it is marked in any case.
+  assert.notEqual(await worker.kv.get(`revoked:${busy.session_id}`), null);
+});
+
 // It sorts, but no more than the sessions of one person.
 const SORTS = "find_endings.sql";
 

@@ -3,11 +3,10 @@ FROM refresh_tokens
 WHERE family_id IN (
     SELECT family_id
     FROM refresh_tokens
-    WHERE user_id = ?1
-      AND created_at <= ?3
-      AND EXISTS (
-        SELECT 1 FROM callers WHERE family_id = ?6 AND user_id = ?7 AND expires_at > ?8 AND (user_id = ?1 OR is_admin)
+    WHERE user_id = (
+        SELECT ?1 FROM callers WHERE family_id = ?6 AND user_id = ?7 AND expires_at > ?8 AND (user_id = ?1 OR is_admin)
       )
+      AND created_at <= ?3
     ORDER BY created_at DESC
     LIMIT 1000
   )

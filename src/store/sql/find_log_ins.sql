@@ -1,11 +1,10 @@
 SELECT created_at, family_id, created_ip, created_user_agent
 FROM refresh_tokens
-WHERE user_id = ?1
+WHERE user_id = (
+    SELECT ?1 FROM callers WHERE family_id = ?6 AND user_id = ?7 AND expires_at > ?8 AND (user_id = ?1 OR is_admin)
+  )
   AND created_at >= ?2
   AND created_at <= ?3
   AND (created_at, '!' || family_id) < (?3, ?4)
-  AND EXISTS (
-    SELECT 1 FROM callers WHERE family_id = ?6 AND user_id = ?7 AND expires_at > ?8 AND (user_id = ?1 OR is_admin)
-  )
 ORDER BY created_at DESC, family_id DESC
 LIMIT ?5

@@ -5,8 +5,7 @@ FROM refresh_tokens
 WHERE family_id IN (
     SELECT family_id
     FROM refresh_tokens
-    WHERE user_id = ?1
-      AND EXISTS (SELECT 1 FROM callers WHERE family_id = ?3 AND user_id = ?1 AND expires_at > ?2)
+    WHERE user_id = (SELECT ?1 FROM callers WHERE family_id = ?3 AND user_id = ?1 AND expires_at > ?2)
     ORDER BY created_at DESC
     LIMIT 1000
   )
