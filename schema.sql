@@ -1,6 +1,7 @@
 -- Portcullis, the schema as it stands. The migrations lead to it, and a test proves that both give the same.
 -- Times are unix seconds. A nullable time is a state: NULL means "has not happened".
--- Identifiers are 16 random bytes, base64url without padding (22 characters): they carry no order and no meaning.
+-- Identifiers are 16 random bytes, base64url without padding (22 characters): they carry no order and no meaning. An
+-- imported account may have brought its own.
 
 -- One row a person.
 CREATE TABLE users (

@@ -1,4 +1,5 @@
-//! Identifiers of users, sessions and tokens: 16 random bytes, so that none can be guessed and none tells an order.
+//! Identifiers of users, sessions and tokens: 16 random bytes, so that none can be guessed and none tells an order. An
+//! imported user may have brought its own.
 
 use std::fmt;
 
