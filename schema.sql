@@ -18,7 +18,7 @@ CREATE TABLE users (
   -- optional name to show
   name TEXT,
   -- Argon2id PHC string: parameters, salt and hash. Of an imported account, until its owner logs in, what its old system
-  -- made, in the forms of src/auth/foreign_hash/
+  -- made, in the forms of src/auth/foreign_hash/, and longer if that does not read the whole password
   password_hash TEXT NOT NULL,
   -- counts changes of the password, not rehashes of the same one: a log-in that verified an older one is refused
   password_version INTEGER NOT NULL,

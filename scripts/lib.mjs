@@ -98,9 +98,12 @@ export function wranglerString(key) {
   return value;
 }
 
-/** A variable as the Worker reads it: what wrangler.toml sets, or the default, which it shows commented out. */
+/** The Worker's defaults of what the scripts need to know; a test compares them with wrangler.toml's comments. */
+export const DEFAULTS = { ROLES: "user,admin", ALLOW_HS256: "false", REFRESH_IDLE_TTL_SECONDS: "604800" };
+
+/** A variable as the Worker reads it: what wrangler.toml sets, or else the default. */
 export function variable(name) {
-  return wranglerString(name) ?? wranglerString(`# ${name}`) ?? fail(`wrangler.toml sets no ${name}, and shows no default of it`);
+  return wranglerString(name) || DEFAULTS[name];
 }
 
 /** Whether an address is this machine's own. */

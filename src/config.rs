@@ -206,9 +206,10 @@ impl<F: Fn(&'static str) -> Found> Reader<F> {
     /// Whether a part of one variable stands in another: a secret has one use.
     fn is_shared(&self, name: &'static str, other: &'static str) -> bool {
         match ((self.find)(name), (self.find)(other)) {
-            (Found::Text(text), Found::Text(other)) => {
-                text.split(',').map(str::trim).any(|part| !part.is_empty() && other.contains(part))
-            }
+            (Found::Text(text), Found::Text(other)) => text
+                .split(',')
+                .map(|part| part.trim().trim_end_matches('='))
+                .any(|part| !part.is_empty() && other.contains(part)),
             _ => false,
         }
     }
@@ -459,6 +460,7 @@ mod tests {
     fn one_secret_has_one_use() {
         let shared = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
         assert_eq!(blamed(&[("TOKEN_SECRET", shared)]), ["TOKEN_SECRET"]);
+        assert_eq!(blamed(&[("TOKEN_SECRET", &format!("{shared}="))]), ["TOKEN_SECRET"]);
         assert_eq!(blamed(&[("TOKEN_SECRET", &format!("{TOKEN_SECRET},{shared}"))]), ["TOKEN_SECRET"]);
     }
 

@@ -24,7 +24,7 @@ const HASH_LEN: usize = 32;
 /// Of a stored Argon2 hash, passes and lanes: what they cost beside m·t.
 const MOST_STORED_ITERATIONS: u32 = 64;
 /// See [`MOST_STORED_ITERATIONS`].
-const MOST_STORED_PARALLELISM: u32 = 16;
+const MOST_STORED_PARALLELISM: u32 = 64;
 
 /// A password in NFC and of bearable length. Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -280,7 +280,7 @@ fn argon2_hash(phc: &str) -> Result<StoredHash, HashError> {
     let is_wide = params.t_cost() > MOST_STORED_ITERATIONS || params.p_cost() > MOST_STORED_PARALLELISM;
     if params.m_cost() > HashCost::MOST_MEMORY_KIB || work > HashCost::MOST_WORK || is_wide {
         return Err(refused(
-            "too costly to verify: it is taken with m up to 65536 (64 MiB), m*t up to 1048576, t up to 64 and p up to 16",
+            "too costly to verify: it is taken with m up to 65536 (64 MiB), m*t up to 1048576, t and p up to 64",
         ));
     }
     if !params.keyid().is_empty() {
@@ -444,7 +444,7 @@ mod tests {
             (format!("$argon2id$v=19$m=65537,t=1,p=1${tail}"), "costly"),
             (format!("$argon2id$v=19$m=65536,t=17,p=1${tail}"), "costly"),
             (format!("$argon2id$v=19$m=64,t=65,p=1${tail}"), "costly"),
-            (format!("$argon2id$v=19$m=65536,t=1,p=17${tail}"), "costly"),
+            (format!("$argon2id$v=19$m=65536,t=1,p=65${tail}"), "costly"),
             (format!("$argon2id$v=19$m=64,t=4294967295,p=1${tail}"), "costly"),
             (format!("$argon2id$v=19$m=4294967295,t=1,p=1${tail}"), "costly"),
             (format!("$argon2id$v=19$m=64,t=1,p=1,keyid=AAAA${tail}"), "secret key"),

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-/// Opens the admin routes. The index that finds admins, and every statement that asks for one, spell it out as well.
+/// Opens the admin routes. The index and the views that find admins, and the statement that changes one, spell it out as
+/// well.
 pub const ADMIN: &str = "admin";
 /// Of a role's name, in characters.
 const MAX_LEN: usize = 32;
