@@ -108,7 +108,7 @@ WHERE instr(roles, '"admin"') > 0 AND disabled_at IS NULL;
 
 -- The audit trail, but for what other rows record already: registrations are in users, log-ins and ended sessions in
 -- refresh_tokens. A change of an account is decided by the statement that inserts its event: the other statements of the
--- same transaction take place only if the event is there.
+-- same transaction take place only if the event is there, but for what is counted by the hour.
 CREATE TABLE events (
   -- whose account. Empty for failed log-ins to accounts that do not exist
   user_id TEXT NOT NULL,

@@ -1,8 +1,9 @@
 //! Changes of accounts, by the person and by admins.
 //!
 //! Every change is one transaction. Its first statement inserts the event that records it, if whoever asks may, and if
-//! there is something to change; all others take place only if that event is there. So the conditions stand in one place,
-//! and nothing changes without being recorded, nor is anything recorded that did not happen.
+//! there is something to change; all others take place only if that event is there. So nothing changes without being
+//! recorded, nor is anything recorded that did not happen. A profile is the exception: its changes of one hour share a row,
+//! which proves nothing of one of them, so the statement that changes it has the conditions as well.
 
 use serde::Deserialize;
 use worker::D1Type;
