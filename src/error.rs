@@ -111,7 +111,7 @@ impl ApiError {
         let (content_type, body) = match dialect {
             Dialect::Problem => (
                 "application/problem+json",
-                serde_json::to_vec(&Problem9457 {
+                serde_json::to_string(&Problem9457 {
                     r#type: "about:blank",
                     title: reason_phrase(wire.status),
                     status: wire.status,
@@ -122,7 +122,7 @@ impl ApiError {
             ),
             Dialect::OAuth => (
                 "application/json",
-                serde_json::to_vec(&OAuthError {
+                serde_json::to_string(&OAuthError {
                     error: self.oauth_code(),
                     error_description: &wire.detail,
                     request_id,

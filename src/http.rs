@@ -1,14 +1,18 @@
 //! HTTP as the routes see it: plain data in, plain data out. Bounded body reading, the bearer credential, response
 //! headers and CORS are here.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt as _;
+use js_sys::Uint8Array;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use worker::{Headers, Response, ResponseBody};
+use wasm_bindgen::JsValue;
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{Headers, Request as RawRequest, Response, ResponseInit};
 
 use crate::auth::client::Client;
 use crate::auth::id::Id;
@@ -26,9 +30,12 @@ const MAX_BASIC_BYTES: usize = 1024;
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// On every response (OWASP REST Security and HTTP Headers Cheat Sheets).
-const SECURITY_HEADERS: [(&str, &str); 5] = [
+/// On every response (OWASP REST Security and HTTP Headers Cheat Sheets), but that what is public has the two of
+/// [`Reply::public`] otherwise.
+const COMMON_HEADERS: [(&str, &str); 7] = [
+    ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),
     ("Vary", "Origin"),
@@ -82,11 +89,11 @@ pub struct Request {
 impl Request {
     /// Everything but the body.
     #[must_use]
-    pub fn read(request: &worker::Request) -> Self {
-        // Only an invalid name makes `get` fail, and these are valid.
-        let header = |name: &str| request.headers().get(name).ok().flatten();
-        // Not `Request::method`: that one takes unknown methods for GET.
-        let method = match request.inner().method().as_str() {
+    pub fn read(request: &RawRequest) -> Self {
+        let headers = request.headers();
+        let header = |name: &str| header(&headers, name);
+        // Not by `worker::Request`, which takes unknown methods for GET.
+        let method = match request.method().as_str() {
             "HEAD" => Method::Head,
             "GET" => Method::Get,
             "POST" => Method::Post,
@@ -95,18 +102,21 @@ impl Request {
             "OPTIONS" => Method::Options,
             _ => Method::Other,
         };
+        let (path, query) = path_and_query(&request.url());
+        // Each header that is asked for takes time, so those of a body are not where there is none.
+        let has_body = matches!(method, Method::Post | Method::Patch | Method::Delete);
+        let of_body = |name: &str| if has_body { header(name) } else { None };
         Self {
             method,
-            path: request.path(),
-            // A fragment is never sent.
-            query: request.inner().url().split_once('?').map(|(_, query)| query.to_owned()),
+            path,
+            query,
             client: Client::new(header("CF-Connecting-IP"), header("User-Agent").as_deref()),
             body: Vec::new(),
             authorization: header("Authorization"),
-            content_type: header("Content-Type"),
-            content_encoding: header("Content-Encoding"),
+            content_type: of_body("Content-Type"),
+            content_encoding: of_body("Content-Encoding"),
             origin: header("Origin"),
-            asks_for_method: header("Access-Control-Request-Method").is_some(),
+            asks_for_method: method == Method::Options && header("Access-Control-Request-Method").is_some(),
         }
     }
 
@@ -185,15 +195,23 @@ impl Request {
 ///
 /// # Errors
 /// [`ApiError::BodyTooLarge`], [`ApiError::InvalidRequest`] if the body breaks off.
-pub async fn read_body(request: &mut worker::Request) -> Result<Vec<u8>, ApiError> {
-    let announced = request.headers().get("Content-Length").ok().flatten().and_then(|length| length.parse().ok());
-    if announced.is_some_and(|length: usize| length > MAX_DISCARDED_BYTES) {
-        return Err(ApiError::BodyTooLarge);
-    }
+pub async fn read_body(request: RawRequest) -> Result<Vec<u8>, ApiError> {
+    let announced: Option<usize> = header(&request.headers(), "Content-Length").and_then(|length| length.parse().ok());
     let mut body = Vec::new();
+    match announced {
+        Some(length) if length > MAX_DISCARDED_BYTES => return Err(ApiError::BodyTooLarge),
+        // All at once, which takes half the time. HTTP holds it to the length that was announced.
+        Some(length) if length <= MAX_BODY_BYTES => {
+            let broke_off = |_: JsValue| invalid("The body broke off.");
+            let whole = JsFuture::from(request.array_buffer().map_err(broke_off)?).await.map_err(broke_off)?;
+            body = Uint8Array::new(&whole).to_vec();
+            return if body.len() > MAX_BODY_BYTES { Err(ApiError::BodyTooLarge) } else { Ok(body) };
+        }
+        _ => {}
+    }
     let mut length = 0_usize;
     // The one error is that there is no body.
-    let Ok(mut chunks) = request.stream() else { return Ok(body) };
+    let Ok(mut chunks) = worker::Request::from(request).stream() else { return Ok(body) };
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| invalid("The body broke off."))?;
         length = length.saturating_add(chunk.len());
@@ -222,7 +240,8 @@ where
 /// A reply to be sent. No `Debug`: it may carry tokens.
 pub struct Reply {
     status: u16,
-    body: Option<Vec<u8>>,
+    body: Option<String>,
+    /// Beside those that every response has, or instead of them.
     headers: Vec<(&'static str, String)>,
 }
 
@@ -230,9 +249,7 @@ impl Reply {
     /// A reply without a body, not to be stored.
     #[must_use]
     pub fn new(status: u16) -> Self {
-        let headers =
-            vec![("Cache-Control", "no-store".to_owned()), ("Cross-Origin-Resource-Policy", "same-origin".to_owned())];
-        Self { status, body: None, headers }
+        Self { status, body: None, headers: Vec::new() }
     }
 
     /// A reply of JSON.
@@ -240,13 +257,13 @@ impl Reply {
     /// # Errors
     /// [`ApiError::Internal`] for what JSON cannot carry.
     pub fn json(status: u16, value: &impl Serialize) -> Result<Self, ApiError> {
-        let body = serde_json::to_vec(value).map_err(|error| ApiError::Internal(error.to_string()))?;
+        let body = serde_json::to_string(value).map_err(|error| ApiError::Internal(error.to_string()))?;
         Ok(Self::new(status).body(JSON, body))
     }
 
     /// Adds a body.
     #[must_use]
-    pub fn body(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
+    pub fn body(mut self, content_type: &'static str, body: String) -> Self {
         self.body = Some(body);
         self.header("Content-Type", content_type.to_owned())
     }
@@ -294,11 +311,13 @@ impl Reply {
         request: &Request,
         request_id: Id,
         allowed_origins: &[String],
-    ) -> worker::Result<Response> {
-        let headers = Headers::new();
-        for (name, value) in SECURITY_HEADERS {
-            headers.set(name, value)?;
-        }
+    ) -> Result<Response, JsValue> {
+        let init = ResponseInit::new();
+        init.set_status(self.status);
+        init.set_headers(common_headers()?.as_ref());
+        let body = self.body.filter(|_| request.method != Method::Head);
+        let response = Response::new_with_opt_str_and_init(body.as_deref(), &init)?;
+        let headers = response.headers();
         headers.set("X-Request-Id", &request_id.to_string())?;
         if let Some(origin) = allowed_origin(request, allowed_origins) {
             headers.set("Access-Control-Allow-Origin", origin)?;
@@ -308,12 +327,37 @@ impl Reply {
         for (name, value) in &self.headers {
             headers.set(name, value)?;
         }
-        let body = match self.body {
-            Some(body) if request.method != Method::Head => ResponseBody::Body(body),
-            _ => ResponseBody::Empty,
-        };
-        Ok(Response::builder().with_status(self.status).with_headers(headers).body(body))
+        Ok(response)
     }
+}
+
+/// [`COMMON_HEADERS`] as the runtime has them. Made once an isolate, for the runtime to copy: set one by one on every
+/// response, they cost more than the rest of it.
+fn common_headers() -> Result<Headers, JsValue> {
+    thread_local! {
+        static COMMON: OnceCell<Headers> = const { OnceCell::new() };
+    }
+    if let Some(headers) = COMMON.with(|common| common.get().cloned()) {
+        return Ok(headers);
+    }
+    let headers = Headers::new()?;
+    for (name, value) in COMMON_HEADERS {
+        headers.set(name, value)?;
+    }
+    Ok(COMMON.with(|common| common.get_or_init(|| headers).clone()))
+}
+
+/// Of an absolute URL as the runtime writes it, where the path never is empty. A fragment is never sent.
+fn path_and_query(url: &str) -> (String, Option<String>) {
+    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let target = behind_scheme.find('/').and_then(|at| behind_scheme.get(at..)).unwrap_or("/");
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    (path.to_owned(), query.map(str::to_owned))
+}
+
+/// Only an invalid name makes `get` fail, and these are valid.
+fn header(headers: &Headers, name: &str) -> Option<String> {
+    headers.get(name).ok().flatten()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -26,6 +26,7 @@ mod webcrypto;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use worker::web_sys::{Request as RawRequest, Response};
 use worker::{Env, event};
 
 use auth::id::Id;
@@ -54,7 +55,7 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(mut request: worker::Request, env: Env, _context: worker::Context) -> worker::Result<worker::Response> {
+async fn fetch(request: RawRequest, env: Env, _context: worker::Context) -> worker::Result<Response> {
     // Without randomness nothing can be issued, and every route that needs some says so itself.
     let request_id = Id::new(random().unwrap_or_default());
     let mut read = Request::read(&request);
@@ -62,12 +63,12 @@ async fn fetch(mut request: worker::Request, env: Env, _context: worker::Context
         Ok(isolate) => isolate,
         Err(problems) => {
             let reply = ApiError::Misconfigured(problems).into_reply(error::Dialect::Problem, request_id);
-            return reply.into_response(&read, request_id, &[]);
+            return Ok(reply.into_response(&read, request_id, &[])?);
         }
     };
     let store = Store::new(&env, isolate.config.log_costs);
-    let reply = answer(&isolate, &store, &mut request, &mut read, request_id).await;
-    reply.into_response(&read, request_id, &isolate.config.allowed_origins)
+    let reply = answer(&isolate, &store, request, &mut read, request_id).await;
+    Ok(reply.into_response(&read, request_id, &isolate.config.allowed_origins)?)
 }
 
 /// The sweep. There is nobody to answer: what went wrong is in the log, and the next one goes on.
@@ -87,7 +88,7 @@ async fn scheduled(_event: worker::ScheduledEvent, env: Env, _context: worker::S
 async fn answer(
     isolate: &Isolate,
     store: &Store<'_>,
-    request: &mut worker::Request,
+    request: RawRequest,
     read: &mut Request,
     request_id: Id,
 ) -> Reply {
@@ -142,6 +143,11 @@ async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
 
 /// Unix milliseconds.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a whole number of milliseconds since 1970, far below 2^53"
+)]
 fn now_millis() -> u64 {
-    worker::Date::now().as_millis()
+    js_sys::Date::now() as u64
 }

@@ -6,6 +6,7 @@
 //! Every statement is a file in `sql/`, so that a test finds each of them and reads its query plan.
 
 pub mod accounts;
+mod bindings;
 pub mod callers;
 pub mod changes;
 pub mod events;
@@ -20,8 +21,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use worker::{D1Result, D1Type, Env};
 
-/// The name of the D1 binding in `wrangler.toml`.
-const DATABASE: &str = "DB";
 /// The name of the KV binding in `wrangler.toml`.
 const REVOCATIONS: &str = "REVOCATIONS";
 
@@ -50,6 +49,7 @@ pub struct Costs {
 }
 
 /// A statement and the values of its parameters.
+#[derive(Clone, Copy)]
 struct Statement<'v> {
     sql: &'static str,
     values: &'v [D1Type<'v>],
@@ -158,7 +158,7 @@ impl<'a> Store<'a> {
     async fn batch(&self, operation: &'static str, statements: &[Statement<'_>]) -> Result<Answers, StoreError> {
         self.count(|costs| costs.d1_round_trips = costs.d1_round_trips.saturating_add(1));
         let results = async {
-            let database = self.env.d1(DATABASE)?;
+            let database = bindings::database(self.env)?;
             let prepare = |statement: &Statement<'_>| database.prepare(statement.sql).bind_refs(statement.values);
             let prepared = statements.iter().map(prepare).collect::<Result<_, _>>()?;
             database.batch(prepared).await

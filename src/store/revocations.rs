@@ -6,7 +6,7 @@
 //!
 //! A mark is written after D1 has accepted the revocation, and only ever says *revoked*: without one, nothing is known.
 
-use super::{REVOCATIONS, Store, StoreError};
+use super::{REVOCATIONS, Store, StoreError, bindings};
 use crate::auth::id::Id;
 
 /// The least `expirationTtl` KV takes, in seconds.
@@ -48,8 +48,7 @@ impl Store<'_> {
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.count(|costs| costs.kv_gets = costs.kv_gets.saturating_add(1));
-        let get = async { Ok(self.env.kv(REVOCATIONS)?.get(key).cache_ttl(CACHE_TTL).text().await?) };
-        get.await.map_err(|error| kv_error("kv_get", &error))
+        bindings::get(self.env, key, CACHE_TTL).await.map_err(|error| kv_error("kv_get", &error))
     }
 }
 
