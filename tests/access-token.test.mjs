@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { createHmac, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
@@ -99,6 +100,23 @@ test("an expired token says so, as ASP.NET clients want it, and nothing else doe
   const invalid = await worker.me(await forge({ claims: { exp: 1, iss: "https://other.example" } }));
   assertProblem(invalid, 401, "invalid_token");
   assert.equal(invalid.headers.get("token-expired"), null);
+});
+
+test("a token that was found genuine is judged anew every time", async () => {
+  const brief = await worker.resign(person.access_token, { exp: Math.floor(Date.now() / 1000) + 2 });
+  for (let again = 0; again < 3; again += 1) assert.equal((await worker.verify(brief)).status, 200);
+  // Neither another signature nor another text is taken for it.
+  const [head, payload, signature] = brief.split(".");
+  const other = (part) => `${part[0] === "A" ? "B" : "A"}${part.slice(1)}`;
+  for (const changed of [`${head}.${payload}.${other(signature)}`, `${head}.${other(payload)}.${signature}`]) {
+    assertProblem(await worker.verify(changed), 401, "invalid_token");
+  }
+  while ((await worker.verify(brief)).status === 200) await setTimeout(100);
+  assertProblem(await worker.verify(brief), 401, "token_expired");
+  const { access_token, refresh_token } = await worker.register();
+  await worker.assertLive({ access_token });
+  await worker.revoke(refresh_token);
+  assertProblem(await worker.verify(access_token), 401, "invalid_token");
 });
 
 test("no algorithm but the key's own is honoured", async () => {

@@ -8,6 +8,7 @@ pub mod algorithm;
 pub mod client;
 pub mod email;
 mod foreign_hash;
+pub mod genuine;
 mod guessable;
 pub mod id;
 pub mod password;
