@@ -51,6 +51,8 @@ pub struct Config {
     pub resource_servers: ResourceServers,
     /// `LOG_COSTS`: whether every request logs its round trips, rows and KV operations.
     pub log_costs: bool,
+    /// `LOG_REFRESHES`: whether every refresh is logged.
+    pub log_refreshes: bool,
     /// `ACCESS_TOKEN_CLAIMS`.
     pub access_token_claims: Vec<ProfileClaim>,
     /// `SIGNING_KEYS`, a secret. With keys of HS256 only if `ALLOW_HS256`.
@@ -133,6 +135,7 @@ impl Config {
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log_costs = reader.text("LOG_COSTS", "false", |text| one_of(text, "true", "false"));
+        let log_refreshes = reader.text("LOG_REFRESHES", "false", |text| one_of(text, "true", "false"));
         let access_token_claims = reader.text("ACCESS_TOKEN_CLAIMS", "", profile_claims);
         let allow_hs256 = reader.text("ALLOW_HS256", "false", |text| one_of(text, "true", "false"));
         let signing_keys =
@@ -175,6 +178,7 @@ impl Config {
                 audit_ttl,
                 resource_servers: resource_servers?,
                 log_costs: log_costs?,
+                log_refreshes: log_refreshes?,
                 access_token_claims: access_token_claims?,
                 signing_keys: signing_keys?,
                 token_keys: token_keys?,
@@ -376,7 +380,12 @@ mod tests {
         assert_eq!((config.access_token_ttl, config.refresh_idle_ttl, config.session_ttl), (900, 604_800, 2_592_000));
         assert_eq!((config.refresh_grace, config.clock_leeway, config.password_min_length), (30, 0, 15));
         assert!(config.allowed_origins.is_empty() && config.base_path.is_empty() && config.issuer_path().is_empty());
-        assert!(config.registration_open && config.resource_servers.is_empty() && !config.log_costs);
+        assert!(
+            config.registration_open
+                && config.resource_servers.is_empty()
+                && !config.log_costs
+                && !config.log_refreshes
+        );
         assert_eq!((config.roles.first(), config.audit_ttl), (vec!["user".to_owned()], 7_776_000));
         assert!(config.access_token_claims.is_empty());
         assert_eq!(config.key_overlap(), 900);
@@ -441,6 +450,7 @@ mod tests {
             ("RESOURCE_SERVERS", "orders-api"),
             ("RESOURCE_SERVERS", "[{}]"),
             ("LOG_COSTS", "1"),
+            ("LOG_REFRESHES", "yes"),
             ("ALLOW_HS256", "TRUE"),
             ("ACCESS_TOKEN_CLAIMS", "phone_number"),
             ("ACCESS_TOKEN_CLAIMS", "Email"),

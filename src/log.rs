@@ -16,7 +16,7 @@ pub enum Event<'a> {
     LoginSucceeded { user_id: Id, session_id: Id, rehashed: bool },
     /// `user_id` where the account exists.
     LoginFailed { user_id: Option<Id>, reason: &'static str },
-    /// A refresh token was rotated.
+    /// A refresh token was rotated, where `LOG_REFRESHES` is on.
     Refreshed { user_id: Id, session_id: Id },
     /// The predecessor was presented again within the grace window, the `retries`-th time. The client is compared with the
     /// one that rotated: a thief who rides along is most likely another.

@@ -15,7 +15,7 @@ const server = makeResourceServer("canary-api", "https://api.example.org");
 let worker, tokens, dumps;
 
 before(async () => {
-  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
+  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]), LOG_REFRESHES: "true" } });
   worker.events();
   const email = EMAIL;
   const [password, wrong, another] = PASSWORDS;

@@ -241,7 +241,7 @@ test("unusual lifetimes, names and minimums are kept to", async () => {
 });
 
 test("an empty variable means its default, as one that is not set does", async () => {
-  const optional = ["CLIENT_ID", "ACCESS_TOKEN_TTL_SECONDS", "PASSWORD_MIN_LENGTH", "ALLOWED_ORIGINS", "BASE_PATH", "REGISTRATION", "LOG_COSTS"];
+  const optional = ["CLIENT_ID", "ACCESS_TOKEN_TTL_SECONDS", "PASSWORD_MIN_LENGTH", "ALLOWED_ORIGINS", "BASE_PATH", "REGISTRATION", "LOG_COSTS", "LOG_REFRESHES"];
   for (const value of ["", null]) {
     await worker.update({ vars: Object.fromEntries(optional.map((name) => [name, value])) });
     const { expires_in, access_token } = await worker.register();

@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
 use crate::log::Event;
 use crate::store::events::ReuseEvent;
-use crate::store::refresh_tokens::{Revocation, RotationTimes, Session};
+use crate::store::refresh_tokens::{Issued, Revocation, Rotation, RotationTimes, Session};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,34 +58,36 @@ pub(super) async fn rotate(
     let config = context.config;
     let times =
         RotationTimes { grace: config.refresh_grace, idle: config.refresh_idle_ttl, access: config.access_token_ttl };
-    let rotation = context.store.rotate(&token, user_id, times, &request.client, context.now).await?;
-    match (rotation.issued, rotation.session) {
+    match context.store.rotate(&token, user_id, times, &request.client, context.now).await? {
         // 3.
-        (Some(retries), Some(session)) => {
-            log_issued(context, request, &session, retries);
-            context.token_response(200, &session.user, &successor, session.state.expires_at).await
+        Rotation::Issued(issued) => {
+            log_issued(context, request, token.family_id(), &issued);
+            context.token_response(200, &issued.user, &successor, issued.expires_at).await
         }
-        (None, Some(session)) if user_id.is_some_and(|user_id| user_id != session.user.id) => {
+        Rotation::Refused(Some(session)) if user_id.is_some_and(|user_id| user_id != session.user.id) => {
             Err(refused(context, Some(session.family_id), "access_token"))
         }
         // 4.
-        (None, Some(session)) => judge_unissued(context, request, &token, &session).await,
-        (None, None) => Err(refused(context, Some(token.family_id()), "unknown")),
-        (Some(_), None) => Err(ApiError::Internal("rotated a family that is not there".to_owned())),
+        Rotation::Refused(Some(session)) => judge_unissued(context, request, &token, &session).await,
+        Rotation::Refused(None) => Err(refused(context, Some(token.family_id()), "unknown")),
     }
 }
 
-fn log_issued(context: &Context<'_>, request: &Request, session: &Session, retries: u64) {
-    let (user_id, session_id) = (session.user.id, session.family_id);
-    if retries == 0 {
-        return context.log(&Event::Refreshed { user_id, session_id });
+fn log_issued(context: &Context<'_>, request: &Request, session_id: Id, issued: &Issued) {
+    let user_id = issued.user.id;
+    if issued.retries == 0 {
+        // What runs most often would fill the log with what the row says already.
+        if context.config.log_refreshes {
+            context.log(&Event::Refreshed { user_id, session_id });
+        }
+        return;
     }
     context.log(&Event::GraceRetry {
         user_id,
         session_id,
-        retries,
-        same_ip: session.rotated_by.ip == request.client.ip,
-        same_user_agent: session.rotated_by.user_agent == request.client.user_agent,
+        retries: issued.retries,
+        same_ip: issued.rotated_by.ip == request.client.ip,
+        same_user_agent: issued.rotated_by.user_agent == request.client.user_agent,
     });
 }
 

@@ -5,7 +5,7 @@ use worker::D1Type;
 
 use super::callers::{Caller, Refusal};
 use super::events::{INSERT_REUSE_EVENT, ReuseEvent};
-use super::users::{User, roles_from_json};
+use super::users::{User, UserRow, account, roles_from_json};
 use super::{Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::id::Id;
@@ -75,8 +75,6 @@ pub struct Session {
     pub family_id: Id,
     /// What the rule judges by.
     pub state: FamilyState,
-    /// Who refreshed last.
-    pub rotated_by: Client,
     /// Whose it is.
     pub user: User,
 }
@@ -159,11 +157,23 @@ pub struct RotationTimes {
 }
 
 /// What the rotating statement did.
-pub struct Rotation {
-    /// How often the token was presented since it was rotated out, if anything is to be issued: 0 for the rotation itself.
-    pub issued: Option<u64>,
-    /// The session after it, if there is one with that id.
-    pub session: Option<Session>,
+pub enum Rotation {
+    /// The successor is to be issued.
+    Issued(Issued),
+    /// Nothing; the session as it stands, if there is one of that id.
+    Refused(Option<Session>),
+}
+
+/// A session that is refreshed.
+pub struct Issued {
+    /// How often the token was presented since it was rotated out: 0 for the rotation itself.
+    pub retries: u64,
+    /// The idle end, in unix seconds.
+    pub expires_at: u64,
+    /// Who rotated it.
+    pub rotated_by: Client,
+    /// Whose it is.
+    pub user: User,
 }
 
 /// What became of a session that was to be ended.
@@ -200,8 +210,6 @@ pub(super) struct SessionRow {
     secret_hash: String,
     generation: u32,
     rotated_at: u64,
-    rotated_ip: Option<String>,
-    rotated_user_agent: Option<String>,
     expires_at: u64,
     revoked_at: Option<u64>,
     email: String,
@@ -213,8 +221,13 @@ pub(super) struct SessionRow {
 }
 
 #[derive(Deserialize)]
-struct Rotated {
+struct RotationRow {
     grace_retries: u64,
+    expires_at: u64,
+    rotated_ip: Option<String>,
+    rotated_user_agent: Option<String>,
+    /// JSON: a column costs as much to take over from the runtime as all of it.
+    user: String,
 }
 
 #[derive(Deserialize)]
@@ -224,7 +237,8 @@ struct FamilyRow {
 }
 
 impl Store<'_> {
-    /// Presents a token: rotates it, lets a grace retry pass, or changes nothing. One round trip, one row written.
+    /// Presents a token: rotates it, lets a grace retry pass, or changes nothing. One round trip, one row written; if it
+    /// changes nothing, another.
     ///
     /// The statement compares and sets in one step: the token's secret and generation, the session's and the user's
     /// state are all in its condition. So however many requests present one token at once, one of them rotates and
@@ -257,14 +271,17 @@ impl Store<'_> {
             integer(times.access),
             text(user_id.as_deref()),
         ];
-        let statements = [
-            Statement { sql: ROTATE, values: &values },
-            Statement { sql: FIND_SESSION, values: &[D1Type::Text(&family_id)] },
-        ];
-        let mut answers = self.batch(OPERATION, &statements).await?;
-        let rotated: Option<Rotated> = answers.row()?;
-        let session = answers.row()?.map(|row| session(OPERATION, row)).transpose()?;
-        Ok(Rotation { issued: rotated.map(|rotated| rotated.grace_retries), session })
+        let rotate = Statement { sql: ROTATE, values: &values };
+        if let Some(rotated) = self.batch(OPERATION, &[rotate]).await?.row()? {
+            return issued(OPERATION, rotated).map(Rotation::Issued);
+        }
+        // Again, and in the same transaction what to judge by: a row that is read after the statement may be another.
+        let find = Statement { sql: FIND_SESSION, values: &[D1Type::Text(&family_id)] };
+        let mut answers = self.batch(OPERATION, &[rotate, find]).await?;
+        if let Some(rotated) = answers.row()? {
+            return issued(OPERATION, rotated).map(Rotation::Issued);
+        }
+        Ok(Rotation::Refused(answers.row()?.map(|row| session(OPERATION, row)).transpose()?))
     }
 
     /// A session and its user. One round trip.
@@ -426,6 +443,17 @@ impl Store<'_> {
     }
 }
 
+fn issued(operation: &'static str, rotated: RotationRow) -> Result<Issued, StoreError> {
+    let user: UserRow = serde_json::from_str(&rotated.user)
+        .map_err(|error| StoreError::Corrupt { operation, cause: error.to_string() })?;
+    Ok(Issued {
+        retries: rotated.grace_retries,
+        expires_at: rotated.expires_at,
+        rotated_by: Client { ip: rotated.rotated_ip, user_agent: rotated.rotated_user_agent },
+        user: account(operation, user)?.user,
+    })
+}
+
 pub(super) fn session(operation: &'static str, row: SessionRow) -> Result<Session, StoreError> {
     let roles = roles_from_json(operation, &row.roles)?;
     Ok(Session {
@@ -438,7 +466,6 @@ pub(super) fn session(operation: &'static str, row: SessionRow) -> Result<Sessio
             revoked: row.revoked_at.is_some(),
             user_disabled: row.disabled_at.is_some(),
         },
-        rotated_by: Client { ip: row.rotated_ip, user_agent: row.rotated_user_agent },
         user: User {
             id: row.user_id,
             email: row.email,

@@ -14,4 +14,10 @@ WHERE family_id = ?1
   AND expires_at > ?4
   AND (generation = ?3 OR (generation = ?3 + 1 AND rotated_at > ?4 - ?5))
   AND EXISTS (SELECT 1 FROM users WHERE users.id = refresh_tokens.user_id AND users.disabled_at IS NULL)
-RETURNING grace_retries
+RETURNING
+  grace_retries, expires_at, rotated_ip, rotated_user_agent,
+  (
+    SELECT json_object('id', id, 'email', email, 'username', username, 'name', name, 'roles', roles, 'created_at', created_at)
+    FROM users
+    WHERE users.id = refresh_tokens.user_id
+  ) AS user
