@@ -25,7 +25,7 @@ export async function build() {
       // worker-build downloads whichever of these it is not given.
       WASM_BINDGEN_BIN: path(".tools", "bin", "wasm-bindgen"),
       WASM_OPT_BIN: path("node_modules", ".bin", "wasm-opt"),
-      ESBUILD_BIN: path("node_modules", ".bin", "esbuild"),
+      ESBUILD_BIN: path("scripts", "esbuild.mjs"),
     },
   });
   mkdirSync(path("build"), { recursive: true });
@@ -38,7 +38,7 @@ export async function build() {
 export function buildInputs() {
   const hash = createHash("sha256");
   const settings = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml", "package-lock.json"];
-  const files = [...settings, "scripts/build.mjs", ...filesUnder("src")];
+  const files = [...settings, "scripts/build.mjs", "scripts/entry.mjs", "scripts/esbuild.mjs", ...filesUnder("src")];
   for (const name of files.filter((name) => existsSync(path(name)))) {
     hash.update(`\0${name}\0`).update(readFileSync(path(name)));
   }

@@ -14,11 +14,11 @@ export const PASSWORD = "correct horse battery staple";
 /** The cheapest that the configuration takes, so that the tests hash at real but bearable cost. */
 const VARS = { ISSUER, AUDIENCE: "https://api.example.org", LOG_COSTS: "true", ARGON2_MEMORY_KIB: "7168", ARGON2_ITERATIONS: "5" };
 
-/** A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. */
-export async function startWorker({ vars = {}, secrets = {} } = {}) {
+/** A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. `dist`: what was built. */
+export async function startWorker({ vars = {}, secrets = {}, dist = "dist" } = {}) {
   const worker = {
     configPath: "wrangler.toml",
-    prebuiltWorkerDir: "dist",
+    prebuiltWorkerDir: dist,
     vars: { ...VARS, ...vars },
     secrets: { ...makeSecrets(), ...secrets },
   };
