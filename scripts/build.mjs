@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { env, path, run, runIfStarted, seconds } from "./lib.mjs";
+import { env, path, read, run, runIfStarted, seconds, wrangler } from "./lib.mjs";
 import { setup, tools } from "./setup.mjs";
 
 const stamp = path("build", ".inputs");
@@ -32,6 +32,19 @@ export async function build() {
   // What was there before the build began: a file saved while it ran makes the next build run again.
   writeFileSync(stamp, inputs);
   console.log(`build: done (${seconds(started)})`);
+}
+
+/** Builds, and bundles what wrangler would upload, into dist/. */
+export async function bundle() {
+  await build();
+  const bundled = path("build", ".dist-inputs");
+  const inputs = `${buildInputs()}\n${read("wrangler.toml")}`;
+  if (existsSync(path("dist")) && existsSync(bundled) && readFileSync(bundled, "utf8") === inputs) return;
+
+  rmSync(bundled, { force: true });
+  rmSync(path("dist"), { recursive: true, force: true });
+  await wrangler(["deploy", "--dry-run", "--outdir", "dist"]);
+  writeFileSync(bundled, inputs);
 }
 
 /** A hash over everything that goes into the build. */

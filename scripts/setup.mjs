@@ -33,18 +33,25 @@ export async function setup({ deny = false } = {}) {
 }
 
 async function npmPackages() {
-  const hash = createHash("sha256").update(read("package-lock.json")).digest("hex");
-  const stamp = path("node_modules", ".installed");
+  await packagesOf(".", "npm packages", () => {
+    if (existsSync(path("node_modules", ".bin", "node"))) return;
+    fail("npm left out the project's own Node, as it does with `ignore-scripts` set: unset that, and run this again.");
+  });
+}
+
+/** Installs the packages of a folder's lock file; `check` looks at what came of it. */
+export async function packagesOf(folder, what, check = () => {}) {
+  const hash = createHash("sha256").update(read(`${folder}/package-lock.json`)).digest("hex");
+  const stamp = path(folder, "node_modules", ".installed");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
-  await step("npm packages", "20 seconds", async () => {
+  await step(what, "20 seconds", async () => {
     // Quiet unless it fails: on an older Node it warns about engines, for the packages that bring their own Node.
-    const { code, stdout, stderr } = await capture("npm", ["ci", "--no-audit", "--no-fund"], { env: envWithoutNpmBin });
+    const options = { env: envWithoutNpmBin, cwd: path(folder) };
+    const { code, stdout, stderr } = await capture("npm", ["ci", "--no-audit", "--no-fund"], options);
     if (code !== 0) fail(`\`npm ci\` failed:\n${stdout}${stderr}`);
   });
-  if (!existsSync(path("node_modules", ".bin", "node"))) {
-    fail("npm left out the project's own Node, as it does with `ignore-scripts` set: unset that, and run this again.");
-  }
+  check();
   writeFileSync(stamp, hash);
 }
 

@@ -4,12 +4,11 @@
 //   npm test -- native          only the Rust tests
 //   npm test -- e2e [pattern]   only the tests against the built Worker: the files, or else the test names, that match
 
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { stripVTControlCharacters } from "node:util";
 
-import { build, buildInputs, filesUnder } from "./build.mjs";
+import { bundle, filesUnder } from "./build.mjs";
 import { cargoDeny } from "./deny.mjs";
-import { fail, Failure, heading, path, read, run, runIfStarted, seconds, tee, wrangler } from "./lib.mjs";
+import { fail, Failure, heading, path, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
 import { impurities } from "./purity.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
@@ -69,17 +68,9 @@ async function nativeTests() {
 
 // What the end-to-end tests start in workerd, without building it again for every file.
 async function buildWorker() {
-  await build();
+  await bundle();
   // Here, because compiling takes longer than a test may.
   await rulesBinary();
-  const stamp = path("build", ".dist-inputs");
-  const inputs = `${buildInputs()}\n${read("wrangler.toml")}`;
-  if (existsSync(path("dist")) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) return;
-
-  rmSync(stamp, { force: true });
-  rmSync(path("dist"), { recursive: true, force: true });
-  await wrangler(["deploy", "--dry-run", "--outdir", "dist"]);
-  writeFileSync(stamp, inputs);
 }
 
 async function nodeTests(pattern) {

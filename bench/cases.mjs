@@ -1,0 +1,212 @@
+// What is compared with what, and the bars. A competitor is one request that is checked every time: a benchmark that
+// measures refusals by mistake is worth nothing.
+
+import { peer, portcullis } from "./servers.mjs";
+
+const PASSWORD = "correct horse battery staple";
+const PEER_SECRETS = { BASE_URL: "http://127.0.0.1:8787", BETTER_AUTH_SECRET: "a secret of the benchmark, 32 bytes or more" };
+
+/** The Workers that cases need, each started when the first asks for it. */
+export class Workers {
+  #started = new Map();
+  #starters = {
+    portcullis: () => portcullis(),
+    bareD1: () => peer("bare-d1", { schema: true }),
+    bareKv: () => peer("bare-kv"),
+    bareAnswer: () => peer("bare-answer"),
+    betterAuth: () => betterAuth({}),
+    betterAuthJwt: () => betterAuth({ JWT: "true" }),
+    betterAuthCached: () => betterAuth({ COOKIE_CACHE: "true" }),
+  };
+
+  get(name) {
+    if (!this.#started.has(name)) this.#started.set(name, this.#starters[name]());
+    return this.#started.get(name);
+  }
+
+  async close() {
+    await Promise.all([...this.#started.values()].map(async (server) => (await server).close()));
+  }
+}
+
+async function betterAuth(bindings) {
+  const server = await peer("better-auth", { bindings: { ...PEER_SECRETS, ...bindings } });
+  const { status, text } = await server.request("GET", "/migrate");
+  if (status !== 200) throw new Error(`better-auth's migrations: ${status} ${text}`);
+  return server;
+}
+
+/**
+ * The cases. `requests` is for one competitor in one round, `rounds` and `warmUp` as in `measure`. The first competitor is
+ * Portcullis; `bars` are the most that its ratio to another may be, judged by `judgedBy`.
+ */
+export const CASES = [
+  {
+    name: "refresh",
+    bars: { "bare Worker, one D1 UPDATE … RETURNING": 1.15, "better-auth get-session": 0.6 },
+    requests: 40,
+    competitors: async (workers) => [
+      await refresh(await workers.get("portcullis")),
+      await bareUpdate(await workers.get("bareD1")),
+      await session("better-auth get-session", await workers.get("betterAuth")),
+      await token(await workers.get("betterAuthJwt")),
+    ],
+  },
+  {
+    name: "/verify",
+    bars: { "bare Worker, one KV get": 1.15 },
+    requests: 40,
+    competitors: async (workers) => [
+      await bearer("/verify", await workers.get("portcullis")),
+      await bareGet(await workers.get("bareKv")),
+      await session("better-auth get-session", await workers.get("betterAuth")),
+      await session("better-auth get-session, cookie cache on", await workers.get("betterAuthCached")),
+    ],
+  },
+  {
+    name: "/me",
+    requests: 40,
+    competitors: async (workers) => [
+      await bearer("/me", await workers.get("portcullis")),
+      await session("better-auth get-session", await workers.get("betterAuth")),
+    ],
+  },
+  {
+    name: "register",
+    requests: 3,
+    warmUp: 10,
+    competitors: async (workers) => [register(await workers.get("portcullis")), signUp(await workers.get("betterAuth"))],
+  },
+  {
+    name: "login",
+    bars: { "better-auth sign-in": 0.35 },
+    requests: 3,
+    warmUp: 10,
+    competitors: async (workers) => [await login(await workers.get("portcullis")), await signIn(await workers.get("betterAuth"))],
+  },
+  {
+    name: "a forged refresh token",
+    requests: 40,
+    competitors: async (workers) => [
+      await forgedRefresh(await workers.get("portcullis")),
+      refused("POST", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),
+    ],
+  },
+  {
+    name: "a forged access token",
+    requests: 40,
+    competitors: async (workers) => [
+      await forgedAccess(await workers.get("portcullis")),
+      refused("GET", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),
+    ],
+  },
+];
+
+let people = 0;
+const newcomer = () => ({ email: `person-${(people += 1)}@example.org`, password: PASSWORD, name: "Ada Lovelace" });
+const of = (server, name, step) => ({ name, step, cpu: () => server.cpu() });
+
+async function registered(server) {
+  const person = newcomer();
+  return { ...person, ...(await server.expect(201, "POST", "/register", { json: person })) };
+}
+
+// Every answer has the next token.
+async function refresh(server) {
+  let { refresh_token } = await registered(server);
+  return of(server, "Portcullis", async () => {
+    ({ refresh_token } = await server.expect(200, "POST", "/refresh", { json: { refresh_token } }));
+  });
+}
+
+async function bareUpdate(server) {
+  const database = await server.database();
+  await database.batch([
+    database.prepare(
+      `INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at)
+       VALUES ('u', 'ada@example.org', 'ada@example.org', '', 0, '["user"]', 0)`,
+    ),
+    database.prepare(
+      `INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at,
+         absolute_expires_at, access_expires_at)
+       VALUES ('zBV0bvxXN7Rnw5VbBBAWkg', 'u', 'NfVgY6wIhv-rh_lmJ8BSyr6fyKHXdQrBdmFgQDfCHSY', 0, 0, 0, 0, 0, 9999999999, 0)`,
+    ),
+  ]);
+  let refresh_token = `zBV0bvxXN7Rnw5VbBBAWkg.0.${"A".repeat(92)}`;
+  return of(server, "bare Worker, one D1 UPDATE … RETURNING", async () => {
+    ({ refresh_token } = await server.expect(200, "POST", "/", { json: { refresh_token } }));
+  });
+}
+
+async function bearer(pathname, server) {
+  const { access_token } = await registered(server);
+  return of(server, "Portcullis", () => server.expect(200, "GET", pathname, { bearer: access_token }));
+}
+
+function bareGet(server) {
+  const token = `zBV0bvxXN7Rnw5VbBBAWkg.${"A".repeat(500)}`;
+  return of(server, "bare Worker, one KV get", () => server.expect(200, "GET", "/", { bearer: token }));
+}
+
+const register = (server) => of(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newcomer() }));
+const signUp = (server) => of(server, "better-auth sign-up", () => server.expect(200, "POST", "/api/auth/sign-up/email", { json: newcomer() }));
+
+async function login(server) {
+  const { email, password } = await registered(server);
+  return of(server, "Portcullis", () => server.expect(200, "POST", "/login", { json: { email, password } }));
+}
+
+async function signIn(server) {
+  const person = newcomer();
+  await server.expect(200, "POST", "/api/auth/sign-up/email", { json: person });
+  const { email, password } = person;
+  return of(server, "better-auth sign-in", () => server.expect(200, "POST", "/api/auth/sign-in/email", { json: { email, password } }));
+}
+
+// What a browser would send back after signing up.
+async function cookie(server) {
+  const { status, headers, text } = await server.request("POST", "/api/auth/sign-up/email", { json: newcomer() });
+  if (status !== 200) throw new Error(`better-auth's sign-up: ${status} ${text}`);
+  return headers["set-cookie"].map((line) => line.split(";")[0]).join("; ");
+}
+
+async function session(name, server) {
+  const headers = { Cookie: await cookie(server) };
+  return of(server, name, async () => {
+    const answer = await server.expect(200, "GET", "/api/auth/get-session", { headers });
+    // Without a session it answers 200 too.
+    if (!answer?.user?.id) throw new Error("better-auth's get-session found no session");
+  });
+}
+
+async function token(server) {
+  const headers = { Cookie: await cookie(server) };
+  return of(server, "better-auth /token (ES256)", async () => {
+    const answer = await server.expect(200, "GET", "/api/auth/token", { headers });
+    if (!answer?.token) throw new Error("better-auth's /token made none");
+  });
+}
+
+async function forgedRefresh(server) {
+  const refresh_token = forged((await registered(server)).refresh_token, "pcrt_");
+  return of(server, "Portcullis", () => server.expect(401, "POST", "/refresh", { json: { refresh_token } }));
+}
+
+async function forgedAccess(server) {
+  const { access_token } = await registered(server);
+  const parts = access_token.split(".");
+  const bearer = [parts[0], parts[1], forged(parts[2], "")].join(".");
+  return of(server, "Portcullis", () => server.expect(401, "GET", "/verify", { bearer }));
+}
+
+/** The same but for one bit of its last byte, in the one canonical spelling. */
+export function forged(token, prefix) {
+  const bytes = Buffer.from(token.slice(prefix.length), "base64url");
+  bytes[bytes.length - 1] ^= 1;
+  return prefix + bytes.toString("base64url");
+}
+
+function refused(method, server, { refresh_token, access_token }) {
+  const options = method === "POST" ? { json: { refresh_token } } : { bearer: access_token };
+  return of(server, "bare Worker that answers at once", () => server.expect(401, method, "/", options));
+}

@@ -1,0 +1,80 @@
+// What came out, as a Markdown table, as JSON and as a plot.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, release, totalmem, type } from "node:os";
+
+import { env, lockedVersion, path, read } from "../scripts/lib.mjs";
+import { plot } from "./plot.mjs";
+import { ratios, summary } from "./statistics.mjs";
+
+/** What was measured of a case's competitors, with the first's ratio to each of the others, and which bars it keeps. */
+export function compared(measured, bars, judgedBy) {
+  const unknown = Object.keys(bars).find((name) => !measured.some((competitor) => competitor.name === name));
+  if (unknown !== undefined) throw new Error(`a bar without its competitor: ${unknown}`);
+  const [ours, ...others] = measured;
+  const numbers = ({ name, wall, cpu }) => ({ name, wall: summary(wall), cpu: cpu.length > 0 ? summary(cpu) : undefined });
+  const against = (other) => {
+    const ratio = { wall: ratios(ours.wall, other.wall), cpu: other.cpu.length > 0 ? ratios(ours.cpu, other.cpu) : undefined };
+    const bar = bars[other.name];
+    const judged = ratio[judgedBy];
+    return { ...numbers(other), ratio, bar, kept: bar === undefined || judged === undefined ? undefined : judged.median <= bar };
+  };
+  return [numbers(ours), ...others.map(against)];
+}
+
+/** The results as Markdown, as the README has them. */
+export function table({ results }) {
+  const hasCpu = results.some(({ competitors }) => competitors.some(({ cpu }) => cpu !== undefined));
+  const columns = ["case", "", "latency, ms", ...(hasCpu ? ["CPU, ms"] : []), "ratio of latency", ...(hasCpu ? ["ratio of CPU"] : []), "bar"];
+  const rows = results.flatMap(({ name: of, judgedBy, competitors }) =>
+    competitors.map(({ name, wall, cpu, ratio, bar, kept }, at) => [
+      at === 0 ? of : "",
+      name,
+      spread(wall),
+      ...(hasCpu ? [spread(cpu)] : []),
+      spread(ratio?.wall),
+      ...(hasCpu ? [spread(ratio?.cpu)] : []),
+      bar === undefined ? "" : `${judgedBy === "cpu" ? "CPU" : "latency"} ≤ ${bar}: ${{ true: "**pass**", false: "**over**" }[kept] ?? "not measured"}`,
+    ]),
+  );
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  const note = hasCpu ? [] : ["", "This system does not tell the CPU time of a process in nanoseconds, so there is none here."];
+  return [line(columns), `|${"---|".repeat(columns.length)}`, ...rows.map(line), ...note].join("\n");
+}
+
+const spread = (value) => (value === undefined ? "" : `${digits(value.median)} (${digits(value.low)}–${digits(value.high)})`);
+const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
+
+/** Where and with what it was measured. */
+export function machine() {
+  const version = (name, folder = "") => JSON.parse(read(`${folder}node_modules/${name}/package.json`)).version;
+  const answer = (command, ...args) => spawnSync(command, args, { env, cwd: path(), encoding: "utf8" }).stdout?.trim();
+  const peers = Object.keys(JSON.parse(read("bench/package.json")).devDependencies);
+  return {
+    date: new Date().toISOString(),
+    commit: answer("git", "describe", "--always", "--dirty", "--abbrev=12"),
+    machine: {
+      cpu: cpus()[0]?.model.trim(),
+      cores: availableParallelism(),
+      memory_gib: Math.round(totalmem() / 2 ** 30),
+      os: `${type()} ${release()}`,
+    },
+    versions: {
+      node: process.version.slice(1),
+      workerd: version("workerd"),
+      wrangler: version("wrangler"),
+      rustc: answer("rustc", "--version")?.split(" ")[1],
+      "argon2 (crate)": lockedVersion("argon2"),
+      ...Object.fromEntries(peers.map((name) => [name, version(name, "bench/")])),
+    },
+  };
+}
+
+/** Writes the results into the ignored folder. */
+export function write(report) {
+  mkdirSync(path("bench", "results"), { recursive: true });
+  writeFileSync(path("bench", "results", "latest.json"), `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(path("bench", "results", "latest.svg"), plot(report));
+  console.log("\nbench: wrote bench/results/latest.json and bench/results/latest.svg");
+}

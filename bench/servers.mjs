@@ -1,0 +1,147 @@
+// Starts what is compared: each Worker in a workerd of its own, so that its CPU time can be told, with D1 and KV of its
+// own in a temporary folder. Requests go straight to the Worker's socket, past Miniflare's entry Worker, which would
+// otherwise be a part of every number.
+
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { Agent, request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { build } from "esbuild";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { unstable_readConfig as readConfig, unstable_splitSqlQuery as splitSqlQuery } from "wrangler";
+
+import { path, read } from "../scripts/lib.mjs";
+import { makeSecrets } from "../scripts/secrets.mjs";
+
+const deployed = readConfig({ config: path("wrangler.toml") });
+const CLIENT = { "CF-Connecting-IP": "192.0.2.1", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0" };
+
+/** Portcullis as it would be deployed: what wrangler uploads, the variables of wrangler.toml, the schema. */
+export async function portcullis({ vars = {} } = {}) {
+  const modules = readdirSync(path("dist"))
+    .filter((name) => /\.(js|wasm)$/.test(name))
+    .sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")))
+    .map((name) => ({ type: name.endsWith(".js") ? "ESModule" : "CompiledWasm", path: path("dist", name) }));
+  const server = await start({ modules, modulesRoot: path("dist"), bindings: { ...deployed.vars, ...makeSecrets(), ...vars } });
+  await applySchema(server);
+  return server;
+}
+
+/** A Worker of bench/workers, bundled as wrangler does it. */
+export async function peer(name, { bindings = {}, schema = false, wasm = [] } = {}) {
+  const bundle = await build({
+    entryPoints: [path("bench", "workers", `${name}.mjs`)],
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "es2024",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["node:*", "cloudflare:*", "*.wasm"],
+    logLevel: "error",
+  });
+  const main = { type: "ESModule", path: path("bench", "workers", `${name}.mjs`), contents: bundle.outputFiles[0].text };
+  const modules = [main, ...wasm.map((file) => ({ type: "CompiledWasm", ...file }))];
+  const server = await start({ modules, modulesRoot: path("bench", "workers"), bindings });
+  if (schema) await applySchema(server);
+  return server;
+}
+
+async function start(worker) {
+  const folder = mkdtempSync(join(tmpdir(), "portcullis-bench-"));
+  const before = children();
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      ...worker,
+      name: "compared",
+      compatibilityDate: deployed.compatibility_date,
+      compatibilityFlags: deployed.compatibility_flags,
+      d1Databases: { DB: "db" },
+      kvNamespaces: { REVOCATIONS: "kv" },
+      resourcePersistencePath: folder,
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+      // What a Worker logs goes where it would in production: away.
+      handleStructuredLogs: ({ level, message }) => level === "error" && console.error(message),
+      cf: false,
+      telemetry: { enabled: false },
+    }),
+  );
+  const url = await miniflare.unsafeGetDirectURL("compared");
+  const started = children().filter((pid) => !before.includes(pid));
+  return new Server({ miniflare, folder, url, pid: started.length === 1 ? started[0] : undefined });
+}
+
+class Server {
+  constructor(parts) {
+    Object.assign(this, parts);
+    // One connection, kept: what is measured is the Worker, not TCP.
+    this.agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  }
+
+  /** One request. Resolves to its status, headers and text once all of it is there. */
+  request(method, pathname, { json, bearer, headers = {} } = {}) {
+    const body = json === undefined ? undefined : JSON.stringify(json);
+    const sent = { ...CLIENT, ...headers };
+    if (body !== undefined) Object.assign(sent, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) });
+    if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
+    const { agent, url } = this;
+    return new Promise((resolve, reject) => {
+      const options = { agent, host: url.hostname, port: url.port, method, path: pathname, headers: sent };
+      const request = httpRequest(options, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (chunk) => (text += chunk));
+        response.on("error", reject).on("end", () => resolve({ status: response.statusCode, headers: response.headers, text }));
+      });
+      request.on("error", reject).end(body);
+    });
+  }
+
+  /** A request that is answered with this status, or nothing that was measured is worth anything. Resolves to its JSON. */
+  async expect(status, method, pathname, options) {
+    const answer = await this.request(method, pathname, options);
+    if (answer.status !== status) throw new Error(`${method} ${pathname}: ${answer.status} instead of ${status}: ${answer.text}`);
+    return answer.text === "" ? undefined : JSON.parse(answer.text);
+  }
+
+  /** The CPU time this Worker's workerd has taken so far, in milliseconds. Undefined where the system does not tell. */
+  cpu() {
+    return this.pid === undefined ? undefined : cpuOf(this.pid);
+  }
+
+  database() {
+    return this.miniflare.getD1Database("DB");
+  }
+
+  async close() {
+    this.agent.destroy();
+    await this.miniflare.dispose();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function applySchema(server) {
+  const database = await server.database();
+  for (const name of readdirSync(path("migrations")).sort()) {
+    await database.batch(splitSqlQuery(read(`migrations/${name}`)).map((statement) => database.prepare(statement)));
+  }
+}
+
+/** The CPU time of a process in milliseconds, as the scheduler counts it, in nanoseconds; Linux only. */
+export function cpuOf(pid) {
+  try {
+    const nanoseconds = readdirSync(`/proc/${pid}/task`).map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]));
+    return nanoseconds.reduce((sum, value) => sum + value, 0) / 1e6;
+  } catch {
+    return undefined;
+  }
+}
+
+// The processes this one started; none where there is no /proc.
+function children() {
+  try {
+    const tasks = readdirSync("/proc/self/task");
+    return tasks.flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, "utf8").split(" ").filter(Boolean).map(Number));
+  } catch {
+    return [];
+  }
+}
