@@ -1,12 +1,13 @@
 // What is compared with what, and the bars. A competitor is one request that is checked every time: a benchmark that
 // measures refusals by mistake is worth nothing.
 
+import { firstHashers, hashers } from "./hashes.mjs";
+import { PASSWORD } from "./parameters.mjs";
 import { peer, portcullis } from "./servers.mjs";
 
-const PASSWORD = "correct horse battery staple";
 const PEER_SECRETS = { BASE_URL: "http://127.0.0.1:8787", BETTER_AUTH_SECRET: "a secret of the benchmark, 32 bytes or more" };
 
-/** The Workers that cases need, each started when the first asks for it. */
+/** What cases need to run, each started when the first asks for it. */
 export class Workers {
   #started = new Map();
   #starters = {
@@ -17,6 +18,7 @@ export class Workers {
     betterAuth: () => betterAuth({}),
     betterAuthJwt: () => betterAuth({ JWT: "true" }),
     betterAuthCached: () => betterAuth({ COOKIE_CACHE: "true" }),
+    hashers: () => hashers(),
   };
 
   get(name) {
@@ -25,7 +27,7 @@ export class Workers {
   }
 
   async close() {
-    await Promise.all([...this.#started.values()].map(async (server) => (await server).close()));
+    await Promise.all([...this.#started.values()].map(async (started) => (await started).close()));
   }
 }
 
@@ -37,14 +39,34 @@ async function betterAuth(bindings) {
 }
 
 /**
- * The cases. `requests` is for one competitor in one round, `rounds` and `warmUp` as in `measure`. The first competitor is
- * Portcullis; `bars` are the most that its ratio to another may be, judged by `judgedBy`.
+ * The cases. `requests` is for one competitor in one round, `rounds` how many there are, of a quick run and of a full one,
+ * `warmUp` as in `measure`. The first competitor is Portcullis; `bars` are the most that its ratio to another may be, judged
+ * by latency or by CPU time (`judgedBy`).
  */
 export const CASES = [
+  {
+    name: "hash",
+    judgedBy: "cpu",
+    bars: { "`argon2` crate, opt-level 3": 0.5, "node:crypto (OpenSSL), native": 0.75, "argon2-rust, native AVX2": 1.7 },
+    requests: 3,
+    // V8 takes some dozens of them to have all of it optimised.
+    warmUp: 40,
+    rounds: [8, 30],
+    competitors: async (workers) => (await workers.get("hashers")).competitors,
+  },
+  {
+    name: "hash, first in a fresh isolate",
+    judgedBy: "cpu",
+    requests: 1,
+    rounds: [3, 10],
+    competitors: () => firstHashers(),
+  },
   {
     name: "refresh",
     bars: { "bare Worker, one D1 UPDATE … RETURNING": 1.15, "better-auth get-session": 0.6 },
     requests: 40,
+    warmUp: 400,
+    rounds: [12, 40],
     competitors: async (workers) => [
       await refresh(await workers.get("portcullis")),
       await bareUpdate(await workers.get("bareD1")),
@@ -56,6 +78,8 @@ export const CASES = [
     name: "/verify",
     bars: { "bare Worker, one KV get": 1.15 },
     requests: 40,
+    warmUp: 400,
+    rounds: [12, 40],
     competitors: async (workers) => [
       await bearer("/verify", await workers.get("portcullis")),
       await bareGet(await workers.get("bareKv")),
@@ -66,6 +90,8 @@ export const CASES = [
   {
     name: "/me",
     requests: 40,
+    warmUp: 400,
+    rounds: [12, 40],
     competitors: async (workers) => [
       await bearer("/me", await workers.get("portcullis")),
       await session("better-auth get-session", await workers.get("betterAuth")),
@@ -74,19 +100,25 @@ export const CASES = [
   {
     name: "register",
     requests: 3,
-    warmUp: 10,
+    // Hashing too has to be warm.
+    warmUp: 40,
+    rounds: [8, 25],
     competitors: async (workers) => [register(await workers.get("portcullis")), signUp(await workers.get("betterAuth"))],
   },
   {
     name: "login",
     bars: { "better-auth sign-in": 0.35 },
     requests: 3,
-    warmUp: 10,
+    // Hashing too has to be warm.
+    warmUp: 40,
+    rounds: [8, 25],
     competitors: async (workers) => [await login(await workers.get("portcullis")), await signIn(await workers.get("betterAuth"))],
   },
   {
     name: "a forged refresh token",
     requests: 40,
+    warmUp: 400,
+    rounds: [12, 40],
     competitors: async (workers) => [
       await forgedRefresh(await workers.get("portcullis")),
       refused("POST", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),
@@ -95,6 +127,8 @@ export const CASES = [
   {
     name: "a forged access token",
     requests: 40,
+    warmUp: 400,
+    rounds: [12, 40],
     competitors: async (workers) => [
       await forgedAccess(await workers.get("portcullis")),
       refused("GET", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),

@@ -21,12 +21,12 @@ async function main(args) {
   if (values.scale) return (await import("./scale.mjs")).scale({ quick: values.quick });
 
   const chosen = CASES.filter(({ name }) => name.includes(values.case ?? ""));
-  const rounds = values.quick ? 10 : 40;
   const workers = new Workers();
   const results = [];
   try {
-    for (const { name, bars = {}, requests, warmUp = 400, competitors, judgedBy = "wall" } of chosen) {
-      process.stderr.write(`bench: ${name}\n`);
+    for (const { name, bars = {}, requests, warmUp = 0, rounds: [few, many], competitors, judgedBy = "wall" } of chosen) {
+      console.error(`bench: ${name}`);
+      const rounds = values.quick ? few : many;
       const measured = await measure({ competitors: await competitors(workers), warmUp, rounds, requests });
       results.push({ name, judgedBy, rounds, requests, competitors: compared(measured, bars, judgedBy) });
     }

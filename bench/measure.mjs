@@ -5,8 +5,9 @@ import { performance } from "node:perf_hooks";
 import { median, rotated } from "./statistics.mjs";
 
 /**
- * Runs a case. Each of its competitors is a `name` and a `step`, one request with its check; `warmUp`, `rounds` and
- * `requests` (a round and competitor) say how often. Returns of each competitor by round the median latency and the mean
+ * Runs a case. Each of its competitors is a `name` and a `step`, one request with its check, and `cpu`, the CPU time of its
+ * process; or a `name` and `start`, which makes those anew for every round. `warmUp`, `rounds` and `requests` (a round and
+ * competitor) say how often. Returns of each competitor by round the median latency and the mean
  * CPU time of a request, in milliseconds.
  */
 export async function measure({ competitors, warmUp, rounds, requests }) {
@@ -23,7 +24,12 @@ export async function measure({ competitors, warmUp, rounds, requests }) {
   return measured;
 }
 
-async function measureRound({ step, cpu }, requests) {
+async function measureRound(competitor, requests) {
+  if (competitor.start) {
+    const started = await competitor.start();
+    return measureRound(started, requests).finally(() => started.close());
+  }
+  const { step, cpu } = competitor;
   const latencies = [];
   const cpuBefore = cpu();
   for (let i = 0; i < requests; i += 1) {

@@ -28,25 +28,36 @@ export async function portcullis({ vars = {} } = {}) {
   return server;
 }
 
-/** A Worker of bench/workers, bundled as wrangler does it. */
+/** A Worker of bench/workers; `wasm` has the WebAssembly modules that it imports, as `{ name, contents }`. */
 export async function peer(name, { bindings = {}, schema = false, wasm = [] } = {}) {
-  const bundle = await build({
-    entryPoints: [path("bench", "workers", `${name}.mjs`)],
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["node:*", "cloudflare:*", "*.wasm"],
-    logLevel: "error",
-  });
-  const main = { type: "ESModule", path: path("bench", "workers", `${name}.mjs`), contents: bundle.outputFiles[0].text };
-  const modules = [main, ...wasm.map((file) => ({ type: "CompiledWasm", ...file }))];
-  const server = await start({ modules, modulesRoot: path("bench", "workers"), bindings });
+  const folder = path("bench", "workers");
+  const main = { type: "ESModule", path: join(folder, `${name}.mjs`), contents: await bundled(name) };
+  const modules = [main, ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm", path: join(folder, name), contents }))];
+  const server = await start({ modules, modulesRoot: folder, bindings });
   if (schema) await applySchema(server);
   return server;
 }
 
+// As wrangler bundles it.
+const bundles = new Map();
+async function bundled(name) {
+  if (!bundles.has(name)) {
+    const { outputFiles } = await build({
+      entryPoints: [path("bench", "workers", `${name}.mjs`)],
+      bundle: true,
+      write: false,
+      format: "esm",
+      target: "es2024",
+      conditions: ["workerd", "worker", "browser"],
+      external: ["node:*", "cloudflare:*", "*.wasm"],
+      logLevel: "error",
+    });
+    bundles.set(name, outputFiles[0].text);
+  }
+  return bundles.get(name);
+}
+
+// One after another: which process belongs to which is told by what was not there before.
 async function start(worker) {
   const folder = mkdtempSync(join(tmpdir(), "portcullis-bench-"));
   const before = children();
