@@ -7,7 +7,7 @@ import { peer, portcullis } from "./servers.mjs";
 
 const PEER_SECRETS = { BASE_URL: "http://127.0.0.1:8787", BETTER_AUTH_SECRET: "a secret of the benchmark, 32 bytes or more" };
 
-/** What cases need to run, each started when the first asks for it. */
+/** The Workers that cases share, each started when the first asks for it. */
 export class Workers {
   #started = new Map();
   #starters = {
@@ -18,7 +18,6 @@ export class Workers {
     betterAuth: () => betterAuth({}),
     betterAuthJwt: () => betterAuth({ JWT: "true" }),
     betterAuthCached: () => betterAuth({ COOKIE_CACHE: "true" }),
-    hashers: () => hashers(),
   };
 
   get(name) {
@@ -27,7 +26,7 @@ export class Workers {
   }
 
   async close() {
-    await Promise.all([...this.#started.values()].map(async (started) => (await started).close()));
+    await Promise.all([...this.#started.values()].map(async (server) => (await server).close()));
   }
 }
 
@@ -52,7 +51,7 @@ export const CASES = [
     // V8 takes some dozens of them to have all of it optimised.
     warmUp: 40,
     rounds: [8, 30],
-    competitors: async (workers) => (await workers.get("hashers")).competitors,
+    competitors: () => hashers(),
   },
   {
     name: "hash, first in a fresh isolate",

@@ -24,7 +24,7 @@ const IN_WORKERD = {
   "scrypt, `node:crypto` of workerd": "node-scrypt",
 };
 
-/** Everything that hashes, each ready to be measured, and `close`. Portcullis is the first. */
+/** Everything that hashes, each ready to be measured, and to be closed then. Portcullis is the first. */
 export async function hashers() {
   const wasm = await modules();
   const { memory, passes, parallelism, tagLength } = ARGON2;
@@ -36,7 +36,7 @@ export async function hashers() {
   const all = [];
   for (const [name, hash] of Object.entries(IN_WORKERD)) all.push(await inIsolate(name, hash, wasm));
   for (const program of programs) all.push(...(await native(...program)));
-  return { competitors: all, close: () => Promise.all(all.map(({ close }) => close())) };
+  return all;
 }
 
 /** The same in workerd, each in an isolate that has hashed nothing yet, one `step` of which is all of it. */

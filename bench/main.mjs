@@ -1,33 +1,38 @@
-// The benchmark itself, on the project's own Node. `npm run bench` (scripts/bench.mjs) starts it once all is installed.
+// The benchmark itself, on the project's own Node. scripts/bench.mjs starts it once all is installed, with `--quick` or
+// without, and then `--scale` or the names of the cases.
 
-import { parseArgs } from "node:util";
+import assert from "node:assert/strict";
 
+import { CASES as NAMES } from "../scripts/bench.mjs";
 import { runIfStarted } from "../scripts/lib.mjs";
-import { CASES, Workers } from "./cases.mjs";
-import { measure } from "./measure.mjs";
-import { compared, machine, table, write } from "./report.mjs";
-
-export const OPTIONS = {
-  // Fewer rounds, under a minute and a half.
-  quick: { type: "boolean", default: false },
-  // Only the cases whose names have this in them.
-  case: { type: "string" },
-  // Not the comparison, but what happens with many users (bench/scale.mjs).
-  scale: { type: "boolean", default: false },
-};
 
 async function main(args) {
-  const { values } = parseArgs({ args, options: OPTIONS });
-  if (values.scale) return (await import("./scale.mjs")).scale({ quick: values.quick });
+  const quick = args[0] === "--quick";
+  const names = quick ? args.slice(1) : args;
+  if (names[0] === "--scale") {
+    const { scale } = await import("./scale.mjs");
+    return scale({ quick });
+  }
+  await compare(names, quick);
+}
 
-  const chosen = CASES.filter(({ name }) => name.includes(values.case ?? ""));
+async function compare(names, quick) {
+  // Only here: --scale needs none of the peers.
+  const { CASES, Workers } = await import("./cases.mjs");
+  const { measure } = await import("./measure.mjs");
+  const { compared, machine, table, write } = await import("./report.mjs");
+  assert.deepEqual(CASES.map(({ name }) => name), NAMES);
+  const cases = CASES.filter(({ name }) => names.includes(name));
   const workers = new Workers();
   const results = [];
   try {
-    for (const { name, bars = {}, requests, warmUp = 0, rounds: [few, many], competitors, judgedBy = "wall" } of chosen) {
+    for (const { name, bars = {}, requests, warmUp = 0, rounds: [few, many], competitors, judgedBy = "wall" } of cases) {
       console.error(`bench: ${name}`);
-      const rounds = values.quick ? few : many;
-      const measured = await measure({ competitors: await competitors(workers), warmUp, rounds, requests });
+      const rounds = quick ? few : many;
+      const compete = await competitors(workers);
+      const measured = await measure({ competitors: compete, warmUp, rounds, requests });
+      // What only this case needs.
+      for (const { close } of compete) await close?.();
       results.push({ name, judgedBy, rounds, requests, competitors: compared(measured, bars, judgedBy) });
     }
   } finally {

@@ -16,6 +16,9 @@ import { makeSecrets } from "../scripts/secrets.mjs";
 
 const deployed = readConfig({ config: path("wrangler.toml") });
 const CLIENT = { "CF-Connecting-IP": "192.0.2.1", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0" };
+const folder = mkdtempSync(join(tmpdir(), "portcullis-bench-"));
+// However this ends.
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 /** Portcullis as it would be deployed: what wrangler uploads, the variables of wrangler.toml, the schema. */
 export async function portcullis({ vars = {} } = {}) {
@@ -30,10 +33,10 @@ export async function portcullis({ vars = {} } = {}) {
 
 /** A Worker of bench/workers; `wasm` has the WebAssembly modules that it imports, as `{ name, contents }`. */
 export async function peer(name, { bindings = {}, schema = false, wasm = [] } = {}) {
-  const folder = path("bench", "workers");
-  const main = { type: "ESModule", path: join(folder, `${name}.mjs`), contents: await bundled(name) };
-  const modules = [main, ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm", path: join(folder, name), contents }))];
-  const server = await start({ modules, modulesRoot: folder, bindings });
+  const modulesRoot = path("bench", "workers");
+  const main = { type: "ESModule", path: join(modulesRoot, `${name}.mjs`), contents: await bundled(name) };
+  const modules = [main, ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm", path: join(modulesRoot, name), contents }))];
+  const server = await start({ modules, modulesRoot, bindings });
   if (schema) await applySchema(server);
   return server;
 }
@@ -59,7 +62,6 @@ async function bundled(name) {
 
 // One after another: which process belongs to which is told by what was not there before.
 async function start(worker) {
-  const folder = mkdtempSync(join(tmpdir(), "portcullis-bench-"));
   const before = children();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -69,7 +71,7 @@ async function start(worker) {
       compatibilityFlags: deployed.compatibility_flags,
       d1Databases: { DB: "db" },
       kvNamespaces: { REVOCATIONS: "kv" },
-      resourcePersistencePath: folder,
+      resourcePersistencePath: mkdtempSync(join(folder, "d1-")),
       unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
       // What a Worker logs goes where it would in production: away.
       handleStructuredLogs: ({ level, message }) => level === "error" && console.error(message),
@@ -79,7 +81,7 @@ async function start(worker) {
   );
   const url = await miniflare.unsafeGetDirectURL("compared");
   const started = children().filter((pid) => !before.includes(pid));
-  return new Server({ miniflare, folder, url, pid: started.length === 1 ? started[0] : undefined });
+  return new Server({ miniflare, url, pid: started.length === 1 ? started[0] : undefined });
 }
 
 class Server {
@@ -126,7 +128,6 @@ class Server {
   async close() {
     this.agent.destroy();
     await this.miniflare.dispose();
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
