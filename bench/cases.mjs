@@ -65,7 +65,7 @@ export const CASES = [
     bars: { "bare Worker, one D1 UPDATE … RETURNING": 1.15, "better-auth get-session": 0.6 },
     requests: 40,
     warmUp: 400,
-    rounds: [12, 40],
+    rounds: [12, 60],
     competitors: async (workers) => [
       await refresh(await workers.get("portcullis")),
       await bareUpdate(await workers.get("bareD1")),
@@ -78,7 +78,7 @@ export const CASES = [
     bars: { "bare Worker, one KV get": 1.15 },
     requests: 40,
     warmUp: 400,
-    rounds: [12, 40],
+    rounds: [12, 60],
     competitors: async (workers) => [
       await bearer("/verify", await workers.get("portcullis")),
       await bareGet(await workers.get("bareKv")),
@@ -90,7 +90,7 @@ export const CASES = [
     name: "/me",
     requests: 40,
     warmUp: 400,
-    rounds: [12, 40],
+    rounds: [12, 60],
     competitors: async (workers) => [
       await bearer("/me", await workers.get("portcullis")),
       await session("better-auth get-session", await workers.get("betterAuth")),
@@ -101,7 +101,7 @@ export const CASES = [
     requests: 3,
     // Hashing too has to be warm.
     warmUp: 40,
-    rounds: [8, 25],
+    rounds: [8, 30],
     competitors: async (workers) => [register(await workers.get("portcullis")), signUp(await workers.get("betterAuth"))],
   },
   {
@@ -110,14 +110,14 @@ export const CASES = [
     requests: 3,
     // Hashing too has to be warm.
     warmUp: 40,
-    rounds: [8, 25],
+    rounds: [8, 30],
     competitors: async (workers) => [await login(await workers.get("portcullis")), await signIn(await workers.get("betterAuth"))],
   },
   {
     name: "a forged refresh token",
     requests: 40,
     warmUp: 400,
-    rounds: [12, 40],
+    rounds: [12, 60],
     competitors: async (workers) => [
       await forgedRefresh(await workers.get("portcullis")),
       refused("POST", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),
@@ -127,7 +127,7 @@ export const CASES = [
     name: "a forged access token",
     requests: 40,
     warmUp: 400,
-    rounds: [12, 40],
+    rounds: [12, 60],
     competitors: async (workers) => [
       await forgedAccess(await workers.get("portcullis")),
       refused("GET", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),

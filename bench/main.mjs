@@ -20,7 +20,7 @@ async function compare(names, quick) {
   // Only here: --scale needs none of the peers.
   const { CASES, Workers } = await import("./cases.mjs");
   const { measure } = await import("./measure.mjs");
-  const { compared, machine, table, write } = await import("./report.mjs");
+  const { compared, machine, table, where, write } = await import("./report.mjs");
   assert.deepEqual(CASES.map(({ name }) => name), NAMES);
   const cases = CASES.filter(({ name }) => names.includes(name));
   const workers = new Workers();
@@ -39,7 +39,7 @@ async function compare(names, quick) {
     await workers.close();
   }
   const report = { ...machine(), results };
-  console.log(`\n${table(report)}`);
+  console.log(`\n${where(report)}\n\n${table(report)}`);
   write(report);
 }
 

@@ -46,7 +46,14 @@ export function table({ results }) {
 const spread = (value) => (value === undefined ? "" : `${digits(value.median)} (${digits(value.low)}–${digits(value.high)})`);
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 
-/** Where and with what it was measured. */
+/** When, where and with what it was measured, in a sentence. */
+export function where({ date, machine, versions }) {
+  const { cpu, cores, memory_gib, os } = machine;
+  const used = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return `${date.slice(0, 10)}, on ${cpu} with ${cores} cores and ${memory_gib} GiB, ${os}; ${used.join(", ")}.`;
+}
+
+/** The same as data. */
 export function machine() {
   const version = (name, folder = "") => JSON.parse(read(`${folder}node_modules/${name}/package.json`)).version;
   const answer = (command, ...args) => spawnSync(command, args, { env, cwd: path(), encoding: "utf8" }).stdout?.trim();
@@ -66,6 +73,7 @@ export function machine() {
       wrangler: version("wrangler"),
       rustc: answer("rustc", "--version")?.split(" ")[1],
       "argon2 (crate)": lockedVersion("argon2"),
+      "argon2-rust (crate)": lockedVersion("argon2-rust", "bench/native/Cargo.lock"),
       ...Object.fromEntries(peers.map((name) => [name, version(name, "bench/")])),
     },
   };

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { plot } from "../bench/plot.mjs";
-import { compared, table } from "../bench/report.mjs";
+import { compared, table, where } from "../bench/report.mjs";
 import { median, quantile, ratios, rotated, summary } from "../bench/statistics.mjs";
 import { capture } from "./lib.mjs";
 
@@ -64,6 +64,12 @@ test("the table says of every bar whether it is kept, and leaves out what was no
   assert.equal(withoutCpu[0], "| case |  | latency, ms | ratio of latency | bar |");
   assert.match(withoutCpu[3], /CPU ≤ 1.4: not measured/);
   assert.match(withoutCpu.at(-1), /does not tell the CPU time/);
+});
+
+test("where it was measured is one sentence", () => {
+  const machine = { cpu: "Z80", cores: 1, memory_gib: 64, os: "CP/M 2.2" };
+  const said = where({ date: "2026-11-21T12:00:00.000Z", machine, versions: { node: "24", "hash-wasm": "4" } });
+  assert.equal(said, "2026-11-21, on Z80 with 1 cores and 64 GiB, CP/M 2.2; node 24, hash-wasm 4.");
 });
 
 test("the plot is of every ratio, with names escaped", () => {

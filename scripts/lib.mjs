@@ -111,10 +111,10 @@ export function isLoopback(address) {
   return /^https?:\/\/(localhost|127\.|\[::1\]|0\.0\.0\.0)/.test(address);
 }
 
-/** The version of a crate in Cargo.lock. */
-export function lockedVersion(crate) {
-  const version = read("Cargo.lock").match(new RegExp(`^name = "${crate}"\\nversion = "([^"]+)"`, "m"))?.[1];
-  return version ?? fail(`Cargo.lock names no version of ${crate}`);
+/** The version of a crate in Cargo.lock, or in another lock file. */
+export function lockedVersion(crate, file = "Cargo.lock") {
+  const version = read(file).match(new RegExp(`^name = "${crate}"\\nversion = "([^"]+)"`, "m"))?.[1];
+  return version ?? fail(`${file} names no version of ${crate}`);
 }
 
 const shown = (command, args) => [command, ...args].join(" ");
