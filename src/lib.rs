@@ -79,9 +79,13 @@ async fn scheduled(_event: worker::ScheduledEvent, env: Env, _context: worker::S
         Ok(isolate) => isolate,
         Err(problems) => return ApiError::Misconfigured(problems).log_cause(id),
     };
-    match Store::new(&env, false).sweep(isolate.config.audit_ttl, now_millis() / 1000).await {
+    let store = Store::new(&env, isolate.config.log_costs);
+    match store.sweep(isolate.config.audit_ttl, now_millis() / 1000).await {
         Ok(Swept { sessions, events, complete }) => log::write(id, &Event::Swept { sessions, events, complete }),
         Err(error) => ApiError::from(error).log_cause(id),
+    }
+    if isolate.config.log_costs {
+        log::write(id, &Event::Costs { route: "Sweep", status: None, costs: store.costs() });
     }
 }
 
@@ -120,7 +124,7 @@ async fn answer(
         // The route's name, not the path: what somebody puts into a path may be a token.
         let route = format!("{route:?}");
         let route = route.split('(').next().unwrap_or_default();
-        log::write(request_id, &Event::Costs { route, status: reply.status(), costs: store.costs() });
+        log::write(request_id, &Event::Costs { route, status: Some(reply.status()), costs: store.costs() });
     }
     reply
 }

@@ -51,10 +51,11 @@ pub enum Event<'a> {
     InternalError { cause: &'a str },
     /// A variable or secret is bad; nothing is served.
     Misconfigured { variable: &'a str, problem: &'a str },
-    /// What the request cost, where `LOG_COSTS` is on.
+    /// What the request, or the sweep, cost, where `LOG_COSTS` is on. `status` where somebody was answered.
     Costs {
         route: &'a str,
-        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
         #[serde(flatten)]
         costs: Costs,
     },

@@ -5,7 +5,10 @@
 //! the same transaction as each step, so a sweep that breaks off goes on there. As a walk reads every row, one begins at
 //! most once a day.
 
+use std::time::Duration;
+
 use serde::Deserialize;
+use worker::Delay;
 
 use super::{Statement, Store, StoreError, integer};
 
@@ -13,13 +16,14 @@ const ADVANCE_SWEEP: &str = include_str!("sql/advance_sweep.sql");
 const SWEEP_EVENTS: &str = include_str!("sql/sweep_events.sql");
 const SWEEP_FAMILIES: &str = include_str!("sql/sweep_families.sql");
 
-/// Rows that a step looks at.
-const STEP: u64 = 1_000;
-/// Steps of one run through the trail, of one statement each, and through the families, of two: a Worker may ask D1 a
-/// thousand times an invocation.
+/// Rows that a step looks at: D1 answers nobody else while it runs.
+const STEP: u64 = 2_000;
+/// Statements of a run: a Worker may send D1 a thousand an invocation.
+const MOST_STATEMENTS: u32 = 900;
+/// Of these at most for the trail, of which a step is one; what is left is for the families, of which a step is two.
 const MOST_EVENT_STEPS: u32 = 200;
-/// See [`MOST_EVENT_STEPS`].
-const MOST_FAMILY_STEPS: u32 = 300;
+/// Between two steps: whoever waits for D1, or in local workerd for this very thread, comes in between.
+const REST: Duration = Duration::from_millis(5);
 /// Comes behind every key: where a walk has arrived.
 const END: &str = "~";
 
@@ -46,29 +50,31 @@ impl Store<'_> {
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`]. What was taken out until then stays out.
     pub async fn sweep(&self, age: u64, now: u64) -> Result<Swept, StoreError> {
         let before = now.saturating_sub(age);
-        let (events, events_done) = self.sweep_events(before).await?;
-        let (sessions, families_done) = self.sweep_families(before, now).await?;
+        let (events, event_steps, events_done) = self.sweep_events(before).await?;
+        let (sessions, families_done) = self.sweep_families(before, now, family_steps(event_steps)).await?;
         Ok(Swept { sessions, events, complete: events_done && families_done })
     }
 
-    async fn sweep_events(&self, before: u64) -> Result<(usize, bool), StoreError> {
+    /// How many went, in how many steps, and whether that is all.
+    async fn sweep_events(&self, before: u64) -> Result<(usize, u32, bool), StoreError> {
         let mut swept = 0_usize;
-        for _ in 0..MOST_EVENT_STEPS {
+        for steps in 1..=MOST_EVENT_STEPS {
             let values = [integer(before), integer(STEP)];
             let statement = Statement { sql: SWEEP_EVENTS, values: &values };
             let step = self.batch("sweep_events", &[statement]).await?.changes()?;
             swept = swept.saturating_add(step);
             if u64::try_from(step).unwrap_or(u64::MAX) < STEP {
-                return Ok((swept, true));
+                return Ok((swept, steps, true));
             }
+            Delay::from(REST).await;
         }
-        Ok((swept, false))
+        Ok((swept, MOST_EVENT_STEPS, false))
     }
 
-    async fn sweep_families(&self, before: u64, now: u64) -> Result<(usize, bool), StoreError> {
+    async fn sweep_families(&self, before: u64, now: u64, steps: u32) -> Result<(usize, bool), StoreError> {
         const OPERATION: &str = "sweep_families";
         let mut swept = 0_usize;
-        for _ in 0..MOST_FAMILY_STEPS {
+        for _ in 0..steps {
             let statements = [
                 Statement { sql: ADVANCE_SWEEP, values: &[integer(STEP), integer(now)] },
                 Statement { sql: SWEEP_FAMILIES, values: &[integer(before)] },
@@ -81,7 +87,32 @@ impl Store<'_> {
             if upto == END {
                 return Ok((swept, true));
             }
+            Delay::from(REST).await;
         }
         Ok((swept, false))
+    }
+}
+
+/// How many steps through the families a run may take behind so many through the trail.
+const fn family_steps(event_steps: u32) -> u32 {
+    MOST_STATEMENTS.saturating_sub(event_steps) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_EVENT_STEPS, STEP, family_steps};
+
+    #[test]
+    fn a_run_asks_d1_no_more_than_a_worker_may() {
+        for event_steps in 0..=MOST_EVENT_STEPS {
+            assert!(event_steps + 2 * family_steps(event_steps) <= 1_000);
+        }
+    }
+
+    /// Families alone, at 589 bytes each, in the 10 GB that a database may have.
+    #[test]
+    fn hourly_runs_walk_through_the_fullest_database_within_a_day() {
+        let most_families = 10_000_000_000 / 589;
+        assert!(24 * u64::from(family_steps(1)) * STEP > most_families);
     }
 }
