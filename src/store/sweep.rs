@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Families alone, at 589 bytes each, in the 10 GB that a database may have.
+    /// Families alone, at 589 bytes each (docs/scale.md), in the 10 GB that a database may have.
     #[test]
     fn hourly_runs_walk_through_the_fullest_database_within_a_day() {
         let most_families = 10_000_000_000 / 589;

@@ -1,0 +1,501 @@
+// `npm run bench -- --scale`: every operation on a database of 1,000 users and 5,000 families and on one of 1,000,000 and
+// 5,000,000, in two workerd processes, interleaved; then the sweep, until a fifth of all families are gone. Rows and round trips
+// must be the same in both, and no step of the sweep may be larger than it says; latency is told, not judged.
+//
+//   --quick   20,000 users and 100,000 families
+//   --keep    leaves the filled databases in .wrangler/scale, some 4 GB
+//
+// The state is in .wrangler/scale, the results in bench/results/scale.json; both are ignored by git.
+
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism, cpus } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+import { unstable_getMiniflareWorkerOptions as workerOptions } from "wrangler";
+
+import { capture, fail, heading, path, read, seconds, wrangler } from "../scripts/lib.mjs";
+import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
+import { COUNTED, costTables } from "./cost.mjs";
+import { ADMINS, PASSWORD, addressOf, populate, sizes, usernameOf } from "./population.mjs";
+
+// What wrangler runs Workers with. It has no option of its own to keep the state of a test in a folder of one's choice.
+const { Miniflare, convertV4MiniflareOptions } = createRequire(createRequire(import.meta.url).resolve("wrangler/package.json"))("miniflare");
+
+const SMALL = { users: 1_000, families: 5_000 };
+const LARGE = { users: 1_000_000, families: 5_000_000 };
+const QUICK = { users: 20_000, families: 100_000 };
+/** Of a filled database, and of its write-ahead log as it is swept. */
+const BYTES_A_FAMILY = 1_200;
+
+/** Repetitions of an operation, behind two that warm it up. Those that hash are slow, and there are many of them. */
+const ROUNDS = { cheap: 25, hashing: 9, warmUp: 2 };
+
+const FOLDER = path(".wrangler", "scale");
+const RESULTS = path("bench", "results", "scale.json");
+
+/** Runs it all, prints it, and gives whether what must be equal is. */
+export async function scale({ quick = false, keep = false } = {}) {
+  const started = Date.now();
+  const large = quick ? QUICK : LARGE;
+  checkSpace(large.families * BYTES_A_FAMILY);
+  const secrets = makeSecrets();
+  const introspector = makeResourceServer("scale", "https://api.example.org");
+  const sites = [];
+  try {
+    heading("filling");
+    for (const [name, size] of Object.entries({ small: SMALL, large })) sites.push(await fill(name, size));
+    heading("every operation");
+    for (const site of sites) await site.start({ ...secrets, RESOURCE_SERVERS: JSON.stringify([introspector.entry]) });
+    const operations = await compare(sites, introspector);
+    console.log(operationsTable(operations, sites));
+    await sites[0].stop();
+    heading("many refreshes at once");
+    const rate = await refreshRate(sites[1]);
+    console.log(`${count(rate.aSecond)} a second, of ${rate.clients} clients at once on ${count(sites[1].rows.families)} families: client, Worker and D1 on this machine`);
+    heading("the sweep");
+    const swept = await sweepAll(sites[1]);
+    await sites[1].stop();
+    heading("the file");
+    const statement = rotations(sites[1].file);
+    for (const { name, rows, bytes } of sites) console.log(`${name}: ${bytesTold(rows, bytes)}`);
+    console.log(`the two statements of a refresh take SQLite itself ${statement.median.toFixed(0)} us (${statement.lower.toFixed(0)}-${statement.upper.toFixed(0)}), on families drawn at random`);
+    const result = { made: new Date().toISOString(), machine: machine(), sites: sites.map(({ rows, bytes }) => ({ rows, bytes })), operations, rate, statement, swept };
+    mkdirSync(path("bench", "results"), { recursive: true });
+    writeFileSync(RESULTS, `${JSON.stringify(result, null, 2)}\n`);
+    heading("a month");
+    console.log(costTables());
+    const unequal = operations.filter(({ equal }) => !equal).map(({ name }) => name);
+    if (unequal.length > 0) console.log(`\nnot the same in both: ${unequal.join(", ")}`);
+    const miscounted = Object.keys(COUNTED).filter((name) => !isAsCounted(operations, name));
+    if (miscounted.length > 0) console.log(`\nnot as bench/cost.mjs has it: ${miscounted.join(", ")}`);
+    if (!swept.bounded) console.log("\na step of the sweep was larger than it may be, or not all that was due is gone");
+    console.log(`\nresults: bench/results/scale.json (${seconds(started)})`);
+    const isGood = unequal.length === 0 && miscounted.length === 0 && swept.bounded;
+    if (!isGood) process.exitCode = 1;
+    return isGood;
+  } finally {
+    for (const site of sites) await site.stop();
+    if (!keep) rmSync(FOLDER, { recursive: true, force: true });
+  }
+}
+
+function checkSpace(needed) {
+  mkdirSync(FOLDER, { recursive: true });
+  const { bavail, bsize } = statfsSync(FOLDER);
+  const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
+  console.log(`needs about ${gigabytes(needed)} in .wrangler/scale, where ${gigabytes(bavail * bsize)} are free`);
+  if (bavail * bsize < needed) fail("there is not enough space");
+}
+
+function machine() {
+  const { version } = JSON.parse(read("node_modules/workerd/package.json"));
+  return `${cpus()[0]?.model ?? "unknown"}, ${availableParallelism()} cores; workerd ${version}, Node ${process.versions.node}`;
+}
+
+// ---- the two Workers ----
+
+/** A database with the schema and a population, and later the Worker on it. */
+async function fill(name, { users, families }) {
+  const started = Date.now();
+  const folder = join(FOLDER, name);
+  rmSync(folder, { recursive: true, force: true });
+  const { code, stdout, stderr } = await wrangler(["d1", "migrations", "apply", "DB", "--local", "--persist-to", folder], capture);
+  if (code !== 0) fail(`the migrations failed:\n${stdout}${stderr}`);
+  const files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
+  const [file] = readdirSync(files).filter((entry) => /^[0-9a-f]{64}\.sqlite$/.test(entry));
+  let told = 0;
+  const rows = populate(join(files, file), {
+    users,
+    families,
+    progress(done, all) {
+      if (done < all && Date.now() - told < 2000) return;
+      told = Date.now();
+      const line = `${name}: ${count(done)} of ${count(all)} rows, ${seconds(started)}, ${process.memoryUsage().rss >> 20} MiB`;
+      process.stdout.write(process.stdout.isTTY ? `\r${line}${done < all ? "" : "\n"}` : `${line}\n`);
+    },
+  });
+  return new Site({ name, folder, file: join(files, file), rows, bytes: sizes(join(files, file)) });
+}
+
+class Site {
+  constructor(parts) {
+    Object.assign(this, parts, { lines: new Map(), swept: [] });
+  }
+
+  async start(bindings) {
+    const { workerOptions: options } = workerOptions(path("wrangler.toml"));
+    // Of the files there, the ones that are of this build: those of earlier ones stay beside them.
+    const modules = ["index.js", ...[...read("dist/index.js").matchAll(/ from "\.\/([\w-]+\.wasm)"/g)].map(([, name]) => name)];
+    this.runtime = new Miniflare(
+      convertV4MiniflareOptions({
+        ...options,
+        rootPath: path("dist"),
+        modulesRoot: path("dist"),
+        modules: modules.map((name) => ({ type: name.endsWith(".js") ? "ESModule" : "CompiledWasm", path: path("dist", name) })),
+        bindings: { ...options.bindings, ISSUER: "http://127.0.0.1:8787", AUDIENCE: "https://api.example.org", LOG_COSTS: "true", ...bindings },
+        resourcePersistencePath: join(this.folder, "v3"),
+        host: "127.0.0.1",
+        port: 0,
+        unsafeTriggerHandlers: true,
+        handleStructuredLogs: ({ message }) => this.hear(message),
+      }),
+    );
+    this.url = await this.runtime.ready;
+    this.db = await this.runtime.getD1Database("DB");
+  }
+
+  async stop() {
+    await this.runtime?.dispose();
+    this.runtime = undefined;
+  }
+
+  /** Runs the scheduled event, and gives what it logged and what it cost. */
+  async sweep() {
+    const before = this.swept.length;
+    const { status } = await fetch(new URL("/cdn-cgi/local/scheduled?cron=17+*+*+*+*", this.url));
+    if (status !== 200) fail(`the scheduled event was answered ${status}`);
+    for (let tries = 0; tries < 200 && this.swept.length === before; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    const line = this.swept[before] ?? fail("the sweep did not log what it did");
+    const [trips, read, written] = await this.costOf({ id: line.request_id });
+    return { ...line, trips, read, written };
+  }
+
+  hear(message) {
+    if (!message.startsWith("{")) return;
+    const line = JSON.parse(message);
+    if (line.event === "costs") this.lines.set(line.request_id, line);
+    else if (line.event === "swept") this.swept.push(line);
+    else if (line.level === "error") console.error(message);
+  }
+
+  /** Sends a request; gives its answer and how long it took, in ms. */
+  async send(method, target, { json, form, bearer, headers = {} } = {}) {
+    const sent = { "User-Agent": "portcullis-bench", ...headers };
+    if (json !== undefined) sent["Content-Type"] = "application/json";
+    if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
+    const body = form === undefined ? json && JSON.stringify(json) : new URLSearchParams(form);
+    const started = performance.now();
+    const response = await fetch(new URL(target, this.url), { method, headers: sent, body });
+    const text = await response.text();
+    const took = performance.now() - started;
+    return { status: response.status, took, id: response.headers.get("X-Request-Id"), body: text && JSON.parse(text) };
+  }
+
+  /** What the request of an answer cost: the Worker's own line of the log, which may come behind the answer. */
+  async costOf({ id }) {
+    for (let tries = 0; tries < 200 && !this.lines.has(id); tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    const line = this.lines.get(id) ?? fail(`the log has no costs of request ${id}`);
+    this.lines.delete(id);
+    return COSTS.map((name) => line[name]);
+  }
+
+  /** Somebody new, with a session, and so many more. */
+  async person(more = 0) {
+    this.people = (this.people ?? 0) + 1;
+    const email = `new.person.${this.people}@example.org`;
+    const { status, body } = await this.send("POST", "/register", { json: { email, password: PASSWORD } });
+    if (status !== 201) fail(`${email} could not register: ${JSON.stringify(body)}`);
+    const person = { ...body, email, others: [] };
+    for (let session = 0; session < more; session += 1) person.others.push(await this.session(email));
+    return person;
+  }
+
+  /** A session of somebody who is there. */
+  async session(email) {
+    const { status, body } = await this.send("POST", "/login", { json: { email, password: PASSWORD } });
+    return status === 200 ? body : fail(`${email} could not log in: ${JSON.stringify(body)}`);
+  }
+}
+
+const COSTS = ["d1_round_trips", "d1_rows_read", "d1_rows_written", "kv_gets", "kv_puts"];
+
+// ---- every operation ----
+
+/**
+ * What is compared. `act` is the request that is counted and timed; what `prepare` gives is handed to it, made anew for every
+ * repetition unless `once` gives it, one for all of them. `hashes`: whether one of them computes an Argon2.
+ */
+function operations({ entry, secret }) {
+  const credential = { Authorization: `Basic ${Buffer.from(`${entry.id}:${secret}`).toString("base64")}` };
+  const json = (method, target, make) => (site, context) => site.send(method, target, { json: make(context, site) });
+  const asCaller = (method, target, options = {}) => (site, { access_token }) => site.send(method, target, { ...options, bearer: access_token });
+  const asAdmin = (method, target, make) => (site, person) => site.send(method, target(person), { bearer: site.admin.access_token, json: make?.(person) });
+  const introspect = (token) => (site, person) => site.send("POST", "/introspect", { headers: credential, form: { token: person[token] } });
+  const account = ({ user }) => `/users/${user.id}`;
+  let names = 0;
+  const newcomer = (username) => () => ({ email: `newcomer.${(names += 1)}@example.org`, password: PASSWORD, ...(username ? { username: `newcomer-${names}` } : {}) });
+  const somebody = { once: (site) => site.person() };
+  const everyTime = (more) => ({ prepare: (site) => site.person(more), hashes: true });
+  const rotated = async (site, person) => (person.live = (await site.send("POST", "/refresh", { json: { refresh_token: person.live ?? person.refresh_token } })).body.refresh_token);
+  return [
+    { name: "register", act: json("POST", "/register", newcomer(false)), hashes: true },
+    { name: "register with a username", act: json("POST", "/register", newcomer(true)), hashes: true },
+    { name: "register a taken address", act: json("POST", "/register", () => ({ email: addressOf(7), password: PASSWORD })) },
+    { name: "login", act: json("POST", "/login", () => ({ email: addressOf(8), password: PASSWORD })), hashes: true },
+    { name: "login by username", act: json("POST", "/login", () => ({ username: usernameOf(9), password: PASSWORD })), hashes: true },
+    { name: "login, wrong password", act: json("POST", "/login", () => ({ email: addressOf(10), password: "wrong" })), hashes: true },
+    { name: "login of nobody", act: json("POST", "/login", () => ({ email: "nobody@example.org", password: "wrong" })), hashes: true },
+    { name: "refresh", ...somebody, act: refreshLive },
+    { name: "refresh with the access token", ...somebody, act: (site, person) => refreshLive(site, person, { access_token: person.access_token }) },
+    { name: "grace retry", once: async (site) => { const person = await site.person(); await rotated(site, person); return person; }, act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token })) },
+    { name: "reuse", prepare: async (site) => { const person = await site.person(); await rotated(site, person); await rotated(site, person); return person; }, act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token })), hashes: true },
+    { name: "forged refresh token", ...somebody, act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token: `${refresh_token.slice(0, -1)}${refresh_token.endsWith("A") ? "Q" : "A"}` })) },
+    { name: "token", ...somebody, act: (site, person) => refreshLive(site, person, {}, "/token") },
+    { name: "revoke", ...everyTime(0), act: (site, { refresh_token }) => site.send("POST", "/revoke", { form: { token: refresh_token } }) },
+    { name: "revoke by access token", ...everyTime(0), act: (site, { access_token }) => site.send("POST", "/revoke", { form: { token: access_token } }) },
+    { name: "introspect, access token", ...somebody, act: introspect("access_token") },
+    { name: "introspect, refresh token", ...somebody, act: introspect("refresh_token") },
+    { name: "verify", ...somebody, act: asCaller("GET", "/verify") },
+    { name: "me", ...somebody, act: asCaller("GET", "/me") },
+    { name: "change the name", ...somebody, act: asCaller("PATCH", "/me", { json: { name: "Ada" } }), prepare: async (site, person) => { await site.send("PATCH", "/me", { bearer: person.access_token, json: { name: "Somebody else" } }); return person; } },
+    { name: "change the username", ...somebody, act: (site, { access_token }) => site.send("PATCH", "/me", { bearer: access_token, json: { username: `changed-${(names += 1)}` } }) },
+    { name: "change the password, 2 other sessions", ...everyTime(2), act: asCaller("POST", "/me/password", { json: { current_password: PASSWORD, new_password: "purple otters juggle lanterns" } }) },
+    { name: "delete the account, 3 sessions", ...everyTime(2), act: asCaller("DELETE", "/me", { json: { current_password: PASSWORD } }) },
+    { name: "own audit trail", once: (site) => site.person(4), act: asCaller("GET", "/me/events") },
+    { name: "list 5 sessions", once: (site) => site.person(4), act: asCaller("GET", "/sessions") },
+    { name: "end one session", ...everyTime(1), act: (site, { access_token, others }) => site.send("DELETE", `/sessions/${others[0].session_id}`, { bearer: access_token }) },
+    { name: "end 2 other sessions", ...everyTime(2), act: asCaller("DELETE", "/sessions?except=current") },
+    { name: "revoke-all, 3 sessions", ...everyTime(2), act: asCaller("POST", "/revoke-all") },
+    { name: "users, first page", act: asAdmin("GET", () => "/users") },
+    { name: "users, a page in the middle", once: async (site) => (await site.send("GET", "/users?email=katherine", { bearer: site.admin.access_token })).body, act: asAdmin("GET", ({ next_cursor }) => `/users?limit=100&cursor=${encodeURIComponent(next_cursor)}`) },
+    { name: "users by the beginning of an address", act: asAdmin("GET", () => "/users?email=grace.") },
+    { name: "user", ...somebody, act: asAdmin("GET", account) },
+    { name: "audit trail of a user", once: (site) => site.person(4), act: asAdmin("GET", (person) => `${account(person)}/events`) },
+    { name: "change roles", ...somebody, prepare: async (site, person) => { person.roles = person.roles?.length === 0 ? ["user"] : []; return person; }, act: asAdmin("PATCH", account, ({ roles }) => ({ roles })) },
+    { name: "shut out, 2 sessions", ...everyTime(1), act: asAdmin("PATCH", account, () => ({ disabled: true })) },
+    { name: "end a user's 2 sessions", ...everyTime(1), act: asAdmin("DELETE", (person) => `${account(person)}/sessions`) },
+    { name: "delete a user, 2 sessions", ...everyTime(1), act: asAdmin("DELETE", account) },
+    { name: "health", act: (site) => site.send("GET", "/healthz") },
+  ];
+}
+
+async function refreshLive(site, person, more = {}, target = "/refresh") {
+  const parameters = { refresh_token: person.live ?? person.refresh_token, ...more };
+  const sent = target === "/token" ? { form: { grant_type: "refresh_token", ...parameters } } : { json: parameters };
+  const answer = await site.send("POST", target, sent);
+  if (answer.status !== 200) fail(`a refresh was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+  person.live = answer.body.refresh_token;
+  return answer;
+}
+
+/** Runs every operation on both, in turns, and compares what it cost. */
+async function compare(sites, introspector) {
+  for (const site of sites) site.admin = await site.session(addressOf(ADMINS - 1));
+  const compared = [];
+  for (const operation of operations(introspector)) {
+    const runs = sites.map(() => ({ costs: [], took: [], statuses: new Set() }));
+    const kept = [];
+    for (const site of sites) kept.push(await operation.once?.(site));
+    const rounds = operation.hashes ? ROUNDS.hashing : ROUNDS.cheap;
+    for (let round = -ROUNDS.warmUp; round < rounds; round += 1) {
+      // Who comes first changes, so that neither always finds the machine as the other left it.
+      for (const index of round % 2 === 0 ? [0, 1] : [1, 0]) {
+        const site = sites[index];
+        const context = operation.prepare ? await operation.prepare(site, kept[index]) : kept[index];
+        const answer = await operation.act(site, context);
+        const cost = await site.costOf(answer);
+        runs[index].statuses.add(answer.status);
+        if (round < 0) continue;
+        runs[index].costs.push(cost);
+        runs[index].took.push(answer.took);
+      }
+    }
+    compared.push(comparison(operation.name, runs));
+  }
+  return compared;
+}
+
+/** What is counted by the hour writes a row more when the hour is new: costs that came once only are left out. */
+function comparison(name, runs) {
+  const [small, large] = runs.map(({ costs, took, statuses }) => {
+    const texts = costs.map((cost) => cost.join(" "));
+    const usual = [...new Set(texts)].sort((one, other) => times(texts, other) - times(texts, one))[0];
+    const constant = times(texts, usual) >= texts.length - 1;
+    return { status: [...statuses].join(" "), ...Object.fromEntries(COSTS.map((cost, index) => [cost, Number(usual.split(" ")[index])])), constant, ms: spread(took) };
+  });
+  const equal = small.constant && large.constant && small.status === large.status && COSTS.every((cost) => small[cost] === large[cost]);
+  const noise = Math.max(...[small, large].map(({ ms }) => ms.upper - ms.lower));
+  return { name, equal, ratio: large.ms.median / small.ms.median, withinNoise: large.ms.median - small.ms.median <= noise, small, large };
+}
+
+function isAsCounted(compared, name) {
+  const found = compared.find((operation) => operation.name === name);
+  return found !== undefined && COSTS.every((cost, index) => found.large[cost] === COUNTED[name][index]);
+}
+
+const times = (texts, text) => texts.filter((other) => other === text).length;
+
+/** The median and the quartiles. */
+function spread(values) {
+  const sorted = values.toSorted((one, other) => one - other);
+  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  return { median: at(0.5), lower: at(0.25), upper: at(0.75) };
+}
+
+function operationsTable(compared, sites) {
+  const [small, large] = sites.map(({ rows }) => count(rows.users));
+  const ms = ({ median, lower, upper }) => `${median.toFixed(1)} (${lower.toFixed(1)}-${upper.toFixed(1)})`;
+  const costs = (run) => COSTS.map((name) => run[name]).join("/");
+  const lines = compared.map(({ name, equal, ratio, withinNoise, small, large }) => [
+    ...[name, costs(small), equal ? "same" : costs(large), ms(small.ms), ms(large.ms), ratio.toFixed(2)],
+    withinNoise ? "yes" : "no",
+  ]);
+  return table([["operation", `trips/read/written/gets/puts, ${small}`, large, `ms, ${small}`, `ms, ${large}`, "ratio", "within noise"], ...lines]);
+}
+
+/** How many refreshes are answered a second when several people refresh as fast as they can. */
+async function refreshRate(site, clients = 16, duration = 5_000) {
+  const people = [];
+  for (let client = 0; client < clients; client += 1) people.push(await site.person());
+  const end = performance.now() + duration;
+  let answered = 0;
+  const goOn = async (person) => {
+    for (; performance.now() < end; answered += 1) await refreshLive(site, person);
+  };
+  await Promise.all(people.map(goOn));
+  return { clients, aSecond: Math.round(answered / (duration / 1000)) };
+}
+
+// ---- the file ----
+
+/** How long the statements of a refresh take SQLite, in microseconds, in a transaction each: what D1 does beside its own work. */
+function rotations(file) {
+  const sqlite = new DatabaseSync(file);
+  try {
+    // As much as D1 has for it, or less: what a Worker may have.
+    sqlite.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -64000");
+    const now = Math.floor(Date.now() / 1000);
+    const live = "SELECT family_id, secret_hash, generation FROM refresh_tokens WHERE family_id > ? AND revoked_at IS NULL AND expires_at > ? LIMIT 1";
+    const drawn = Array.from({ length: 2_000 }, () => sqlite.prepare(live).get(randomBytes(16).toString("base64url"), now)).filter(Boolean);
+    const [rotate, find] = ["rotate", "find_session"].map((name) => sqlite.prepare(read(`src/store/sql/${name}.sql`)));
+    const took = drawn.map(({ family_id, secret_hash, generation }) => {
+      const started = performance.now();
+      sqlite.exec("BEGIN");
+      rotate.all(family_id, secret_hash, generation, now, 30, 604_800, "192.0.2.1", "portcullis-bench", 900, null);
+      find.get(family_id);
+      sqlite.exec("COMMIT");
+      return (performance.now() - started) * 1000;
+    });
+    return spread(took);
+  } finally {
+    sqlite.close();
+  }
+}
+
+/** What a row takes, index entries included. */
+function bytesTold({ users, families, events }, { total, parts }) {
+  const of = (names) => Object.entries(parts).filter(([name]) => names.some((own) => name.startsWith(own))).reduce((sum, [, bytes]) => sum + bytes, 0);
+  const each = [of(["users"]) / users, of(["refresh_tokens"]) / families, of(["events"]) / events].map(Math.round);
+  return `${(total / 1e6).toFixed(0)} MB; ${each[0]} bytes a user, ${each[1]} a family, ${each[2]} an event`;
+}
+
+// ---- the sweep ----
+
+const ADVANCE = read("src/store/sql/advance_sweep.sql");
+const TAKE_OUT = read("src/store/sql/sweep_families.sql");
+const STEP = Number(read("src/store/sweep.rs").match(/^const STEP: u64 = ([\d_]+);/m)[1].replaceAll("_", ""));
+/** A step through the families is two statements in one round trip, and a Worker may send a thousand an invocation. */
+const MOST_TRIPS = 500 + 100;
+const KEPT = 90 * 86_400;
+
+/** Sweeps until a walk has come to the end, with somebody refreshing all the while. */
+async function sweepAll(site) {
+  const person = await site.person();
+  const due = await dueRows(site);
+  const refreshes = { alone: [], beside: [] };
+  const refresh = async (into) => into.push((await refreshLive(site, person)).took);
+  for (let times = 0; times < 200; times += 1) await refresh(refreshes.alone);
+  const steps = await someSteps(site);
+  const runs = [];
+  let memory = 0;
+  const watch = setInterval(async () => (memory = Math.max(memory, await residentMemory())), 500);
+  try {
+    for (let complete = false; !complete && runs.length < 100; ) {
+      const started = performance.now();
+      let running = true;
+      const run = site.sweep().finally(() => (running = false));
+      while (running) await refresh(refreshes.beside);
+      const { sessions, events, trips, read, written, ...line } = await run;
+      complete = line.complete;
+      runs.push({ seconds: (performance.now() - started) / 1000, sessions, events, trips, read, written, complete });
+      const did = `${count(sessions)} sessions and ${count(events)} events in ${trips} round trips and ${runs.at(-1).seconds.toFixed(1)} s`;
+      console.log(`run ${runs.length}: ${did}, ${count(read)} rows read, ${count(written)} written${complete ? ", to the end" : ""}`);
+    }
+  } finally {
+    clearInterval(watch);
+  }
+  const left = await dueRows(site);
+  const total = (name) => runs.reduce((sum, run) => sum + run[name], 0);
+  const result = {
+    due,
+    left,
+    runs,
+    walkedRowsASecond: site.rows.families / total("seconds"),
+    sweptRowsASecond: total("sessions") / total("seconds"),
+    steps,
+    refreshMs: { alone: spread(refreshes.alone), beside: { ...spread(refreshes.beside), longest: Math.max(...refreshes.beside), count: refreshes.beside.length } },
+    memoryMiB: memory,
+    bounded: left.sessions === 0 && steps.largest.rows <= STEP && runs.every(({ trips }) => trips <= MOST_TRIPS),
+  };
+  const { alone, beside } = result.refreshMs;
+  console.log(
+    table([
+      ["due", `${count(due.sessions)} sessions, ${count(due.events)} events`],
+      ["left", `${count(left.sessions)} sessions, ${count(left.events)} events`],
+      ["runs", String(runs.length)],
+      ["walked", `${count(Math.round(result.walkedRowsASecond))} rows a second, ${count(Math.round(result.sweptRowsASecond))} of them taken out`],
+      ["largest step by D1's count", `${steps.largest.rows} rows taken out; ${steps.largest.read} read, ${steps.largest.written} written`],
+      ["a step", `${steps.ms.median.toFixed(1)} ms (${steps.ms.lower.toFixed(1)}-${steps.ms.upper.toFixed(1)}), longest ${steps.longest.toFixed(1)}`],
+      ["a refresh before", `${alone.median.toFixed(1)} ms (${alone.lower.toFixed(1)}-${alone.upper.toFixed(1)})`],
+      ["a refresh beside it", `${beside.median.toFixed(1)} ms (${beside.lower.toFixed(1)}-${beside.upper.toFixed(1)}), longest ${beside.longest.toFixed(1)}, of ${beside.count}`],
+      ["workerd's memory at most", `${memory} MiB`],
+    ]),
+  );
+  return result;
+}
+
+/** What the sweep is to take out at this moment. */
+async function dueRows({ db }) {
+  const now = Math.floor(Date.now() / 1000);
+  const sessions = db.prepare("SELECT COUNT(*) AS count FROM refresh_tokens WHERE COALESCE(revoked_at, expires_at) < ?").bind(now - KEPT);
+  const events = db.prepare("SELECT COUNT(*) AS count FROM events WHERE at < ?").bind(now - KEPT - 3600);
+  const answers = await db.batch([sessions, events]);
+  const [{ results: [one] }, { results: [other] }] = answers;
+  return { sessions: one.count, events: other.count };
+}
+
+/** The first steps of a walk as the Worker sends them, from here, where D1's count of each statement can be read. */
+async function someSteps({ db }) {
+  const took = [];
+  const largest = { rows: 0, read: 0, written: 0 };
+  for (let step = 0; step < 20; step += 1) {
+    const now = Math.floor(Date.now() / 1000);
+    const started = performance.now();
+    const metas = (await db.batch([db.prepare(ADVANCE).bind(STEP, now), db.prepare(TAKE_OUT).bind(now - KEPT)])).map(({ meta }) => meta);
+    took.push(performance.now() - started);
+    largest.rows = Math.max(largest.rows, metas[1].changes);
+    largest.read = Math.max(largest.read, metas[0].rows_read + metas[1].rows_read);
+    largest.written = Math.max(largest.written, metas[0].rows_written + metas[1].rows_written);
+  }
+  return { largest, ms: spread(took), longest: Math.max(...took) };
+}
+
+/** Of the workerd processes that this one started, in MiB. */
+async function residentMemory() {
+  // Not everywhere is there a ps.
+  const { stdout } = await capture("ps", ["-A", "-o", "ppid=,rss=,comm="]).catch(() => ({ stdout: "" }));
+  const own = stdout.split("\n").map((line) => line.trim().split(/\s+/)).filter(([parent, , name]) => Number(parent) === process.pid && name.includes("workerd"));
+  return Math.round(own.reduce((sum, [, kibibytes]) => sum + Number(kibibytes), 0) / 1024);
+}
+
+// ---- text ----
+
+const count = (number) => number.toLocaleString("en");
+
+function table(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd()).join("\n");
+}
