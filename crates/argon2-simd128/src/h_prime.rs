@@ -1,0 +1,52 @@
+//! H', the hash function of variable length (RFC 9106 §3.3).
+
+use blake2::digest::block_api::{UpdateCore as _, VariableOutputCore as _};
+use blake2::digest::block_buffer::LazyBuffer;
+use blake2::{Blake2b512, Blake2bVarCore, Digest as _};
+
+use crate::Error;
+
+/// H'^T(A), where T is how long `out` is, and A the concatenation of the parts.
+///
+/// # Errors
+/// [`Error::TagLength`] for an empty `out`, or one that is too long.
+pub(crate) fn h_prime(parts: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    let len = u32::try_from(out.len()).map_err(|_| Error::TagLength)?.to_le_bytes();
+    if out.len() <= 64 {
+        return h(std::iter::once(&len[..]).chain(parts.iter().copied()), out);
+    }
+    // V_1
+    let mut hasher = Blake2b512::new();
+    hasher.update(len);
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut v: [u8; 64] = hasher.finalize().into();
+    // W_1 to W_r, the first halves of V_1 to V_r, then all of V_{r+1}, which has 33 to 64 bytes
+    let mut rest = out;
+    loop {
+        let Some((w, after)) = rest.split_first_chunk_mut::<32>() else { return Err(Error::TagLength) };
+        let (half, _) = v.split_at(32);
+        w.copy_from_slice(half);
+        if after.len() <= 64 {
+            return h([&v[..]].into_iter(), after);
+        }
+        v = Blake2b512::digest(v).into();
+        rest = after;
+    }
+}
+
+/// H^x(A), where x is how long `out` is: 1 to 64 bytes.
+fn h<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> Result<(), Error> {
+    let mut hasher = Blake2bVarCore::new(out.len()).map_err(|_| Error::TagLength)?;
+    let mut buffer = LazyBuffer::default();
+    for part in parts {
+        buffer.digest_blocks(part, |blocks| hasher.update_blocks(blocks));
+    }
+    let mut full = blake2::digest::Output::<Blake2bVarCore>::default();
+    hasher.finalize_variable_core(&mut buffer, &mut full);
+    for (byte, hashed) in out.iter_mut().zip(full) {
+        *byte = hashed;
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The compression function G (RFC 9106 §3.5) in WebAssembly SIMD128, shaped for what V8 makes of it.
+//!
+//! - **The multiplication.** `i64x2.mul` is ten instructions on x86-64. One shuffle packs the lower halves of two registers,
+//!   and `i64x2.extmul_low` and `_high` of two such packs are two products each.
+//! - **Two permutations run side by side, stage by stage.** One alone waits for each of its steps. LLVM's WebAssembly backend
+//!   would put them one after the other again; a value that `black_box` is shown once a stage, which is one store, keeps every
+//!   stage where it is written.
+//! - **Nothing is copied.** The XOR of the two inputs is made in the new block itself; only the rows go through a buffer.
+//! - **`set` and `xor` stay functions, called once a block.** V8 replaces baseline code by optimised code when a function is
+//!   called, so a fresh isolate would run a loop that never calls in baseline code to its end.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "constants, and counters of loops that run over lengths known to the compiler: none of it is checked at run time"
+)]
+#![expect(
+    clippy::inline_always,
+    reason = "the instructions are enabled in `set` and `xor`: everything is to be compiled as a part of these"
+)]
+
+use core::arch::wasm32::{
+    i16x8_shuffle, i32x4_shuffle, i64x2_add, i64x2_shl, i64x2_shuffle, u64x2, u64x2_extmul_high_u32x4,
+    u64x2_extmul_low_u32x4, u64x2_extract_lane, u64x2_shr, v128, v128_or, v128_xor,
+};
+use std::hint::black_box;
+
+/// A block, aligned so that none straddles two pages.
+#[derive(Clone, Copy)]
+#[repr(C, align(1024))]
+pub(crate) struct Block([[v128; 16]; 4]);
+
+impl Default for Block {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl Block {
+    pub(crate) const ZERO: Self = Self([[u64x2(0, 0); 16]; 4]);
+
+    pub(crate) fn from_words(words: &[u64; 128]) -> Self {
+        let mut block = Self::ZERO;
+        let (pairs, _) = words.as_chunks();
+        for (register, [low, high]) in block.0.as_flattened_mut().iter_mut().zip(pairs) {
+            *register = u64x2(*low, *high);
+        }
+        block
+    }
+
+    pub(crate) fn to_words(self) -> [u64; 128] {
+        let mut words = [0; 128];
+        let (pairs, _) = words.as_chunks_mut();
+        for ([low, high], register) in pairs.iter_mut().zip(self.0.as_flattened()) {
+            (*low, *high) = (u64x2_extract_lane::<0>(*register), u64x2_extract_lane::<1>(*register));
+        }
+        words
+    }
+
+    pub(crate) fn first_word(&self) -> u64 {
+        let [[register, ..], ..] = self.0;
+        u64x2_extract_lane::<0>(register)
+    }
+}
+
+/// G, with room for its intermediate state.
+pub(crate) struct G {
+    /// Z after the rows.
+    rows: [[v128; 16]; 4],
+}
+
+/// Four words of the state: two registers of the RFC.
+type Quad = [v128; 2];
+/// The rows of the 4x4 matrix v that P permutes.
+type State = [Quad; 4];
+
+impl G {
+    pub(crate) const fn new() -> Self {
+        Self { rows: Block::ZERO.0 }
+    }
+
+    /// current = G(previous, reference)
+    #[inline(never)]
+    #[target_feature(enable = "simd128")]
+    pub(crate) fn set(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
+        self.compress::<false>(current, previous, reference);
+    }
+
+    /// current = current XOR G(previous, reference)
+    #[inline(never)]
+    #[target_feature(enable = "simd128")]
+    pub(crate) fn xor(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
+        self.compress::<true>(current, previous, reference);
+    }
+
+    /// R goes into `current` itself, with XOR if what was there remains, and Z is added to it by XOR.
+    #[inline(always)]
+    fn compress<const XOR: bool>(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
+        let registers = previous.0.iter().zip(&reference.0);
+        for ((current, rows), (previous, reference)) in current.0.iter_mut().zip(&mut self.rows).zip(registers) {
+            let mut states: [State; 2] = [[[u64x2(0, 0); 2]; 4]; 2];
+            for (at, v) in states.as_flattened_mut().as_flattened_mut().iter_mut().enumerate() {
+                let r = v128_xor(previous[at], reference[at]);
+                current[at] = if XOR { v128_xor(current[at], r) } else { r };
+                *v = r;
+            }
+            permute(&mut states);
+            rows.copy_from_slice(states.as_flattened().as_flattened());
+        }
+        for column in 0..4 {
+            let mut states: [State; 2] = [[[u64x2(0, 0); 2]; 4]; 2];
+            for (n, state) in states.iter_mut().enumerate() {
+                for (row, v) in state.as_flattened_mut().iter_mut().enumerate() {
+                    *v = self.rows[row / 2][(row % 2) * 8 + 2 * column + n];
+                }
+            }
+            permute(&mut states);
+            for (n, state) in states.iter().enumerate() {
+                for (row, v) in state.as_flattened().iter().enumerate() {
+                    let register = &mut current.0[row / 2][(row % 2) * 8 + 2 * column + n];
+                    *register = v128_xor(*register, *v);
+                }
+            }
+        }
+    }
+}
+
+/// P of two states, in place (RFC 9106 §3.6).
+#[inline(always)]
+fn permute(states: &mut [State; 2]) {
+    gb(states);
+    // The diagonals become columns, and back.
+    for [_, [b0, b1], [c0, c1], [d0, d1]] in states.iter_mut() {
+        (*b0, *b1) = (straddle(*b0, *b1), straddle(*b1, *b0));
+        (*c0, *c1) = (*c1, *c0);
+        (*d0, *d1) = (straddle(*d1, *d0), straddle(*d0, *d1));
+    }
+    gb(states);
+    for [_, [b0, b1], [c0, c1], [d0, d1]] in states.iter_mut() {
+        (*b0, *b1) = (straddle(*b1, *b0), straddle(*b0, *b1));
+        (*c0, *c1) = (*c1, *c0);
+        (*d0, *d1) = (straddle(*d0, *d1), straddle(*d1, *d0));
+    }
+}
+
+/// GB of the four columns of both states.
+#[inline(always)]
+fn gb(states: &mut [State; 2]) {
+    for [a, b, _, d] in states.iter_mut() {
+        add(a, b);
+        *d = xor(d, a).map(|x| i32x4_shuffle::<1, 0, 3, 2>(x, x));
+    }
+    for [_, b, c, d] in states.iter_mut() {
+        add(c, d);
+        *b = xor(b, c).map(|x| v128_or(u64x2_shr(x, 24), i64x2_shl(x, 40)));
+    }
+    for [a, b, _, d] in states.iter_mut() {
+        add(a, b);
+        *d = xor(d, a).map(|x| i16x8_shuffle::<1, 2, 3, 0, 5, 6, 7, 4>(x, x));
+    }
+    for [_, b, c, d] in states.iter_mut() {
+        add(c, d);
+        *b = xor(b, c).map(|x| v128_or(i64x2_add(x, x), u64x2_shr(x, 63)));
+    }
+}
+
+/// x = x + y + 2 * trunc(x) * trunc(y) of every word, where trunc keeps the lower 32 bits
+#[inline(always)]
+fn add([x0, x1]: &mut Quad, [y0, y1]: &Quad) {
+    let x = i32x4_shuffle::<0, 2, 4, 6>(*x0, *x1);
+    let y = i32x4_shuffle::<0, 2, 4, 6>(*y0, *y1);
+    // Here each stage is held in its place.
+    black_box(y);
+    let (low, high) = (u64x2_extmul_low_u32x4(x, y), u64x2_extmul_high_u32x4(x, y));
+    *x0 = i64x2_add(i64x2_add(*x0, *y0), i64x2_add(low, low));
+    *x1 = i64x2_add(i64x2_add(*x1, *y1), i64x2_add(high, high));
+}
+
+#[inline(always)]
+fn xor([x0, x1]: &Quad, [y0, y1]: &Quad) -> Quad {
+    [v128_xor(*x0, *y0), v128_xor(*x1, *y1)]
+}
+
+/// [x0 x1], [y0 y1] -> [x1 y0]
+#[inline(always)]
+fn straddle(x: v128, y: v128) -> v128 {
+    i64x2_shuffle::<1, 2>(x, y)
+}
