@@ -24,9 +24,9 @@ async function main([part, pattern]) {
 }
 
 const checks = [
-  ["format", () => run("cargo", ["fmt", "--check"])],
-  ["lints, native", () => run("cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"])],
-  ["lints, WebAssembly", () => run("cargo", ["clippy", "--locked", "--target", wasm, "--", "-D", "warnings"])],
+  ["format", () => run("cargo", ["fmt", "--all", "--check"])],
+  ["lints, native", () => run("cargo", ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])],
+  ["lints, WebAssembly", () => run("cargo", ["clippy", "--locked", "--workspace", "--target", wasm, "--", "-D", "warnings"])],
   ["purity of src/auth", checkPurity],
   ["dependencies: licenses, sources, bans", checkDependencies],
 ];
@@ -61,7 +61,7 @@ function checkDependencies() {
 
 async function nativeTests() {
   // All of them, so that the counts are complete.
-  const { code, stdout } = await tee("cargo", ["test", "--locked", "--no-fail-fast"]);
+  const { code, stdout } = await tee("cargo", ["test", "--locked", "--workspace", "--no-fail-fast"]);
   count(stripVTControlCharacters(stdout).matchAll(/^test result: \w+\. (?<passed>\d+) passed; (?<failed>\d+) failed/gm));
   if (code !== 0) fail("the native tests failed");
 }
@@ -76,6 +76,7 @@ async function buildWorker() {
 async function nodeTests(pattern) {
   // Here, where compiling it takes nothing from a test's time.
   await run("cargo", ["build", "--locked", "--quiet", "--example", "resource_server"]);
+  await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
   const files = ["tests", "scripts"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs"));
   const options = ["--test", "--test-reporter=spec", "--test-concurrency=2", "--test-timeout=120000"];
   const { code, stdout } = await tee("node", [...options, ...chosen(files, pattern)]);

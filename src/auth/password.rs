@@ -3,12 +3,16 @@
 //! The one place that hashes. Everything cheap is checked before it is called. Hashes are Argon2id in PHC strings; those that
 //! came from elsewhere, of any Argon2 and of [`super::foreign_hash`], verify as well and are `outdated`, so that the next
 //! log-in replaces them.
+//!
+//! Parameters and strings are the `argon2` crate's, the hashes those of `argon2_simd128`, in one memory an isolate.
 
+use std::cell::Cell;
 use std::fmt;
 
-use argon2::password_hash::phc::{Output, PasswordHash};
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Params, Version};
+use argon2_simd128::Memory;
+use subtle::ConstantTimeEq as _;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::foreign_hash::{ForeignHash, ForeignHashError};
@@ -191,8 +195,14 @@ impl fmt::Display for StoredHash {
     }
 }
 
+thread_local! {
+    /// What the isolate hashes in. It stays at what the most expensive hash needed, at most 64 MiB: a stored hash may take
+    /// more than one of today's, and WebAssembly's memory never shrinks anyway.
+    static MEMORY: Cell<Memory> = const { Cell::new(Memory::new()) };
+}
+
 /// Hashes with Argon2id version 0x13 at today's cost.
-pub struct Hasher(Argon2<'static>);
+pub struct Hasher(Params);
 
 impl Hasher {
     /// A hasher at that cost.
@@ -200,9 +210,7 @@ impl Hasher {
     /// # Errors
     /// [`HashError`] for parameters outside RFC 9106 §3.1.
     pub fn new(cost: HashCost) -> Result<Self, HashError> {
-        let params =
-            Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(HASH_LEN)).map_err(refused)?;
-        Ok(Self(Argon2::new(Algorithm::Argon2id, Version::V0x13, params)))
+        Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(HASH_LEN)).map(Self).map_err(refused)
     }
 
     /// The PHC string of a password, with a fresh salt.
@@ -210,7 +218,14 @@ impl Hasher {
     /// # Errors
     /// [`HashError`] when the library refuses.
     pub fn hash(&self, password: &Password, salt: [u8; SALT_LEN]) -> Result<String, HashError> {
-        let hash = self.0.hash_password_with_salt(password.nfc.as_bytes(), &salt).map_err(refused)?;
+        let tag = self.tag(password.nfc.as_bytes(), salt)?;
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&self.0).map_err(refused)?,
+            salt: Some(Salt::new(&salt).map_err(refused)?),
+            hash: Some(Output::new(&tag).map_err(refused)?),
+        };
         Ok(hash.to_string())
     }
 
@@ -222,6 +237,8 @@ impl Hasher {
         let stored = match StoredHash::parse(stored)? {
             StoredHash::Argon2(stored) => stored,
             StoredHash::Foreign(foreign) => {
+                // It may need as much, and both together may be more than an isolate has.
+                drop(MEMORY.take());
                 let typed = password.typed.as_ref().unwrap_or(&password.nfc);
                 if !foreign.verify(typed) {
                     return Ok(Verification::Differs);
@@ -232,10 +249,8 @@ impl Hasher {
         };
         // Ours are of the NFC. Others' may look just like them, and are of what was typed.
         for (spelling, is_ours) in password.spellings().zip([true, false]) {
-            match self.0.verify_password(spelling, stored.as_ref()) {
-                Ok(()) => return Ok(Verification::Matches { outdated: !is_ours || self.is_outdated(&stored) }),
-                Err(argon2::password_hash::Error::PasswordInvalid) => {}
-                Err(error) => return Err(refused(error)),
+            if is_of(spelling, &stored)? {
+                return Ok(Verification::Matches { outdated: !is_ours || self.is_outdated(&stored) });
             }
         }
         Ok(Verification::Differs)
@@ -247,16 +262,21 @@ impl Hasher {
     /// [`HashError`] when the library refuses.
     pub fn verify_absent(&self, password: &Password) -> Result<(), HashError> {
         for spelling in password.spellings() {
-            let mut hash = [0; HASH_LEN];
-            self.0.hash_password_into(spelling, &[0; SALT_LEN], &mut hash).map_err(refused)?;
             // The result is used, so that no optimiser finds the work idle.
-            std::hint::black_box(hash);
+            std::hint::black_box(self.tag(spelling, [0; SALT_LEN])?);
         }
         Ok(())
     }
 
+    /// Of a password, at today's cost.
+    fn tag(&self, password: &[u8], salt: [u8; SALT_LEN]) -> Result<[u8; HASH_LEN], HashError> {
+        let mut tag = [0; HASH_LEN];
+        argon2_tag(Algorithm::Argon2id, Version::V0x13, &self.0, password, &salt, &mut tag)?;
+        Ok(tag)
+    }
+
     fn is_outdated(&self, stored: &PasswordHash) -> bool {
-        let today = self.0.params();
+        let today = &self.0;
         let same_cost = Params::try_from(stored).is_ok_and(|made| {
             (made.m_cost(), made.t_cost(), made.p_cost()) == (today.m_cost(), today.t_cost(), today.p_cost())
         });
@@ -266,6 +286,51 @@ impl Hasher {
             || stored.salt.as_ref().is_none_or(|salt| salt.len() < SALT_LEN)
             || stored.hash.as_ref().map(Output::len) != Some(HASH_LEN)
     }
+}
+
+/// Whether a stored hash is that of a password, found in constant time.
+fn is_of(password: &[u8], stored: &PasswordHash) -> Result<bool, HashError> {
+    let (Some(salt), Some(expected), Some(version)) = (&stored.salt, &stored.hash, stored.version) else {
+        return Err(refused("without a salt, without a hash or without a version"));
+    };
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(refused)?;
+    let version = Version::try_from(version).map_err(refused)?;
+    let params = Params::try_from(stored).map_err(refused)?;
+    let mut room = [0; Output::MAX_LENGTH];
+    let tag = room.get_mut(..expected.len()).ok_or_else(|| refused("too long a hash"))?;
+    argon2_tag(algorithm, version, &params, password, salt, tag)?;
+    Ok(tag.ct_eq(expected.as_ref()).into())
+}
+
+/// Fills `tag` with what Argon2 gives.
+fn argon2_tag(
+    algorithm: Algorithm,
+    version: Version,
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    tag: &mut [u8],
+) -> Result<(), HashError> {
+    let params_of_hash = argon2_simd128::Params {
+        variant: match algorithm {
+            Algorithm::Argon2d => argon2_simd128::Variant::D,
+            Algorithm::Argon2i => argon2_simd128::Variant::I,
+            Algorithm::Argon2id => argon2_simd128::Variant::Id,
+        },
+        version: match version {
+            Version::V0x10 => argon2_simd128::Version::V0x10,
+            Version::V0x13 => argon2_simd128::Version::V0x13,
+        },
+        memory_kib: params.m_cost(),
+        passes: params.t_cost(),
+        lanes: params.p_cost(),
+    };
+    let input = argon2_simd128::Input { password, salt, secret: &[], associated_data: params.data() };
+    // Taken and put back: nothing is ever awaited in between, so nobody finds it missing.
+    let mut memory = MEMORY.take();
+    let hashed = argon2_simd128::hash(&params_of_hash, &input, &mut memory, tag);
+    MEMORY.set(memory);
+    hashed.map_err(refused)
 }
 
 /// Reads the PHC string of an Argon2 hash that can be verified within bounds.
@@ -388,7 +453,8 @@ mod tests {
         let hasher = Hasher::new(CHEAP).unwrap();
         let [composed, decomposed] =
             ["caf\u{e9} au lait", "cafe\u{301} au lait"].map(|text| Password::presented(text).unwrap());
-        let hash = |bytes: &[u8]| hasher.0.hash_password_with_salt(bytes, &[7; 16]).unwrap().to_string();
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, hasher.0.clone());
+        let hash = |bytes: &[u8]| argon2.hash_password_with_salt(bytes, &[7; 16]).unwrap().to_string();
         let ours = hash("caf\u{e9} au lait".as_bytes());
         let theirs = hash("cafe\u{301} au lait".as_bytes());
         for (password, stored, found) in [
@@ -476,6 +542,29 @@ mod tests {
     #[test]
     fn debug_shows_nothing_of_a_password() {
         assert_eq!(format!("{:?}", Password::presented("hunter2").unwrap()), "Password(..)");
+    }
+
+    #[test]
+    fn strings_are_those_of_the_argon2_crate_and_every_one_of_its_verifies() {
+        let password = Password::presented("correct horse battery staple").unwrap();
+        let hash_as = |algorithm, version, params| {
+            let argon2 = Argon2::new(algorithm, version, params);
+            argon2.hash_password_with_salt(password.nfc.as_bytes(), &[7; 16]).unwrap().to_string()
+        };
+        let hasher = Hasher::new(HashCost { memory_kib: 200, iterations: 3, parallelism: 4 }).unwrap();
+        let ours = hasher.hash(&password, [7; 16]).unwrap();
+        assert_eq!(ours, hash_as(Algorithm::Argon2id, Version::V0x13, hasher.0.clone()));
+        for algorithm in [Algorithm::Argon2d, Algorithm::Argon2i, Algorithm::Argon2id] {
+            for version in [Version::V0x10, Version::V0x13] {
+                let mut params = ParamsBuilder::new();
+                params.m_cost(96).t_cost(2).p_cost(3).output_len(40);
+                params.data(argon2::AssociatedData::new(b"data").unwrap());
+                let stored = hash_as(algorithm, version, params.build().unwrap());
+                assert_eq!(hasher.verify(&password, &stored), Ok(Verification::Matches { outdated: true }), "{stored}");
+                let other = Password::presented("another horse").unwrap();
+                assert_eq!(hasher.verify(&other, &stored), Ok(Verification::Differs), "{stored}");
+            }
+        }
     }
 
     /// RFC 9106 §5.3: the library computes Argon2id.

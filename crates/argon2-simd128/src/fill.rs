@@ -6,6 +6,8 @@
               for overflow"
 )]
 
+use std::slice;
+
 use crate::block::{Block, G};
 use crate::h_prime::h_prime;
 use crate::memory::wipe;
@@ -71,7 +73,7 @@ impl Shape {
             for column in 0..2_u32 {
                 h_prime(&[h0, &column.to_le_bytes(), &lane.to_le_bytes()], &mut bytes)?;
                 let block = memory.get_mut(self.index(lane, column)).ok_or(Error::BlockIndex)?;
-                *block = Block::from_words(&from_le_bytes(&bytes));
+                block.load(&bytes);
             }
         }
         wipe(&mut bytes);
@@ -83,6 +85,7 @@ impl Shape {
                 }
             }
         }
+        wipe(slice::from_mut(&mut g.rows));
         Ok(())
     }
 
@@ -174,17 +177,7 @@ impl Shape {
     }
 }
 
-/// The words of a block, little-endian.
-fn from_le_bytes(bytes: &[u8; 1024]) -> [u64; 128] {
-    let mut words = [0; 128];
-    let (chunks, _) = bytes.as_chunks();
-    for (word, chunk) in words.iter_mut().zip(chunks) {
-        *word = u64::from_le_bytes(*chunk);
-    }
-    words
-}
-
-/// See [`from_le_bytes`].
+/// The bytes of a block, little-endian.
 fn to_le_bytes(words: &[u64; 128]) -> [u8; 1024] {
     let mut bytes = [0; 1024];
     let (chunks, _) = bytes.as_chunks_mut();
@@ -214,11 +207,12 @@ impl Addresses {
 
     fn next(&mut self, g: &mut G) {
         self.counter += 1;
-        let mut input = [0; 128];
-        for (word, counted) in input.iter_mut().zip(self.counted.iter().chain([&self.counter])) {
+        let mut words = [0; 128];
+        for (word, counted) in words.iter_mut().zip(self.counted.iter().chain([&self.counter])) {
             *word = *counted;
         }
-        let (input, mut once, mut twice) = (Block::from_words(&input), Block::ZERO, Block::ZERO);
+        let (mut input, mut once, mut twice) = (Block::ZERO, Block::ZERO, Block::ZERO);
+        input.load(&to_le_bytes(&words));
         g.set(&mut once, &Block::ZERO, &input);
         g.set(&mut twice, &Block::ZERO, &once);
         self.words = twice.to_words();

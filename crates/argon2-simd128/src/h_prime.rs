@@ -5,6 +5,7 @@ use blake2::digest::block_buffer::LazyBuffer;
 use blake2::{Blake2b512, Blake2bVarCore, Digest as _};
 
 use crate::Error;
+use crate::memory::wipe;
 
 /// H'^T(A), where T is how long `out` is, and A the concatenation of the parts.
 ///
@@ -29,7 +30,9 @@ pub(crate) fn h_prime(parts: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
         let (half, _) = v.split_at(32);
         w.copy_from_slice(half);
         if after.len() <= 64 {
-            return h([&v[..]].into_iter(), after);
+            let done = h([&v[..]].into_iter(), after);
+            wipe(&mut v);
+            return done;
         }
         v = Blake2b512::digest(v).into();
         rest = after;

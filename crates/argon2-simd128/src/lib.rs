@@ -167,3 +167,113 @@ fn h0(params: &Params, input: &Input<'_>, tag_len: u32) -> Result<[u8; 64], Erro
     }
     Ok(hasher.finalize().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder};
+    use proptest::collection::vec;
+    use proptest::prelude::{Strategy as _, any, prop_assert, prop_assert_eq};
+    use proptest::sample::select;
+    use proptest::test_runner::{Config, TestRunner};
+
+    use super::{Error, Input, Memory, Params, Variant, Version, hash};
+
+    const PARAMS: Params =
+        Params { variant: Variant::Id, version: Version::V0x13, memory_kib: 64, passes: 2, lanes: 2 };
+    const INPUT: Input<'_> = Input { password: b"password", salt: b"somesalt", secret: &[], associated_data: &[] };
+
+    /// What the `argon2` crate gives.
+    fn oracle(params: &Params, input: &Input<'_>, tag_len: usize) -> Vec<u8> {
+        let algorithm = match params.variant {
+            Variant::D => Algorithm::Argon2d,
+            Variant::I => Algorithm::Argon2i,
+            Variant::Id => Algorithm::Argon2id,
+        };
+        let version = argon2::Version::try_from(params.version as u32).unwrap();
+        let costs = ParamsBuilder::new()
+            .m_cost(params.memory_kib)
+            .t_cost(params.passes)
+            .p_cost(params.lanes)
+            .data(AssociatedData::new(input.associated_data).unwrap())
+            .build()
+            .unwrap();
+        let argon2 = Argon2::new_with_secret(input.secret, algorithm, version, costs).unwrap();
+        let mut tag = vec![0; tag_len];
+        argon2.hash_password_into(input.password, input.salt, &mut tag).unwrap();
+        tag
+    }
+
+    #[test]
+    fn any_parameters_give_what_the_argon2_crate_gives_whatever_was_in_memory() {
+        let params = (
+            select(&[Variant::D, Variant::I, Variant::Id]),
+            select(&[Version::V0x10, Version::V0x13]),
+            1..=5_u32,
+            1..=9_u32,
+            // Sometimes many addresses a segment, sometimes hardly any block.
+            proptest::strategy::Union::new([0..=40_u32, 0..=2000]),
+        )
+            .prop_map(|(variant, version, passes, lanes, more)| Params {
+                variant,
+                version,
+                memory_kib: 8 * lanes + more,
+                passes,
+                lanes,
+            });
+        let bytes = |from, to| vec(any::<u8>(), from..=to);
+        let inputs = (bytes(0, 200), bytes(8, 100), bytes(0, 100), bytes(0, 32));
+        let memory = std::cell::RefCell::new(Memory::new());
+        let cases = (params, inputs, 4..=300_usize, any::<u8>());
+        TestRunner::new(Config::with_cases(600))
+            .run(&cases, |(params, (password, salt, secret, associated_data), tag_len, poison)| {
+                let mut memory = memory.borrow_mut();
+                memory.poison(poison);
+                let input =
+                    Input { password: &password, salt: &salt, secret: &secret, associated_data: &associated_data };
+                let mut tag = vec![poison; tag_len];
+                prop_assert_eq!(hash(&params, &input, &mut memory, &mut tag), Ok(()));
+                prop_assert_eq!(tag, oracle(&params, &input, tag_len));
+                prop_assert!(memory.is_wiped(params.memory_kib / (4 * params.lanes) * 4 * params.lanes));
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused_by_its_name_and_writes_nothing() {
+        let short_salt = Input { salt: b"7 bytes", ..INPUT };
+        let mut memory = Memory::new();
+        for (params, input, tag_len, error) in [
+            (Params { lanes: 0, ..PARAMS }, INPUT, 32, Error::Lanes),
+            (Params { lanes: 1 << 24, memory_kib: u32::MAX, ..PARAMS }, INPUT, 32, Error::Lanes),
+            (Params { lanes: u32::MAX, memory_kib: u32::MAX, ..PARAMS }, INPUT, 32, Error::Lanes),
+            (Params { memory_kib: 15, ..PARAMS }, INPUT, 32, Error::MemoryTooSmall),
+            (Params { memory_kib: 0, ..PARAMS }, INPUT, 32, Error::MemoryTooSmall),
+            (Params { lanes: (1 << 24) - 1, ..PARAMS }, INPUT, 32, Error::MemoryTooSmall),
+            (Params { passes: 0, ..PARAMS }, INPUT, 32, Error::Passes),
+            (PARAMS, INPUT, 3, Error::TagLength),
+            (PARAMS, INPUT, 0, Error::TagLength),
+            (PARAMS, short_salt, 32, Error::SaltTooShort),
+            (PARAMS, Input { salt: b"", ..INPUT }, 32, Error::SaltTooShort),
+        ] {
+            let mut tag = vec![0xa5; tag_len];
+            assert_eq!(hash(&params, &input, &mut memory, &mut tag), Err(error), "{params:?}");
+            assert_eq!(tag, vec![0xa5; tag_len]);
+            assert_eq!(memory.kib(), 0);
+        }
+        for (params, tag_len) in [(Params { memory_kib: 16, ..PARAMS }, 4), (Params { passes: 1, ..PARAMS }, 64)] {
+            let mut tag = vec![0; tag_len];
+            hash(&params, &INPUT, &mut memory, &mut tag).unwrap();
+            assert_eq!(tag, oracle(&params, &INPUT, tag_len));
+        }
+    }
+
+    #[test]
+    fn memory_grows_to_the_most_that_was_needed_and_is_kept() {
+        let mut memory = Memory::new();
+        for (memory_kib, held) in [(64, 64), (16, 64), (127, 120), (64, 120)] {
+            hash(&Params { memory_kib, ..PARAMS }, &INPUT, &mut memory, &mut [0; 32]).unwrap();
+            assert_eq!(memory.kib(), held);
+        }
+    }
+}

@@ -1,4 +1,14 @@
 //! The memory of the hashes, and how nothing stays in it.
+//!
+//! Left as it is after a hash of version 0x13, it would be worth more than the hash to whoever reads it: the last pass added G
+//! of two blocks to each block, and both are still there, so the passes can be taken back block by block, down to the first,
+//! H'(H0 || 0 || 0). A guess of the password is compared with that in microseconds, without filling any memory. So all of it
+//! is wiped after every hash. Every second block would not do: one that is gone is its former self and G of a neighbour and
+//! of a reference, so a guess makes it again wherever both remain, which is so within some hundreds of blocks. Wiping 19 MiB
+//! takes 0.4 to 0.7 ms in V8, of some 17 ms for a hash.
+//!
+//! What held the password and H0 on the stack of this crate is wiped too; what the compiler spilled, and the copies of its
+//! callers, are not within its reach.
 
 use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
@@ -62,4 +72,19 @@ impl Drop for Blocks<'_> {
 pub(crate) fn wipe<T: Copy + Default>(values: &mut [T]) {
     values.fill(T::default());
     black_box(values);
+}
+
+#[cfg(test)]
+impl Memory {
+    /// As another hash that was not wiped would leave it.
+    pub(crate) fn poison(&mut self, byte: u8) {
+        for block in &mut self.0 {
+            block.load(&[byte; 1024]);
+        }
+    }
+
+    /// Whether so many blocks hold nothing.
+    pub(crate) fn is_wiped(&self, blocks: u32) -> bool {
+        self.0.iter().take(blocks as usize).all(|block| block.to_words() == [0; 128])
+    }
 }

@@ -23,11 +23,12 @@ impl Default for Block {
 impl Block {
     pub(crate) const ZERO: Self = Self([[0; 2]; 64]);
 
-    pub(crate) fn from_words(words: &[u64; 128]) -> Self {
-        let mut block = Self::ZERO;
-        let (pairs, _) = words.as_chunks();
-        block.0.copy_from_slice(pairs);
-        block
+    /// Reads the words, little-endian.
+    pub(crate) fn load(&mut self, bytes: &[u8; 1024]) {
+        let (words, _) = bytes.as_chunks();
+        for (word, bytes) in self.0.as_flattened_mut().iter_mut().zip(words) {
+            *word = u64::from_le_bytes(*bytes);
+        }
     }
 
     pub(crate) fn to_words(self) -> [u64; 128] {
@@ -45,12 +46,12 @@ impl Block {
 /// G, with room for its intermediate state.
 pub(crate) struct G {
     /// Z after the rows.
-    rows: [Register; 64],
+    pub(crate) rows: Block,
 }
 
 impl G {
     pub(crate) const fn new() -> Self {
-        Self { rows: [[0; 2]; 64] }
+        Self { rows: Block::ZERO }
     }
 
     /// current = G(previous, reference)
@@ -78,13 +79,13 @@ impl G {
             }
             permute(&mut v);
             for (column, v) in v.iter().enumerate() {
-                self.rows[row * 8 + column] = *v;
+                self.rows.0[row * 8 + column] = *v;
             }
         }
         for column in 0..8 {
             let mut v = [[0; 2]; 8];
             for (row, v) in v.iter_mut().enumerate() {
-                *v = self.rows[row * 8 + column];
+                *v = self.rows.0[row * 8 + column];
             }
             permute(&mut v);
             for (row, v) in v.iter().enumerate() {

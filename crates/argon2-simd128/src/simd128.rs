@@ -39,13 +39,13 @@ impl Default for Block {
 impl Block {
     pub(crate) const ZERO: Self = Self([[u64x2(0, 0); 16]; 4]);
 
-    pub(crate) fn from_words(words: &[u64; 128]) -> Self {
-        let mut block = Self::ZERO;
+    /// Reads the words, little-endian.
+    pub(crate) fn load(&mut self, bytes: &[u8; 1024]) {
+        let (words, _) = bytes.as_chunks();
         let (pairs, _) = words.as_chunks();
-        for (register, [low, high]) in block.0.as_flattened_mut().iter_mut().zip(pairs) {
-            *register = u64x2(*low, *high);
+        for (register, [low, high]) in self.0.as_flattened_mut().iter_mut().zip(pairs) {
+            *register = u64x2(u64::from_le_bytes(*low), u64::from_le_bytes(*high));
         }
-        block
     }
 
     pub(crate) fn to_words(self) -> [u64; 128] {
@@ -66,7 +66,7 @@ impl Block {
 /// G, with room for its intermediate state.
 pub(crate) struct G {
     /// Z after the rows.
-    rows: [[v128; 16]; 4],
+    pub(crate) rows: Block,
 }
 
 /// Four words of the state: two registers of the RFC.
@@ -76,7 +76,7 @@ type State = [Quad; 4];
 
 impl G {
     pub(crate) const fn new() -> Self {
-        Self { rows: Block::ZERO.0 }
+        Self { rows: Block::ZERO }
     }
 
     /// current = G(previous, reference)
@@ -97,7 +97,7 @@ impl G {
     #[inline(always)]
     fn compress<const XOR: bool>(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
         let registers = previous.0.iter().zip(&reference.0);
-        for ((current, rows), (previous, reference)) in current.0.iter_mut().zip(&mut self.rows).zip(registers) {
+        for ((current, rows), (previous, reference)) in current.0.iter_mut().zip(&mut self.rows.0).zip(registers) {
             let mut states: [State; 2] = [[[u64x2(0, 0); 2]; 4]; 2];
             for (at, v) in states.as_flattened_mut().as_flattened_mut().iter_mut().enumerate() {
                 let r = v128_xor(previous[at], reference[at]);
@@ -111,7 +111,7 @@ impl G {
             let mut states: [State; 2] = [[[u64x2(0, 0); 2]; 4]; 2];
             for (n, state) in states.iter_mut().enumerate() {
                 for (row, v) in state.as_flattened_mut().iter_mut().enumerate() {
-                    *v = self.rows[row / 2][(row % 2) * 8 + 2 * column + n];
+                    *v = self.rows.0[row / 2][(row % 2) * 8 + 2 * column + n];
                 }
             }
             permute(&mut states);
@@ -169,7 +169,7 @@ fn gb(states: &mut [State; 2]) {
 fn add([x0, x1]: &mut Quad, [y0, y1]: &Quad) {
     let x = i32x4_shuffle::<0, 2, 4, 6>(*x0, *x1);
     let y = i32x4_shuffle::<0, 2, 4, 6>(*y0, *y1);
-    // Here each stage is held in its place.
+    // What holds each stage in its place.
     black_box(y);
     let (low, high) = (u64x2_extmul_low_u32x4(x, y), u64x2_extmul_high_u32x4(x, y));
     *x0 = i64x2_add(i64x2_add(*x0, *y0), i64x2_add(low, low));
