@@ -85,7 +85,7 @@ async fn scheduled(_event: worker::ScheduledEvent, env: Env, _context: worker::S
         Err(error) => ApiError::from(error).log_cause(id),
     }
     if isolate.config.log_costs {
-        log::write(id, &Event::Costs { route: "Sweep", status: None, costs: store.costs() });
+        log::write(id, &Event::Costs { route: "Sweep", status: None, memory_kib: memory_kib(), costs: store.costs() });
     }
 }
 
@@ -124,7 +124,10 @@ async fn answer(
         // The route's name, not the path: what somebody puts into a path may be a token.
         let route = format!("{route:?}");
         let route = route.split('(').next().unwrap_or_default();
-        log::write(request_id, &Event::Costs { route, status: Some(reply.status()), costs: store.costs() });
+        log::write(
+            request_id,
+            &Event::Costs { route, status: Some(reply.status()), memory_kib: memory_kib(), costs: store.costs() },
+        );
     }
     reply
 }
@@ -143,6 +146,14 @@ async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
     let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
     let isolate = Rc::new(Isolate { config, keys });
     Ok(ISOLATE.with(|cell| cell.get_or_init(|| isolate).clone()))
+}
+
+/// Of WebAssembly, whose pages have 64 KiB. Natively there is none.
+fn memory_kib() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    return core::arch::wasm32::memory_size::<0>().saturating_mul(64);
+    #[cfg(not(target_arch = "wasm32"))]
+    0
 }
 
 /// Unix milliseconds.

@@ -56,6 +56,8 @@ pub enum Event<'a> {
         route: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
+        /// The WebAssembly memory of the isolate, which never shrinks.
+        memory_kib: usize,
         #[serde(flatten)]
         costs: Costs,
     },

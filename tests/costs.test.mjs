@@ -18,7 +18,7 @@ after(() => worker.close());
 async function costOf(act) {
   worker.events();
   const answer = await act();
-  const [{ event, level, request_id, route, ...cost }, ...more] = worker.events("costs");
+  const [{ event, level, request_id, route, memory_kib, ...cost }, ...more] = worker.events("costs");
   assert.equal(more.length, 0);
   assert.equal(cost.status, answer.status);
   return cost;

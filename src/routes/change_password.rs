@@ -8,7 +8,6 @@ use crate::auth::email::Email;
 use crate::auth::trail::Kind;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
-use crate::webcrypto::random;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +30,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         context.chosen_password(&body.new_password, email.as_ref(), user.username.as_deref(), user.name.as_deref())?;
     // 2.
     context.verify_current_password(request, caller, &credentials, &body.current_password).await?;
-    let new_hash = context.config.hasher.hash(&new, random()?)?;
+    let new_hash = context.hash(&new).await?;
     // 3.
     let change = context.change(request, caller)?;
     let ended = context.store.change_password(&change, credentials.password_version, &new_hash).await??;

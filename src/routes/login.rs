@@ -11,7 +11,6 @@ use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
 use crate::log::Event;
 use crate::store::users::{Credentials, LoginName};
-use crate::webcrypto::random;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,12 +47,12 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     };
     // 2.
     let Some(credentials) = credentials else {
-        context.config.hasher.verify_absent(&password)?;
+        context.verify_absent(&password).await?;
         return failed(context, request, None, "unknown_account").await;
     };
     let user_id = credentials.user.id;
     let unusable = |error| ApiError::Internal(format!("the password hash of user {user_id}: {error}"));
-    let outdated = match context.config.hasher.verify(&password, &credentials.password_hash).map_err(unusable)? {
+    let outdated = match context.verify(&password, &credentials.password_hash).await.map_err(unusable)? {
         Verification::Differs => return failed(context, request, Some(user_id), "wrong_password").await,
         Verification::Matches { .. } if credentials.disabled => {
             return failed(context, request, Some(user_id), "disabled").await;
@@ -71,7 +70,7 @@ async fn begin_session(
     outdated: bool,
 ) -> Result<Reply, ApiError> {
     let user = &credentials.user;
-    let new_hash = if outdated { Some(context.config.hasher.hash(password, random()?)?) } else { None };
+    let new_hash = if outdated { Some(context.hash(password).await?) } else { None };
     let rehashed = new_hash.as_deref().map(|new_hash| (credentials.password_hash.as_str(), new_hash));
     let token = Context::first_token()?;
     let family = context.new_family(user.id, credentials.password_version, &token);

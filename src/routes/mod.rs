@@ -8,6 +8,7 @@ mod end_session;
 mod end_sessions;
 mod end_user_sessions;
 mod events;
+mod hashing;
 mod healthz;
 mod introspect;
 mod jwks;

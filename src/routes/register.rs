@@ -47,7 +47,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         return Err(ApiError::Taken(Unique::Username));
     }
     // 2.
-    let password_hash = context.config.hasher.hash(&password, random()?)?;
+    let password_hash = context.hash(&password).await?;
     let user = User {
         id: Id::new(random()?),
         email: email.address().to_owned(),
