@@ -75,7 +75,7 @@ pub struct Request {
     pub path: String,
     /// What stands behind the question mark, as it came.
     pub query: Option<String>,
-    /// Where it comes from.
+    /// Where it comes from; nowhere, if its method changes nothing.
     pub client: Client,
     /// The bytes of the body; empty until the caller has put there what [`read_body`] gave.
     pub body: Vec<u8>,
@@ -103,18 +103,18 @@ impl Request {
             _ => Method::Other,
         };
         let (path, query) = path_and_query(&request.url());
-        // Each header that is asked for takes time, so those of a body are not where there is none.
-        let has_body = matches!(method, Method::Post | Method::Patch | Method::Delete);
-        let of_body = |name: &str| if has_body { header(name) } else { None };
+        // Each header that is asked for takes time, so these are not where nothing is sent or changed.
+        let changes = matches!(method, Method::Post | Method::Patch | Method::Delete);
+        let of_change = |name: &str| if changes { header(name) } else { None };
         Self {
             method,
             path,
             query,
-            client: Client::new(header("CF-Connecting-IP"), header("User-Agent").as_deref()),
+            client: Client::new(of_change("CF-Connecting-IP"), of_change("User-Agent").as_deref()),
             body: Vec::new(),
             authorization: header("Authorization"),
-            content_type: of_body("Content-Type"),
-            content_encoding: of_body("Content-Encoding"),
+            content_type: of_change("Content-Type"),
+            content_encoding: of_change("Content-Encoding"),
             origin: header("Origin"),
             asks_for_method: method == Method::Options && header("Access-Control-Request-Method").is_some(),
         }

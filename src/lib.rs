@@ -23,13 +23,14 @@ mod routes;
 mod store;
 mod webcrypto;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use worker::web_sys::{Request as RawRequest, Response};
 use worker::{Env, event};
 
 use auth::id::Id;
+use auth::known_tokens::KnownTokens;
 use config::{Config, Problem};
 use error::ApiError;
 use http::{Method, Reply, Request};
@@ -43,6 +44,7 @@ use webcrypto::{Keys, random};
 struct Isolate {
     config: Config,
     keys: Keys,
+    known_tokens: RefCell<KnownTokens>,
 }
 
 thread_local! {
@@ -118,7 +120,15 @@ async fn answer(
     // Only now: a client could hold its body back until a window that was open at the first byte has closed.
     let now = now_millis();
     let (now, millisecond) = (now / 1000, now % 1000);
-    let context = Context { config, keys: &isolate.keys, store, now, millisecond, request_id };
+    let context = Context {
+        config,
+        keys: &isolate.keys,
+        known_tokens: &isolate.known_tokens,
+        store,
+        now,
+        millisecond,
+        request_id,
+    };
     let reply = route.handle(&context, read).await.unwrap_or_else(refuse);
     if config.log_costs {
         // The route's name, not the path: what somebody puts into a path may be a token.
@@ -144,7 +154,7 @@ async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
         return Err(problem("the \"signs_from\" of every key lies ahead: none may sign yet".to_owned()));
     }
     let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
-    let isolate = Rc::new(Isolate { config, keys });
+    let isolate = Rc::new(Isolate { config, keys, known_tokens: RefCell::default() });
     Ok(ISOLATE.with(|cell| cell.get_or_init(|| isolate).clone()))
 }
 

@@ -4,14 +4,12 @@
 //! either, and has every algorithm here. No other file handles JavaScript values, but for `config.rs` where it reads the
 //! variables, and `http.rs` and `store/bindings.rs` where they take over what the runtime has.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use js_sys::{JSON, Promise, Uint8Array};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 
 use crate::auth::algorithm::Algorithm;
-use crate::auth::genuine::{Genuine, Signed};
 use crate::auth::signing_key::{SigningKey, SigningKeys};
 
 const SELF_TEST: &[u8] = b"portcullis key self-test";
@@ -48,11 +46,9 @@ impl fmt::Display for CryptoError {
     }
 }
 
-/// The imported key set, and what it was found to have signed. Made once an isolate: a key cannot be taken out again, nor is
-/// it bound to a request.
+/// The imported key set. Made once an isolate: a key cannot be taken out again, nor is it bound to a request.
 pub struct Keys {
     keys: Vec<ImportedKey>,
-    genuine: RefCell<Genuine>,
 }
 
 struct ImportedKey {
@@ -69,7 +65,7 @@ impl Keys {
     /// # Errors
     /// [`CryptoError`] when a key is none, such as a point that is not on the curve.
     pub async fn import(keys: &SigningKeys) -> Result<Self, CryptoError> {
-        let mut imported = Self { keys: Vec::new(), genuine: RefCell::default() };
+        let mut imported = Self { keys: Vec::new() };
         for key in keys.iter() {
             imported.keys.push(ImportedKey::import(key).await?);
         }
@@ -89,16 +85,7 @@ impl Keys {
     /// # Errors
     /// [`CryptoError`] when the runtime refuses to tell.
     pub async fn verify(&self, key: &SigningKey, signature: &[u8], message: &[u8]) -> Result<bool, CryptoError> {
-        let signed = Signed::new(key.kid(), signature, message);
-        // Not borrowed over the await.
-        if self.genuine.borrow().has(signed) {
-            return Ok(true);
-        }
-        let genuine = self.find(key)?.verify(signature, message).await?;
-        if genuine {
-            self.genuine.borrow_mut().remember(signed);
-        }
-        Ok(genuine)
+        self.find(key)?.verify(signature, message).await
     }
 
     fn find(&self, key: &SigningKey) -> Result<&ImportedKey, CryptoError> {

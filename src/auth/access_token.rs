@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration};
-use jwt_compact::{AlgorithmExt as _, Header, TimeOptions, UntrustedToken, ValidationError};
+use jwt_compact::{AlgorithmExt as _, Empty, Header, TimeOptions, UntrustedToken, ValidationError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -193,18 +193,11 @@ impl<'a> Unverified<'a> {
     }
 
     /// Reads the claims of a token whose signature has been checked: `genuine` is the verdict over
-    /// [`Self::signing_input`] and [`Self::signature`] by that key. `leeway` in seconds.
+    /// [`Self::signing_input`] and [`Self::signature`] by that key.
     ///
     /// # Errors
     /// [`Rejection`]; of the signature before any of a claim.
-    pub fn validate(
-        self,
-        (key, genuine): (&SigningKey, bool),
-        parties: &Parties,
-        now: u64,
-        leeway: u64,
-        purpose: Purpose,
-    ) -> Result<AccessToken, Rejection> {
+    pub fn verify(self, (key, genuine): (&SigningKey, bool), parties: &Parties) -> Result<Genuine, Rejection> {
         if !genuine || !self.is_for(key) {
             return Err(Rejection::Signature);
         }
@@ -215,27 +208,22 @@ impl<'a> Unverified<'a> {
             _ => Rejection::Signature,
         })?;
         let (iat, exp, nbf) = self.times().ok_or(Rejection::Claims)?;
-        let claims = token.claims();
-        let said = &claims.custom;
-        let accepted =
-            AccessToken { sub: said.sub, sid: said.sid, jti: said.jti, roles: said.roles.to_vec(), iat, exp };
-        if purpose == Purpose::Session {
-            return Ok(accepted);
-        }
-        if said.iss != parties.issuer {
-            return Err(Rejection::Issuer);
-        }
-        if !said.aud.contains(&parties.audience) {
-            return Err(Rejection::Audience);
-        }
-        if iat.max(nbf.unwrap_or(0)) > now.saturating_add(leeway) {
-            return Err(Rejection::NotYetValid);
-        }
-        // jwt-compact still accepts the second of `exp` itself, which RFC 7519 §4.1.4 does not: hence one second less.
-        let clock = calendar_time(now).ok_or(Rejection::Claims)?;
-        let leeway = Duration::seconds(i64::try_from(leeway).unwrap_or(0).saturating_sub(1));
-        claims.validate_expiration(&TimeOptions::new(leeway, || clock)).map_err(|_| Rejection::Expired)?;
-        Ok(accepted)
+        let said = &token.claims().custom;
+        let mut lifetime = jwt_compact::Claims::empty();
+        lifetime.expiration = token.claims().expiration;
+        Ok(Genuine {
+            for_others: if said.iss != parties.issuer {
+                Some(Rejection::Issuer)
+            } else if !said.aud.contains(&parties.audience) {
+                Some(Rejection::Audience)
+            } else {
+                None
+            },
+            not_before: iat.max(nbf.unwrap_or(0)),
+            lifetime,
+            token: AccessToken { sub: said.sub, sid: said.sid, jti: said.jti, roles: said.roles.to_vec(), iat, exp },
+            kid: self.kid,
+        })
     }
 
     /// `iat`, `exp` and, if there, `nbf`: whole seconds. jwt-compact would cut the fraction off a number.
@@ -246,6 +234,47 @@ impl<'a> Unverified<'a> {
             Some(value) => Some(value.as_u64()?),
         };
         Some((claims.get("iat")?.as_u64()?, claims.get("exp")?.as_u64()?, nbf))
+    }
+}
+
+/// A token that a key of ours has signed: all about it that time does not change.
+pub struct Genuine {
+    token: AccessToken,
+    kid: String,
+    /// What is wrong with it if its issuer or audience is another.
+    for_others: Option<Rejection>,
+    /// The later of `iat` and `nbf`.
+    not_before: u64,
+    /// With `exp` alone, for jwt-compact to judge.
+    lifetime: jwt_compact::Claims<Empty>,
+}
+
+impl Genuine {
+    /// The name of its key.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// What it says, if it is good for that at this time. `leeway` in seconds.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub fn accept(&self, purpose: Purpose, now: u64, leeway: u64) -> Result<AccessToken, Rejection> {
+        if purpose == Purpose::Access {
+            if let Some(rejection) = self.for_others {
+                return Err(rejection);
+            }
+            if self.not_before > now.saturating_add(leeway) {
+                return Err(Rejection::NotYetValid);
+            }
+            // jwt-compact still accepts the second of `exp` itself, which RFC 7519 §4.1.4 does not: hence one second less.
+            let clock = calendar_time(now).ok_or(Rejection::Claims)?;
+            let leeway = Duration::seconds(i64::try_from(leeway).unwrap_or(0).saturating_sub(1));
+            let options = TimeOptions::new(leeway, || clock);
+            self.lifetime.validate_expiration(&options).map_err(|_| Rejection::Expired)?;
+        }
+        Ok(self.token.clone())
     }
 }
 
@@ -360,7 +389,11 @@ pub(super) mod tests {
 
     fn read_at(compact: &str, now: u64, leeway: u64) -> Result<AccessToken, Rejection> {
         let keys = keys();
-        Unverified::parse(compact)?.validate((keys.active(0).unwrap(), true), &parties(), now, leeway, Purpose::Access)
+        Unverified::parse(compact)?.verify((keys.active(0).unwrap(), true), &parties())?.accept(
+            Purpose::Access,
+            now,
+            leeway,
+        )
     }
 
     fn read_claims(claims: &Value) -> Result<AccessToken, Rejection> {
@@ -375,7 +408,7 @@ pub(super) mod tests {
                 let (unverified, keys) = (Unverified::parse(&compact).unwrap(), keys());
                 let verdict = (keys.active(0).unwrap(), false);
                 assert_eq!(
-                    unverified.validate(verdict, &parties(), NOW, 0, purpose),
+                    unverified.verify(verdict, &parties()).and_then(|genuine| genuine.accept(purpose, NOW, 0)),
                     Err(Rejection::Signature),
                     "{claims}"
                 );
@@ -388,7 +421,7 @@ pub(super) mod tests {
         let read = |claims: &Value, now| {
             let compact = compact(&header().to_string(), &claims.to_string());
             let unverified = Unverified::parse(&compact).unwrap();
-            unverified.validate((keys().active(0).unwrap(), true), &parties(), now, 0, Purpose::Session)
+            unverified.verify((keys().active(0).unwrap(), true), &parties())?.accept(Purpose::Session, now, 0)
         };
         assert_eq!(read(&claims(), NOW + 900), Ok(token()));
         assert_eq!(read(&claims(), NOW + 900_000_000), Ok(token()));

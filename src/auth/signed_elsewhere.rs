@@ -110,7 +110,10 @@ mod tests {
         let unverified = Unverified::parse(&compact).unwrap();
         assert_eq!(unverified.kid(), key.kid());
         assert_eq!(unverified.signature(), signature.as_bytes().as_ref());
-        assert_eq!(unverified.validate((key, true), &parties(), NOW, 0, Purpose::Access), Ok(token()));
+        assert_eq!(
+            unverified.verify((key, true), &parties()).and_then(|genuine| genuine.accept(Purpose::Access, NOW, 0)),
+            Ok(token())
+        );
     }
 
     #[test]
@@ -163,7 +166,9 @@ mod tests {
                         Err(rejection) => assert!(!fits && rejection == Rejection::Malformed),
                         Ok(unverified) => {
                             assert_eq!(unverified.is_for(key), fits, "{alg} {length} {key:?}", key = key.kid());
-                            let token = unverified.validate((key, true), &parties(), NOW, 0, Purpose::Access);
+                            let token = unverified
+                                .verify((key, true), &parties())
+                                .and_then(|genuine| genuine.accept(Purpose::Access, NOW, 0));
                             assert_eq!(token.is_ok(), fits);
                             assert!(fits || token == Err(Rejection::Signature));
                         }
@@ -198,7 +203,8 @@ mod tests {
             assert!(Hs256.validator::<Value>(&secret).validate(&UntrustedToken::new(&forged).unwrap()).is_ok());
             let unverified = Unverified::parse(&forged).unwrap();
             assert!(!unverified.is_for(key));
-            let verdict = unverified.validate((key, true), &parties(), NOW, 0, Purpose::Access);
+            let verdict =
+                unverified.verify((key, true), &parties()).and_then(|genuine| genuine.accept(Purpose::Access, NOW, 0));
             assert_eq!(verdict, Err(Rejection::Signature));
         }
     }

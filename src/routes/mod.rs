@@ -29,8 +29,12 @@ mod user;
 mod users;
 mod verify;
 
-use crate::auth::access_token::{AccessToken, Purpose, Rejection, Unverified};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::auth::access_token::{AccessToken, Genuine, Purpose, Rejection, Unverified};
 use crate::auth::id::Id;
+use crate::auth::known_tokens::{KnownTokens, TokenHash};
 use crate::auth::signing_key::KeyState;
 use crate::config::{Config, MAX_CLOCK_LEEWAY};
 use crate::error::{ApiError, Dialect};
@@ -227,6 +231,8 @@ pub struct Context<'a> {
     pub config: &'a Config,
     /// The imported signing keys.
     pub keys: &'a Keys,
+    /// The access tokens that were seen. Never borrowed over an await.
+    pub known_tokens: &'a RefCell<KnownTokens>,
     /// The bindings.
     pub store: &'a Store<'a>,
     /// Unix seconds.
@@ -279,22 +285,40 @@ impl Context<'_> {
         compact: &str,
         purpose: Purpose,
     ) -> Result<Result<AccessToken, Rejection>, ApiError> {
-        let unverified = match Unverified::parse(compact) {
-            Ok(unverified) => unverified,
+        let (config, keys) = (self.config, &self.config.signing_keys);
+        let genuine = match self.read_genuine(compact).await? {
+            Ok(genuine) => genuine,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        let (config, keys) = (self.config, &self.config.signing_keys);
-        let Some(key) = keys.find(unverified.kid()).filter(|key| unverified.is_for(key)) else {
-            return Ok(Err(Rejection::Signature));
-        };
-        let genuine = self.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
-        let token = unverified.validate((key, genuine), &config.parties, self.now, config.clock_leeway, purpose);
+        let Some(key) = keys.find(genuine.kid()) else { return Ok(Err(Rejection::Signature)) };
+        let token = genuine.accept(purpose, self.now, config.clock_leeway);
         // Only now, so that a token that has ended with its key is told to be expired, as any other.
         let state = keys.state(key, self.now, config.key_overlap());
         if purpose == Purpose::Access && state == KeyState::Expired && token.is_ok() {
             return Ok(Err(Rejection::Signature));
         }
         Ok(token)
+    }
+
+    /// What a key of ours has signed, by its text alone.
+    async fn read_genuine(&self, compact: &str) -> Result<Result<Rc<Genuine>, Rejection>, ApiError> {
+        let hash = TokenHash::new(compact);
+        if let Some(known) = self.known_tokens.borrow().find(hash) {
+            return Ok(Ok(known));
+        }
+        let unverified = match Unverified::parse(compact) {
+            Ok(unverified) => unverified,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let Some(key) = self.config.signing_keys.find(unverified.kid()).filter(|key| unverified.is_for(key)) else {
+            return Ok(Err(Rejection::Signature));
+        };
+        let genuine = self.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
+        Ok(unverified.verify((key, genuine), &self.config.parties).map(|genuine| {
+            let genuine = Rc::new(genuine);
+            self.known_tokens.borrow_mut().remember(hash, Rc::clone(&genuine));
+            genuine
+        }))
     }
 
     /// Marks an ended session for `/verify`, as long as an access token of it can live: by what was issued, not by how long
