@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 
+import { COUNTED } from "../bench/cost.mjs";
 import { makeResourceServer } from "../scripts/secrets.mjs";
 import { forged, startWorker } from "./harness.mjs";
 
@@ -26,8 +27,22 @@ async function costOf(act) {
 
 const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({ status, d1_round_trips, d1_rows_written, kv_gets, kv_puts });
 
-function assertCost({ d1_rows_read, ...counted }, expected) {
+/** What of it bench/cost.mjs makes dollars of, and by which name. */
+const IN_THE_CALCULATION = {
+  "register without a username": "register",
+  login: "login",
+  "login with a wrong password again": "login, wrong password",
+  refresh: "refresh",
+  revoke: "revoke",
+  "/verify": "verify",
+  "/me": "me",
+};
+
+function assertCost({ d1_rows_read, ...counted }, expected, calculated) {
   assert.deepEqual(counted, expected);
+  if (calculated !== undefined) {
+    assert.deepEqual([counted.d1_round_trips, d1_rows_read, counted.d1_rows_written, counted.kv_gets, counted.kv_puts], calculated);
+  }
   // Rows read are bounded by the statement, not by the tables.
   assert.ok(d1_rows_read <= 20, `${d1_rows_read} rows read`);
 }
@@ -75,8 +90,10 @@ test("every operation keeps to its counted cost", async () => {
     ["jwks", () => worker.get("/.well-known/jwks.json"), cost(200, 0, 0, 0, 0)],
   ];
   for (const [name, act, expected] of operations) {
-    await test(name, async () => assertCost(await costOf(act), expected));
+    await test(name, async () => assertCost(await costOf(act), expected, COUNTED[IN_THE_CALCULATION[name]]));
   }
+  const calculated = operations.map(([name]) => IN_THE_CALCULATION[name]).filter(Boolean);
+  assert.deepEqual(calculated.sort(), Object.keys(COUNTED).sort());
 });
 
 test("every change of an account, and every look at one, keeps to its counted cost", async () => {
