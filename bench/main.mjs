@@ -11,7 +11,8 @@ async function main(args) {
   const names = quick ? args.slice(1) : args;
   if (names[0] === "--scale") {
     const { scale } = await import("./scale.mjs");
-    return scale({ quick });
+    await scale({ quick });
+    return;
   }
   await compare(names, quick);
 }
