@@ -65,7 +65,8 @@ export function machine() {
       cpu: cpus()[0]?.model.trim(),
       cores: availableParallelism(),
       memory_gib: Math.round(totalmem() / 2 ** 30),
-      os: `${type()} ${release()}`,
+      // Without what somebody's own build of a kernel adds to its version.
+      os: `${type()} ${release().split("-")[0]}`,
     },
     versions: {
       node: process.version.slice(1),
