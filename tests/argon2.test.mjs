@@ -6,8 +6,9 @@ import { spawnSync } from "node:child_process";
 import { argon2Sync, randomBytes, randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 
-const file = (path) => new URL(`../${path}`, import.meta.url);
+const file = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 // Compiled by `npm test`; see crates/argon2-simd128/wasm-check for what it exports.
 const CHECK = file("target/wasm32-unknown-unknown/release/argon2_wasm_check.wasm");
 const VARIANTS = ["argon2d", "argon2i", "argon2id"];
@@ -97,8 +98,8 @@ test("the Worker has Argon2 in SIMD128, and in nothing else", () => {
 
 /** How many functions of a module are Argon2's compression, by what it is made of: 64 multiplications of 32 by 32 bits. */
 function compressions(wasm) {
-  const args = ["--all-features", wasm.pathname];
-  const { stdout } = spawnSync(file("node_modules/.bin/wasm-dis").pathname, args, { encoding: "utf8", maxBuffer: 2 ** 30 });
+  const args = ["--all-features", wasm];
+  const { stdout } = spawnSync(file("node_modules/.bin/wasm-dis"), args, { encoding: "utf8", maxBuffer: 2 ** 30 });
   const functions = stdout.split(/^ \(func /m).slice(1);
   assert.ok(functions.length > 50);
   const count = (text, pattern) => text.match(pattern)?.length ?? 0;
