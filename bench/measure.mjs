@@ -7,8 +7,8 @@ import { median, rotated } from "./statistics.mjs";
 /**
  * Runs a case. Each of its competitors is a `name` and a `step`, one request with its check, and `cpu`, the CPU time of its
  * process; or a `name` and `start`, which makes those anew for every round. `warmUp`, `rounds` and `requests` (a round and
- * competitor) say how often. Returns of each competitor by round the median latency and the mean
- * CPU time of a request, in milliseconds.
+ * competitor) say how often. Returns of each competitor by round the median latency and the mean CPU time of a request, in
+ * milliseconds.
  */
 export async function measure({ competitors, warmUp, rounds, requests }) {
   const measured = competitors.map(({ name }) => ({ name, wall: [], cpu: [] }));

@@ -1,6 +1,6 @@
 //! Hashing passwords, one at a time, with everything else in between.
 //!
-//! A hash occupies the isolate's one thread for some fifteen milliseconds. The runtime runs what is ready before it looks for
+//! A hash occupies the isolate's one thread for some 17 ms. The runtime runs what is ready before it looks for
 //! what has come in, so of a burst of log-ins one would hash right after the other, and every other request would wait for
 //! all of them. So each gives way before it hashes, until nobody else has hashed meanwhile.
 
