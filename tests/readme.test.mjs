@@ -75,7 +75,7 @@ test("every variable is in the README and in wrangler.toml, with the default of 
 test("every route and every file of the code tour is there", () => {
   for (const [path, method] of ROUTES) assert.ok(readme.includes(`| \`${method} ${path}\` |`), path);
   const tour = readme.slice(readme.indexOf("## Code tour"));
-  const named = [...tour.matchAll(/^(?:src|tests|scripts|bench|docs|schema)[\w/.]*/gm), ...readme.matchAll(/`((?:src|tests)\/[\w/.-]+)`/g)];
+  const named = [...tour.matchAll(/^(?:src|crates|tests|scripts|bench|docs|schema)[\w/.]*/gm), ...readme.matchAll(/`((?:src|tests)\/[\w/.-]+)`/g)];
   assert.ok(named.length > 15);
   for (const [whole, inTicks] of named) assert.ok(existsSync(new URL(`../${inTicks ?? whole}`, import.meta.url)), whole);
 });
