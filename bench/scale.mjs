@@ -19,6 +19,7 @@ import { capture, fail, heading, path, read, seconds, wrangler } from "../script
 import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
 import { COUNTED, costTables } from "./cost.mjs";
 import { ADMINS, PASSWORD, addressOf, populate, sizes, usernameOf } from "./population.mjs";
+import { summary } from "./statistics.mjs";
 
 // What wrangler runs Workers with. It has no option of its own to keep the state of a test in a folder of one's choice.
 const { Miniflare, convertV4MiniflareOptions } = createRequire(createRequire(import.meta.url).resolve("wrangler/package.json"))("miniflare");
@@ -60,7 +61,7 @@ export async function scale({ quick }) {
     heading("the file");
     const statement = rotations(sites[1].file);
     for (const { name, rows, bytes } of sites) console.log(`${name}: ${bytesTold(rows, bytes)}`);
-    console.log(`the statement of a refresh takes SQLite itself ${statement.median.toFixed(0)} us (${statement.lower.toFixed(0)}-${statement.upper.toFixed(0)}), on families drawn at random`);
+    console.log(`the statement of a refresh takes SQLite itself ${statement.median.toFixed(0)} us (${statement.low.toFixed(0)}-${statement.high.toFixed(0)}), on families drawn at random`);
     const result = { made: new Date().toISOString(), machine: machine(), sites: sites.map(({ rows, bytes }) => ({ rows, bytes })), operations, rate, statement, swept };
     mkdirSync(path("bench", "results"), { recursive: true });
     writeFileSync(RESULTS, `${JSON.stringify(result, null, 2)}\n`);
@@ -312,10 +313,10 @@ function comparison(name, runs) {
     const texts = costs.map((cost) => cost.join(" "));
     const usual = [...new Set(texts)].sort((one, other) => times(texts, other) - times(texts, one))[0];
     const constant = times(texts, usual) >= texts.length - 1;
-    return { status: [...statuses].join(" "), ...Object.fromEntries(COSTS.map((cost, index) => [cost, Number(usual.split(" ")[index])])), constant, ms: spread(took) };
+    return { status: [...statuses].join(" "), ...Object.fromEntries(COSTS.map((cost, index) => [cost, Number(usual.split(" ")[index])])), constant, ms: summary(took) };
   });
   const equal = small.constant && large.constant && small.status === large.status && COSTS.every((cost) => small[cost] === large[cost]);
-  const noise = Math.max(...[small, large].map(({ ms }) => ms.upper - ms.lower));
+  const noise = Math.max(...[small, large].map(({ ms }) => ms.high - ms.low));
   return { name, equal, ratio: large.ms.median / small.ms.median, withinNoise: large.ms.median - small.ms.median <= noise, small, large };
 }
 
@@ -326,16 +327,9 @@ function isAsCounted(compared, name) {
 
 const times = (texts, text) => texts.filter((other) => other === text).length;
 
-/** The median and the quartiles. */
-function spread(values) {
-  const sorted = values.toSorted((one, other) => one - other);
-  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
-  return { median: at(0.5), lower: at(0.25), upper: at(0.75) };
-}
-
 function operationsTable(compared, sites) {
   const [small, large] = sites.map(({ rows }) => count(rows.users));
-  const ms = ({ median, lower, upper }) => `${median.toFixed(1)} (${lower.toFixed(1)}-${upper.toFixed(1)})`;
+  const ms = ({ median, low, high }) => `${median.toFixed(1)} (${low.toFixed(1)}-${high.toFixed(1)})`;
   const costs = (run) => COSTS.map((name) => run[name]).join("/");
   const lines = compared.map(({ name, equal, ratio, withinNoise, small, large }) => [
     ...[name, costs(small), equal ? "same" : costs(large), ms(small.ms), ms(large.ms), ratio.toFixed(2)],
@@ -376,7 +370,7 @@ function rotations(file) {
       sqlite.exec("COMMIT");
       return (performance.now() - started) * 1000;
     });
-    return spread(took);
+    return summary(took);
   } finally {
     sqlite.close();
   }
@@ -433,7 +427,7 @@ async function sweepAll(site) {
     walkedRowsASecond: site.rows.families / total("seconds"),
     sweptRowsASecond: total("sessions") / total("seconds"),
     steps,
-    refreshMs: { alone: spread(refreshes.alone), beside: { ...spread(refreshes.beside), longest: Math.max(...refreshes.beside), count: refreshes.beside.length } },
+    refreshMs: { alone: summary(refreshes.alone), beside: { ...summary(refreshes.beside), longest: Math.max(...refreshes.beside), count: refreshes.beside.length } },
     memoryMiB: memory,
     bounded: left.sessions === 0 && steps.largest.rows <= STEP && runs.every(({ trips }) => trips <= MOST_TRIPS),
   };
@@ -445,9 +439,9 @@ async function sweepAll(site) {
       ["runs", String(runs.length)],
       ["walked", `${count(Math.round(result.walkedRowsASecond))} rows a second, ${count(Math.round(result.sweptRowsASecond))} of them taken out`],
       ["largest step by D1's count", `${steps.largest.rows} rows taken out; ${steps.largest.read} read, ${steps.largest.written} written`],
-      ["a step", `${steps.ms.median.toFixed(1)} ms (${steps.ms.lower.toFixed(1)}-${steps.ms.upper.toFixed(1)}), longest ${steps.longest.toFixed(1)}`],
-      ["a refresh before", `${alone.median.toFixed(1)} ms (${alone.lower.toFixed(1)}-${alone.upper.toFixed(1)})`],
-      ["a refresh beside it", `${beside.median.toFixed(1)} ms (${beside.lower.toFixed(1)}-${beside.upper.toFixed(1)}), longest ${beside.longest.toFixed(1)}, of ${beside.count}`],
+      ["a step", `${steps.ms.median.toFixed(1)} ms (${steps.ms.low.toFixed(1)}-${steps.ms.high.toFixed(1)}), longest ${steps.longest.toFixed(1)}`],
+      ["a refresh before", `${alone.median.toFixed(1)} ms (${alone.low.toFixed(1)}-${alone.high.toFixed(1)})`],
+      ["a refresh beside it", `${beside.median.toFixed(1)} ms (${beside.low.toFixed(1)}-${beside.high.toFixed(1)}), longest ${beside.longest.toFixed(1)}, of ${beside.count}`],
       ["workerd's memory at most", `${memory} MiB`],
     ]),
   );
@@ -477,7 +471,7 @@ async function someSteps({ db }) {
     largest.read = Math.max(largest.read, metas[0].rows_read + metas[1].rows_read);
     largest.written = Math.max(largest.written, metas[0].rows_written + metas[1].rows_written);
   }
-  return { largest, ms: spread(took), longest: Math.max(...took) };
+  return { largest, ms: summary(took), longest: Math.max(...took) };
 }
 
 /** Of the workerd processes that this one started, in MiB. */
