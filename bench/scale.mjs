@@ -387,10 +387,15 @@ function bytesTold({ users, families, events }, { total, parts }) {
 
 const ADVANCE = read("src/store/sql/advance_sweep.sql");
 const TAKE_OUT = read("src/store/sql/sweep_families.sql");
-const STEP = Number(read("src/store/sweep.rs").match(/^const STEP: u64 = ([\d_]+);/m)[1].replaceAll("_", ""));
-/** A step through the families is two statements in one round trip, and a Worker may send a thousand an invocation. */
-const MOST_TRIPS = 500 + 100;
+const [STEP, MOST_STATEMENTS, MOST_EVENT_STEPS] = ["STEP", "MOST_STATEMENTS", "MOST_EVENT_STEPS"].map(constantOfSweep);
+/** A step through the trail is one statement, one through the families two, in one round trip. */
+const MOST_TRIPS = MOST_EVENT_STEPS + (MOST_STATEMENTS - MOST_EVENT_STEPS) / 2;
 const KEPT = 90 * 86_400;
+
+function constantOfSweep(name) {
+  const [, digits] = read("src/store/sweep.rs").match(new RegExp(`^const ${name}: \\w+ = ([\\d_]+);`, "m"));
+  return Number(digits.replaceAll("_", ""));
+}
 
 /** Sweeps until a walk has come to the end, with somebody refreshing all the while. */
 async function sweepAll(site) {
