@@ -31,25 +31,29 @@ pub(super) fn database(env: &Env) -> worker::Result<D1Database> {
     if database.is_undefined() { Err(missing("DB")) } else { Ok(database.unchecked_into()) }
 }
 
-/// What KV holds under a key. `cache_ttl`: for how many seconds a location may answer from its own cache.
+/// Of [`get`]: as text; for how many seconds a location may answer from its own cache, misses included, which is the least
+/// KV takes, so that a revocation is seen as soon as the platform allows.
+const GET_OPTIONS: &str = r#"{"type":"text","cacheTtl":30}"#;
+
+/// What KV holds under a key.
 ///
 /// # Errors
 /// If there is no such binding, or KV's.
-pub(super) async fn get(env: &Env, key: &str, cache_ttl: u64) -> worker::Result<Option<String>> {
+pub(super) async fn get(env: &Env, key: &str) -> worker::Result<Option<String>> {
     let namespace = env.unchecked_ref::<Bindings>().revocations().ok_or_else(|| missing("REVOCATIONS"))?;
-    let value = JsFuture::from(namespace.get(key, &options(cache_ttl)?)?).await?;
+    let value = JsFuture::from(namespace.get(key, &get_options()?)?).await?;
     Ok(value.as_string())
 }
 
-/// The options of [`get`], made once an isolate.
-fn options(cache_ttl: u64) -> Result<JsValue, JsValue> {
+/// [`GET_OPTIONS`] as the runtime has them, made once an isolate.
+fn get_options() -> Result<JsValue, JsValue> {
     thread_local! {
         static OPTIONS: OnceCell<JsValue> = const { OnceCell::new() };
     }
     if let Some(options) = OPTIONS.with(|options| options.get().cloned()) {
         return Ok(options);
     }
-    let options = JSON::parse(&format!(r#"{{"type":"text","cacheTtl":{cache_ttl}}}"#))?;
+    let options = JSON::parse(GET_OPTIONS)?;
     Ok(OPTIONS.with(|cell| cell.get_or_init(|| options).clone()))
 }
 

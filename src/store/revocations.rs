@@ -11,9 +11,6 @@ use crate::auth::id::Id;
 
 /// The least `expirationTtl` KV takes, in seconds.
 const MIN_TTL: u64 = 60;
-/// For how long a location may answer from its own cache, misses included, in seconds: the least KV takes, so that a
-/// revocation is seen as soon as the platform allows.
-const CACHE_TTL: u64 = 30;
 
 impl Store<'_> {
     /// Marks a session as revoked for as long as an access token of it can live, in seconds. One KV put.
@@ -48,7 +45,7 @@ impl Store<'_> {
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.count(|costs| costs.kv_gets = costs.kv_gets.saturating_add(1));
-        bindings::get(self.env, key, CACHE_TTL).await.map_err(|error| kv_error("kv_get", &error))
+        bindings::get(self.env, key).await.map_err(|error| kv_error("kv_get", &error))
     }
 }
 
