@@ -9,18 +9,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::access_token::Genuine;
 
-/// How many are kept: some 400 bytes each.
+/// How many are kept: some 400 bytes each, or a few KiB.
 const MOST: usize = 4096;
+/// Of a token that is kept, in bytes: several times the size of any of ours. Whoever has a key may sign longer ones.
+const MOST_BYTES: usize = 2048;
 
 /// The SHA-256 of a compact token, signature included, so that none is taken for another. The token itself is not kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// Of a token in its compact form.
+    /// Of a token in its compact form; `None` if it is too long to be kept.
     #[must_use]
-    pub fn new(compact: &str) -> Self {
-        Self(Sha256::digest(compact).into())
+    pub fn new(compact: &str) -> Option<Self> {
+        (compact.len() <= MOST_BYTES).then(|| Self(Sha256::digest(compact).into()))
     }
 }
 
@@ -67,18 +69,20 @@ mod tests {
     #[test]
     fn only_the_very_same_token_is_known_again() {
         let mut known = KnownTokens::default();
-        known.remember(TokenHash::new("header.claims.signature"), Rc::new(1));
-        assert_eq!(known.find(TokenHash::new("header.claims.signature")), Some(Rc::new(1)));
+        let hash = |compact: &str| TokenHash::new(compact).unwrap();
+        known.remember(hash("header.claims.signature"), Rc::new(1));
+        assert_eq!(known.find(hash("header.claims.signature")), Some(Rc::new(1)));
         for other in
             ["header.claims.signatur", "header.claims.signaturf", "heades.claims.signature", "header.claims", ""]
         {
-            assert_eq!(known.find(TokenHash::new(other)), None, "{other}");
+            assert_eq!(known.find(hash(other)), None, "{other}");
         }
+        assert!(TokenHash::new(&"x".repeat(2048)).is_some() && TokenHash::new(&"x".repeat(2049)).is_none());
     }
 
     #[test]
     fn the_oldest_makes_room_and_no_more_are_kept_than_may_be() {
-        let hash = |n: usize| TokenHash::new(&n.to_string());
+        let hash = |n: usize| TokenHash::new(&n.to_string()).unwrap();
         let mut known = KnownTokens::default();
         for n in 0..MOST {
             known.remember(hash(n), Rc::new(n));

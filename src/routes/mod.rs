@@ -303,7 +303,7 @@ impl Context<'_> {
     /// What a key of ours has signed, by its text alone.
     async fn read_genuine(&self, compact: &str) -> Result<Result<Rc<Genuine>, Rejection>, ApiError> {
         let hash = TokenHash::new(compact);
-        if let Some(known) = self.known_tokens.borrow().find(hash) {
+        if let Some(known) = hash.and_then(|hash| self.known_tokens.borrow().find(hash)) {
             return Ok(Ok(known));
         }
         let unverified = match Unverified::parse(compact) {
@@ -316,7 +316,9 @@ impl Context<'_> {
         let genuine = self.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
         Ok(unverified.verify((key, genuine), &self.config.parties).map(|genuine| {
             let genuine = Rc::new(genuine);
-            self.known_tokens.borrow_mut().remember(hash, Rc::clone(&genuine));
+            if let Some(hash) = hash {
+                self.known_tokens.borrow_mut().remember(hash, Rc::clone(&genuine));
+            }
             genuine
         }))
     }
