@@ -196,10 +196,12 @@ impl fmt::Display for StoredHash {
 }
 
 thread_local! {
-    /// What the isolate hashes in. It stays at what the most expensive hash needed, at most 64 MiB: a stored hash may take
-    /// more than one of today's, and WebAssembly's memory never shrinks anyway.
+    /// What the isolate hashes in, of the size that today's cost takes.
     static MEMORY: Cell<Memory> = const { Cell::new(Memory::new()) };
 }
+
+/// From here on the memory that is kept is the largest there can be, in KiB: it and a dearer one would be too much together.
+const MOST_KEPT_BESIDE: u32 = 49_152;
 
 /// Hashes with Argon2id version 0x13 at today's cost.
 pub struct Hasher(Params);
@@ -237,10 +239,8 @@ impl Hasher {
         let stored = match StoredHash::parse(stored)? {
             StoredHash::Argon2(stored) => stored,
             StoredHash::Foreign(foreign) => {
-                // It may need as much, and both together may be more than an isolate has.
-                drop(MEMORY.take());
                 let typed = password.typed.as_ref().unwrap_or(&password.nfc);
-                if !foreign.verify(typed) {
+                if !self.without_memory(|| foreign.verify(typed)) {
                     return Ok(Verification::Differs);
                 }
                 // Of several texts that fit, the one that was typed may be a slip: it must not become the only one.
@@ -249,7 +249,7 @@ impl Hasher {
         };
         // Ours are of the NFC. Others' may look just like them, and are of what was typed.
         for (spelling, is_ours) in password.spellings().zip([true, false]) {
-            if is_of(spelling, &stored)? {
+            if self.is_of(spelling, &stored)? {
                 return Ok(Verification::Matches { outdated: !is_ours || self.is_outdated(&stored) });
             }
         }
@@ -271,8 +271,83 @@ impl Hasher {
     /// Of a password, at today's cost.
     fn tag(&self, password: &[u8], salt: [u8; SALT_LEN]) -> Result<[u8; HASH_LEN], HashError> {
         let mut tag = [0; HASH_LEN];
-        argon2_tag(Algorithm::Argon2id, Version::V0x13, &self.0, password, &salt, &mut tag)?;
+        self.argon2(Algorithm::Argon2id, Version::V0x13, &self.0, password, &salt, &mut tag)?;
         Ok(tag)
+    }
+
+    /// Whether a stored hash is that of a password, found in constant time.
+    fn is_of(&self, password: &[u8], stored: &PasswordHash) -> Result<bool, HashError> {
+        let (Some(salt), Some(expected), Some(version)) = (&stored.salt, &stored.hash, stored.version) else {
+            return Err(refused("without a salt, without a hash or without a version"));
+        };
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(refused)?;
+        let version = Version::try_from(version).map_err(refused)?;
+        let params = Params::try_from(stored).map_err(refused)?;
+        let mut room = [0; Output::MAX_LENGTH];
+        let tag = room.get_mut(..expected.len()).ok_or_else(|| refused("too long a hash"))?;
+        self.argon2(algorithm, version, &params, password, salt, tag)?;
+        Ok(tag.ct_eq(expected.as_ref()).into())
+    }
+
+    /// Fills `tag` with what Argon2 gives.
+    fn argon2(
+        &self,
+        algorithm: Algorithm,
+        version: Version,
+        params: &Params,
+        password: &[u8],
+        salt: &[u8],
+        tag: &mut [u8],
+    ) -> Result<(), HashError> {
+        let params_of_hash = argon2_simd128::Params {
+            variant: match algorithm {
+                Algorithm::Argon2d => argon2_simd128::Variant::D,
+                Algorithm::Argon2i => argon2_simd128::Variant::I,
+                Algorithm::Argon2id => argon2_simd128::Variant::Id,
+            },
+            version: match version {
+                Version::V0x10 => argon2_simd128::Version::V0x10,
+                Version::V0x13 => argon2_simd128::Version::V0x13,
+            },
+            memory_kib: params.m_cost(),
+            passes: params.t_cost(),
+            lanes: params.p_cost(),
+        };
+        let input = argon2_simd128::Input { password, salt, secret: &[], associated_data: params.data() };
+        let mut hash = |memory: &mut Memory| argon2_simd128::hash(&params_of_hash, &input, memory, tag);
+        let hashed = if params.m_cost() > self.kept_kib() {
+            self.without_memory(|| hash(&mut Memory::new()))
+        } else {
+            let mut memory = self.take_memory();
+            let hashed = hash(&mut memory);
+            MEMORY.set(memory);
+            hashed
+        };
+        hashed.map_err(refused)
+    }
+
+    /// Of the memory that is kept.
+    fn kept_kib(&self) -> u32 {
+        let today = self.0.m_cost();
+        if today > MOST_KEPT_BESIDE { HashCost::MOST_MEMORY_KIB } else { today }
+    }
+
+    /// To be put back. Nothing is ever awaited in between, so nobody finds it missing.
+    fn take_memory(&self) -> Memory {
+        let mut memory = MEMORY.take();
+        // If there is not as much, the hash says so.
+        let _ = memory.reserve(self.kept_kib() as usize);
+        memory
+    }
+
+    /// Does what takes memory of its own, in place of the one that is kept, which is there again before anything else is:
+    /// WebAssembly's memory never shrinks, and what is large for a moment must find its place at the end, with nothing that
+    /// stays behind it. So an isolate holds one memory of each of the two sizes, whatever it is asked to verify.
+    fn without_memory<T>(&self, act: impl FnOnce() -> T) -> T {
+        drop(MEMORY.take());
+        let result = act();
+        MEMORY.set(self.take_memory());
+        result
     }
 
     fn is_outdated(&self, stored: &PasswordHash) -> bool {
@@ -286,51 +361,6 @@ impl Hasher {
             || stored.salt.as_ref().is_none_or(|salt| salt.len() < SALT_LEN)
             || stored.hash.as_ref().map(Output::len) != Some(HASH_LEN)
     }
-}
-
-/// Whether a stored hash is that of a password, found in constant time.
-fn is_of(password: &[u8], stored: &PasswordHash) -> Result<bool, HashError> {
-    let (Some(salt), Some(expected), Some(version)) = (&stored.salt, &stored.hash, stored.version) else {
-        return Err(refused("without a salt, without a hash or without a version"));
-    };
-    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(refused)?;
-    let version = Version::try_from(version).map_err(refused)?;
-    let params = Params::try_from(stored).map_err(refused)?;
-    let mut room = [0; Output::MAX_LENGTH];
-    let tag = room.get_mut(..expected.len()).ok_or_else(|| refused("too long a hash"))?;
-    argon2_tag(algorithm, version, &params, password, salt, tag)?;
-    Ok(tag.ct_eq(expected.as_ref()).into())
-}
-
-/// Fills `tag` with what Argon2 gives.
-fn argon2_tag(
-    algorithm: Algorithm,
-    version: Version,
-    params: &Params,
-    password: &[u8],
-    salt: &[u8],
-    tag: &mut [u8],
-) -> Result<(), HashError> {
-    let params_of_hash = argon2_simd128::Params {
-        variant: match algorithm {
-            Algorithm::Argon2d => argon2_simd128::Variant::D,
-            Algorithm::Argon2i => argon2_simd128::Variant::I,
-            Algorithm::Argon2id => argon2_simd128::Variant::Id,
-        },
-        version: match version {
-            Version::V0x10 => argon2_simd128::Version::V0x10,
-            Version::V0x13 => argon2_simd128::Version::V0x13,
-        },
-        memory_kib: params.m_cost(),
-        passes: params.t_cost(),
-        lanes: params.p_cost(),
-    };
-    let input = argon2_simd128::Input { password, salt, secret: &[], associated_data: params.data() };
-    // Taken and put back: nothing is ever awaited in between, so nobody finds it missing.
-    let mut memory = MEMORY.take();
-    let hashed = argon2_simd128::hash(&params_of_hash, &input, &mut memory, tag);
-    MEMORY.set(memory);
-    hashed.map_err(refused)
 }
 
 /// Reads the PHC string of an Argon2 hash that can be verified within bounds.

@@ -131,6 +131,8 @@ impl std::error::Error for Error {}
 ///
 /// # Errors
 /// [`Error`] names the first bound that does not hold.
+// Not inlined: a caller that is optimised for size would have it compiled like itself.
+#[inline(never)]
 pub fn hash(params: &Params, input: &Input<'_>, memory: &mut Memory, tag: &mut [u8]) -> Result<(), Error> {
     let shape = Shape::new(params)?;
     let tag_len = u32::try_from(tag.len()).ok().filter(|len| *len >= 4).ok_or(Error::TagLength)?;
@@ -139,17 +141,20 @@ pub fn hash(params: &Params, input: &Input<'_>, memory: &mut Memory, tag: &mut [
     }
     // 1.
     let mut h0 = h0(params, input, tag_len)?;
-    // 2.
-    let mut blocks = memory.borrow(shape.blocks())?;
-    // 3. to 6.
-    shape.fill(&mut blocks, &h0)?;
-    // 7.
-    let mut last = shape.last(&blocks)?;
-    // 8.
-    h_prime(&[&last], tag)?;
+    let last = (|| {
+        // 2.
+        let mut blocks = memory.borrow(shape.blocks())?;
+        // 3. to 6.
+        shape.fill(&mut blocks, &h0)?;
+        // 7.
+        shape.last(&blocks)
+    })();
     wipe(&mut h0);
+    let mut last = last?;
+    // 8.
+    let done = h_prime(&[&last], tag);
     wipe(&mut last);
-    Ok(())
+    done
 }
 
 /// H0, over the parameters and the inputs, each with its length in front.

@@ -16,7 +16,7 @@ use std::ops::{Deref, DerefMut};
 use crate::Error;
 use crate::block::Block;
 
-/// The matrix B, kept from hash to hash. Grows to what the most expensive hash so far needed, and never shrinks.
+/// The matrix B, kept from hash to hash. Grows to what the most expensive hash so far needed.
 #[derive(Default)]
 pub struct Memory(Vec<Block>);
 
@@ -33,14 +33,23 @@ impl Memory {
         self.0.len()
     }
 
-    /// So many blocks of it, of any content. They are wiped when they are given back.
-    pub(crate) fn borrow(&mut self, blocks: usize) -> Result<Blocks<'_>, Error> {
-        if self.0.len() < blocks {
+    /// Sees to it that at least so many KiB are held.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]; then none are.
+    pub fn reserve(&mut self, kib: usize) -> Result<(), Error> {
+        if self.0.len() < kib {
             // Given back first, so that old and new are never held together.
             self.0 = Vec::new();
-            self.0.try_reserve_exact(blocks).map_err(|_| Error::OutOfMemory)?;
-            self.0.resize(blocks, Block::ZERO);
+            self.0.try_reserve_exact(kib).map_err(|_| Error::OutOfMemory)?;
+            self.0.resize(kib, Block::ZERO);
         }
+        Ok(())
+    }
+
+    /// So many blocks of it, of any content. They are wiped when they are given back.
+    pub(crate) fn borrow(&mut self, blocks: usize) -> Result<Blocks<'_>, Error> {
+        self.reserve(blocks)?;
         self.0.get_mut(..blocks).map(Blocks).ok_or(Error::OutOfMemory)
     }
 }
