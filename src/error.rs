@@ -75,6 +75,8 @@ pub enum ApiError {
     InvalidToken,
     /// 401: an access token whose time is over.
     ExpiredToken,
+    /// 503: too many others wait for their password to be hashed.
+    Overloaded,
     /// 503: D1 or KV did not answer.
     Storage(StoreError),
     /// 503, of the health check: which bindings do not answer, and why.
@@ -156,7 +158,7 @@ impl ApiError {
             Self::ExpiredToken => {
                 vec![("WWW-Authenticate", challenge("invalid_token", &detail)), ("Token-Expired", "true".to_owned())]
             }
-            Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => {
+            Self::Overloaded | Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => {
                 vec![("Retry-After", RETRY_AFTER.to_owned())]
             }
             _ => Vec::new(),
@@ -218,6 +220,7 @@ impl ApiError {
             Self::ExpiredToken => {
                 (401, "token_expired", "The access token expired. Refresh it, or log in again.".to_owned())
             }
+            Self::Overloaded => (503, "overloaded", "Too many log-ins at once. Try again shortly.".to_owned()),
             Self::Storage(_) => (503, "storage_unavailable", "Storage did not answer. Try again shortly.".to_owned()),
             Self::Unhealthy(faults) => {
                 let names: Vec<_> = faults.iter().map(|(name, _)| *name).collect();
@@ -233,7 +236,9 @@ impl ApiError {
     /// The codes of RFC 6749 §5.2; RFC 7009 §2.2.1 adds 503.
     fn oauth_code(&self) -> &'static str {
         match self {
-            Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => "temporarily_unavailable",
+            Self::Overloaded | Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => {
+                "temporarily_unavailable"
+            }
             Self::Internal(_) => "server_error",
             Self::InvalidRefreshToken => "invalid_grant",
             Self::UnsupportedGrantType => "unsupported_grant_type",
@@ -246,6 +251,7 @@ impl ApiError {
     /// Logs the cause of a 5xx.
     pub fn log_cause(&self, request_id: Id) {
         match self {
+            Self::Overloaded => log::write(request_id, &Event::Overloaded),
             Self::Storage(fault) => log_fault(fault, request_id),
             Self::Unhealthy(faults) => faults.iter().for_each(|(_, fault)| log_fault(fault, request_id)),
             Self::Internal(cause) => log::write(request_id, &Event::InternalError { cause }),

@@ -43,6 +43,8 @@ pub enum Event<'a> {
     Swept { sessions: usize, events: usize, complete: bool },
     /// A caller of `/introspect` is no resource server of ours, or one that our tokens are not meant for.
     IntrospectionRefused { reason: &'static str },
+    /// Too many wait for their password to be hashed: this request was turned away.
+    Overloaded,
     /// D1 or KV did not answer.
     StorageFault { cause: &'a str },
     /// The revocation could not be marked in KV: D1 holds it, `/verify` may not see it.
@@ -70,7 +72,7 @@ impl Event<'_> {
             | Self::RevocationMarkFailed { .. }
             | Self::InternalError { .. }
             | Self::Misconfigured { .. } => Level::Error,
-            Self::ReuseDetected { .. } | Self::Forbidden { .. } => Level::Warn,
+            Self::ReuseDetected { .. } | Self::Forbidden { .. } | Self::Overloaded => Level::Warn,
             _ => Level::Info,
         }
     }

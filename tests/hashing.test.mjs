@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { startWorker } from "./harness.mjs";
+import { assertProblem, phc, startWorker } from "./harness.mjs";
 
 const BURST = 100;
 
@@ -51,4 +51,32 @@ test("others are answered between the hashes", async () => {
   assert.deepEqual(new Set(statuses), new Set([200]));
   const waited = served.findLastIndex((name) => name !== "login");
   assert.ok(waited < 36 + 12, `twelve requests, four rounds, were answered when ${waited - 11} of ${BURST / 2} log-ins were`);
+});
+
+test("more than may wait are turned away, and the others served", async () => {
+  const person = await worker.register();
+  const answers = await Promise.all(Array.from({ length: 320 }, () => worker.login(person)));
+  const refused = answers.filter(({ status }) => status !== 200);
+  assert.ok(refused.length > 0 && refused.length <= 320 - 256, `${refused.length} were refused`);
+  for (const answer of refused) assertProblem(answer, 503, "overloaded");
+  assert.equal((await worker.login(person)).status, 200);
+});
+
+test("hashes that need more memory than today's do not add up", async () => {
+  const person = await worker.register();
+  const [store] = [worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?")];
+  const lookAround = async () => {
+    for (let count = 0; count < 20; count += 1) {
+      const { access_token } = (await worker.login(person)).body;
+      await worker.verify(access_token);
+    }
+  };
+  worker.events();
+  for (const dearer of [{ memory: 19_456, passes: 2 }, { memory: 47_104, passes: 1 }, { memory: 65_536, passes: 1 }, { memory: 65_536, passes: 2 }]) {
+    await store.bind(phc(dearer), person.user.id).run();
+    await lookAround();
+  }
+  const most = Math.max(...memory());
+  // That of today, 7 MiB, the dearest, and what else there is.
+  assert.ok(most < (7 + 64 + 12) * 1024, `${most} KiB`);
 });

@@ -92,7 +92,7 @@ impl Context<'_> {
         input: &str,
     ) -> Result<(), ApiError> {
         let password = Password::presented(input).map_err(|_| ApiError::WrongPassword)?;
-        match self.verify(&password, &credentials.password_hash).await? {
+        match self.verify(&password, &credentials.password_hash).await?? {
             Verification::Matches { .. } => Ok(()),
             Verification::Differs => {
                 let (user_id, session_id) = (Some(caller.user_id), Some(caller.family_id));

@@ -52,7 +52,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     };
     let user_id = credentials.user.id;
     let unusable = |error| ApiError::Internal(format!("the password hash of user {user_id}: {error}"));
-    let outdated = match context.verify(&password, &credentials.password_hash).await.map_err(unusable)? {
+    let outdated = match context.verify(&password, &credentials.password_hash).await?.map_err(unusable)? {
         Verification::Differs => return failed(context, request, Some(user_id), "wrong_password").await,
         Verification::Matches { .. } if credentials.disabled => {
             return failed(context, request, Some(user_id), "disabled").await;
