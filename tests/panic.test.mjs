@@ -1,4 +1,4 @@
-// A panic ends the request it happens in, and is an outage of nothing else: the next one finds a new instance.
+// A panic ends what the isolate is doing, and no more than that: the next request finds a new instance.
 
 import assert from "node:assert/strict";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

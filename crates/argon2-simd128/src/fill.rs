@@ -145,7 +145,9 @@ impl Shape {
     /// current one, or one that is written in this slice of another lane.
     fn reference(&self, Position { pass, slice, lane }: Position, offset: u32, j: u64) -> usize {
         let (j1, j2) = (j & 0xffff_ffff, (j >> 32) as u32);
-        let reference_lane = if pass == 0 && slice == 0 { lane } else { j2 % self.params.lanes };
+        // A division takes as long as a twentieth of a block.
+        let own = self.params.lanes == 1 || (pass == 0 && slice == 0);
+        let reference_lane = if own { lane } else { j2 % self.params.lanes };
         let (oldest, finished) = if pass == 0 {
             (0, slice * self.segment_length)
         } else {

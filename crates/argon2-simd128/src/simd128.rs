@@ -63,6 +63,19 @@ impl Block {
     }
 }
 
+/// Runs a statement for each of the sixteen registers of two states. Not a loop: linking for size would keep one, and the states
+/// in memory with it.
+macro_rules! for_each_register {
+    ($at:ident => $body:expr) => {
+        for_each_register!($at => $body; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    ($at:ident => $body:expr; $($register:literal)*) => {
+        $({
+            const $at: usize = $register;
+            $body;
+        })*
+    };
+}
 /// G, with room for its intermediate state.
 pub(crate) struct G {
     /// Z after the rows.
@@ -99,28 +112,24 @@ impl G {
         let registers = previous.0.iter().zip(&reference.0);
         for ((current, rows), (previous, reference)) in current.0.iter_mut().zip(&mut self.rows.0).zip(registers) {
             let mut states: [State; 2] = [[[u64x2(0, 0); 2]; 4]; 2];
-            for (at, v) in states.as_flattened_mut().as_flattened_mut().iter_mut().enumerate() {
-                let r = v128_xor(previous[at], reference[at]);
-                current[at] = if XOR { v128_xor(current[at], r) } else { r };
-                *v = r;
-            }
+            for_each_register!(AT => {
+                let r = v128_xor(previous[AT], reference[AT]);
+                current[AT] = if XOR { v128_xor(current[AT], r) } else { r };
+                states[AT / 8][AT / 2 % 4][AT % 2] = r;
+            });
             permute(&mut states);
-            rows.copy_from_slice(states.as_flattened().as_flattened());
+            for_each_register!(AT => rows[AT] = states[AT / 8][AT / 2 % 4][AT % 2]);
         }
         for column in 0..4 {
             let mut states: [State; 2] = [[[u64x2(0, 0); 2]; 4]; 2];
-            for (n, state) in states.iter_mut().enumerate() {
-                for (row, v) in state.as_flattened_mut().iter_mut().enumerate() {
-                    *v = self.rows.0[row / 2][(row % 2) * 8 + 2 * column + n];
-                }
-            }
+            for_each_register!(AT => {
+                states[AT / 8][AT / 2 % 4][AT % 2] = self.rows.0[AT / 2 % 4][AT % 2 * 8 + 2 * column + AT / 8];
+            });
             permute(&mut states);
-            for (n, state) in states.iter().enumerate() {
-                for (row, v) in state.as_flattened().iter().enumerate() {
-                    let register = &mut current.0[row / 2][(row % 2) * 8 + 2 * column + n];
-                    *register = v128_xor(*register, *v);
-                }
-            }
+            for_each_register!(AT => {
+                let register = &mut current.0[AT / 2 % 4][AT % 2 * 8 + 2 * column + AT / 8];
+                *register = v128_xor(*register, states[AT / 8][AT / 2 % 4][AT % 2]);
+            });
         }
     }
 }
