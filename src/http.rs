@@ -197,18 +197,25 @@ impl Request {
 /// [`ApiError::BodyTooLarge`], [`ApiError::InvalidRequest`] if the body breaks off.
 pub async fn read_body(request: RawRequest) -> Result<Vec<u8>, ApiError> {
     let announced: Option<usize> = header(&request.headers(), "Content-Length").and_then(|length| length.parse().ok());
-    let mut body = Vec::new();
-    match announced {
+    let body = match announced {
         Some(length) if length > MAX_DISCARDED_BYTES => return Err(ApiError::BodyTooLarge),
-        // All at once, which takes half the time. HTTP holds it to the length that was announced.
+        // Takes half the time. HTTP holds the client to the length that was announced.
         Some(length) if length <= MAX_BODY_BYTES => {
-            let broke_off = |_: JsValue| invalid("The body broke off.");
-            let whole = JsFuture::from(request.array_buffer().map_err(broke_off)?).await.map_err(broke_off)?;
-            body = Uint8Array::new(&whole).to_vec();
-            return if body.len() > MAX_BODY_BYTES { Err(ApiError::BodyTooLarge) } else { Ok(body) };
+            all_at_once(&request).await.map_err(|_| invalid("The body broke off."))?
         }
-        _ => {}
-    }
+        _ => in_chunks(request).await?,
+    };
+    if body.len() > MAX_BODY_BYTES { Err(ApiError::BodyTooLarge) } else { Ok(body) }
+}
+
+async fn all_at_once(request: &RawRequest) -> Result<Vec<u8>, JsValue> {
+    let body = JsFuture::from(request.array_buffer()?).await?;
+    Ok(Uint8Array::new(&body).to_vec())
+}
+
+/// Of a body that is too long, no more than tells that it is.
+async fn in_chunks(request: RawRequest) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
     let mut length = 0_usize;
     // The one error is that there is no body.
     let Ok(mut chunks) = worker::Request::from(request).stream() else { return Ok(body) };
@@ -218,11 +225,11 @@ pub async fn read_body(request: RawRequest) -> Result<Vec<u8>, ApiError> {
         if length > MAX_DISCARDED_BYTES {
             return Err(ApiError::BodyTooLarge);
         }
-        if length <= MAX_BODY_BYTES {
+        if body.len() <= MAX_BODY_BYTES {
             body.extend(chunk);
         }
     }
-    if length > MAX_BODY_BYTES { Err(ApiError::BodyTooLarge) } else { Ok(body) }
+    Ok(body)
 }
 
 /// A member that may be absent but, if there, must be of its type: `null` is not.
