@@ -1,8 +1,8 @@
 //! Hashing passwords, one at a time, with everything else in between.
 //!
-//! A hash occupies the isolate's one thread for some 17 ms. The runtime runs what is ready before it looks for
-//! what has come in, so of a burst of log-ins one would hash right after the other, and every other request would wait for
-//! all of them. So each gives way before it hashes, until nobody else has hashed meanwhile.
+//! A hash occupies the isolate's one thread for some 17 ms. The runtime runs what is ready before it looks for what has come
+//! in, so of a burst of log-ins one would hash right after the other, and every other request would wait for all of them. So
+//! each gives way before it hashes, until nobody else has hashed meanwhile.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::auth::password::{HashError, Password, Verification};
 use crate::error::ApiError;
 use crate::webcrypto::random;
 
-/// Who may wait at once. Beyond that the answer is 503: each of them holds some 30 KiB, if it sends all that is read, and the last
-/// waits for some four seconds.
+/// Who may wait at once. Beyond that the answer is 503: each of them holds some 30 KiB, if it sends all that is read, and the
+/// last waits for some four seconds.
 const MOST_WAITING: u32 = 256;
 /// After so many seconds without a hash nobody waits any more, whoever was seen doing so: it was cancelled.
 const STALE: u64 = 5;
