@@ -23,7 +23,7 @@ const STALE: u64 = 5;
 thread_local! {
     /// Who waits, and how far the others are.
     static TURNS: Cell<Turns> =
-        const { Cell::new(Turns { arrived: 0, begun: 0, begun_at: 0, first: u64::MAX, waiting: 0, waited: 0 }) };
+        const { Cell::new(Turns { arrived: 0, begun: 0, begun_at: 0, arrived_at: 0, first: u64::MAX, waiting: 0, waited: 0 }) };
 }
 
 /// Plain numbers: a request that is cancelled while it waits leaves nothing that others wait for.
@@ -33,8 +33,10 @@ struct Turns {
     arrived: u64,
     /// Hashes begun.
     begun: u64,
-    /// When the last one was, in unix seconds.
+    /// When the last one was, in unix seconds: by the request that came last, as whoever waits has an old clock.
     begun_at: u64,
+    /// When the last request came.
+    arrived_at: u64,
     /// The lowest number of those who were seen waiting since the last hash began.
     first: u64,
     /// How many those are.
@@ -75,7 +77,7 @@ async fn turn(now: u64) -> Result<(), ApiError> {
         if now > turns.begun_at.saturating_add(STALE) {
             (turns.waiting, turns.waited) = (0, 0);
         }
-        turns.arrived = turns.arrived.saturating_add(1);
+        (turns.arrived, turns.arrived_at) = (turns.arrived.saturating_add(1), now.max(turns.arrived_at));
     });
     // Since the last hash began not all of them may have been seen yet.
     if here.waiting.max(here.waited) >= MOST_WAITING {
@@ -96,7 +98,7 @@ async fn turn(now: u64) -> Result<(), ApiError> {
             (is_seen, waits) = (false, 0);
         } else if turns.first == number || waits == PASSED_OVER {
             change(|turns| {
-                (turns.begun, turns.begun_at) = (turns.begun.wrapping_add(1), now);
+                (turns.begun, turns.begun_at) = (turns.begun.wrapping_add(1), turns.arrived_at);
                 (turns.first, turns.waited, turns.waiting) = (u64::MAX, turns.waiting, 0);
             });
             return Ok(());
