@@ -14,7 +14,7 @@
 //! Ends with 0, with 1 for an error that it printed, with 2 for wrong arguments.
 
 #[path = "../auth/mod.rs"]
-#[expect(dead_code, reason = "the Worker uses the rest")]
+#[expect(dead_code, unused_imports, reason = "the Worker uses the rest")]
 #[cfg_attr(
     test,
     expect(

@@ -17,6 +17,7 @@
 //! What a verification costs is bounded when a hash is read: at most 64 MiB and some two seconds of a Worker's CPU time.
 
 mod forms;
+mod price;
 
 use std::fmt;
 
@@ -130,6 +131,18 @@ impl ForeignHash {
             Scheme::Scrypt { nfkc: true, .. } => typed.nfkc().eq(typed.nfc()),
             _ => true,
         }
+    }
+
+    /// The CPU time of one verification, in microseconds.
+    #[must_use]
+    pub fn cpu_micros(&self) -> u64 {
+        price::cpu_micros(&self.0)
+    }
+
+    /// Whether verifying takes memory worth mentioning: some MiB.
+    #[must_use]
+    pub fn takes_memory(&self) -> bool {
+        matches!(&self.0, Scheme::Scrypt { .. } | Scheme::Firebase { .. })
     }
 
     /// Whether this is the hash of the password, which is taken as it was typed: that is what other systems hashed.

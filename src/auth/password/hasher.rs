@@ -1,139 +1,21 @@
-//! Passwords: what may be chosen (NIST SP 800-63B-4 §3.1.1.2), and how they are hashed and verified (RFC 9106).
-//!
-//! The one place that hashes. Everything cheap is checked before it is called. Hashes are Argon2id in PHC strings; those that
-//! came from elsewhere, of any Argon2 and of [`super::foreign_hash`], verify as well and are `outdated`, so that the next
-//! log-in replaces them.
-//!
-//! Parameters and strings are the `argon2` crate's, the hashes those of `argon2_simd128`, in one memory an isolate.
+//! Hashing and verifying, with Argon2id version 0x13 at today's cost.
 
-use std::cell::Cell;
 use std::fmt;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Params, Version};
 use argon2_simd128::Memory;
 use subtle::ConstantTimeEq as _;
-use unicode_normalization::UnicodeNormalization as _;
 
-use super::foreign_hash::{ForeignHash, ForeignHashError};
-use super::guessable::is_guessable;
+use super::cost::argon2_micros;
+use super::memory::Kept;
+use super::{HashCost, Password, StoredHash};
+use crate::auth::foreign_hash::ForeignHashError;
 
-/// In bytes after NFC: longer ones are refused, never truncated.
-const MAX_BYTES: usize = 1024;
 /// Of the salt, in bytes; RFC 9106 §3.1.
 pub const SALT_LEN: usize = 16;
 /// Of the hash, in bytes; RFC 9106 §4.
 const HASH_LEN: usize = 32;
-
-/// Of a stored Argon2 hash, passes and lanes: what they cost beside m·t.
-const MOST_STORED_ITERATIONS: u32 = 64;
-/// See [`MOST_STORED_ITERATIONS`].
-const MOST_STORED_PARALLELISM: u32 = 64;
-
-/// A password in NFC and of bearable length. Its `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password {
-    nfc: String,
-    /// As it came, if that is not NFC: what other systems have hashed.
-    typed: Option<String>,
-}
-
-/// Why a password cannot be chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PasswordError {
-    /// Fewer code points than the configured minimum, which is carried along.
-    TooShort(usize),
-    /// More than 1024 bytes after NFC.
-    TooLong,
-    /// Common, or made of nothing but a few common parts; see [`super::guessable`].
-    Guessable,
-}
-
-impl Password {
-    /// A password that is presented for verification: normalised, and bounded so that hashing it costs no more than
-    /// hashing any other.
-    ///
-    /// # Errors
-    /// [`PasswordError::TooLong`].
-    pub fn presented(input: &str) -> Result<Self, PasswordError> {
-        let nfc: String = input.nfc().collect();
-        if nfc.len() > MAX_BYTES {
-            return Err(PasswordError::TooLong);
-        }
-        let typed = if nfc == input { None } else { Some(input.to_owned()) };
-        Ok(Self { nfc, typed })
-    }
-
-    /// A password that is being chosen. `min_chars` counts code points after NFC; `about` is what the person told of
-    /// themselves, and the service's own name.
-    ///
-    /// # Errors
-    /// [`PasswordError`] names the first rule that does not hold.
-    pub fn chosen(input: &str, min_chars: usize, about: &[&str]) -> Result<Self, PasswordError> {
-        let password = Self::presented(input)?;
-        if password.nfc.chars().count() < min_chars {
-            return Err(PasswordError::TooShort(min_chars));
-        }
-        if is_guessable(&password.nfc, about) {
-            return Err(PasswordError::Guessable);
-        }
-        Ok(password)
-    }
-
-    /// In NFC, and then as it was typed if that differs.
-    fn spellings(&self) -> impl Iterator<Item = &[u8]> {
-        [Some(&self.nfc), self.typed.as_ref()].into_iter().flatten().map(String::as_bytes)
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Password(..)")
-    }
-}
-
-impl fmt::Display for PasswordError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooShort(min) => write!(formatter, "The password must have at least {min} characters."),
-            Self::TooLong => write!(formatter, "The password must be at most {MAX_BYTES} bytes long."),
-            Self::Guessable => formatter.write_str(
-                "The password is too easy to guess: it is made of common passwords or words, repetitions, runs of \
-                 characters or keys, or your own name or address, and little else. Add more words, or choose another.",
-            ),
-        }
-    }
-}
-
-/// The cost of one hash. At least one of the equivalents that OWASP lists must be reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HashCost {
-    /// Memory, m, in KiB.
-    pub memory_kib: u32,
-    /// Passes over it, t.
-    pub iterations: u32,
-    /// Lanes, p. They are filled one after another here: an isolate has one thread.
-    pub parallelism: u32,
-}
-
-impl HashCost {
-    /// `m`, `t` pairs of equal strength, from the OWASP Password Storage Cheat Sheet.
-    const LEAST: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
-    /// An isolate has 128 MiB for everything, shared by its requests.
-    pub const MOST_MEMORY_KIB: u32 = 65_536;
-    /// What these cost is bounded by `cpu_ms` in `wrangler.toml` as well.
-    pub const MOST_ITERATIONS: u32 = 16;
-    /// m*t of a stored hash, in KiB; none that is made here has more.
-    const MOST_WORK: u64 = Self::MOST_MEMORY_KIB as u64 * Self::MOST_ITERATIONS as u64;
-    /// Lanes are filled one after another here, so more of them bring nothing.
-    pub const MOST_PARALLELISM: u32 = 4;
-
-    /// Whether this is not weaker than OWASP's equivalents.
-    #[must_use]
-    pub fn is_strong_enough(&self) -> bool {
-        Self::LEAST.iter().any(|(m, t)| self.memory_kib >= *m && self.iterations >= *t)
-    }
-}
 
 /// What verifying a password against a stored hash found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -163,45 +45,6 @@ impl From<ForeignHashError> for HashError {
         Self(error.to_string())
     }
 }
-
-/// A hash as `users.password_hash` holds it, which its `Display` gives. No `Debug`: it is as good as a password.
-pub enum StoredHash {
-    /// Ours, or any other Argon2.
-    Argon2(Box<PasswordHash>),
-    /// Of another kind.
-    Foreign(ForeignHash),
-}
-
-impl StoredHash {
-    /// Reads a hash, also in the forms in which other systems store theirs, and bounds what verifying it costs.
-    ///
-    /// # Errors
-    /// [`HashError`] says what does not fit.
-    pub fn parse(text: &str) -> Result<Self, HashError> {
-        // Django puts one more "argon2" in front.
-        if let Some(phc) = text.strip_prefix("argon2").filter(|phc| phc.starts_with("$argon2")) {
-            return argon2_hash(phc);
-        }
-        if text.starts_with("$argon2") { argon2_hash(text) } else { Ok(Self::Foreign(ForeignHash::parse(text)?)) }
-    }
-}
-
-impl fmt::Display for StoredHash {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Argon2(phc) => phc.fmt(formatter),
-            Self::Foreign(hash) => hash.fmt(formatter),
-        }
-    }
-}
-
-thread_local! {
-    /// What the isolate hashes in, of the size that today's cost takes.
-    static MEMORY: Cell<Memory> = const { Cell::new(Memory::new()) };
-}
-
-/// From here on the memory that is kept is the largest there can be, in KiB: it and a dearer one would be too much together.
-const MOST_KEPT_BESIDE: u32 = 49_152;
 
 /// Hashes with Argon2id version 0x13 at today's cost.
 pub struct Hasher(Params);
@@ -239,8 +82,10 @@ impl Hasher {
         let stored = match StoredHash::parse(stored)? {
             StoredHash::Argon2(stored) => stored,
             StoredHash::Foreign(foreign) => {
-                let typed = password.typed.as_ref().unwrap_or(&password.nfc);
-                if !self.without_memory(|| foreign.verify(typed)) {
+                let typed = password.typed();
+                let verify = || foreign.verify(typed);
+                let matches = if foreign.takes_memory() { self.kept().without(verify) } else { verify() };
+                if !matches {
                     return Ok(Verification::Differs);
                 }
                 // Of several texts that fit, the one that was typed may be a slip: it must not become the only one.
@@ -266,6 +111,29 @@ impl Hasher {
             std::hint::black_box(self.tag(spelling, [0; SALT_LEN])?);
         }
         Ok(())
+    }
+
+    /// The CPU time of one hash at today's cost, in microseconds.
+    #[must_use]
+    pub fn cpu_micros(&self) -> u64 {
+        argon2_micros(&self.0)
+    }
+
+    /// The CPU time that verifying that password against that stored hash may take at most, in microseconds: of every spelling
+    /// that is tried, and of a new hash where a match is replaced. A text that is no hash costs nothing.
+    #[must_use]
+    #[cfg_attr(not(test), expect(dead_code, reason = "hashing is to be queued by it"))]
+    pub fn price(&self, password: &Password, stored: &str) -> u64 {
+        let Ok(stored) = StoredHash::parse(stored) else { return 0 };
+        let (tries, is_replaced) = match &stored {
+            // As typed it is made elsewhere, and replaced.
+            StoredHash::Argon2(hash) => {
+                (password.spellings().count(), password.typed.is_some() || self.is_outdated(hash))
+            }
+            StoredHash::Foreign(hash) => (1, hash.reads_all_of(password.typed())),
+        };
+        let verification = stored.cpu_micros().saturating_mul(tries as u64);
+        verification.saturating_add(if is_replaced { self.cpu_micros() } else { 0 })
     }
 
     /// Of a password, at today's cost.
@@ -314,40 +182,12 @@ impl Hasher {
             lanes: params.p_cost(),
         };
         let input = argon2_simd128::Input { password, salt, secret: &[], associated_data: params.data() };
-        let mut hash = |memory: &mut Memory| argon2_simd128::hash(&params_of_hash, &input, memory, tag);
-        let hashed = if params.m_cost() > self.kept_kib() {
-            self.without_memory(|| hash(&mut Memory::new()))
-        } else {
-            let mut memory = self.take_memory();
-            let hashed = hash(&mut memory);
-            MEMORY.set(memory);
-            hashed
-        };
-        hashed.map_err(refused)
+        let hash = |memory: &mut Memory| argon2_simd128::hash(&params_of_hash, &input, memory, tag);
+        self.kept().hash_in(params.m_cost(), hash).map_err(refused)
     }
 
-    /// Of the memory that is kept.
-    fn kept_kib(&self) -> u32 {
-        let today = self.0.m_cost();
-        if today > MOST_KEPT_BESIDE { HashCost::MOST_MEMORY_KIB } else { today }
-    }
-
-    /// To be put back. Nothing is ever awaited in between, so nobody finds it missing.
-    fn take_memory(&self) -> Memory {
-        let mut memory = MEMORY.take();
-        // If there is not as much, the hash says so.
-        let _ = memory.reserve(self.kept_kib() as usize);
-        memory
-    }
-
-    /// Does what takes memory of its own, in place of the one that is kept, which is there again before anything else is:
-    /// WebAssembly's memory never shrinks, and what is large for a moment must find its place at the end, with nothing that
-    /// stays behind it. So an isolate holds one memory of each of the two sizes, whatever it is asked to verify.
-    fn without_memory<T>(&self, act: impl FnOnce() -> T) -> T {
-        drop(MEMORY.take());
-        let result = act();
-        MEMORY.set(self.take_memory());
-        result
+    fn kept(&self) -> Kept {
+        Kept::for_today(self.0.m_cost())
     }
 
     fn is_outdated(&self, stored: &PasswordHash) -> bool {
@@ -363,31 +203,7 @@ impl Hasher {
     }
 }
 
-/// Reads the PHC string of an Argon2 hash that can be verified within bounds.
-fn argon2_hash(phc: &str) -> Result<StoredHash, HashError> {
-    let mut stored = PasswordHash::new(phc).map_err(refused)?;
-    Algorithm::try_from(stored.algorithm.as_str()).map_err(refused)?;
-    // Without a version it was made with the first: those strings are older than the field.
-    let version = *stored.version.get_or_insert(Version::V0x10.into());
-    Version::try_from(version).map_err(refused)?;
-    let params = Params::try_from(&stored).map_err(refused)?;
-    let work = u64::from(params.m_cost()).saturating_mul(params.t_cost().into());
-    let is_wide = params.t_cost() > MOST_STORED_ITERATIONS || params.p_cost() > MOST_STORED_PARALLELISM;
-    if params.m_cost() > HashCost::MOST_MEMORY_KIB || work > HashCost::MOST_WORK || is_wide {
-        return Err(refused(
-            "too costly to verify: it is taken with m up to 65536 (64 MiB), m*t up to 1048576, t and p up to 64",
-        ));
-    }
-    if !params.keyid().is_empty() {
-        return Err(refused("made with a secret key, which is not known here"));
-    }
-    if stored.salt.is_none() || stored.hash.is_none() {
-        return Err(refused("without a salt or without a hash"));
-    }
-    Ok(StoredHash::Argon2(Box::new(stored)))
-}
-
-fn refused(error: impl fmt::Display) -> HashError {
+pub(super) fn refused(error: impl fmt::Display) -> HashError {
     HashError(format!("argon2: {error}"))
 }
 
@@ -396,47 +212,9 @@ mod tests {
     use argon2::password_hash::PasswordHasher as _;
     use argon2::{Algorithm, Argon2, ParamsBuilder, Version};
 
-    use super::{HashCost, Hasher, Password, PasswordError, StoredHash, Verification};
+    use super::{HashCost, Hasher, Password, StoredHash, Verification};
 
     const CHEAP: HashCost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
-
-    fn chosen(input: &str) -> Result<Password, PasswordError> {
-        Password::chosen(input, 15, &["ada.lovelace@example.org", "Ada.Lovelace.the.first"])
-    }
-
-    #[test]
-    fn length_counts_code_points_after_nfc() {
-        assert_eq!(chosen("fourteen chars"), Err(PasswordError::TooShort(15)));
-        assert!(chosen("fifteen chars !").is_ok());
-        // Fifteen code points as typed, fourteen once "e" and its accent are composed.
-        assert_eq!(chosen("fourteen chare\u{301}"), Err(PasswordError::TooShort(15)));
-        let emoji: String = ('\u{1f600}'..).take(64).step_by(3).collect();
-        assert!(chosen(&emoji).is_ok());
-    }
-
-    #[test]
-    fn nothing_is_truncated_and_beyond_1024_bytes_is_refused() {
-        let longest: String = "correct horse battery staple ".chars().cycle().take(1023).chain(['x']).collect();
-        assert!(chosen(&longest).is_ok());
-        assert_eq!(chosen(&format!("{longest}x")), Err(PasswordError::TooLong));
-        assert_eq!(Password::presented(&format!("{longest}x")), Err(PasswordError::TooLong));
-    }
-
-    #[test]
-    fn any_character_may_be_used() {
-        for good in
-            ["with\0nul inside it", "  spaces at both  ", "\u{5d0}\u{5d1}\u{5d2} right to left", "tab\tand\nnewline ok"]
-        {
-            assert!(chosen(good).is_ok(), "{good:?}");
-        }
-    }
-
-    #[test]
-    fn guessable_passwords_are_refused() {
-        assert_eq!(chosen("Password12345678"), Err(PasswordError::Guessable));
-        assert_eq!(chosen("Ada.Lovelace@example.org"), Err(PasswordError::Guessable));
-        assert_eq!(Password::chosen("password", 8, &[]), Err(PasswordError::Guessable));
-    }
 
     #[test]
     fn nfc_spellings_are_one_password_and_nfkc_ones_are_not() {
@@ -559,22 +337,6 @@ mod tests {
     }
 
     #[test]
-    fn costs_below_owasps_equivalents_are_too_weak() {
-        let cost = |memory_kib, iterations| HashCost { memory_kib, iterations, parallelism: 1 };
-        for (m, t) in [(19_456, 2), (47_104, 1), (12_288, 3), (9_216, 4), (7_168, 5), (65_536, 16)] {
-            assert!(cost(m, t).is_strong_enough(), "{m} {t}");
-        }
-        for (m, t) in [(19_455, 2), (19_456, 1), (7_167, 16), (47_103, 1), (0, 0)] {
-            assert!(!cost(m, t).is_strong_enough(), "{m} {t}");
-        }
-    }
-
-    #[test]
-    fn debug_shows_nothing_of_a_password() {
-        assert_eq!(format!("{:?}", Password::presented("hunter2").unwrap()), "Password(..)");
-    }
-
-    #[test]
     fn strings_are_those_of_the_argon2_crate_and_every_one_of_its_verifies() {
         let password = Password::presented("correct horse battery staple").unwrap();
         let hash_as = |algorithm, version, params| {
@@ -594,6 +356,51 @@ mod tests {
                 let other = Password::presented("another horse").unwrap();
                 assert_eq!(hasher.verify(&other, &stored), Ok(Verification::Differs), "{stored}");
             }
+        }
+    }
+
+    #[test]
+    fn a_dearer_argon2_has_a_higher_price() {
+        let price = |m: u32, t: u32| {
+            let hasher = Hasher::new(HashCost { memory_kib: m, iterations: t, parallelism: 1 }).unwrap();
+            let stored =
+                format!("$argon2id$v=19$m={m},t={t},p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+            let stored = StoredHash::parse(&stored).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(stored.cpu_micros(), hasher.cpu_micros());
+            hasher.cpu_micros()
+        };
+        assert!(price(64, 1) > 0);
+        for (cheaper, dearer) in [
+            ((64, 1), (64, 2)),
+            ((64, 1), (65, 1)),
+            ((32_767, 1), (32_768, 1)),
+            ((19_456, 2), (19_456, 3)),
+            ((65_536, 1), (65_536, 16)),
+        ] {
+            assert!(price(cheaper.0, cheaper.1) < price(dearer.0, dearer.1), "{cheaper:?} {dearer:?}");
+        }
+    }
+
+    #[test]
+    fn a_price_is_of_all_that_is_hashed() {
+        let hasher = Hasher::new(CHEAP).unwrap();
+        let [composed, decomposed] = ["caf\u{e9}", "cafe\u{301}"].map(|text| Password::presented(text).unwrap());
+        let today = hasher.cpu_micros();
+        let of = |text: &str| StoredHash::parse(text).unwrap_or_else(|error| panic!("{error}")).cpu_micros();
+        let ours = hasher.hash(&composed, [7; 16]).unwrap();
+        assert_eq!(hasher.price(&composed, &ours), today);
+        let dearer = Hasher::new(HashCost { iterations: 3, ..CHEAP }).unwrap();
+        let outdated = dearer.hash(&composed, [7; 16]).unwrap();
+        assert_eq!(hasher.price(&composed, &outdated), dearer.cpu_micros() + today);
+        let bcrypt = "$2b$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        assert_eq!(hasher.price(&composed, bcrypt), of(bcrypt) + today);
+        // What bcrypt does not read whole is not replaced.
+        let long = Password::presented(&"a".repeat(72)).unwrap();
+        assert_eq!(hasher.price(&long, bcrypt), of(bcrypt));
+        for none in
+            ["", "password", "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "$argon2id$v=19$m=64"]
+        {
+            assert_eq!(hasher.price(&decomposed, none), 0, "{none}");
         }
     }
 }
