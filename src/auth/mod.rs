@@ -9,6 +9,7 @@ pub mod client;
 pub mod email;
 mod foreign_hash;
 mod guessable;
+pub mod hashing_queue;
 pub mod id;
 pub mod known_tokens;
 pub mod password;
