@@ -81,14 +81,16 @@ CREATE TABLE refresh_tokens (
   -- the user agent that ended it
   revoked_user_agent TEXT,
   -- logout: its own token was revoked. ended_by_user: from another session. logout_all: "log out everywhere". reuse: a rotated-out token came back.
-  -- password_changed: from another session. ended_by_admin, disabled: by an admin
+  -- password_changed: the password was changed. ended_by_admin, disabled: by an admin. session_limit: the account had more sessions than it may, expired: the same, and the session was over
   revoked_reason TEXT,
+  -- whether it was ended: 0 for the sessions that are in force or have expired
+  is_ended INTEGER GENERATED ALWAYS AS (revoked_at IS NOT NULL) VIRTUAL,
   CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- Finds the sessions of a user, in the order in which they began. No column that refreshing writes is in an index, so a
--- refresh writes one row.
-CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id, created_at);
+-- Finds the sessions of a user, those that have not been ended apart from the others, in the order in which they began. No
+-- column that refreshing writes is in an index, so a refresh writes one row.
+CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id, is_ended, created_at);
 
 -- The sessions that may act, once their expires_at has been compared with the clock: not ended, and of an account that is
 -- not shut out. What only a signed-in person, or only an admin, may change or list has this in its own statement.
@@ -106,9 +108,38 @@ SELECT id
 FROM users
 WHERE instr(roles, '"admin"') > 0 AND disabled_at IS NULL;
 
+-- The sessions whose revocation is still to be marked in KV: whatever ends a session owes a mark from that statement on, and
+-- the row goes once the mark is written. A scheduled event writes the marks of the rows that remain.
+CREATE TABLE owed_marks (
+  -- whose session it was. The account may be gone
+  user_id TEXT NOT NULL,
+  -- the session
+  session_id TEXT NOT NULL,
+  -- until when an access token of it can live: then the mark does not matter any more
+  access_expires_at INTEGER NOT NULL,
+  PRIMARY KEY (user_id, session_id)
+) STRICT, WITHOUT ROWID;
+
+-- A session that is ended while an access token of it can live owes its mark. 60 seconds are the most leeway that clocks
+-- are given.
+CREATE TRIGGER refresh_tokens_revoked AFTER UPDATE OF revoked_at ON refresh_tokens
+WHEN OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL AND NEW.access_expires_at > unixepoch() - 60
+BEGIN
+  INSERT OR REPLACE INTO owed_marks (user_id, session_id, access_expires_at)
+  VALUES (NEW.user_id, NEW.family_id, NEW.access_expires_at);
+END;
+
+-- So does one that is deleted, as with its account.
+CREATE TRIGGER refresh_tokens_deleted AFTER DELETE ON refresh_tokens
+WHEN OLD.revoked_at IS NULL AND OLD.access_expires_at > unixepoch() - 60
+BEGIN
+  INSERT OR REPLACE INTO owed_marks (user_id, session_id, access_expires_at)
+  VALUES (OLD.user_id, OLD.family_id, OLD.access_expires_at);
+END;
+
 -- The audit trail, but for what other rows record already: registrations are in users, log-ins and ended sessions in
 -- refresh_tokens. A change of an account is decided by the statement that inserts its event: the other statements of the
--- same transaction take place only if the event is there, but for what is counted by the hour.
+-- same transaction take place only if the event is there.
 CREATE TABLE events (
   -- whose account. Empty for failed log-ins to accounts that do not exist
   user_id TEXT NOT NULL,
@@ -116,9 +147,9 @@ CREATE TABLE events (
   at INTEGER NOT NULL,
   -- tells events of one second apart, in their order. The kind itself where there is one row an hour
   id TEXT NOT NULL,
-  -- login_failed, password_changed, profile_changed, reuse_detected, sessions_ended, disabled, enabled, roles_changed, deleted
+  -- login_failed, registration_attempted, password_changed, profile_changed, reuse_detected, sessions_ended, disabled, enabled, roles_changed, deleted
   kind TEXT NOT NULL,
-  -- how often it happened: 1, but for failed log-ins and changed profiles
+  -- how often it happened: 1, but for failed log-ins, attempted registrations and changed profiles
   count INTEGER NOT NULL,
   -- when it happened last
   last_at INTEGER NOT NULL,
@@ -134,7 +165,7 @@ CREATE TABLE events (
   other_ip TEXT,
   -- the same of the user agent
   other_user_agent TEXT,
-  -- of reuse_detected: predecessor or older. Of roles_changed: the new roles, as JSON.
+  -- of reuse_detected: predecessor or older. Of roles_changed: the new roles, as JSON. Of profile_changed: names the last change of the hour
   detail TEXT,
   PRIMARY KEY (user_id, at, id)
 ) STRICT, WITHOUT ROWID;

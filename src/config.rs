@@ -45,6 +45,8 @@ pub struct Config {
     pub registration_open: bool,
     /// `ROLES`: those there are.
     pub roles: Roles,
+    /// `MAX_SESSIONS_PER_USER`.
+    pub max_sessions: u64,
     /// `AUDIT_TTL_SECONDS`: for so long the audit trail is kept, and with it the rows of ended sessions.
     pub audit_ttl: u64,
     /// `RESOURCE_SERVERS`: who may ask `/introspect`.
@@ -132,6 +134,7 @@ impl Config {
         let base_path = reader.text("BASE_PATH", "", base_path);
         let registration_open = reader.text("REGISTRATION", "open", |text| one_of(text, "open", "closed"));
         let roles = reader.text("ROLES", "user,admin", |text| Roles::parse(text).map_err(|error| error.to_string()));
+        let max_sessions = reader.number("MAX_SESSIONS_PER_USER", 100, 1..=500);
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log_costs = reader.text("LOG_COSTS", "false", |text| one_of(text, "true", "false"));
@@ -175,6 +178,7 @@ impl Config {
                 base_path: base_path?,
                 registration_open: registration_open?,
                 roles: roles?,
+                max_sessions,
                 audit_ttl,
                 resource_servers: resource_servers?,
                 log_costs: log_costs?,
@@ -446,6 +450,8 @@ mod tests {
             ("BASE_PATH", "/au th"),
             ("REGISTRATION", "maybe"),
             ("ROLES", "admin"),
+            ("MAX_SESSIONS_PER_USER", "0"),
+            ("MAX_SESSIONS_PER_USER", "501"),
             ("AUDIT_TTL_SECONDS", "86399"),
             ("RESOURCE_SERVERS", "orders-api"),
             ("RESOURCE_SERVERS", "[{}]"),

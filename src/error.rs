@@ -75,12 +75,16 @@ pub enum ApiError {
     InvalidToken,
     /// 401: an access token whose time is over.
     ExpiredToken,
-    /// 503: too many others wait for their password to be hashed.
-    Overloaded,
+    /// 429: this source or account has as much under way as it may. When to try again, in seconds.
+    TooManyRequests(u64),
+    /// 499, which nobody reads: the client has left.
+    ClientLeft,
+    /// 503: too many others wait for their password to be hashed. When to try again, in seconds.
+    Overloaded(u64),
     /// 503: D1 or KV did not answer.
     Storage(StoreError),
-    /// 503, of the health check: which bindings do not answer, and why.
-    Unhealthy(Vec<(&'static str, StoreError)>),
+    /// 503, of the health check: which bindings do not answer.
+    Unhealthy(Vec<&'static str>),
     /// 500: something that cannot happen did.
     Internal(String),
     /// 503: the configuration is bad.
@@ -158,7 +162,8 @@ impl ApiError {
             Self::ExpiredToken => {
                 vec![("WWW-Authenticate", challenge("invalid_token", &detail)), ("Token-Expired", "true".to_owned())]
             }
-            Self::Overloaded | Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => {
+            Self::TooManyRequests(seconds) | Self::Overloaded(seconds) => vec![("Retry-After", seconds.to_string())],
+            Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => {
                 vec![("Retry-After", RETRY_AFTER.to_owned())]
             }
             _ => Vec::new(),
@@ -220,12 +225,13 @@ impl ApiError {
             Self::ExpiredToken => {
                 (401, "token_expired", "The access token expired. Refresh it, or log in again.".to_owned())
             }
-            Self::Overloaded => (503, "overloaded", "Too many log-ins at once. Try again shortly.".to_owned()),
-            Self::Storage(_) => (503, "storage_unavailable", "Storage did not answer. Try again shortly.".to_owned()),
-            Self::Unhealthy(faults) => {
-                let names: Vec<_> = faults.iter().map(|(name, _)| *name).collect();
-                (503, "unhealthy", format!("Not answering: {}.", names.join(", ")))
+            Self::TooManyRequests(_) => {
+                (429, "too_many_requests", "Too many requests at once. Try again later.".to_owned())
             }
+            Self::ClientLeft => (499, "client_left", "The client has left.".to_owned()),
+            Self::Overloaded(_) => (503, "overloaded", "Too many log-ins at once. Try again shortly.".to_owned()),
+            Self::Storage(_) => (503, "storage_unavailable", "Storage did not answer. Try again shortly.".to_owned()),
+            Self::Unhealthy(names) => (503, "unhealthy", format!("Not answering: {}.", names.join(", "))),
             Self::Internal(_) => (500, "internal_error", "Something went wrong on our side.".to_owned()),
             Self::Misconfigured(_) => {
                 (503, "misconfigured", "The service is not configured. Its log says what is wrong.".to_owned())
@@ -236,9 +242,11 @@ impl ApiError {
     /// The codes of RFC 6749 §5.2; RFC 7009 §2.2.1 adds 503.
     fn oauth_code(&self) -> &'static str {
         match self {
-            Self::Overloaded | Self::Storage(_) | Self::Unhealthy(..) | Self::Misconfigured(_) => {
-                "temporarily_unavailable"
-            }
+            Self::TooManyRequests(_)
+            | Self::Overloaded(_)
+            | Self::Storage(_)
+            | Self::Unhealthy(..)
+            | Self::Misconfigured(_) => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
             Self::InvalidRefreshToken => "invalid_grant",
             Self::UnsupportedGrantType => "unsupported_grant_type",
@@ -251,9 +259,7 @@ impl ApiError {
     /// Logs the cause of a 5xx.
     pub fn log_cause(&self, request_id: Id) {
         match self {
-            Self::Overloaded => log::write(request_id, &Event::Overloaded),
-            Self::Storage(fault) => log_fault(fault, request_id),
-            Self::Unhealthy(faults) => faults.iter().for_each(|(_, fault)| log_fault(fault, request_id)),
+            Self::Storage(fault) => log::write(request_id, &Event::StorageFault { cause: &fault.to_string() }),
             Self::Internal(cause) => log::write(request_id, &Event::InternalError { cause }),
             Self::Misconfigured(problems) => {
                 for Problem { variable, problem } in problems {
@@ -263,10 +269,6 @@ impl ApiError {
             _ => {}
         }
     }
-}
-
-fn log_fault(fault: &StoreError, request_id: Id) {
-    log::write(request_id, &Event::StorageFault { cause: &fault.to_string() });
 }
 
 impl From<StoreError> for ApiError {
@@ -361,6 +363,8 @@ fn reason_phrase(status: u16) -> &'static str {
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
         422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        499 => "Client Closed Request",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Error",
@@ -380,7 +384,7 @@ mod tests {
         vec![
             ApiError::InvalidRequest("A parameter is repeated.".to_owned()),
             ApiError::Storage(fault()),
-            ApiError::Unhealthy(vec![("D1", fault()), ("KV", fault())]),
+            ApiError::Unhealthy(vec!["D1", "KV"]),
             ApiError::BodyTooLarge,
             ApiError::UnsupportedMediaType("application/json"),
             ApiError::NotFound,
@@ -410,6 +414,9 @@ mod tests {
             ApiError::MissingToken,
             ApiError::InvalidToken,
             ApiError::ExpiredToken,
+            ApiError::TooManyRequests(1),
+            ApiError::ClientLeft,
+            ApiError::Overloaded(4),
             ApiError::Internal("the cause".to_owned()),
             ApiError::Misconfigured(Vec::new()),
         ]

@@ -79,6 +79,8 @@ pub struct Request {
     pub client: Client,
     /// The bytes of the body; empty until the caller has put there what [`read_body`] gave.
     pub body: Vec<u8>,
+    /// As the runtime has it.
+    raw: RawRequest,
     authorization: Option<String>,
     content_type: Option<String>,
     content_encoding: Option<String>,
@@ -112,12 +114,20 @@ impl Request {
             query,
             client: Client::new(of_change("CF-Connecting-IP"), of_change("User-Agent").as_deref()),
             body: Vec::new(),
+            // The handle: its own method of this name would copy the body.
+            raw: Clone::clone(request),
             authorization: header("Authorization"),
             content_type: of_change("Content-Type"),
             content_encoding: of_change("Content-Encoding"),
             origin: header("Origin"),
             asks_for_method: method == Method::Options && header("Access-Control-Request-Method").is_some(),
         }
+    }
+
+    /// Whether the client has reset the connection. One that only closed its side cannot be told from one that waits.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.raw.signal().aborted()
     }
 
     /// The bearer credential (RFC 6750 §2.1): only ever from this header.

@@ -15,10 +15,12 @@
 )]
 
 mod auth;
+mod clock;
 mod config;
 mod error;
 mod http;
 mod log;
+mod marks;
 mod routes;
 mod store;
 mod webcrypto;
@@ -31,11 +33,12 @@ use worker::{Env, event};
 
 use auth::id::Id;
 use auth::known_tokens::KnownTokens;
+use clock::now_millis;
 use config::{Config, Problem};
 use error::ApiError;
 use http::{Method, Reply, Request};
-use log::Event;
-use routes::Context;
+use log::{Event, Tallies};
+use routes::{Context, Health};
 use store::Store;
 use store::sweep::Swept;
 use webcrypto::{Keys, random};
@@ -45,6 +48,8 @@ struct Isolate {
     config: Config,
     keys: Keys,
     known_tokens: RefCell<KnownTokens>,
+    tallies: Tallies,
+    health: Health,
 }
 
 thread_local! {
@@ -57,7 +62,7 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: RawRequest, env: Env, _context: worker::Context) -> worker::Result<Response> {
+async fn fetch(request: RawRequest, env: Env, background: worker::Context) -> worker::Result<Response> {
     // Without randomness nothing can be issued, and every route that needs some says so itself.
     let request_id = Id::new(random().unwrap_or_default());
     let mut read = Request::read(&request);
@@ -68,32 +73,46 @@ async fn fetch(request: RawRequest, env: Env, _context: worker::Context) -> work
             return Ok(reply.into_response(&read, request_id, &[])?);
         }
     };
-    let store = Store::new(&env, isolate.config.log_costs);
-    let reply = answer(&isolate, &store, request, &mut read, request_id).await;
+    let store = Store::new(env, isolate.config.log_costs);
+    let reply = answer(&isolate, &store, &background, request, &mut read, request_id).await;
     Ok(reply.into_response(&read, request_id, &isolate.config.allowed_origins)?)
 }
 
-/// The sweep. There is nobody to answer: what went wrong is in the log, and the next one goes on.
+/// When the marks that are owed are written: the `crons` of `wrangler.toml` have it, and beside it when the sweep runs.
+const MARKS_CRON: &str = "* * * * *";
+
+/// What runs by the clock. There is nobody to answer: what went wrong is in the log, and the next run goes on.
 #[event(scheduled)]
-async fn scheduled(_event: worker::ScheduledEvent, env: Env, _context: worker::ScheduleContext) {
+async fn scheduled(event: worker::ScheduledEvent, env: Env, _context: worker::ScheduleContext) {
     let id = Id::new(random().unwrap_or_default());
     let isolate = match isolate(&env).await {
         Ok(isolate) => isolate,
         Err(problems) => return ApiError::Misconfigured(problems).log_cause(id),
     };
-    let store = Store::new(&env, isolate.config.log_costs);
+    let store = Store::new(env, isolate.config.log_costs);
+    let work = if event.cron() == MARKS_CRON {
+        marks::write_owed(&store, id).await;
+        "Marks"
+    } else {
+        sweep(&store, &isolate, id).await;
+        "Sweep"
+    };
+    if isolate.config.log_costs {
+        log::write_costs(id, work, None, store.costs());
+    }
+}
+
+async fn sweep(store: &Store, isolate: &Isolate, id: Id) {
     match store.sweep(isolate.config.audit_ttl, now_millis() / 1000).await {
         Ok(Swept { sessions, events, complete }) => log::write(id, &Event::Swept { sessions, events, complete }),
         Err(error) => ApiError::from(error).log_cause(id),
-    }
-    if isolate.config.log_costs {
-        log::write(id, &Event::Costs { route: "Sweep", status: None, memory_kib: memory_kib(), costs: store.costs() });
     }
 }
 
 async fn answer(
     isolate: &Isolate,
-    store: &Store<'_>,
+    store: &Store,
+    background: &worker::Context,
     request: RawRequest,
     read: &mut Request,
     request_id: Id,
@@ -124,7 +143,10 @@ async fn answer(
         config,
         keys: &isolate.keys,
         known_tokens: &isolate.known_tokens,
+        tallies: &isolate.tallies,
+        health: &isolate.health,
         store,
+        background,
         now,
         millisecond,
         request_id,
@@ -134,10 +156,7 @@ async fn answer(
         // The route's name, not the path: what somebody puts into a path may be a token.
         let route = format!("{route:?}");
         let route = route.split('(').next().unwrap_or_default();
-        log::write(
-            request_id,
-            &Event::Costs { route, status: Some(reply.status()), memory_kib: memory_kib(), costs: store.costs() },
-        );
+        log::write_costs(request_id, route, Some(reply.status()), store.costs());
     }
     reply
 }
@@ -154,25 +173,12 @@ async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
         return Err(problem("the \"signs_from\" of every key lies ahead: none may sign yet".to_owned()));
     }
     let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
-    let isolate = Rc::new(Isolate { config, keys, known_tokens: RefCell::default() });
+    let isolate = Rc::new(Isolate {
+        config,
+        keys,
+        known_tokens: RefCell::default(),
+        tallies: Tallies::default(),
+        health: Health::default(),
+    });
     Ok(ISOLATE.with(|cell| cell.get_or_init(|| isolate).clone()))
-}
-
-/// Of WebAssembly, whose pages have 64 KiB. Natively there is none.
-fn memory_kib() -> usize {
-    #[cfg(target_arch = "wasm32")]
-    return core::arch::wasm32::memory_size::<0>().saturating_mul(64);
-    #[cfg(not(target_arch = "wasm32"))]
-    0
-}
-
-/// Unix milliseconds.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a whole number of milliseconds since 1970, far below 2^53"
-)]
-fn now_millis() -> u64 {
-    js_sys::Date::now() as u64
 }

@@ -1,5 +1,7 @@
 //! The log: one JSON line an event. Never a token, a password, a hash or an e-mail address.
 
+use std::cell::Cell;
+
 use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
 
@@ -23,8 +25,15 @@ pub enum Event<'a> {
     GraceRetry { user_id: Id, session_id: Id, retries: u64, same_ip: bool, same_user_agent: bool },
     /// A rotated-out token came back; the session was ended.
     ReuseDetected { user_id: Id, session_id: Id, reason: &'static str },
-    /// Nothing was issued. `session_id` where the token was genuine.
-    RefreshRefused { session_id: Option<Id>, reason: &'static str },
+    /// Nothing was issued. `session_id` where the token was genuine; where it was not, `count`: of those since the last such line.
+    RefreshRefused {
+        session_id: Option<Id>,
+        reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
+    },
+    /// A registration was refused because its address or username is taken.
+    RegistrationRefused { reason: &'static str },
     /// A session was ended.
     Revoked { user_id: Id, session_id: Id, reason: &'static str },
     /// All sessions of a user were ended, so many.
@@ -43,12 +52,17 @@ pub enum Event<'a> {
     Swept { sessions: usize, events: usize, complete: bool },
     /// A caller of `/introspect` is no resource server of ours, or one that our tokens are not meant for.
     IntrospectionRefused { reason: &'static str },
-    /// Too many wait for their password to be hashed: this request was turned away.
-    Overloaded,
+    /// Requests were refused because too many wait for their password to be hashed: `count` since the last such line.
+    Overloaded { count: u64 },
+    /// Requests were refused because their source or account has as much under way as it may: `count` since the last such line.
+    TooManyRequests { reason: &'static str, count: u64 },
     /// D1 or KV did not answer.
     StorageFault { cause: &'a str },
-    /// The revocation could not be marked in KV: D1 holds it, `/verify` may not see it.
-    RevocationMarkFailed { session_id: Id, cause: &'a str },
+    /// Revocations could not be marked in KV, of which this session is the first: D1 holds them and that their marks are owed.
+    /// `/verify` does not see them yet.
+    RevocationMarkFailed { session_id: Id, marks: usize, cause: &'a str },
+    /// The scheduled event wrote marks that were owed.
+    OwedMarksWritten { marks: usize, failed: usize },
     /// Something that cannot happen did.
     InternalError { cause: &'a str },
     /// A variable or secret is bad; nothing is served.
@@ -72,7 +86,10 @@ impl Event<'_> {
             | Self::RevocationMarkFailed { .. }
             | Self::InternalError { .. }
             | Self::Misconfigured { .. } => Level::Error,
-            Self::ReuseDetected { .. } | Self::Forbidden { .. } | Self::Overloaded => Level::Warn,
+            Self::ReuseDetected { .. }
+            | Self::Forbidden { .. }
+            | Self::Overloaded { .. }
+            | Self::TooManyRequests { .. } => Level::Warn,
             _ => Level::Info,
         }
     }
@@ -105,9 +122,62 @@ pub fn write(request_id: Id, event: &Event<'_>) {
     }
 }
 
+/// Writes what a request, or a scheduled event, cost.
+pub fn write_costs(request_id: Id, route: &str, status: Option<u16>, costs: Costs) {
+    write(request_id, &Event::Costs { route, status, memory_kib: memory_kib(), costs });
+}
+
+/// Of WebAssembly, whose pages have 64 KiB. Natively there is none.
+fn memory_kib() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    return core::arch::wasm32::memory_size::<0>().saturating_mul(64);
+    #[cfg(not(target_arch = "wasm32"))]
+    0
+}
+
+/// Seconds between two lines of one tally.
+const TALLY_PERIOD: u64 = 60;
+
+/// Counts what anybody can cause at no cost, so that it does not fill the log: the first is told at once, the others together, a
+/// minute later at the earliest.
+#[derive(Default)]
+pub struct Tally(Cell<(u64, Option<u64>)>);
+
+impl Tally {
+    /// Counts one more, at that time in unix seconds. How many there were since the last line, if one is due.
+    pub fn add(&self, now: u64) -> Option<u64> {
+        let (count, told_at) = self.0.get();
+        let count = count.saturating_add(1);
+        let is_due = told_at.is_none_or(|told_at| now >= told_at.saturating_add(TALLY_PERIOD));
+        self.0.set(if is_due { (0, Some(now)) } else { (count, told_at) });
+        is_due.then_some(count)
+    }
+}
+
+/// The tallies of an isolate.
+#[derive(Default)]
+pub struct Tallies {
+    /// Refresh tokens that are not genuine.
+    pub forged_refresh_tokens: Tally,
+    /// Requests that found the queue of those who hash full.
+    pub overloaded: Tally,
+    /// Requests whose source or account has its share of that queue.
+    pub hashing_share_taken: Tally,
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Event;
+    use super::{Event, Tally};
+
+    #[test]
+    fn a_tally_tells_the_first_at_once_and_the_others_together() {
+        let tally = Tally::default();
+        assert_eq!(tally.add(1_000), Some(1));
+        assert_eq!((tally.add(1_000), tally.add(1_059)), (None, None));
+        assert_eq!(tally.add(1_060), Some(3));
+        assert_eq!(tally.add(1_061), None);
+        assert_eq!(tally.add(9_000), Some(2));
+    }
 
     #[test]
     fn a_line_break_in_a_cause_stays_inside_its_line() {

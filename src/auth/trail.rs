@@ -19,6 +19,8 @@ pub enum Kind {
     LoggedIn,
     /// Log-ins of one hour that failed, and wrong current passwords.
     LoginFailed,
+    /// Attempts of one hour to register the address of the account.
+    RegistrationAttempted,
     /// By the person.
     PasswordChanged,
     /// Name or username, by the person; those of one hour.
@@ -47,6 +49,7 @@ impl Kind {
             Self::Registered => "registered",
             Self::LoggedIn => "logged_in",
             Self::LoginFailed => "login_failed",
+            Self::RegistrationAttempted => "registration_attempted",
             Self::PasswordChanged => "password_changed",
             Self::ProfileChanged => "profile_changed",
             Self::ReuseDetected => "reuse_detected",
@@ -62,7 +65,7 @@ impl Kind {
     /// Whether there is one row an hour, which counts.
     #[must_use]
     pub const fn is_counted(self) -> bool {
-        matches!(self, Self::LoginFailed | Self::ProfileChanged)
+        matches!(self, Self::LoginFailed | Self::ProfileChanged | Self::RegistrationAttempted)
     }
 
     /// Whether sessions end with it.

@@ -1,11 +1,10 @@
 //! What the routes that change accounts share.
 
-use futures_util::future::join_all;
-
 use super::Context;
+use super::hashing::Verified;
 use crate::auth::email::Email;
 use crate::auth::id::Id;
-use crate::auth::password::{Password, Verification};
+use crate::auth::password::Password;
 use crate::auth::trail::Kind;
 use crate::config::MAX_CLOCK_LEEWAY;
 use crate::error::ApiError;
@@ -13,11 +12,7 @@ use crate::http::Request;
 use crate::log::Event;
 use crate::store::callers::Caller;
 use crate::store::changes::{AdminChange, ChangeRequest, Changes};
-use crate::store::refresh_tokens::Ended;
 use crate::store::users::Credentials;
-
-/// Writes to KV that one request may make: a Worker may make a thousand an invocation.
-const MOST_MARKS: usize = 900;
 
 impl Context<'_> {
     /// A change that the caller asks for.
@@ -34,27 +29,17 @@ impl Context<'_> {
         target: Id,
         change: &AdminChange,
     ) -> Result<Changes, ApiError> {
-        let answer = self.store.change_as_admin(&self.change(request, caller)?, target, change).await?;
-        let changes = self.allowed(caller, answer)?;
-        self.mark_all_revoked(&changes.ended).await;
+        let ending = self.store.change_as_admin(&self.change(request, caller)?, target, change).await?;
+        let changes = self.allowed(caller, self.settle(ending).await)?;
         for kind in &changes.kinds {
-            self.log_change(target, Some(caller.user_id), *kind, &changes.ended);
+            self.log_change(target, Some(caller.user_id), *kind, changes.sessions_ended);
         }
         Ok(changes)
     }
 
-    pub(super) fn log_change(&self, user_id: Id, admin_id: Option<Id>, kind: Kind, ended: &[Ended]) {
-        let ended = ended.iter().filter(|ended| kind.ends_sessions() && ended.in_force != 0);
-        self.log(&Event::AccountChanged { user_id, admin_id, change: kind.as_str(), sessions_ended: ended.count() });
-    }
-
-    /// Marks the sessions that can still have a live access token; the others need no mark. Those first whose token lives
-    /// longest: of more than an invocation may write, the rest is left to expire.
-    pub(super) async fn mark_all_revoked(&self, ended: &[Ended]) {
-        let mut ended = ended.to_vec();
-        ended.sort_by_key(|ended| std::cmp::Reverse(ended.access_expires_at));
-        let marks = ended.iter().take(MOST_MARKS);
-        join_all(marks.map(|ended| self.mark_revoked(ended.family_id, ended.access_expires_at))).await;
+    pub(super) fn log_change(&self, user_id: Id, admin_id: Option<Id>, kind: Kind, sessions_ended: usize) {
+        let sessions_ended = if kind.ends_sessions() { sessions_ended } else { 0 };
+        self.log(&Event::AccountChanged { user_id, admin_id, change: kind.as_str(), sessions_ended });
     }
 
     /// A new password by the rules, which know its owner.
@@ -92,14 +77,18 @@ impl Context<'_> {
         input: &str,
     ) -> Result<(), ApiError> {
         let password = Password::presented(input).map_err(|_| ApiError::WrongPassword)?;
-        match self.verify(&password, &credentials.password_hash).await?? {
-            Verification::Matches { .. } => Ok(()),
-            Verification::Differs => {
-                let (user_id, session_id) = (Some(caller.user_id), Some(caller.family_id));
-                self.count_failed_login(request, user_id, session_id, "wrong_current_password").await?;
-                Err(ApiError::WrongPassword)
-            }
+        let account = caller.user_id.to_string();
+        match self.verify(request, &account, &password, &credentials.password_hash).await?? {
+            Verified::Matches { .. } => Ok(()),
+            Verified::Differs => Err(self.wrong_current_password(request, caller).await?),
         }
+    }
+
+    /// Counts a wrong current password as a failed log-in.
+    pub(super) async fn wrong_current_password(&self, request: &Request, caller: Caller) -> Result<ApiError, ApiError> {
+        let (user_id, session_id) = (Some(caller.user_id), Some(caller.family_id));
+        self.count_failed_login(request, user_id, session_id, "wrong_current_password").await?;
+        Ok(ApiError::WrongPassword)
     }
 
     /// Logs a failed log-in, and counts it in the audit trail of the account; of no account, in a row for all of them, so

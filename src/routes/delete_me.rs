@@ -1,4 +1,4 @@
-//! `DELETE /me`: takes the caller's account out, with everything it held. Asks for the password.
+//! `DELETE /me`: deletes the caller's account, with everything it held. Asks for the password.
 
 use serde::Deserialize;
 
@@ -20,8 +20,8 @@ pub(super) async fn delete(context: &Context<'_>, request: &Request) -> Result<R
     let credentials = context.own_credentials(caller).await?;
     context.verify_current_password(request, caller, &credentials, &body.current_password).await?;
     let change = context.change(request, caller)?;
-    let ended = context.store.delete_own(&change, credentials.password_version).await??;
-    context.mark_all_revoked(&ended).await;
-    context.log_change(caller.user_id, None, Kind::Deleted, &ended);
+    let ending = context.store.delete_own(&change, credentials.password_version).await?;
+    let ended = context.settle(ending).await?;
+    context.log_change(caller.user_id, None, Kind::Deleted, ended);
     Ok(Reply::new(204))
 }

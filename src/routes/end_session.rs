@@ -11,8 +11,8 @@ use crate::store::refresh_tokens::Reason;
 pub(super) async fn delete(context: &Context<'_>, request: &Request, session_id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let reason = Reason::EndedByUser;
-    let ended = context.store.revoke_own_family(caller, session_id, reason, &request.client, context.now).await??;
-    context.mark_revoked(session_id, ended.access_expires_at).await;
+    let ending = context.store.revoke_own_family(caller, session_id, reason, &request.client, context.now).await?;
+    context.settle(ending).await?;
     context.log(&Event::Revoked { user_id: caller.user_id, session_id, reason: reason.as_str() });
     Ok(Reply::new(204))
 }

@@ -1,116 +1,148 @@
 //! Hashing passwords, one at a time, with everything else in between.
 //!
-//! A hash occupies the isolate's one thread for some 17 ms. The runtime runs what is ready before it looks for what has come
-//! in, so of a burst of log-ins one would hash right after the other, and every other request would wait for all of them. So
-//! each gives way before it hashes, until nobody else has hashed meanwhile.
+//! A hash occupies the isolate's one thread, and the runtime runs what is ready before it looks for what has come in: of a burst
+//! of log-ins one would hash right after the other, and every other request would wait for all of them. So each waits in the
+//! isolate's [`HashingQueue`], and gives way to other events until it is next.
+//!
+//! The queue is plain data, and whoever waits asks again and again: a promise that one request resolves for another is none that
+//! the runtime allows.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::Duration;
 
 use worker::Delay;
 
 use super::Context;
-use crate::auth::password::{HashError, Password, Verification};
+use crate::auth::hashing_queue::{Entry, HashingQueue, QueueError, Ticket, Turn};
+use crate::auth::password::{HashError, Hasher, Password, Verification};
+use crate::clock::now_millis;
 use crate::error::ApiError;
+use crate::http::Request;
+use crate::log::Event;
 use crate::webcrypto::random;
 
-/// Who may wait at once. Beyond that the answer is 503: each of them holds some 30 KiB, if it sends all that is read, and the
-/// last waits for some four seconds.
-const MOST_WAITING: u32 = 256;
-/// After so many seconds without a hash nobody waits any more, whoever was seen doing so: it was cancelled.
-const STALE: u64 = 5;
-
 thread_local! {
-    /// Who waits, and how far the others are.
-    static TURNS: Cell<Turns> =
-        const { Cell::new(Turns { arrived: 0, begun: 0, begun_at: 0, arrived_at: 0, first: u64::MAX, waiting: 0, waited: 0 }) };
+    /// Never borrowed over an await.
+    static QUEUE: RefCell<HashingQueue> = const { RefCell::new(HashingQueue::new()) };
 }
 
-/// Plain numbers: a request that is cancelled while it waits leaves nothing that others wait for.
-#[derive(Clone, Copy)]
-struct Turns {
-    /// Requests that came to hash, which is the number of the last one.
-    arrived: u64,
-    /// Hashes begun.
-    begun: u64,
-    /// When the last one was, in unix seconds: by the request that came last, as whoever waits has an old clock.
-    begun_at: u64,
-    /// When the last request came.
-    arrived_at: u64,
-    /// The lowest number of those who were seen waiting since the last hash began.
-    first: u64,
-    /// How many those are.
-    waiting: u32,
-    /// How many they were when it began.
-    waited: u32,
+/// A place in the queue, given up when it is dropped.
+struct Place(Ticket);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        QUEUE.with_borrow_mut(|queue| queue.leave(&self.0));
+    }
 }
 
 impl Context<'_> {
-    /// See [`crate::auth::password::Hasher::hash`].
-    pub(super) async fn hash(&self, password: &Password) -> Result<String, ApiError> {
-        turn(self.now).await?;
-        Ok(self.config.hasher.hash(password, random()?)?)
+    /// Hashes a new password. `account` is what its account is counted by.
+    pub(super) async fn hash(&self, request: &Request, account: &str, password: &Password) -> Result<String, ApiError> {
+        let salt = random()?;
+        let price = self.config.hasher.cpu_micros();
+        Ok(self.in_turn(request, account, price, |hasher| hasher.hash(password, salt)).await??)
     }
 
-    /// See [`crate::auth::password::Hasher::verify`].
+    /// Verifies a password against a stored hash. If it matches and the stored hash is outdated, the same turn makes the
+    /// one that replaces it.
     pub(super) async fn verify(
         &self,
+        request: &Request,
+        account: &str,
         password: &Password,
         stored: &str,
-    ) -> Result<Result<Verification, HashError>, ApiError> {
-        turn(self.now).await?;
-        Ok(self.config.hasher.verify(password, stored))
+    ) -> Result<Result<Verified, HashError>, ApiError> {
+        let salt = random()?;
+        let price = self.config.hasher.price(password, stored);
+        self.in_turn(request, account, price, |hasher| {
+            Ok(match hasher.verify(password, stored)? {
+                Verification::Differs => Verified::Differs,
+                Verification::Matches { outdated } => {
+                    Verified::Matches { new_hash: outdated.then(|| hasher.hash(password, salt)).transpose()? }
+                }
+            })
+        })
+        .await
     }
 
-    /// See [`crate::auth::password::Hasher::verify_absent`].
-    pub(super) async fn verify_absent(&self, password: &Password) -> Result<(), ApiError> {
-        turn(self.now).await?;
-        Ok(self.config.hasher.verify_absent(password)?)
+    /// Verifies the current password, and if it matches hashes the new one, in one turn.
+    pub(super) async fn verify_and_hash_new(
+        &self,
+        request: &Request,
+        account: &str,
+        current: (&Password, &str),
+        new: &Password,
+    ) -> Result<Result<Option<String>, HashError>, ApiError> {
+        let salt = random()?;
+        let (password, stored) = current;
+        let hasher = &self.config.hasher;
+        let price = hasher.price(password, stored).saturating_add(hasher.cpu_micros());
+        self.in_turn(request, account, price, |hasher| match hasher.verify(password, stored)? {
+            Verification::Differs => Ok(None),
+            Verification::Matches { .. } => hasher.hash(new, salt).map(Some),
+        })
+        .await
+    }
+
+    /// The work of one verification, for an account that does not exist.
+    pub(super) async fn verify_absent(
+        &self,
+        request: &Request,
+        account: &str,
+        password: &Password,
+    ) -> Result<(), ApiError> {
+        let price = self.config.hasher.cpu_micros();
+        Ok(self.in_turn(request, account, price, |hasher| hasher.verify_absent(password)).await??)
+    }
+
+    /// Waits until this request is next, and then does `work` at once. Who waits looks first whether its client still does.
+    async fn in_turn<T>(
+        &self,
+        request: &Request,
+        account: &str,
+        price: u64,
+        work: impl FnOnce(&Hasher) -> T,
+    ) -> Result<T, ApiError> {
+        let hasher = &self.config.hasher;
+        let entry = Entry { account: account.to_owned(), source: request.client.source(), price };
+        let entered = QUEUE.with_borrow_mut(|queue| queue.enter(entry, hasher.cpu_micros(), now_millis()));
+        let place = Place(entered.map_err(|refusal| self.refused(refusal))?);
+        loop {
+            Delay::from(Duration::ZERO).await;
+            if request.is_abandoned() {
+                return Err(ApiError::ClientLeft);
+            }
+            if QUEUE.with_borrow_mut(|queue| queue.look(&place.0, now_millis())) == Turn::Hash {
+                return Ok(work(hasher));
+            }
+        }
+    }
+
+    fn refused(&self, refusal: QueueError) -> ApiError {
+        match refusal {
+            QueueError::ShareTaken { retry_after } => {
+                if let Some(count) = self.tallies.hashing_share_taken.add(self.now) {
+                    self.log(&Event::TooManyRequests { reason: "hashing_share", count });
+                }
+                ApiError::TooManyRequests(retry_after)
+            }
+            QueueError::Full { retry_after } => {
+                if let Some(count) = self.tallies.overloaded.add(self.now) {
+                    self.log(&Event::Overloaded { count });
+                }
+                ApiError::Overloaded(retry_after)
+            }
+        }
     }
 }
 
-/// Waits until the runtime has looked for other events, nobody has hashed since, and who came first of those who wait is this
-/// request. Should that one be gone, cancelled since it was seen, the others pass over it.
-async fn turn(now: u64) -> Result<(), ApiError> {
-    const PASSED_OVER: u8 = 3;
-    let here = change(|turns| {
-        if now > turns.begun_at.saturating_add(STALE) {
-            (turns.waiting, turns.waited) = (0, 0);
-        }
-        (turns.arrived, turns.arrived_at) = (turns.arrived.saturating_add(1), now.max(turns.arrived_at));
-    });
-    // Since the last hash began not all of them may have been seen yet.
-    if here.waiting.max(here.waited) >= MOST_WAITING {
-        return Err(ApiError::Overloaded);
-    }
-    let number = here.arrived;
-    let mut is_seen = false;
-    let mut waits = 0_u8;
-    loop {
-        let seen = change(|turns| {
-            turns.first = turns.first.min(number);
-            turns.waiting = turns.waiting.saturating_add(u32::from(!is_seen));
-        });
-        is_seen = true;
-        Delay::from(Duration::ZERO).await;
-        let turns = TURNS.get();
-        if turns.begun != seen.begun {
-            (is_seen, waits) = (false, 0);
-        } else if turns.first == number || waits == PASSED_OVER {
-            change(|turns| {
-                (turns.begun, turns.begun_at) = (turns.begun.wrapping_add(1), turns.arrived_at);
-                (turns.first, turns.waited, turns.waiting) = (u64::MAX, turns.waiting, 0);
-            });
-            return Ok(());
-        } else {
-            waits = waits.saturating_add(1);
-        }
-    }
-}
-
-fn change(how: impl FnOnce(&mut Turns)) -> Turns {
-    let mut turns = TURNS.get();
-    how(&mut turns);
-    TURNS.set(turns);
-    turns
+/// What verifying a password found.
+pub(super) enum Verified {
+    /// It is the password.
+    Matches {
+        /// What replaces an outdated hash.
+        new_hash: Option<String>,
+    },
+    /// It is not.
+    Differs,
 }

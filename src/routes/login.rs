@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::Context;
+use super::hashing::Verified;
 use crate::auth::email::Email;
 use crate::auth::id::Id;
-use crate::auth::password::{Password, Verification};
+use crate::auth::password::Password;
 use crate::auth::profile::Username;
 use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
@@ -25,7 +26,8 @@ struct Body {
 /// 1. Read the account. A name that cannot be one is an account that does not exist.
 /// 2. Verify the password; for an unknown account do the same work, also where the failure is counted. Only then look whether
 ///    the account is disabled.
-/// 3. Begin the session, unless the account changed since step 1; replace an outdated hash in the same transaction.
+/// 3. Begin the session, unless the account changed since step 1; replace an outdated hash, and end the sessions that the account
+///    then has too many of, in the same transaction.
 pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
     // Too long to be anybody's, whoever the account is, so nothing is given away by not hashing it.
@@ -34,52 +36,60 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         return Err(ApiError::InvalidCredentials);
     };
     // 1.
-    let credentials = match (&body.email, &body.username) {
+    // `account`: the name itself, whether there is such an account or not.
+    let (credentials, account) = match (&body.email, &body.username) {
         (Some(email), None) => match Email::parse(email) {
-            Ok(email) => context.store.find_credentials(&LoginName::Email(&email)).await?,
-            Err(_) => None,
+            Ok(email) => (context.store.find_credentials(&LoginName::Email(&email)).await?, email.key().to_owned()),
+            Err(_) => (None, email.clone()),
         },
         (None, Some(username)) => match Username::parse(username) {
-            Ok(username) => context.store.find_credentials(&LoginName::Username(&username)).await?,
-            Err(_) => None,
+            Ok(username) => {
+                (context.store.find_credentials(&LoginName::Username(&username)).await?, username.key().to_owned())
+            }
+            Err(_) => (None, username.clone()),
         },
         _ => return Err(ApiError::InvalidRequest("Send either email or username.".to_owned())),
     };
     // 2.
     let Some(credentials) = credentials else {
-        context.verify_absent(&password).await?;
+        context.verify_absent(request, &account, &password).await?;
         return failed(context, request, None, "unknown_account").await;
     };
     let user_id = credentials.user.id;
     let unusable = |error| ApiError::Internal(format!("the password hash of user {user_id}: {error}"));
-    let outdated = match context.verify(&password, &credentials.password_hash).await?.map_err(unusable)? {
-        Verification::Differs => return failed(context, request, Some(user_id), "wrong_password").await,
-        Verification::Matches { .. } if credentials.disabled => {
+    let verified = context.verify(request, &account, &password, &credentials.password_hash).await?;
+    let new_hash = match verified.map_err(unusable)? {
+        Verified::Differs => return failed(context, request, Some(user_id), "wrong_password").await,
+        Verified::Matches { .. } if credentials.disabled => {
             return failed(context, request, Some(user_id), "disabled").await;
         }
-        Verification::Matches { outdated } => outdated,
+        Verified::Matches { new_hash } => new_hash,
     };
-    begin_session(context, request, &password, &credentials, outdated).await
+    begin_session(context, request, &credentials, new_hash.as_deref()).await
 }
 
 async fn begin_session(
     context: &Context<'_>,
     request: &Request,
-    password: &Password,
     credentials: &Credentials,
-    outdated: bool,
+    new_hash: Option<&str>,
 ) -> Result<Reply, ApiError> {
     let user = &credentials.user;
-    let new_hash = if outdated { Some(context.hash(password).await?) } else { None };
-    let rehashed = new_hash.as_deref().map(|new_hash| (credentials.password_hash.as_str(), new_hash));
+    let rehashed = new_hash.map(|new_hash| (credentials.password_hash.as_str(), new_hash));
     let token = Context::first_token()?;
     let family = context.new_family(user.id, credentials.password_version, &token);
     let reply = context.token_response(200, user, &token, family.expires_at).await?;
     // 3.
-    if !context.store.insert_session(&family, &request.client, rehashed, context.now).await? {
+    let max_sessions = context.config.max_sessions;
+    let ending = context.store.insert_session(&family, &request.client, rehashed, max_sessions, context.now).await?;
+    if !context.settle(ending).await {
         return failed(context, request, Some(user.id), "account_changed").await;
     }
-    context.log(&Event::LoginSucceeded { user_id: user.id, session_id: token.family_id(), rehashed: outdated });
+    context.log(&Event::LoginSucceeded {
+        user_id: user.id,
+        session_id: token.family_id(),
+        rehashed: rehashed.is_some(),
+    });
     Ok(reply)
 }
 

@@ -26,6 +26,7 @@ mod token_response;
 mod update_me;
 mod update_user;
 mod user;
+mod user_sessions;
 mod users;
 mod verify;
 
@@ -36,13 +37,18 @@ use crate::auth::access_token::{AccessToken, Genuine, Purpose, Rejection, Unveri
 use crate::auth::id::Id;
 use crate::auth::known_tokens::{KnownTokens, TokenHash};
 use crate::auth::signing_key::KeyState;
-use crate::config::{Config, MAX_CLOCK_LEEWAY};
+use crate::config::Config;
 use crate::error::{ApiError, Dialect};
 use crate::http::{Method, Reply, Request};
-use crate::log::{self, Event};
+use crate::log::{self, Event, Tallies};
+use crate::marks;
 use crate::store::Store;
 use crate::store::callers::{Caller, Refusal};
+use crate::store::refresh_tokens::Ending;
+use crate::store::revocations::OwedMark;
 use crate::webcrypto::{Keys, random};
+
+pub use healthz::Health;
 
 /// An endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +93,8 @@ pub enum Route {
     DeleteUser(Id),
     /// `DELETE /users/{id}/sessions`.
     EndUserSessions(Id),
+    /// `GET /users/{id}/sessions`.
+    UserSessions(Id),
     /// `GET /users/{id}/events`.
     UserEvents(Id),
     /// `GET /verify`.
@@ -122,6 +130,7 @@ pub fn find(method: Method, path: &str) -> Option<Route> {
             (Method::Patch, None) => Route::UpdateUser(id),
             (Method::Delete, None) => Route::DeleteUser(id),
             (Method::Delete, Some("sessions")) => Route::EndUserSessions(id),
+            (Method::Get | Method::Head, Some("sessions")) => Route::UserSessions(id),
             (Method::Get | Method::Head, Some("events")) => Route::UserEvents(id),
             _ => return None,
         });
@@ -216,6 +225,7 @@ impl Route {
             Self::UpdateUser(id) => update_user::patch(context, request, id).await,
             Self::DeleteUser(id) => delete_user::delete(context, request, id).await,
             Self::EndUserSessions(id) => end_user_sessions::delete(context, request, id).await,
+            Self::UserSessions(id) => user_sessions::get(context, request, id).await,
             Self::UserEvents(id) => events::get(context, request, id).await,
             Self::Verify => verify::get(context, request).await,
             Self::Metadata => metadata::get(context),
@@ -233,8 +243,14 @@ pub struct Context<'a> {
     pub keys: &'a Keys,
     /// The access tokens that were seen. Never borrowed over an await.
     pub known_tokens: &'a RefCell<KnownTokens>,
+    /// What is counted rather than logged.
+    pub tallies: &'a Tallies,
+    /// What the bindings answered last.
+    pub health: &'a Health,
     /// The bindings.
-    pub store: &'a Store<'a>,
+    pub store: &'a Store,
+    /// What runs behind the answer.
+    pub background: &'a worker::Context,
     /// Unix seconds.
     pub now: u64,
     /// Of that second: tells apart what happens in it.
@@ -323,17 +339,20 @@ impl Context<'_> {
         }))
     }
 
-    /// Marks an ended session for `/verify`, as long as an access token of it can live: by what was issued, not by how long
-    /// tokens live as configured today, and with the most leeway there may be. D1 holds the revocation already, so a
-    /// failure is logged and no more.
-    async fn mark_revoked(&self, session_id: Id, access_expires_at: u64) {
-        let lifetime = access_expires_at.saturating_add(MAX_CLOCK_LEEWAY).saturating_sub(self.now);
-        if lifetime == 0 {
+    /// Writes the marks that an ending left to be written, and gives what became of it. D1 holds both, so a failure of KV is logged
+    /// and tried again behind the answer, and no more.
+    async fn settle<T>(&self, ending: Ending<T>) -> T {
+        self.mark(&ending.owed).await;
+        ending.outcome
+    }
+
+    async fn mark(&self, owed: &[OwedMark]) {
+        if owed.is_empty() {
             return;
         }
-        if let Err(error) = self.store.mark_revoked(session_id, lifetime, self.now).await {
-            self.log(&Event::RevocationMarkFailed { session_id, cause: &error.to_string() });
-        }
+        let written = marks::write(self.store, self.request_id, owed, self.now).await;
+        let behind = marks::follow_up(self.store.renewed(), self.request_id, written, self.config.log_costs);
+        self.background.wait_until(behind);
     }
 }
 

@@ -5,12 +5,11 @@ use serde::Deserialize;
 use super::Context;
 use crate::auth::access_token::Purpose;
 use crate::auth::id::Id;
-use crate::auth::refresh_token::{RefreshToken, Refusal, Reuse, Verdict, judge};
+use crate::auth::refresh_token::{RefreshToken, Refusal, Verdict, judge};
 use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
 use crate::log::Event;
-use crate::store::events::ReuseEvent;
-use crate::store::refresh_tokens::{Issued, Revocation, Rotation, RotationTimes, Session};
+use crate::store::refresh_tokens::{Issued, Rotation, RotationTimes, Session};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,8 +31,9 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
 ///    issued in its session: whoever has only one of the two gets nothing, and nothing is judged by it.
 /// 2. One statement rotates, or lets a grace retry pass, or changes nothing.
 /// 3. If it issued, answer with the successor, which is the same for everyone who presents this token.
-/// 4. If not, judge why. A rotated-out token ends the family, in D1, in KV and in the log, before the answer, which is
-///    the same for every reason.
+/// 4. A rotated-out token has ended the family in the same transaction that found it out. Mark it in KV and log it before the
+///    answer.
+/// 5. For any other reason nothing happens. The answer is the same for all of them.
 pub(super) async fn rotate(
     context: &Context<'_>,
     request: &Request,
@@ -42,7 +42,12 @@ pub(super) async fn rotate(
 ) -> Result<Reply, ApiError> {
     // 1.
     let Some(token) = RefreshToken::parse(refresh_token, &context.config.token_keys) else {
-        return Err(refused(context, None, "not_genuine"));
+        // Anybody can make these up.
+        if let Some(count) = context.tallies.forged_refresh_tokens.add(context.now) {
+            let count = Some(count);
+            context.log(&Event::RefreshRefused { session_id: None, reason: "not_genuine", count });
+        }
+        return Err(ApiError::InvalidRefreshToken);
     };
     let user_id = match access_token {
         None => None,
@@ -58,17 +63,34 @@ pub(super) async fn rotate(
     let config = context.config;
     let times =
         RotationTimes { grace: config.refresh_grace, idle: config.refresh_idle_ttl, access: config.access_token_ttl };
-    match context.store.rotate(&token, user_id, times, &request.client, context.now).await? {
+    let event_id = context.event_id()?;
+    let rotation = context.store.rotate(&token, user_id, times, &event_id, &request.client, context.now).await?;
+    match rotation {
         // 3.
         Rotation::Issued(issued) => {
             log_issued(context, request, token.family_id(), &issued);
             context.token_response(200, &issued.user, &successor, issued.expires_at).await
         }
-        Rotation::Refused(Some(session)) if user_id.is_some_and(|user_id| user_id != session.user.id) => {
-            Err(refused(context, Some(session.family_id), "access_token"))
-        }
         // 4.
-        Rotation::Refused(Some(session)) => judge_unissued(context, request, &token, &session).await,
+        Rotation::Reused(ending) => {
+            let session = context.settle(ending).await;
+            let verdict = judge(&token, &session.state, context.now, config.refresh_grace);
+            let Verdict::Reuse(reuse) = verdict else {
+                return Err(ApiError::Internal(format!("a session was ended for reuse, and judged {verdict:?}")));
+            };
+            let (user_id, session_id) = (session.user.id, session.family_id);
+            context.log(&Event::ReuseDetected { user_id, session_id, reason: reuse.as_str() });
+            Err(ApiError::InvalidRefreshToken)
+        }
+        // 5.
+        Rotation::Refused(Some(session)) => {
+            let reason = if user_id.is_some_and(|user_id| user_id != session.user.id) {
+                "access_token"
+            } else {
+                why_refused(context, &token, &session)?
+            };
+            Err(refused(context, Some(session.family_id), reason))
+        }
         Rotation::Refused(None) => Err(refused(context, Some(token.family_id()), "unknown")),
     }
 }
@@ -91,50 +113,20 @@ fn log_issued(context: &Context<'_>, request: &Request, session_id: Id, issued: 
     });
 }
 
-/// Does what a token that nothing was issued for calls for. Never `Ok`.
-async fn judge_unissued(
-    context: &Context<'_>,
-    request: &Request,
-    token: &RefreshToken,
-    session: &Session,
-) -> Result<Reply, ApiError> {
-    let reason = match judge(token, &session.state, context.now, context.config.refresh_grace) {
-        Verdict::Reuse(reuse) => {
-            end_family(context, request, token, session, reuse).await?;
-            return Err(ApiError::InvalidRefreshToken);
+/// Why nothing was issued for a token.
+fn why_refused(context: &Context<'_>, token: &RefreshToken, session: &Session) -> Result<&'static str, ApiError> {
+    match judge(token, &session.state, context.now, context.config.refresh_grace) {
+        Verdict::Refused(Refusal::Unknown) => Ok("unknown"),
+        Verdict::Refused(Refusal::Revoked) => Ok("revoked"),
+        Verdict::Refused(Refusal::UserDisabled) => Ok("user_disabled"),
+        Verdict::Refused(Refusal::Expired) => Ok("expired"),
+        verdict @ (Verdict::Rotate | Verdict::GraceRetry | Verdict::Reuse(_)) => {
+            Err(ApiError::Internal(format!("a session was left as it was, and judged {verdict:?}")))
         }
-        Verdict::Refused(Refusal::Unknown) => "unknown",
-        Verdict::Refused(Refusal::Revoked) => "revoked",
-        Verdict::Refused(Refusal::UserDisabled) => "user_disabled",
-        Verdict::Refused(Refusal::Expired) => "expired",
-        Verdict::Rotate | Verdict::GraceRetry => {
-            return Err(ApiError::Internal("a usable family was not rotated".to_owned()));
-        }
-    };
-    Err(refused(context, Some(session.family_id), reason))
-}
-
-async fn end_family(
-    context: &Context<'_>,
-    request: &Request,
-    token: &RefreshToken,
-    session: &Session,
-    reuse: Reuse,
-) -> Result<(), ApiError> {
-    let (user_id, session_id) = (session.user.id, session.family_id);
-    let secret_hash = token.secret_hash();
-    let (client, now) = (&request.client, context.now);
-    let event = ReuseEvent { id: context.event_id()?, reuse };
-    let revocation = context.store.revoke_reused(session_id, &secret_hash, &event, client, now).await?;
-    // Not from the session as it was judged: it may have been refreshed since.
-    if let Some(Revocation { access_expires_at, .. }) = revocation {
-        context.mark_revoked(session_id, access_expires_at).await;
     }
-    context.log(&Event::ReuseDetected { user_id, session_id, reason: reuse.as_str() });
-    Ok(())
 }
 
 fn refused(context: &Context<'_>, session_id: Option<Id>, reason: &'static str) -> ApiError {
-    context.log(&Event::RefreshRefused { session_id, reason });
+    context.log(&Event::RefreshRefused { session_id, reason, count: None });
     ApiError::InvalidRefreshToken
 }

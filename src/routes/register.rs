@@ -9,8 +9,8 @@ use crate::auth::profile::{Name, Username};
 use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
 use crate::log::Event;
-use crate::store::Unique;
 use crate::store::users::{NewUser, User};
+use crate::store::{StoreError, Unique};
 use crate::webcrypto::random;
 
 #[derive(Deserialize)]
@@ -40,14 +40,15 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let (username_text, name_text) = (username.as_ref().map(Username::as_str), name.as_ref().map(Name::as_str));
     let password = context.chosen_password(&body.password, Some(&email), username_text, name_text)?;
     let taken = context.store.find_taken(&email, username.as_ref()).await?;
-    if taken.email {
-        return Err(ApiError::Taken(Unique::Email));
-    }
+    // In this order, so that whoever asks about addresses has to bring a username that is free.
     if taken.username {
-        return Err(ApiError::Taken(Unique::Username));
+        return Err(refused(context, request, &email, Unique::Username).await?);
+    }
+    if taken.email {
+        return Err(refused(context, request, &email, Unique::Email).await?);
     }
     // 2.
-    let password_hash = context.hash(&password).await?;
+    let password_hash = context.hash(request, email.key(), &password).await?;
     let user = User {
         id: Id::new(random()?),
         email: email.address().to_owned(),
@@ -69,7 +70,24 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         password_hash: &password_hash,
         roles: &user.roles,
     };
-    context.store.insert_user(&new_user, &family, &request.client, context.now).await?;
+    match context.store.insert_user(&new_user, &family, &request.client, context.now).await {
+        Ok(()) => {}
+        Err(StoreError::Conflict(unique)) => return Err(refused(context, request, &email, unique).await?),
+        Err(error) => return Err(error.into()),
+    }
     context.log(&Event::Registered { user_id: user.id, session_id: first_token.family_id() });
     Ok(reply)
+}
+
+/// Logs that a name is taken. To whom the address belongs sees in the audit trail that somebody tried to register it.
+async fn refused(context: &Context<'_>, request: &Request, email: &Email, taken: Unique) -> Result<ApiError, ApiError> {
+    let reason = match taken {
+        Unique::Username => "username_taken",
+        Unique::Email => {
+            context.store.count_registration_attempt(email, &request.client, context.now).await?;
+            "email_taken"
+        }
+    };
+    context.log(&Event::RegistrationRefused { reason });
+    Ok(ApiError::Taken(taken))
 }

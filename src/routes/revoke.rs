@@ -3,12 +3,13 @@
 use serde::Deserialize;
 
 use super::Context;
+use crate::auth::access_token::{AccessToken, Purpose};
 use crate::auth::id::Id;
 use crate::auth::refresh_token::{PREFIX, RefreshToken, SecretHash};
 use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
 use crate::log::Event;
-use crate::store::refresh_tokens::{Reason, Revocation};
+use crate::store::refresh_tokens::Reason;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,10 +20,11 @@ struct Body {
     _token_type_hint: Option<String>,
 }
 
-/// 1. A token that is not ours, or is an access token past its time, names no session: 200, and nothing happens (§2.2).
+/// 1. A token that is not ours names no session: 200, and nothing happens (§2.2). Nor does an access token that expired longer
+///    ago than a session lives without being refreshed; one that expired lately does, as a logout must take.
 /// 2. Any genuine refresh token ends its family, the live one and a rotated-out one alike: whoever holds one has been
 ///    signed in, and a logout must take.
-/// 3. The mark in KV is written also when D1 had the session ended already, in case an earlier mark failed.
+/// 3. A mark in KV that an earlier ending still owes is written too.
 pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json_or_form(|mut parameters| {
         let token = parameters
@@ -38,14 +40,10 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         // 2.
         let client = &request.client;
         let reason = Reason::Logout;
-        let revocation =
-            context.store.revoke_family(session_id, secret_hash.as_ref(), reason, client, context.now).await?;
-        if let Some(Revocation { ended_now, user_id, access_expires_at }) = revocation {
-            // 3.
-            context.mark_revoked(session_id, access_expires_at).await;
-            if ended_now {
-                context.log(&Event::Revoked { user_id, session_id, reason: reason.as_str() });
-            }
+        let ending = context.store.revoke_family(session_id, secret_hash.as_ref(), reason, client, context.now).await?;
+        // 3.
+        if let Some(user_id) = context.settle(ending).await {
+            context.log(&Event::Revoked { user_id, session_id, reason: reason.as_str() });
         }
     }
     Ok(Reply::new(200))
@@ -57,6 +55,7 @@ async fn session_of(context: &Context<'_>, token: &str) -> Result<Option<(Id, Op
         let token = RefreshToken::parse(token, &context.config.token_keys);
         return Ok(token.map(|token| (token.family_id(), Some(token.secret_hash()))));
     }
-    let token = context.verify_access_token(token).await?;
-    Ok(token.ok().map(|token| (token.sid, None)))
+    let token = context.read_access_token(token, Purpose::Session).await?;
+    let names_session = |token: &AccessToken| context.now < token.exp.saturating_add(context.config.refresh_idle_ttl);
+    Ok(token.ok().filter(names_session).map(|token| (token.sid, None)))
 }

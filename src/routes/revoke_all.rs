@@ -28,12 +28,12 @@ pub(super) async fn end_all(
     caller: Caller,
     keep_own: bool,
 ) -> Result<Reply, ApiError> {
-    // 1.
     let reason = Reason::LogoutAll;
     let (client, now) = (&request.client, context.now);
-    let ended = context.store.revoke_all_families(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await??;
+    // 1.
+    let ending = context.store.revoke_all_families(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await?;
     // 2.
-    context.mark_all_revoked(&ended).await;
-    context.log(&Event::RevokedAll { user_id: caller.user_id, sessions: ended.len(), reason: reason.as_str() });
-    Reply::json(200, &SessionsEnded { sessions_ended: ended.len() })
+    let ended = context.settle(ending).await?;
+    context.log(&Event::RevokedAll { user_id: caller.user_id, sessions: ended, reason: reason.as_str() });
+    Reply::json(200, &SessionsEnded { sessions_ended: ended })
 }

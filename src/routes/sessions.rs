@@ -1,21 +1,26 @@
-//! `GET /sessions`: the caller's sessions that are in force. Never a token.
+//! `GET /sessions` and what `GET /users/{id}/sessions` shares with it: the sessions of an account that are in force. Never a
+//! token.
 
 use serde::Serialize;
 
 use super::Context;
+use super::paging::Query;
 use crate::auth::id::Id;
+use crate::auth::trail::Cursor;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
-use crate::store::refresh_tokens::SessionSummary;
+use crate::store::refresh_tokens::{SessionSummary, SessionsQuery};
 
 #[derive(Serialize)]
 struct Body {
     sessions: Vec<Shown>,
+    next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Shown {
     id: Id,
+    /// Whether it is the caller's own.
     current: bool,
     created_at: u64,
     created_ip: Option<String>,
@@ -27,14 +32,29 @@ struct Shown {
     absolute_expires_at: u64,
 }
 
-/// The one last used comes first.
 pub(super) async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
-    let mut sessions = context.store.list_sessions(caller, context.now).await??;
-    sessions.sort_by_key(|session| std::cmp::Reverse(session.rotated_at));
+    let query = query(request)?;
+    let sessions = context.store.list_own_sessions(caller, &query, context.now).await??;
+    reply(sessions, query.limit, caller.family_id)
+}
+
+/// Which page is asked for. The session that began last comes first.
+pub(super) fn query(request: &Request) -> Result<SessionsQuery, ApiError> {
+    let query = Query::parse(request, &["limit", "cursor"])?;
+    let before = query.cursor(Cursor::parse)?.unwrap_or_else(Cursor::start);
+    Ok(SessionsQuery { before: (before.at, before.id), limit: query.limit()? })
+}
+
+/// `sessions`: one more than the limit, if there are more.
+pub(super) fn reply(mut sessions: Vec<SessionSummary>, limit: usize, own: Id) -> Result<Reply, ApiError> {
+    let more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let last = sessions.last().filter(|_| more);
+    let next_cursor = last.map(|last| Cursor { at: last.created_at, id: last.family_id.to_string() }.encode());
     let show = |session: SessionSummary| Shown {
         id: session.family_id,
-        current: session.family_id == caller.family_id,
+        current: session.family_id == own,
         created_at: session.created_at,
         created_ip: session.created_ip,
         created_user_agent: session.created_user_agent,
@@ -44,5 +64,5 @@ pub(super) async fn get(context: &Context<'_>, request: &Request) -> Result<Repl
         expires_at: session.expires_at,
         absolute_expires_at: session.absolute_expires_at,
     };
-    Reply::json(200, &Body { sessions: sessions.into_iter().map(show).collect() })
+    Reply::json(200, &Body { sessions: sessions.into_iter().map(show).collect(), next_cursor })
 }

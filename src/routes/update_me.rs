@@ -6,8 +6,11 @@ use super::Context;
 use crate::auth::profile::{Edit, Name, Username};
 use crate::auth::trail::Kind;
 use crate::error::ApiError;
-use crate::http::{Reply, Request};
-use crate::store::changes::ProfileChange;
+use crate::http::{Reply, Request, present};
+use crate::store::changes::{ProfileChange, ProfileOutcome};
+
+/// Changes are counted by the hour, in seconds.
+const HOUR: u64 = 3_600;
 
 /// Roles, the address and all else are no members.
 #[derive(Deserialize)]
@@ -17,21 +20,41 @@ struct Body {
     username: Edit<String>,
     #[serde(default)]
     name: Edit<String>,
+    #[serde(default, deserialize_with = "present")]
+    current_password: Option<String>,
 }
 
+/// 1. Check what is cheap.
+/// 2. One signs in by the username, so another one takes the password (ASVS 7.5.1). One that stays as it is does not.
+/// 3. Change both, and record it, in one transaction.
 pub(super) async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let body: Body = request.json()?;
+    // 1.
     if !body.username.is_edit() && !body.name.is_edit() {
         return Err(ApiError::InvalidRequest("Send name, username, or both.".to_owned()));
     }
-    let change = ProfileChange {
+    let mut change = ProfileChange {
         username: body.username.check(|text| Username::parse(&text))?,
         name: body.name.check(|text| Name::parse(&text))?,
     };
-    let (user, changed) = context.store.change_profile(&context.change(request, caller)?, &change).await??;
-    if changed {
-        context.log_change(caller.user_id, None, Kind::ProfileChanged, &[]);
+    // 2.
+    if change.username.is_edit() {
+        let credentials = context.own_credentials(caller).await?;
+        if change.username.value().map(Username::as_str) == credentials.user.username.as_deref() {
+            change.username = Edit::Keep;
+        } else {
+            let missing = || ApiError::InvalidRequest("Another username takes the member current_password.".to_owned());
+            let password = body.current_password.as_deref().ok_or_else(missing)?;
+            context.verify_current_password(request, caller, &credentials, password).await?;
+        }
+    }
+    // 3.
+    let (user, outcome) = context.store.change_profile(&context.change(request, caller)?, &change).await??;
+    match outcome {
+        ProfileOutcome::Changed => context.log_change(caller.user_id, None, Kind::ProfileChanged, 0),
+        ProfileOutcome::Unchanged => {}
+        ProfileOutcome::TooOften => return Err(ApiError::TooManyRequests(HOUR.saturating_sub(context.now % HOUR))),
     }
     Reply::json(200, &user)
 }

@@ -41,7 +41,7 @@ struct ListedRow {
     account: UserRow,
 }
 
-impl Store<'_> {
+impl Store {
     /// What verifying the caller's password needs, if its session is in force. One round trip.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ extern "C" {
     type KvNamespace;
     #[wasm_bindgen(method, catch)]
     fn get(this: &KvNamespace, key: &str, options: &JsValue) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn put(this: &KvNamespace, key: &str, value: &str, options: &JsValue) -> Result<Promise, JsValue>;
 }
 
 /// D1.
@@ -40,9 +42,22 @@ const GET_OPTIONS: &str = r#"{"type":"text","cacheTtl":30}"#;
 /// # Errors
 /// If there is no such binding, or KV's.
 pub(super) async fn get(env: &Env, key: &str) -> worker::Result<Option<String>> {
-    let namespace = env.unchecked_ref::<Bindings>().revocations().ok_or_else(|| missing("REVOCATIONS"))?;
-    let value = JsFuture::from(namespace.get(key, &get_options()?)?).await?;
+    let value = JsFuture::from(namespace(env)?.get(key, &get_options()?)?).await?;
     Ok(value.as_string())
+}
+
+/// Stores a value in KV under a key, for `ttl` seconds.
+///
+/// # Errors
+/// If there is no such binding, or KV's.
+pub(super) async fn put(env: &Env, key: &str, value: &str, ttl: u64) -> worker::Result<()> {
+    let options = JSON::parse(&format!(r#"{{"expirationTtl":{ttl}}}"#))?;
+    JsFuture::from(namespace(env)?.put(key, value, &options)?).await?;
+    Ok(())
+}
+
+fn namespace(env: &Env) -> worker::Result<KvNamespace> {
+    env.unchecked_ref::<Bindings>().revocations().ok_or_else(|| missing("REVOCATIONS"))
 }
 
 /// [`GET_OPTIONS`] as the runtime has them, made once an isolate.

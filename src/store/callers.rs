@@ -50,7 +50,7 @@ impl CallerIds {
     }
 }
 
-impl Store<'_> {
+impl Store {
     /// The rows of a statement, if the caller's session is in force. The statement has to have that in its own condition too.
     pub(super) async fn ask_as<T: for<'de> Deserialize<'de>>(
         &self,

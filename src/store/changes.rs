@@ -2,17 +2,17 @@
 //!
 //! Every change is one transaction. Its first statement inserts the event that records it, if whoever asks may, and if
 //! there is something to change; all others take place only if that event is there. So nothing changes without being
-//! recorded, nor is anything recorded that did not happen. A profile is the exception: its changes of one hour share a row,
-//! which proves nothing of one of them, so the statement that changes it has the conditions as well.
+//! recorded, nor is anything recorded that did not happen. Changes of a profile share one row an hour, which names the last of them.
 
 use serde::Deserialize;
 use worker::D1Type;
 
 use super::accounts::FIND_ACCOUNT;
 use super::callers::{Caller, CallerIds, Refusal, admin_in_force, in_force};
-use super::refresh_tokens::{Ended, FIND_SESSION, Reason};
+use super::refresh_tokens::{Ending, FIND_SESSION, INSERT_FAMILY, NewFamily, Reason};
+use super::revocations::FIND_OWED_MARKS;
 use super::users::{Account, User, UserRow, account, roles_from_json, roles_to_json};
-use super::{Changed, Statement, Store, StoreError, integer, text};
+use super::{Answers, Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::id::Id;
 use crate::auth::profile::{Edit, Name, Username};
@@ -23,6 +23,7 @@ const CHANGE_DISABLED: &str = include_str!("sql/change_disabled.sql");
 const CHANGE_PASSWORD: &str = include_str!("sql/change_password.sql");
 const CHANGE_PROFILE: &str = include_str!("sql/change_profile.sql");
 const CHANGE_ROLES: &str = include_str!("sql/change_roles.sql");
+const COUNT_OPEN_SESSIONS: &str = include_str!("sql/count_open_sessions.sql");
 const DELETE_EVENTS_OF: &str = include_str!("sql/delete_events_of.sql");
 const DELETE_FAMILIES_OF: &str = include_str!("sql/delete_families_of.sql");
 const DELETE_USER: &str = include_str!("sql/delete_user.sql");
@@ -66,9 +67,23 @@ pub struct Changes {
     pub account: Option<Account>,
     /// What was recorded: nothing, where nothing was to change.
     pub kinds: Vec<Kind>,
-    /// The sessions that it ended.
-    pub ended: Vec<Ended>,
+    /// How many sessions it ended.
+    pub sessions_ended: usize,
 }
+
+/// What became of a profile that was to be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProfileOutcome {
+    /// It is as asked for now.
+    Changed,
+    /// It was so already.
+    Unchanged,
+    /// It has been changed as often in this hour as it may.
+    TooOften,
+}
+
+/// Changes of a profile in one hour: each writes rows.
+const MAX_PROFILE_CHANGES: u64 = 20;
 
 /// What is to become of a profile.
 pub struct ProfileChange {
@@ -76,6 +91,11 @@ pub struct ProfileChange {
     pub username: Edit<Username>,
     /// The name to show.
     pub name: Edit<Name>,
+}
+
+#[derive(Deserialize)]
+struct CountRow {
+    sessions: usize,
 }
 
 #[derive(Deserialize)]
@@ -115,18 +135,11 @@ impl EventKey {
     }
 
     /// The values of [`REVOKE_FAMILIES_OF`].
-    fn ending<'v>(
-        &'v self,
-        reason: Reason,
-        client: Option<&'v Client>,
-        keep: Option<&'v str>,
-        leeway: u64,
-    ) -> Vec<D1Type<'v>> {
+    fn ending<'v>(&'v self, reason: Reason, client: Option<&'v Client>, leeway: u64) -> Vec<D1Type<'v>> {
         self.and([
             D1Type::Text(reason.as_str()),
             text(client.and_then(|client| client.ip.as_deref())),
             text(client.and_then(|client| client.user_agent.as_deref())),
-            text(keep),
             integer(leeway),
         ])
     }
@@ -164,9 +177,9 @@ impl CallerIds {
     }
 }
 
-impl Store<'_> {
-    /// Replaces the caller's password, if it is still of that version, and ends every other session. Gives the sessions that
-    /// it ended. One round trip.
+impl Store {
+    /// Replaces the caller's password, if it is still of that version, ends every session of the account and begins a new one,
+    /// for the new version. Gives how many sessions it ended. One round trip.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
@@ -175,36 +188,37 @@ impl Store<'_> {
         request: &ChangeRequest<'_>,
         password_version: u64,
         new_hash: &str,
-    ) -> Result<Result<Vec<Ended>, Refusal>, StoreError> {
+        new_session: &NewFamily<'_>,
+    ) -> Result<Ending<Result<usize, Refusal>>, StoreError> {
         const OPERATION: &str = "change_password";
         let ids = CallerIds::new(request.caller);
         let key = EventKey::new(request.caller.user_id, Kind::PasswordChanged, request);
-        let reason = Reason::PasswordChanged;
+        let session_ids = new_session.ids();
         let statements = [
             Statement { sql: FIND_SESSION, values: &ids.find() },
             Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, password_version) },
             Statement { sql: CHANGE_PASSWORD, values: &key.and([D1Type::Text(new_hash)]) },
             Statement {
                 sql: REVOKE_FAMILIES_OF,
-                values: &key.ending(reason, Some(request.client), Some(&ids.family_id), request.leeway),
+                values: &key.ending(Reason::PasswordChanged, Some(request.client), request.leeway),
             },
+            Statement { sql: INSERT_FAMILY, values: &new_session.values(&session_ids, request.client, request.now) },
+            Statement { sql: FIND_OWED_MARKS, values: &[D1Type::Text(&ids.user_id)] },
         ];
         let mut answers = self.batch(OPERATION, &statements).await?;
-        if let Err(refusal) = in_force(OPERATION, &mut answers, request.caller, request.now)? {
-            return Ok(Err(refusal));
-        }
+        let caller = in_force(OPERATION, &mut answers, request.caller, request.now)?;
         let recorded: Option<Changed> = answers.row()?;
-        if recorded.is_none() {
-            return Ok(Err(Refusal::PasswordChanged));
-        }
         answers.skip();
-        answers.rows().map(Ok)
+        let ended = answers.rows::<Changed>()?.len();
+        answers.skip();
+        let outcome = caller.and(recorded.map(|_| ended).ok_or(Refusal::PasswordChanged));
+        Ok(Ending { outcome, owed: answers.rows()? })
     }
 
-    /// Changes the caller's profile, and gives it as it is then, and whether that is another than before. One round trip.
+    /// Changes the caller's profile, and gives it as it is then. One round trip.
     ///
-    /// Changes of one hour are counted in one row, as they cost so little to make; so here both statements have the
-    /// conditions.
+    /// Changes of one hour are counted in one row, which holds the name of the last: the change takes place only if that is its
+    /// own.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the username is somebody else's.
@@ -212,36 +226,58 @@ impl Store<'_> {
         &self,
         request: &ChangeRequest<'_>,
         change: &ProfileChange,
-    ) -> Result<Result<(User, bool), Refusal>, StoreError> {
+    ) -> Result<Result<(User, ProfileOutcome), Refusal>, StoreError> {
         const OPERATION: &str = "change_profile";
         let ids = CallerIds::new(request.caller);
         let username = change.username.value();
-        let values = [
+        let name = text(change.name.value().map(Name::as_str));
+        let event_values = [
             D1Type::Text(&ids.family_id),
             D1Type::Text(&ids.user_id),
             integer(request.now),
             text(request.client.ip.as_deref()),
             text(request.client.user_agent.as_deref()),
+            D1Type::Text(&request.event_id),
+            integer(change.username.is_edit().into()),
+            text(username.map(Username::as_str)),
+            integer(change.name.is_edit().into()),
+            text(change.name.value().map(Name::as_str)),
+            integer(MAX_PROFILE_CHANGES),
+        ];
+        let values = [
+            D1Type::Text(&ids.user_id),
+            integer(request.now),
+            D1Type::Text(&request.event_id),
             integer(change.username.is_edit().into()),
             text(username.map(Username::as_str)),
             text(username.map(Username::key)),
             integer(change.name.is_edit().into()),
-            text(change.name.value().map(Name::as_str)),
+            name,
         ];
         let statements = [
-            Statement { sql: INSERT_PROFILE_EVENT, values: &values },
+            Statement { sql: INSERT_PROFILE_EVENT, values: &event_values },
             Statement { sql: CHANGE_PROFILE, values: &values },
             Statement { sql: FIND_SESSION, values: &ids.find() },
         ];
         let mut answers = self.batch(OPERATION, &statements).await?;
-        let changed = answers.row::<Changed>()?.is_some();
+        let recorded = answers.row::<Changed>()?.is_some();
         answers.skip();
         let session = in_force(OPERATION, &mut answers, request.caller, request.now)?;
-        Ok(session.map(|session| (session.user, changed)))
+        Ok(session.map(|session| {
+            let user = session.user;
+            let outcome = if recorded {
+                ProfileOutcome::Changed
+            } else if change.is_in(&user) {
+                ProfileOutcome::Unchanged
+            } else {
+                ProfileOutcome::TooOften
+            };
+            (user, outcome)
+        }))
     }
 
-    /// Takes the caller's account out of D1, if the password is still of that version, with everything it held but the event
-    /// that says so. Gives the sessions that it had. One round trip.
+    /// Deletes the caller's account, if the password is still of that version, with everything it held but the event that says
+    /// so. Gives how many sessions ended with it. One round trip.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
@@ -249,30 +285,33 @@ impl Store<'_> {
         &self,
         request: &ChangeRequest<'_>,
         password_version: u64,
-    ) -> Result<Result<Vec<Ended>, Refusal>, StoreError> {
+    ) -> Result<Ending<Result<usize, Refusal>>, StoreError> {
         const OPERATION: &str = "delete_own";
         let ids = CallerIds::new(request.caller);
         let key = EventKey::new(request.caller.user_id, Kind::Deleted, request);
-        let statements = [
-            Statement { sql: FIND_SESSION, values: &ids.find() },
-            Statement { sql: FIND_ACCOUNT, values: &[D1Type::Text(&ids.user_id)] },
-            Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, password_version) },
-            Statement { sql: DELETE_EVENTS_OF, values: &key.and([]) },
-            Statement { sql: DELETE_FAMILIES_OF, values: &key.and([]) },
-            Statement { sql: DELETE_USER, values: &key.and([]) },
+        let own_event = ids.own_event(&key, request.client, password_version);
+        let (caller, user_id) = (ids.find(), [D1Type::Text(&ids.user_id)]);
+        let effects = effects(&key, None, request.leeway);
+        let mut statements = vec![
+            Statement { sql: FIND_SESSION, values: &caller },
+            Statement { sql: FIND_ACCOUNT, values: &user_id },
+            Statement { sql: INSERT_OWN_EVENT, values: &own_event },
         ];
+        statements.extend(effects.iter().map(|(sql, values)| Statement { sql, values }));
+        statements.push(Statement { sql: FIND_OWED_MARKS, values: &user_id });
         let mut answers = self.batch(OPERATION, &statements).await?;
-        if let Err(refusal) = in_force(OPERATION, &mut answers, request.caller, request.now)? {
-            return Ok(Err(refusal));
-        }
+        let caller = in_force(OPERATION, &mut answers, request.caller, request.now)?;
         let target: Option<TargetRow> = answers.row()?;
         let recorded: Option<Changed> = answers.row()?;
-        if recorded.is_none() {
-            let last = target.map(|row| row.is_last_admin(OPERATION)).transpose()?.unwrap_or(false);
-            return Ok(Err(if last { Refusal::LastAdmin } else { Refusal::PasswordChanged }));
-        }
-        answers.skip();
-        answers.rows().map(Ok)
+        let ended = sessions_ended(&mut answers, &effects)?;
+        let outcome = if recorded.is_some() {
+            Ok(ended)
+        } else if target.map(|row| row.is_last_admin(OPERATION)).transpose()?.unwrap_or(false) {
+            Err(Refusal::LastAdmin)
+        } else {
+            Err(Refusal::PasswordChanged)
+        };
+        Ok(Ending { outcome: caller.and(outcome), owed: answers.rows()? })
     }
 
     /// Does to an account what an admin asks for. One round trip.
@@ -284,7 +323,7 @@ impl Store<'_> {
         request: &ChangeRequest<'_>,
         target: Id,
         change: &AdminChange,
-    ) -> Result<Result<Changes, Refusal>, StoreError> {
+    ) -> Result<Ending<Result<Changes, Refusal>>, StoreError> {
         const OPERATION: &str = "change_as_admin";
         let ids = CallerIds::new(request.caller);
         let target_id = target.to_string();
@@ -295,48 +334,75 @@ impl Store<'_> {
         };
         let keys: Vec<_> = change.kinds().into_iter().map(|kind| EventKey::new(target, kind, request)).collect();
         let caller_values = ids.find();
-        let find_target = |values| Statement { sql: FIND_ACCOUNT, values };
         let target_values = [D1Type::Text(&target_id)];
+        let find_target = Statement { sql: FIND_ACCOUNT, values: &target_values };
         let event_values = keys.iter().map(|key| {
             let detail = new_roles.as_deref().filter(|_| key.kind == Kind::RolesChanged);
             ids.admin_event(key, detail, takes_admin)
         });
         let event_values: Vec<_> = event_values.collect();
         let effects: Vec<_> = keys.iter().flat_map(|key| effects(key, new_roles.as_deref(), request.leeway)).collect();
-        let mut statements = vec![Statement { sql: FIND_SESSION, values: &caller_values }, find_target(&target_values)];
+        let mut statements = vec![Statement { sql: FIND_SESSION, values: &caller_values }, find_target];
         // All events before any effect, so that each is judged by what was before.
         statements.extend(event_values.iter().map(|values| Statement { sql: INSERT_ADMIN_EVENT, values }));
         statements.extend(effects.iter().map(|(sql, values)| Statement { sql, values }));
-        statements.push(find_target(&target_values));
+        statements.extend([find_target, Statement { sql: FIND_OWED_MARKS, values: &target_values }]);
         let mut answers = self.batch(OPERATION, &statements).await?;
-        if let Err(refusal) = admin_in_force(OPERATION, &mut answers, request.caller, request.now)? {
-            return Ok(Err(refusal));
-        }
-        let Some(before) = answers.row::<TargetRow>()? else {
-            return Ok(Err(Refusal::NotFound));
-        };
-        if takes_admin && before.is_last_admin(OPERATION)? {
-            return Ok(Err(Refusal::LastAdmin));
-        }
+        let caller = admin_in_force(OPERATION, &mut answers, request.caller, request.now)?;
+        let before: Option<TargetRow> = answers.row()?;
         let mut kinds = Vec::new();
         for key in &keys {
             if answers.row::<Changed>()?.is_some() {
                 kinds.push(key.kind);
             }
         }
-        let mut ended = Vec::new();
-        for (sql, _) in &effects {
-            match *sql {
-                REVOKE_FAMILIES_OF | DELETE_FAMILIES_OF => ended.extend(answers.rows::<Ended>()?),
-                _ => answers.skip(),
-            }
-        }
-        if matches!(change, AdminChange::Delete) && kinds.is_empty() {
-            return Err(StoreError::Corrupt { operation: OPERATION, cause: "an account was not deleted".to_owned() });
-        }
+        let sessions_ended = sessions_ended(&mut answers, &effects)?;
         let after: Option<TargetRow> = answers.row()?;
-        let account = after.map(|row| account(OPERATION, row.account)).transpose()?;
-        Ok(Ok(Changes { account, kinds, ended }))
+        let refusal = match (caller, before) {
+            (Err(refusal), _) => Some(refusal),
+            (Ok(_), None) => Some(Refusal::NotFound),
+            (Ok(_), Some(before)) => (takes_admin && before.is_last_admin(OPERATION)?).then_some(Refusal::LastAdmin),
+        };
+        let outcome = match refusal {
+            Some(refusal) => Err(refusal),
+            None if matches!(change, AdminChange::Delete) && kinds.is_empty() => {
+                return Err(StoreError::Corrupt {
+                    operation: OPERATION,
+                    cause: "an account was not deleted".to_owned(),
+                });
+            }
+            None => {
+                let account = after.map(|row| account(OPERATION, row.account)).transpose()?;
+                Ok(Changes { account, kinds, sessions_ended })
+            }
+        };
+        Ok(Ending { outcome, owed: answers.rows()? })
+    }
+}
+
+/// How many sessions these effects ended, from their answers.
+fn sessions_ended(answers: &mut Answers, effects: &[(&'static str, Vec<D1Type<'_>>)]) -> Result<usize, StoreError> {
+    let mut ended = 0_usize;
+    for (sql, _) in effects {
+        match *sql {
+            REVOKE_FAMILIES_OF => ended = ended.saturating_add(answers.rows::<Changed>()?.len()),
+            COUNT_OPEN_SESSIONS => {
+                let count: Option<CountRow> = answers.row()?;
+                ended = ended.saturating_add(count.map_or(0, |row| row.sessions));
+            }
+            _ => answers.skip(),
+        }
+    }
+    Ok(ended)
+}
+
+impl ProfileChange {
+    /// Whether the profile is so already.
+    fn is_in(&self, user: &User) -> bool {
+        let username = self.username.value().map(Username::as_str);
+        let name = self.name.value().map(Name::as_str);
+        (!self.username.is_edit() || username == user.username.as_deref())
+            && (!self.name.is_edit() || name == user.name.as_deref())
     }
 }
 
@@ -367,14 +433,16 @@ impl AdminChange {
 
 /// The statements by which a recorded event takes effect, with their values.
 fn effects<'v>(key: &'v EventKey, new_roles: Option<&'v str>, leeway: u64) -> Vec<(&'static str, Vec<D1Type<'v>>)> {
-    let revoke = |reason| (REVOKE_FAMILIES_OF, key.ending(reason, None, None, leeway));
+    let revoke = |reason| (REVOKE_FAMILIES_OF, key.ending(reason, None, leeway));
     match key.kind {
         Kind::RolesChanged => vec![(CHANGE_ROLES, key.and([text(new_roles)]))],
         Kind::Disabled => vec![(CHANGE_DISABLED, key.and([integer(key.now)])), revoke(Reason::Disabled)],
         // Sessions that were not ended when it was shut out, by hand perhaps, must not come back.
         Kind::Enabled => vec![(CHANGE_DISABLED, key.and([D1Type::Null])), revoke(Reason::Disabled)],
         Kind::SessionsEnded => vec![revoke(Reason::EndedByAdmin)],
-        Kind::Deleted => [DELETE_EVENTS_OF, DELETE_FAMILIES_OF, DELETE_USER].map(|sql| (sql, key.and([]))).into(),
+        Kind::Deleted => [COUNT_OPEN_SESSIONS, DELETE_EVENTS_OF, DELETE_FAMILIES_OF, DELETE_USER]
+            .map(|sql| (sql, key.and([])))
+            .into(),
         // Nothing that an admin does.
         _ => Vec::new(),
     }

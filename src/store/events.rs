@@ -8,11 +8,12 @@ use super::callers::{Caller, CallerIds, Refusal, admin_in_force, in_force};
 use super::refresh_tokens::FIND_SESSION;
 use super::{Answers, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
+use crate::auth::email::Email;
 use crate::auth::id::Id;
-use crate::auth::refresh_token::{Reuse, SecretHash};
 use crate::auth::trail::{Cursor, Entry, Kind};
 
 const COUNT_FAILED_LOGIN: &str = include_str!("sql/count_failed_login.sql");
+const COUNT_REGISTRATION_ATTEMPT: &str = include_str!("sql/count_registration_attempt.sql");
 const FIND_ENDINGS: &str = include_str!("sql/find_endings.sql");
 const FIND_EVENTS: &str = include_str!("sql/find_events.sql");
 const FIND_LOG_INS: &str = include_str!("sql/find_log_ins.sql");
@@ -27,35 +28,6 @@ pub struct Excerpt {
     pub before: Cursor,
     /// So many entries.
     pub limit: usize,
-}
-
-/// A token that was rotated out and came back.
-pub struct ReuseEvent {
-    /// Of the event.
-    pub id: String,
-    /// Which it was.
-    pub reuse: Reuse,
-}
-
-impl ReuseEvent {
-    /// The values of [`INSERT_REUSE_EVENT`].
-    pub(super) fn values<'v>(
-        &'v self,
-        family_id: &'v str,
-        secret_hash: &'v SecretHash,
-        client: &'v Client,
-        now: u64,
-    ) -> [D1Type<'v>; 7] {
-        [
-            D1Type::Text(family_id),
-            D1Type::Text(secret_hash.as_str()),
-            integer(now),
-            D1Type::Text(&self.id),
-            text(client.ip.as_deref()),
-            text(client.user_agent.as_deref()),
-            D1Type::Text(self.reuse.as_str()),
-        ]
-    }
 }
 
 #[derive(Deserialize)]
@@ -98,7 +70,7 @@ struct RegistrationRow {
     user_agent: Option<String>,
 }
 
-impl Store<'_> {
+impl Store {
     /// Counts a failed log-in of an account, or of none, in the row of its hour. `session_id`: the one it came from, where
     /// the password was asked for beside an access token. One round trip; one row written, with an index entry for the
     /// first of an hour, whether there is such an account or not.
@@ -124,6 +96,18 @@ impl Store<'_> {
             text(client.and_then(|client| client.user_agent.as_deref())),
         ];
         self.batch("count_failed_login", &[Statement { sql: COUNT_FAILED_LOGIN, values: &values }]).await.map(|_| ())
+    }
+
+    /// Counts an attempt to register an address that belongs to an account, in the row of its hour. One round trip; one row
+    /// written, with an index entry for the first of an hour.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn count_registration_attempt(&self, email: &Email, client: &Client, now: u64) -> Result<(), StoreError> {
+        let values =
+            [D1Type::Text(email.key()), integer(now), text(client.ip.as_deref()), text(client.user_agent.as_deref())];
+        let statement = Statement { sql: COUNT_REGISTRATION_ATTEMPT, values: &values };
+        self.batch("count_registration_attempt", &[statement]).await.map(|_| ())
     }
 
     /// The audit trail of the caller, in no order: of every record the latest, and one more than the limit. One round trip.
@@ -172,12 +156,14 @@ impl Store<'_> {
         now: u64,
     ) -> Result<Answers, StoreError> {
         let query = TrailQuery::new(caller, user_id, excerpt, now);
+        let (open, ended) = (query.log_ins(false), query.log_ins(true));
         let values = query.values();
         let statements = [
             Statement { sql: FIND_SESSION, values: &query.caller.find() },
             Statement { sql: FIND_REGISTRATION, values: &query.user() },
             Statement { sql: FIND_EVENTS, values: &values },
-            Statement { sql: FIND_LOG_INS, values: &values },
+            Statement { sql: FIND_LOG_INS, values: &open },
+            Statement { sql: FIND_LOG_INS, values: &ended },
             Statement { sql: FIND_ENDINGS, values: &values },
         ];
         self.batch(operation, &statements).await
@@ -202,6 +188,11 @@ impl<'a> TrailQuery<'a> {
         [D1Type::Text(&self.user_id)]
     }
 
+    /// The values of [`FIND_LOG_INS`], for the sessions that have been ended or for the others.
+    fn log_ins(&self, are_ended: bool) -> Vec<D1Type<'_>> {
+        self.values().into_iter().chain([integer(are_ended.into())]).collect()
+    }
+
     /// The values of the other statements of a trail. One entry more than asked for tells whether there are more.
     fn values(&self) -> [D1Type<'_>; 8] {
         let Excerpt { since, before, limit } = self.excerpt;
@@ -218,12 +209,13 @@ impl<'a> TrailQuery<'a> {
     }
 }
 
-/// The entries out of the answers to the four statements of a trail, that of the registration first, in no order;
+/// The entries out of the answers to the statements of a trail, that of the registration first, in no order;
 /// `None` if there is no such account, nor has been one lately.
 fn entries(answers: &mut Answers, before: &Cursor) -> Result<Option<Vec<Entry>>, StoreError> {
     let registration: Option<RegistrationRow> = answers.row()?;
     let events: Vec<EventRow> = answers.rows()?;
-    let log_ins: Vec<LogInRow> = answers.rows()?;
+    let mut log_ins: Vec<LogInRow> = answers.rows()?;
+    log_ins.extend(answers.rows::<LogInRow>()?);
     let endings: Vec<EndingRow> = answers.rows()?;
     let exists = registration.is_some();
     let registered = registration.map(|row| Entry {

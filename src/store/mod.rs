@@ -21,14 +21,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use worker::{D1Result, D1Type, Env};
 
-/// The name of the KV binding in `wrangler.toml`.
-const REVOCATIONS: &str = "REVOCATIONS";
-
 const CHECK_HEALTH: &str = include_str!("sql/check_health.sql");
 
 /// The bindings of one request, and a count of what was asked of them.
-pub struct Store<'a> {
-    env: &'a Env,
+pub struct Store {
+    env: Env,
     costs: Cell<Costs>,
     counts_rows: bool,
 }
@@ -133,11 +130,17 @@ impl Answers {
 #[derive(Deserialize)]
 struct Changed {}
 
-impl<'a> Store<'a> {
+impl Store {
     /// The bindings of this request. `counts_rows`: whether to read D1's count of rows, which takes time.
     #[must_use]
-    pub fn new(env: &'a Env, counts_rows: bool) -> Self {
+    pub fn new(env: Env, counts_rows: bool) -> Self {
         Self { env, costs: Cell::default(), counts_rows }
+    }
+
+    /// The same bindings, for what goes on behind the answer.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        Self::new(self.env.clone(), self.counts_rows)
     }
 
     /// What has been asked so far.
@@ -158,7 +161,7 @@ impl<'a> Store<'a> {
     async fn batch(&self, operation: &'static str, statements: &[Statement<'_>]) -> Result<Answers, StoreError> {
         self.count(|costs| costs.d1_round_trips = costs.d1_round_trips.saturating_add(1));
         let results = async {
-            let database = bindings::database(self.env)?;
+            let database = bindings::database(&self.env)?;
             let prepare = |statement: &Statement<'_>| database.prepare(statement.sql).bind_refs(statement.values);
             let prepared = statements.iter().map(prepare).collect::<Result<_, _>>()?;
             database.batch(prepared).await

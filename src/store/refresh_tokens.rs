@@ -3,15 +3,19 @@
 use serde::Deserialize;
 use worker::D1Type;
 
-use super::callers::{Caller, Refusal};
-use super::events::{INSERT_REUSE_EVENT, ReuseEvent};
+use super::accounts::FIND_ACCOUNT;
+use super::callers::{Caller, CallerIds, Refusal, admin_in_force, in_force};
+use super::events::INSERT_REUSE_EVENT;
+use super::revocations::{FIND_OWED_MARKS, OwedMark};
 use super::users::{User, UserRow, account, roles_from_json};
-use super::{Changed, Statement, Store, StoreError, integer, text};
+use super::{Answers, Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::id::Id;
 use crate::auth::refresh_token::{FamilyState, RefreshToken, SecretHash};
 
-const FIND_FAMILY: &str = include_str!("sql/find_family.sql");
+pub(super) const END_EXCESS_SESSIONS: &str = include_str!("sql/end_excess_sessions.sql");
+const END_REUSED: &str = include_str!("sql/end_reused.sql");
+const FIND_OWED_MARKS_OF_FAMILY: &str = include_str!("sql/find_owed_marks_of_family.sql");
 pub(super) const FIND_SESSION: &str = include_str!("sql/find_session.sql");
 pub(super) const INSERT_FAMILY: &str = include_str!("sql/insert_family.sql");
 const REVOKE_ALL_FAMILIES: &str = include_str!("sql/revoke_all_families.sql");
@@ -69,6 +73,20 @@ impl NewFamily<'_> {
     }
 }
 
+impl Ids {
+    /// The values of [`END_EXCESS_SESSIONS`].
+    pub(super) fn end_excess<'v>(&'v self, client: &'v Client, max_sessions: u64, now: u64) -> [D1Type<'v>; 6] {
+        [
+            D1Type::Text(&self.family_id),
+            D1Type::Text(&self.user_id),
+            integer(now),
+            integer(max_sessions),
+            text(client.ip.as_deref()),
+            text(client.user_agent.as_deref()),
+        ]
+    }
+}
+
 /// A session and the person it belongs to.
 pub struct Session {
     /// The `sid` claim.
@@ -110,7 +128,8 @@ pub struct SessionSummary {
     pub absolute_expires_at: u64,
 }
 
-/// Why a session is ended, as the column `revoked_reason` and the log name it.
+/// Why a session is ended, as the column `revoked_reason` and the log name it. `reuse`, `session_limit` and `expired` are in the
+/// statements that decide them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
     /// One of its tokens was handed to `/revoke`.
@@ -119,13 +138,11 @@ pub enum Reason {
     EndedByUser,
     /// "Log out everywhere".
     LogoutAll,
-    /// A rotated-out token came back.
-    Reuse,
     /// The person changed the password from another session.
     PasswordChanged,
     /// An admin ended it.
     EndedByAdmin,
-    /// An admin shut the account out.
+    /// An admin disabled the account.
     Disabled,
 }
 
@@ -137,7 +154,6 @@ impl Reason {
             Self::Logout => "logout",
             Self::EndedByUser => "ended_by_user",
             Self::LogoutAll => "logout_all",
-            Self::Reuse => "reuse",
             Self::PasswordChanged => "password_changed",
             Self::EndedByAdmin => "ended_by_admin",
             Self::Disabled => "disabled",
@@ -161,7 +177,9 @@ pub enum Rotation {
     /// The successor is to be issued.
     Issued(Issued),
     /// Nothing; the session as it stands, if there is one of that id.
-    Refused(Option<Session>),
+    Refused(Option<Box<Session>>),
+    /// The session ended, since the token had been rotated out; the session as it was.
+    Reused(Ending<Box<Session>>),
 }
 
 /// A session that is refreshed.
@@ -176,31 +194,21 @@ pub struct Issued {
     pub user: User,
 }
 
-/// What became of a session that was to be ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Revocation {
-    /// Whether this ended it; if not, it had ended before.
-    pub ended_now: bool,
-    /// Whose it is.
-    pub user_id: Id,
-    /// Until when an access token of it can live.
-    pub access_expires_at: u64,
+/// What became of what was asked, and which marks in KV its user's sessions lack now. Those are there whatever became of it:
+/// what an earlier request ended and could not mark is marked by the next.
+pub struct Ending<T> {
+    /// What became of it.
+    pub outcome: T,
+    /// The marks to write.
+    pub owed: Vec<OwedMark>,
 }
 
-/// A session that was just ended.
-#[derive(Deserialize, Clone, Copy, Debug)]
-pub struct Ended {
-    /// The `sid` claim.
-    pub family_id: Id,
-    /// Until when an access token of it can live.
-    pub access_expires_at: u64,
-    /// 0 for a session that was over before; those are there where an account is deleted with all it held.
-    #[serde(default = "in_force")]
-    pub in_force: u8,
-}
-
-const fn in_force() -> u8 {
-    1
+/// Which sessions of an account are asked for.
+pub struct SessionsQuery {
+    /// Only those that began before this one: when it began, and its id.
+    pub before: (u64, String),
+    /// How many.
+    pub limit: usize,
 }
 
 #[derive(Deserialize)]
@@ -231,19 +239,20 @@ struct RotationRow {
 }
 
 #[derive(Deserialize)]
-struct FamilyRow {
+struct EndedRow {
     user_id: Id,
-    access_expires_at: u64,
 }
 
-impl Store<'_> {
-    /// Presents a token: rotates it, lets a grace retry pass, or changes nothing. One round trip, one row written; if it
-    /// changes nothing, another.
+impl Store {
+    /// Presents a token: rotates it, lets a grace retry pass, ends the session after a reuse, or changes nothing. One round trip,
+    /// one row written; if it does not rotate, another.
     ///
     /// The statement compares and sets in one step: the token's secret and generation, the session's and the user's
     /// state are all in its condition. So however many requests present one token at once, one of them rotates and
     /// the others find the generation already moved; and no refresh that comes after an acknowledged revocation, in the
     /// order in which D1 runs statements, finds `revoked_at IS NULL`. With a `user_id`, only a session of theirs moves.
+    ///
+    /// `event_id` names the event if it is a reuse.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
@@ -252,6 +261,7 @@ impl Store<'_> {
         token: &RefreshToken,
         user_id: Option<Id>,
         times: RotationTimes,
+        event_id: &str,
         client: &Client,
         now: u64,
     ) -> Result<Rotation, StoreError> {
@@ -259,29 +269,50 @@ impl Store<'_> {
         let family_id = token.family_id().to_string();
         let secret_hash = token.secret_hash();
         let user_id = user_id.map(|id| id.to_string());
-        let values = [
-            D1Type::Text(&family_id),
-            D1Type::Text(secret_hash.as_str()),
-            integer(token.generation().into()),
-            integer(now),
-            integer(times.grace),
-            integer(times.idle),
-            text(client.ip.as_deref()),
-            text(client.user_agent.as_deref()),
-            integer(times.access),
-            text(user_id.as_deref()),
-        ];
-        let rotate = Statement { sql: ROTATE, values: &values };
+        let values = || {
+            [
+                D1Type::Text(&family_id),
+                D1Type::Text(secret_hash.as_str()),
+                integer(token.generation().into()),
+                integer(now),
+                integer(times.grace),
+                integer(times.idle),
+                text(client.ip.as_deref()),
+                text(client.user_agent.as_deref()),
+                integer(times.access),
+                text(user_id.as_deref()),
+            ]
+        };
+        let rotate_values = values();
+        let rotate = Statement { sql: ROTATE, values: &rotate_values };
         if let Some(rotated) = self.batch(OPERATION, &[rotate]).await?.row()? {
             return issued(OPERATION, rotated).map(Rotation::Issued);
         }
-        // Again, and in the same transaction what to judge by: a row that is read after the statement may be another.
-        let find = Statement { sql: FIND_SESSION, values: &[D1Type::Text(&family_id)] };
-        let mut answers = self.batch(OPERATION, &[rotate, find]).await?;
+        // Again, and in the same transaction what to judge by and what a reuse calls for: a row that is read after the
+        // statement may be another, and whoever presents a stolen token may leave before a third round trip.
+        let event_values: Vec<_> = values().into_iter().chain([D1Type::Text(event_id)]).collect();
+        let find_values = [D1Type::Text(&family_id), D1Type::Text(secret_hash.as_str())];
+        let statements = [
+            rotate,
+            Statement { sql: FIND_SESSION, values: &[D1Type::Text(&family_id)] },
+            Statement { sql: INSERT_REUSE_EVENT, values: &event_values },
+            Statement { sql: END_REUSED, values: &rotate_values },
+            Statement { sql: FIND_OWED_MARKS_OF_FAMILY, values: &find_values },
+        ];
+        let mut answers = self.batch(OPERATION, &statements).await?;
         if let Some(rotated) = answers.row()? {
             return issued(OPERATION, rotated).map(Rotation::Issued);
         }
-        Ok(Rotation::Refused(answers.row()?.map(|row| session(OPERATION, row)).transpose()?))
+        let Some(session) = answers.row()?.map(|row| session(OPERATION, row)).transpose()? else {
+            return Ok(Rotation::Refused(None));
+        };
+        answers.skip();
+        let ended: Option<Changed> = answers.row()?;
+        let session = Box::new(session);
+        if ended.is_none() {
+            return Ok(Rotation::Refused(Some(session)));
+        }
+        Ok(Rotation::Reused(Ending { outcome: session, owed: answers.rows()? }))
     }
 
     /// A session and its user. One round trip.
@@ -296,8 +327,8 @@ impl Store<'_> {
         row.map(|row| session(OPERATION, row)).transpose()
     }
 
-    /// Ends a session; with a secret, only if it is the family's. `None`: there is no such session. One round trip, one row
-    /// written.
+    /// Ends a session; with a secret, only if it is the family's. Gives whose it is if this ended it. One round trip, three
+    /// rows written.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
@@ -308,68 +339,29 @@ impl Store<'_> {
         reason: Reason,
         client: &Client,
         now: u64,
-    ) -> Result<Option<Revocation>, StoreError> {
+    ) -> Result<Ending<Option<Id>>, StoreError> {
         let family_id = family_id.to_string();
         let secret_hash = secret_hash.map(SecretHash::as_str);
-        self.revoke_recording(&family_id, secret_hash, reason, None, client, now).await
-    }
-
-    /// The same after a reuse, which is recorded if this ended the session. Two rows and an index entry written.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
-    pub async fn revoke_reused(
-        &self,
-        family_id: Id,
-        secret_hash: &SecretHash,
-        event: &ReuseEvent,
-        client: &Client,
-        now: u64,
-    ) -> Result<Option<Revocation>, StoreError> {
-        let family_id = family_id.to_string();
-        let values = event.values(&family_id, secret_hash, client, now);
-        let record = Statement { sql: INSERT_REUSE_EVENT, values: &values };
-        self.revoke_recording(&family_id, Some(secret_hash.as_str()), Reason::Reuse, Some(record), client, now).await
-    }
-
-    async fn revoke_recording(
-        &self,
-        family_id: &str,
-        secret_hash: Option<&str>,
-        reason: Reason,
-        record: Option<Statement<'_>>,
-        client: &Client,
-        now: u64,
-    ) -> Result<Option<Revocation>, StoreError> {
         let values = [
-            D1Type::Text(family_id),
+            D1Type::Text(&family_id),
             text(secret_hash),
             integer(now),
             D1Type::Text(reason.as_str()),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
         ];
-        let find_values = [D1Type::Text(family_id), text(secret_hash)];
-        let revoke = Statement { sql: REVOKE_FAMILY, values: &values };
-        let find = Statement { sql: FIND_FAMILY, values: &find_values };
-        let recorded = record.is_some();
-        let statements: Vec<_> = record.into_iter().chain([revoke, find]).collect();
+        let find_values = [D1Type::Text(&family_id), text(secret_hash)];
+        let statements = [
+            Statement { sql: REVOKE_FAMILY, values: &values },
+            Statement { sql: FIND_OWED_MARKS_OF_FAMILY, values: &find_values },
+        ];
         let mut answers = self.batch("revoke_family", &statements).await?;
-        if recorded {
-            answers.skip();
-        }
-        let ended: Option<Changed> = answers.row()?;
-        let family: Option<FamilyRow> = answers.row()?;
-        Ok(family.map(|family| Revocation {
-            ended_now: ended.is_some(),
-            user_id: family.user_id,
-            access_expires_at: family.access_expires_at,
-        }))
+        let ended: Option<EndedRow> = answers.row()?;
+        Ok(Ending { outcome: ended.map(|row| row.user_id), owed: answers.rows()? })
     }
 
     /// Ends every session of the caller, but for its own if `keep_own`, those too that have expired so lately that an access
-    /// token of them may still be accepted with `leeway`, in seconds. Gives the sessions that it ended. One
-    /// round trip.
+    /// token of them may still be accepted with `leeway`, in seconds. Gives how many it ended. One round trip.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
@@ -381,24 +373,26 @@ impl Store<'_> {
         reason: Reason,
         client: &Client,
         now: u64,
-    ) -> Result<Result<Vec<Ended>, Refusal>, StoreError> {
-        let user_id = caller.user_id.to_string();
-        let own = caller.family_id.to_string();
+    ) -> Result<Ending<Result<usize, Refusal>>, StoreError> {
+        let ids = CallerIds::new(caller);
         let values = [
-            D1Type::Text(&user_id),
-            D1Type::Text(&own),
+            D1Type::Text(&ids.user_id),
+            D1Type::Text(&ids.family_id),
             integer(now),
             D1Type::Text(reason.as_str()),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
-            text(keep_own.then_some(own.as_str())),
+            text(keep_own.then_some(ids.family_id.as_str())),
             integer(leeway),
         ];
-        let statement = Statement { sql: REVOKE_ALL_FAMILIES, values: &values };
-        self.ask_as("revoke_all_families", caller, statement, now).await
+        let revoke = Statement { sql: REVOKE_ALL_FAMILIES, values: &values };
+        self.end_as("revoke_all_families", caller, &ids, revoke, now, |answers| {
+            Ok(Ok(answers.rows::<Changed>()?.len()))
+        })
+        .await
     }
 
-    /// Ends one session of the caller. One round trip, one row written.
+    /// Ends one session of the caller. One round trip, three rows written.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
@@ -409,37 +403,107 @@ impl Store<'_> {
         reason: Reason,
         client: &Client,
         now: u64,
-    ) -> Result<Result<Ended, Refusal>, StoreError> {
-        let user_id = caller.user_id.to_string();
-        let own = caller.family_id.to_string();
+    ) -> Result<Ending<Result<(), Refusal>>, StoreError> {
+        let ids = CallerIds::new(caller);
         let family_id = family_id.to_string();
         let values = [
             D1Type::Text(&family_id),
-            D1Type::Text(&user_id),
-            D1Type::Text(&own),
+            D1Type::Text(&ids.user_id),
+            D1Type::Text(&ids.family_id),
             integer(now),
             D1Type::Text(reason.as_str()),
             text(client.ip.as_deref()),
             text(client.user_agent.as_deref()),
         ];
-        let statement = Statement { sql: REVOKE_OWN_FAMILY, values: &values };
-        let rows = self.ask_as("revoke_own_family", caller, statement, now).await?;
-        Ok(rows.and_then(|rows| rows.into_iter().next().ok_or(Refusal::NotFound)))
+        let revoke = Statement { sql: REVOKE_OWN_FAMILY, values: &values };
+        self.end_as("revoke_own_family", caller, &ids, revoke, now, |answers| {
+            Ok(answers.row::<Changed>()?.map(|_| ()).ok_or(Refusal::NotFound))
+        })
+        .await
     }
 
-    /// The sessions of the caller that are in force, of the thousand begun last. One round trip.
+    /// Runs a statement that ends sessions of the caller. It has to have in its own condition that the caller's session is in
+    /// force.
+    async fn end_as<T>(
+        &self,
+        operation: &'static str,
+        caller: Caller,
+        ids: &CallerIds,
+        statement: Statement<'_>,
+        now: u64,
+        outcome: impl FnOnce(&mut Answers) -> Result<Result<T, Refusal>, StoreError>,
+    ) -> Result<Ending<Result<T, Refusal>>, StoreError> {
+        let statements = [
+            Statement { sql: FIND_SESSION, values: &ids.find() },
+            statement,
+            Statement { sql: FIND_OWED_MARKS, values: &[D1Type::Text(&ids.user_id)] },
+        ];
+        let mut answers = self.batch(operation, &statements).await?;
+        let caller = in_force(operation, &mut answers, caller, now)?;
+        let ended = outcome(&mut answers)?;
+        Ok(Ending { outcome: caller.and(ended), owed: answers.rows()? })
+    }
+
+    /// The sessions of the caller that are in force, those that began last first: one more than the limit, if there are so many.
+    /// One round trip.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
-    pub async fn list_sessions(
+    pub async fn list_own_sessions(
         &self,
         caller: Caller,
+        query: &SessionsQuery,
         now: u64,
     ) -> Result<Result<Vec<SessionSummary>, Refusal>, StoreError> {
-        let user_id = caller.user_id.to_string();
-        let own = caller.family_id.to_string();
-        let values = [D1Type::Text(&user_id), integer(now), D1Type::Text(&own)];
-        self.ask_as("list_sessions", caller, Statement { sql: LIST_SESSIONS, values: &values }, now).await
+        let ids = CallerIds::new(caller);
+        let values = query.values(&ids.user_id, &ids, now);
+        self.ask_as("list_own_sessions", caller, Statement { sql: LIST_SESSIONS, values: &values }, now).await
+    }
+
+    /// The sessions of an account, for an admin, as [`Self::list_own_sessions`]. One round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn list_sessions_of(
+        &self,
+        caller: Caller,
+        user_id: Id,
+        query: &SessionsQuery,
+        now: u64,
+    ) -> Result<Result<Vec<SessionSummary>, Refusal>, StoreError> {
+        const OPERATION: &str = "list_sessions_of";
+        let (ids, user_id) = (CallerIds::new(caller), user_id.to_string());
+        let values = query.values(&user_id, &ids, now);
+        let statements = [
+            Statement { sql: FIND_SESSION, values: &ids.find() },
+            Statement { sql: FIND_ACCOUNT, values: &[D1Type::Text(&user_id)] },
+            Statement { sql: LIST_SESSIONS, values: &values },
+        ];
+        let mut answers = self.batch(OPERATION, &statements).await?;
+        if let Err(refusal) = admin_in_force(OPERATION, &mut answers, caller, now)? {
+            return Ok(Err(refusal));
+        }
+        let account: Option<UserRow> = answers.row()?;
+        if account.is_none() {
+            return Ok(Err(Refusal::NotFound));
+        }
+        answers.rows().map(Ok)
+    }
+}
+
+impl SessionsQuery {
+    /// The values of [`LIST_SESSIONS`]. One more than asked for tells whether there are more.
+    fn values<'v>(&'v self, user_id: &'v str, ids: &'v CallerIds, now: u64) -> [D1Type<'v>; 7] {
+        let (began_at, family_id) = &self.before;
+        [
+            D1Type::Text(user_id),
+            integer(now),
+            integer(*began_at),
+            D1Type::Text(family_id),
+            integer(u64::try_from(self.limit).unwrap_or(u64::MAX).saturating_add(1)),
+            D1Type::Text(&ids.family_id),
+            D1Type::Text(&ids.user_id),
+        ]
     }
 }
 

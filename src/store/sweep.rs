@@ -43,7 +43,7 @@ struct Advanced {
     upto: String,
 }
 
-impl Store<'_> {
+impl Store {
     /// Takes out sessions that ended, and entries of the audit trail that were made, more than `age` seconds ago.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use worker::D1Type;
 
-use super::refresh_tokens::{INSERT_FAMILY, NewFamily};
+use super::refresh_tokens::{END_EXCESS_SESSIONS, Ending, INSERT_FAMILY, NewFamily};
 use super::{Changed, Statement, Store, StoreError, integer, text};
 use crate::auth::client::Client;
 use crate::auth::email::Email;
@@ -113,7 +113,7 @@ struct TakenRow {
     username_taken: u8,
 }
 
-impl Store<'_> {
+impl Store {
     /// Which of these names belong to somebody already. One round trip.
     ///
     /// # Errors
@@ -178,8 +178,8 @@ impl Store<'_> {
     }
 
     /// Begins a session after a log-in, and replaces an outdated hash of the same password if `rehashed` holds the old
-    /// and the new one. One round trip. `false`: the account was disabled, deleted, or had its password changed
-    /// since its credentials were read, and no session began.
+    /// and the new one; ends what the account then has more than `max_sessions` of. One round trip. `false`: the account was
+    /// disabled, deleted, or had its password changed since its credentials were read, and no session began.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -188,21 +188,22 @@ impl Store<'_> {
         family: &NewFamily<'_>,
         client: &Client,
         rehashed: Option<(&str, &str)>,
+        max_sessions: u64,
         now: u64,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Ending<bool>, StoreError> {
         const OPERATION: &str = "insert_session";
         let ids = family.ids();
         let new_family = family.values(&ids, client, now);
-        let begin = Statement { sql: INSERT_FAMILY, values: &new_family };
-        let mut answers = match rehashed {
-            None => self.batch(OPERATION, &[begin]).await?,
-            Some((old, new)) => {
-                let values = [D1Type::Text(&ids.user_id), D1Type::Text(old), D1Type::Text(new)];
-                self.batch(OPERATION, &[begin, Statement { sql: UPDATE_PASSWORD_HASH, values: &values }]).await?
-            }
-        };
+        let end_excess = ids.end_excess(client, max_sessions, now);
+        let mut statements = vec![
+            Statement { sql: INSERT_FAMILY, values: &new_family },
+            Statement { sql: END_EXCESS_SESSIONS, values: &end_excess },
+        ];
+        let rehash = rehashed.map(|(old, new)| [D1Type::Text(&ids.user_id), D1Type::Text(old), D1Type::Text(new)]);
+        statements.extend(rehash.iter().map(|values| Statement { sql: UPDATE_PASSWORD_HASH, values }));
+        let mut answers = self.batch(OPERATION, &statements).await?;
         let inserted: Option<Changed> = answers.row()?;
-        Ok(inserted.is_some())
+        Ok(Ending { outcome: inserted.is_some(), owed: answers.rows()? })
     }
 }
 

@@ -122,7 +122,6 @@ impl Hasher {
     /// The CPU time that verifying that password against that stored hash may take at most, in microseconds: of every spelling
     /// that is tried, and of a new hash where a match is replaced. A text that is no hash costs nothing.
     #[must_use]
-    #[cfg_attr(not(test), expect(dead_code, reason = "hashing is to be queued by it"))]
     pub fn price(&self, password: &Password, stored: &str) -> u64 {
         let Ok(stored) = StoredHash::parse(stored) else { return 0 };
         let (tries, is_replaced) = match &stored {

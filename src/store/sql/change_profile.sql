@@ -1,8 +1,11 @@
 UPDATE users
 SET
-  username = CASE WHEN ?6 THEN ?7 ELSE username END,
-  username_key = CASE WHEN ?6 THEN ?8 ELSE username_key END,
-  name = CASE WHEN ?9 THEN ?10 ELSE name END
-WHERE id = ?2
-  AND EXISTS (SELECT 1 FROM callers WHERE family_id = ?1 AND user_id = ?2 AND expires_at > ?3)
-  AND ((?6 AND username IS NOT ?7) OR (?9 AND name IS NOT ?10))
+  username = CASE WHEN ?4 THEN ?5 ELSE username END,
+  username_key = CASE WHEN ?4 THEN ?6 ELSE username_key END,
+  name = CASE WHEN ?7 THEN ?8 ELSE name END
+WHERE id = ?1
+  AND EXISTS (
+    SELECT 1
+    FROM events
+    WHERE user_id = ?1 AND at = ?2 - ?2 % 3600 AND events.id = 'profile_changed' AND detail = ?3
+  )

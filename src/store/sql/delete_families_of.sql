@@ -1,3 +1,2 @@
 DELETE FROM refresh_tokens
 WHERE user_id = (SELECT ?1 FROM events WHERE events.user_id = ?1 AND events.at = ?2 AND events.id = ?3)
-RETURNING family_id, access_expires_at, revoked_at IS NULL AND expires_at > ?2 AS in_force

@@ -6,6 +6,7 @@ WHERE family_id IN (
     WHERE user_id = (
         SELECT ?1 FROM callers WHERE family_id = ?6 AND user_id = ?7 AND expires_at > ?8 AND (user_id = ?1 OR is_admin)
       )
+      AND is_ended = 1
       AND created_at <= ?3
     ORDER BY created_at DESC
     LIMIT 1000

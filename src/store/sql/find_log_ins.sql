@@ -3,6 +3,7 @@ FROM refresh_tokens
 WHERE user_id = (
     SELECT ?1 FROM callers WHERE family_id = ?6 AND user_id = ?7 AND expires_at > ?8 AND (user_id = ?1 OR is_admin)
   )
+  AND is_ended = ?9
   AND created_at >= ?2
   AND created_at <= ?3
   AND (created_at, '!' || family_id) < (?3, ?4)

@@ -1,11 +1,14 @@
-INSERT INTO events (user_id, at, id, kind, count, last_at, session_id, ip, user_agent)
-SELECT ?2, ?3 - ?3 % 3600, 'profile_changed', 'profile_changed', 1, ?3, ?1, ?4, ?5
+INSERT INTO events (user_id, at, id, kind, count, last_at, session_id, ip, user_agent, detail)
+SELECT ?2, ?3 - ?3 % 3600, 'profile_changed', 'profile_changed', 1, ?3, ?1, ?4, ?5, ?6
 FROM users
 WHERE id = ?2
   AND EXISTS (SELECT 1 FROM callers WHERE family_id = ?1 AND user_id = ?2 AND expires_at > ?3)
-  AND ((?6 AND username IS NOT ?7) OR (?9 AND name IS NOT ?10))
+  AND ((?7 AND username IS NOT ?8) OR (?9 AND name IS NOT ?10))
+  AND NOT EXISTS (
+    SELECT 1 FROM events WHERE user_id = ?2 AND at = ?3 - ?3 % 3600 AND id = 'profile_changed' AND count >= ?11
+  )
 ON CONFLICT (user_id, at, id) DO UPDATE
 SET
   count = count + 1, last_at = excluded.last_at, session_id = excluded.session_id,
-  ip = excluded.ip, user_agent = excluded.user_agent
+  ip = excluded.ip, user_agent = excluded.user_agent, detail = excluded.detail
 RETURNING id

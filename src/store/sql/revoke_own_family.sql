@@ -5,4 +5,4 @@ WHERE family_id = ?1
   AND revoked_at IS NULL
   AND expires_at > ?4
   AND EXISTS (SELECT 1 FROM callers WHERE family_id = ?3 AND user_id = ?2 AND expires_at > ?4)
-RETURNING family_id, access_expires_at
+RETURNING family_id

@@ -1,0 +1,13 @@
+//! `GET /users/{id}/sessions`: the sessions of an account that are in force, for admins.
+
+use super::{Context, sessions};
+use crate::auth::id::Id;
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+
+pub(super) async fn get(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let query = sessions::query(request)?;
+    let answer = context.store.list_sessions_of(caller, id, &query, context.now).await?;
+    sessions::reply(context.allowed(caller, answer)?, query.limit, caller.family_id)
+}

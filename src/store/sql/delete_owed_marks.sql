@@ -1,0 +1,2 @@
+DELETE FROM owed_marks
+WHERE (user_id, session_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))
