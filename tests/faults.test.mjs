@@ -19,6 +19,14 @@ async function without(table, act) {
   }
 }
 
+/** In a fresh isolate, as one keeps the answer for a few seconds. */
+async function assertUnhealthy(what) {
+  await worker.update();
+  const health = await worker.get("/healthz");
+  assertProblem(health, 503, "unhealthy");
+  assert.equal(health.body.detail, `Not answering: ${what}.`);
+}
+
 function assertUnavailable(answer) {
   assertProblem(answer, 503, "storage_unavailable");
   assert.equal(answer.body.detail, "Storage did not answer. Try again shortly.");
@@ -43,14 +51,13 @@ for (const table of ["users", "refresh_tokens"]) {
         assert.equal(level, "error");
         assert.match(request_id, /^[\w-]{22}$/);
       }
-      const health = await worker.get("/healthz");
-      assertProblem(health, 503, "unhealthy");
-      assert.equal(health.body.detail, "Not answering: D1.");
+      await assertUnhealthy("D1");
       // Signature and KV only: it does not even notice.
       assert.equal((await worker.verify(person.access_token)).status, 200);
     });
     // No account without its session: the registration that failed halfway left nothing.
     assert.deepEqual([await worker.counts(), await worker.family(person.session_id)], before);
+    await worker.update();
     assert.equal((await worker.get("/healthz")).status, 200);
     assert.equal((await worker.refresh(person.refresh_token)).status, 200);
     assert.equal((await worker.post("/register", { json: newcomer })).status, 201);
@@ -141,7 +148,7 @@ test("without the audit trail no account is changed, no login failure is answere
     assertUnavailable(await worker.request("PATCH", account, { ...as, json: { disabled: true } }));
     assertUnavailable(await worker.request("DELETE", `${account}/sessions`, as));
     assertUnavailable(await worker.request("DELETE", account, as));
-    assertProblem(await worker.get("/healthz"), 503, "unhealthy");
+    await assertUnhealthy("D1");
     assert.equal((await worker.login(person)).status, 200);
     assert.equal((await worker.refresh(person.refresh_token)).status, 200);
   });
@@ -219,11 +226,58 @@ test("with KV failing a revocation still holds in D1, and /verify gives no answe
   }
 });
 
-test("a mark that failed is made good by revoking again", async () => {
-  const { refresh_token, access_token, session_id } = await worker.register();
+// What ends a session again, by which its mark is written if it is still owed.
+const REPEATS = {
+  "revoking a token": ({ refresh_token }) => worker.revoke(refresh_token),
+  "revoking an expired access token": async ({ access_token }) => worker.revoke(await worker.resign(access_token, { exp: Math.floor(Date.now() / 1000) - 5 })),
+  "ending one session": ({ session_id }, other) => worker.delete(`/sessions/${session_id}`, { bearer: other.access_token }),
+  "ending all": (_, other) => worker.delete("/sessions", { bearer: other.access_token }),
+  "ending all from a session that has ended": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
+  "a new password": (_, other) => worker.post("/me/password", { bearer: other.access_token, json: { current_password: other.password, new_password: "quite another horse battery" } }),
+  "deleting the account": (_, other) => worker.delete("/me", { bearer: other.access_token, json: { current_password: other.password } }),
+  "an admin's ending all": ({ user }, _, admin) => worker.delete(`/users/${user.id}/sessions`, { bearer: admin.access_token }),
+  "an admin's disabling": ({ user }, _, admin) => worker.patch(`/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }),
+  "an admin's deleting": ({ user }, _, admin) => worker.delete(`/users/${user.id}`, { bearer: admin.access_token }),
+  "the scheduled event": () => worker.server.getWorker().scheduled({ cron: "* * * * *" }),
+};
+for (const [name, again] of Object.entries(REPEATS)) {
+  test(`a mark that failed is made good by ${name}`, async () => {
+    const admin = await worker.registerAdmin();
+    const person = await worker.register();
+    const other = { ...(await worker.login(person)).body, password: person.password };
+    const { user, access_token, session_id } = person;
+    // As a KV that fails leaves it: D1 has the end, and that its mark is owed.
+    await worker.db.prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE family_id = ?").bind(session_id).run();
+    const owed = () => worker.db.prepare("SELECT * FROM owed_marks WHERE user_id = ?").bind(user.id).all();
+    assert.deepEqual((await owed()).results.map((mark) => mark.session_id), [session_id]);
+    assert.equal((await worker.verify(access_token)).status, 200);
+    await again(person, other, admin);
+    assertProblem(await worker.verify(access_token), 401, "invalid_token");
+    await worker.marksWritten();
+  });
+}
+
+test("a mark that is known to be written is not written again", async () => {
+  const { refresh_token, session_id } = await worker.register();
   await worker.revoke(refresh_token);
+  await worker.marksWritten();
   await worker.kv.delete(`revoked:${session_id}`);
+  for (let count = 0; count < 5; count += 1) assert.equal((await worker.revoke(refresh_token)).status, 200);
+  assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
+});
+
+test("a mark that no longer matters is forgotten, not written", async () => {
+  const { session_id, user } = await worker.register();
+  await worker.db.prepare("INSERT INTO owed_marks (user_id, session_id, access_expires_at) VALUES (?, ?, unixepoch() - 61)").bind(user.id, session_id).run();
+  await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+  await worker.marksWritten();
+  assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
+});
+
+test("an account that is deleted by hand has its sessions marked by the clock", async () => {
+  const { access_token, user } = await worker.register();
+  await worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run();
   assert.equal((await worker.verify(access_token)).status, 200);
-  await worker.revoke(refresh_token);
+  await worker.server.getWorker().scheduled({ cron: "* * * * *" });
   assertProblem(await worker.verify(access_token), 401, "invalid_token");
 });

@@ -92,8 +92,8 @@ test("a slip behind the 72 bytes that bcrypt reads lets in, but does not become 
 test("two log-ins at once with an old hash both get in", async () => {
   const person = await worker.register();
   await setHash(person, formats.Django);
-  const answers = await Promise.all(Array.from({ length: 4 }, () => worker.login({ ...person, password: TYPED })));
-  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 200]);
+  const answers = await Promise.all(Array.from({ length: 2 }, () => worker.login({ ...person, password: TYPED })));
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
   assert.match(await storedHash(person), OURS);
 });
 

@@ -159,6 +159,8 @@ for (const [name, end] of Object.entries(ENDINGS)) {
 /** Puts a person and their session back as they are now: as many log-ins would be nearly all of the time. */
 async function snapshot({ user, session_id }) {
   const rows = { users: await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first(), refresh_tokens: await worker.family(session_id) };
+  // Computed from the others.
+  delete rows.refresh_tokens.is_ended;
   const statements = Object.entries(rows).map(([table, row]) => {
     const sql = `INSERT OR REPLACE INTO ${table} (${Object.keys(row).join(", ")}) VALUES (${Object.keys(row).fill("?").join(", ")})`;
     return worker.db.prepare(sql).bind(...Object.values(row));

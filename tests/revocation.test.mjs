@@ -80,15 +80,18 @@ test("a token that is none, past or ended already is 200 and changes nothing", a
   await assertLive(session);
 });
 
-test("an expired access token is 200 and ends nothing", async () => {
-  const brief = await startWorker({ vars: { ACCESS_TOKEN_TTL_SECONDS: "1" } });
-  try {
-    const { access_token, refresh_token } = await brief.register();
-    while ((await brief.me(access_token)).body.code !== "token_expired") await setTimeout(100);
-    assert.equal((await brief.revoke(access_token)).status, 200);
-    assert.equal((await brief.refresh(refresh_token)).status, 200);
-  } finally {
-    await brief.close();
+test("an expired access token ends its session as long as a session lives without a refresh: a logout takes", async () => {
+  const now = Math.floor(Date.now() / 1000);
+  const IDLE = 604_800;
+  for (const [ago, ends] of [[1, true], [IDLE - 60, true], [IDLE + 60, false]]) {
+    const session = await worker.register();
+    const expired = await worker.resign(session.access_token, { iat: now - ago - 900, exp: now - ago });
+    assertProblem(await worker.me(expired), 401, "token_expired");
+    const answer = await worker.revoke(expired);
+    assert.deepEqual([answer.status, answer.text], [200, ""]);
+    if (ends) await assertEnded(session);
+    else await assertLive(session);
+    assert.equal((await worker.revoke(`${expired}x`)).status, 200);
   }
 });
 

@@ -39,10 +39,10 @@ test("the list shows when and from where each session began and was last used, a
   await worker.refresh(second.refresh_token, from("198.51.100.9", "phone at home"));
   const { status, headers, body, text } = await list(third);
   assert.deepEqual([status, headers.get("cache-control")], [200, "no-store"]);
-  assert.deepEqual(Object.keys(body), ["sessions"]);
+  assert.deepEqual([Object.keys(body), body.next_cursor], [["sessions", "next_cursor"], null]);
   const byId = new Map(body.sessions.map((session) => [session.id, session]));
   assert.deepEqual([...byId.keys()].sort(), [person, second, third].map(({ session_id }) => session_id).sort());
-  assert.equal(body.sessions.at(-1).id, third.session_id, "the one used longest ago comes last");
+  assert.deepEqual(body.sessions.map(({ id }) => id), [person, third, second].map(({ session_id }) => session_id), "the one that began last comes first");
   assert.deepEqual(body.sessions.filter(({ current }) => current).map(({ id }) => id), [third.session_id]);
   const row = await worker.family(second.session_id);
   assert.deepEqual(byId.get(second.session_id), {
@@ -67,6 +67,52 @@ test("sessions that have ended or expired, and those of others, are not in the l
   await worker.revoke(second.refresh_token);
   await worker.age(604800, third.session_id);
   assert.deepEqual((await list(person)).body.sessions.map(({ id }) => id), [person.session_id]);
+});
+
+test("the list comes in pages, each session once, and what ends meanwhile moves none", async () => {
+  const person = await worker.register();
+  const ids = [person.session_id];
+  for (let count = 1; count < 7; count += 1) {
+    const { session_id } = (await worker.login(person)).body;
+    // Some of one second, some not.
+    if (count % 3 === 0) await worker.age(10);
+    ids.push(session_id);
+  }
+  const page = (query) => worker.get(`/sessions${query}`, { bearer: person.access_token });
+  const walked = [];
+  let cursor = "";
+  do {
+    const { status, body } = await page(`?limit=2${cursor && `&cursor=${cursor}`}`);
+    assert.equal(status, 200);
+    assert.ok(body.sessions.length === 2 || body.next_cursor === null);
+    walked.push(...body.sessions.map(({ id }) => id));
+    if (walked.length === 4) await end(person, walked[0]);
+    cursor = body.next_cursor;
+  } while (cursor !== null);
+  assert.deepEqual([...walked].sort(), [...ids].sort());
+  for (const query of ["?limit=0", "?limit=101", "?limit=x", "?cursor=x", "?cursor=", "?limit=1&limit=1", "?user=x"]) {
+    assertProblem(await page(query), 400, "invalid_request");
+  }
+});
+
+test("an admin sees the sessions of anybody, and nobody else does", async () => {
+  const { person, second, third } = await threeSessions();
+  await worker.revoke(second.refresh_token);
+  const admin = await worker.registerAdmin();
+  const path = `/users/${person.user.id}/sessions`;
+  const seen = await worker.get(path, { bearer: admin.access_token });
+  assert.equal(seen.status, 200);
+  assert.deepEqual(seen.body.sessions.map(({ id, current }) => [id, current]).sort(), [person, third].map(({ session_id }) => [session_id, false]).sort());
+  const { current, ...own } = (await list(person)).body.sessions.find(({ id }) => id === third.session_id);
+  const { current: theirs, ...shown } = seen.body.sessions.find(({ id }) => id === third.session_id);
+  assert.deepEqual(shown, own);
+  assert.equal((await worker.get(`${path}?limit=1`, { bearer: admin.access_token })).body.sessions.length, 1);
+  assertProblem(await worker.get(path, { bearer: person.access_token }), 403, "forbidden");
+  assertProblem(await worker.get(path), 401, "missing_token");
+  assertProblem(await worker.get("/users/AAAAAAAAAAAAAAAAAAAAAA/sessions", { bearer: admin.access_token }), 404, "not_found");
+  assertProblem(await worker.get(`${path}?limit=0`, { bearer: admin.access_token }), 400, "invalid_request");
+  await worker.revoke(admin.refresh_token);
+  assertProblem(await worker.get(path, { bearer: admin.access_token }), 401, "invalid_token");
 });
 
 test("ending one session ends that one, at once and everywhere", async () => {

@@ -98,12 +98,14 @@ test("everything that happens is in the trail with exactly its members, and who 
   expected.push({ kind: "revoked", session_id: four.session_id, ...by("198.51.100.8", "leaving"), reason: "logout" });
 
   const five = await login(person);
-  await worker.post("/me/password", { bearer: five.access_token, json: { current_password: PASSWORD, new_password: NEW }, ...from("198.51.100.9", "careful") });
-  expected.push({ kind: "logged_in", session_id: five.session_id, ...US }, { kind: "password_changed", session_id: five.session_id, ...by("198.51.100.9", "careful") });
-  expected.push({ kind: "revoked", session_id: person.session_id, ...by("198.51.100.9", "careful"), reason: "password_changed" });
+  const careful = by("198.51.100.9", "careful");
+  const renewed = (await worker.post("/me/password", { bearer: five.access_token, json: { current_password: PASSWORD, new_password: NEW }, ...from("198.51.100.9", "careful") })).body;
+  expected.push({ kind: "logged_in", session_id: five.session_id, ...US }, { kind: "password_changed", session_id: five.session_id, ...careful });
+  for (const { session_id } of [person, five]) expected.push({ kind: "revoked", session_id, ...careful, reason: "password_changed" });
+  expected.push({ kind: "logged_in", session_id: renewed.session_id, ...careful });
   person.password = NEW;
-  await worker.post("/revoke-all", { bearer: five.access_token, ...from("198.51.100.10", "everywhere") });
-  expected.push({ kind: "revoked", session_id: five.session_id, ...by("198.51.100.10", "everywhere"), reason: "logout_all" });
+  await worker.post("/revoke-all", { bearer: renewed.access_token, ...from("198.51.100.10", "everywhere") });
+  expected.push({ kind: "revoked", session_id: renewed.session_id, ...by("198.51.100.10", "everywhere"), reason: "logout_all" });
 
   const six = await login(person);
   await asAdmin("DELETE", `/users/${person.user.id}/sessions`);
@@ -135,7 +137,8 @@ test("failed log-ins are one row an hour, with how many there were and from wher
   const person = await worker.register();
   for (const [ip, agent] of [["203.0.113.1", "a"], ["203.0.113.2", "b"], ["203.0.113.3", "c"]]) await worker.login(wrong(person), from(ip, agent));
   await worker.db.prepare("UPDATE events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?").bind(person.user.id).run();
-  await Promise.all(Array.from({ length: 5 }, () => worker.login(wrong(person))));
+  await Promise.all(Array.from({ length: 3 }, () => worker.login(wrong(person))));
+  for (let count = 0; count < 2; count += 1) await worker.login(wrong(person));
   const [seen] = await trails(person);
   const failed = seen.filter(({ kind }) => kind === "login_failed");
   assert.deepEqual(failed.map(({ count, ip, user_agent }) => [count, ip, user_agent]), [[5, "192.0.2.1", "tests"], [3, "203.0.113.3", "c"]]);
@@ -291,7 +294,7 @@ test("a change that does not happen is not recorded, and one that is not recorde
   await worker.register({ username: "taken.already" });
   const state = async () => [await stored(), await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(person.user.id).first(), await worker.family(person.session_id)];
   const before = await state();
-  assertProblem(await worker.patch("/me", { bearer: person.access_token, json: { username: "Taken.Already", name: "x" } }), 409, "username_taken");
+  assertProblem(await worker.patch("/me", { bearer: person.access_token, json: { username: "Taken.Already", name: "x", current_password: PASSWORD } }), 409, "username_taken");
   const target = `/users/${person.user.id}`;
   const changes = [
     () => worker.patch("/me", { bearer: person.access_token, json: { name: "x" } }),
