@@ -16,8 +16,8 @@ export const namedFile = (name) => resolve(process.env.INIT_CWD ?? ".", name);
 const npmBin = path("node_modules", ".bin");
 const outerPath = (process.env.PATH ?? "").split(delimiter).filter((dir) => dir && dir !== npmBin);
 
-/** The environment of every command: the project's own tools first, no telemetry, no look-ups of the machine's location. */
-export const env = {
+/** The environment of wrangler: the project's own tools first, no telemetry, no look-ups of the machine's location. */
+const wranglerEnv = {
   ...process.env,
   // rustup puts cargo there, and tells only new login shells.
   PATH: [npmBin, ...outerPath, join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin")].join(delimiter),
@@ -28,6 +28,15 @@ export const env = {
   CLOUDFLARE_CF_FETCH_ENABLED: "false",
   ...(process.stdout.isTTY && !process.env.NO_COLOR ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {}),
 };
+
+// What signs in to the Cloudflare account, by the names wrangler knows today, knew before and may know later.
+const signsIn = (name) => /^(CLOUDFLARE_(?!CF_FETCH_ENABLED$)|CF_|WRANGLER_\w*(TOKEN|SECRET))/.test(name);
+
+/**
+ * The environment of every other command: the same without what signs in to Cloudflare. They run the code of others: install
+ * scripts of npm packages, build scripts and macros of crates, what the tests start.
+ */
+export const env = Object.fromEntries(Object.entries(wranglerEnv).filter(([name]) => !signsIn(name)));
 
 /** npm must not run on the Node that lives in the folder it replaces. */
 export const envWithoutNpmBin = { ...env, PATH: env.PATH.split(delimiter).slice(1).join(delimiter) };
@@ -77,8 +86,8 @@ export function tee(command, args, options = {}) {
   return start(command, args, { stdio: ["ignore", "pipe", "pipe"], show: true, ...options });
 }
 
-/** Runs wrangler on the project's own Node; with no terminal on its stdin it asks nothing. */
-export const wrangler = (args, how = run, options = {}) => how("wrangler", args, options);
+/** Runs wrangler on the project's own Node, signed in; with no terminal on its stdin it asks nothing. */
+export const wrangler = (args, how = run, options = {}) => how("wrangler", args, { env: wranglerEnv, ...options });
 
 export function onPath(program) {
   return env.PATH.split(delimiter).some((dir) => existsSync(join(dir, program)));

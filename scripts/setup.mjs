@@ -94,13 +94,14 @@ async function cargoTools(wanted) {
 
 async function cargoTool(name, { version, minutes }) {
   await step(`${name} ${version}`, `${minutes} minutes`, async () => {
-    const install = ["install", "--root", path(".tools"), "--target-dir", compiled, "--quiet", name, "--version", version];
-    // The tools' own lock files are what their authors tested.
-    const { code, stderr } = await capture("cargo", [...install, "--locked"]);
+    const install = ["install", "--root", path(".tools"), "--target-dir", compiled, "--quiet", "--locked", name, "--version", version];
+    // The tools' own lock files are what their authors tested. Without one, whatever was published last night would run here.
+    const { code, stderr } = await capture("cargo", install);
     if (code === 0) return;
-    // A lock file may name a version that has been withdrawn since, or that a mirror does not have.
-    console.log(`setup: not with the versions ${name} was released with, so now with the newest that fit:\n${stderr.trim()}`);
-    await run("cargo", install);
+    fail(
+      `${name} ${version} could not be installed with the versions it was released with, and no others are tried:\n\n${stderr.trim()}\n\n` +
+        "If the network failed, run this again: it goes on where it stopped. If the registry has no such version, use one that does.",
+    );
   });
 }
 
