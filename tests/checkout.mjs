@@ -4,7 +4,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rm
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 
-import { capture, path } from "../scripts/lib.mjs";
+import { capture, env, path } from "../scripts/lib.mjs";
 
 const COPIED = ["scripts", "package.json", "package-lock.json", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "wrangler.toml"];
 const LINKED = ["src", "crates", "migrations"];
@@ -13,7 +13,7 @@ export class Checkout {
   constructor() {
     this.folder = mkdtempSync(join(tmpdir(), "portcullis-checkout-"));
     for (const name of COPIED) cpSync(path(name), this.path(name), { recursive: true });
-    for (const name of LINKED) symlinkSync(path(name), this.path(name));
+    this.link(...LINKED);
     mkdirSync(this.path("programs"));
   }
 
@@ -28,6 +28,11 @@ export class Checkout {
   write(name, text) {
     mkdirSync(dirname(this.path(name)), { recursive: true });
     writeFileSync(this.path(name), text);
+  }
+
+  /** Takes files of this checkout over. */
+  link(...names) {
+    for (const name of names) symlinkSync(path(name), this.path(name));
   }
 
   /** Puts a program there that notes how it was called and then runs this JavaScript, which knows `args` and `write`. */
@@ -53,9 +58,9 @@ export class Checkout {
   }
 
   /** Runs node in it, which finds the programs before those of the machine. */
-  node(args, env = {}) {
+  node(args, more = {}) {
     const PATH = [this.path("programs"), process.env.PATH].join(delimiter);
-    return capture(process.execPath, args, { cwd: this.folder, env: { ...process.env, PATH, ...env } });
+    return capture(process.execPath, args, { cwd: this.folder, env: { ...env, PATH, ...more } });
   }
 
   remove() {
