@@ -1,7 +1,7 @@
 // Rotating the signing key: one edit of the key set carries the whole rotation, because each key says from when on it
 // signs, and the Worker goes by the clock.
 
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, rmSync, writeSync } from "node:fs";
 
 import { fail } from "./lib.mjs";
 import { ALGORITHMS, algorithmOf, kidOf, makeKey } from "./secrets.mjs";
@@ -39,8 +39,7 @@ export function rotate(keySet, { alg, now, idleTtl, force = false }) {
 
 /** Rotates the key set in a file of the format of .dev.vars, and leaves the rest of the file as it is. */
 export function rotateFile(file, options) {
-  if (!existsSync(file)) fail(`there is no ${file}`);
-  const text = readFileSync(file, "utf8");
+  const text = secretsFile(file);
   const lines = [...text.matchAll(/^[ \t]*(?:export[ \t]+)?SIGNING_KEYS[ \t]*=[ \t]*(.*?)[ \t]*$/gm)];
   if (lines.length !== 1) fail(`${file} must have one line SIGNING_KEYS='…', and has ${lines.length}`);
   const [line] = lines;
@@ -52,6 +51,24 @@ export function rotateFile(file, options) {
   const edited = `SIGNING_KEYS='${json}'`;
   replaceFile(file, text.slice(0, line.index) + edited + text.slice(line.index + line[0].length));
   return result;
+}
+
+/** The text of a file of secrets; what cannot be one is told in a line. */
+function secretsFile(file) {
+  let bytes;
+  try {
+    bytes = readFileSync(file);
+  } catch ({ code }) {
+    if (code === "ENOENT") fail(`there is no ${file}`);
+    if (code === "EISDIR") fail(`${file} is a folder, not a file of secrets`);
+    fail(`${file} cannot be read (${code})`);
+  }
+  // Of UTF-8 and of UTF-16 in either order. Not every reader of such files skips it; to others it is a part of the first name.
+  if (["efbbbf", "fffe", "feff"].some((mark) => bytes.toString("hex", 0, 3).startsWith(mark))) {
+    fail(`${file} begins with a byte order mark (BOM): save it as UTF-8 without one`);
+  }
+  const text = bytes.toString("utf8");
+  return text.trim() === "" ? fail(`${file} is empty`) : text;
 }
 
 function parseKeySet(value, file) {
@@ -75,13 +92,15 @@ function replaceFile(file, text) {
     try {
       writeSync(descriptor, text);
       fsyncSync(descriptor);
+      renameSync(temporary, target);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
     } finally {
       closeSync(descriptor);
     }
-    renameSync(temporary, target);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
+  } catch ({ code }) {
+    fail(`${file} cannot be written (${code})`);
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -19,6 +19,12 @@ before(() => (folder = mkdtempSync(join(tmpdir(), "portcullis-"))));
 after(() => rmSync(folder, { recursive: true }));
 
 const at = (signs_from, alg) => ({ ...makeKey(alg), signs_from });
+/** Runs the command, as from the folder. */
+function keygen(...args) {
+  const script = fileURLToPath(new URL("keygen.mjs", import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: "utf8", env: { ...process.env, INIT_CWD: folder } });
+  return { status, stdout, stderr };
+}
 const kids = ({ keys }) => keys.map(({ kid }) => kid);
 
 test("a set that Cloudflare would not take is not written", () => {
@@ -123,12 +129,35 @@ test("a file that cannot be rotated is left alone, and none of its values is sho
   assert.deepEqual(readdirSync(folder), []);
 });
 
-test("the command makes a set of any algorithm and rotates the kept copy of it", () => {
-  const keygen = (...args) => {
-    const script = fileURLToPath(new URL("keygen.mjs", import.meta.url));
-    const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: "utf8", env: { ...process.env, INIT_CWD: folder } });
-    return { status, stdout, stderr };
+test("what is no file of secrets at all gets one line that says so", () => {
+  const inUtf16 = (name, bytes) => () => writeFileSync(join(folder, name), Buffer.concat([Buffer.from(bytes), Buffer.from(devVars(makeSecrets()), "utf16le")]));
+  const mark = /begins with a byte order mark.*: save it as UTF-8 without one$/;
+  const cases = {
+    "absent.env": [() => {}, /there is no .*absent\.env$/],
+    "folder.env": [(file) => mkdirSync(file), /folder\.env is a folder, not a file of secrets$/],
+    "empty.env": [(file) => writeFileSync(file, ""), /empty\.env is empty$/],
+    "blank.env": [(file) => writeFileSync(file, " \n\n"), /blank\.env is empty$/],
+    "bom.env": [(file) => writeFileSync(file, `\ufeff${devVars(makeSecrets())}`), mark],
+    "little.env": [inUtf16("little.env", [0xff, 0xfe]), mark],
+    "big.env": [inUtf16("big.env", [0xfe, 0xff]), mark],
+    "loop.env": [(file) => symlinkSync(file, file), /loop\.env cannot be read \(ELOOP\)$/],
+    // The file beside it, which is to take its place, cannot have a name that long.
+    [`${"n".repeat(251)}.env`]: [(file) => writeFileSync(file, devVars(makeSecrets())), /n\.env cannot be written \(ENAMETOOLONG\)$/],
+    "absent.env/x": [() => writeFileSync(join(folder, "absent.env"), "x"), /absent\.env\/x cannot be read \(ENOTDIR\)$/],
   };
+  for (const [name, [make, problem]] of Object.entries(cases)) {
+    const file = join(folder, name);
+    make(file);
+    const kept = name !== "absent.env/x" && lstatSync(file, { throwIfNoEntry: false })?.isFile() && readFileSync(file);
+    const { status, stdout, stderr } = keygen("--rotate", "--file", file);
+    assert.deepEqual([status, stdout, stderr.trim().split("\n").length], [1, "", 1], stderr);
+    assert.match(stderr.trim(), problem);
+    if (kept) assert.deepEqual(readFileSync(file), kept);
+  }
+  for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+});
+
+test("the command makes a set of any algorithm and rotates the kept copy of it", () => {
   for (const alg of ALGORITHMS) {
     const { status, stdout, stderr } = keygen("--alg", alg);
     assert.equal(status, 0);
