@@ -8,10 +8,15 @@
 import { parseArgs } from "node:util";
 
 import { bundle } from "./build.mjs";
-import { Failure, run, runIfStarted } from "./lib.mjs";
+import { misused, run, runIfStarted } from "./lib.mjs";
 import { packagesOf, setup } from "./setup.mjs";
 
-const USAGE = "npm run bench -- [--quick] [--case NAME | --scale]";
+const USAGE = `npm run bench -- [--quick] [--case NAME | --scale]
+
+Measures Portcullis beside what one would use instead, all on this machine.
+  --quick        fewer rounds
+  --case NAME    only the cases with that in their names
+  --scale        a million users instead`;
 const OPTIONS = { quick: { type: "boolean" }, case: { type: "string" }, scale: { type: "boolean" } };
 /** The names of the cases, whose file can be read only once all is installed; bench/main.mjs checks that these are they. */
 export const CASES = [
@@ -43,10 +48,10 @@ function parse(args) {
     if (chosen(values.case).length === 0) throw new TypeError(`no case is called ${values.case}: ${CASES.join("; ")}`);
     return values;
   } catch (error) {
-    throw Object.assign(new Failure(`${error.message}\nusage: ${USAGE}`), { exitCode: 2 });
+    misused(error.message, USAGE);
   }
 }
 
 const chosen = (part = "") => CASES.filter((name) => name.includes(part));
 
-runIfStarted(import.meta.url, main);
+runIfStarted(import.meta.url, main, USAGE);

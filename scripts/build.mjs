@@ -4,8 +4,12 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { env, path, read, run, runIfStarted, seconds, wrangler } from "./lib.mjs";
+import { checkFlags, env, path, read, run, runIfStarted, seconds, wrangler } from "./lib.mjs";
 import { setup, tools } from "./setup.mjs";
+
+const usage = `npm run build
+
+Compiles the Worker into build/, unless it is there already and nothing that goes into it has changed.`;
 
 const stamp = path("build", ".inputs");
 const outputs = ["index.js", "index_bg.wasm"].map((name) => path("build", name));
@@ -66,7 +70,10 @@ export function filesUnder(dir) {
     .sort();
 }
 
-runIfStarted(import.meta.url, async () => {
+async function main(args) {
+  checkFlags(args, [], usage);
   await setup();
   await build();
-});
+}
+
+runIfStarted(import.meta.url, main, usage);

@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 
-import { capture, fail, Failure, wrangler } from "./lib.mjs";
+import { capture, fail, misused, wrangler } from "./lib.mjs";
 
 /** The options every command on the database has. */
 const common = {
@@ -20,7 +20,7 @@ export function parseCommand(args, options, positionals, usage) {
     if (parsed.positionals.length !== positionals) throw new TypeError(`expected ${positionals} arguments`);
     if (parsed.values.remote && parsed.values["persist-to"]) throw new TypeError("--persist-to is for the local database");
   } catch (error) {
-    throw Object.assign(new Failure(`${error.message}\nusage: ${usage}`), { exitCode: 2 });
+    misused(error.message, usage);
   }
   return parsed;
 }

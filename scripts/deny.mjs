@@ -6,8 +6,14 @@ import { setup } from "./setup.mjs";
 
 export const cargoDeny = path(".tools", "bin", "cargo-deny");
 
-runIfStarted(import.meta.url, async (args) => {
-  checkFlags(args, [], "npm run deny");
+const usage = `npm run deny
+
+Checks the licences, sources and versions of all dependencies, and asks the RustSec database for known vulnerabilities.`;
+
+async function main(args) {
+  checkFlags(args, [], usage);
   await setup({ deny: true });
   await run(cargoDeny, ["--locked", "check"]);
-});
+}
+
+runIfStarted(import.meta.url, main, usage);

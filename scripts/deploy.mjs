@@ -16,8 +16,13 @@ import { capture, checkFlags, fail, heading, isLoopback, path, read, run, runIfS
 import { makeSecrets, putRemoteSecrets, remoteSecrets } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
+const usage = `npm run deploy -- [--dry-run]
+
+Makes the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.
+  --dry-run    does what needs no account: builds, and starts the Worker here with the variables of wrangler.toml`;
+
 async function main(args) {
-  checkFlags(args, ["--dry-run"], "npm run deploy -- [--dry-run]");
+  checkFlags(args, ["--dry-run"], usage);
   const dryRun = args.includes("--dry-run");
   const problem = addressProblem();
   if (problem && !dryRun) fail(problem);
@@ -102,4 +107,4 @@ async function check(args) {
   return code === 0 ? stdout : fail(`\`wrangler ${args.join(" ")}\` failed:\n${stdout}${stderr}`);
 }
 
-runIfStarted(import.meta.url, main);
+runIfStarted(import.meta.url, main, usage);

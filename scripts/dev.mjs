@@ -7,8 +7,12 @@ import { build } from "./build.mjs";
 import { checkFlags, fail, Failure, isLoopback, run, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 
+const usage = `[PORT=8787] npm run dev
+
+Builds Portcullis and serves it on 127.0.0.1, with a database and keys of its own on this machine.`;
+
 async function main(args) {
-  checkFlags(args, [], "PORT=8787 npm run dev");
+  checkFlags(args, [], usage);
   const port = portOf(process.env.PORT ?? "8787");
   const url = `http://127.0.0.1:${port}`;
   const addresses = localAddresses(url);
@@ -47,4 +51,4 @@ function portOf(text) {
   return Number.isInteger(port) && port > 0 && port < 65536 ? text : fail(`PORT is not a port: ${text}`);
 }
 
-runIfStarted(import.meta.url, main);
+runIfStarted(import.meta.url, main, usage);

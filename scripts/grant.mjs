@@ -13,7 +13,12 @@ import { fail, runIfStarted, variable } from "./lib.mjs";
 import { rules } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
-const usage = "npm run grant -- EMAIL ROLE [--remote] [--revoke [--force]]";
+const usage = `npm run grant -- EMAIL ROLE [--remote] [--revoke [--force]]
+
+Gives a role to an account, or takes it.
+  --remote    in the deployed database, not that of npm run dev
+  --revoke    takes the role
+  --force     even from the last admin`;
 
 async function main(args) {
   const options = { revoke: { type: "boolean", default: false }, force: { type: "boolean", default: false } };
@@ -64,4 +69,4 @@ async function ask(...args) {
   return code === 0 ? stdout.replace(/\n$/, "") : fail(stderr.trim());
 }
 
-runIfStarted(import.meta.url, main);
+runIfStarted(import.meta.url, main, usage);

@@ -17,14 +17,23 @@ import { existsSync, utimesSync } from "node:fs";
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
 
-import { Failure, fail, namedFile, path, runIfStarted, variable, wranglerString } from "./lib.mjs";
+import { fail, misused, namedFile, path, runIfStarted, variable, wranglerString } from "./lib.mjs";
 import { LEAD, MARGIN, rotateFile, time } from "./rotation.mjs";
 import { ALGORITHMS, devVars, makeResourceServer, makeSecrets, putRemoteSecrets, remoteSecrets, writeDevVars } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
 const usage = `npm run keygen -- [--alg ${ALGORITHMS.join("|")}] [--dev | --remote] [--force]
        npm run keygen -- --rotate (--dev | --file <path>) [--alg …] [--force]
-       npm run keygen -- --resource-server ID [AUDIENCE]`;
+       npm run keygen -- --resource-server ID [AUDIENCE]
+
+Makes the Worker's two secrets and prints them, adds the next signing key to a set there is, or makes the secret of a server
+that asks /introspect.
+  --dev             stores them in .dev.vars, for npm run dev
+  --remote          stores them as secrets of the deployed Worker
+  --rotate          adds a signing key, to .dev.vars or to a kept copy of the secrets
+  --file <path>     that copy
+  --alg             the kind of key: ES256 unless it is named, of --rotate that of the newest key
+  --force           replaces secrets there are, which ends every session; with --rotate, adds a key behind one that does not sign yet`;
 
 async function main(args) {
   if (args[0] === "--resource-server") return printResourceServer(args.slice(1));
@@ -89,9 +98,7 @@ function flags(args) {
   return values;
 }
 
-function refuse(problem) {
-  throw Object.assign(new Failure(`${problem}\nusage: ${usage}`), { exitCode: 2 });
-}
+const refuse = (problem) => misused(problem, usage);
 
 function printResourceServer([id, audience = wranglerString("AUDIENCE"), ...more]) {
   if (more.length > 0 || id === undefined) refuse("--resource-server takes an id, and the audience if it is another than AUDIENCE");
@@ -103,4 +110,4 @@ function printResourceServer([id, audience = wranglerString("AUDIENCE"), ...more
   console.log("or, if it lists servers already: a comma and the {…} of this line, behind the last of them, within the brackets");
 }
 
-runIfStarted(import.meta.url, main);
+runIfStarted(import.meta.url, main, usage);

@@ -48,23 +48,32 @@ export function fail(message) {
   throw new Failure(message);
 }
 
-/** Runs `main` if the calling file is the script that was started, not when it is imported. */
-export async function runIfStarted(url, main) {
+/**
+ * Runs `main` if the calling file is the script that was started, not when it is imported. Asked for help, it prints the usage
+ * instead: the forms of the command, an empty line, and what they mean.
+ */
+export async function runIfStarted(url, main, usage) {
   if (!process.argv[1] || url !== pathToFileURL(realpathSync(process.argv[1])).href) return;
+  const args = process.argv.slice(2);
+  if (usage !== undefined && args.some((arg) => arg === "--help" || arg === "-h")) return console.log(`usage: ${usage}`);
   try {
-    await main(process.argv.slice(2));
+    await main(args);
   } catch (error) {
     console.error(error instanceof Failure ? `\nerror: ${error.message}` : error);
     process.exitCode = error.exitCode ?? 1;
   }
 }
 
+/** Fails because a script was called in a way it does not know. Shows the forms of its usage, without what they mean. */
+export function misused(problem, usage) {
+  const [forms] = usage.split("\n\n");
+  throw Object.assign(new Failure(`${problem}\nusage: ${forms}`), { exitCode: 2 });
+}
+
 /** Refuses arguments a script does not know, with its usage. */
 export function checkFlags(args, known, usage) {
   const unknown = args.find((arg) => !known.includes(arg));
-  if (unknown !== undefined) {
-    throw Object.assign(new Failure(`unknown argument ${unknown}\nusage: ${usage}`), { exitCode: 2 });
-  }
+  if (unknown !== undefined) misused(`unknown argument ${unknown}`, usage);
 }
 
 /** Runs a command to its end, its output going to ours; throws if it fails. */

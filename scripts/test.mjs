@@ -8,7 +8,7 @@ import { stripVTControlCharacters } from "node:util";
 
 import { bundle, filesUnder } from "./build.mjs";
 import { cargoDeny } from "./deny.mjs";
-import { fail, Failure, heading, path, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
+import { fail, Failure, heading, misused, path, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
 import { impurities } from "./purity.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
@@ -16,9 +16,17 @@ import { setup } from "./setup.mjs";
 const wasm = "wasm32-unknown-unknown";
 const tally = { passed: 0, failed: 0 };
 
-async function main([part, pattern]) {
+const usage = `npm test -- [native | e2e [PATTERN]]
+
+Checks everything that can be checked without the network, or a part of it.
+  native           only the Rust tests
+  e2e [PATTERN]    only the tests against the built Worker: the files, or else the test names, that have PATTERN in them`;
+
+async function main([part, pattern, ...more]) {
   const parts = { undefined: [...checks, native, worker, endToEnd], native: [native], e2e: [worker, endToEnd] };
-  const steps = parts[part] ?? fail(`unknown part ${part}\nusage: npm test -- [native | e2e [pattern]]`);
+  const steps = parts[part] ?? misused(`unknown part ${part}`, usage);
+  const [unknown] = part === "e2e" ? more : [pattern];
+  if (unknown !== undefined) misused(`unknown argument ${unknown}`, usage);
   await step("setup", () => setup({ deny: part === undefined }));
   for (const [name, work] of steps) await step(name, () => work(pattern));
 }
@@ -110,10 +118,11 @@ runIfStarted(import.meta.url, async (args) => {
   try {
     await main(args);
   } catch (error) {
+    if (error.exitCode !== undefined) throw error;
     console.error(error instanceof Failure ? `\nerror: ${error.message}` : error);
     process.exitCode = 1;
     if (tally.failed === 0) tally.failed = 1;
   }
   console.log(`\n${seconds(started)}`);
   console.log(`total: ${tally.passed} passed, ${tally.failed} failed`);
-});
+}, usage);
