@@ -15,26 +15,25 @@ async function main(args) {
   checkFlags(args, [], usage);
   const port = portOf(process.env.PORT ?? "8787");
   const url = `http://127.0.0.1:${port}`;
-  const addresses = localAddresses(url);
+  const issuer = localIssuer(url);
   await checkPort(port);
   await setup();
   await build();
   await wrangler(["d1", "migrations", "apply", "DB", "--local"]);
 
   console.log(`\nPortcullis will answer at ${url}. Try: curl ${url}${wranglerString("BASE_PATH") ?? ""}/healthz\n`);
-  await wrangler(["dev", "--ip", "127.0.0.1", "--port", port, ...addresses], run, { stdio: "inherit" });
+  await wrangler(["dev", "--ip", "127.0.0.1", "--port", port, ...issuer], run, { stdio: "inherit" });
 }
 
-// What is configured for production must not end up in local tokens, nor the port that is not used.
-function localAddresses(url) {
+// What is configured for production must not be where local tokens say they are from, nor a port that is not used. Whom they
+// are for stays what wrangler.toml says: a name and no address, which RESOURCE_SERVERS and other servers compare.
+function localIssuer(url) {
   const issuer = wranglerString("ISSUER") ?? fail("wrangler.toml sets no ISSUER");
   if (!URL.canParse(issuer)) fail(`ISSUER in wrangler.toml is not a URL: "${issuer}"`);
   const { origin, pathname, protocol } = new URL(issuer);
   // One that would be refused in production is refused here too.
   if (origin === url || (protocol === "http:" && !isLoopback(issuer))) return [];
-  const localIssuer = url + pathname.replace(/\/$/, "");
-  const audience = wranglerString("AUDIENCE") === issuer ? ["--var", `AUDIENCE:${localIssuer}`] : [];
-  return ["--var", `ISSUER:${localIssuer}`, ...audience];
+  return ["--var", `ISSUER:${url}${pathname.replace(/\/$/, "")}`];
 }
 
 // Wrangler would find out only after everything else, and advise an option that is not ours.
