@@ -1,12 +1,17 @@
 // Clients and servers of others against the running Worker: oauth4webapi and openid-client as OAuth clients, and as resource
-// servers jose, oauth4webapi, jsonwebtoken in Rust and PyJWT in Python. They know the issuer, and find the rest by themselves.
+// servers jose, oauth4webapi, Hono, jsonwebtoken in Rust and PyJWT in Python. They know the issuer, and find the rest by themselves.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHmac, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
+import { Hono } from "hono";
+import { jwk } from "hono/jwk";
 import { createRemoteJWKSet, customFetch as joseFetch, decodeJwt, importJWK, jwtVerify, SignJWT } from "jose";
 import * as oauth from "oauth4webapi";
 import * as openid from "openid-client";
@@ -190,6 +195,7 @@ async function judged({ access_token, refresh_token }) {
   return {
     "the token as it was issued": [access_token, "claims"],
     "the same claims, signed again": [await sign(), "claims"],
+    "a token of a clock that is ahead": [await sign({ iat: now + 30 }), "claims"],
     "changed claims": [tampered(access_token), "refused"],
     "a cut signature": [access_token.slice(0, -4), "refused"],
     "another audience": [access_token, "refused", "https://other.example.org"],
@@ -218,10 +224,46 @@ async function assertJudges(t, verify) {
       assert.equal(code, 0, stderr);
       const outcome = JSON.parse(stdout);
       assert.deepEqual(Object.keys(outcome), [expected], stdout);
-      if (expected === "claims") assert.deepEqual(outcome.claims, decodeJwt(person.access_token));
+      if (expected === "claims") assert.deepEqual(outcome.claims, decodeJwt(token));
     });
   }
 }
+
+test("Hono, as the guide has it", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  symlinkSync(new URL("../node_modules", import.meta.url), join(folder, "node_modules"));
+  const guide = readFileSync(new URL("../docs/guides/resource-servers.md", import.meta.url), "utf8");
+  const [, code] = guide.match(/^```js\n(import \{ Hono \}.*?)^```/ms);
+  const apps = new Map();
+  const appFor = async (issuer, audience) => {
+    const file = join(folder, `${apps.size}.mjs`);
+    writeFileSync(file, code.replace('"https://auth.example.com"', JSON.stringify(issuer)).replace('"https://api.example.com"', JSON.stringify(audience)));
+    const { default: app } = await import(pathToFileURL(file));
+    return app.get("/claims", (c) => c.json(c.get("jwtPayload")));
+  };
+  const ask = async (app, token, path = "/claims") => app.request(path, { headers: { Authorization: `Bearer ${token}` } });
+
+  await assertJudges(t, async (token, issuer, audience) => {
+    const name = `${issuer} ${audience}`;
+    if (!apps.has(name)) apps.set(name, await appFor(issuer, audience));
+    const answer = await ask(apps.get(name), token);
+    const outcome = answer.status === 200 ? { claims: await answer.json() } : { refused: answer.status };
+    assert.ok([200, 401].includes(answer.status), String(answer.status));
+    return { code: 0, stdout: JSON.stringify(outcome) };
+  });
+
+  const [app] = apps.values();
+  const { access_token, user } = await worker.register();
+  assert.deepEqual(await (await ask(app, access_token, "/orders")).json(), { user: user.id, roles: ["user"] });
+  assert.equal((await app.request("/orders")).status, 401);
+
+  await t.test("needs to be told the type", async () => {
+    const { keys } = (await worker.get("/.well-known/jwks.json")).body;
+    const untold = new Hono().use(jwk({ keys, alg: ["ES256"] })).get("/claims", (c) => c.json({}));
+    assert.equal((await ask(untold, access_token)).status, 401);
+  });
+});
 
 test("jsonwebtoken, in Rust", async (t) => {
   await assertJudges(t, async (token, issuer, audience) => {
