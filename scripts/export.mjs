@@ -47,4 +47,4 @@ function line({ id, email, username, name, roles, password_hash, created_at, dis
   };
 }
 
-runIfStarted(import.meta.url, main);
+runIfStarted(import.meta.url, main, `${usage}\n\nPrints every user, with their password hashes, as npm run import takes them.`);

@@ -236,4 +236,4 @@ export class Chunks {
   }
 }
 
-runIfStarted(import.meta.url, main);
+runIfStarted(import.meta.url, main, `${usage}\n\nBrings the users of another system, or of an export, into the database.`);
