@@ -8,7 +8,8 @@ import { makeSecrets } from "./secrets.mjs";
 
 runIfStarted(import.meta.url, async () => {
   const { vars, compatibility_date, ...addresses } = unstable_readConfig({ config: path("wrangler.toml") });
-  warnOfSecondDoor(addresses);
+  const warning = secondDoor(addresses);
+  if (warning) console.error(`\nwarning: ${warning}`);
   const modules = { no_bundle: true, find_additional_modules: true, rules: [{ type: "CompiledWasm", globs: ["**/*.wasm"] }] };
   const config = { name: "check", main: "index.js", compatibility_date, ...modules, vars: { ...vars, ...makeSecrets() } };
   // Not where .dev.vars is, which would stand in for what is deployed.
@@ -31,13 +32,16 @@ runIfStarted(import.meta.url, async () => {
   }
 });
 
-// The platform's rules (firewall, rate limits) are those of a zone, and *.workers.dev is none of yours.
-function warnOfSecondDoor({ route, routes = [], ...addresses }) {
+/**
+ * The warning of a Worker that answers at *.workers.dev beside a route, if this one does. The platform's rules (firewall, rate
+ * limits) are those of a zone, and *.workers.dev is not yours.
+ */
+export function secondDoor({ route, routes = [], ...addresses }) {
   const doors = ["workers_dev", "preview_urls"].filter((name) => addresses[name] === true).map((name) => `${name} = true`);
-  if (doors.length === 0 || (route === undefined && routes.length === 0)) return;
-  console.error(
-    `\nwarning: ${doors.join(" and ")} beside a route: the Worker answers at *.workers.dev too, where no rule of your zone is in ` +
-      "front of it. One door is enough: set it to false in wrangler.toml.",
+  if (doors.length === 0 || (route === undefined && routes.length === 0)) return undefined;
+  return (
+    `${doors.join(" and ")} beside a route: the Worker answers at *.workers.dev too, where no rule of your zone is in front of it. ` +
+    "One door is enough: set it to false in wrangler.toml."
   );
 }
 
