@@ -42,7 +42,7 @@ class Browser {
     return openTab(localStorage, navigator, fetch);
   }
 
-  /** So many tabs of the person's session. */
+  /** Opens tabs, in one of which the person logs in. */
   async tabs(count) {
     const tabs = Array.from({ length: count }, () => this.tab());
     const { email, password } = this.person;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { scryptSync } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 
@@ -66,13 +66,14 @@ test("Firebase: its script gives what the import takes, and the id comes back as
 
 test("every page is linked from the README, and links to what is there", () => {
   const readme = readFileSync(path("README.md"), "utf8");
-  const pages = readdirSync(path("docs")).filter((name) => name.endsWith(".md"));
+  const pages = readdirSync(path("docs"), { recursive: true }).filter((name) => name.endsWith(".md"));
   assert.ok(pages.length >= 4);
   for (const name of pages) {
     assert.ok(readme.includes(`](docs/${name})`), name);
     for (const [, target, anchor] of page(name).matchAll(/\]\(([^)#]+)(#[^)]+)?\)/g)) {
-      assert.ok(existsSync(path("docs", target)), target);
-      const headings = [...readFileSync(path("docs", target), "utf8").matchAll(/^#+ (.*)$/gm)].map(([, text]) => `#${text.toLowerCase().replaceAll(" ", "-").replace(/[^\w#-]/g, "")}`);
+      const file = path("docs", dirname(name), target);
+      assert.ok(existsSync(file), target);
+      const headings = [...readFileSync(file, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, text]) => `#${text.toLowerCase().replaceAll(" ", "-").replace(/[^\w#-]/g, "")}`);
       if (anchor) assert.ok(headings.includes(anchor), `${name}: ${target}${anchor}`);
     }
   }
@@ -80,7 +81,7 @@ test("every page is linked from the README, and links to what is there", () => {
 
 test("every command of the pages exists", () => {
   const { scripts } = JSON.parse(readFileSync(path("package.json"), "utf8"));
-  for (const name of ["../README.md", ...readdirSync(path("docs"))]) {
+  for (const name of ["../README.md", ...readdirSync(path("docs"), { recursive: true })]) {
     if (!name.endsWith(".md")) continue;
     for (const [, command] of page(name).matchAll(/npm run (?:--silent )?([a-z]+)/g)) assert.ok(command in scripts, `${name}: ${command}`);
   }

@@ -78,7 +78,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   });
 
   await restore();
-  await t.test("with the door closed every route answers 503, and no token is lost", async () => {
+  await t.test("out of service every route answers 503, and no token is lost", async () => {
     const [, closed] = page.match(/^echo (\w+) \| npx wrangler secret put TOKEN_SECRET$/m);
     await worker.update({ secrets: { TOKEN_SECRET: closed } });
     for (const answer of [await worker.login(ended), await worker.refresh(ended.refresh_token), await worker.me(ended.access_token), await worker.verify(refreshed.access_token)]) {
@@ -91,7 +91,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   await run(Object.entries(values).reduce((sql, [name, value]) => sql.replaceAll(name, () => value), redo));
   await worker.update({ secrets: { TOKEN_SECRET: makeSecrets().TOKEN_SECRET } });
 
-  await t.test("with the door open again no token of before is worth anything", async () => {
+  await t.test("back in service no token of before is worth anything", async () => {
     for (const person of [admin, ended, refreshed, refreshed.next, changed, deleted, disabled, demoted]) {
       assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
       assertProblem(await worker.me(person.access_token), 401, "invalid_token");
