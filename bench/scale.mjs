@@ -165,7 +165,8 @@ class Site {
   hear(message) {
     if (!message.startsWith("{")) return;
     const line = JSON.parse(message);
-    if (line.event === "costs") this.lines.set(line.request_id, line);
+    // Not of what follows behind the answer.
+    if (line.event === "costs" && line.status !== undefined) this.lines.set(line.request_id, line);
     else if (line.event === "swept") this.swept.push(line);
     else if (line.level === "error") console.error(message);
   }
