@@ -1,0 +1,110 @@
+//! The credentials of the `Authorization` header.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::invalid;
+use crate::error::ApiError;
+
+/// Of an access token, in bytes: several times the size of any of ours.
+const MAX_BEARER_BYTES: usize = 8 * 1024;
+/// Of the credentials of a client, in bytes: several times the size of any that we make.
+const MAX_BASIC_BYTES: usize = 1024;
+
+pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
+    let credentials = authorization.ok_or(ApiError::MissingToken)?;
+    let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
+    let one_only = || invalid("Send exactly one access token in the Authorization header.");
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        // Two headers arrive as one, joined by a comma.
+        let mut others = token.split(',').filter_map(|part| part.trim_start().split_once(' '));
+        let bearer_behind = others.any(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
+        return Err(if bearer_behind { one_only() } else { ApiError::MissingToken });
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || token.contains([',', ' ', '\t']) {
+        return Err(one_only());
+    }
+    let unpadded = token.trim_end_matches('=');
+    let is_b64token = unpadded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
+    if token.len() > MAX_BEARER_BYTES || unpadded.is_empty() || !is_b64token {
+        return Err(ApiError::InvalidToken);
+    }
+    Ok(token)
+}
+
+pub(super) fn basic(credentials: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = credentials.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("Basic") || encoded.len() > MAX_BASIC_BYTES {
+        return None;
+    }
+    let decoded = BASE64_STANDARD.decode(encoded.trim_matches(' ')).ok()?;
+    let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some((form_decoded(id)?, form_decoded(secret)?))
+}
+
+/// One value out of a form; `None` if there is more than one in it.
+fn form_decoded(value: &str) -> Option<String> {
+    if value.contains(['&', '=']) {
+        return None;
+    }
+    let decoded = url::form_urlencoded::parse(value.as_bytes()).next();
+    Some(decoded.map_or_else(String::new, |(decoded, _)| decoded.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{basic, bearer};
+    use crate::error::ApiError;
+
+    #[test]
+    fn a_bearer_token_is_taken_in_any_case_of_the_scheme() {
+        for header in ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER  a.b-c_d~e+f/g=="] {
+            assert_eq!(bearer(Some(header)).unwrap(), "a.b-c_d~e+f/g==");
+        }
+    }
+
+    #[test]
+    fn basic_credentials_are_form_urlencoded_within() {
+        // RFC 6749 §2.3.1's own example.
+        let read = |header| basic(header).map(|(id, secret)| format!("{id} {secret}"));
+        let example = "s6BhdRkqt3 7Fjfp0ZBr1KtDRbnfVdmIw";
+        assert_eq!(read("Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3").as_deref(), Some(example));
+        for (header, expected) in [
+            ("basic YTpi", Some("a b")),
+            ("Basic  YTpi", Some("a b")),
+            ("Basic YTo=", Some("a ")),
+            ("Basic OmI=", Some(" b")),
+            ("Basic YTpiOmM=", Some("a b:c")),
+            // "a%2Db:c%5F%2b+d", as strict clients encode hyphens and underscores.
+            ("Basic YSUyRGI6YyU1RiUyYitk", Some("a-b c_+ d")),
+            ("Basic YTpiJmM=", None),
+            ("Basic YTpiPWM=", None),
+            ("Basic YTo", None),
+            ("Basic YWI=", None),
+            ("Basic YTr/", None),
+            ("Basic", None),
+            ("Basic ", None),
+            ("Basic YTpi, Basic YTpi", None),
+            ("Bearer YTpi", None),
+            ("BasicYTpi", None),
+        ] {
+            assert_eq!(read(header).as_deref(), expected, "{header}");
+        }
+        assert_eq!(basic(&format!("Basic {}", "YTpi".repeat(300))), None);
+    }
+
+    #[test]
+    fn anything_else_is_missing_malformed_or_invalid() {
+        for header in [None, Some("Basic YTpi"), Some("Bearerx"), Some("")] {
+            assert!(matches!(bearer(header), Err(ApiError::MissingToken)), "{header:?}");
+        }
+        for header in ["Bearer", "Bearer ", "Bearer a, Bearer b", "Bearer a b", "Bearer \ta", "Basic YTpi, Bearer a"] {
+            assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidRequest(_))), "{header}");
+        }
+        let long = format!("Bearer {}", "a".repeat(8193));
+        for header in ["Bearer a=b", "Bearer ==", "Bearer \u{e4}", "Bearer {}", &long] {
+            assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidToken)), "{header}");
+        }
+    }
+}

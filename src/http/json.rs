@@ -1,0 +1,101 @@
+//! Bodies of JSON.
+
+use serde::de::DeserializeOwned;
+
+use super::invalid;
+use crate::error::ApiError;
+
+/// A member that may be absent but, if there, must be of its type: `null` is not.
+///
+/// # Errors
+/// Those of the type.
+pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // A struct would also be read from an array of its members' values.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(invalid("The body must be a JSON object."));
+    }
+    serde_json::from_slice(body).map_err(|error| ApiError::InvalidRequest(explain(&error)))
+}
+
+/// What is wrong with a body, in our words and the names of our members: nothing of the input is repeated. It goes by
+/// the wording of serde's errors, which a test pins; where that changes, the answer gets vaguer and no more.
+fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!("line {}, column {}", error.line(), error.column());
+    let quoted = |marker: &str| text.strip_prefix(marker).and_then(|rest| rest.split('`').nth(1));
+    let expected = || text.rsplit_once("expected ").map(|(_, rest)| rest).and_then(|rest| rest.rsplit_once(" at line"));
+    if !error.is_data() {
+        format!("The body is not valid JSON: {position}.")
+    } else if let Some(member) = quoted("missing field") {
+        format!("The member {member} is missing.")
+    } else if let Some(member) = quoted("duplicate field") {
+        format!("The member {member} stands twice: {position}.")
+    } else if text.starts_with("unknown field") {
+        let known = expected().map_or("", |(known, _)| known).replace('`', "").replace("one of ", "");
+        format!("A member is unknown: {position}. Known are: {known}.")
+    } else {
+        let wanted = expected().map_or("another type", |(wanted, _)| wanted).replace('`', "");
+        format!("A member has the wrong type: {position}. Expected is {wanted}.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::{json, present};
+    use crate::error::ApiError;
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        email: String,
+        #[serde(default, deserialize_with = "present")]
+        name: Option<String>,
+    }
+
+    fn refusal(body: &str) -> String {
+        match json::<Body>(body.as_bytes()) {
+            Err(ApiError::InvalidRequest(detail)) => detail,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_body_of_the_right_form_is_read() {
+        let body: Body = json(b" {\"email\":\"a\",\"name\":\"b\"}\n").unwrap();
+        assert_eq!((body.email.as_str(), body.name.as_deref()), ("a", Some("b")));
+        assert_eq!(json::<Body>(b"{\"email\":\"a\"}").unwrap().name, None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_without_repeating_input() {
+        for (body, detail) in [
+            ("", "The body must be a JSON object."),
+            ("[\"a\",\"b\"]", "The body must be a JSON object."),
+            ("\u{feff}{\"email\":\"a\"}", "The body must be a JSON object."),
+            ("{\"email\":\"a\"", "The body is not valid JSON: line 1, column 12."),
+            ("{\"email\":\"a\"} x", "The body is not valid JSON: line 1, column 15."),
+            ("{\"email\":\"\\ud800\"}", "The body is not valid JSON: line 1, column 17."),
+            ("{}", "The member email is missing."),
+            ("{\"email\":\"a\",\"email\":\"b\"}", "The member email stands twice: line 1, column 20."),
+            ("{\"evil`, expected x\":1}", "A member is unknown: line 1, column 20. Known are: email or name."),
+            ("{\"email\":{\"$ne\":\"\"}}", "A member has the wrong type: line 1, column 9. Expected is a string."),
+            (
+                "{\"email\":\"a\",\"name\":null}",
+                "A member has the wrong type: line 1, column 24. Expected is a string.",
+            ),
+        ] {
+            assert_eq!(refusal(body), detail, "{body}");
+        }
+        assert!(!refusal("{\"email\":12345}").contains("12345"));
+    }
+}

@@ -1,0 +1,28 @@
+//! HTTP as the routes see it: plain data in, plain data out. One file for each part of a request or response.
+
+mod authorization;
+mod body;
+mod cors;
+mod form;
+mod json;
+mod media_type;
+mod request;
+mod response;
+
+use worker::web_sys::Headers;
+
+use crate::error::ApiError;
+
+pub use body::{MAX_BODY_BYTES, read_body};
+pub use json::present;
+pub use request::{Method, Request};
+pub use response::Reply;
+
+/// Only an invalid name makes `get` fail, and these are valid.
+fn header(headers: &Headers, name: &str) -> Option<String> {
+    headers.get(name).ok().flatten()
+}
+
+fn invalid(detail: &str) -> ApiError {
+    ApiError::InvalidRequest(detail.to_owned())
+}

@@ -1,0 +1,172 @@
+//! A request, read into plain data.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use worker::web_sys::Request as RawRequest;
+
+use super::authorization::{basic, bearer};
+use super::form::parameters;
+use super::header;
+use super::json::json;
+use super::media_type::{FORM, JSON, MediaType, media_type};
+use crate::auth::client::Client;
+use crate::error::ApiError;
+
+/// The methods that some route takes, and the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// Routed like `GET`, and answered without the body.
+    Head,
+    /// `GET`.
+    Get,
+    /// `POST`.
+    Post,
+    /// `PATCH`.
+    Patch,
+    /// `DELETE`.
+    Delete,
+    /// Answered for every known path: preflights.
+    Options,
+    /// Any other.
+    Other,
+}
+
+/// A request, read. No `Debug`: it carries passwords and tokens.
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path as it came, percent-encoded.
+    pub path: String,
+    /// What stands behind the question mark, as it came.
+    pub query: Option<String>,
+    /// Where it comes from; nowhere, if its method changes nothing.
+    pub client: Client,
+    /// The bytes of the body; empty until the caller has put there what [`read_body`](super::read_body) gave.
+    pub body: Vec<u8>,
+    /// As the runtime has it.
+    raw: RawRequest,
+    authorization: Option<String>,
+    content_type: Option<String>,
+    content_encoding: Option<String>,
+    pub(super) origin: Option<String>,
+    pub(super) asks_for_method: bool,
+}
+
+impl Request {
+    /// Everything but the body.
+    #[must_use]
+    pub fn read(request: &RawRequest) -> Self {
+        let headers = request.headers();
+        let header = |name: &str| header(&headers, name);
+        // Not by `worker::Request`, which takes unknown methods for GET.
+        let method = match request.method().as_str() {
+            "HEAD" => Method::Head,
+            "GET" => Method::Get,
+            "POST" => Method::Post,
+            "PATCH" => Method::Patch,
+            "DELETE" => Method::Delete,
+            "OPTIONS" => Method::Options,
+            _ => Method::Other,
+        };
+        let (path, query) = path_and_query(&request.url());
+        // Each header that is asked for takes time, so these are not where nothing is sent or changed.
+        let changes = matches!(method, Method::Post | Method::Patch | Method::Delete);
+        let of_change = |name: &str| if changes { header(name) } else { None };
+        Self {
+            method,
+            path,
+            query,
+            client: Client::new(of_change("CF-Connecting-IP"), of_change("User-Agent").as_deref()),
+            body: Vec::new(),
+            // The handle: its own method of this name would copy the body.
+            raw: Clone::clone(request),
+            authorization: header("Authorization"),
+            content_type: of_change("Content-Type"),
+            content_encoding: of_change("Content-Encoding"),
+            origin: header("Origin"),
+            asks_for_method: method == Method::Options && header("Access-Control-Request-Method").is_some(),
+        }
+    }
+
+    /// Whether the client has reset the connection. One that only closed its side cannot be told from one that waits.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.raw.signal().aborted()
+    }
+
+    /// The bearer credential (RFC 6750 §2.1): only ever from this header.
+    ///
+    /// # Errors
+    /// [`ApiError::MissingToken`] if there is none, [`ApiError::InvalidRequest`] for several, [`ApiError::InvalidToken`] for what
+    /// cannot be a token.
+    pub fn bearer(&self) -> Result<&str, ApiError> {
+        bearer(self.authorization.as_deref())
+    }
+
+    /// The id and the secret by which a client authenticates (RFC 6749 §2.3.1: both form-urlencoded, then as RFC 7617 has
+    /// it); `None` for anything else.
+    #[must_use]
+    pub fn basic(&self) -> Option<(String, String)> {
+        basic(self.authorization.as_deref()?)
+    }
+
+    /// The body as JSON of exactly this form.
+    ///
+    /// # Errors
+    /// [`ApiError::UnsupportedMediaType`], or [`ApiError::InvalidRequest`] saying what does not fit.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        match self.media_type() {
+            Some(MediaType::Json) => json(&self.body),
+            _ => Err(ApiError::UnsupportedMediaType(JSON)),
+        }
+    }
+
+    /// Whether there is a credential of any kind in the header that is for them.
+    #[must_use]
+    pub fn has_authorization(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// The body as a form: its parameters. As OAuth wants it (RFC 6749 §3.2), repeated ones are refused and empty ones
+    /// count as omitted; unknown ones are for the caller to ignore.
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub fn form(&self) -> Result<BTreeMap<String, String>, ApiError> {
+        match self.media_type() {
+            Some(MediaType::Form) => parameters(&self.body),
+            _ => Err(ApiError::UnsupportedMediaType(FORM)),
+        }
+    }
+
+    /// The body as JSON of exactly this form, or as a form, whose parameters `from_form` picks from, as [`Self::form`]
+    /// reads them.
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub fn json_or_form<T: DeserializeOwned>(
+        &self,
+        from_form: impl FnOnce(BTreeMap<String, String>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        match self.media_type() {
+            Some(MediaType::Json) => json(&self.body),
+            Some(MediaType::Form) => from_form(parameters(&self.body)?),
+            None => Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded or application/json")),
+        }
+    }
+
+    /// Of the body; `None` also where it is compressed, which nothing here undoes.
+    fn media_type(&self) -> Option<MediaType> {
+        let plain = self.content_encoding.as_deref().is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
+        media_type(self.content_type.as_deref()).filter(|_| plain)
+    }
+}
+
+/// Of an absolute URL as the runtime writes it, where the path never is empty. A fragment is never sent.
+fn path_and_query(url: &str) -> (String, Option<String>) {
+    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let target = behind_scheme.find('/').and_then(|at| behind_scheme.get(at..)).unwrap_or("/");
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    (path.to_owned(), query.map(str::to_owned))
+}

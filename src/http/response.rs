@@ -1,0 +1,134 @@
+//! A reply, and the headers that every response has.
+
+use std::cell::OnceCell;
+
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+use worker::web_sys::{Headers, Response, ResponseInit};
+
+use super::cors::{self, allowed_origin};
+use super::media_type::JSON;
+use super::request::{Method, Request};
+use crate::auth::id::Id;
+use crate::error::ApiError;
+
+/// On every response (OWASP REST Security and HTTP Headers Cheat Sheets), but that what is public has the two of
+/// [`Reply::public`] otherwise.
+const COMMON_HEADERS: [(&str, &str); 7] = [
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),
+    ("Vary", "Origin"),
+    ("X-Content-Type-Options", "nosniff"),
+];
+/// A reply to be sent. No `Debug`: it may carry tokens.
+pub struct Reply {
+    status: u16,
+    body: Option<String>,
+    /// Beside those that every response has, or instead of them.
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Reply {
+    /// A reply without a body, not to be stored.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        Self { status, body: None, headers: Vec::new() }
+    }
+
+    /// A reply of JSON.
+    ///
+    /// # Errors
+    /// [`ApiError::Internal`] for what JSON cannot carry.
+    pub fn json(status: u16, value: &impl Serialize) -> Result<Self, ApiError> {
+        let body = serde_json::to_string(value).map_err(|error| ApiError::Internal(error.to_string()))?;
+        Ok(Self::new(status).body(JSON, body))
+    }
+
+    /// Adds a body.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: String) -> Self {
+        self.body = Some(body);
+        self.header("Content-Type", content_type.to_owned())
+    }
+
+    /// Adds or replaces a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.retain(|(own, _)| *own != name);
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Lets anyone store the reply for so many seconds and embed it anywhere: for what is public.
+    #[must_use]
+    pub fn public(self, max_age: u32) -> Self {
+        self.header("Cache-Control", format!("public, max-age={max_age}"))
+            .header("Cross-Origin-Resource-Policy", "cross-origin".to_owned())
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Answers `OPTIONS` on a path that takes these methods: a preflight, if the request is one.
+    #[must_use]
+    pub fn options(request: &Request, methods: &str, allowed_origins: &[String]) -> Self {
+        let reply = Self::new(204).header("Allow", methods.to_owned());
+        if !request.asks_for_method || allowed_origin(request, allowed_origins).is_none() {
+            return reply;
+        }
+        reply
+            .header("Access-Control-Allow-Methods", methods.to_owned())
+            .header("Access-Control-Allow-Headers", cors::ALLOWED_HEADERS.to_owned())
+            .header("Access-Control-Max-Age", cors::PREFLIGHT_MAX_AGE.to_owned())
+    }
+
+    /// The response to send, with the headers that every response has.
+    ///
+    /// # Errors
+    /// Those of the runtime for a header it does not take; ours are all valid.
+    pub fn into_response(
+        self,
+        request: &Request,
+        request_id: Id,
+        allowed_origins: &[String],
+    ) -> Result<Response, JsValue> {
+        let init = ResponseInit::new();
+        init.set_status(self.status);
+        init.set_headers(common_headers()?.as_ref());
+        let body = self.body.filter(|_| request.method != Method::Head);
+        let response = Response::new_with_opt_str_and_init(body.as_deref(), &init)?;
+        let headers = response.headers();
+        headers.set("X-Request-Id", &request_id.to_string())?;
+        if let Some(origin) = allowed_origin(request, allowed_origins) {
+            headers.set("Access-Control-Allow-Origin", origin)?;
+            headers.set("Access-Control-Allow-Credentials", "true")?;
+            headers.set("Access-Control-Expose-Headers", cors::EXPOSED_HEADERS)?;
+        }
+        for (name, value) in &self.headers {
+            headers.set(name, value)?;
+        }
+        Ok(response)
+    }
+}
+
+/// [`COMMON_HEADERS`] as the runtime has them. Made once an isolate, for the runtime to copy: set one by one on every
+/// response, they cost more than the rest of it.
+fn common_headers() -> Result<Headers, JsValue> {
+    thread_local! {
+        static COMMON: OnceCell<Headers> = const { OnceCell::new() };
+    }
+    if let Some(headers) = COMMON.with(|common| common.get().cloned()) {
+        return Ok(headers);
+    }
+    let headers = Headers::new()?;
+    for (name, value) in COMMON_HEADERS {
+        headers.set(name, value)?;
+    }
+    Ok(COMMON.with(|common| common.get_or_init(|| headers).clone()))
+}
