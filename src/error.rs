@@ -29,6 +29,8 @@ const CLIENT_CHALLENGE: &str = "Basic realm=\"portcullis\"";
 pub enum ApiError {
     /// 400: the request is not formed as the endpoint takes it. Says what is wrong, without echoing input.
     InvalidRequest(String),
+    /// 421: asked at an address that is not this service's.
+    WrongHost,
     /// 413.
     BodyTooLarge,
     /// 415: carries the types that are taken.
@@ -174,6 +176,9 @@ impl ApiError {
     fn status_code_detail(&self) -> (u16, &'static str, String) {
         match self {
             Self::InvalidRequest(detail) => (400, "invalid_request", detail.clone()),
+            Self::WrongHost => {
+                (421, "wrong_host", "Nothing is answered at this address. Use that of the issuer.".to_owned())
+            }
             Self::BodyTooLarge => {
                 (413, "body_too_large", format!("The body must be at most {MAX_BODY_BYTES} bytes long."))
             }
@@ -362,6 +367,7 @@ fn reason_phrase(status: u16) -> &'static str {
         409 => "Conflict",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
+        421 => "Misdirected Request",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
         499 => "Client Closed Request",
@@ -385,6 +391,7 @@ mod tests {
             ApiError::InvalidRequest("A parameter is repeated.".to_owned()),
             ApiError::Storage(fault()),
             ApiError::Unhealthy(vec!["D1", "KV"]),
+            ApiError::WrongHost,
             ApiError::BodyTooLarge,
             ApiError::UnsupportedMediaType("application/json"),
             ApiError::NotFound,

@@ -121,6 +121,10 @@ async fn answer(
     let path = routes::below_base(&read.path, config);
     let dialect = routes::dialect(path);
     let refuse = |error: ApiError| error.into_reply(dialect, request_id);
+    // RFC 9110 §15.5.20. Before anything else: where no rule of the zone is in front, nothing is answered.
+    if !config.addresses.include(&read.target_origin) && !routes::answers_anywhere(&read.path, config) {
+        return refuse(ApiError::WrongHost);
+    }
     let Some(methods) = routes::methods(path) else {
         return refuse(ApiError::NotFound);
     };

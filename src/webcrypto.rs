@@ -1,7 +1,7 @@
 //! The runtime's WebCrypto: signing and verifying access tokens, and randomness.
 //!
 //! `crypto.subtle` is some twenty times as fast at ES256 as the same in WebAssembly, which promises no constant time
-//! either, and has every algorithm here. No other file handles JavaScript values, but for `config.rs` where it reads the
+//! either, and has every algorithm here. No other file handles JavaScript values, but for `config/` where it reads the
 //! variables, and `http/` and `store/bindings.rs` where they take over what the runtime has.
 
 use std::fmt;

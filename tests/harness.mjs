@@ -67,11 +67,14 @@ export function allowed(path) {
   return [...taken, "OPTIONS"].join(", ");
 }
 
+/** Where the issuer is on loopback, the Worker answers at any address. */
+const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
+
 let people = 0;
 
 class Worker {
   constructor(parts) {
-    Object.assign(this, parts);
+    Object.assign(this, parts, { issuer: parts.vars.ISSUER });
   }
 
   async request(method, path, { json, form, bearer, headers = {}, body } = {}) {
@@ -86,7 +89,15 @@ class Worker {
     }
     if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
     const init = { method, headers: sent, body, redirect: "manual", duplex: "half" };
-    return this.answer(await this.server.fetch(path, init));
+    return this.answer(await this.send(path, init));
+  }
+
+  /** Asks for a path at the address where the Worker answers, or for a whole URL, whose scheme, host and port arrive as they are. */
+  send(path, init) {
+    const issuer = this.issuer ?? "";
+    const url = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer) ? new URL(issuer).origin + path : path;
+    // By the server, https would arrive as http.
+    return url.startsWith("/") ? this.server.fetch(url, init) : this.server.getWorker().fetch(url, init);
   }
 
   /** Reads a response, and checks what every response must have. */
@@ -159,7 +170,7 @@ class Worker {
     const changed = { vars: { ...this.vars, ...vars }, secrets: { ...this.secrets, ...secrets } };
     await this.server.update(({ workers: [worker] }) => ({ workers: [{ ...worker, ...changed }] }));
     const { DB: db, REVOCATIONS: kv } = await this.server.getWorker().getEnv();
-    Object.assign(this, { db, kv });
+    Object.assign(this, { db, kv, issuer: changed.vars.ISSUER });
   }
 
   /** How many accounts and sessions there are. */

@@ -70,9 +70,10 @@ test("every endpoint it names is there, and answers to what it says", async () =
 
 test("the issuer is the configured one byte for byte, however the Worker was reached", async () => {
   const headers = { "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http", Forwarded: "host=evil.example" };
+  const elsewhere = "https://elsewhere.example";
   for (const issuer of [ISSUER, "https://auth.example.org", "https://auth.example.org:8443", "https://xn--mnchen-3ya.example"]) {
-    await worker.update({ vars: { ISSUER: issuer } });
-    for (const host of ["http://evil.example", ""]) {
+    await worker.update({ vars: { ISSUER: issuer, ALSO_ANSWERS_AT: elsewhere } });
+    for (const host of [elsewhere, ""]) {
       for (const path of [OAUTH, OPENID]) assert.deepEqual((await worker.get(host + path, { headers })).body, document(issuer));
     }
   }

@@ -59,7 +59,7 @@ test("the API by example works pasted in order", { skip: noCurl }, async () => {
 });
 
 test("every variable is in the README and in wrangler.toml, with the default of the code", () => {
-  const code = read("src/config.rs");
+  const code = read("src/config/mod.rs");
   const optional = [...code.matchAll(/reader\.(?:text|number)\(\s*"(\w+)",\s*(?:"([^"]*)"|(\w+)),/g)];
   const required = [...code.matchAll(/reader\.required\(\s*"(\w+)"/g)].map(([, name]) => name);
   assert.ok(optional.length >= 14 && required.length === 4);

@@ -15,7 +15,7 @@ use crate::error::ApiError;
 
 pub use body::{MAX_BODY_BYTES, read_body};
 pub use json::present;
-pub use request::{Method, Request};
+pub use request::{Method, Request, split_origin};
 pub use response::Reply;
 
 /// Only an invalid name makes `get` fail, and these are valid.

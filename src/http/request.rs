@@ -36,6 +36,8 @@ pub enum Method {
 pub struct Request {
     /// The method.
     pub method: Method,
+    /// Where it was sent: scheme, host and port of its URL, as the runtime writes them.
+    pub target_origin: String,
     /// The path as it came, percent-encoded.
     pub path: String,
     /// What stands behind the question mark, as it came.
@@ -69,14 +71,18 @@ impl Request {
             "OPTIONS" => Method::Options,
             _ => Method::Other,
         };
-        let (path, query) = path_and_query(&request.url());
+        let url = request.url();
+        let (target_origin, target) = split_origin(&url);
+        // A fragment is never sent.
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         // Each header that is asked for takes time, so these are not where nothing is sent or changed.
         let changes = matches!(method, Method::Post | Method::Patch | Method::Delete);
         let of_change = |name: &str| if changes { header(name) } else { None };
         Self {
             method,
-            path,
-            query,
+            target_origin: target_origin.to_owned(),
+            path: path.to_owned(),
+            query: query.map(str::to_owned),
             client: Client::new(of_change("CF-Connecting-IP"), of_change("User-Agent").as_deref()),
             body: Vec::new(),
             // The handle: its own method of this name would copy the body.
@@ -163,10 +169,28 @@ impl Request {
     }
 }
 
-/// Of an absolute URL as the runtime writes it, where the path never is empty. A fragment is never sent.
-fn path_and_query(url: &str) -> (String, Option<String>) {
-    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let target = behind_scheme.find('/').and_then(|at| behind_scheme.get(at..)).unwrap_or("/");
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    (path.to_owned(), query.map(str::to_owned))
+/// The origin of an absolute URL as the runtime writes it, and what stands behind it, which is empty if nothing does.
+#[must_use]
+pub fn split_origin(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |at| at.saturating_add(3));
+    let end = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| at.saturating_add(host));
+    url.split_at_checked(end).unwrap_or((url, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_origin;
+
+    #[test]
+    fn a_url_is_an_origin_and_what_stands_behind_it() {
+        for (origin, target) in [
+            ("https://auth.example.org", ""),
+            ("https://auth.example.org:8443", "/a/b"),
+            ("http://127.0.0.1:8787", "/me?x=/y?z"),
+            ("http://[::1]:8787", "/a//b"),
+            ("https://x.example", "/http://y.example/?"),
+        ] {
+            assert_eq!(split_origin(&format!("{origin}{target}")), (origin, target));
+        }
+    }
 }

@@ -115,6 +115,15 @@ pub fn below_base<'a>(path: &'a str, config: &Config) -> &'a str {
     metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()
 }
 
+/// Whether a whole path is answered at any address: the health check, as what watches over a deployment may know it by another
+/// one, and the metadata at the root of the host, of an issuer with a path, as that is for the whole host to serve.
+#[must_use]
+pub fn answers_anywhere(path: &str, config: &Config) -> bool {
+    let issuer_path = config.issuer_path();
+    let of_root = path.strip_suffix(issuer_path).filter(|_| !issuer_path.is_empty());
+    of_root.is_some_and(|path| metadata::PATHS.contains(&path)) || below_base(path, config) == "/healthz"
+}
+
 /// The table: the endpoint of a method and a path below the base path.
 #[must_use]
 pub fn find(method: Method, path: &str) -> Option<Route> {

@@ -2,11 +2,11 @@
 //!
 //! The README lists them as a table; the names, defaults and checks here are that table.
 
+mod addresses;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
-
-use url::Url;
 
 use crate::auth::access_token::Parties;
 use crate::auth::password::{HashCost, Hasher};
@@ -15,6 +15,9 @@ use crate::auth::refresh_token::TokenKeys;
 use crate::auth::resource_server::ResourceServers;
 use crate::auth::roles::Roles;
 use crate::auth::signing_key::SigningKeys;
+use crate::http::split_origin;
+
+pub use addresses::Addresses;
 
 /// The most that `CLOCK_LEEWAY_SECONDS` may be, in seconds.
 pub const MAX_CLOCK_LEEWAY: u64 = 60;
@@ -37,6 +40,8 @@ pub struct Config {
     pub password_min_length: usize,
     /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`, `ARGON2_PARALLELISM`.
     pub hasher: Hasher,
+    /// `ISSUER`, `ALSO_ANSWERS_AT`: where requests are answered.
+    pub addresses: Addresses,
     /// `ALLOWED_ORIGINS`: as browsers send them.
     pub allowed_origins: Vec<String>,
     /// `BASE_PATH`: empty, or with a leading and no trailing slash.
@@ -106,8 +111,7 @@ impl Config {
     /// The path of `ISSUER`; empty if it has none.
     #[must_use]
     pub fn issuer_path(&self) -> &str {
-        let behind_scheme = self.parties.issuer.split_once("://").map_or("", |(_, rest)| rest);
-        behind_scheme.find('/').and_then(|at| behind_scheme.get(at..)).unwrap_or_default()
+        split_origin(&self.parties.issuer).1
     }
 
     /// Reads and checks every variable through `find`.
@@ -116,7 +120,7 @@ impl Config {
     /// Every [`Problem`] there is.
     pub fn read(find: impl Fn(&'static str) -> Found) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader { find, problems: Vec::new() };
-        let issuer = reader.required("ISSUER", issuer);
+        let issuer = reader.required("ISSUER", addresses::issuer);
         let audience = reader.required("AUDIENCE", |text| Ok(text.to_owned()));
         let client_id = reader.text("CLIENT_ID", "first-party", |text| Ok(text.to_owned()));
         let access_token_ttl = reader.number("ACCESS_TOKEN_TTL_SECONDS", 900, 1..=86_400);
@@ -130,7 +134,8 @@ impl Config {
             iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=HashCost::MOST_ITERATIONS),
             parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=HashCost::MOST_PARALLELISM),
         };
-        let allowed_origins = reader.text("ALLOWED_ORIGINS", "", origins);
+        let also_answers_at = reader.text("ALSO_ANSWERS_AT", "", addresses::other_addresses);
+        let allowed_origins = reader.text("ALLOWED_ORIGINS", "", addresses::allowed_origins);
         let base_path = reader.text("BASE_PATH", "", base_path);
         let registration_open = reader.text("REGISTRATION", "open", |text| one_of(text, "open", "closed"));
         let roles = reader.text("ROLES", "user,admin", |text| Roles::parse(text).map_err(|error| error.to_string()));
@@ -165,8 +170,10 @@ impl Config {
             reader.problem("SESSION_TTL_SECONDS", "must not be shorter than REFRESH_IDLE_TTL_SECONDS");
         }
         let config = (|| {
+            let issuer = issuer?;
             Some(Self {
-                parties: Parties { issuer: issuer?, audience: audience?, client_id: client_id? },
+                addresses: Addresses::new(&issuer, also_answers_at?),
+                parties: Parties { issuer, audience: audience?, client_id: client_id? },
                 access_token_ttl,
                 refresh_idle_ttl,
                 session_ttl,
@@ -275,18 +282,6 @@ fn one_of(text: &str, yes: &str, no: &str) -> Result<bool, String> {
     }
 }
 
-/// RFC 8414 §2: https, without query or fragment. Compared byte by byte by everyone who verifies, hence canonical.
-fn issuer(text: &str) -> Result<String, String> {
-    let url = secure_url(text)?;
-    let canonical = url.as_str().strip_suffix('/').unwrap_or(url.as_str());
-    if url.query().is_some() || url.fragment().is_some() || canonical != text {
-        return Err(
-            "must be in canonical form: lower-case host, no default port, no trailing slash, no query".to_owned()
-        );
-    }
-    Ok(text.to_owned())
-}
-
 fn profile_claims(text: &str) -> Result<Vec<ProfileClaim>, String> {
     let mut claims = Vec::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -298,33 +293,6 @@ fn profile_claims(text: &str) -> Result<Vec<ProfileClaim>, String> {
         claims.push(claim);
     }
     Ok(claims)
-}
-
-fn origins(text: &str) -> Result<Vec<String>, String> {
-    text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin).collect()
-}
-
-/// Exactly as a browser sends it, or it would never match.
-fn origin(text: &str) -> Result<String, String> {
-    if text.contains('*') || text == "null" {
-        return Err("must list exact origins: neither \"*\" nor \"null\" may be given credentials".to_owned());
-    }
-    if secure_url(text)?.origin().ascii_serialization() != text {
-        return Err("must list origins in the form browsers send: https://host or https://host:port".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn secure_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
-    let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-        return Err("must be https (http on loopback only)".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not carry credentials".to_owned());
-    }
-    Ok(url)
 }
 
 fn base_path(text: &str) -> Result<String, String> {
@@ -437,6 +405,17 @@ mod tests {
             ("PASSWORD_MIN_LENGTH", "7"),
             ("ARGON2_MEMORY_KIB", "19455"),
             ("ARGON2_MEMORY_KIB", "1000000"),
+            ("ALSO_ANSWERS_AT", "*"),
+            ("ALSO_ANSWERS_AT", "auth.example.net"),
+            ("ALSO_ANSWERS_AT", "https://*.example.net"),
+            ("ALSO_ANSWERS_AT", "https://auth.example.net/"),
+            ("ALSO_ANSWERS_AT", "https://auth.example.net/auth"),
+            ("ALSO_ANSWERS_AT", "https://auth.example.net:443"),
+            ("ALSO_ANSWERS_AT", "https://Auth.example.net"),
+            ("ALSO_ANSWERS_AT", "http://auth.example.net"),
+            ("ALSO_ANSWERS_AT", "https://u:p@auth.example.net"),
+            ("ALSO_ANSWERS_AT", "https://auth.example.net https://login.example.net"),
+            ("ALSO_ANSWERS_AT", "null"),
             ("ALLOWED_ORIGINS", "*"),
             ("ALLOWED_ORIGINS", "null"),
             ("ALLOWED_ORIGINS", "https://app.example.org/"),
