@@ -107,7 +107,6 @@ impl Reply {
         headers.set("X-Request-Id", &request_id.to_string())?;
         if let Some(origin) = allowed_origin(request, allowed_origins) {
             headers.set("Access-Control-Allow-Origin", origin)?;
-            headers.set("Access-Control-Allow-Credentials", "true")?;
             headers.set("Access-Control-Expose-Headers", cors::EXPOSED_HEADERS)?;
         }
         for (name, value) in &self.headers {
