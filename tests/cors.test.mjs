@@ -126,7 +126,7 @@ test("a preflight of a listed origin is told the methods of the path and the hea
       assert.deepEqual([answer.status, answer.text], [204, ""]);
       assert.deepEqual(corsHeaders(answer), {
         ...granted(origin),
-        "access-control-allow-headers": "Authorization, Content-Type",
+        "access-control-allow-headers": "Authorization, Content-Type, traceparent, tracestate, baggage, sentry-trace",
         "access-control-allow-methods": allowed(path),
         "access-control-max-age": "600",
       });

@@ -4,8 +4,9 @@ use super::request::Request;
 
 /// What a script of an allowed origin may read beside the body.
 pub(super) const EXPOSED_HEADERS: &str = "WWW-Authenticate, X-Request-Id, Retry-After, Token-Expired";
-/// What a script of an allowed origin may send.
-pub(super) const ALLOWED_HEADERS: &str = "Authorization, Content-Type";
+/// What a script of an allowed origin may send. The last four are those of tracing, which pages with OpenTelemetry or Sentry add
+/// to every request: a preflight without them would be the end of all requests, though nothing here reads them.
+pub(super) const ALLOWED_HEADERS: &str = "Authorization, Content-Type, traceparent, tracestate, baggage, sentry-trace";
 /// For how long a browser may keep the answer to a preflight, in seconds.
 pub(super) const PREFLIGHT_MAX_AGE: &str = "600";
 
