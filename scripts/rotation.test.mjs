@@ -29,11 +29,15 @@ const kids = ({ keys }) => keys.map(({ kid }) => kid);
 
 test("a set that Cloudflare would not take is not written", () => {
   const file = join(folder, "large.env");
-  const text = `SIGNING_KEYS='${JSON.stringify({ keys: ["RS256", "RS256"].map((alg, index) => at(NOW - 200 + index * 100, alg)) })}'\n`;
-  writeFileSync(file, text);
+  const text = (...algorithms) => `SIGNING_KEYS='${JSON.stringify({ keys: algorithms.map((alg, index) => at(NOW - 200 + index * 100, alg)) })}'\n`;
+  writeFileSync(file, text("RS256"));
+  assert.equal(rotateFile(file, options).added.alg, "RS256");
+  const two = text("RS256", "RS256");
+  writeFileSync(file, two);
   assert.throws(() => rotateFile(file, options), /Cloudflare takes 5120/);
-  assert.equal(readFileSync(file, "utf8"), text);
-  assert.equal(rotateFile(file, { ...options, alg: "ES256" }).added.alg, "ES256");
+  assert.equal(readFileSync(file, "utf8"), two);
+  // The older one is not needed any more once a refresh token cannot come with its last access token.
+  assert.equal(rotateFile(file, { ...options, now: NOW + IDLE }).keySet.keys.length, 2);
   rmSync(file);
 });
 

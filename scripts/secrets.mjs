@@ -10,7 +10,7 @@ import { capture, fail, path, wrangler } from "./lib.mjs";
 const KINDS = {
   ES256: { generate: () => pair("ec", { namedCurve: "P-256" }), named: ["crv", "kty", "x", "y"] },
   EdDSA: { generate: () => pair("ed25519"), named: ["crv", "kty", "x"] },
-  RS256: { generate: () => pair("rsa", { modulusLength: 2048 }), named: ["e", "kty", "n"] },
+  RS256: { generate: () => pair("rsa", { modulusLength: 3072 }), named: ["e", "kty", "n"] },
   HS256: { generate: () => ({ kty: "oct", k: randomBytes(32).toString("base64url") }) },
 };
 const pair = (type, options) => generateKeyPairSync(type, options).privateKey.export({ format: "jwk" });

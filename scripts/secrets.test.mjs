@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, createPublicKey } from "node:crypto";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
@@ -18,6 +18,7 @@ test("a made signing key signs what its public half verifies, and is named by it
     await jwtVerify(token, await importJWK(publicKey));
     assert.equal(key.alg, alg);
     assert.equal(key.kid, await calculateJwkThumbprint(publicKey));
+    if (alg === "RS256") assert.ok(createPublicKey({ key: publicKey, format: "jwk" }).asymmetricKeyDetails.modulusLength >= 3072);
   }
   assert.deepEqual(JSON.parse(makeSecrets().SIGNING_KEYS).keys.map(({ alg }) => alg), ["ES256"]);
 });

@@ -27,7 +27,7 @@ const [key, otherKey] = [namelessKey(), namelessKey()];
 const { entry } = makeResourceServer("orders-api", "https://api.example.org");
 const resourceServers = (...changes) => ({ RESOURCE_SERVERS: JSON.stringify(changes.map((change) => ({ ...entry, ...change }))) });
 const [okp, otherOkp, rsa, otherRsa, oct] = ["EdDSA", "EdDSA", "RS256", "RS256", "HS256"].map(namelessKey);
-const shortRsa = () => generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey.export({ format: "jwk" });
+const shortRsa = (modulusLength) => generateKeyPairSync("rsa", { modulusLength }).privateKey.export({ format: "jwk" });
 const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
 
 // What is wrong, what makes it so in a good configuration, and what the log says of which variable.
@@ -80,7 +80,8 @@ const BAD = [
   ["an HMAC secret that is a repeated word", { ...keySet({ ...oct, k: base64url(CANARY.repeat(8)) }), ALLOW_HS256: "true" }, { SIGNING_KEYS: /key 1: "k" must be random/ }],
   ["a short HMAC secret", { ...keySet({ ...oct, k: base64url(CANARY.repeat(5)) }), ALLOW_HS256: "true" }, { SIGNING_KEYS: /key 1: "k".*32 bytes/ }],
   ["a leave that is neither", { ALLOW_HS256: CANARY }, { ALLOW_HS256: /"true" or "false"/ }],
-  ["an RSA key of 1024 bits", keySet({ ...shortRsa(), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*2048 bits/ }],
+  ["an RSA key of 2048 bits", keySet({ ...shortRsa(2048), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*3072 bits/ }],
+  ["an RSA key of one bit too few", keySet({ ...shortRsa(3071), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*3072 bits/ }],
   ["an RSA key with another exponent", keySet({ ...rsa, e: "Aw" }), { SIGNING_KEYS: /key 1: "e"/ }],
   ["a key for another algorithm", keySet({ ...rsa, alg: "PS256" }), { SIGNING_KEYS: /key 1: "alg"/ }],
   ["a start in text", keySet({ ...key, signs_from: CANARY }), { SIGNING_KEYS: /key 1: "signs_from" must be unix seconds/ }],
