@@ -9,6 +9,7 @@ import { setTimeout } from "node:timers/promises";
 
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
+import { makeResourceServer } from "../scripts/secrets.mjs";
 import { ISSUER, assertProblem, startWorker } from "./harness.mjs";
 
 const AUDIENCE = "https://api.example.org";
@@ -167,7 +168,6 @@ test("claims that are wrong, of the wrong type or missing are refused", async ()
   const wrong = [
     ...["9999999999", -1, 1.5, null, [], true, {}].flatMap((value) => [{ exp: value }, { iat: value }, { nbf: value }]),
     ...Object.keys(claims).map((name) => ({ [name]: undefined })),
-    { iat: future },
     { nbf: future },
     { iss: `${ISSUER}/` },
     { iss: "https://127.0.0.1:8787" },
@@ -184,6 +184,31 @@ test("claims that are wrong, of the wrong type or missing are refused", async ()
     const body = JSON.stringify(claims).replace(String(claims.exp), exp);
     await allInvalid([await forge({ body })]);
   }
+});
+
+test("a token issued by a clock that is ahead is accepted at every route, and logs out", async () => {
+  const server = makeResourceServer("orders-api", AUDIENCE);
+  await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
+  const now = Math.floor(Date.now() / 1000);
+  for (const ahead of [1, 60, 86_400, 4_000_000_000]) {
+    const person = await worker.registerAdmin();
+    const token = await worker.resign(person.access_token, { iat: now + ahead });
+    await worker.assertLive({ access_token: token });
+    for (const path of ["/sessions", "/me/events", "/users", `/users/${person.user.id}`]) assert.equal((await worker.get(path, { bearer: token })).status, 200, path);
+    assert.equal((await worker.patch("/me", { bearer: token, json: { name: "Ada" } })).status, 200);
+    const { body } = await worker.introspect(token, server);
+    assert.deepEqual([body.active, body.iat], [true, now + ahead]);
+    const { body: refreshed } = await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token: token } });
+    assert.equal((await worker.revoke(token)).status, 200);
+    await worker.assertEnded({ access_token: token, refresh_token: refreshed.refresh_token });
+    assert.deepEqual((await worker.introspect(token, server)).body, { active: false });
+  }
+  // But one that may not be used before some time neither lets in nor logs out.
+  const early = await worker.resign(person.access_token, { nbf: now + 60 });
+  assert.deepEqual((await worker.introspect(early, server)).body, { active: false });
+  assert.equal((await worker.revoke(early)).status, 200);
+  await worker.assertLive(person);
+  await worker.update();
 });
 
 test("types of other tokens are not access tokens", async () => {

@@ -34,7 +34,7 @@ pub struct Config {
     pub session_ttl: u64,
     /// `REFRESH_GRACE_SECONDS`: so long after a refresh its token gets the same successor again.
     pub refresh_grace: u64,
-    /// `CLOCK_LEEWAY_SECONDS`: granted to `exp`, `nbf` and `iat`.
+    /// `CLOCK_LEEWAY_SECONDS`: granted to `exp` and `nbf`.
     pub clock_leeway: u64,
     /// `PASSWORD_MIN_LENGTH`, in code points.
     pub password_min_length: usize,
