@@ -71,6 +71,8 @@ pub enum ApiError {
     InvalidClient,
     /// 401: the same by a header, or a client that has to authenticate and did not, or not rightly.
     UnauthenticatedClient,
+    /// 400: more than one `Authorization` header.
+    SeveralCredentials,
     /// 401: no access token.
     MissingToken,
     /// 401: an access token that is not accepted.
@@ -158,6 +160,8 @@ impl ApiError {
                 vec![("WWW-Authenticate", "Bearer".to_owned())]
             }
             Self::UnauthenticatedClient => vec![("WWW-Authenticate", CLIENT_CHALLENGE.to_owned())],
+            // RFC 6750 §3.1: "more than one method for including an access token".
+            Self::SeveralCredentials => vec![("WWW-Authenticate", "Bearer error=\"invalid_request\"".to_owned())],
             Self::InvalidToken => vec![("WWW-Authenticate", challenge("invalid_token", &detail))],
             Self::NotAdmin => vec![("WWW-Authenticate", challenge("insufficient_scope", &detail))],
             // The header ASP.NET clients look for.
@@ -223,6 +227,7 @@ impl ApiError {
                 (400, "invalid_client", "The client is unknown, or sent a secret, which none has here.".to_owned())
             }
             Self::UnauthenticatedClient => (401, "invalid_client", "The client is not authenticated.".to_owned()),
+            Self::SeveralCredentials => (400, "invalid_request", "Send exactly one Authorization header.".to_owned()),
             Self::MissingToken => {
                 (401, "missing_token", "Send an access token: Authorization: Bearer <token>.".to_owned())
             }
@@ -418,6 +423,7 @@ mod tests {
             ApiError::InvalidScope,
             ApiError::InvalidClient,
             ApiError::UnauthenticatedClient,
+            ApiError::SeveralCredentials,
             ApiError::MissingToken,
             ApiError::InvalidToken,
             ApiError::ExpiredToken,
@@ -444,7 +450,8 @@ mod tests {
             for wire in [error.wire(Dialect::Problem), error.wire(Dialect::OAuth)] {
                 assert_ne!(reason_phrase(wire.status), "Error", "{}", wire.status);
                 let challenged = wire.headers.iter().any(|(name, _)| *name == "WWW-Authenticate");
-                assert_eq!(challenged, wire.status == 401 || wire.code == "forbidden", "{}", wire.code);
+                let expected = wire.status == 401 || matches!(error, ApiError::NotAdmin | ApiError::SeveralCredentials);
+                assert_eq!(challenged, expected, "{}", wire.code);
             }
         }
     }

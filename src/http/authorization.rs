@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::invalid;
 use crate::error::ApiError;
 
 /// Of an access token, in bytes: several times the size of any of ours.
@@ -11,19 +10,16 @@ const MAX_BEARER_BYTES: usize = 8 * 1024;
 /// Of the credentials of a client, in bytes: several times the size of any that we make.
 const MAX_BASIC_BYTES: usize = 1024;
 
+/// A credential of another scheme is none (RFC 6750 §3.1), and neither is the scheme without a token.
 pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
-    let credentials = authorization.ok_or(ApiError::MissingToken)?;
-    let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
-    let one_only = || invalid("Send exactly one access token in the Authorization header.");
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        // Two headers arrive as one, joined by a comma.
-        let mut others = token.split(',').filter_map(|part| part.trim_start().split_once(' '));
-        let bearer_behind = others.any(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
-        return Err(if bearer_behind { one_only() } else { ApiError::MissingToken });
+    let credentials = authorization.unwrap_or_default();
+    if are_several(credentials) {
+        return Err(ApiError::SeveralCredentials);
     }
+    let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
     let token = token.trim_matches(' ');
-    if token.is_empty() || token.contains([',', ' ', '\t']) {
-        return Err(one_only());
+    if !scheme.eq_ignore_ascii_case("Bearer") || token.is_empty() {
+        return Err(ApiError::MissingToken);
     }
     let unpadded = token.trim_end_matches('=');
     let is_b64token = unpadded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
@@ -31,6 +27,25 @@ pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
         return Err(ApiError::InvalidToken);
     }
     Ok(token)
+}
+
+/// Whether this came as several headers: they arrive as one, joined by commas. One alone may have commas too, but between
+/// parameters, `name=value` (RFC 9110 §11.4).
+fn are_several(credentials: &str) -> bool {
+    let mut is_quoted = false;
+    let parts = credentials.split(|character| {
+        is_quoted ^= character == '"';
+        character == ',' && !is_quoted
+    });
+    let mut parts = parts.map(str::trim).filter(|part| !part.is_empty());
+    parts.next().is_some() && !parts.all(is_parameter)
+}
+
+fn is_parameter(part: &str) -> bool {
+    part.split_once('=').is_some_and(|(name, value)| {
+        let (name, value) = (name.trim_end(), value.trim_start());
+        !name.is_empty() && !name.contains(' ') && !value.is_empty() && !value.starts_with('=')
+    })
 }
 
 pub(super) fn basic(credentials: &str) -> Option<(String, String)> {
@@ -95,15 +110,47 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_missing_malformed_or_invalid() {
-        for header in [None, Some("Basic YTpi"), Some("Bearerx"), Some("")] {
+    fn anything_else_is_missing_or_invalid_or_more_than_one() {
+        for header in [
+            None,
+            Some(""),
+            Some("Bearer"),
+            Some("Bearer "),
+            Some("bearer  "),
+            Some("Bearer,"),
+            Some("Bearerx"),
+            Some("Basic YTpi"),
+            Some("Digest username=\"a, Bearer b\", realm = \"b\", uri=/me"),
+        ] {
             assert!(matches!(bearer(header), Err(ApiError::MissingToken)), "{header:?}");
         }
-        for header in ["Bearer", "Bearer ", "Bearer a, Bearer b", "Bearer a b", "Bearer \ta", "Basic YTpi, Bearer a"] {
-            assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidRequest(_))), "{header}");
+        for header in [
+            "Bearer a, Bearer b",
+            "Bearer a,Bearer b",
+            "Bearer a, b",
+            "Bearer a, Bearer",
+            "Bearer, Bearer a",
+            "Bearer a, Basic YTpi",
+            "Bearer a, Basic YTpi==",
+            "Basic YTpi, Bearer a",
+            "Basic YTpi, Basic YTpi",
+            "Digest username=\"a\", realm=\"b\", Bearer a",
+            "a, b",
+        ] {
+            assert!(matches!(bearer(Some(header)), Err(ApiError::SeveralCredentials)), "{header}");
         }
         let long = format!("Bearer {}", "a".repeat(8193));
-        for header in ["Bearer a=b", "Bearer ==", "Bearer \u{e4}", "Bearer {}", &long] {
+        for header in [
+            "Bearer a b",
+            "Bearer a,",
+            "Bearer a, realm=\"x\"",
+            "Bearer \ta",
+            "Bearer a=b",
+            "Bearer ==",
+            "Bearer \u{e4}",
+            "Bearer {}",
+            &long,
+        ] {
             assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidToken)), "{header}");
         }
     }

@@ -104,8 +104,8 @@ impl Request {
     /// The bearer credential (RFC 6750 §2.1): only ever from this header.
     ///
     /// # Errors
-    /// [`ApiError::MissingToken`] if there is none, [`ApiError::InvalidRequest`] for several, [`ApiError::InvalidToken`] for what
-    /// cannot be a token.
+    /// [`ApiError::MissingToken`] if there is none, [`ApiError::SeveralCredentials`], [`ApiError::InvalidToken`] for what cannot be
+    /// a token.
     pub fn bearer(&self) -> Result<&str, ApiError> {
         bearer(self.authorization.as_deref())
     }
