@@ -166,7 +166,7 @@ class Site {
     if (!message.startsWith("{")) return;
     const line = JSON.parse(message);
     // Not of what follows behind the answer.
-    if (line.event === "costs" && line.status !== undefined) this.lines.set(line.request_id, line);
+    if (line.event === "costs" && line.route !== "Marks") this.lines.set(line.request_id, line);
     else if (line.event === "swept") this.swept.push(line);
     else if (line.level === "error") console.error(message);
   }
