@@ -9,7 +9,7 @@ CREATE TABLE users (
   id TEXT PRIMARY KEY NOT NULL,
   -- the address as it was entered, for showing and for sending to
   email TEXT NOT NULL,
-  -- what two addresses are compared by: trimmed, NFC, lower case
+  -- what two addresses are compared by: trimmed, NFC, case folded, the domain in ASCII
   email_key TEXT NOT NULL,
   -- optional second name to log in by, as it was entered
   username TEXT,

@@ -74,6 +74,26 @@ test("an address that is taken is refused in every spelling that means the same"
   }
 });
 
+test("the cases of an address are one account, in any script", async () => {
+  const unique = fresh().email.split("@")[0];
+  for (const [registered, ...others] of [
+    // A final sigma, which lower case makes of the last letter only.
+    ["\u03b3\u03b9\u03c9\u03c1\u03b3\u03bf\u03c2", "\u0393\u0399\u03a9\u03a1\u0393\u039f\u03a3", "\u0393\u03b9\u03c9\u03c1\u03b3\u03bf\u03c3"],
+    ["stra\u00dfe", "STRASSE", "Stra\u1e9ee", "strasse"],
+    ["\u0130stanbul", "i\u0307STANBUL"],
+  ]) {
+    const address = (local) => `${unique}.${local}@example.gr`;
+    const person = await worker.register({ email: address(registered) });
+    assert.equal(person.user.email, address(registered));
+    for (const other of others) {
+      await assertRefused({ json: { email: address(other), password: PASSWORD } }, 409, "email_taken");
+      const { status, body } = await worker.login({ email: address(other), password: person.password });
+      assert.equal(status, 200);
+      assert.equal(body.user.email, address(registered));
+    }
+  }
+});
+
 test("an address that only looks like a taken one is another address", async () => {
   await worker.register({ email: "kai@example.org" });
   for (const email of ["kai+1@example.org", "k.ai@example.org", "k\u0430i@example.org", "k\uff41i@example.org", "ka\u0131@example.org", "kai@example.com"]) {

@@ -6,9 +6,15 @@
 //! digits, marks and inner hyphens, and a domain name by IDNA. Characters that show nothing are refused. Quoted local parts, comments and address literals are refused: no mailbox that a
 //! person signs up with needs them, and every one of them is a second spelling of some other address.
 //!
-//! **Compared**: the local part in NFC, then lower case character by character, then NFC again; the domain in its ASCII
-//! form by IDNA, as it is looked up. Canonically equivalent spellings are one address, and so are the spellings of one
-//! domain; in the local part compatibility look-alikes (full-width letters, ligatures) stay different addresses.
+//! **Compared**: the local part in NFC, then case folded, then NFC again; the domain in its ASCII form by IDNA, as it is
+//! looked up. The folding is Unicode's full one (statuses C and F of CaseFolding.txt), the same for every language: it
+//! looks at each character by itself, so a final sigma is a sigma, and it may make two characters of one. So `ς`, `σ` and
+//! `Σ` are one letter; `ß` and `ẞ` are `ss`, and a ligature is its letters; `İ` is `i` with a dot above, and `ı` is itself,
+//! so neither is `i`. Canonically equivalent spellings are one address, and so are the spellings of one domain; in the
+//! local part other look-alikes (full-width letters, letters of another script) stay different addresses.
+//!
+//! A mailbox may tell spellings apart that are one key here. That is why mail goes to [`Email::address`] as the account has
+//! it, never to what somebody else typed.
 
 use std::fmt;
 
@@ -75,9 +81,16 @@ impl Email {
         if ascii_domain.len() > MAX_DOMAIN_BYTES || !ascii_domain.split('.').all(is_label) {
             return Err(EmailError::Domain);
         }
-        let mut key = folded(local);
+        // Folded, a few letters are longer. A key that is out of bounds could not be read as an address.
+        let mut key = text::folded(local);
+        if key.len() > MAX_LOCAL_BYTES {
+            return Err(EmailError::LocalPart);
+        }
         key.push('@');
         key.push_str(&ascii_domain);
+        if key.len() > MAX_BYTES {
+            return Err(EmailError::TooLong);
+        }
         Ok(Self { address: address.to_owned(), key })
     }
 
@@ -119,13 +132,8 @@ impl fmt::Display for EmailError {
 pub fn search_key(beginning: &str) -> String {
     match Email::parse(beginning) {
         Ok(email) => email.key,
-        Err(_) => folded(beginning.trim()),
+        Err(_) => text::folded(beginning.trim()),
     }
-}
-
-/// Per character, not `str::to_lowercase`: the latter treats a final sigma by its neighbours.
-fn folded(text: &str) -> String {
-    text.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
 fn is_atom(atom: &str) -> bool {
@@ -147,6 +155,7 @@ fn is_word(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+    use unicode_normalization::UnicodeNormalization as _;
 
     use super::{Email, EmailError, search_key};
 
@@ -179,12 +188,37 @@ mod tests {
     }
 
     #[test]
+    fn the_cases_of_a_local_part_are_one_address() {
+        for (one, other) in [
+            // A final sigma, which has no upper case of its own.
+            ("\u{3b3}\u{3b9}\u{3c9}\u{3c1}\u{3b3}\u{3bf}\u{3c2}", "\u{393}\u{399}\u{3a9}\u{3a1}\u{393}\u{39f}\u{3a3}"),
+            ("\u{3b3}\u{3b9}\u{3c9}\u{3c1}\u{3b3}\u{3bf}\u{3c2}", "\u{3b3}\u{3b9}\u{3c9}\u{3c1}\u{3b3}\u{3bf}\u{3c3}"),
+            ("\u{3bf}\u{3c2}.\u{3bf}", "\u{39f}\u{3a3}.\u{39f}"),
+            // Sharp s, its capital, and what upper case makes of it.
+            ("stra\u{df}e", "STRASSE"),
+            ("stra\u{df}e", "STRA\u{1e9e}E"),
+            // A capital I with a dot, and what lower case makes of it.
+            ("\u{130}", "i\u{307}"),
+            // An iota below, written beside in capitals.
+            ("\u{1fb4}", "\u{386}\u{399}"),
+            // Two letters in one, in title case.
+            ("\u{1c6}", "\u{1c5}"),
+            ("\u{fb01}n", "FIN"),
+            ("\u{149}", "\u{2bc}N"),
+            // Scripts of which the capitals are newer than the letters.
+            ("\u{13a0}", "\u{ab70}"),
+            ("\u{10d0}", "\u{1c90}"),
+        ] {
+            assert_eq!(key(&format!("{one}@example.gr")), key(&format!("{other}@example.gr")), "{one} {other}");
+        }
+    }
+
+    #[test]
     fn look_alikes_are_other_addresses_or_none() {
         assert_ne!(key("\u{430}da@example.org"), key("ada@example.org")); // Cyrillic
         assert_ne!(key("\u{ff41}da@example.org"), key("ada@example.org")); // full-width
         assert_ne!(key("\u{131}@example.org"), key("i@example.org")); // dotless i
-        assert_ne!(key("\u{130}@example.org"), key("i@example.org"));
-        assert_ne!(key("stra\u{df}e@example.org"), key("strasse@example.org"));
+        assert_ne!(key("\u{130}@example.org"), key("i@example.org")); // capital I with a dot
         for bad in [
             "ada\u{ff20}example.org",
             "a\u{200b}da@example.org",
@@ -254,14 +288,37 @@ mod tests {
         assert_eq!(Email::parse(&format!("{local64}@{domain}d")), Err(EmailError::TooLong));
     }
 
+    #[test]
+    fn lengths_are_bounded_of_the_key_too() {
+        // Each of three bytes, and folded of five.
+        let letters = |count| "\u{1fb7}".repeat(count);
+        assert_eq!(key(&format!("{}@example.org", letters(12))).len(), "@example.org".len() + 60);
+        assert_eq!(Email::parse(&format!("{}@example.org", letters(13))), Err(EmailError::LocalPart));
+        // Labels of two bytes, and in ASCII of seven.
+        let address = |labels| format!("{}@{}org", "l".repeat(64), "\u{e9}.".repeat(labels));
+        assert_eq!(key(&address(23)).len(), 252);
+        assert_eq!(Email::parse(&address(24)), Err(EmailError::TooLong));
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused_and_the_key_is_stable(input in any::<String>(), local in "[\\PC&&[^@]]{1,8}") {
-            for text in [input, format!("{local}@example.org")] {
+            for text in [input, format!("{local}@example.org"), format!("a@{local}.org")] {
                 if let Ok(email) = Email::parse(&text) {
                     let again = Email::parse(email.key()).unwrap();
                     prop_assert_eq!(again.key(), email.key());
                     prop_assert!(!email.address().chars().any(char::is_control));
+                }
+            }
+        }
+
+        #[test]
+        fn a_beginning_finds_every_case_of_an_address(local in "[\\p{L}&&[^\u{131}]]{1,12}", end in 0_usize..12) {
+            let local: String = local.nfc().collect();
+            if let Ok(email) = Email::parse(&format!("{local}@example.org")) {
+                let beginning: String = local.chars().take(end).collect();
+                for case in [beginning.to_lowercase(), beginning.to_uppercase(), beginning] {
+                    prop_assert!(email.key().starts_with(&search_key(&case)), "{}", case);
                 }
             }
         }
