@@ -162,6 +162,7 @@ test("an unusable password is refused with the reason", async () => {
       "qwertyuiop12345", "QwertyUIOP12345", "passwordpassword", "123456789012345", "987654321098765", "abcdefghijklmno", "aaaaaaaaaaaaaaa",
       " ".repeat(15), "abcabcabcabcabca", "\u{1f600}".repeat(64), "only.myself@example.org", "ONLY.MYSELF@EXAMPLE.ORG", "only-myself-here",
       "ONLY-myself-HERE", "only myself herself", "Only.MyselfOnly.Myself",
+      "30secondstomars", "2222333344445555", "qazwsxedcrfvtgbyhn", "cristianoronaldo", "CristianoRonaldo", "30secondstomars!",
     ],
   };
   const reasons = { password_too_short: "at least 15 characters", password_too_long: "at most 1024 bytes", password_too_common: "too easy to guess" };

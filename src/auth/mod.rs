@@ -6,6 +6,7 @@
 pub mod access_token;
 pub mod algorithm;
 pub mod client;
+mod common_passwords;
 pub mod email;
 mod foreign_hash;
 mod guessable;
