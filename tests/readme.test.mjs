@@ -50,9 +50,9 @@ test("the API by example works pasted in order", { skip: noCurl }, async () => {
     200, // revoke
     "invalid_token", // me
     "sessions_ended", // everywhere
-    "sessions_ended", // by the new password
+    "access_token", // the session that the new password begins
     "invalid_refresh_token", // the other session
-    "access_token", // this one
+    "access_token", // its refresh
     204, // the account is gone
   ]);
   assert.deepEqual(readdirSync(folder), [], "nothing is left behind");
