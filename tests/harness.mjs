@@ -13,7 +13,7 @@ import { makeSecrets } from "../scripts/secrets.mjs";
 export const ISSUER = "http://127.0.0.1:8787";
 export const PASSWORD = "correct horse battery staple";
 /** The cheapest that the configuration takes, so that the tests hash at real but bearable cost. */
-const VARS = { ISSUER, AUDIENCE: "https://api.example.org", LOG_COSTS: "true", ARGON2_MEMORY_KIB: "7168", ARGON2_ITERATIONS: "5" };
+export const VARS = { ISSUER, AUDIENCE: "https://api.example.org", LOG_COSTS: "true", ARGON2_MEMORY_KIB: "7168", ARGON2_ITERATIONS: "5" };
 
 /** A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. `dist`: what was built. */
 export async function startWorker({ vars = {}, secrets = {}, dist = "dist" } = {}) {
@@ -72,7 +72,7 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
 
 let people = 0;
 
-class Worker {
+export class Worker {
   constructor(parts) {
     Object.assign(this, parts, { issuer: parts.vars.ISSUER });
   }
