@@ -29,6 +29,8 @@ const CLIENT_CHALLENGE: &str = "Basic realm=\"portcullis\"";
 pub enum ApiError {
     /// 400: the request is not formed as the endpoint takes it. Says what is wrong, without echoing input.
     InvalidRequest(String),
+    /// 408: the body did not come in time.
+    RequestTimeout,
     /// 421: asked at an address that is not this service's.
     WrongHost,
     /// 413.
@@ -182,6 +184,9 @@ impl ApiError {
             Self::InvalidRequest(detail) => (400, "invalid_request", detail.clone()),
             Self::WrongHost => {
                 (421, "wrong_host", "Nothing is answered at this address. Use that of the issuer.".to_owned())
+            }
+            Self::RequestTimeout => {
+                (408, "request_timeout", "The body did not come in time. Send the request again.".to_owned())
             }
             Self::BodyTooLarge => {
                 (413, "body_too_large", format!("The body must be at most {MAX_BODY_BYTES} bytes long."))
@@ -369,6 +374,7 @@ fn reason_phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
         409 => "Conflict",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
@@ -397,6 +403,7 @@ mod tests {
             ApiError::Storage(fault()),
             ApiError::Unhealthy(vec!["D1", "KV"]),
             ApiError::WrongHost,
+            ApiError::RequestTimeout,
             ApiError::BodyTooLarge,
             ApiError::UnsupportedMediaType("application/json"),
             ApiError::NotFound,

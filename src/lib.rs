@@ -17,6 +17,7 @@
 mod auth;
 mod clock;
 mod config;
+mod deadline;
 mod error;
 mod http;
 mod log;
@@ -135,7 +136,7 @@ async fn answer(
         return refuse(ApiError::MethodNotAllowed(methods));
     };
     if route.takes_body() {
-        match http::read_body(request).await {
+        match http::read_body(&request).await {
             Ok(body) => read.body = body,
             Err(error) => return refuse(error),
         }

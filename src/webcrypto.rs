@@ -2,7 +2,7 @@
 //!
 //! `crypto.subtle` is some twenty times as fast at ES256 as the same in WebAssembly, which promises no constant time
 //! either, and has every algorithm here. No other file handles JavaScript values, but for `config/` where it reads the
-//! variables, and `http/` and `store/bindings.rs` where they take over what the runtime has.
+//! variables, `deadline.rs`, and `http/` and `store/bindings.rs` where they take over what the runtime has.
 
 use std::fmt;
 

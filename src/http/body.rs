@@ -1,52 +1,61 @@
-//! Reading a body, as far as it may go.
+//! Reading a body, as far as it may go and as long as it may take.
 
-use futures_util::StreamExt as _;
-use js_sys::Uint8Array;
-use wasm_bindgen::JsValue;
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::Request as RawRequest;
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
+use worker::web_sys::{ReadableStreamDefaultReader, Request as RawRequest};
 
 use super::{header, invalid};
+use crate::clock::now_millis;
+use crate::deadline::{Failure, within};
 use crate::error::ApiError;
 
 /// Of a body, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
 /// Of a body that is read to its end though it is too long, in bytes.
 const MAX_DISCARDED_BYTES: usize = 256 * 1024;
+/// How long a client may take to send a body, from the end of the headers on, in milliseconds.
+const MAX_BODY_MILLIS: u64 = 10_000;
 
-/// Reads a body, as far as it may go.
+#[wasm_bindgen]
+extern "C" {
+    /// What a reader of a stream reads; without a value at the end of the stream.
+    type Chunk;
+    #[wasm_bindgen(method, getter)]
+    fn value(this: &Chunk) -> Option<Uint8Array>;
+}
+
+/// Reads a body of at most [`MAX_BODY_BYTES`] bytes.
 ///
 /// One that is somewhat too long is read to its end all the same, and thrown away: a connection that is closed while the
 /// client still sends may take the answer with it. One that is announced as, or turns out to be, far too long is not.
 ///
 /// # Errors
-/// [`ApiError::BodyTooLarge`], [`ApiError::InvalidRequest`] if the body breaks off.
-pub async fn read_body(request: RawRequest) -> Result<Vec<u8>, ApiError> {
+/// [`ApiError::BodyTooLarge`], [`ApiError::InvalidRequest`] if the body breaks off, [`ApiError::RequestTimeout`] if it takes too
+/// long.
+pub async fn read_body(request: &RawRequest) -> Result<Vec<u8>, ApiError> {
     let announced: Option<usize> = header(&request.headers(), "Content-Length").and_then(|length| length.parse().ok());
     let body = match announced {
         Some(length) if length > MAX_DISCARDED_BYTES => return Err(ApiError::BodyTooLarge),
         // Takes half the time. HTTP holds the client to the length that was announced.
         Some(length) if length <= MAX_BODY_BYTES => {
-            all_at_once(&request).await.map_err(|_| invalid("The body broke off."))?
+            let body = request.array_buffer().map_err(|_| invalid("The body was read before."))?;
+            Uint8Array::new(&sent(&body, MAX_BODY_MILLIS).await?).to_vec()
         }
         _ => in_chunks(request).await?,
     };
     if body.len() > MAX_BODY_BYTES { Err(ApiError::BodyTooLarge) } else { Ok(body) }
 }
 
-async fn all_at_once(request: &RawRequest) -> Result<Vec<u8>, JsValue> {
-    let body = JsFuture::from(request.array_buffer()?).await?;
-    Ok(Uint8Array::new(&body).to_vec())
-}
-
 /// Of a body that is too long, no more than tells that it is.
-async fn in_chunks(request: RawRequest) -> Result<Vec<u8>, ApiError> {
-    let mut body = Vec::new();
-    let mut length = 0_usize;
-    // The one error is that there is no body.
-    let Ok(mut chunks) = worker::Request::from(request).stream() else { return Ok(body) };
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| invalid("The body broke off."))?;
+async fn in_chunks(request: &RawRequest) -> Result<Vec<u8>, ApiError> {
+    let (mut body, mut length) = (Vec::new(), 0_usize);
+    let Some(stream) = request.body() else { return Ok(body) };
+    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+    let end = now_millis().saturating_add(MAX_BODY_MILLIS);
+    loop {
+        let read = sent(&reader.read(), end.saturating_sub(now_millis())).await?;
+        let Some(chunk) = read.unchecked_into::<Chunk>().value() else { return Ok(body) };
+        let chunk = chunk.to_vec();
         length = length.saturating_add(chunk.len());
         if length > MAX_DISCARDED_BYTES {
             return Err(ApiError::BodyTooLarge);
@@ -55,5 +64,12 @@ async fn in_chunks(request: RawRequest) -> Result<Vec<u8>, ApiError> {
             body.extend(chunk);
         }
     }
-    Ok(body)
+}
+
+/// What the client sends, if it does so in that many milliseconds.
+async fn sent(part: &Promise, millis: u64) -> Result<JsValue, ApiError> {
+    within(part, millis).await.map_err(|failure| match failure {
+        Failure::Late => ApiError::RequestTimeout,
+        Failure::Rejected => invalid("The body broke off."),
+    })
 }
