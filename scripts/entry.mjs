@@ -1,7 +1,13 @@
 // The Worker's entry, in place of the one that worker-build writes, which makes three proxies a request to do what the
 // functions of wasm-bindgen do by themselves: after a panic, the next call makes a new instance (tests/panic.test.mjs).
+//
+// It also sees to it that everything ends that the Worker waits for: what waits for ever is never given back
+// (docs/cut-off-requests.md).
 
 import { fetch, scheduled } from "./index.js";
+
+/** How long D1 and KV may take to answer, in milliseconds: well within the 30 s for which the platform follows a request. */
+const STORAGE_MILLIS = 20_000;
 
 // Every wait of a future goes through this, or through a promise where it is missing, which takes workerd half as long.
 globalThis.queueMicrotask = undefined;
@@ -20,4 +26,30 @@ function within(promise, milliseconds, late) {
 // For src/deadline.rs.
 globalThis.within = within;
 
-export default { fetch, scheduled };
+/** A binding, whose methods of these names always answer. */
+function answering(binding, methods) {
+  if (binding === undefined) return undefined;
+  const late = () => new Error(`no answer within ${STORAGE_MILLIS / 1000} s`);
+  const bounded = (method) => [method, (...values) => within(binding[method](...values), STORAGE_MILLIS, late)];
+  return { prepare: (sql) => binding.prepare(sql), ...Object.fromEntries(methods.map(bounded)) };
+}
+
+// The runtime passes the same one to every request.
+let given, bounded;
+function bindings(env) {
+  if (env !== given) {
+    given = env;
+    bounded = { ...env, DB: answering(env.DB, ["batch"]), REVOCATIONS: answering(env.REVOCATIONS, ["get", "put"]) };
+  }
+  return bounded;
+}
+
+export default {
+  fetch(request, env, context) {
+    const answer = fetch(request, bindings(env), context);
+    // When a client leaves, the runtime cancels its request at whatever it awaits, but for what it was told to wait for.
+    context.waitUntil(answer);
+    return answer;
+  },
+  scheduled: (event, env, context) => scheduled(event, bindings(env), context),
+};
