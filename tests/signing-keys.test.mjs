@@ -139,7 +139,7 @@ test("profile claims are in the tokens where they are configured and known, and 
   const full = { email: "claims@example.org", username: "Claims.User", name: "Zoë" };
   const { user } = await worker.register(full);
   const bare = await worker.register();
-  const said = { email: full.email, name: "Zoë", preferred_username: "Claims.User" };
+  const said = { email: full.email, email_verified: false, name: "Zoë", preferred_username: "Claims.User" };
   const names = Object.keys(said);
   const of = async (email) => {
     const { access_token } = (await worker.login({ email, password: PASSWORD })).body;
@@ -150,13 +150,13 @@ test("profile claims are in the tokens where they are configured and known, and 
   };
   for (const [configured, expected] of [
     ["", []],
-    ["email", ["email"]],
+    ["email", ["email", "email_verified"]],
     [" name , preferred_username", ["name", "preferred_username"]],
     ["preferred_username,email,name", names],
   ]) {
     await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: configured } });
     assert.deepEqual(await of(user.email), Object.fromEntries(expected.map((name) => [name, said[name]])), configured);
-    assert.deepEqual(await of(bare.email), expected.includes("email") ? { email: bare.email } : {}, configured);
+    assert.deepEqual(await of(bare.email), expected.includes("email") ? { email: bare.email, email_verified: false } : {}, configured);
   }
   // With the claims or without: tokens from before the change go on.
   await worker.update();

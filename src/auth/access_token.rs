@@ -324,7 +324,7 @@ pub(super) mod tests {
 
     use super::{AccessToken, Parties, Purpose, Rejection, Unverified, signing_input};
     use crate::auth::id::Id;
-    use crate::auth::profile::{Profile, ProfileClaim};
+    use crate::auth::profile::{EmailClaims, Profile, ProfileClaim};
     use crate::auth::signing_key::SigningKeys;
     use crate::auth::signing_key::tests::{parse, rfc_7515_a3_key};
 
@@ -445,14 +445,20 @@ pub(super) mod tests {
             let more = said.as_object().unwrap().iter().filter(|(name, _)| known.get(name.as_str()).is_none());
             more.map(|(name, value)| (name.clone(), value.clone())).collect::<Value>()
         };
-        let full = Profile { email: Some("ada@example.org"), name: Some("Ada"), preferred_username: Some("ada") };
-        let everything = json!({"email": "ada@example.org", "name": "Ada", "preferred_username": "ada"});
+        let email = EmailClaims::unverified("ada@example.org");
+        let full = Profile { email: Some(email), name: Some("Ada"), preferred_username: Some("ada") };
+        let everything = json!({
+            "email": "ada@example.org", "email_verified": false, "name": "Ada", "preferred_username": "ada",
+        });
         assert_eq!(said(full.only(&[])), json!({}));
         assert_eq!(said(full.only(&ALL)), everything);
-        for claim in ["email", "name", "preferred_username"] {
+        for claim in ["name", "preferred_username"] {
             let claims = [ProfileClaim::parse(claim).unwrap()];
             assert_eq!(said(full.only(&claims)), json!({claim: everything[claim]}));
         }
+        // Nobody has proved it, and a token that has it says so.
+        let unverified = json!({"email": "ada@example.org", "email_verified": false});
+        assert_eq!(said(full.only(&[ProfileClaim::Email])), unverified);
         assert_eq!(said(Profile { name: None, ..full }.only(&ALL)), without(everything, "name"));
         for unknown in ["", "Email", "roles", "email_verified", "username"] {
             assert_eq!(ProfileClaim::parse(unknown), None);

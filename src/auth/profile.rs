@@ -149,9 +149,9 @@ impl fmt::Display for NameError {
 /// decided by it, so it is not read back.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Debug)]
 pub struct Profile<'a> {
-    /// The e-mail address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub email: Option<&'a str>,
+    /// The e-mail address, and that it is not verified.
+    #[serde(flatten)]
+    pub email: Option<EmailClaims<'a>>,
     /// The name to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
@@ -160,10 +160,25 @@ pub struct Profile<'a> {
     pub preferred_username: Option<&'a str>,
 }
 
+/// An e-mail address is never said without this: whoever finds no `email_verified` may take the address for its owner's.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug)]
+pub struct EmailClaims<'a> {
+    email: &'a str,
+    email_verified: bool,
+}
+
+impl<'a> EmailClaims<'a> {
+    /// Of an address that somebody typed, and nobody has proved to receive mail at.
+    #[must_use]
+    pub const fn unverified(email: &'a str) -> Self {
+        Self { email, email_verified: false }
+    }
+}
+
 /// A claim of [`Profile`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProfileClaim {
-    /// `email`.
+    /// `email`, and with it `email_verified`.
     Email,
     /// `name`.
     Name,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Context;
 use crate::auth::access_token::{self, AccessToken};
 use crate::auth::id::Id;
-use crate::auth::profile::Profile;
+use crate::auth::profile::{EmailClaims, Profile};
 use crate::auth::refresh_token::RefreshToken;
 use crate::error::ApiError;
 use crate::http::Reply;
@@ -57,7 +57,7 @@ impl Context<'_> {
             exp: expires_at,
         };
         let profile = Profile {
-            email: Some(&user.email),
+            email: Some(EmailClaims::unverified(&user.email)),
             name: user.name.as_deref(),
             preferred_username: user.username.as_deref(),
         };
