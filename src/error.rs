@@ -205,7 +205,13 @@ impl ApiError {
                 };
                 (422, code, error.to_string())
             }
-            Self::UnusableUsername(error) => (422, "invalid_username", error.to_string()),
+            Self::UnusableUsername(error) => {
+                let code = match error {
+                    UsernameError::Malformed => "invalid_username",
+                    UsernameError::Reserved => "username_reserved",
+                };
+                (422, code, error.to_string())
+            }
             Self::UnusableName(error) => (422, "invalid_name", error.to_string()),
             Self::UnknownRole => (422, "unknown_role", UnknownRole.to_string()),
             Self::LastAdmin => (409, "last_admin", "Somebody has to remain admin.".to_owned()),
@@ -415,7 +421,8 @@ mod tests {
             ApiError::UnusablePassword(PasswordError::TooShort(15)),
             ApiError::UnusablePassword(PasswordError::TooLong),
             ApiError::UnusablePassword(PasswordError::Guessable),
-            ApiError::UnusableUsername(UsernameError),
+            ApiError::UnusableUsername(UsernameError::Malformed),
+            ApiError::UnusableUsername(UsernameError::Reserved),
             ApiError::UnusableName(NameError),
             ApiError::UnknownRole,
             ApiError::LastAdmin,

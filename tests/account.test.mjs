@@ -98,6 +98,33 @@ test("a username or name outside the rule is 422, and takes a good one beside it
   });
 });
 
+test("a reserved username is 422 and changes nothing", async () => {
+  const person = await worker.register({ username: "unreserved", name: "Same" });
+  await unchanged(person, async () => {
+    for (const username of ["admin", "Web-Master", "no.reply"]) {
+      assertProblem(await patch(person, { username, name: "Other" }), 422, "username_reserved");
+    }
+  });
+  await worker.disable(person);
+  assertProblem(await patch(person, { username: "admin" }), 401, "invalid_token");
+});
+
+test("a reserved username that an import brought stays its owner's, who may write it differently", async () => {
+  const person = await worker.register({ name: "Same" });
+  await worker.db.prepare("UPDATE users SET username = 'Support', username_key = 'support' WHERE id = ?").bind(person.user.id).run();
+  assert.equal((await worker.post("/login", { json: { username: "SUPPORT", password: PASSWORD } })).status, 200);
+  for (const changes of [{ name: "Other" }, { username: "Support", name: "Another" }, { username: "SUPPORT" }]) {
+    const { status, body } = await patch(person, changes);
+    assert.deepEqual([status, body], [200, { ...body, ...changes }]);
+  }
+  await unchanged(person, async () => {
+    for (const username of ["sup.port", "admin"]) assertProblem(await patch(person, { username }), 422, "username_reserved");
+  });
+  // Once given away, it is nobody's.
+  assert.equal((await patch(person, { username: null })).status, 200);
+  assertProblem(await patch(person, { username: "support" }), 422, "username_reserved");
+});
+
 test("somebody else's username is 409 in any case and changes nothing; one's own in another case is taken", async () => {
   const person = await worker.register({ username: "mine" });
   await worker.register({ username: "Theirs" });

@@ -124,6 +124,7 @@ test("every change of an account, and every look at one, keeps to its counted co
     ["changing a name", () => worker.request("PATCH", "/me", { ...own, json: { name: "Pat" } }), cost(200, 1, 3, 0, 0)],
     ["taking a username", () => worker.request("PATCH", "/me", { ...own, json: { username: "pat-counted", current_password: person.password } }), cost(200, 2, 3, 0, 0)],
     ["changing nothing of a profile", () => worker.request("PATCH", "/me", { ...own, json: { username: "pat-counted", current_password: person.password } }), cost(200, 2, 0, 0, 0)],
+    ["asking for a reserved username", () => worker.request("PATCH", "/me", { ...own, json: { username: "ad.min" } }), cost(422, 1, 0, 0, 0)],
     ["a wrong current password", () => worker.post("/me/password", { ...own, json: { ...passwords, current_password: "wrong" } }), cost(403, 2, 2, 0, 0)],
     [
       "changing the password",

@@ -109,6 +109,18 @@ test("a username that is taken is refused in every case", async () => {
   await worker.register({ username: "grace-h" });
 });
 
+test("a reserved username is refused, however it is written and divided", async () => {
+  const reserved = [
+    "admin", "Administrator", "ROOT", "support", "postmaster", "hostmaster", "webmaster", "abuse", "noreply", "no-reply", "No_Reply", "security",
+    "system", "help", "info", "m.e", "api", "www", "ad.min", "a-d_m.i-n",
+  ];
+  for (const username of reserved) {
+    const detail = await assertRefused({ json: { ...fresh(), username } }, 422, "username_reserved");
+    assert.equal(detail, "The username is reserved. Choose another.");
+  }
+  for (const username of ["admin1", "the-admin", "supporter", "me.too"]) await worker.register({ username });
+});
+
 test("an unusable address is refused with the part of the rule that it breaks", async () => {
   const label = "d".repeat(63);
   const domain = `${label}.${label}.${"d".repeat(61)}`;

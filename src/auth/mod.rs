@@ -16,6 +16,7 @@ pub mod known_tokens;
 pub mod password;
 pub mod profile;
 pub mod refresh_token;
+mod reserved_usernames;
 pub mod resource_server;
 pub mod roles;
 mod secret;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::text;
+use super::{reserved_usernames, text};
 
 /// In characters, all of them ASCII.
 const USERNAME_LEN: std::ops::RangeInclusive<usize> = 3..=32;
@@ -20,15 +20,20 @@ pub struct Username {
     key: String,
 }
 
-/// The text is not a username by that rule.
+/// Why a text cannot be used as a username.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct UsernameError;
+pub enum UsernameError {
+    /// It is none by that rule.
+    Malformed,
+    /// Nobody may choose it; see [`super::reserved_usernames`].
+    Reserved,
+}
 
 impl Username {
-    /// Reads a username by the rule above.
+    /// Reads a username by the rule above, which may be a reserved one: an import brings what people had.
     ///
     /// # Errors
-    /// [`UsernameError`] when the rule does not hold.
+    /// [`UsernameError::Malformed`] when the rule does not hold.
     pub fn parse(input: &str) -> Result<Self, UsernameError> {
         let edges = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
         let well_formed = USERNAME_LEN.contains(&input.len())
@@ -36,9 +41,24 @@ impl Username {
             && edges(input.chars().next_back())
             && input.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
         if !well_formed {
-            return Err(UsernameError);
+            return Err(UsernameError::Malformed);
         }
         Ok(Self { text: input.to_owned(), key: input.to_ascii_lowercase() })
+    }
+
+    /// A username that is being chosen.
+    ///
+    /// # Errors
+    /// [`UsernameError`] names the rule that does not hold.
+    pub fn chosen(input: &str) -> Result<Self, UsernameError> {
+        Self::parse(input)
+            .and_then(|username| if username.is_reserved() { Err(UsernameError::Reserved) } else { Ok(username) })
+    }
+
+    /// Whether nobody may choose it.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        reserved_usernames::is_reserved(&self.key)
     }
 
     /// As it was entered.
@@ -56,10 +76,13 @@ impl Username {
 
 impl fmt::Display for UsernameError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(
-            "The username must be 3 to 32 ASCII letters, digits, dots, underscores or hyphens, beginning and ending \
-             with a letter or digit.",
-        )
+        formatter.write_str(match self {
+            Self::Malformed => {
+                "The username must be 3 to 32 ASCII letters, digits, dots, underscores or hyphens, beginning and ending \
+                 with a letter or digit."
+            }
+            Self::Reserved => "The username is reserved. Choose another.",
+        })
     }
 }
 
@@ -227,10 +250,21 @@ mod tests {
     fn usernames_outside_the_rule_are_refused() {
         let long = "a".repeat(33);
         for bad in ["", "ab", &long, "_ab", "ab-", "a b", "a@b.c", "\u{e4}da", "ad\u{430}", "ada\n", " ada"] {
-            assert_eq!(Username::parse(bad), Err(UsernameError), "{bad:?}");
+            assert_eq!(Username::parse(bad), Err(UsernameError::Malformed), "{bad:?}");
+            assert_eq!(Username::chosen(bad), Err(UsernameError::Malformed), "{bad:?}");
         }
         assert!(Username::parse(&"a".repeat(32)).is_ok());
         assert!(Username::parse("abc").is_ok());
+    }
+
+    #[test]
+    fn a_reserved_username_can_be_had_but_not_chosen() {
+        for reserved in ["admin", "Admin", "AD.MIN", "no-reply", "Post_Master"] {
+            let username = Username::parse(reserved).unwrap();
+            assert_eq!((username.as_str(), username.is_reserved()), (reserved, true));
+            assert_eq!(Username::chosen(reserved), Err(UsernameError::Reserved));
+        }
+        assert_eq!(Username::chosen("Ada.L-1_x"), Username::parse("Ada.L-1_x"));
     }
 
     #[test]

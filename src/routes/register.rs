@@ -35,7 +35,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let body: Body = request.json()?;
     // 1.
     let email = Email::parse(&body.email)?;
-    let username = body.username.as_deref().map(Username::parse).transpose()?;
+    let username = body.username.as_deref().map(Username::chosen).transpose()?;
     let name = body.name.as_deref().map(Name::parse).transpose()?;
     let (username_text, name_text) = (username.as_ref().map(Username::as_str), name.as_ref().map(Name::as_str));
     let password = context.chosen_password(&body.password, Some(&email), username_text, name_text)?;

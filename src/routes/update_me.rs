@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Context;
-use crate::auth::profile::{Edit, Name, Username};
+use crate::auth::profile::{Edit, Name, Username, UsernameError};
 use crate::auth::trail::Kind;
 use crate::error::ApiError;
 use crate::http::{Reply, Request, present};
@@ -44,6 +44,12 @@ pub(super) async fn patch(context: &Context<'_>, request: &Request) -> Result<Re
         if change.username.value().map(Username::as_str) == credentials.user.username.as_deref() {
             change.username = Edit::Keep;
         } else {
+            // An import may have brought a reserved one, which then is theirs.
+            let own = credentials.user.username.as_deref().and_then(|own| Username::parse(own).ok());
+            let is_own = |wanted: &Username| own.as_ref().is_some_and(|own| own.key() == wanted.key());
+            if change.username.value().is_some_and(|wanted| wanted.is_reserved() && !is_own(wanted)) {
+                return Err(UsernameError::Reserved.into());
+            }
             let missing = || ApiError::InvalidRequest("Another username takes the member current_password.".to_owned());
             let password = body.current_password.as_deref().ok_or_else(missing)?;
             context.verify_current_password(request, caller, &credentials, password).await?;
