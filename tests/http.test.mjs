@@ -7,7 +7,7 @@ import { request as httpRequest } from "node:http";
 import { after, before, test } from "node:test";
 
 import { makeSecrets } from "../scripts/secrets.mjs";
-import { ISSUER, PASSWORD, ROUTES, allowed, assertProblem, startWorker } from "./harness.mjs";
+import { ISSUER, PASSWORD, ROUTES, allowed, assertOAuthError, assertProblem, startWorker } from "./harness.mjs";
 
 let worker;
 let person;
@@ -136,8 +136,7 @@ test("a body of another type than the endpoint takes is refused", async () => {
   for (const type of [
     undefined, "", "text/plain", "text/json", "text/html", "*/*", "json", "application/", "application/jsonp", "application/json5", "application/*", "application/ld+json",
     "application/problem+json", "multipart/form-data; boundary=x", "application/octet-stream", "application/json, application/json", "application/json,text/plain",
-    "application/json; charset=utf-16", "application/json; charset=utf-7", "application/json;charset=iso-8859-1", "application/json; charset=utf-8; charset=utf-16",
-    'application/json; charset="utf-16"', "application/json; charset=",
+    "application/json; charset=utf-8, text/plain", "text/plain; charset=utf-8, application/json", 'text/plain; x="application/json"',
   ]) {
     const headers = type === undefined ? {} : { "Content-Type": type };
     for (const path of BODY_ROUTES) {
@@ -149,14 +148,31 @@ test("a body of another type than the endpoint takes is refused", async () => {
   for (const path of BODY_ROUTES.filter((path) => path !== "/revoke")) {
     assertProblem(await raw("POST", path, { headers: { "Content-Type": form }, body: json }), 415, "unsupported_media_type");
   }
-  assert.equal((await raw("POST", "/login", { headers: { "Content-Type": ["application/json", "text/plain"] }, body: json })).status, 415);
+  for (const types of [["application/json", "text/plain"], ["application/json;a=b", "text/plain"]]) {
+    assert.equal((await raw("POST", "/login", { headers: { "Content-Type": types }, body: json })).status, 415);
+  }
   for (const [coding, status] of [["gzip", 415], ["br, gzip", 415], ["identity", 401]]) {
     const headers = { "Content-Type": "application/json", "Content-Encoding": coding };
     assert.equal((await raw("POST", "/login", { headers, body: json })).status, status, coding);
   }
 
-  for (const type of ["application/json", "Application/JSON", "application/json;charset=utf-8", 'application/json ; Charset="UTF-8"', "application/json; a=b"]) {
+  for (const type of ["application/json", "Application/JSON", 'application/json ; Charset="UTF-8"', "application/json; a=b", 'application/json; a="b,c"', "application/json;"]) {
     assertProblem(await raw("POST", "/login", { headers: { "Content-Type": type }, body: json }), 401, "invalid_credentials");
+  }
+});
+
+test("a charset of JSON or of a form is ignored: a body is UTF-8, or it is refused as what it is", async () => {
+  const json = JSON.stringify({ email: "nobody@example.org", password: PASSWORD });
+  for (const charset of ["utf-8", "UTF-8", "utf8", '"utf-8"', "iso-8859-1", "us-ascii", "windows-1252", "utf-16", "unknown", "", "utf-8; charset=utf-16"]) {
+    const post = (path, type, body) => raw("POST", path, { headers: { "Content-Type": `${type}; charset=${charset}` }, body });
+    assertProblem(await post("/login", "application/json", json), 401, "invalid_credentials");
+    assert.equal((await post("/revoke", "application/json", JSON.stringify({ token: "x" }))).status, 200, charset);
+    assert.equal((await post("/revoke", "application/x-www-form-urlencoded", "token=x")).status, 200, charset);
+    assertOAuthError(await post("/token", "application/x-www-form-urlencoded", "grant_type=refresh_token&refresh_token=x"), 400, "invalid_grant");
+    assertOAuthError(await post("/introspect", "application/x-www-form-urlencoded", "token=x"), 401, "invalid_client");
+    for (const bytes of [Buffer.from(json.replace("nobody", "\u00e4"), "latin1"), Buffer.from(json, "utf16le")]) {
+      assertProblem(await post("/login", "application/json", bytes), 400, "invalid_request");
+    }
   }
 });
 

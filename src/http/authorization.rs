@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::members;
 use crate::error::ApiError;
 
 /// Of an access token, in bytes: several times the size of any of ours.
@@ -29,15 +30,9 @@ pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
     Ok(token)
 }
 
-/// Whether this came as several headers: they arrive as one, joined by commas. One alone may have commas too, but between
-/// parameters, `name=value` (RFC 9110 §11.4).
+/// Whether this came as several headers. One alone may have commas too, but between parameters, `name=value` (RFC 9110 §11.4).
 fn are_several(credentials: &str) -> bool {
-    let mut is_quoted = false;
-    let parts = credentials.split(|character| {
-        is_quoted ^= character == '"';
-        character == ',' && !is_quoted
-    });
-    let mut parts = parts.map(str::trim).filter(|part| !part.is_empty());
+    let mut parts = members(credentials).map(str::trim).filter(|part| !part.is_empty());
     parts.next().is_some() && !parts.all(is_parameter)
 }
 

@@ -1,5 +1,7 @@
 //! The media types of the bodies that are read here.
 
+use super::members;
+
 pub(super) const JSON: &str = "application/json";
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -9,17 +11,17 @@ pub(super) enum MediaType {
     Form,
 }
 
-/// The type of a body in UTF-8; `None` for any other type, and for any other character set.
+/// The type of a body; `None` for any other, and for several at once. Parameters are ignored, `charset` too: JSON is UTF-8
+/// whatever it says (RFC 8259 §11), and the type of forms has none.
 pub(super) fn media_type(header: Option<&str>) -> Option<MediaType> {
-    let mut parts = header?.split(';').map(str::trim);
-    let essence = parts.next()?;
-    let utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-    });
-    let media_type = [(JSON, MediaType::Json), (FORM, MediaType::Form)]
+    let mut types = members(header?);
+    let essence = types.next()?.split(';').next()?.trim();
+    if types.next().is_some() {
+        return None;
+    }
+    [(JSON, MediaType::Json), (FORM, MediaType::Form)]
         .into_iter()
-        .find_map(|(name, media_type)| essence.eq_ignore_ascii_case(name).then_some(media_type));
-    media_type.filter(|_| utf8)
+        .find_map(|(name, media_type)| essence.eq_ignore_ascii_case(name).then_some(media_type))
 }
 
 #[cfg(test)]
@@ -27,14 +29,20 @@ mod tests {
     use super::{MediaType, media_type};
 
     #[test]
-    fn bodies_are_utf8_of_the_two_types() {
+    fn a_body_has_one_of_the_two_types_whatever_its_parameters() {
         for (header, expected) in [
             ("application/json", Some(MediaType::Json)),
             ("Application/JSON; Charset=\"UTF-8\"", Some(MediaType::Json)),
             ("application/json;a=b", Some(MediaType::Json)),
             ("application/x-www-form-urlencoded", Some(MediaType::Form)),
-            ("application/json; charset=utf-16", None),
+            ("application/json; charset=utf8", Some(MediaType::Json)),
+            ("application/json; charset=utf-16", Some(MediaType::Json)),
+            ("application/json; charset=", Some(MediaType::Json)),
+            ("application/json;a=\"b,c\"", Some(MediaType::Json)),
+            ("application/x-www-form-urlencoded; charset=iso-8859-1", Some(MediaType::Form)),
             ("application/json, application/json", None),
+            ("application/json;a=b, text/plain", None),
+            ("text/plain, application/json", None),
             ("application/jsonx", None),
             ("text/plain", None),
             ("", None),

@@ -23,6 +23,15 @@ fn header(headers: &Headers, name: &str) -> Option<String> {
     headers.get(name).ok().flatten()
 }
 
+/// The parts of a header between its commas, but for those in quotes. Several headers of one name arrive as one, joined so.
+fn members(header: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    header.split(move |character| {
+        is_quoted ^= character == '"';
+        character == ',' && !is_quoted
+    })
+}
+
 fn invalid(detail: &str) -> ApiError {
     ApiError::InvalidRequest(detail.to_owned())
 }
