@@ -2,7 +2,7 @@
 // OpenSSL, where it has the function; bcrypt by libxcrypt.
 
 import assert from "node:assert/strict";
-import { createCipheriv, pbkdf2Sync, randomBytes, scryptSync } from "node:crypto";
+import { argon2Sync, createCipheriv, pbkdf2Sync, randomBytes, scryptSync } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { assertProblem, phc, startWorker } from "./harness.mjs";
@@ -22,10 +22,10 @@ const setHash = (person, hash) => worker.db.prepare("UPDATE users SET password_h
 const storedHash = (person) => worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
 
 const formats = {
-  "Argon2id at other parameters": phc({ message: TYPED, memory: 19456, passes: 2 }),
-  "Argon2id at ours": phc({ message: TYPED }),
-  Argon2i: phc({ message: TYPED, algorithm: "argon2i", memory: 64, passes: 3, saltLength: 8 }),
-  Argon2d: phc({ message: TYPED, algorithm: "argon2d", memory: 64, parallelism: 4, tagLength: 64 }),
+  "Argon2id at other parameters": `argon2${phc({ message: TYPED, memory: 19456, passes: 2 })}`,
+  "Argon2id at ours": `argon2${phc({ message: TYPED })}`,
+  Argon2i: `argon2${phc({ message: TYPED, algorithm: "argon2i", memory: 64, passes: 3, saltLength: 8 })}`,
+  Argon2d: `argon2${phc({ message: TYPED, algorithm: "argon2d", memory: 64, parallelism: 4, tagLength: 64 })}`,
   "Django's Argon2": `argon2${phc({ message: TYPED, memory: 65536, passes: 1, parallelism: 8 })}`,
   "bcrypt 2a": "$2a$05$abcdefghijklmnopqrstuuO681/o5kJH6XSUUG..kBnzmcQ.DA7Hq",
   "bcrypt 2b": "$2b$05$abcdefghijklmnopqrstuuO681/o5kJH6XSUUG..kBnzmcQ.DA7Hq",
@@ -46,6 +46,10 @@ const formats = {
   "ASP.NET Core Identity 3, SHA-256": aspnet3(1, "sha256"),
   "ASP.NET Core Identity 3, SHA-512": aspnet3(2, "sha512"),
   "better-auth": betterAuth(),
+  "bcrypt, wrapped": wrapped("$2b$05$abcdefghijklmnopqrstuu", bcryptBytes("O681/o5kJH6XSUUG..kBnzmcQ.DA7Hq")),
+  "PBKDF2, wrapped": wrapped("$pbkdf2-sha1$i=1000$c2FsdHNhbHQ", pbkdf2Sync(TYPED, "saltsalt", 1000, 20, "sha1")),
+  "scrypt, wrapped": wrapped("$scrypt$ln=10,r=8,p=1$c2FsdHNhbHQ", scrypt(TYPED, "saltsalt", 40, 1024, 8, 1)),
+  "Argon2, wrapped": wrapped("$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ", argon2Sync("argon2i", { message: TYPED, nonce: "saltsalt", memory: 64, passes: 1, parallelism: 1, tagLength: 24 })),
 };
 
 for (const [name, hash] of Object.entries(formats)) {
@@ -87,6 +91,36 @@ test("a slip behind the 72 bytes that bcrypt reads lets in, but does not become 
   }
   assert.equal((await worker.login({ ...person, password: begin })).status, 200);
   assert.equal(await storedHash(person), hash);
+});
+
+/** What was hashed elsewhere in NFC, as most keyboards type it. */
+const COMPOSED = TYPED.normalize("NFC");
+const inNfc = {
+  Argon2: `argon2${phc({ message: COMPOSED, memory: 64, passes: 1 })}`,
+  bcrypt: "$2b$05$abcdefghijklmnopqrstuumXG4a0avGzdnK5RDGXZIfYowv/36Xyy",
+  PBKDF2: `$pbkdf2-sha256$i=1000$${bare("a salt")}$${bare(pbkdf2Sync(COMPOSED, "a salt", 1000, 32, "sha256"))}`,
+  scrypt: `$scrypt$ln=10,r=8,p=1$${bare("a salt")}$${bare(scrypt(COMPOSED, "a salt", 32, 1024, 8, 1))}`,
+  Firebase: firebase(COMPOSED),
+  "PBKDF2, wrapped": wrapped("$pbkdf2-sha1$i=1000$c2FsdHNhbHQ", pbkdf2Sync(COMPOSED, "saltsalt", 1000, 20, "sha1")),
+};
+
+for (const [name, hash] of Object.entries(inNfc)) {
+  test(`${name} of a password in NFC lets in who types it in another spelling`, async () => {
+    const person = await worker.register();
+    await setHash(person, hash);
+    assertProblem(await worker.login({ ...person, password: `${TYPED}!` }), 401, "invalid_credentials");
+    assert.equal((await worker.login({ ...person, password: TYPED })).status, 200);
+    assert.match(await storedHash(person), OURS);
+    assert.equal((await worker.login({ ...person, password: COMPOSED })).status, 200);
+  });
+}
+
+test("a hash of ours is of the password in NFC and of no other spelling", async () => {
+  const person = await worker.register();
+  await setHash(person, phc({ message: TYPED }));
+  for (const password of [TYPED, COMPOSED]) assertProblem(await worker.login({ ...person, password }), 401, "invalid_credentials");
+  await setHash(person, phc({ message: COMPOSED }));
+  for (const password of [TYPED, COMPOSED]) assert.equal((await worker.login({ ...person, password })).status, 200);
 });
 
 test("two log-ins at once with an old hash both get in", async () => {
@@ -155,9 +189,20 @@ function betterAuth() {
   return `${salt}:${scrypt(TYPED.normalize("NFKC"), salt, 64, 16384, 16, 1).toString("hex")}`;
 }
 
-function firebase() {
+function firebase(typed = TYPED) {
   const [salt, separator, signerKey] = [randomBytes(8), Buffer.of(7), randomBytes(64)];
-  const key = scrypt(TYPED, Buffer.concat([salt, separator]), 32, 2 ** 14, 8, 1);
+  const key = scrypt(typed, Buffer.concat([salt, separator]), 32, 2 ** 14, 8, 1);
   const hash = createCipheriv("aes-256-ctr", key, Buffer.alloc(16)).update(signerKey);
   return `$fbscrypt$v=1,n=14,r=8,p=1,ss=${b64(separator)},sk=${b64(signerKey)}$${b64(salt)}$${b64(hash)}`;
+}
+
+/** As the import wraps a weak hash: Argon2id over it, and its length in its place. */
+function wrapped(scheme, hash) {
+  return `$wrapped${scheme}$${hash.length}${phc({ message: hash })}`;
+}
+
+/** The bytes of a hash in bcrypt's own base64. */
+function bcryptBytes(text) {
+  const [own, standard] = ["./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"];
+  return Buffer.from([...text].map((c) => standard[own.indexOf(c)]).join(""), "base64");
 }

@@ -14,7 +14,7 @@
 //! Ends with 0, with 1 for an error that it printed, with 2 for wrong arguments.
 
 #[path = "../auth/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "the Worker uses the rest")]
+#[expect(dead_code, reason = "the Worker uses the rest")]
 #[cfg_attr(
     test,
     expect(
@@ -203,7 +203,7 @@ fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<Row, String> {
     let email = Email::parse(&line.email).map_err(|error| error.to_string())?;
     let username = line.username.map(|text| Username::parse(&text)).transpose().map_err(|error| error.to_string())?;
     let name = line.name.map(|text| Name::parse(&text)).transpose().map_err(|error| error.to_string())?;
-    let password_hash = StoredHash::parse(&line.password_hash).map_err(|error| format!("password_hash: {error}"))?;
+    let password_hash = StoredHash::import(&line.password_hash).map_err(|error| format!("password_hash: {error}"))?;
     let roles = match line.roles {
         Some(wanted) => {
             wanted.iter().try_for_each(|role| settings.roles.check(role))?;

@@ -1,7 +1,7 @@
 //! What verifying a hash of another system costs, measured as the prices of Argon2 are (`src/auth/password/cost.rs`, which says
 //! how).
 
-use super::{Prf, Scheme, ScryptCost};
+use super::scheme::{Kind, Prf, Scheme, ScryptCost};
 
 /// One of the 2^cost rounds of bcrypt's key schedule, in nanoseconds of a Worker's CPU: 82 ms for a cost of 10.
 const BCRYPT_ROUND_NANOS: u64 = 80_000;
@@ -16,29 +16,36 @@ const SCRYPT_NANOS: u64 = 620;
 /// What every hash costs, whatever its parameters.
 const LEAST_NANOS: u64 = 100_000;
 
-/// The CPU time of one hash of `length` bytes, in microseconds.
-pub(super) fn cpu_micros(scheme: &Scheme) -> u64 {
-    let nanos = match scheme {
-        Scheme::Bcrypt { cost, .. } => 1u64.checked_shl(*cost).unwrap_or(u64::MAX).saturating_mul(BCRYPT_ROUND_NANOS),
-        Scheme::Pbkdf2 { prf, iterations, hash, .. } => {
-            let nanos = match prf {
-                Prf::Sha1 => PBKDF2_SHA1_NANOS,
-                Prf::Sha256 => PBKDF2_SHA256_NANOS,
-                Prf::Sha512 => PBKDF2_SHA512_NANOS,
-            };
-            let blocks = hash.len().div_ceil(prf.output_bytes()) as u64;
-            u64::from(*iterations).saturating_mul(blocks).saturating_mul(nanos)
-        }
-        Scheme::Scrypt { cost, .. } | Scheme::Firebase { cost, .. } => cost.work().saturating_mul(SCRYPT_NANOS),
-    };
-    nanos.saturating_add(LEAST_NANOS).div_ceil(1000)
+impl Scheme {
+    /// The CPU time of one hash of `length` bytes, in microseconds.
+    #[must_use]
+    pub fn cpu_micros(&self, length: usize) -> u64 {
+        let nanos = match &self.0 {
+            Kind::Bcrypt { cost, .. } => 1u64.checked_shl(*cost).unwrap_or(u64::MAX).saturating_mul(BCRYPT_ROUND_NANOS),
+            Kind::Pbkdf2 { prf, iterations, .. } => {
+                let nanos = match prf {
+                    Prf::Sha1 => PBKDF2_SHA1_NANOS,
+                    Prf::Sha256 => PBKDF2_SHA256_NANOS,
+                    Prf::Sha512 => PBKDF2_SHA512_NANOS,
+                };
+                let blocks = length.div_ceil(prf.output_bytes()) as u64;
+                u64::from(*iterations).saturating_mul(blocks).saturating_mul(nanos)
+            }
+            Kind::Scrypt { cost, .. } | Kind::Firebase { cost, .. } => cost.work().saturating_mul(SCRYPT_NANOS),
+        };
+        nanos.saturating_add(LEAST_NANOS).div_ceil(1000)
+    }
 }
 
 impl ScryptCost {
     /// N·r·p, of which each is as much work as any other.
     fn work(self) -> u64 {
-        let n = 1u64.checked_shl(self.log_n.into()).unwrap_or(u64::MAX);
-        n.saturating_mul(self.r.into()).saturating_mul(self.p.into())
+        self.memory().saturating_mul(self.p.into())
+    }
+
+    /// N·r, of which each is 128 bytes.
+    pub(super) fn memory(self) -> u64 {
+        1u64.checked_shl(self.log_n.into()).unwrap_or(u64::MAX).saturating_mul(self.r.into())
     }
 }
 

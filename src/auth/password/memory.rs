@@ -11,6 +11,12 @@ thread_local! {
     static MEMORY: Cell<Memory> = const { Cell::new(Memory::new()) };
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often it was hashed in.
+    pub(super) static HASHES: Cell<u32> = const { Cell::new(0) };
+}
+
 /// From here on the memory that is kept is the largest there can be, in KiB: it and a dearer one would be too much together.
 const MOST_KEPT_BESIDE: u32 = 49_152;
 
@@ -28,6 +34,8 @@ impl Kept {
 
     /// Hashes in the memory that is kept if it is large enough, and otherwise in another.
     pub(super) fn hash_in<T>(self, kib: u32, hash: impl FnOnce(&mut Memory) -> T) -> T {
+        #[cfg(test)]
+        HASHES.set(HASHES.get() + 1);
         if kib > self.kib {
             return self.without(|| hash(&mut Memory::new()));
         }

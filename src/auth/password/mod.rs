@@ -1,11 +1,12 @@
 //! Passwords: what may be chosen (NIST SP 800-63B-4 §3.1.1.2), and how they are hashed and verified (RFC 9106).
 //!
-//! The one place that hashes. Everything cheap is checked before it is called. Hashes are Argon2id in PHC strings; those that
-//! came from elsewhere, of any Argon2 and of [`super::foreign_hash`], verify as well and are `outdated`, so that the next
-//! log-in replaces them.
+//! The one place that hashes. Everything cheap is checked before it is called. Hashes are Argon2id in PHC strings, of the
+//! password in NFC; those that came from elsewhere, of any Argon2 and of [`super::foreign_hash`], are tried as it was typed and
+//! in NFC, and are `outdated`, so that the next log-in replaces them.
 //!
 //! Parameters and strings are the `argon2` crate's, the hashes those of `argon2_simd128`, in one memory an isolate.
 
+mod argon2_hash;
 mod cost;
 mod hasher;
 mod memory;
@@ -15,13 +16,20 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::foreign_hash::ForeignHashError;
 use super::guessable::is_guessable;
 pub use cost::HashCost;
-pub use hasher::{HashError, Hasher, Verification};
+pub use hasher::{Hasher, SALT_LEN};
 pub use stored::StoredHash;
 
 /// In bytes after NFC: longer ones are refused, never truncated.
 const MAX_BYTES: usize = 1024;
+
+// What only the import asks for is no dead code of the Worker: src/bin/rules.rs compiles this folder for itself.
+const _: fn(&str) -> Result<StoredHash, HashError> = StoredHash::import;
+const _: fn(&StoredHash) -> Option<&'static str> = StoredHash::weakness;
+const _: fn(&Hasher, StoredHash, [u8; SALT_LEN]) -> Result<StoredHash, HashError> = Hasher::wrap;
+
 /// A password in NFC and of bearable length. Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password {
@@ -72,14 +80,17 @@ impl Password {
         Ok(password)
     }
 
+    fn in_nfc(&self) -> &str {
+        &self.nfc
+    }
+
     /// As it came, which is what other systems have hashed.
     fn typed(&self) -> &str {
         self.typed.as_ref().unwrap_or(&self.nfc)
     }
 
-    /// In NFC, and then as it was typed if that differs.
-    fn spellings(&self) -> impl Iterator<Item = &[u8]> {
-        [Some(&self.nfc), self.typed.as_ref()].into_iter().flatten().map(String::as_bytes)
+    fn is_typed_in_nfc(&self) -> bool {
+        self.typed.is_none()
     }
 }
 
@@ -99,6 +110,41 @@ impl fmt::Display for PasswordError {
                  characters or keys, or your own name or address, and little else. Add more words, or choose another.",
             ),
         }
+    }
+}
+
+/// What verifying a password against a stored hash found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verification {
+    /// It is the password. `outdated`: the stored hash was made with other parameters than today's.
+    Matches {
+        /// Whether the password should be hashed anew.
+        outdated: bool,
+    },
+    /// It is not.
+    Differs,
+}
+
+/// Hashing failed: a stored string that is no hash, or one that costs too much, or parameters the library refuses. Says
+/// which, and shows nothing of the hash.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HashError(String);
+
+impl HashError {
+    fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for HashError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<ForeignHashError> for HashError {
+    fn from(error: ForeignHashError) -> Self {
+        Self(error.to_string())
     }
 }
 
