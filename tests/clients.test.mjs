@@ -40,7 +40,7 @@ after(() => worker.close());
 function fetchFromWorker(issuer) {
   return async (url, init) => {
     assert.equal(new URL(url).origin, new URL(issuer).origin, `a request to ${url}`);
-    const response = await worker.send(String(url), init);
+    const response = await worker.ask(String(url), init);
     // The one of the test server is not that which the clients know.
     return new Response(await response.arrayBuffer(), response);
   };

@@ -89,11 +89,11 @@ export class Worker {
     }
     if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
     const init = { method, headers: sent, body, redirect: "manual", duplex: "half" };
-    return this.answer(await this.send(path, init));
+    return this.answer(await this.ask(path, init));
   }
 
   /** Asks for a path at the address where the Worker answers, or for a whole URL, whose scheme, host and port arrive as they are. */
-  send(path, init) {
+  ask(path, init) {
     const issuer = this.issuer ?? "";
     const url = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer) ? new URL(issuer).origin + path : path;
     // By the server, https would arrive as http.
