@@ -26,7 +26,7 @@ use xorf::{BinaryFuse16, Descriptor, DmaSerializable as _};
 
 /// What `PASSWORD_MIN_LENGTH` is by default: of these, all that the list has.
 const LONG: usize = 15;
-/// What it is at least: of these, so many of the most common ones.
+/// What it is at least: of these, only the most common ones.
 const SHORT: usize = 8;
 const MOST_COMMON: usize = 100_000;
 

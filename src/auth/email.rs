@@ -13,8 +13,8 @@
 //! so neither is `i`. Canonically equivalent spellings are one address, and so are the spellings of one domain; in the
 //! local part other look-alikes (full-width letters, letters of another script) stay different addresses.
 //!
-//! A mailbox may tell spellings apart that are one key here. That is why mail goes to [`Email::address`] as the account has
-//! it, never to what somebody else typed.
+//! A mail server may tell spellings apart that have one key here. So whatever sends mail must send it to the
+//! [`Email::address`] that the account has, never to the spelling in a request.
 
 use std::fmt;
 

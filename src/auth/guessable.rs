@@ -3,9 +3,9 @@
 //!
 //! Those that many people chose are a set, [`common_passwords`]. It has some 9,800 of fifteen characters, because few people
 //! were ever made to choose one: those who are take a common one and make it longer. So a password is also refused if it is
-//! made of nothing but a few such parts: common passwords, what the person told of themselves, runs, keyboard rows, short
-//! numbers. The parts are a list of their own, since looking for parts asks about every piece of a password, and the set is
-//! wrong about one piece in 65,536.
+//! made of nothing but a few such parts: common passwords, what the user entered about themselves, runs, keyboard rows, short
+//! numbers. Common passwords as parts are a list of their own: every piece of a password is looked up, and the set would find
+//! one piece in 65,536 by mistake.
 
 use super::{common_passwords, text};
 
@@ -37,8 +37,8 @@ const MIN_OWN_WORD: usize = 4;
 /// The most digits or signs in a row that are a part whatever they are: a year, a number behind a word.
 const MAX_FILLER: usize = 4;
 
-/// Whether a password is among those that are guessed first; `about` is what the person told of themselves, and the
-/// service's own name. Case does not count.
+/// Whether a password is among those that are guessed first; `about` is what the user entered about
+/// themselves, and the service's own name. Case does not count.
 pub(super) fn is_guessable(password: &str, about: &[&str]) -> bool {
     let chars = fold(password);
     let is_common = |chars: &[char]| common_passwords::contains(&chars.iter().collect::<String>());

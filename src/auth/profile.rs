@@ -172,7 +172,7 @@ impl fmt::Display for NameError {
 /// decided by it, so it is not read back.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Debug)]
 pub struct Profile<'a> {
-    /// The e-mail address, and that it is not verified.
+    /// The e-mail address, and whether it is verified.
     #[serde(flatten)]
     pub email: Option<EmailClaims<'a>>,
     /// The name to show.
@@ -183,7 +183,8 @@ pub struct Profile<'a> {
     pub preferred_username: Option<&'a str>,
 }
 
-/// An e-mail address is never said without this: whoever finds no `email_verified` may take the address for its owner's.
+/// The claims of an e-mail address. It is never in a token without `email_verified`: a library that finds none may take the
+/// address for verified.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug)]
 pub struct EmailClaims<'a> {
     email: &'a str,
@@ -191,7 +192,7 @@ pub struct EmailClaims<'a> {
 }
 
 impl<'a> EmailClaims<'a> {
-    /// Of an address that somebody typed, and nobody has proved to receive mail at.
+    /// The claims of an address as its user entered it, without any proof that the mailbox is theirs.
     #[must_use]
     pub const fn unverified(email: &'a str) -> Self {
         Self { email, email_verified: false }

@@ -1,5 +1,5 @@
-//! Usernames that nobody may choose, because others would take their owner for the service or for whoever runs it, or a
-//! program for something else than a user.
+//! Usernames that nobody may choose, because other users would take their owner for the service or its operator, or
+//! programs would take them for something else than a username.
 //!
 //! The mailboxes of RFC 2142, the ones by which certificates are asked for (CA/Browser Forum Baseline Requirements,
 //! 3.2.2.4.4), the accounts of operating and mail systems, the usual words for those who run a service, the routes here, and
