@@ -37,7 +37,7 @@ use auth::known_tokens::KnownTokens;
 use clock::now_millis;
 use config::{Config, Problem};
 use error::ApiError;
-use http::{Method, Reply, Request};
+use http::{Method, RefusedOrigins, Reply, Request};
 use log::{Event, Tallies};
 use routes::{Context, Health};
 use store::Store;
@@ -49,6 +49,7 @@ struct Isolate {
     config: Config,
     keys: Keys,
     known_tokens: RefCell<KnownTokens>,
+    refused_origins: RefCell<RefusedOrigins>,
     tallies: Tallies,
     health: Health,
 }
@@ -126,6 +127,9 @@ async fn answer(
     if !config.addresses.include(&read.target_origin) && !routes::answers_anywhere(&read.path, config) {
         return refuse(ApiError::WrongHost);
     }
+    if let Some(origin) = isolate.refused_origins.borrow_mut().note(read, &config.allowed_origins) {
+        log::write(request_id, &Event::OriginRefused { origin: &origin });
+    }
     let Some(methods) = routes::methods(path) else {
         return refuse(ApiError::NotFound);
     };
@@ -182,6 +186,7 @@ async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
         config,
         keys,
         known_tokens: RefCell::default(),
+        refused_origins: RefCell::default(),
         tallies: Tallies::default(),
         health: Health::default(),
     });

@@ -50,6 +50,8 @@ pub enum Event<'a> {
     },
     /// The sweep took so many rows out. If it is not `complete`, the next one goes on.
     Swept { sessions: usize, events: usize, complete: bool },
+    /// A page asked whose origin `ALLOWED_ORIGINS` does not list: its browser keeps the answer from it. Each once per isolate.
+    OriginRefused { origin: &'a str },
     /// A caller of `/introspect` is no resource server of ours, or one that our tokens are not meant for.
     IntrospectionRefused { reason: &'static str },
     /// Requests were refused because too many wait for their password to be hashed: `count` since the last such line.
@@ -88,6 +90,7 @@ impl Event<'_> {
             | Self::Misconfigured { .. } => Level::Error,
             Self::ReuseDetected { .. }
             | Self::Forbidden { .. }
+            | Self::OriginRefused { .. }
             | Self::Overloaded { .. }
             | Self::TooManyRequests { .. } => Level::Warn,
             _ => Level::Info,

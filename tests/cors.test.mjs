@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { ROUTES, allowed, startWorker } from "./harness.mjs";
 
-const LISTED = ["https://app.example.org", "http://localhost:5173"];
+const LISTED = ["https://app.example.org", "http://localhost:5173", "http://shop.localhost:3000", "capacitor://localhost", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"];
 
 let worker;
 let person;
@@ -94,6 +94,13 @@ const UNLISTED = [
   "https://app.example.org https://evil.example",
   "https://app.example.org, http://localhost:5173",
   "https://app.example.org%60.evil.example",
+  "http://localhost:3000",
+  "http://evil.localhost:3000",
+  "http://shop.localhost",
+  "capacitor://localhost/",
+  "capacitor://evil",
+  "ionic://localhost",
+  "chrome-extension://ponmlkjihgfedcbaponmlkjihgfedcba",
   "file://",
   "",
 ];
@@ -155,4 +162,34 @@ test("with no origin configured nobody is granted anything", async () => {
   } finally {
     await worker.update();
   }
+});
+
+test("an origin that is refused is named in the log, once, and nothing else of the request is", async () => {
+  // A fresh isolate, which has refused nobody yet.
+  await worker.update({ vars: { ALLOWED_ORIGINS: LISTED.join(",") } });
+  worker.events();
+  const refused = () => worker.events("origin_refused").map(({ level, request_id, event, ...rest }) => (assert.equal(level, "warn"), rest));
+  const typo = "https://app.example.org:3000";
+  for (let again = 0; again < 3; again += 1) await preflight("/login", typo);
+  assert.deepEqual(refused(), [{ origin: typo }]);
+  for (const [method, path, options] of [["GET", "/healthz"], ["GET", "/unknown"], ["PUT", "/me"], ["POST", "/login", { json: {} }]]) {
+    const headers = { Origin: `https://${method.toLowerCase()}.evil.example` };
+    await worker.request(method, path, { ...options, headers });
+    await worker.request(method, path, { ...options, headers: { Origin: typo } });
+  }
+  assert.deepEqual(refused(), [{ origin: "https://get.evil.example" }, { origin: "https://put.evil.example" }, { origin: "https://post.evil.example" }]);
+  for (const origin of ["null", "Capacitor://localhost"]) await worker.get("/me", { headers: { Origin: origin } });
+  assert.deepEqual(refused(), [{ origin: "null" }, { origin: "Capacitor://localhost" }]);
+  // A page of the address that is asked needs no grant.
+  for (const origin of [...LISTED, worker.url.origin, "", undefined]) {
+    await worker.get("/me", { headers: origin === undefined ? {} : { Origin: origin } });
+    if (origin) await preflight("/login", origin);
+  }
+  assert.deepEqual(refused(), []);
+  await worker.get("/me", { headers: { Origin: `https://e.example/"},{"event":"forged" ada@example.org \u00e4<` } });
+  await worker.get("/me", { headers: { Origin: `https://${"x".repeat(10_000)}` } });
+  const [odd, long] = refused();
+  assert.match(odd.origin, /^https:\/\/e\.example\/[\w:?.]+$/);
+  assert.match(long.origin, /^https:\/\/x{120}$/);
+  await worker.update();
 });

@@ -27,7 +27,13 @@ impl Addresses {
 
 /// RFC 8414 §2: https, without query or fragment. Compared byte by byte by everyone who verifies, hence canonical.
 pub(super) fn issuer(text: &str) -> Result<String, String> {
-    let url = secure_url(text)?;
+    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        return Err("must be https (http on loopback only)".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not carry credentials".to_owned());
+    }
     let canonical = url.as_str().strip_suffix('/').unwrap_or(url.as_str());
     if url.query().is_some() || url.fragment().is_some() || canonical != text {
         return Err(
@@ -39,57 +45,68 @@ pub(super) fn issuer(text: &str) -> Result<String, String> {
 
 /// `ALSO_ANSWERS_AT`: origins of requests, as [`Addresses`] compares them.
 pub(super) fn other_addresses(text: &str) -> Result<Vec<String>, String> {
-    list(text, |origin| {
-        if !is_exact_origin(origin) {
-            return Err(
-                "must list exact origins: https://host or https://host:port (http on loopback), no slash at the end"
-                    .to_owned(),
-            );
-        }
-        Ok(origin.to_owned())
+    list(text, is_web_origin).map_err(|position| {
+        format!(
+            "must list exact origins, and number {position} is none: https://host or https://host:port (http on \
+             loopback), no slash at the end, such as \"https://auth.example.com\""
+        )
     })
 }
 
 /// `ALLOWED_ORIGINS`: origins of pages, exactly as a browser sends them, or they would never match.
 pub(super) fn allowed_origins(text: &str) -> Result<Vec<String>, String> {
-    list(text, |origin| {
-        if origin.contains('*') || origin == "null" {
-            return Err("must list exact origins: neither \"*\" nor \"null\" may be given credentials".to_owned());
-        }
-        if !is_exact_origin(origin) {
-            return Err("must list origins in the form browsers send: https://host or https://host:port".to_owned());
-        }
-        Ok(origin.to_owned())
+    list(text, |origin| is_web_origin(origin) || is_app_origin(origin)).map_err(|position| {
+        format!(
+            "must list origins in the form browsers send, and number {position} is not: scheme://host or \
+             scheme://host:port, no slash at the end, such as \"https://app.example.com\", \"http://localhost:5173\" or \
+             \"capacitor://localhost\"; http on loopback only, and neither \"*\" nor \"null\""
+        )
     })
 }
 
-fn is_exact_origin(text: &str) -> bool {
+/// What is listed, or the position, counted from 1, of the first that is not as it has to be.
+fn list(text: &str, is_good: impl Fn(&str) -> bool) -> Result<Vec<String>, usize> {
+    let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    let checked = (1..).zip(origins);
+    checked.map(|(position, origin)| if is_good(origin) { Ok(origin.to_owned()) } else { Err(position) }).collect()
+}
+
+/// An exact origin of https, or of http on loopback or a name below `localhost` (RFC 6761 §6.3).
+fn is_web_origin(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let secure = url.scheme() == "https" || (url.scheme() == "http" && (is_loopback(&url) || is_below_localhost(&url)));
     // To the parser of URLs, an asterisk is a letter of a host.
-    !text.contains('*') && secure_url(text).is_ok_and(|url| url.origin().ascii_serialization() == text)
+    secure && !text.contains('*') && url.origin().ascii_serialization() == text
 }
 
-fn list(text: &str, check: impl Fn(&str) -> Result<String, String>) -> Result<Vec<String>, String> {
-    text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(check).collect()
-}
-
-fn secure_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-        return Err("must be https (http on loopback only)".to_owned());
+/// An origin of a web view or of a browser extension.
+fn is_app_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    match scheme {
+        "capacitor" | "ionic" | "tauri" => host.split('.').all(is_label),
+        "chrome-extension" | "moz-extension" => is_label(host),
+        // Safari writes its ids in upper case.
+        "safari-web-extension" => is_label(&host.to_ascii_lowercase()),
+        _ => false,
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not carry credentials".to_owned());
-    }
-    Ok(url)
 }
 
 fn is_loopback(url: &Url) -> bool {
     matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
+fn is_below_localhost(url: &Url) -> bool {
+    let name = url.host_str().and_then(|host| host.strip_suffix(".localhost"));
+    name.is_some_and(|name| name.split('.').all(|label| !label.is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Addresses, other_addresses};
+    use super::{Addresses, allowed_origins, other_addresses};
 
     #[test]
     fn requests_are_answered_at_the_issuers_origin_and_at_those_listed() {
@@ -131,6 +148,84 @@ mod tests {
             ["https://localhost.evil.example", "https://127.0.0.1.evil.example", "https://x.example/localhost"]
         {
             assert!(!Addresses::new(issuer, Vec::new()).include("http://127.0.0.1:8787"), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn pages_apps_and_extensions_may_be_listed_by_the_origins_they_have() {
+        let good = [
+            "https://app.example.org",
+            "https://app.example.org:8443",
+            "https://localhost",
+            "http://localhost",
+            "http://localhost:5173",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+            "http://app.localhost:3000",
+            "http://a.b-c.localhost",
+            "http://tauri.localhost",
+            "capacitor://localhost",
+            "ionic://localhost",
+            "tauri://localhost",
+            "capacitor://shop.example",
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+            "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc",
+            "safari-web-extension://E0B5C7C5-1CC6-4C4F-A2C4-AB0FAF3C1C2A",
+        ];
+        assert_eq!(allowed_origins(&good.join(" , ")).unwrap(), good);
+        assert!(allowed_origins("").unwrap().is_empty() && allowed_origins(" , ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn anything_else_is_told_by_its_position_and_what_would_be_good() {
+        for bad in [
+            "*",
+            "null",
+            "app.example.org",
+            "//app.example.org",
+            "https://",
+            "https://app.example.org/",
+            "https://app.example.org/path",
+            "https://app.example.org?",
+            "https://app.example.org#",
+            "https://app.example.org:443",
+            "https://App.example.org",
+            "HTTPS://app.example.org",
+            "https://*.example.org",
+            "https://u:p@app.example.org",
+            "https://app.example.org https://other.example.org",
+            "https://m\u{fc}nchen.example",
+            "http://app.example.org",
+            "http://localhost:80",
+            "http://localhost.evil.example",
+            "http://evillocalhost",
+            "http://.localhost",
+            "http://a..localhost",
+            "http://*.localhost",
+            "http://app.localhost/",
+            "http://app.localhost.",
+            "ws://localhost",
+            "file://",
+            "capacitor://",
+            "capacitor://localhost/",
+            "capacitor://localhost:3000",
+            "capacitor://*",
+            "Capacitor://localhost",
+            "tauri:localhost",
+            "chrome-extension://abc/",
+            "chrome-extension://ABC",
+            "chrome-extension://abc.def",
+            "moz-extension://*",
+            "safari-web-extension://",
+            "javascript://localhost",
+            "data:text/html,x",
+        ] {
+            let problem = allowed_origins(&format!("https://app.example.org,{bad}")).unwrap_err();
+            assert!(problem.contains("number 2") && problem.contains("scheme://host"), "{bad}: {problem}");
+            assert!(!problem.contains("app.example.org"));
+        }
+        for app in ["capacitor://localhost", "chrome-extension://abc"] {
+            assert!(other_addresses(app).is_err_and(|problem| problem.contains("number 1")), "{app}");
         }
     }
 }
