@@ -41,6 +41,7 @@ class Run {
   #left;
   #calls = [];
   #pending = 1;
+  #isAnswered = false;
 
   constructor(plan, env, ctx, signal) {
     const { DB, REVOCATIONS, TEST } = env;
@@ -69,6 +70,7 @@ class Run {
   }
 
   answered() {
+    this.#isAnswered = true;
     this.#ended();
   }
 
@@ -78,7 +80,7 @@ class Run {
   }
 
   async #call(kind, key, make) {
-    this.#calls.push({ kind, key, at: Date.now() });
+    this.#calls.push({ kind, key, at: Date.now(), behindAnswer: this.#isAnswered });
     const does = this.#isMeant(kind) ? this.#plan.does : undefined;
     if (does === "hold") await Promise.race([this.#held(), this.#left]);
     if (does === "hold for ever") await this.#held();
