@@ -62,6 +62,8 @@ pub async fn write(store: &Store, request_id: Id, owed: &[OwedMark], now: u64) -
 
 /// Behind the answer: forgets what is written, and tries again what failed.
 pub async fn follow_up(store: Store, request_id: Id, mut written: Written, logs_costs: bool) {
+    // The answer goes first.
+    Delay::from(Duration::ZERO).await;
     forget(&store, request_id, &written.done).await;
     for _ in 0..MORE_TRIES {
         if written.failed.is_empty() {
