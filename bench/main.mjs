@@ -1,5 +1,5 @@
 // The benchmark itself, on the project's own Node. scripts/bench.mjs starts it once all is installed, with `--quick` or
-// without, and then `--scale` or the names of the cases.
+// without, and then `--scale`, `--flood` or the names of the cases.
 
 import assert from "node:assert/strict";
 
@@ -14,11 +14,16 @@ async function main(args) {
     await scale({ quick });
     return;
   }
+  if (names[0] === "--flood") {
+    const { flood } = await import("./flood.mjs");
+    await flood({ quick });
+    return;
+  }
   await compare(names, quick);
 }
 
 async function compare(names, quick) {
-  // Only here: --scale needs none of the peers.
+  // Only here: --scale and --flood need none of the peers.
   const { CASES, Workers } = await import("./cases.mjs");
   const { measure } = await import("./measure.mjs");
   const { compared, machine, table, where, write } = await import("./report.mjs");

@@ -6,7 +6,7 @@ import { availableParallelism, cpus, release, totalmem, type } from "node:os";
 
 import { env, lockedVersion, path, read } from "../scripts/lib.mjs";
 import { plot } from "./plot.mjs";
-import { ratios, summary } from "./statistics.mjs";
+import { median, ratios, summary } from "./statistics.mjs";
 
 /** What was measured of a case's competitors, with the first's ratio to each of the others, and which bars it keeps. */
 export function compared(measured, bars, judgedBy) {
@@ -45,6 +45,24 @@ export function table({ results }) {
 
 const spread = (value) => (value === undefined ? "" : `${digits(value.median)} (${digits(value.low)}–${digits(value.high)})`);
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
+
+/** Floods as Markdown. Latencies are of the logins that succeeded. */
+export function floodTable(results) {
+  const columns = ["beside", "logins of somebody else", "median, ms", "worst, ms", "refused", "the flood was answered"];
+  const rows = results.map(({ name, others, flood }) => {
+    const millis = others.filter(({ status }) => status === 200).map((one) => one.millis);
+    const refused = others.map(({ status }) => status).filter((status) => status !== 200);
+    const latency = (value) => (millis.length === 0 ? "" : value(millis).toFixed(0));
+    return [name, String(others.length), latency(median), latency((all) => Math.max(...all)), byStatus(refused), byStatus(flood)];
+  });
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  return [line(columns), `|${"---|".repeat(columns.length)}`, ...rows.map(line)].join("\n");
+}
+
+function byStatus(statuses) {
+  const counts = Map.groupBy(statuses.toSorted((a, b) => a - b), (status) => status);
+  return [...counts].map(([status, all]) => `${status === 0 ? "none" : status}: ${all.length}`).join(", ");
+}
 
 /** When, where and with what it was measured, in a sentence. */
 export function where({ date, machine, versions }) {

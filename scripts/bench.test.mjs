@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { plot } from "../bench/plot.mjs";
-import { compared, table, where } from "../bench/report.mjs";
+import { compared, floodTable, table, where } from "../bench/report.mjs";
 import { median, quantile, ratios, rotated, summary } from "../bench/statistics.mjs";
 import { capture } from "./lib.mjs";
 
@@ -81,8 +81,22 @@ test("the plot is of every ratio, with names escaped", () => {
   assert.deepEqual([...picture.matchAll(/>(\d\.\d\d)</g)].map(([, ratio]) => ratio), ["1.50", "0.20"]);
 });
 
+test("the table of floods has the latency of the logins that succeeded, and counts the others by status", () => {
+  const others = [[200, 10], [503, 1], [200, 30], [429, 2], [200, 20], [503, 1]].map(([status, millis]) => ({ status, millis }));
+  const lines = floodTable([
+    { name: "nobody", others: [{ status: 200, millis: 1.4 }], flood: [] },
+    { name: "a flood", others, flood: [401, 0, 429, 429] },
+    { name: "the end", others: [{ status: 503, millis: 1 }], flood: [0] },
+  ]).split("\n");
+  assert.deepEqual(lines.slice(2), [
+    "| nobody | 1 | 1 | 1 |  |  |",
+    "| a flood | 6 | 20 | 30 | 429: 1, 503: 2 | none: 1, 401: 1, 429: 2 |",
+    "| the end | 1 |  |  | 503: 1 | none: 1 |",
+  ]);
+});
+
 test("a benchmark of something that is not there is an error of the usage", async () => {
-  for (const args of [["--fast"], ["refresh"], ["--case"], ["--case", "nothing of that name"], ["--scale", "--case", "refresh"]]) {
+  for (const args of [["--fast"], ["refresh"], ["--case"], ["--case", "nothing of that name"], ["--scale", "--case", "refresh"], ["--flood", "--case", "refresh"], ["--flood", "--scale"]]) {
     const { code, stdout, stderr } = await capture("node", ["scripts/bench.mjs", ...args]);
     assert.deepEqual([code, stdout], [2, ""], args.join(" "));
     assert.match(stderr, /usage: npm run bench/);
