@@ -26,7 +26,7 @@ function within(promise, milliseconds, late) {
 // For src/deadline.rs.
 globalThis.within = within;
 
-/** A binding, whose methods of these names always answer. */
+/** A binding, as the Worker uses it: its methods of these names, which always answer. */
 function answering(binding, methods) {
   if (binding === undefined) return undefined;
   const late = () => new Error(`no answer within ${STORAGE_MILLIS / 1000} s`);
