@@ -67,8 +67,6 @@ pub enum ApiError {
     NotAdmin,
     /// 400: a grant that there is not.
     UnsupportedGrantType,
-    /// 400: scopes are asked for, and there are none.
-    InvalidScope,
     /// 400: not a client of ours, or one that authenticates where nothing is to be authenticated.
     InvalidClient,
     /// 401: the same by a header, or a client that has to authenticate and did not, or not rightly.
@@ -233,7 +231,6 @@ impl ApiError {
             Self::UnsupportedGrantType => {
                 (400, "unsupported_grant_type", "The one grant there is here is refresh_token.".to_owned())
             }
-            Self::InvalidScope => (400, "invalid_scope", "Tokens have no scope here. Ask for none.".to_owned()),
             Self::InvalidClient => {
                 (400, "invalid_client", "The client is unknown, or sent a secret, which none has here.".to_owned())
             }
@@ -271,7 +268,6 @@ impl ApiError {
             Self::Internal(_) => "server_error",
             Self::InvalidRefreshToken => "invalid_grant",
             Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::InvalidScope => "invalid_scope",
             Self::InvalidClient | Self::UnauthenticatedClient => "invalid_client",
             _ => "invalid_request",
         }
@@ -434,7 +430,6 @@ mod tests {
             ApiError::InvalidCredentials,
             ApiError::InvalidRefreshToken,
             ApiError::UnsupportedGrantType,
-            ApiError::InvalidScope,
             ApiError::InvalidClient,
             ApiError::UnauthenticatedClient,
             ApiError::SeveralCredentials,

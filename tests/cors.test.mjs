@@ -34,7 +34,7 @@ const requests = () => [
   ["POST", "/register", 422, { json: { email: "x", password: person.password } }],
   ["POST", "/refresh", 401, { json: { refresh_token: "x" } }],
   ["POST", "/token", 400, { form: { grant_type: "refresh_token", refresh_token: "x" } }],
-  ["POST", "/token", 401, { form: { grant_type: "refresh_token", refresh_token: "x" }, bearer: "x" }],
+  ["POST", "/token", 401, { form: { grant_type: "refresh_token", refresh_token: "x" }, headers: { Authorization: "Basic YTpi" } }],
   ["POST", "/revoke", 200, { form: { token: "x" } }],
   ["POST", "/revoke", 400, { form: {} }],
   ["POST", "/introspect", 401, { form: { token: "x" } }],
@@ -54,7 +54,7 @@ const requests = () => [
 
 async function assertAll(origin, expected) {
   for (const [method, path, status, options] of requests()) {
-    const headers = origin === undefined ? {} : { Origin: origin };
+    const headers = { ...options?.headers, ...(origin === undefined ? {} : { Origin: origin }) };
     const answer = await worker.request(method, path, { ...options, headers });
     assert.equal(answer.status, status, `${method} ${path}`);
     assert.deepEqual(corsHeaders(answer), expected, `${method} ${path} from ${origin}`);

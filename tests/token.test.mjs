@@ -48,6 +48,9 @@ test("what a public client may send beside it is taken, and what nobody knows is
   for (const more of [
     { client_id: "first-party" },
     { scope: "", client_id: "", client_secret: "" },
+    { scope: "openid" },
+    { scope: "offline_access openid profile email", client_id: "first-party" },
+    { scope: " " },
     { resource: "https://api.example.org", audience: "x", tenant: "y", user: "z" },
   ]) {
     const { status, body } = await worker.token(token, more);
@@ -55,6 +58,24 @@ test("what a public client may send beside it is taken, and what nobody knows is
     token = body.refresh_token;
   }
   assert.equal((await worker.token(token, {}, { headers: { "Content-Type": 'Application/X-WWW-Form-Urlencoded; charset="UTF-8"' } })).status, 200);
+});
+
+test("an access token beside it, of whatever worth, is ignored, as some libraries send theirs with every request", async () => {
+  const first = await worker.register();
+  const other = await worker.register();
+  let token = first.refresh_token;
+  const expired = await worker.resign(first.access_token, { iat: 1000, exp: 1900 });
+  for (const value of [...[first.access_token, expired, other.access_token, token, "x", "null", ""].map((bearer) => `Bearer ${bearer}`), `bearer ${expired}`, "Bearer", ""]) {
+    const { status, body } = await worker.token(token, { client_id: "first-party" }, authorization(value));
+    assert.equal(status, 200, value);
+    assert.equal(body.session_id, first.session_id);
+    token = body.refresh_token;
+  }
+  // It proves nothing either.
+  assertOAuthError(await worker.post("/token", { form: { grant_type: "refresh_token" }, bearer: first.access_token }), 400, "invalid_request");
+  assertOAuthError(await worker.token("x", {}, { bearer: first.access_token }), 400, "invalid_grant");
+  assertOAuthError(await worker.token(token, { client_secret: "x" }, { bearer: first.access_token }), 400, "invalid_client");
+  assert.equal((await worker.token(token)).status, 200);
 });
 
 test("fifty parallel refreshes, at either endpoint, get one and the same successor", async () => {
@@ -167,16 +188,14 @@ test("a request that is refused for its form, its grant or its client leaves the
     assertOAuthError(answer, 400, "invalid_client");
     assert.equal(answer.headers.get("www-authenticate"), null);
   }
-  for (const value of [basic("first-party", "x"), basic("first-party", ""), basic("", ""), "Bearer x", "x"]) {
+  const refused = [basic("first-party", "x"), basic("first-party", ""), basic("", ""), "Basic", "Digest x", "DPoP x", "x", "Bearerx"];
+  // With a second one beside it, an access token is not what it was sent for.
+  for (const value of [...refused, `Bearer x, ${basic("first-party", "x")}`, `${basic("first-party", "x")}, Bearer x`, "Bearer x, Bearer x"]) {
     const answer = await worker.token(refresh_token, {}, authorization(value));
     assertOAuthError(answer, 401, "invalid_client");
     assert.equal(answer.headers.get("www-authenticate"), 'Basic realm="portcullis"');
   }
   assertOAuthError(await worker.token(refresh_token, { client_secret: "x" }, authorization(basic("first-party", "x"))), 400, "invalid_request");
-
-  for (const scope of ["openid", "offline_access profile", " "]) {
-    assertOAuthError(await worker.token(refresh_token, { scope }), 400, "invalid_scope");
-  }
 
   const text = new URLSearchParams(good).toString();
   for (const type of ["application/json", "text/plain", "multipart/form-data; boundary=x", `${FORM["Content-Type"]}, text/plain`, ""]) {

@@ -30,6 +30,13 @@ pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
     Ok(token)
 }
 
+/// Whether there is anything but an access token, good or not: then a client authenticates, or tries to.
+pub(super) fn is_of_client(authorization: &str) -> bool {
+    let scheme = authorization.split(' ').next().unwrap_or_default();
+    let is_bearer = scheme.eq_ignore_ascii_case("Bearer") && !are_several(authorization);
+    !authorization.is_empty() && !is_bearer
+}
+
 /// Whether this came as several headers. One alone may have commas too, but between parameters, `name=value` (RFC 9110 §11.4).
 fn are_several(credentials: &str) -> bool {
     let mut parts = members(credentials).map(str::trim).filter(|part| !part.is_empty());
@@ -64,7 +71,7 @@ fn form_decoded(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{basic, bearer};
+    use super::{basic, bearer, is_of_client};
     use crate::error::ApiError;
 
     #[test]
@@ -147,6 +154,16 @@ mod tests {
             &long,
         ] {
             assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidToken)), "{header}");
+        }
+    }
+
+    #[test]
+    fn an_access_token_authenticates_no_client_and_everything_else_tries_to() {
+        for header in ["", "Bearer", "Bearer a", "bearer a b", "Bearer null", "Bearer a,"] {
+            assert!(!is_of_client(header), "{header}");
+        }
+        for header in ["Basic YTpi", "Basic", "DPoP a", "a", "Bearerx", "Bearer a, Basic YTpi", "Bearer a, Bearer b"] {
+            assert!(is_of_client(header), "{header}");
         }
     }
 }

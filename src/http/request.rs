@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use worker::web_sys::Request as RawRequest;
 
-use super::authorization::{basic, bearer};
+use super::authorization::{basic, bearer, is_of_client};
 use super::form::parameters;
 use super::header;
 use super::json::json;
@@ -128,10 +128,10 @@ impl Request {
         }
     }
 
-    /// Whether there is a credential of any kind in the header that is for them.
+    /// Whether a client authenticates by the header, or tries to: whether there is anything in it but an access token.
     #[must_use]
-    pub fn has_authorization(&self) -> bool {
-        self.authorization.is_some()
+    pub fn has_client_authorization(&self) -> bool {
+        self.authorization.as_deref().is_some_and(is_of_client)
     }
 
     /// The body as a form: its parameters. As OAuth wants it (RFC 6749 §3.2), repeated ones are refused and empty ones

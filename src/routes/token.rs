@@ -10,8 +10,9 @@ pub(super) const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", 
 /// What `/refresh` does, by the same code, in the words of OAuth: every client of the standard can refresh here.
 ///
 /// 1. The client is a public one, so it has nothing to prove itself by. A secret that is sent all the same is no proof
-///    (RFC 10017 §6.3.3.1), and ignoring it would let its owner believe that it was checked.
-/// 2. Tokens have no scope, so none can be asked for (RFC 6749 §6).
+///    (RFC 10017 §6.3.3.1), and ignoring it would let its owner believe that it was checked. An access token is none: some
+///    libraries send theirs with every request, expired or not.
+/// 2. Tokens have no scope, and one that is asked for is ignored (RFC 6749 §3.3): some libraries always ask.
 pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let parameters = request.form()?;
     let has = |name: &str| parameters.contains_key(name);
@@ -22,7 +23,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         return Err(ApiError::UnsupportedGrantType);
     }
     // 1.
-    match (request.has_authorization(), CREDENTIALS.into_iter().any(has)) {
+    match (request.has_client_authorization(), CREDENTIALS.into_iter().any(has)) {
         (false, false) => {}
         (true, false) => return Err(ApiError::UnauthenticatedClient),
         (false, true) => return Err(ApiError::InvalidClient),
@@ -34,8 +35,5 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         return Err(ApiError::InvalidClient);
     }
     // 2.
-    if has("scope") {
-        return Err(ApiError::InvalidScope);
-    }
     refresh::rotate(context, request, required("refresh_token")?, None).await
 }
