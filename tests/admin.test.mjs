@@ -264,7 +264,7 @@ test("roles that are unknown or repeated are 422, another form is 400, and neith
       assertProblem(await update(admin, plain, { roles, disabled: true }), 422, "unknown_role");
     }
     for (const bad of [
-      {}, null, [], "admin", { roles: "admin" }, { roles: null }, { roles: null, disabled: true }, { roles: [1] }, { roles: [null] }, { roles: { 0: "user" } },
+      {}, null, [], "admin", { roles: "admin" }, { roles: null }, { roles: null, disabled: null }, { roles: [1] }, { roles: [null] }, { roles: { 0: "user" } },
       { disabled: null }, { disabled: 1 }, { disabled: "true" }, { disabled: [] }, { disabled_at: 1 }, { disabled: true, email: "x@example.org" }, { roles: ["user"], name: "x" }, { password: "x" },
     ]) {
       assertProblem(await update(admin, plain, bad), 400, "invalid_request");
@@ -287,6 +287,11 @@ test("roles and shutting out at once are one change, and what is so already is r
   assert.deepEqual(await kinds(person), ["disabled", "roles_changed"]);
   // One half is new, the other is not.
   assert.equal((await update(admin, person, { roles: ["user", "admin"], disabled: false })).body.disabled_at, null);
+  // What is null is not there.
+  await unchanged(async () => {
+    assert.equal((await update(admin, person, { roles: null, disabled: false })).status, 200);
+    assert.equal((await update(admin, person, { roles: ["user", "admin"], disabled: null })).status, 200);
+  });
   assert.deepEqual(await kinds(person), ["disabled", "enabled", "roles_changed"]);
   await unchanged(() => update(admin, person, { disabled: false }));
 });

@@ -46,8 +46,8 @@ test("exactly one of address and username is wanted, as text, and nothing else",
   for (const json of [
     {},
     { email, username: "one-of-two" },
-    { email, username: null },
     { email: null },
+    { email: null, username: null },
     { email: [email] },
     { email: { $ne: "" } },
     { username: 1 },
@@ -59,6 +59,9 @@ test("exactly one of address and username is wanted, as text, and nothing else",
     { name: email },
   ]) {
     assertProblem(await login(json), 400, "invalid_request");
+  }
+  for (const json of [{ email, username: null }, { email: null, username: "one-of-two" }]) {
+    assert.equal((await worker.post("/login", { json: { ...json, password: PASSWORD } })).status, 200);
   }
 });
 

@@ -324,10 +324,10 @@ test("an access token beside the refresh token has to be one of the session's, a
   }
   assert.deepEqual(await worker.family(session_id), row);
 
-  for (const access_token of [null, 1, {}, [], true]) {
+  for (const access_token of [1, {}, [], true]) {
     assertProblem(await worker.post("/refresh", { json: { refresh_token: token, access_token } }), 400, "invalid_request");
   }
-  assert.equal((await worker.refresh(token)).status, 200);
+  assert.equal((await worker.post("/refresh", { json: { refresh_token: token, access_token: null } })).status, 200);
   // With its own beside it, reuse is what it always is.
   assertProblem(await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token: person.access_token } }), 401, "invalid_refresh_token");
   assert.equal((await worker.family(session_id)).revoked_reason, "reuse");

@@ -98,6 +98,8 @@ test("an expired access token ends its session as long as a session lives withou
 test("a missing, empty or repeated token is an error in OAuth's words", async () => {
   const requests = [{ form: {} }, { form: { token: "" } }, { json: {} }, { json: { token: "" } }, { json: { token: 1 } }, { json: { token: "x", more: 1 } }, { form: [["token", "x"], ["token", "x"]] }, { form: [["token", "x"], ["a", "1"], ["a", "2"]] }, { json: [] }];
   for (const request of requests) assertOAuthError(await worker.post("/revoke", request), 400, "invalid_request");
+  assertOAuthError(await worker.post("/revoke", { json: { token: null } }), 400, "invalid_request");
+  assert.equal((await worker.post("/revoke", { json: { token: "x", token_type_hint: null } })).status, 200);
   assertOAuthError(await worker.post("/revoke?token=x", { form: {} }), 400, "invalid_request");
   assertOAuthError(await worker.get("/revoke?token=x"), 405, "invalid_request");
   assertOAuthError(await worker.post("/revoke", { body: "token=x", headers: { "Content-Type": "text/plain" } }), 415, "invalid_request");

@@ -15,7 +15,6 @@ use crate::error::ApiError;
 
 pub use body::{MAX_BODY_BYTES, read_body};
 pub use cors::RefusedOrigins;
-pub use json::present;
 pub use request::{Method, Request, split_origin};
 pub use response::Reply;
 

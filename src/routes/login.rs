@@ -9,16 +9,14 @@ use crate::auth::id::Id;
 use crate::auth::password::Password;
 use crate::auth::profile::Username;
 use crate::error::ApiError;
-use crate::http::{Reply, Request, present};
+use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::store::users::{Credentials, LoginName};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    #[serde(default, deserialize_with = "present")]
     email: Option<String>,
-    #[serde(default, deserialize_with = "present")]
     username: Option<String>,
     password: String,
 }

@@ -7,7 +7,7 @@ use crate::auth::access_token::Purpose;
 use crate::auth::id::Id;
 use crate::auth::refresh_token::{RefreshToken, Refusal, Verdict, judge};
 use crate::error::ApiError;
-use crate::http::{Reply, Request, present};
+use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::store::refresh_tokens::{Issued, Rotation, RotationTimes, Session};
 
@@ -16,7 +16,6 @@ use crate::store::refresh_tokens::{Issued, Rotation, RotationTimes, Session};
 struct Body {
     refresh_token: String,
     /// The access token that came with it, expired or not.
-    #[serde(default, deserialize_with = "present")]
     access_token: Option<String>,
 }
 

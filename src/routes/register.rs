@@ -7,7 +7,7 @@ use crate::auth::email::Email;
 use crate::auth::id::Id;
 use crate::auth::profile::{Name, Username};
 use crate::error::ApiError;
-use crate::http::{Reply, Request, present};
+use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::store::users::{NewUser, User};
 use crate::store::{StoreError, Unique};
@@ -18,9 +18,7 @@ use crate::webcrypto::random;
 struct Body {
     email: String,
     password: String,
-    #[serde(default, deserialize_with = "present")]
     username: Option<String>,
-    #[serde(default, deserialize_with = "present")]
     name: Option<String>,
 }
 

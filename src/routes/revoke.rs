@@ -7,7 +7,7 @@ use crate::auth::access_token::{AccessToken, Purpose};
 use crate::auth::id::Id;
 use crate::auth::refresh_token::{PREFIX, RefreshToken, SecretHash};
 use crate::error::ApiError;
-use crate::http::{Reply, Request, present};
+use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::store::refresh_tokens::Reason;
 
@@ -16,7 +16,7 @@ use crate::store::refresh_tokens::Reason;
 struct Body {
     token: String,
     /// Taken and not looked at: the token tells what it is (RFC 7009 §2.1 lets a server ignore the hint).
-    #[serde(default, deserialize_with = "present", rename = "token_type_hint")]
+    #[serde(rename = "token_type_hint")]
     _token_type_hint: Option<String>,
 }
 

@@ -5,15 +5,13 @@ use serde::Deserialize;
 use super::Context;
 use crate::auth::id::Id;
 use crate::error::ApiError;
-use crate::http::{Reply, Request, present};
+use crate::http::{Reply, Request};
 use crate::store::changes::AdminChange;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    #[serde(default, deserialize_with = "present")]
     roles: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present")]
     disabled: Option<bool>,
 }
 
