@@ -6,7 +6,7 @@ use super::Context;
 use crate::auth::profile::{Edit, Name, Username, UsernameError};
 use crate::auth::trail::Kind;
 use crate::error::ApiError;
-use crate::http::{Reply, Request, present};
+use crate::http::{Reply, Request};
 use crate::store::changes::{ProfileChange, ProfileOutcome};
 
 /// Changes are counted by the hour, in seconds.
@@ -20,7 +20,6 @@ struct Body {
     username: Edit<String>,
     #[serde(default)]
     name: Edit<String>,
-    #[serde(default, deserialize_with = "present")]
     current_password: Option<String>,
 }
 
