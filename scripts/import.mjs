@@ -3,6 +3,9 @@
 //   npm run import -- users.ndjson               into the local database, that of `npm run dev`
 //   npm run import -- users.ndjson --remote      into the deployed one
 //   npm run import -- users.ndjson --restart     begins again, where an import of another file was left unfinished
+//     --allow-admins      takes admins too
+//     --wrap-weak         puts a hash of today's cost around weak ones
+//     --all-errors FILE   writes all errors into that file, not just the first
 //
 // All or nothing, but for an interruption, after which the same command goes on where it stopped:
 //   1. Check every line by the Worker's own rules (src/bin/rules.rs). With any error nothing is written.
@@ -11,7 +14,7 @@
 //   4. Move them into `users`, chunk by chunk. A chunk leaves the table in the transaction that makes its users.
 
 import { createHash } from "node:crypto";
-import { closeSync, createReadStream, existsSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, createReadStream, fchmodSync, mkdtempSync, openSync, realpathSync, rmSync, statSync, writeSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,16 +22,22 @@ import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 import { Database, parseCommand, sqlText } from "./d1.mjs";
-import { env, fail, Failure, namedFile, root, runIfStarted, variable } from "./lib.mjs";
+import { env, fail, Failure, namedFile, path, root, runIfStarted, variable, wranglerString } from "./lib.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
-const usage = "npm run import -- users.ndjson [--remote] [--restart]";
+const usage = "npm run import -- users.ndjson [--remote] [--restart] [--allow-admins] [--wrap-weak] [--all-errors FILE]";
 /** Users a chunk: starting wrangler takes a second or two, D1's longest statement thirty. */
 const CHUNK = 25_000;
 /** Of the rows in one statement, in bytes: D1 takes 100,000 a statement. */
 const STATEMENT_BYTES = 80_000;
 const SHOWN = 20;
+/** Conflicts that are asked for at once. */
+const PAGE = 10_000;
+/** What a request may take of the CPU on Cloudflare where wrangler.toml does not say, in milliseconds. */
+const PLATFORM_CPU_MS = 30_000;
+/** How often it says how far it is while it checks, in milliseconds. */
+const EVERY = 15_000;
 
 const columns = {
   line: "INTEGER PRIMARY KEY",
@@ -46,58 +55,96 @@ const columns = {
 const names = Object.keys(columns);
 
 async function main(args) {
-  const { values, positionals: [name] } = parseCommand(args, { restart: { type: "boolean", default: false } }, 1, usage);
+  const flag = { type: "boolean", default: false };
+  const options = { restart: flag, "allow-admins": flag, "wrap-weak": flag, "all-errors": { type: "string" } };
+  const { values, positionals: [name] } = parseCommand(args, options, 1, usage);
   const file = namedFile(name);
-  if (!existsSync(file)) fail(`there is no file ${file}`);
+  checkFile(file);
+  const errors = new Errors(values["all-errors"], file);
   await setup();
   const database = new Database(values);
   // The rows carry password hashes: this folder is its owner's alone, and goes with the process, unless that is killed.
   const folder = mkdtempSync(join(tmpdir(), "portcullis-import-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-  const checked = await check(file, folder);
+  const checked = await check(file, folder, values, errors);
   const { loaded, line } = await begin(database, checked, values.restart);
   if (!loaded) await load(database, checked, line);
-  const rows = await compare(database, checked.users);
+  const rows = await compare(database, checked.users, errors);
   try {
     await move(database, checked.users, rows);
   } catch (error) {
     // Most likely somebody registered meanwhile: then this says who.
-    await compare(database, checked.users);
+    await compare(database, checked.users, errors);
     throw error;
   }
   console.log(`imported ${checked.users} users`);
 }
 
+function checkFile(file) {
+  const stats = statSync(file, { throwIfNoEntry: false }) ?? fail(`there is no file ${file}`);
+  if (stats.isDirectory()) fail(`${file} is a folder, not a file`);
+  if (stats.isFile() && stats.size === 0) fail(`${file} is empty`);
+}
+
+/** What of wrangler.toml decides which hashes are taken. */
+export async function limits() {
+  // Here, as it is not there before the packages are.
+  const { unstable_readConfig } = await import("wrangler");
+  const { limits } = unstable_readConfig({ config: path("wrangler.toml") });
+  const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS"), wranglerString("ARGON2_PARALLELISM") || "1"];
+  return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
+}
+
 /** Writes the rows as chunks of SQL into the folder. With any error it throws, and they are never run. */
-async function check(file, folder) {
+async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": wrapWeak }, errors) {
   const started = Math.floor(Date.now() / 1000);
-  const args = ["check-users", "--roles", variable("ROLES"), "--now", String(started)];
+  const { cpuMs, argon2 } = await limits();
+  const flags = [...(allowAdmins ? ["--allow-admins"] : []), ...(wrapWeak ? ["--wrap-weak"] : [])];
+  const args = ["check-users", "--roles", variable("ROLES"), "--now", String(started), "--cpu-ms", String(cpuMs), "--argon2", argon2, ...flags];
   const program = spawn(await rulesBinary(), args, { cwd: root, env, stdio: ["pipe", "pipe", "pipe"] });
   const ended = new Promise((resolve, reject) => program.on("error", reject).on("close", resolve));
   let stderr = "";
   program.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
 
-  const hash = createHash("sha256");
+  // Of the file, and of what makes other rows of it.
+  const hash = createHash("sha256").update(wrapWeak ? "wrapped\n" : "");
   const hashed = new PassThrough().on("data", (bytes) => hash.update(bytes));
   // That the program left off reading says less than why it did.
   const fed = pipeline(createReadStream(file), hashed, program.stdin).catch((error) => (error.code === "EPIPE" ? undefined : Promise.reject(error)));
   const chunks = new Chunks(folder);
-  const errors = [];
-  let errorCount = 0;
-  let users;
+  let totals;
+  let told = Date.now();
   for await (const text of lines(program.stdout)) {
     const { error, ...row } = JSON.parse(text);
-    if (row.users !== undefined) users = row.users;
+    if (row.users !== undefined) totals = row;
     else if (error === undefined) chunks.add(row);
-    else if ((errorCount += 1) <= SHOWN) errors.push(`line ${row.line}: ${error}`);
+    else errors.add(row.line, error);
+    if (Date.now() - told > EVERY) {
+      console.log(`checking: line ${row.line}`);
+      told = Date.now();
+    }
   }
   await fed;
-  if ((await ended) !== 0 || users === undefined) fail(`${file} could not be checked: ${stderr.trim()}`);
-  report(errors, errorCount, "nothing was imported");
-  if (users === 0) fail(`${file} has no users in it`);
-  console.log(`checked ${users} users`);
-  return { hash: hash.digest("hex"), users, chunks: chunks.end() };
+  if ((await ended) !== 0 || totals === undefined) fail(`${file} could not be checked: ${stderr.trim()}`);
+  errors.report("nothing was imported");
+  if (totals.users === 0) fail(`${file} has no users in it`);
+  for (const sentence of summary(totals, wrapWeak)) console.log(sentence);
+  return { hash: hash.digest("hex"), users: totals.users, chunks: chunks.end() };
+}
+
+function summary({ users, admins, weak }, wrapWeak) {
+  const kinds = Object.entries(weak);
+  const count = kinds.reduce((sum, [, number]) => sum + number, 0);
+  const list = `${count} ${count === 1 ? "hash is" : "hashes are"} weak, below OWASP's floors (${kinds.map(([name, number]) => `${number} ${name}`).join(", ")})`;
+  const advice = wrapWeak
+    ? "each is wrapped in a hash of today's cost"
+    : "until their owners log in, whoever gets hold of the database guesses their passwords fast. --wrap-weak wraps them in hashes of today's cost";
+  return [
+    `checked ${users} users`,
+    ...(admins > 0 ? [`${admins} of them ${admins === 1 ? "is an admin" : "are admins"}`] : []),
+    ...(count > 0 ? [`${list}: ${advice}`] : []),
+  ];
 }
 
 /** The lines of a stream. Not `readline`'s, which also end at characters that JSON may have in a text. */
@@ -129,7 +176,7 @@ async function begin(database, { hash, users }, restart) {
   const loaded = found.loaded !== 0;
   if (found.hash !== hash) {
     const state = loaded ? `${found.users - found.rows} of its ${found.users} users are in` : "none of its users is in yet";
-    fail(`an import of another file is unfinished (${state}). Import that file again to finish it, or add --restart to forget it.`);
+    fail(`an import of another file, or of this one with or without --wrap-weak, is unfinished (${state}). Start that again to finish it, or add --restart to forget it.`);
   }
   if (loaded) console.log(`going on: ${found.rows} users are still to be moved`);
   else if (found.rows > 0) console.log(`going on: ${found.rows} users are loaded already`);
@@ -145,28 +192,39 @@ async function load(database, { chunks, users }, line) {
   }
 }
 
+/** What no two users may share, by its column. */
+const shared = { id: "id", email_key: "e-mail address", username_key: "username" };
+
+/** The lines whose value in that column is that of an account there is, behind a line, and how many those are. */
+const conflictsOf = (column, after, limit) =>
+  `SELECT i.line, COUNT(*) OVER () AS total FROM import_users AS i CROSS JOIN users AS u ON u.${column} = i.${column} ` +
+  `WHERE i.${column} IS NOT NULL AND i.line > ${after} ORDER BY i.line LIMIT ${limit}`;
+
 /** Looks for users that are there already, by every value that no two may share. How many rows are to be moved. */
-async function compare(database, users) {
-  const shared = { id: "id", email_key: "e-mail address", username_key: "username" };
-  const conflicts = Object.keys(shared).map(
-    (column) =>
-      `SELECT i.line, COUNT(*) OVER () AS total FROM import_users AS i CROSS JOIN users AS u ON u.${column} = i.${column} ` +
-      `WHERE i.${column} IS NOT NULL ORDER BY i.line LIMIT ${SHOWN}`,
-  );
+async function compare(database, users, errors) {
   const [, [{ rows, loaded }], ...found] = await database.query(
     "UPDATE import_file SET loaded = 1 WHERE users = (SELECT COUNT(*) FROM import_users)",
     "SELECT loaded, (SELECT COUNT(*) FROM import_users) AS rows FROM import_file",
-    ...conflicts,
+    ...Object.keys(shared).map((column) => conflictsOf(column, 0, SHOWN)),
   );
   if (loaded === 0) fail(`of ${users} users ${rows} were loaded: run this again with --restart`);
   const count = found.reduce((sum, [row]) => sum + (row?.total ?? 0), 0);
   if (count === 0) return rows;
-  const sentences = found
-    .flatMap((lines, index) => lines.map(({ line }) => ({ line, what: Object.values(shared)[index] })))
-    .sort((a, b) => a.line - b.line)
-    .map(({ line, what }) => `line ${line}: the ${what} is that of an account there is`);
+  const named = Object.entries(shared).map(([column, what], index) => ({ column, what, lines: found[index].map(({ line }) => line) }));
+  for (const conflict of errors.wantsAll ? named : []) conflict.lines = await allLines(database, conflict.column);
+  const sentences = named.flatMap(({ what, lines }) => lines.map((line) => ({ line, what })));
+  for (const { line, what } of sentences.sort((a, b) => a.line - b.line)) errors.add(line, `the ${what} is that of an account there is`);
   if (rows === users) await database.query(...forget);
-  report(sentences.slice(0, SHOWN), count, rows === users ? "nothing was imported" : unfinished(users - rows, users));
+  errors.report(rows === users ? "nothing was imported" : unfinished(users - rows, users), count);
+}
+
+async function allLines(database, column) {
+  const all = [];
+  for (;;) {
+    const [found] = await database.query(conflictsOf(column, all.at(-1) ?? 0, PAGE));
+    for (const { line } of found) all.push(line);
+    if (found.length < PAGE) return all;
+  }
 }
 
 const unfinished = (moved, users) => `${moved} of ${users} users are in, and these accounts were made meanwhile.
@@ -181,6 +239,9 @@ async function move(database, users, rows) {
     const isLast = left <= CHUNK;
     await database.query(
       `INSERT INTO users (${columnsOfUsers}, password_version) SELECT ${columnsOfUsers}, 0 ${chunk}`,
+      // As `npm run grant` leaves it. There is one such event of the account, which its id can name.
+      "INSERT INTO events (user_id, at, id, kind, count, last_at, detail) " +
+        `SELECT id, unixepoch(), id, 'roles_changed', 1, unixepoch(), roles FROM (SELECT id, roles ${chunk}) WHERE instr(roles, '"admin"') > 0`,
       ...(isLast ? forget : [`DELETE FROM import_users WHERE line IN (SELECT line ${chunk})`]),
     );
     console.log(`moved ${isLast ? users : users - left + CHUNK} of ${users}`);
@@ -190,10 +251,37 @@ async function move(database, users, rows) {
 
 const forget = ["DROP TABLE IF EXISTS import_users", "DROP TABLE IF EXISTS import_file"];
 
-function report(sentences, count, consequence) {
-  if (count === 0) return;
-  const more = count > sentences.length ? [`and ${count - sentences.length} more`] : [];
-  throw new Failure(`${[...sentences, ...more].join("\n")}\n\n${count} ${count === 1 ? "error" : "errors"}: ${consequence}`);
+/** What is wrong with the lines: the first are shown, and all of them go into a file, if one is named. */
+export class Errors {
+  constructor(name, input) {
+    Object.assign(this, { count: 0, sentences: [], wantsAll: name !== undefined });
+    if (!this.wantsAll) return;
+    this.file = namedFile(name);
+    if (statSync(this.file, { throwIfNoEntry: false })?.isFile() && realpathSync(this.file) === realpathSync(input)) {
+      fail(`--all-errors would write over ${input}`);
+    }
+    try {
+      this.descriptor = openSync(this.file, "w", 0o600);
+      fchmodSync(this.descriptor, 0o600);
+    } catch (error) {
+      fail(`--all-errors cannot write ${this.file}: ${error.message}`);
+    }
+  }
+
+  add(line, what) {
+    const sentence = `line ${line}: ${what}`;
+    this.count += 1;
+    if (this.sentences.length < SHOWN) this.sentences.push(sentence);
+    if (this.wantsAll) writeSync(this.descriptor, `${sentence}\n`);
+  }
+
+  /** Ends with what was added, if anything was. `count` says how many there are, if not all were. */
+  report(consequence, count = this.count) {
+    if (count === 0) return;
+    const rest = count - this.sentences.length;
+    const more = rest > 0 ? [`and ${rest} more: ${this.wantsAll ? `all of them are in ${this.file}` : "--all-errors FILE writes all of them into a file"}`] : [];
+    throw new Failure(`${[...this.sentences, ...more].join("\n")}\n\n${count} ${count === 1 ? "error" : "errors"}: ${consequence}`);
+  }
 }
 
 /** Rows as files of SQL, each with so many that one run of wrangler is worth it. */

@@ -6,11 +6,11 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 
 import fc from "fast-check";
-import { unstable_splitSqlQuery as splitSqlQuery } from "wrangler";
+import { unstable_readConfig as readConfig, unstable_splitSqlQuery as splitSqlQuery } from "wrangler";
 
 import { Database, sqlText } from "./d1.mjs";
-import { Chunks } from "./import.mjs";
-import { Failure } from "./lib.mjs";
+import { Chunks, Errors, limits } from "./import.mjs";
+import { Failure, path, read } from "./lib.mjs";
 
 const anyText = fc.oneof(
   fc.string({ unit: "binary" }),
@@ -80,4 +80,20 @@ test("a thousand long rows make statements that D1 takes", () => {
 test("the local and the deployed database are asked alike", () => {
   assert.deepEqual(new Database({ remote: true }).where, ["--remote"]);
   assert.deepEqual(new Database({ remote: false, "persist-to": "x" }).where, ["--local", "--persist-to", "x"]);
+});
+
+test("what a request may take, and what a hash takes today, is read from wrangler.toml", async () => {
+  const { cpuMs, argon2 } = await limits();
+  assert.equal(cpuMs, readConfig({ config: path("wrangler.toml") }).limits.cpu_ms);
+  assert.match(read("wrangler.toml"), new RegExp(`^cpu_ms = ${cpuMs}$`, "m"));
+  assert.match(argon2, /^\d+,\d+,\d+$/);
+});
+
+test("the first errors are shown, and all of them are counted", () => {
+  const errors = new Errors(undefined, "users.ndjson");
+  assert.doesNotThrow(() => errors.report("nothing"));
+  errors.add(3, "roles: x");
+  assert.throws(() => errors.report("nothing was imported"), new Failure("line 3: roles: x\n\n1 error: nothing was imported"));
+  for (let line = 4; line <= 40; line += 1) errors.add(line, "y");
+  assert.throws(() => errors.report("nothing"), /line 22: y\nand 18 more: --all-errors FILE [^]*\n\n38 errors: nothing/);
 });

@@ -117,7 +117,7 @@ export function wranglerString(key) {
 }
 
 /** The Worker's defaults of what the scripts need to know; a test compares them with wrangler.toml's comments. */
-export const DEFAULTS = { ROLES: "user,admin", ALLOW_HS256: "false", REFRESH_IDLE_TTL_SECONDS: "604800" };
+export const DEFAULTS = { ROLES: "user,admin", ALLOW_HS256: "false", REFRESH_IDLE_TTL_SECONDS: "604800", ARGON2_MEMORY_KIB: "19456", ARGON2_ITERATIONS: "2" };
 
 /** A variable as the Worker reads it: what wrangler.toml sets, or else the default. */
 export function variable(name) {

@@ -105,7 +105,7 @@ const inNfc = {
 };
 
 for (const [name, hash] of Object.entries(inNfc)) {
-  test(`${name} of a password in NFC lets in who types it in another spelling`, async () => {
+  test(`${name} of a password in NFC fits it in another spelling too`, async () => {
     const person = await worker.register();
     await setHash(person, hash);
     assertProblem(await worker.login({ ...person, password: `${TYPED}!` }), 401, "invalid_credentials");

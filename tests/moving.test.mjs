@@ -15,7 +15,7 @@ const page = (name) => readFileSync(path("docs", name), "utf8");
 const block = (text, language) => text.match(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "ms"))[1];
 
 async function check(lines) {
-  const { code, stdout, stderr } = await rules(["check-users", "--roles", "user,admin", "--now", "1800000000"], { input: lines });
+  const { code, stdout, stderr } = await rules(["check-users", "--roles", "user,admin", "--now", "1800000000", "--cpu-ms", "500", "--argon2", "19456,2,1"], { input: lines });
   assert.equal(code, 0, stderr);
   return stdout.trim().split("\n").map((line) => JSON.parse(line));
 }
@@ -36,7 +36,7 @@ test("better-auth: its SQL gives what the import takes, without those who have n
   db.exec("INSERT INTO user VALUES ('z', 'Social', 'z@example.org', 1, NULL, 0, 0); INSERT INTO account VALUES ('z', 'z', 'google', 'z', NULL, 0, 0);");
   const rows = db.prepare(block(page("moving-from-better-auth.md"), "sql")).all();
   const checked = await check(rows.map((row) => Object.values(row)[0]).join("\n"));
-  assert.deepEqual(checked.at(-1), { users: 3 });
+  assert.equal(checked.at(-1).users, 3);
   assert.deepEqual(checked.slice(0, 3).map(({ email, name, created_at }) => [email, name, created_at]), [
     ["p0@example.org", "Ada O'Hara", 1709208000],
     ["p1@example.org", null, 1709208000],
@@ -57,7 +57,7 @@ test("Firebase: its script gives what the import takes, and the id comes back as
   const { stdout, stderr } = await capture("node", [join(folder, "firebase.mjs")], { input: JSON.stringify({ users }) });
   rmSync(folder, { recursive: true });
   const [ada, other, end] = await check(stdout);
-  assert.deepEqual(end, { users: 2 }, stderr);
+  assert.equal(end.users, 2, stderr);
   assert.deepEqual([ada.name, ada.created_at, ada.disabled_at, other.name, other.disabled_at], ["Ada", 1486324000, 1800000000, null, null]);
   assert.equal(ada.password_hash, `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${key}$${hash.salt}$${hash.passwordHash}`);
   const uuid = new Function("sub", `${spelling} return uuid;`)(Buffer.from("00112233445566778899aabbccddeeff", "hex").toString("base64url"));

@@ -6,9 +6,11 @@
 //!     prints what the address is compared by
 //! rules check-role --roles LIST ROLE
 //!     says whether the list, which is that of the configuration, has that role
-//! rules check-users --roles LIST --now SECONDS
+//! rules check-users --roles LIST --now SECONDS --cpu-ms MS --argon2 M,T,P [--allow-admins] [--wrap-weak]
 //!     reads users from stdin, one JSON object a line, and prints for each {"line": n, and its columns} or
-//!     {"line": n, "error": "..."}; at the end {"users": how many}
+//!     {"line": n, "error": "..."}; at the end {"users": how many, "admins": how many, "weak": {"bcrypt": how many, ...}}.
+//!     M,T,P is today's cost of a hash, MS what a request may take of the CPU. --wrap-weak puts a hash of today's cost around
+//!     weak ones.
 //! ```
 //!
 //! Ends with 0, with 1 for an error that it printed, with 2 for wrong arguments.
@@ -26,24 +28,27 @@
 )]
 mod auth;
 
+#[path = "rules/line.rs"]
+mod line;
+
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read, Write};
 use std::process::ExitCode;
+use std::thread;
 
-use chrono::DateTime;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use auth::email::Email;
-use auth::id::Id;
-use auth::password::StoredHash;
-use auth::profile::{Name, Username};
-use auth::roles::Roles;
+use auth::password::{HashCost, Hasher};
+use line::{RoleList, Row, Settings, Totals, User, read_user};
 
 /// Of a line, in bytes: far beyond any user that can be taken.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// How far `created_at` may lie ahead, in seconds: clocks differ, but milliseconds are no seconds.
-const MAX_AHEAD: u64 = 86_400;
+/// Of what is said of a line, before what does not print is escaped.
+const MAX_ERROR_CHARS: usize = 400;
+/// Lines that are checked at once, by all cores: wrapping a hash takes some 20 ms.
+const AT_ONCE: usize = 256;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -53,10 +58,10 @@ fn main() -> ExitCode {
             Email::parse(address).map_err(|error| error.to_string()).and_then(|email| print(&email.key()))
         }
         ["check-role", "--roles", list, role] => RoleList::parse(list).and_then(|roles| roles.check(role)),
-        ["check-users", "--roles", list, "--now", now] => {
-            let Ok(now) = now.parse() else { return usage() };
-            RoleList::parse(list).and_then(|roles| check_users(&Settings { roles, now }))
-        }
+        ["check-users", options @ ..] => match Options::read(options) {
+            Some(options) => options.settings().and_then(|settings| check_users(&settings)),
+            None => return usage(),
+        },
         _ => return usage(),
     };
     match done {
@@ -78,64 +83,77 @@ fn print(text: &impl std::fmt::Display) -> Result<(), String> {
     writeln!(io::stdout(), "{text}").map_err(|error| error.to_string())
 }
 
-/// The roles there are, and how the configuration lists them.
-struct RoleList<'a> {
-    roles: Roles,
-    text: &'a str,
-}
-
-impl<'a> RoleList<'a> {
-    fn parse(text: &'a str) -> Result<Self, String> {
-        let roles = Roles::parse(text).map_err(|error| format!("ROLES in wrangler.toml {error}"))?;
-        Ok(Self { roles, text })
-    }
-
-    fn check(&self, role: &str) -> Result<(), String> {
-        let unknown = |_| format!("{role:?} is not a role: ROLES in wrangler.toml has {}", self.text);
-        self.roles.choose(&[role.to_owned()]).map(|_| ()).map_err(unknown)
-    }
-}
-
-struct Settings<'a> {
-    roles: RoleList<'a>,
-    /// Unix seconds.
+/// Those of check-users.
+#[derive(Default)]
+struct Options<'a> {
+    roles: &'a str,
     now: u64,
+    cpu_ms: u64,
+    cost: Option<HashCost>,
+    allow_admins: bool,
+    wrap_weak: bool,
 }
 
-/// A line, as docs/importing-users.md describes it. `null` is as good as nothing, since that is what databases give.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    id: Option<String>,
-    email: String,
-    username: Option<String>,
-    name: Option<String>,
-    roles: Option<Vec<String>>,
-    password_hash: String,
-    created_at: Option<Time>,
-    disabled: Option<bool>,
+impl<'a> Options<'a> {
+    fn read(mut arguments: &[&'a str]) -> Option<Self> {
+        let mut options = Self::default();
+        loop {
+            arguments = match arguments {
+                [] => break,
+                ["--roles", roles, rest @ ..] => {
+                    options.roles = roles;
+                    rest
+                }
+                ["--now", now, rest @ ..] => {
+                    options.now = now.parse().ok()?;
+                    rest
+                }
+                ["--cpu-ms", cpu_ms, rest @ ..] => {
+                    options.cpu_ms = cpu_ms.parse().ok()?;
+                    rest
+                }
+                ["--argon2", cost, rest @ ..] => {
+                    options.cost = Some(read_cost(cost)?);
+                    rest
+                }
+                ["--allow-admins", rest @ ..] => {
+                    options.allow_admins = true;
+                    rest
+                }
+                ["--wrap-weak", rest @ ..] => {
+                    options.wrap_weak = true;
+                    rest
+                }
+                _ => return None,
+            };
+        }
+        if options.now == 0 || options.cpu_ms == 0 || options.cost.is_none() { None } else { Some(options) }
+    }
+
+    fn settings(&self) -> Result<Settings<'a>, String> {
+        let is_taken = |cost: &HashCost| {
+            cost.is_strong_enough()
+                && cost.memory_kib <= HashCost::MOST_MEMORY_KIB
+                && cost.iterations <= HashCost::MOST_ITERATIONS
+                && cost.parallelism <= HashCost::MOST_PARALLELISM
+        };
+        let hasher = self.cost.filter(is_taken).and_then(|cost| Hasher::new(cost).ok());
+        Ok(Settings {
+            roles: RoleList::parse(self.roles)?,
+            now: self.now,
+            hasher: hasher
+                .ok_or("ARGON2_MEMORY_KIB and ARGON2_ITERATIONS in wrangler.toml are not what the Worker takes")?,
+            cpu_ms: self.cpu_ms,
+            allow_admins: self.allow_admins,
+            wrap_weak: self.wrap_weak,
+        })
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "created_at must be unix seconds, or a time of RFC 3339")]
-enum Time {
-    Seconds(u64),
-    Text(String),
-}
-
-/// The columns of `users`.
-#[derive(Serialize)]
-struct Row {
-    id: Id,
-    email: String,
-    email_key: String,
-    username: Option<String>,
-    username_key: Option<String>,
-    name: Option<String>,
-    password_hash: String,
-    roles: String,
-    created_at: u64,
-    disabled_at: Option<u64>,
+fn read_cost(text: &str) -> Option<HashCost> {
+    let numbers: Vec<u32> = text.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let [memory_kib, iterations, parallelism] = numbers.try_into().ok()?;
+    Some(HashCost { memory_kib, iterations, parallelism })
 }
 
 /// What is printed of a line.
@@ -151,119 +169,98 @@ enum Checked {
         line: u64,
         error: String,
     },
-    End {
-        users: u64,
-    },
+    End(Totals),
 }
 
 fn check_users(settings: &Settings<'_>) -> Result<(), String> {
     let failed = |error: io::Error| error.to_string();
-    let mut input = io::stdin().lock();
     let mut printed = io::BufWriter::new(io::stdout().lock());
     let mut print = |checked: &Checked| {
         serde_json::to_writer(&mut printed, checked).map_err(io::Error::from).and_then(|()| printed.write_all(b"\n"))
     };
     let mut seen = Seen::default();
-    let (mut line, mut users) = (0u64, 0u64);
-    let mut bytes = Vec::new();
+    let mut totals = Totals::default();
+    let mut lines = Lines { input: io::stdin().lock(), line: 0 };
     loop {
-        bytes.clear();
-        if input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+        let some = lines.by_ref().take(AT_ONCE).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        if some.is_empty() {
             break;
         }
-        line = line.saturating_add(1);
-        let whole = bytes.len() as u64 != MAX_LINE_BYTES || bytes.ends_with(b"\n");
-        if !whole {
-            input.skip_until(b'\n').map_err(failed)?;
+        for (line, user) in check_at_once(settings, &some)? {
+            totals.users = totals.users.saturating_add(1);
+            let checked = match user.and_then(|user| seen.unique(user, line)) {
+                Ok(user) => {
+                    totals.add(&user);
+                    Checked::Row { line, row: user.row }
+                }
+                Err(error) => Checked::Error { line, error: shown(&error) },
+            };
+            print(&checked).map_err(failed)?;
         }
-        // Windows writes a mark in front of UTF-8.
-        let text = bytes.strip_prefix("\u{feff}".as_bytes()).filter(|_| line == 1).unwrap_or(&bytes).trim_ascii();
-        if text.is_empty() {
-            continue;
-        }
-        users = users.saturating_add(1);
-        let row = if whole { read_user(settings, text) } else { Err("longer than 64 KiB".to_owned()) };
-        let checked = match row.and_then(|row| seen.unique(row, line)) {
-            Ok(row) => Checked::Row { line, row },
-            Err(error) => Checked::Error { line, error },
-        };
-        print(&checked).map_err(failed)?;
     }
-    print(&Checked::End { users }).map_err(failed)?;
+    print(&Checked::End(totals)).map_err(failed)?;
     printed.flush().map_err(failed)
 }
 
-fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<Row, String> {
-    let text = str::from_utf8(text).map_err(|_| "not UTF-8")?;
-    // A struct would also be read from an array of its members' values.
-    if !text.starts_with('{') {
-        return Err("not a JSON object".to_owned());
-    }
-    let line: Line = serde_json::from_str(text).map_err(|error| without_position(&error))?;
-    let email = Email::parse(&line.email).map_err(|error| error.to_string())?;
-    let username = line.username.map(|text| Username::parse(&text)).transpose().map_err(|error| error.to_string())?;
-    let name = line.name.map(|text| Name::parse(&text)).transpose().map_err(|error| error.to_string())?;
-    let password_hash = StoredHash::import(&line.password_hash).map_err(|error| format!("password_hash: {error}"))?;
-    let roles = match line.roles {
-        Some(wanted) => {
-            wanted.iter().try_for_each(|role| settings.roles.check(role))?;
-            settings.roles.roles.choose(&wanted).map_err(|_| "roles has one of them twice")?
+/// What is read of lines, each with its number; `None` where one is too long.
+struct Lines<R> {
+    input: R,
+    line: u64,
+}
+
+type NumberedLine = (u64, Option<Vec<u8>>);
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = io::Result<NumberedLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let mut bytes = Vec::new();
+            match self.input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            self.line = self.line.saturating_add(1);
+            if bytes.len() as u64 == MAX_LINE_BYTES && !bytes.ends_with(b"\n") {
+                return Some(self.input.skip_until(b'\n').map(|_| (self.line, None)));
+            }
+            // Windows writes a mark in front of UTF-8.
+            let text =
+                bytes.strip_prefix("\u{feff}".as_bytes()).filter(|_| self.line == 1).unwrap_or(&bytes).trim_ascii();
+            if !text.is_empty() {
+                return Some(Ok((self.line, Some(text.to_vec()))));
+            }
         }
-        None => settings.roles.roles.first(),
-    };
-    Ok(Row {
-        id: line.id.map_or_else(random_id, |text| read_id(&text))?,
-        email: email.address().to_owned(),
-        email_key: email.key().to_owned(),
-        username_key: username.as_ref().map(|username| username.key().to_owned()),
-        username: username.map(|username| username.as_str().to_owned()),
-        name: name.map(|name| name.as_str().to_owned()),
-        password_hash: password_hash.to_string(),
-        roles: serde_json::Value::from(roles).to_string(),
-        created_at: line.created_at.map_or(Ok(settings.now), |time| seconds(time, settings.now))?,
-        disabled_at: line.disabled.filter(|disabled| *disabled).map(|_| settings.now),
-    })
-}
-
-/// The message alone: its "line 1" is not the line of the file.
-fn without_position(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&position).map_or_else(|| message.clone(), str::to_owned)
-}
-
-/// Ours, or a UUID, whose 16 bytes it keeps.
-fn read_id(text: &str) -> Result<Id, String> {
-    let uuid = || {
-        let hex: String = text.split('-').collect();
-        let hyphens = text.match_indices('-').map(|(at, _)| at).eq([8, 13, 18, 23]);
-        let digits = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u128::from_str_radix(&hex, 16).ok().filter(|_| hyphens && digits)?;
-        Some(Id::new(number.to_be_bytes()))
-    };
-    let id = Id::parse(text).or_else(uuid).filter(|id| *id != Id::NOBODY);
-    id.ok_or_else(|| "id must be a UUID, or 22 characters of base64url, and not all zero".to_owned())
-}
-
-#[expect(clippy::disallowed_methods, reason = "this program's one source of randomness")]
-fn random_id() -> Result<Id, String> {
-    let mut bytes = [0; Id::LEN];
-    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
-    Ok(Id::new(bytes))
-}
-
-fn seconds(time: Time, now: u64) -> Result<u64, String> {
-    let seconds = match time {
-        Time::Seconds(seconds) => seconds,
-        Time::Text(text) => {
-            let time = DateTime::parse_from_rfc3339(&text).map_err(|_| "created_at is not a time of RFC 3339")?;
-            u64::try_from(time.timestamp()).map_err(|_| "created_at is before 1970")?
-        }
-    };
-    if seconds > now.saturating_add(MAX_AHEAD) {
-        return Err("created_at is in the future: it must be seconds, not milliseconds".to_owned());
     }
-    Ok(seconds)
+}
+
+type NumberedUser = (u64, Result<User, String>);
+
+/// Checks lines on all cores, and gives back each with its number, in their order.
+fn check_at_once(settings: &Settings<'_>, lines: &[NumberedLine]) -> Result<Vec<NumberedUser>, String> {
+    let check = |(line, text): &NumberedLine| {
+        let text = text.as_ref().ok_or_else(|| "longer than 64 KiB".to_owned());
+        (*line, text.and_then(|text| read_user(settings, text)))
+    };
+    let share = lines.len().div_ceil(thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let mut checked = Vec::with_capacity(lines.len());
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            lines.chunks(share).map(|lines| scope.spawn(|| lines.iter().map(check).collect::<Vec<_>>())).collect();
+        for thread in threads {
+            checked.extend(thread.join().map_err(|_| "checking a line failed")?);
+        }
+        Ok::<(), &str>(())
+    })?;
+    Ok(checked)
+}
+
+/// An error of bearable length, with nothing in it that acts on a terminal: it quotes what a stranger may have written.
+fn shown(text: &str) -> String {
+    let escape = |c: char| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() };
+    let is_cut = text.chars().nth(MAX_ERROR_CHARS).is_some();
+    text.chars().take(MAX_ERROR_CHARS).map(escape).chain(is_cut.then(|| "…".to_owned())).collect()
 }
 
 /// The values that no two users share, and the line of each: of the values only hashes, so that what grows with the file is small.
@@ -271,7 +268,8 @@ fn seconds(time: Time, now: u64) -> Result<u64, String> {
 struct Seen(HashMap<[u8; 16], u64>);
 
 impl Seen {
-    fn unique(&mut self, row: Row, line: u64) -> Result<Row, String> {
+    fn unique(&mut self, user: User, line: u64) -> Result<User, String> {
+        let row = &user.row;
         let id = row.id.to_string();
         let values = [
             ("id", Some(id.as_str())),
@@ -286,6 +284,6 @@ impl Seen {
                 return Err(format!("the {what} is that of line {first}"));
             }
         }
-        Ok(row)
+        Ok(user)
     }
 }
