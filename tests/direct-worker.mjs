@@ -9,6 +9,8 @@
 //   fail           it is refused, and nothing takes place
 //   lose           it takes place, and is answered as if it had failed
 //
+// With `later` the clock is that many milliseconds ahead from then on (tests/direct.mjs, LEAPING).
+//
 // With an `id` the test is told that the request is there, when a call is held, and what was called, once all that the request
 // began has ended.
 
@@ -45,6 +47,7 @@ class Run {
 
   constructor(plan, env, ctx, signal) {
     const { DB, REVOCATIONS, TEST } = env;
+    globalThis.ahead = (globalThis.ahead ?? 0) + (plan.later ?? 0);
     this.#plan = plan;
     this.#test = TEST;
     this.#left = new Promise((resolve) => signal?.addEventListener("abort", resolve));

@@ -28,6 +28,12 @@ export const IMPATIENT = `
   Date.now = () => (real.began ??= real.now()) + ${HASTE} * (real.now() - real.began);
 `;
 
+/** A prelude by which the clock can be put ahead, by a plan. */
+export const LEAPING = `
+  const now = Date.now;
+  Date.now = () => now() + (globalThis.ahead ?? 0);
+`;
+
 /**
  * A running Worker, as `startWorker` of the harness gives it, whose clients are seen to leave. `prelude`: what stands in front
  * of what was built.

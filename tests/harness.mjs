@@ -226,7 +226,10 @@ export class Worker {
   async age(seconds, session = null) {
     const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at", "access_expires_at"];
     const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
-    await this.db.prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR family_id = ?2`).bind(seconds, session).run();
+    await this.db.batch([
+      this.db.prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR family_id = ?2`).bind(seconds, session),
+      this.db.prepare("UPDATE owed_marks SET access_expires_at = access_expires_at - ?1 WHERE ?2 IS NULL OR session_id = ?2").bind(seconds, session),
+    ]);
   }
 
   /** Opens so many connections: the requests of a race would otherwise arrive one after another, as theirs are made. */
