@@ -37,7 +37,7 @@ impl HashCost {
 /// Measured as all prices of hashes are, here and in `src/auth/foreign_hash`: this code, built for release and run through
 /// wasm-opt, in workerd, on one of two shared cores of a server of 2026. A request verified one hash; what counts is the CPU
 /// time of the process (`schedstat` of its threads), the least of 80, without the first ones, during which V8 compiles and
-/// which take up to twice as long. m=19456 with t=2 took 17 to 20 ms, m=65536 with t=3 115 ms.
+/// which take up to twice as long. m=19456 with t=2 took 18 to 20 ms, 17 where nothing else ran; m=65536 with t=3 115 ms.
 const NANOS_PER_KIB: u64 = 430;
 /// The same of memory that the caches of a processor do not hold.
 const NANOS_PER_KIB_OF_LARGE: u64 = 550;
