@@ -312,7 +312,10 @@ test("deleting one's account takes the password, in exactly that body", async ()
     for (const bad of [{}, { password: PASSWORD }, { current_password: null }, { current_password: PASSWORD, confirm: true }, PASSWORD, null]) {
       assertProblem(await remove(person, bad), 400, "invalid_request");
     }
-    assertProblem(await worker.delete("/me", { bearer: person.access_token }), 415, "unsupported_media_type");
+    const answer = await worker.delete("/me", { bearer: person.access_token });
+    assertProblem(answer, 400, "invalid_request");
+    assert.match(answer.body.detail, /current_password/);
+    assertProblem(await worker.delete("/me", { bearer: person.access_token, form: { current_password: PASSWORD } }), 415, "unsupported_media_type");
   });
   assertProblem(await remove(person, { current_password: NEW }), 403, "wrong_password");
   assert.deepEqual((await events(person)).map(({ kind, count }) => [kind, count]), [["login_failed", 1]]);

@@ -211,6 +211,24 @@ test("accounts that come and go between two pages neither repeat nor hide anothe
   assert.ok(seen.some((email) => email.includes("ahead")) && !seen.some((email) => email.includes("behind")));
 });
 
+test("a plus in an address is found as it is typed and as it is encoded", async () => {
+  const emails = ["plus+tag@example.org", "plus+other@example.org", "plustag@example.org"];
+  for (const email of emails) await worker.register({ email });
+  const found = async (query) => (await list(`?${query}`)).body.users.map(({ email }) => email);
+  for (const [query, expected] of [
+    ["email=plus+tag@example.org", [emails[0]]],
+    ["email=plus%2Btag@example.org", [emails[0]]],
+    ["email=plus%2btag%40example.org", [emails[0]]],
+    [`${new URLSearchParams({ email: emails[0] })}`, [emails[0]]],
+    ["email=plus+", [emails[1], emails[0]]],
+    ["limit=1&email=plus+t", [emails[0]]],
+    ["email=plus%20tag@example.org", []],
+    ["email=+", []],
+  ]) {
+    assert.deepEqual(await found(query), expected, query);
+  }
+});
+
 test("a limit is 1 to 100 in digits", async () => {
   for (const limit of ["0", "101", "-1", "1e1", "%2B5", "+5", "5.0", "", "x", "0x5", "99999999999999999999", "%EF%BC%95"]) {
     assertProblem(await list(`?limit=${limit}`), 400, "invalid_request");

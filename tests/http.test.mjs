@@ -6,8 +6,8 @@ import { createHash } from "node:crypto";
 import { request as httpRequest } from "node:http";
 import { after, before, test } from "node:test";
 
-import { makeSecrets } from "../scripts/secrets.mjs";
-import { ISSUER, PASSWORD, ROUTES, allowed, assertOAuthError, assertProblem, startWorker } from "./harness.mjs";
+import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
+import { ISSUER, PASSWORD, ROUTES, allowed, assertOAuthError, assertProblem, basic, startWorker } from "./harness.mjs";
 
 let worker;
 let person;
@@ -174,6 +174,55 @@ test("a charset of JSON or of a form is ignored: a body is UTF-8, or it is refus
       assertProblem(await post("/login", "application/json", bytes), 400, "invalid_request");
     }
   }
+});
+
+test("a PATCH may say that it is a merge patch, and nothing else may", async () => {
+  const admin = await worker.registerAdmin();
+  const { user, access_token } = await worker.register({ name: "Ada" });
+  const patch = (path, bearer, json, type) => worker.patch(path, { bearer, json, headers: { "Content-Type": type } });
+  for (const type of ["application/merge-patch+json", "Application/Merge-Patch+JSON; charset=utf-8", "application/json"]) {
+    assert.equal((await patch("/me", access_token, { name: "Countess", username: null }, type)).body.name, "Countess");
+    assert.equal((await patch("/me", access_token, { name: null }, type)).body.name, null);
+    assert.equal((await patch(`/users/${user.id}`, admin.access_token, { roles: ["user"] }, type)).status, 200);
+  }
+  const headers = { "Content-Type": "application/merge-patch+json" };
+  for (const [method, path] of [["POST", "/login"], ["POST", "/me/password"], ["DELETE", "/me"]]) {
+    assertProblem(await worker.request(method, path, { bearer: access_token, json: {}, headers }), 415, "unsupported_media_type");
+  }
+  for (const type of ["application/json-patch+json", "application/merge-patch", "text/plain"]) {
+    const answer = await patch("/me", access_token, { name: "x" }, type);
+    assertProblem(answer, 415, "unsupported_media_type");
+    assert.match(answer.body.detail, /application\/json or application\/merge-patch\+json/);
+  }
+});
+
+test("a request without a body is told what is missing, whatever type it says", async () => {
+  const server = makeResourceServer("orders-api", worker.vars.AUDIENCE);
+  await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
+  const { access_token, user } = await worker.registerAdmin();
+  const before = await worker.counts();
+  for (const [method, path, missing] of [
+    ["POST", "/register", "The member email is missing."],
+    ["POST", "/login", "The member password is missing."],
+    ["POST", "/refresh", "The member refresh_token is missing."],
+    ["POST", "/me/password", "The member current_password is missing."],
+    ["DELETE", "/me", "The member current_password is missing."],
+    ["PATCH", "/me", "The body must be a JSON object."],
+    ["PATCH", `/users/${user.id}`, "The body must be a JSON object."],
+    ["POST", "/token", "The parameter grant_type is missing."],
+    ["POST", "/revoke", "The parameter token is missing."],
+    ["POST", "/introspect", "The parameter token is missing."],
+  ]) {
+    const bearer = path === "/introspect" ? undefined : access_token;
+    const authorization = path === "/introspect" ? { Authorization: basic("orders-api", server.secret) } : {};
+    for (const type of [undefined, "application/json", "application/x-www-form-urlencoded", "text/plain"]) {
+      const headers = { ...authorization, ...(type === undefined ? {} : { "Content-Type": type }) };
+      const { status, body } = await worker.request(method, path, { bearer, headers });
+      assert.deepEqual([status, body.detail ?? body.error_description, body.code ?? body.error], [400, missing, "invalid_request"], `${method} ${path} ${type}`);
+    }
+  }
+  assert.deepEqual(await worker.counts(), before);
+  await worker.update();
 });
 
 test("every endpoint reads JSON as strictly", async () => {

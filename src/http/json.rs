@@ -5,12 +5,21 @@ use serde::de::DeserializeOwned;
 use super::invalid;
 use crate::error::ApiError;
 
+const NOT_AN_OBJECT: &str = "The body must be a JSON object.";
+
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // A struct would also be read from an array of its members' values.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(invalid("The body must be a JSON object."));
+        return Err(invalid(NOT_AN_OBJECT));
     }
     serde_json::from_slice(body).map_err(|error| ApiError::InvalidRequest(explain(&error)))
+}
+
+/// What is wrong with a body that is not there: which member is missing.
+///
+/// Never read as an empty object: a page of any origin can have its browser send a request without a body, without being asked.
+pub(super) fn missing<T: DeserializeOwned>() -> ApiError {
+    json::<T>(b"{}").err().unwrap_or_else(|| invalid(NOT_AN_OBJECT))
 }
 
 /// What is wrong with a body, in our words and the names of our members: nothing of the input is repeated. It goes by
@@ -39,7 +48,7 @@ fn explain(error: &serde_json::Error) -> String {
 mod tests {
     use serde::Deserialize;
 
-    use super::json;
+    use super::{json, missing};
     use crate::error::ApiError;
 
     #[derive(Deserialize, Debug)]
@@ -83,5 +92,20 @@ mod tests {
             assert_eq!(refusal(body), detail, "{body}");
         }
         assert!(!refusal("{\"email\":12345}").contains("12345"));
+    }
+
+    #[test]
+    fn a_body_that_is_not_there_misses_its_members_and_is_never_an_empty_object() {
+        #[derive(Deserialize)]
+        struct Optional {
+            #[expect(dead_code, reason = "nothing is ever read into it")]
+            name: Option<String>,
+        }
+        for (error, expected) in [
+            (missing::<Body>(), "The member email is missing."),
+            (missing::<Optional>(), "The body must be a JSON object."),
+        ] {
+            assert!(matches!(&error, ApiError::InvalidRequest(detail) if detail == expected), "{error:?}");
+        }
     }
 }

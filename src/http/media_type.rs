@@ -5,9 +5,13 @@ use super::members;
 pub(super) const JSON: &str = "application/json";
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
+/// RFC 7396. What it means is the same here as JSON: it is for a route to say what `null` is.
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum MediaType {
     Json,
+    MergePatch,
     Form,
 }
 
@@ -19,7 +23,7 @@ pub(super) fn media_type(header: Option<&str>) -> Option<MediaType> {
     if types.next().is_some() {
         return None;
     }
-    [(JSON, MediaType::Json), (FORM, MediaType::Form)]
+    [(JSON, MediaType::Json), (MERGE_PATCH, MediaType::MergePatch), (FORM, MediaType::Form)]
         .into_iter()
         .find_map(|(name, media_type)| essence.eq_ignore_ascii_case(name).then_some(media_type))
 }
@@ -29,7 +33,7 @@ mod tests {
     use super::{MediaType, media_type};
 
     #[test]
-    fn a_body_has_one_of_the_two_types_whatever_its_parameters() {
+    fn a_body_has_one_of_the_three_types_whatever_its_parameters() {
         for (header, expected) in [
             ("application/json", Some(MediaType::Json)),
             ("Application/JSON; Charset=\"UTF-8\"", Some(MediaType::Json)),
@@ -40,6 +44,8 @@ mod tests {
             ("application/json; charset=", Some(MediaType::Json)),
             ("application/json;a=\"b,c\"", Some(MediaType::Json)),
             ("application/x-www-form-urlencoded; charset=iso-8859-1", Some(MediaType::Form)),
+            ("application/merge-patch+json", Some(MediaType::MergePatch)),
+            ("application/json-patch+json", None),
             ("application/json, application/json", None),
             ("application/json;a=b, text/plain", None),
             ("text/plain, application/json", None),

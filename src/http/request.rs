@@ -7,9 +7,9 @@ use worker::web_sys::Request as RawRequest;
 
 use super::authorization::{basic, bearer, is_of_client};
 use super::form::parameters;
-use super::header;
-use super::json::json;
+use super::json::{json, missing};
 use super::media_type::{FORM, JSON, MediaType, media_type};
+use super::{header, query};
 use crate::auth::client::Client;
 use crate::error::ApiError;
 
@@ -101,6 +101,12 @@ impl Request {
         self.raw.signal().aborted()
     }
 
+    /// The parameters of the query, in their order.
+    #[must_use]
+    pub fn query_parameters(&self) -> Vec<(String, String)> {
+        query::parameters(self.query.as_deref().unwrap_or_default())
+    }
+
     /// The bearer credential (RFC 6750 §2.1): only ever from this header.
     ///
     /// # Errors
@@ -122,8 +128,13 @@ impl Request {
     /// # Errors
     /// [`ApiError::UnsupportedMediaType`], or [`ApiError::InvalidRequest`] saying what does not fit.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let is_patch = self.method == Method::Patch;
         match self.media_type() {
+            // What is not there has no type to be wrong.
+            _ if self.body.is_empty() => Err(missing::<T>()),
             Some(MediaType::Json) => json(&self.body),
+            Some(MediaType::MergePatch) if is_patch => json(&self.body),
+            _ if is_patch => Err(ApiError::UnsupportedMediaType("application/json or application/merge-patch+json")),
             _ => Err(ApiError::UnsupportedMediaType(JSON)),
         }
     }
@@ -141,6 +152,7 @@ impl Request {
     /// As [`Self::json`].
     pub fn form(&self) -> Result<BTreeMap<String, String>, ApiError> {
         match self.media_type() {
+            _ if self.body.is_empty() => Ok(BTreeMap::new()),
             Some(MediaType::Form) => parameters(&self.body),
             _ => Err(ApiError::UnsupportedMediaType(FORM)),
         }
@@ -156,9 +168,10 @@ impl Request {
         from_form: impl FnOnce(BTreeMap<String, String>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
         match self.media_type() {
+            _ if self.body.is_empty() => from_form(BTreeMap::new()),
             Some(MediaType::Json) => json(&self.body),
             Some(MediaType::Form) => from_form(parameters(&self.body)?),
-            None => Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded or application/json")),
+            _ => Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded or application/json")),
         }
     }
 

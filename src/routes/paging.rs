@@ -20,8 +20,8 @@ impl Query {
     /// [`ApiError::InvalidRequest`] for a parameter that is unknown or repeated: a slip of the pen must not list everything.
     pub(super) fn parse(request: &Request, known: &[&str]) -> Result<Self, ApiError> {
         let mut parameters = BTreeMap::new();
-        for (name, value) in url::form_urlencoded::parse(request.query.as_deref().unwrap_or_default().as_bytes()) {
-            if !known.contains(&name.as_ref()) || parameters.insert(name.into_owned(), value.into_owned()).is_some() {
+        for (name, value) in request.query_parameters() {
+            if !known.contains(&name.as_str()) || parameters.insert(name, value).is_some() {
                 return Err(invalid(format!("The query takes {}, each once.", known.join(", "))));
             }
         }
