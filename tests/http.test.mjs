@@ -255,6 +255,56 @@ test("every endpoint reads JSON as strictly", async () => {
   }
 });
 
+test("an error about a body names the member that it is about, and repeats nothing of the body", async () => {
+  const admin = await worker.registerAdmin();
+  const email = "nobody@example.org";
+  const [register, login] = [{ email, password: PASSWORD }, { email, password: PASSWORD }];
+  const path = `/users/${person.user.id}`;
+  for (const [method, target, json, expected] of [
+    ["POST", "/register", { ...register, email: 12345 }, "The member email must be text, not a number."],
+    ["POST", "/register", { ...register, password: null }, "The member password must be text, not null."],
+    ["POST", "/register", { ...register, username: ["c4n4ry"] }, "The member username must be text, not an array."],
+    ["POST", "/register", { ...register, name: { c4n4ry: 1 } }, "The member name must be text, not an object."],
+    ["POST", "/login", { ...login, email: { $ne: "" } }, "The member email must be text, not an object."],
+    ["POST", "/login", { ...login, password: true }, "The member password must be text, not a boolean."],
+    ["POST", "/refresh", { refresh_token: "x", access_token: 1 }, "The member access_token must be text, not a number."],
+    ["POST", "/revoke", { token: ["c4n4ry"] }, "The member token must be text, not an array."],
+    ["POST", "/revoke", { token: "x", token_type_hint: 1 }, "The member token_type_hint must be text, not a number."],
+    ["POST", "/me/password", { current_password: PASSWORD, new_password: 1 }, "The member new_password must be text, not a number."],
+    ["PATCH", "/me", { name: 1 }, "The member name must be text, not a number."],
+    ["PATCH", "/me", { name: "x", username: false }, "The member username must be text, not a boolean."],
+    ["DELETE", "/me", { current_password: [] }, "The member current_password must be text, not an array."],
+    ["PATCH", path, { roles: "c4n4ry" }, "The member roles must be an array of text, not text."],
+    ["PATCH", path, { roles: { 0: "user" } }, "The member roles must be an array of text, not an object."],
+    ["PATCH", path, { roles: ["user", 1] }, "The member roles[1] must be text, not a number."],
+    ["PATCH", path, { roles: [null] }, "The member roles[0] must be text, not null."],
+    ["PATCH", path, { disabled: "true" }, "The member disabled must be a boolean, not text."],
+    ["PATCH", path, { disabled: true, c4n4ry: 1 }, "A member is unknown: line 1, column 25. Known are: roles, disabled."],
+  ]) {
+    const { status, text, body } = await worker.request(method, target, { json, bearer: admin.access_token });
+    assert.deepEqual([status, body.detail ?? body.error_description], [400, expected], `${method} ${target}`);
+    assert.doesNotMatch(text, /c4n4ry|12345/);
+  }
+  for (const [body, expected] of [
+    [`{"email":"${email}","password":"\\ud800"}`, "The body is not valid JSON in the member password: line 1, column 49."],
+    [`{"email":"${email}","email":"c4n4ry"}`, "The member email stands twice: line 1, column 37."],
+    ['{"c4n4ry\\u0000\\u001b[2J\\n":1}', "A member is unknown: line 1, column 26. Known are: email, username, password."],
+  ]) {
+    const { status, text, body: problem } = await worker.post("/login", { body, headers: JSON_TYPE });
+    assert.deepEqual([status, problem.detail], [400, expected]);
+    assert.doesNotMatch(text, /c4n4ry|\\[un]/);
+  }
+  for (const [target, form, expected] of [
+    ["/revoke", "token=c4n4ry&token=x", "The parameter token is repeated."],
+    ["/token", "grant_type=refresh_token&grant_type=refresh_token&refresh_token=x", "The parameter grant_type is repeated."],
+    ["/token", "c4n4ry=1&c4n4ry=2", "A parameter is repeated."],
+  ]) {
+    const { status, text, body } = await worker.post(target, { body: form, headers: { "Content-Type": "application/x-www-form-urlencoded" } });
+    assert.deepEqual([status, body.error_description], [400, expected]);
+    assert.doesNotMatch(text, /c4n4ry/);
+  }
+});
+
 test("the bearer credential is read from one header, in any case of the scheme", async () => {
   const token = person.access_token;
   for (const [path, method] of BEARER_ROUTES.filter(([, method]) => method === "GET")) {

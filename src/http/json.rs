@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::invalid;
+use super::mismatch::explain;
 use crate::error::ApiError;
 
 const NOT_AN_OBJECT: &str = "The body must be a JSON object.";
@@ -12,7 +13,7 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(invalid(NOT_AN_OBJECT));
     }
-    serde_json::from_slice(body).map_err(|error| ApiError::InvalidRequest(explain(&error)))
+    serde_json::from_slice(body).map_err(|error| ApiError::InvalidRequest(explain::<T>(body, &error)))
 }
 
 /// What is wrong with a body that is not there: which member is missing.
@@ -20,28 +21,6 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 /// Never read as an empty object: a page of any origin can have its browser send a request without a body, without being asked.
 pub(super) fn missing<T: DeserializeOwned>() -> ApiError {
     json::<T>(b"{}").err().unwrap_or_else(|| invalid(NOT_AN_OBJECT))
-}
-
-/// What is wrong with a body, in our words and the names of our members: nothing of the input is repeated. It goes by
-/// the wording of serde's errors, which a test pins; where that changes, the answer gets vaguer and no more.
-fn explain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let position = format!("line {}, column {}", error.line(), error.column());
-    let quoted = |marker: &str| text.strip_prefix(marker).and_then(|rest| rest.split('`').nth(1));
-    let expected = || text.rsplit_once("expected ").map(|(_, rest)| rest).and_then(|rest| rest.rsplit_once(" at line"));
-    if !error.is_data() {
-        format!("The body is not valid JSON: {position}.")
-    } else if let Some(member) = quoted("missing field") {
-        format!("The member {member} is missing.")
-    } else if let Some(member) = quoted("duplicate field") {
-        format!("The member {member} stands twice: {position}.")
-    } else if text.starts_with("unknown field") {
-        let known = expected().map_or("", |(known, _)| known).replace('`', "").replace("one of ", "");
-        format!("A member is unknown: {position}. Known are: {known}.")
-    } else {
-        let wanted = expected().map_or("another type", |(wanted, _)| wanted).replace('`', "");
-        format!("A member has the wrong type: {position}. Expected is {wanted}.")
-    }
 }
 
 #[cfg(test)]
@@ -83,11 +62,11 @@ mod tests {
             ("\u{feff}{\"email\":\"a\"}", "The body must be a JSON object."),
             ("{\"email\":\"a\"", "The body is not valid JSON: line 1, column 12."),
             ("{\"email\":\"a\"} x", "The body is not valid JSON: line 1, column 15."),
-            ("{\"email\":\"\\ud800\"}", "The body is not valid JSON: line 1, column 17."),
+            ("{\"email\":\"\\ud800\"}", "The body is not valid JSON in the member email: line 1, column 17."),
             ("{}", "The member email is missing."),
             ("{\"email\":\"a\",\"email\":\"b\"}", "The member email stands twice: line 1, column 20."),
-            ("{\"evil`, expected x\":1}", "A member is unknown: line 1, column 20. Known are: email or name."),
-            ("{\"email\":{\"$ne\":\"\"}}", "A member has the wrong type: line 1, column 9. Expected is a string."),
+            ("{\"evil`, expected x\":1}", "A member is unknown: line 1, column 20. Known are: email, name."),
+            ("{\"email\":{\"$ne\":\"\"}}", "The member email must be text, not an object."),
         ] {
             assert_eq!(refusal(body), detail, "{body}");
         }

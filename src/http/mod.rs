@@ -6,6 +6,7 @@ mod cors;
 mod form;
 mod json;
 mod media_type;
+mod mismatch;
 mod query;
 mod request;
 mod response;
