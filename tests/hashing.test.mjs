@@ -113,6 +113,14 @@ test("one account has four places, whoever asks, and a single source three of th
   assert.equal(owner.status, 200);
 });
 
+test("a log-in by a text that is somebody's id takes no place of theirs", async () => {
+  const person = await worker.register();
+  const flood = Array.from({ length: 12 }, () => worker.post("/login", { json: { email: person.user.id, password: "wrong" }, ...from(1) }));
+  const own = worker.patch("/me", { bearer: person.access_token, json: { username: "undisturbed", current_password: person.password }, ...from(1) });
+  assert.equal((await own).status, 200);
+  await Promise.all(flood);
+});
+
 test("a hash is priced, so that dear ones are refused earlier, and do not keep today's waiting", async () => {
   const dear = await crowd(30, BCRYPT_12);
   const [ours] = await crowd(1);

@@ -111,7 +111,8 @@ test("a log-in that races its account's ending is refused, or ended with it", as
     const [, ...answers] = await Promise.all([ending, ...logins]);
     for (const { status, body } of answers) {
       if (status === 200) await worker.assertEnded(body);
-      else assert.equal(body.code, "invalid_credentials");
+      // Of five at once from one source some find the places of the account taken.
+      else assert.ok(["invalid_credentials", "too_many_requests"].includes(body.code), body.code);
     }
     assertProblem(await worker.login(person), 401, "invalid_credentials");
   }

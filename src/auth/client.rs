@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_or_this_machine_s_own_is_no_source() {
+    fn loopback_and_invalid_addresses_have_no_source() {
         for ip in ["", "x", "192.0.2", "127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(Source::of(ip), None, "{ip}");
         }

@@ -3,6 +3,7 @@
 use super::Context;
 use super::hashing::Verified;
 use crate::auth::email::Email;
+use crate::auth::hashing_queue::Account;
 use crate::auth::id::Id;
 use crate::auth::password::Password;
 use crate::auth::trail::Kind;
@@ -16,9 +17,9 @@ use crate::store::users::Credentials;
 
 impl Context<'_> {
     /// A change that the caller asks for.
-    pub(super) fn change<'r>(&self, request: &'r Request, caller: Caller) -> Result<ChangeRequest<'r>, ApiError> {
-        let (event_id, client) = (self.event_id()?, &request.client);
-        Ok(ChangeRequest { caller, client, event_id, leeway: MAX_CLOCK_LEEWAY, now: self.now })
+    pub(super) fn change<'r>(&self, request: &'r Request, caller: Caller) -> ChangeRequest<'r> {
+        let (event_id, client) = (self.event_id(), &request.client);
+        ChangeRequest { caller, client, event_id, leeway: MAX_CLOCK_LEEWAY, now: self.now }
     }
 
     /// Does what an admin asks for, marks the sessions that ended, and logs what was recorded.
@@ -29,7 +30,7 @@ impl Context<'_> {
         target: Id,
         change: &AdminChange,
     ) -> Result<Changes, ApiError> {
-        let ending = self.store.change_as_admin(&self.change(request, caller)?, target, change).await?;
+        let ending = self.store.change_as_admin(&self.change(request, caller), target, change).await?;
         let changes = self.allowed(caller, self.settle(ending).await)?;
         for kind in &changes.kinds {
             self.log_change(target, Some(caller.user_id), *kind, changes.sessions_ended);
@@ -77,7 +78,7 @@ impl Context<'_> {
         input: &str,
     ) -> Result<(), ApiError> {
         let password = Password::presented(input).map_err(|_| ApiError::WrongPassword)?;
-        let account = caller.user_id.to_string();
+        let account = Account::User(caller.user_id);
         match self.verify(request, &account, &password, &credentials.password_hash).await?? {
             Verified::Matches { .. } => Ok(()),
             Verified::Differs => Err(self.wrong_current_password(request, caller).await?),

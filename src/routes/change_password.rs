@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::Context;
 use crate::auth::email::Email;
+use crate::auth::hashing_queue::Account;
 use crate::auth::password::Password;
 use crate::auth::trail::Kind;
 use crate::error::ApiError;
@@ -32,7 +33,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         context.chosen_password(&body.new_password, email.as_ref(), user.username.as_deref(), user.name.as_deref())?;
     // 2.
     let current = Password::presented(&body.current_password).map_err(|_| ApiError::WrongPassword)?;
-    let account = caller.user_id.to_string();
+    let account = Account::User(caller.user_id);
     let hashed = context.verify_and_hash_new(request, &account, (&current, &credentials.password_hash), &new).await??;
     let Some(new_hash) = hashed else {
         return Err(context.wrong_current_password(request, caller).await?);
@@ -42,7 +43,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     let session = context.new_family(user.id, credentials.password_version.saturating_add(1), &token);
     let reply = context.token_response(200, user, &token, session.expires_at).await?;
     // 4.
-    let change = context.change(request, caller)?;
+    let change = context.change(request, caller);
     let ending = context.store.change_password(&change, credentials.password_version, &new_hash, &session).await?;
     let ended = context.settle(ending).await?;
     context.log_change(caller.user_id, None, Kind::PasswordChanged, ended);

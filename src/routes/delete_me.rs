@@ -19,7 +19,7 @@ pub(super) async fn delete(context: &Context<'_>, request: &Request) -> Result<R
     let body: Body = request.json()?;
     let credentials = context.own_credentials(caller).await?;
     context.verify_current_password(request, caller, &credentials, &body.current_password).await?;
-    let change = context.change(request, caller)?;
+    let change = context.change(request, caller);
     let ending = context.store.delete_own(&change, credentials.password_version).await?;
     let ended = context.settle(ending).await?;
     context.log_change(caller.user_id, None, Kind::Deleted, ended);

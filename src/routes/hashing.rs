@@ -4,8 +4,7 @@
 //! of log-ins one would hash right after the other, and every other request would wait for all of them. So each waits in the
 //! isolate's [`HashingQueue`], and gives way to other events until it is next.
 //!
-//! The queue is plain data, and whoever waits asks again and again: a promise that one request resolves for another is none that
-//! the runtime allows.
+//! Waiting requests poll: the runtime does not allow one request to resolve another's promise. The queue is plain data.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use worker::Delay;
 
 use super::Context;
-use crate::auth::hashing_queue::{Entry, HashingQueue, QueueError, Ticket, Turn};
+use crate::auth::hashing_queue::{Account, Entry, HashingQueue, QueueError, Ticket, Turn};
 use crate::auth::password::{HashError, Hasher, Password, Verification};
 use crate::clock::now_millis;
 use crate::error::ApiError;
@@ -37,7 +36,12 @@ impl Drop for Place {
 
 impl Context<'_> {
     /// Hashes a new password. `account` is what its account is counted by.
-    pub(super) async fn hash(&self, request: &Request, account: &str, password: &Password) -> Result<String, ApiError> {
+    pub(super) async fn hash(
+        &self,
+        request: &Request,
+        account: &Account,
+        password: &Password,
+    ) -> Result<String, ApiError> {
         let salt = random()?;
         let price = self.config.hasher.cpu_micros();
         Ok(self.in_turn(request, account, price, |hasher| hasher.hash(password, salt)).await??)
@@ -48,7 +52,7 @@ impl Context<'_> {
     pub(super) async fn verify(
         &self,
         request: &Request,
-        account: &str,
+        account: &Account,
         password: &Password,
         stored: &str,
     ) -> Result<Result<Verified, HashError>, ApiError> {
@@ -69,7 +73,7 @@ impl Context<'_> {
     pub(super) async fn verify_and_hash_new(
         &self,
         request: &Request,
-        account: &str,
+        account: &Account,
         current: (&Password, &str),
         new: &Password,
     ) -> Result<Result<Option<String>, HashError>, ApiError> {
@@ -88,23 +92,23 @@ impl Context<'_> {
     pub(super) async fn verify_absent(
         &self,
         request: &Request,
-        account: &str,
+        account: &Account,
         password: &Password,
     ) -> Result<(), ApiError> {
         let price = self.config.hasher.cpu_micros();
         Ok(self.in_turn(request, account, price, |hasher| hasher.verify_absent(password)).await??)
     }
 
-    /// Waits until this request is next, and then does `work` at once. Who waits looks first whether its client still does.
+    /// Waits for this request's turn, then runs `work` at once. Stops if the client has reset the connection.
     async fn in_turn<T>(
         &self,
         request: &Request,
-        account: &str,
+        account: &Account,
         price: u64,
         work: impl FnOnce(&Hasher) -> T,
     ) -> Result<T, ApiError> {
         let hasher = &self.config.hasher;
-        let entry = Entry { account: account.to_owned(), source: request.client.source(), price };
+        let entry = Entry { account: account.clone(), source: request.client.source(), price };
         let entered = QUEUE.with_borrow_mut(|queue| queue.enter(entry, hasher.cpu_micros(), now_millis()));
         let place = Place(entered.map_err(|refusal| self.refused(refusal))?);
         loop {
@@ -112,8 +116,10 @@ impl Context<'_> {
             if request.is_abandoned() {
                 return Err(ApiError::ClientLeft);
             }
-            if QUEUE.with_borrow_mut(|queue| queue.look(&place.0, now_millis())) == Turn::Hash {
-                return Ok(work(hasher));
+            match QUEUE.with_borrow_mut(|queue| queue.look(&place.0, now_millis())) {
+                Turn::Wait => {}
+                Turn::Hash => return Ok(work(hasher)),
+                Turn::Displaced(refusal) => return Err(self.refused(refusal)),
             }
         }
     }

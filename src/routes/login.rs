@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::Context;
 use super::hashing::Verified;
 use crate::auth::email::Email;
+use crate::auth::hashing_queue::Account;
 use crate::auth::id::Id;
 use crate::auth::password::Password;
 use crate::auth::profile::Username;
@@ -37,14 +38,18 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     // `account`: the name itself, whether there is such an account or not.
     let (credentials, account) = match (&body.email, &body.username) {
         (Some(email), None) => match Email::parse(email) {
-            Ok(email) => (context.store.find_credentials(&LoginName::Email(&email)).await?, email.key().to_owned()),
-            Err(_) => (None, email.clone()),
+            Ok(email) => (
+                context.store.find_credentials(&LoginName::Email(&email)).await?,
+                Account::Email(email.key().to_owned()),
+            ),
+            Err(_) => (None, Account::Malformed(email.clone())),
         },
         (None, Some(username)) => match Username::parse(username) {
-            Ok(username) => {
-                (context.store.find_credentials(&LoginName::Username(&username)).await?, username.key().to_owned())
-            }
-            Err(_) => (None, username.clone()),
+            Ok(username) => (
+                context.store.find_credentials(&LoginName::Username(&username)).await?,
+                Account::Username(username.key().to_owned()),
+            ),
+            Err(_) => (None, Account::Malformed(username.clone())),
         },
         _ => return Err(ApiError::InvalidRequest("Send either email or username.".to_owned())),
     };

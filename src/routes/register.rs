@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::Context;
 use crate::auth::email::Email;
+use crate::auth::hashing_queue::Account;
 use crate::auth::id::Id;
 use crate::auth::profile::{Name, Username};
 use crate::error::ApiError;
@@ -46,7 +47,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
         return Err(refused(context, request, &email, Unique::Email).await?);
     }
     // 2.
-    let password_hash = context.hash(request, email.key(), &password).await?;
+    let password_hash = context.hash(request, &Account::Email(email.key().to_owned()), &password).await?;
     let user = User {
         id: Id::new(random()?),
         email: email.address().to_owned(),
@@ -77,7 +78,7 @@ pub(super) async fn post(context: &Context<'_>, request: &Request) -> Result<Rep
     Ok(reply)
 }
 
-/// Logs that a name is taken. To whom the address belongs sees in the audit trail that somebody tried to register it.
+/// Logs that a name is taken. The owner of an address sees the attempt in the audit trail.
 async fn refused(context: &Context<'_>, request: &Request, email: &Email, taken: Unique) -> Result<ApiError, ApiError> {
     let reason = match taken {
         Unique::Username => "username_taken",

@@ -24,7 +24,7 @@ struct Body {
 }
 
 /// 1. Check what is cheap.
-/// 2. One signs in by the username, so another one takes the password (ASVS 7.5.1). One that stays as it is does not.
+/// 2. The username is a log-in name, so changing it requires the password (ASVS 7.5.1).
 /// 3. Change both, and record it, in one transaction.
 pub(super) async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
@@ -49,13 +49,14 @@ pub(super) async fn patch(context: &Context<'_>, request: &Request) -> Result<Re
             if change.username.value().is_some_and(|wanted| wanted.is_reserved() && !is_own(wanted)) {
                 return Err(UsernameError::Reserved.into());
             }
-            let missing = || ApiError::InvalidRequest("Another username takes the member current_password.".to_owned());
+            let missing =
+                || ApiError::InvalidRequest("Changing the username requires the member current_password.".to_owned());
             let password = body.current_password.as_deref().ok_or_else(missing)?;
             context.verify_current_password(request, caller, &credentials, password).await?;
         }
     }
     // 3.
-    let (user, outcome) = context.store.change_profile(&context.change(request, caller)?, &change).await??;
+    let (user, outcome) = context.store.change_profile(&context.change(request, caller), &change).await??;
     match outcome {
         ProfileOutcome::Changed => context.log_change(caller.user_id, None, Kind::ProfileChanged, 0),
         ProfileOutcome::Unchanged => {}
