@@ -148,14 +148,14 @@ test("of several people who want one username at once, one gets it", async () =>
   assert.equal(counts.reduce((a, b) => a + b, 0), 5);
 });
 
-test("another username takes the password; a name, and the username that is, do not", async () => {
+test("changing the username requires the password; changing the name does not", async () => {
   const person = await worker.register({ username: "guarded" });
   const bare = (json) => worker.patch("/me", { bearer: person.access_token, json });
   await unchanged(person, async () => {
     for (const username of ["unguarded", "GUARDED", null]) {
       const answer = await bare({ username, name: "x" });
       assertProblem(answer, 400, "invalid_request");
-      assert.equal(answer.body.detail, "Another username takes the member current_password.");
+      assert.equal(answer.body.detail, "Changing the username requires the member current_password.");
     }
     assert.equal((await bare({ username: "guarded" })).status, 200);
   });
@@ -265,6 +265,9 @@ test("of several new passwords from one session at once, one is taken, and it is
   await worker.warmUp(wanted.length);
   const answers = await Promise.all(wanted.map((password) => change(person, passwords(password))));
   assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 401, 401], "the others' session ended with it");
+  const { access_token, session_id } = answers.find(({ status }) => status === 200).body;
+  const { sessions } = (await worker.get("/sessions", { bearer: access_token })).body;
+  assert.deepEqual(sessions.map(({ id }) => id), [session_id], "those that were refused began none");
   for (const [index, password] of wanted.entries()) {
     assert.equal((await worker.login({ ...person, password })).status, answers[index].status === 200 ? 200 : 401);
   }

@@ -9,7 +9,7 @@ use worker::D1Type;
 
 use super::accounts::FIND_ACCOUNT;
 use super::callers::{Caller, CallerIds, Refusal, admin_in_force, in_force};
-use super::refresh_tokens::{Ending, FIND_SESSION, INSERT_FAMILY, NewFamily, Reason};
+use super::refresh_tokens::{Ending, FIND_SESSION, NewFamily, Reason};
 use super::revocations::FIND_OWED_MARKS;
 use super::users::{Account, User, UserRow, account, roles_from_json, roles_to_json};
 use super::{Answers, Changed, Statement, Store, StoreError, integer, text};
@@ -30,6 +30,7 @@ const DELETE_USER: &str = include_str!("sql/delete_user.sql");
 const INSERT_ADMIN_EVENT: &str = include_str!("sql/insert_admin_event.sql");
 const INSERT_OWN_EVENT: &str = include_str!("sql/insert_own_event.sql");
 const INSERT_PROFILE_EVENT: &str = include_str!("sql/insert_profile_event.sql");
+const INSERT_RENEWED_FAMILY: &str = include_str!("sql/insert_renewed_family.sql");
 const REVOKE_FAMILIES_OF: &str = include_str!("sql/revoke_families_of.sql");
 
 /// A change that is asked for: who asks, from where, when, and the name of its event.
@@ -38,7 +39,7 @@ pub struct ChangeRequest<'a> {
     pub caller: Caller,
     /// From where.
     pub client: &'a Client,
-    /// Random, behind the millisecond.
+    /// Of the millisecond and the request.
     pub event_id: String,
     /// How long past its end an access token may still be accepted, in seconds.
     pub leeway: u64,
@@ -48,11 +49,11 @@ pub struct ChangeRequest<'a> {
 
 /// What an admin does to an account.
 pub enum AdminChange {
-    /// Sets roles, shuts it out or lets it in again. `None`: stays as it is.
+    /// Sets roles, disables or enables it. `None`: stays as it is.
     Update {
         /// The new roles, in the order of the configured list.
         roles: Option<Vec<String>>,
-        /// Whether it is shut out.
+        /// Whether it is disabled.
         disabled: Option<bool>,
     },
     /// Ends all its sessions.
@@ -106,7 +107,7 @@ struct TargetRow {
 }
 
 impl TargetRow {
-    /// Whether it is the only admin that is not shut out.
+    /// Whether it is the only enabled admin.
     fn is_last_admin(&self, operation: &'static str) -> Result<bool, StoreError> {
         let roles = roles_from_json(operation, &self.account.roles)?;
         Ok(roles::is_admin(&roles) && self.account.disabled_at.is_none() && self.another_is_admin == 0)
@@ -194,6 +195,8 @@ impl Store {
         let ids = CallerIds::new(request.caller);
         let key = EventKey::new(request.caller.user_id, Kind::PasswordChanged, request);
         let session_ids = new_session.ids();
+        let renewed = new_session.values(&session_ids, request.client, request.now);
+        let renewed: Vec<_> = renewed.into_iter().chain([D1Type::Text(&key.id)]).collect();
         let statements = [
             Statement { sql: FIND_SESSION, values: &ids.find() },
             Statement { sql: INSERT_OWN_EVENT, values: &ids.own_event(&key, request.client, password_version) },
@@ -202,7 +205,7 @@ impl Store {
                 sql: REVOKE_FAMILIES_OF,
                 values: &key.ending(Reason::PasswordChanged, Some(request.client), request.leeway),
             },
-            Statement { sql: INSERT_FAMILY, values: &new_session.values(&session_ids, request.client, request.now) },
+            Statement { sql: INSERT_RENEWED_FAMILY, values: &renewed },
             Statement { sql: FIND_OWED_MARKS, values: &[D1Type::Text(&ids.user_id)] },
         ];
         let mut answers = self.batch(OPERATION, &statements).await?;
@@ -437,7 +440,7 @@ fn effects<'v>(key: &'v EventKey, new_roles: Option<&'v str>, leeway: u64) -> Ve
     match key.kind {
         Kind::RolesChanged => vec![(CHANGE_ROLES, key.and([text(new_roles)]))],
         Kind::Disabled => vec![(CHANGE_DISABLED, key.and([integer(key.now)])), revoke(Reason::Disabled)],
-        // Sessions that were not ended when it was shut out, by hand perhaps, must not come back.
+        // Sessions that were not ended when it was disabled, by hand perhaps, must not come back.
         Kind::Enabled => vec![(CHANGE_DISABLED, key.and([D1Type::Null])), revoke(Reason::Disabled)],
         Kind::SessionsEnded => vec![revoke(Reason::EndedByAdmin)],
         Kind::Deleted => [COUNT_OPEN_SESSIONS, DELETE_EVENTS_OF, DELETE_FAMILIES_OF, DELETE_USER]
