@@ -17,16 +17,16 @@ use crate::log::{self, Event};
 use crate::store::Store;
 use crate::store::revocations::OwedMark;
 
-/// Between two tries of a mark: KV takes one write a second for each key.
+/// Delay between two tries of a mark: KV takes one write per second for each key.
 const PAUSE: Duration = Duration::from_millis(1_100);
-/// Tries behind the answer, after the one before it.
+/// Tries after the answer, beside the one before it.
 const MORE_TRIES: u32 = 2;
-/// Marks that the scheduled event reads at once.
+/// Marks per page of the scheduled event.
 const PAGE: u64 = 100;
-/// Pages that it reads at most: a Worker may make a thousand requests of its bindings an invocation.
+/// Maximum pages per run: an invocation may make 1,000 requests to its bindings.
 const MAX_PAGES: u32 = 8;
 
-/// What became of marks that were to be written.
+/// Result of writing marks.
 #[derive(Default)]
 pub struct Written {
     /// They are in KV, or no longer matter.
@@ -81,7 +81,7 @@ pub async fn follow_up(store: Store, request_id: Id, mut written: Written, logs_
 /// The scheduled event: writes the marks that are still owed.
 pub async fn write_owed(store: &Store, request_id: Id) {
     let mut after: Option<OwedMark> = None;
-    let (mut marks, mut failed) = (0_usize, 0_usize);
+    let (mut marks, mut failed, mut failed_pages) = (0_usize, 0_usize, 0_u32);
     for _ in 0..MAX_PAGES {
         let page = match store.list_owed_marks(after.as_ref(), PAGE).await {
             Ok(page) => page,
@@ -91,8 +91,9 @@ pub async fn write_owed(store: &Store, request_id: Id) {
         forget(store, request_id, &written.done).await;
         (marks, failed) = (marks.saturating_add(written.done.len()), failed.saturating_add(written.failed.len()));
         after = page.last().copied();
-        // Where KV takes none of a page, it will not take the next.
-        if written.done.is_empty() || u64::try_from(page.len()).unwrap_or(u64::MAX) < PAGE {
+        failed_pages = failed_pages.saturating_add(u32::from(written.done.is_empty()));
+        // Where KV takes none of two pages, it will not take the next.
+        if failed_pages == 2 || u64::try_from(page.len()).unwrap_or(u64::MAX) < PAGE {
             break;
         }
     }

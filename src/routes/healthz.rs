@@ -1,20 +1,27 @@
 //! `GET /healthz`: whether the bindings answer. That the configuration is good shows in there being an answer at all.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use futures_util::future::join;
 use serde::Serialize;
 
 use super::Context;
+use crate::clock::now_millis;
 use crate::error::ApiError;
 use crate::http::Reply;
 
-/// For so many seconds an answer is given again: anybody may ask, and asking takes D1 and KV.
+/// Seconds for which an answer is reused: anyone may ask, and each check costs D1 and KV.
 const FRESH_SECONDS: u64 = 5;
+/// Seconds after which whoever asked is considered cut off: storage is given up before.
+const ASKING_SECONDS: u64 = 30;
 
 /// What the bindings answered when this isolate asked them last.
 #[derive(Default)]
-pub struct Health(RefCell<Option<Answer>>);
+pub struct Health {
+    answer: RefCell<Option<Answer>>,
+    /// Since when somebody asks, in unix seconds.
+    asked_at: Cell<Option<u64>>,
+}
 
 #[derive(Clone)]
 struct Answer {
@@ -29,8 +36,11 @@ struct Body {
 }
 
 pub(super) async fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
-    let is_fresh = |answer: &Answer| context.now < answer.at.saturating_add(FRESH_SECONDS);
-    let kept = context.health.0.borrow().clone().filter(is_fresh);
+    let Health { answer, asked_at } = context.health;
+    // While one asks, the others are given what was known last: what does not answer must not be asked by all of them.
+    let is_asked = asked_at.get().is_some_and(|at| context.now < at.saturating_add(ASKING_SECONDS));
+    let is_fresh = |answer: &Answer| is_asked || context.now < answer.at.saturating_add(FRESH_SECONDS);
+    let kept = answer.borrow().clone().filter(is_fresh);
     let failing = match kept {
         Some(answer) => answer.failing,
         None => ask(context).await,
@@ -40,6 +50,7 @@ pub(super) async fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
 
 /// Asks both, and logs why one does not answer.
 async fn ask(context: &Context<'_>) -> Vec<&'static str> {
+    context.health.asked_at.set(Some(context.now));
     let (database, revocations) = join(context.store.check_database(), context.store.check_revocations()).await;
     let mut failing = Vec::new();
     for (name, check) in [("D1", database), ("KV", revocations)] {
@@ -48,6 +59,8 @@ async fn ask(context: &Context<'_>) -> Vec<&'static str> {
             failing.push(name);
         }
     }
-    context.health.0.replace(Some(Answer { at: context.now, failing: failing.clone() }));
+    // By the clock as it is now: an answer may take long to come.
+    context.health.answer.replace(Some(Answer { at: now_millis() / 1000, failing: failing.clone() }));
+    context.health.asked_at.set(None);
     failing
 }

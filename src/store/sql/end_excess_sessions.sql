@@ -9,6 +9,6 @@ WHERE family_id IN (
   FROM refresh_tokens
   WHERE user_id = ?2 AND is_ended = 0 AND family_id <> ?1
   ORDER BY expires_at > ?3, generation > 0, rotated_at
-  LIMIT MAX(0, (SELECT count(*) FROM refresh_tokens WHERE user_id = ?2 AND is_ended = 0) - ?4)
+  LIMIT MIN(200, MAX(0, (SELECT count(*) FROM refresh_tokens WHERE user_id = ?2 AND is_ended = 0) - ?4))
 )
 RETURNING family_id AS session_id, user_id, access_expires_at
