@@ -46,7 +46,7 @@ use crate::store::Store;
 use crate::store::callers::{Caller, Refusal};
 use crate::store::refresh_tokens::Ending;
 use crate::store::revocations::OwedMark;
-use crate::webcrypto::{Keys, random};
+use crate::webcrypto::Keys;
 
 pub use healthz::Health;
 
@@ -282,8 +282,8 @@ impl Context<'_> {
     }
 
     /// The name of an event to record: of those in one second, the later sorts behind.
-    fn event_id(&self) -> Result<String, ApiError> {
-        Ok(format!("{:03}.{}", self.millisecond, Id::new(random()?)))
+    fn event_id(&self) -> String {
+        format!("{:03}.{}", self.millisecond, self.request_id)
     }
 
     /// What the store answers to somebody who may ask it; what an admin's route refuses is logged.

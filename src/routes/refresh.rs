@@ -62,7 +62,7 @@ pub(super) async fn rotate(
     let config = context.config;
     let times =
         RotationTimes { grace: config.refresh_grace, idle: config.refresh_idle_ttl, access: config.access_token_ttl };
-    let event_id = context.event_id()?;
+    let event_id = context.event_id();
     let rotation = context.store.rotate(&token, user_id, times, &event_id, &request.client, context.now).await?;
     match rotation {
         // 3.

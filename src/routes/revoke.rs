@@ -20,8 +20,8 @@ struct Body {
     _token_type_hint: Option<String>,
 }
 
-/// 1. A token that is not ours names no session: 200, and nothing happens (§2.2). Nor does an access token that expired longer
-///    ago than a session lives without being refreshed; one that expired lately does, as a logout must take.
+/// 1. A token that is not ours names no session: 200, and nothing happens (§2.2). An access token is accepted
+///    until `REFRESH_IDLE_TTL_SECONDS` after its expiry, as a logout must take.
 /// 2. Any genuine refresh token ends its family, the live one and a rotated-out one alike: whoever holds one has been
 ///    signed in, and a logout must take.
 /// 3. A mark in KV that an earlier ending still owes is written too.

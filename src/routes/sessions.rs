@@ -9,7 +9,7 @@ use crate::auth::id::Id;
 use crate::auth::trail::Cursor;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
-use crate::store::refresh_tokens::{SessionSummary, SessionsQuery};
+use crate::store::sessions::{SessionSummary, SessionsQuery};
 
 #[derive(Serialize)]
 struct Body {

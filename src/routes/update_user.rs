@@ -1,4 +1,4 @@
-//! `PATCH /users/{id}`: sets somebody's roles, shuts the account out or lets it in again, for admins.
+//! `PATCH /users/{id}`: sets a user's roles, disables or enables the account, for admins.
 
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ struct Body {
     disabled: Option<bool>,
 }
 
-/// Shutting an account out ends its sessions in the same transaction. What is so already is no error, and is not recorded.
+/// Disabling an account ends its sessions in the same transaction. What is so already is no error, and is not recorded.
 pub(super) async fn patch(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let body: Body = request.json()?;

@@ -29,7 +29,7 @@ pub enum Refusal {
     NotFound,
     /// Nobody would be admin any more.
     LastAdmin,
-    /// The password is another by now.
+    /// The password has changed meanwhile.
     PasswordChanged,
 }
 

@@ -12,6 +12,7 @@ pub mod changes;
 pub mod events;
 pub mod refresh_tokens;
 pub mod revocations;
+pub mod sessions;
 pub mod sweep;
 pub mod users;
 

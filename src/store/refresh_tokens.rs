@@ -3,8 +3,7 @@
 use serde::Deserialize;
 use worker::D1Type;
 
-use super::accounts::FIND_ACCOUNT;
-use super::callers::{Caller, CallerIds, Refusal, admin_in_force, in_force};
+use super::callers::{Caller, CallerIds, Refusal, in_force};
 use super::events::INSERT_REUSE_EVENT;
 use super::revocations::{FIND_OWED_MARKS, OwedMark};
 use super::users::{User, UserRow, account, roles_from_json};
@@ -19,7 +18,6 @@ const FIND_OWED_MARKS_OF_FAMILY: &str = include_str!("sql/find_owed_marks_of_fam
 pub(super) const FIND_SESSION: &str = include_str!("sql/find_session.sql");
 pub(super) const INSERT_FAMILY: &str = include_str!("sql/insert_family.sql");
 const REVOKE_ALL_FAMILIES: &str = include_str!("sql/revoke_all_families.sql");
-const LIST_SESSIONS: &str = include_str!("sql/list_sessions.sql");
 const REVOKE_FAMILY: &str = include_str!("sql/revoke_family.sql");
 const REVOKE_OWN_FAMILY: &str = include_str!("sql/revoke_own_family.sql");
 const ROTATE: &str = include_str!("sql/rotate.sql");
@@ -105,29 +103,6 @@ impl Session {
     }
 }
 
-/// A session as it is shown to the person it belongs to. Times in unix seconds.
-#[derive(Deserialize, Debug)]
-pub struct SessionSummary {
-    /// The `sid` claim.
-    pub family_id: Id,
-    /// The log-in.
-    pub created_at: u64,
-    /// Its address.
-    pub created_ip: Option<String>,
-    /// Its user agent.
-    pub created_user_agent: Option<String>,
-    /// The last refresh, or the log-in.
-    pub rotated_at: u64,
-    /// Its address.
-    pub rotated_ip: Option<String>,
-    /// Its user agent.
-    pub rotated_user_agent: Option<String>,
-    /// The idle end.
-    pub expires_at: u64,
-    /// The absolute end.
-    pub absolute_expires_at: u64,
-}
-
 /// Why a session is ended, as the column `revoked_reason` and the log name it. `reuse`, `session_limit` and `expired` are in the
 /// statements that decide them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,7 +113,7 @@ pub enum Reason {
     EndedByUser,
     /// "Log out everywhere".
     LogoutAll,
-    /// The person changed the password from another session.
+    /// The user changed the password.
     PasswordChanged,
     /// An admin ended it.
     EndedByAdmin,
@@ -194,21 +169,12 @@ pub struct Issued {
     pub user: User,
 }
 
-/// What became of what was asked, and which marks in KV its user's sessions lack now. Those are there whatever became of it:
-/// what an earlier request ended and could not mark is marked by the next.
+/// The result of an ending, and the marks in KV that the user's sessions still lack, including those owed by earlier requests.
 pub struct Ending<T> {
     /// What became of it.
     pub outcome: T,
     /// The marks to write.
     pub owed: Vec<OwedMark>,
-}
-
-/// Which sessions of an account are asked for.
-pub struct SessionsQuery {
-    /// Only those that began before this one: when it began, and its id.
-    pub before: (u64, String),
-    /// How many.
-    pub limit: usize,
 }
 
 #[derive(Deserialize)]
@@ -244,8 +210,9 @@ struct EndedRow {
 }
 
 impl Store {
-    /// Presents a token: rotates it, lets a grace retry pass, ends the session after a reuse, or changes nothing. One round trip,
-    /// one row written; if it does not rotate, another.
+    /// Presents a token: rotates it, lets a grace retry pass, ends the session after a reuse, or changes nothing. One round
+    /// trip and one row written if the token rotates. Otherwise a second round trip, which writes five rows for a reuse and none
+    /// for any other refusal.
     ///
     /// The statement compares and sets in one step: the token's secret and generation, the session's and the user's
     /// state are all in its condition. So however many requests present one token at once, one of them rotates and
@@ -442,68 +409,6 @@ impl Store {
         let caller = in_force(operation, &mut answers, caller, now)?;
         let ended = outcome(&mut answers)?;
         Ok(Ending { outcome: caller.and(ended), owed: answers.rows()? })
-    }
-
-    /// The sessions of the caller that are in force, those that began last first: one more than the limit, if there are so many.
-    /// One round trip.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
-    pub async fn list_own_sessions(
-        &self,
-        caller: Caller,
-        query: &SessionsQuery,
-        now: u64,
-    ) -> Result<Result<Vec<SessionSummary>, Refusal>, StoreError> {
-        let ids = CallerIds::new(caller);
-        let values = query.values(&ids.user_id, &ids, now);
-        self.ask_as("list_own_sessions", caller, Statement { sql: LIST_SESSIONS, values: &values }, now).await
-    }
-
-    /// The sessions of an account, for an admin, as [`Self::list_own_sessions`]. One round trip.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
-    pub async fn list_sessions_of(
-        &self,
-        caller: Caller,
-        user_id: Id,
-        query: &SessionsQuery,
-        now: u64,
-    ) -> Result<Result<Vec<SessionSummary>, Refusal>, StoreError> {
-        const OPERATION: &str = "list_sessions_of";
-        let (ids, user_id) = (CallerIds::new(caller), user_id.to_string());
-        let values = query.values(&user_id, &ids, now);
-        let statements = [
-            Statement { sql: FIND_SESSION, values: &ids.find() },
-            Statement { sql: FIND_ACCOUNT, values: &[D1Type::Text(&user_id)] },
-            Statement { sql: LIST_SESSIONS, values: &values },
-        ];
-        let mut answers = self.batch(OPERATION, &statements).await?;
-        if let Err(refusal) = admin_in_force(OPERATION, &mut answers, caller, now)? {
-            return Ok(Err(refusal));
-        }
-        let account: Option<UserRow> = answers.row()?;
-        if account.is_none() {
-            return Ok(Err(Refusal::NotFound));
-        }
-        answers.rows().map(Ok)
-    }
-}
-
-impl SessionsQuery {
-    /// The values of [`LIST_SESSIONS`]. One more than asked for tells whether there are more.
-    fn values<'v>(&'v self, user_id: &'v str, ids: &'v CallerIds, now: u64) -> [D1Type<'v>; 7] {
-        let (began_at, family_id) = &self.before;
-        [
-            D1Type::Text(user_id),
-            integer(now),
-            integer(*began_at),
-            D1Type::Text(family_id),
-            integer(u64::try_from(self.limit).unwrap_or(u64::MAX).saturating_add(1)),
-            D1Type::Text(&ids.family_id),
-            D1Type::Text(&ids.user_id),
-        ]
     }
 }
 

@@ -1,4 +1,4 @@
-//! The sweep: rows of sessions that ended long ago and old entries of the audit trail are taken out of D1, in bounded steps.
+//! The sweep: rows of sessions that ended long ago and old entries of the audit trail are deleted from D1, in bounded steps.
 //!
 //! Families are walked in the order of their primary key, so that no index has to be kept for it: one on the end of a session
 //! would be written with every log-in, and with every refresh if the idle end were in it. Where the walk has got to is kept in
@@ -47,7 +47,7 @@ impl Store {
     /// Takes out sessions that ended, and entries of the audit trail that were made, more than `age` seconds ago.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`]. What was taken out until then stays out.
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`]. What was deleted until then stays deleted.
     pub async fn sweep(&self, age: u64, now: u64) -> Result<Swept, StoreError> {
         let before = now.saturating_sub(age);
         let (events, event_steps, events_done) = self.sweep_events(before).await?;

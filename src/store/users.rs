@@ -39,7 +39,7 @@ pub struct Account {
     /// As shown to themselves.
     #[serde(flatten)]
     pub user: User,
-    /// Since when the account is shut out, in unix seconds.
+    /// When the account was disabled, in unix seconds.
     pub disabled_at: Option<u64>,
 }
 
@@ -51,7 +51,7 @@ pub struct Credentials {
     pub password_hash: String,
     /// Counts the changes of the password.
     pub password_version: u64,
-    /// Whether the account is shut out.
+    /// Whether the account is disabled.
     pub disabled: bool,
 }
 
