@@ -28,7 +28,7 @@ CREATE TABLE users (
   roles TEXT NOT NULL,
   -- when the account was made
   created_at INTEGER NOT NULL,
-  -- set while the account is shut out: no log-in, no refresh, no account route
+  -- set while the account is disabled: no log-in, no refresh, no account route
   disabled_at INTEGER,
   -- the address it was registered from, as the platform tells it
   created_ip TEXT,
@@ -83,7 +83,7 @@ CREATE TABLE refresh_tokens (
   -- the user agent that ended it
   revoked_user_agent TEXT,
   -- logout: its own token was revoked. ended_by_user: from another session. logout_all: "log out everywhere". reuse: a rotated-out token came back.
-  -- password_changed: the password was changed. ended_by_admin, disabled: by an admin. session_limit: the account had more sessions than it may, expired: the same, and the session was over
+  -- password_changed: the password was changed. ended_by_admin, disabled: by an admin. session_limit: ended by MAX_SESSIONS_PER_USER. expired: the same, but the session had already expired
   revoked_reason TEXT,
   -- whether it was ended: 0 for the sessions that are in force or have expired
   is_ended INTEGER GENERATED ALWAYS AS (revoked_at IS NOT NULL) VIRTUAL,
@@ -95,7 +95,7 @@ CREATE TABLE refresh_tokens (
 CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id, is_ended, created_at);
 
 -- The sessions that may act, once their expires_at has been compared with the clock: not ended, and of an account that is
--- not shut out. What only a signed-in person, or only an admin, may change or list has this in its own statement.
+-- not disabled. What only a signed-in person, or only an admin, may change or list has this in its own statement.
 CREATE VIEW callers AS
 SELECT
   f.family_id, f.user_id, f.expires_at, u.roles, u.password_version,
@@ -104,7 +104,7 @@ FROM refresh_tokens AS f
 JOIN users AS u ON u.id = f.user_id
 WHERE f.revoked_at IS NULL AND u.disabled_at IS NULL;
 
--- Who is an admin and not shut out.
+-- Enabled admins.
 CREATE VIEW admins AS
 SELECT id
 FROM users
@@ -117,7 +117,7 @@ CREATE TABLE owed_marks (
   user_id TEXT NOT NULL,
   -- the session
   session_id TEXT NOT NULL,
-  -- until when an access token of it can live: then the mark does not matter any more
+  -- when the last access token of the session expires; the mark is useless after that
   access_expires_at INTEGER NOT NULL,
   PRIMARY KEY (user_id, session_id)
 ) STRICT, WITHOUT ROWID;
@@ -163,7 +163,7 @@ CREATE TABLE events (
   ip TEXT,
   -- the user agent it came from last
   user_agent TEXT,
-  -- of reuse_detected: the address that had refreshed last. Of login_failed: that of the first in the hour
+  -- reuse_detected: the address of the last refresh. login_failed, registration_attempted: the address of the first in the hour
   other_ip TEXT,
   -- the same of the user agent
   other_user_agent TEXT,

@@ -41,7 +41,7 @@ export function secondDoor({ route, routes = [], ...addresses }) {
   if (doors.length === 0 || (route === undefined && routes.length === 0)) return undefined;
   return (
     `${doors.join(" and ")} beside a route: the Worker answers at *.workers.dev too, where no rule of your zone is in front of it. ` +
-    "One door is enough: set it to false in wrangler.toml."
+    "Set it to false in wrangler.toml."
   );
 }
 

@@ -1,8 +1,7 @@
 // The Worker's entry, in place of the one that worker-build writes, which makes three proxies a request to do what the
 // functions of wasm-bindgen do by themselves: after a panic, the next call makes a new instance (tests/panic.test.mjs).
 //
-// It also sees to it that everything ends that the Worker waits for: what waits for ever is never given back
-// (docs/cut-off-requests.md).
+// It also bounds every wait: a wait that never ends never frees its memory (docs/cut-off-requests.md).
 
 import { fetch, scheduled } from "./index.js";
 
@@ -12,7 +11,7 @@ const STORAGE_MILLIS = 20_000;
 // Every wait of a future goes through this, or through a promise where it is missing, which takes workerd half as long.
 globalThis.queueMicrotask = undefined;
 
-/** Settles as the promise does, or after so many milliseconds is rejected with what `late` makes. */
+/** Settles like the promise, or rejects with `late()` after `milliseconds`. */
 function within(promise, milliseconds, late) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(late?.()), milliseconds);

@@ -1,8 +1,7 @@
 //! Waits that end.
 //!
-//! A future that waits for a promise is dropped, and its memory given back, only once the promise settles. One of the other
-//! side (a client that sends no more, storage that does not answer) may never do so, and dies with the request when the
-//! runtime cancels that. So the wait is ended in JavaScript, by a promise that always settles, long before.
+//! The memory of a future that waits for a promise is freed only when the promise settles, and a promise of the client or of
+//! storage may never settle. JavaScript therefore ends the wait with a promise that always does.
 
 use js_sys::Promise;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};

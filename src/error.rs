@@ -79,11 +79,11 @@ pub enum ApiError {
     InvalidToken,
     /// 401: an access token whose time is over.
     ExpiredToken,
-    /// 429: this source or account has as much under way as it may. When to try again, in seconds.
+    /// 429: the source or account exceeds its share of the hashing queue, or changed its profile too often. Seconds until a retry.
     TooManyRequests(u64),
     /// 499, which nobody reads: the client has left.
     ClientLeft,
-    /// 503: too many others wait for their password to be hashed. When to try again, in seconds.
+    /// 503: too many requests are waiting for password hashing. Seconds until a retry.
     Overloaded(u64),
     /// 503: D1 or KV did not answer.
     Storage(StoreError),
@@ -180,9 +180,11 @@ impl ApiError {
     fn status_code_detail(&self) -> (u16, &'static str, String) {
         match self {
             Self::InvalidRequest(detail) => (400, "invalid_request", detail.clone()),
-            Self::WrongHost => {
-                (421, "wrong_host", "Nothing is answered at this address. Use that of the issuer.".to_owned())
-            }
+            Self::WrongHost => (
+                421,
+                "wrong_host",
+                "This service does not answer at this address. Use the address of the issuer.".to_owned(),
+            ),
             Self::RequestTimeout => {
                 (408, "request_timeout", "The body did not come in time. Send the request again.".to_owned())
             }
@@ -244,10 +246,12 @@ impl ApiError {
                 (401, "token_expired", "The access token expired. Refresh it, or log in again.".to_owned())
             }
             Self::TooManyRequests(_) => {
-                (429, "too_many_requests", "Too many requests at once. Try again later.".to_owned())
+                (429, "too_many_requests", "Too many requests. Try again after the time in Retry-After.".to_owned())
             }
             Self::ClientLeft => (499, "client_left", "The client has left.".to_owned()),
-            Self::Overloaded(_) => (503, "overloaded", "Too many log-ins at once. Try again shortly.".to_owned()),
+            Self::Overloaded(_) => {
+                (503, "overloaded", "Too many requests are waiting for password hashing. Try again shortly.".to_owned())
+            }
             Self::Storage(_) => (503, "storage_unavailable", "Storage did not answer. Try again shortly.".to_owned()),
             Self::Unhealthy(names) => (503, "unhealthy", format!("Not answering: {}.", names.join(", "))),
             Self::Internal(_) => (500, "internal_error", "Something went wrong on our side.".to_owned()),

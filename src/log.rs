@@ -25,7 +25,7 @@ pub enum Event<'a> {
     GraceRetry { user_id: Id, session_id: Id, retries: u64, same_ip: bool, same_user_agent: bool },
     /// A rotated-out token came back; the session was ended.
     ReuseDetected { user_id: Id, session_id: Id, reason: &'static str },
-    /// Nothing was issued. `session_id` where the token was genuine; where it was not, `count`: of those since the last such line.
+    /// Nothing was issued. `session_id` if the token was genuine, else `count` of such tokens since the last line.
     RefreshRefused {
         session_id: Option<Id>,
         reason: &'static str,
@@ -36,9 +36,9 @@ pub enum Event<'a> {
     RegistrationRefused { reason: &'static str },
     /// A session was ended.
     Revoked { user_id: Id, session_id: Id, reason: &'static str },
-    /// All sessions of a user were ended, so many.
+    /// All sessions of a user were ended; `sessions` is their number.
     RevokedAll { user_id: Id, sessions: usize, reason: &'static str },
-    /// An admin's route was asked for by somebody who is none.
+    /// A user without the role admin requested an admin route.
     Forbidden { user_id: Id, session_id: Id },
     /// An account was changed, by an admin or the person; so many of its sessions ended with it.
     AccountChanged {
@@ -60,8 +60,7 @@ pub enum Event<'a> {
     TooManyRequests { reason: &'static str, count: u64 },
     /// D1 or KV did not answer.
     StorageFault { cause: &'a str },
-    /// Revocations could not be marked in KV, of which this session is the first: D1 holds them and that their marks are owed.
-    /// `/verify` does not see them yet.
+    /// Marks could not be written to KV. D1 holds the revocations and the owed marks; `session_id` names the first.
     RevocationMarkFailed { session_id: Id, marks: usize, cause: &'a str },
     /// The scheduled event wrote marks that were owed.
     OwedMarksWritten { marks: usize, failed: usize },
@@ -130,7 +129,7 @@ pub fn write_costs(request_id: Id, route: &str, status: Option<u16>, costs: Cost
     write(request_id, &Event::Costs { route, status, memory_kib: memory_kib(), costs });
 }
 
-/// Of WebAssembly, whose pages have 64 KiB. Natively there is none.
+/// WebAssembly memory in KiB (pages of 64 KiB); 0 in native builds.
 fn memory_kib() -> usize {
     #[cfg(target_arch = "wasm32")]
     return core::arch::wasm32::memory_size::<0>().saturating_mul(64);

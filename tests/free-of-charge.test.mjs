@@ -1,4 +1,4 @@
-// What anybody may ask for at no cost to themselves costs little here, and leaves a trace where it tells something.
+// Requests that cost an attacker nothing cost little here, and leave a trace where they tell something.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ after(() => worker.close());
 
 const costs = () => worker.events("costs").filter(({ status }) => status !== undefined);
 
-test("the health check asks D1 and KV once in some seconds, whatever they answer", async () => {
+test("the health check queries storage once per five seconds, whatever it answers", async () => {
   await worker.update();
   worker.events();
   for (let count = 0; count < 5; count += 1) assert.equal((await worker.get("/healthz")).status, 200);
@@ -56,7 +56,7 @@ test("whoever registers an address that is taken is seen in the trail of its own
   assert.ok(at % 3600 === 0 && last_at - at < 3600);
 });
 
-test("a taken username is told before a taken address, and asks nothing about it", async () => {
+test("a taken username is reported before a taken address, and says nothing about it", async () => {
   const person = await worker.register({ username: "first.come" });
   worker.events();
   const answer = await worker.post("/register", { json: { email: person.email, username: "First.Come", password: PASSWORD } });

@@ -204,7 +204,7 @@ pub struct FamilyState {
     pub expires_at: u64,
     /// Whether the session was ended.
     pub revoked: bool,
-    /// Whether the user is shut out.
+    /// Whether the user is disabled.
     pub user_disabled: bool,
 }
 
@@ -257,7 +257,7 @@ pub enum Refusal {
     Unknown,
     /// The session was ended.
     Revoked,
-    /// The user is shut out.
+    /// The user is disabled.
     UserDisabled,
     /// The session's idle or absolute end has come.
     Expired,

@@ -84,7 +84,7 @@ pub struct Entry {
     pub id: String,
     /// What.
     pub kind: Kind,
-    /// How often: 1, but for failed log-ins and changed profiles.
+    /// Number of occurrences; more than 1 only for failed log-ins, registration attempts and profile changes.
     pub count: u64,
     /// When it happened last.
     pub last_at: u64,
@@ -94,7 +94,7 @@ pub struct Entry {
     pub session_id: Option<Id>,
     /// From where, last.
     pub client: Client,
-    /// Of a reuse: who had refreshed last. Of failed log-ins: from where the first came.
+    /// Reuse: the client of the last refresh. Failed log-ins and registration attempts: the client of the first in the hour.
     pub other: Client,
     /// Of a reuse which, of an ended session why, of changed roles the new ones as JSON.
     pub detail: Option<String>,
