@@ -52,7 +52,7 @@ fn list() -> Result<String, String> {
     io::read_to_string(io::stdin()).map_err(|error| error.to_string())
 }
 
-/// The passwords of a list of at least so many characters, folded, each once.
+/// The passwords of a list that have at least that many characters, folded, each once.
 fn folded(list: &str, min_chars: usize) -> Vec<String> {
     let mut seen = HashSet::new();
     let folded = list.lines().map(text::folded).filter(|password| password.chars().count() >= min_chars);

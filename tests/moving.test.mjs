@@ -66,7 +66,7 @@ test("better-auth: its SQL gives what the import takes, without those who have n
     { id: UUIDS[0], name: "Ada O'Hara", email: "Ada@Example.org", createdAt: "2024-02-29T12:00:00.123Z", username: "ada.l", displayUsername: "Ada.L", role: "admin,user" },
     { id: "x".repeat(32), name: "", email: "p1@example.org", createdAt: 1709208000123, role: "user", banned: 0 },
     { id: "y".repeat(32), name: "  Bob\t", email: "p2@example.org", createdAt: 1709208000, username: "bob", displayUsername: "Bob the Builder", role: null, banned: null },
-    // Names that are none here: they are left out.
+    // Names that are invalid here: they are left out.
     { id: UUIDS[3], name: "Bob", email: "p3@example.org", createdAt: 0, username: "_bob_", displayUsername: "_bob_", role: "" },
     { id: UUIDS[4], name: "Bob", email: "p4@example.org", createdAt: 0, username: "old@example.org", role: "Editor, user" },
     { id: UUIDS[5], name: "Bob", email: "p5@example.org", createdAt: 0, username: "x".repeat(33), role: "user" },
@@ -78,7 +78,7 @@ test("better-auth: its SQL gives what the import takes, without those who have n
     { id: UUIDS[10], name: "Mallory", email: "p10@example.org", createdAt: 0, banned: 1, banExpires: "2020-01-01T00:00:00.000Z" },
     { id: UUIDS[11], name: "Mallory", email: "p11@example.org", createdAt: 0, banned: 1, banExpires: 1577836800000 },
     { id: UUIDS[12], name: "Unverified", email: "p12@example.org", createdAt: 0, emailVerified: 0 },
-    // What nobody can take: a second one of the same address, and one that is none.
+    // What is refused: a second account of the same address, and an invalid address.
     { id: UUIDS[13], name: "Twice", email: "ADA@EXAMPLE.ORG", createdAt: 0 },
     { id: UUIDS[14], name: "Local", email: "root@localhost", createdAt: 0 },
     { id: UUIDS[15], name: "Social", email: "social@example.org", createdAt: 0, social: true },

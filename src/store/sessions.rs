@@ -60,7 +60,7 @@ impl SessionsQuery {
 }
 
 impl Store {
-    /// The sessions of the caller that are in force, those that began last first: one more than the limit, if there are so many.
+    /// The sessions of the caller that are in force, those that began last first: one more than the limit, if there are more.
     /// One round trip.
     ///
     /// # Errors
