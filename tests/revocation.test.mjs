@@ -93,6 +93,12 @@ test("an expired access token ends its session as long as a session lives withou
     else await assertLive(session);
     assert.equal((await worker.revoke(`${expired}x`)).status, 200);
   }
+  // One that is for another, or for later, ends nothing.
+  const session = await worker.register();
+  for (const changes of [{ aud: "https://other.example.org" }, { iss: "https://other.example.org" }, { nbf: now + 600 }]) {
+    assert.equal((await worker.revoke(await worker.resign(session.access_token, { exp: now - 1, ...changes }))).status, 200);
+  }
+  await assertLive(session);
 });
 
 test("a missing, empty or repeated token is an error in OAuth's words", async () => {

@@ -60,8 +60,10 @@ pub struct Parties {
 /// What a token is read for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// To let somebody in: everything is checked.
+    /// To grant access: everything is checked.
     Access,
+    /// To end the session it was issued in: everything but its expiry is checked, which is for the caller to bound.
+    Logout,
     /// To know in which session it was issued, which its signature tells: its times, and the parties it was made for, may
     /// have changed since.
     Session,
@@ -261,13 +263,15 @@ impl Genuine {
     /// # Errors
     /// [`Rejection`].
     pub fn accept(&self, purpose: Purpose, now: u64, leeway: u64) -> Result<AccessToken, Rejection> {
-        if purpose == Purpose::Access {
+        if purpose != Purpose::Session {
             if let Some(rejection) = self.for_others {
                 return Err(rejection);
             }
             if self.not_before > now.saturating_add(leeway) {
                 return Err(Rejection::NotYetValid);
             }
+        }
+        if purpose == Purpose::Access {
             // jwt-compact still accepts the second of `exp` itself, which RFC 7519 §4.1.4 does not: hence one second less.
             let clock = calendar_time(now).ok_or(Rejection::Claims)?;
             let leeway = Duration::seconds(i64::try_from(leeway).unwrap_or(0).saturating_sub(1));

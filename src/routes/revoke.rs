@@ -55,7 +55,7 @@ async fn session_of(context: &Context<'_>, token: &str) -> Result<Option<(Id, Op
         let token = RefreshToken::parse(token, &context.config.token_keys);
         return Ok(token.map(|token| (token.family_id(), Some(token.secret_hash()))));
     }
-    let token = context.read_access_token(token, Purpose::Session).await?;
+    let token = context.read_access_token(token, Purpose::Logout).await?;
     let names_session = |token: &AccessToken| context.now < token.exp.saturating_add(context.config.refresh_idle_ttl);
     Ok(token.ok().filter(names_session).map(|token| (token.sid, None)))
 }
