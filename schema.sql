@@ -117,7 +117,7 @@ CREATE TABLE owed_marks (
   user_id TEXT NOT NULL,
   -- the session
   session_id TEXT NOT NULL,
-  -- when the last access token of the session expires; the mark is useless after that
+  -- when the last access token of the session expires: the mark is useless after that
   access_expires_at INTEGER NOT NULL,
   PRIMARY KEY (user_id, session_id)
 ) STRICT, WITHOUT ROWID;
