@@ -78,7 +78,7 @@ before(async () => {
 });
 after(() => worker.close());
 
-/** Lets so many clients begin a request, of these routes in turn, and leave at the stage, by RST and by FIN in turn. */
+/** Has `count` clients begin a request, on these routes in turn, and leave at the stage, by RST and by FIN in turn. */
 async function hangUp(stage, routes, count) {
   const { part, plan, leave } = STAGES[stage];
   for (let sent = 0; sent < count; sent += WAVE) {

@@ -176,7 +176,7 @@ test("more work than some seconds is refused, and told when to come again", asyn
   assert.equal((await worker.login(person)).status, 200);
 });
 
-/** So many people, whose hash is this one. */
+/** As many accounts as that, all with this hash. */
 async function peopleWith(hash, count) {
   const people = await Promise.all(many(count, () => worker.register()));
   for (const { user } of people) await worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(hash, user.id).run();

@@ -79,7 +79,7 @@ for (const path of Object.keys(REPLAYS)) {
     const { revoked_reason } = await worker.family(person.session_id);
     assert.equal(revoked_reason, "reuse");
     assert.equal((await recorded(person)).length, 1);
-    // The thief tries again: it is known by now, and no second event.
+    // The second replay records no second event.
     await replay(path, person);
     assert.equal((await recorded(person)).length, 1);
   });

@@ -62,7 +62,7 @@ impl Reply {
         self
     }
 
-    /// Lets anyone store the reply for so many seconds and embed it anywhere: for what is public.
+    /// Lets anyone store the reply for `max_age` seconds and embed it anywhere, for public data.
     #[must_use]
     pub fn public(self, max_age: u32) -> Self {
         self.header("Cache-Control", format!("public, max-age={max_age}"))
