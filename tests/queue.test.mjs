@@ -9,8 +9,10 @@ import { assertProblem } from "./harness.mjs";
 /** "correct horse battery staple", by libxcrypt: some twenty times as dear as a hash of ours, and six times. */
 const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
 const BCRYPT_10 = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
-/** The places of one source (an IPv4 address, or an IPv6 /64), and of one login name or account. */
-const [OF_A_SOURCE, OF_AN_ACCOUNT] = [64, 4];
+/** One source (an IPv4 address, or an IPv6 /64) may queue one second of work: 54 hashes at 18.3 ms each. */
+const OF_A_SOURCE = 54;
+/** The places of one login name or account. */
+const OF_AN_ACCOUNT = 4;
 
 let worker, person;
 before(async () => {
@@ -106,9 +108,10 @@ for (const [from, where] of [
   test(`330 logins from ${from} that hang up leave everybody else served`, async () => {
     const plans = await hangUp(330, "RST", where);
     const others = await Promise.all(many(5, (number) => worker.login(person, { headers: { "CF-Connecting-IP": source(400 + number) } })));
-    // One account has four places.
-    assert.deepEqual(others.map(({ status }) => status).filter((status) => status !== 429), Array(5 - tooMany(others).length).fill(200));
-    assert.ok(tooMany(others).length <= 1);
+    // One account has four places, and on a slow machine the flood may fill the queue for a moment.
+    const refusals = [...tooMany(others), ...overloaded(others)];
+    assert.ok(refusals.length <= 2, `${refusals.length} of 5 were refused`);
+    assert.deepEqual(others.filter((answer) => !refusals.includes(answer)).map(({ status }) => status), Array(5 - refusals.length).fill(200));
     await Promise.all(plans.map((plan) => plan.untilEnded()));
   });
 }
@@ -119,7 +122,7 @@ test("330 logins from one source that close their side leave everybody else serv
   await Promise.all(plans.map((plan) => plan.untilEnded()));
 });
 
-test("a source has a quarter of the places, and the others are served while it is refused more", async () => {
+test("a source has a quarter of the work that may wait, and the others are served while it is refused more", async () => {
   const people = [];
   while (people.length < 3) people.push(await worker.register());
   const flood = many(160, (number) => login(stranger(number), "203.0.113.3"));
@@ -185,14 +188,17 @@ async function peopleWith(hash, count) {
 
 test("dear hashes fill the queue by what they cost, and cheap ones do not wait for all of them", async () => {
   const people = await peopleWith(BCRYPT_12, 60);
-  const dear = people.map((one, number) => login(one, source(number)));
-  const { answers, served } = await atOnce([...dear, login(person, "203.0.113.4")]);
-  assert.equal(answers.pop().status, 200);
+  const requests = people.map((one, number) => login(one, source(number)));
+  // Behind more dear hashes than the queue takes.
+  const OURS = 10;
+  requests.splice(OURS, 0, login(person, "203.0.113.4"));
+  const { answers, served } = await atOnce(requests);
+  assert.equal(answers[OURS].status, 200);
   const refusals = overloaded(answers);
   assert.ok(refusals.length > 30, `${refusals.length} of 60 were refused`);
-  const verified = served.filter((number) => number < 60 && answers[number].status === 200);
+  const verified = served.filter((number) => number !== OURS && answers[number].status === 200);
   assert.equal(verified.length, 60 - refusals.length);
-  const before = verified.filter((number) => served.indexOf(number) < served.indexOf(60));
+  const before = verified.filter((number) => served.indexOf(number) < served.indexOf(OURS));
   assert.ok(before.length < verified.length / 2, `ours was answered after ${before.length} of ${verified.length}`);
 });
 
