@@ -5,7 +5,10 @@ import { firstHashers, hashers } from "./hashes.mjs";
 import { PASSWORD } from "./parameters.mjs";
 import { peer, portcullis } from "./servers.mjs";
 
-const PEER_SECRETS = { BASE_URL: "http://127.0.0.1:8787", BETTER_AUTH_SECRET: "a secret of the benchmark, 32 bytes or more" };
+const PEER_SECRETS = {
+  BASE_URL: "http://127.0.0.1:8787",
+  BETTER_AUTH_SECRET: "a secret of the benchmark, 32 bytes or more",
+};
 
 /** The Workers that cases share, each started when the first asks for it. */
 export class Workers {
@@ -46,7 +49,11 @@ export const CASES = [
   {
     name: "hash",
     judgedBy: "cpu",
-    bars: { "`argon2` crate, opt-level 3": 0.5, "node:crypto (OpenSSL), native": 0.75, "argon2-rust, native AVX2": 1.7 },
+    bars: {
+      "`argon2` crate, opt-level 3": 0.5,
+      "node:crypto (OpenSSL), native": 0.75,
+      "argon2-rust, native AVX2": 1.7,
+    },
     // Several in a row: the first finds its memory in no cache, after all the others.
     requests: 8,
     // V8 takes some dozens of them to have all of it optimised.
@@ -103,7 +110,10 @@ export const CASES = [
     // Hashing too has to be warm.
     warmUp: 40,
     rounds: [8, 30],
-    competitors: async (workers) => [register(await workers.get("portcullis")), signUp(await workers.get("betterAuth"))],
+    competitors: async (workers) => [
+      register(await workers.get("portcullis")),
+      signUp(await workers.get("betterAuth")),
+    ],
   },
   {
     name: "login",
@@ -112,7 +122,10 @@ export const CASES = [
     // Hashing too has to be warm.
     warmUp: 40,
     rounds: [8, 30],
-    competitors: async (workers) => [await login(await workers.get("portcullis")), await signIn(await workers.get("betterAuth"))],
+    competitors: async (workers) => [
+      await login(await workers.get("portcullis")),
+      await signIn(await workers.get("betterAuth")),
+    ],
   },
   {
     name: "a forged refresh token",
@@ -182,8 +195,10 @@ function bareGet(server) {
   return of(server, "bare Worker, one KV get", () => server.expect(200, "GET", "/", { bearer: token }));
 }
 
-const register = (server) => of(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newcomer() }));
-const signUp = (server) => of(server, "better-auth sign-up", () => server.expect(200, "POST", "/api/auth/sign-up/email", { json: newcomer() }));
+const register = (server) =>
+  of(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newcomer() }));
+const signUp = (server) =>
+  of(server, "better-auth sign-up", () => server.expect(200, "POST", "/api/auth/sign-up/email", { json: newcomer() }));
 
 async function login(server) {
   const { email, password } = await registered(server);
@@ -194,7 +209,9 @@ async function signIn(server) {
   const person = newcomer();
   await server.expect(200, "POST", "/api/auth/sign-up/email", { json: person });
   const { email, password } = person;
-  return of(server, "better-auth sign-in", () => server.expect(200, "POST", "/api/auth/sign-in/email", { json: { email, password } }));
+  return of(server, "better-auth sign-in", () =>
+    server.expect(200, "POST", "/api/auth/sign-in/email", { json: { email, password } }),
+  );
 }
 
 // What a browser would send back after signing up.

@@ -90,11 +90,15 @@ export function month(users, habits = HABITS) {
     cpuMs: sum((name) => (HASHING.includes(name) ? CPU_MS.hashing : CPU_MS.other)),
     rowsRead: counted(1) + swept.read,
     rowsWritten: counted(2) + swept.written,
-    gigabytes: (users * BYTES.user + families * BYTES.family + times["login, wrong password"] * TRAIL_MONTHS * BYTES.event) / 1e9,
+    gigabytes:
+      (users * BYTES.user + families * BYTES.family + times["login, wrong password"] * TRAIL_MONTHS * BYTES.event) /
+      1e9,
     kvReads: counted(3),
     kvWrites: counted(4),
   };
-  const dollars = Object.fromEntries(Object.entries(PRICES).map(([name, { included, each }]) => [name, Math.max(0, used[name] - included) * each]));
+  const dollars = Object.fromEntries(
+    Object.entries(PRICES).map(([name, { included, each }]) => [name, Math.max(0, used[name] - included) * each]),
+  );
   const total = PLAN + Object.values(dollars).reduce((one, other) => one + other);
   const refreshesASecond = times.refresh / (daysAMonth * 86_400);
   const databases = Math.ceil((used.gigabytes * 1e9) / DATABASE_BYTES);
@@ -105,26 +109,81 @@ export function month(users, habits = HABITS) {
 export function costTables() {
   const months = [10e3, 1e6, 100e6].map((users) => month(users));
   const used = months.map(({ users, used, refreshesASecond, databases }) => [
-    ...[short(users), short(used.requests), short(used.cpuMs / 1000), short(used.rowsRead), short(used.rowsWritten), short(used.kvReads), short(used.kvWrites)],
-    ...[`${short(used.gigabytes)} GB`, String(databases), `${short(refreshesASecond)}, ${short(refreshesASecond * HABITS.peak)}`],
+    ...[
+      short(users),
+      short(used.requests),
+      short(used.cpuMs / 1000),
+      short(used.rowsRead),
+      short(used.rowsWritten),
+      short(used.kvReads),
+      short(used.kvWrites),
+    ],
+    ...[
+      `${short(used.gigabytes)} GB`,
+      String(databases),
+      `${short(refreshesASecond)}, ${short(refreshesASecond * HABITS.peak)}`,
+    ],
   ]);
   const paid = months.map(({ users, dollars, total }) => [
     ...[short(users), "$5"],
-    ...[dollars.requests, dollars.cpuMs, dollars.rowsRead, dollars.rowsWritten, dollars.gigabytes, dollars.kvReads, dollars.kvWrites].map(money),
+    ...[
+      dollars.requests,
+      dollars.cpuMs,
+      dollars.rowsRead,
+      dollars.rowsWritten,
+      dollars.gigabytes,
+      dollars.kvReads,
+      dollars.kvWrites,
+    ].map(money),
     ...[`**${money(total)}**`, `$${(total / (users / 1000)).toFixed(2)}`],
   ]);
   return [
-    table(["users", "requests", "CPU s", "rows read", "rows written", "KV reads", "KV writes", "in D1", "databases", "refreshes a second, at the peak"], used),
-    table(["users", "plan", "requests", "CPU", "rows read", "rows written", "storage", "KV reads", "KV writes", "a month", "1,000 users"], paid),
+    table(
+      [
+        "users",
+        "requests",
+        "CPU s",
+        "rows read",
+        "rows written",
+        "KV reads",
+        "KV writes",
+        "in D1",
+        "databases",
+        "refreshes a second, at the peak",
+      ],
+      used,
+    ),
+    table(
+      [
+        "users",
+        "plan",
+        "requests",
+        "CPU",
+        "rows read",
+        "rows written",
+        "storage",
+        "KV reads",
+        "KV writes",
+        "a month",
+        "1,000 users",
+      ],
+      paid,
+    ),
   ].join("\n\n");
 }
 
 const table = (head, rows) => [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
-const money = (dollars) => `$${dollars === 0 || dollars >= 10 ? Math.round(dollars).toLocaleString("en") : dollars.toFixed(2)}`;
+const money = (dollars) =>
+  `$${dollars === 0 || dollars >= 10 ? Math.round(dollars).toLocaleString("en") : dollars.toFixed(2)}`;
 
 /** A number with two digits or three, as people say it. */
 function short(number) {
-  const units = [[1e12, " T"], [1e9, " bn"], [1e6, " M"], [1e3, " k"]];
+  const units = [
+    [1e12, " T"],
+    [1e9, " bn"],
+    [1e6, " M"],
+    [1e3, " k"],
+  ];
   const [size, unit] = units.find(([size]) => number >= size) ?? [1, ""];
   const scaled = number / size;
   return `${scaled >= 10 || Number.isInteger(scaled) ? Math.round(scaled) : scaled.toPrecision(2)}${unit}`;

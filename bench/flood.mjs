@@ -24,9 +24,17 @@ const stranger = (number) => ({ email: `stranger-${number}@example.org`, passwor
 /** The floods: how many requests each is, and what begins one of them and resolves to its status, 0 for none. */
 const FLOODS = [
   { name: "nobody", count: 0 },
-  { name: "330 that hang up, each from elsewhere", count: 330, one: (server, number) => hangUp(server, stranger(number), source(number)) },
+  {
+    name: "330 that hang up, each from elsewhere",
+    count: 330,
+    one: (server, number) => hangUp(server, stranger(number), source(number)),
+  },
   { name: "256 from one source", count: 256, one: (server, number) => login(server, stranger(number), "203.0.113.1") },
-  { name: "60 with bcrypt at cost 12, each from elsewhere", count: 60, one: (server, number) => login(server, dear(number), source(number)) },
+  {
+    name: "60 with bcrypt at cost 12, each from elsewhere",
+    count: 60,
+    one: (server, number) => login(server, dear(number), source(number)),
+  },
 ];
 
 const dear = (number) => ({ email: `dear-${number}@example.org`, password: PASSWORD });
@@ -43,7 +51,11 @@ export async function flood({ quick }) {
       console.error(`bench: beside ${name}`);
       const rounds = [];
       for (let round = 0; round < (quick ? 1 : 3); round += 1) rounds.push(await beside(server, somebody, count, one));
-      results.push({ name, others: rounds.flatMap(({ others }) => others), flood: rounds.flatMap((measured) => measured.flood) });
+      results.push({
+        name,
+        others: rounds.flatMap(({ others }) => others),
+        flood: rounds.flatMap((measured) => measured.flood),
+      });
     }
     console.log(`\n${floodTable(results)}`);
   } finally {
@@ -65,27 +77,53 @@ async function beside(server, somebody, count, one) {
 }
 
 async function peopleWithDearHashes(server, count) {
-  for (let number = 0; number < count; number += 1) await server.expect(201, "POST", "/register", { json: dear(number) });
+  for (let number = 0; number < count; number += 1)
+    await server.expect(201, "POST", "/register", { json: dear(number) });
   const database = await server.database();
   await database.prepare("UPDATE users SET password_hash = ? WHERE email LIKE 'dear-%'").bind(BCRYPT_12).run();
 }
 
 function login({ url }, json, from) {
   const body = JSON.stringify(json);
-  const headers = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body), "CF-Connecting-IP": from };
+  const headers = {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(body),
+    "CF-Connecting-IP": from,
+  };
   return new Promise((resolve) => {
-    const options = { agent: false, host: url.hostname, port: url.port, method: "POST", path: "/login", headers, signal: AbortSignal.timeout(MOST_MILLIS) };
-    const request = httpRequest(options, (response) => response.resume().on("end", () => resolve(response.statusCode)).on("error", () => resolve(0)));
+    const options = {
+      agent: false,
+      host: url.hostname,
+      port: url.port,
+      method: "POST",
+      path: "/login",
+      headers,
+      signal: AbortSignal.timeout(MOST_MILLIS),
+    };
+    const request = httpRequest(options, (response) =>
+      response
+        .resume()
+        .on("end", () => resolve(response.statusCode))
+        .on("error", () => resolve(0)),
+    );
     request.on("error", () => resolve(0)).end(body);
   });
 }
 
 function hangUp({ url }, json, from) {
   const body = JSON.stringify(json);
-  const lines = ["POST /login HTTP/1.1", `Host: ${url.host}`, "Content-Type: application/json", `Content-Length: ${body.length}`, `CF-Connecting-IP: ${from}`];
+  const lines = [
+    "POST /login HTTP/1.1",
+    `Host: ${url.host}`,
+    "Content-Type: application/json",
+    `Content-Length: ${body.length}`,
+    `CF-Connecting-IP: ${from}`,
+  ];
   return new Promise((resolve) => {
     const socket = connect({ host: url.hostname, port: Number(url.port) }, () => {
-      socket.write(`${lines.join("\r\n")}\r\n\r\n${body}`, () => setTimeout(() => socket.resetAndDestroy(), HANG_UP_AFTER));
+      socket.write(`${lines.join("\r\n")}\r\n\r\n${body}`, () =>
+        setTimeout(() => socket.resetAndDestroy(), HANG_UP_AFTER),
+      );
     });
     socket.on("error", () => {}).on("close", () => resolve(0));
   });

@@ -31,7 +31,11 @@ export async function hashers() {
   const programs = [
     ["node:crypto (OpenSSL), native", "node", [path("bench", "native.mjs"), "node:crypto"]],
     ["@node-rs/argon2, native", "node", [path("bench", "native.mjs"), "@node-rs/argon2"]],
-    ["argon2-rust, native AVX2", path("target", "bench", "release", "argon2-native"), [PASSWORD, SALT, memory, passes, parallelism, tagLength]],
+    [
+      "argon2-rust, native AVX2",
+      path("target", "bench", "release", "argon2-native"),
+      [PASSWORD, SALT, memory, passes, parallelism, tagLength],
+    ],
   ];
   const all = [];
   for (const [name, hash] of Object.entries(IN_WORKERD)) all.push(await inIsolate(name, hash, wasm));
@@ -80,7 +84,16 @@ async function makeModules() {
   await cargo("build", "--locked", "--target", "wasm32-unknown-unknown", "-p", "argon2-wasm-check");
   const compared = ["--manifest-path", path("bench", "native", "Cargo.toml")];
   await cargo("build", "--locked", "--bin", "argon2-native", ...compared);
-  await cargo("build", "--locked", "--lib", "--target", "wasm32-unknown-unknown", ...compared, "--config", 'build.rustflags=["-Ctarget-feature=+simd128"]');
+  await cargo(
+    "build",
+    "--locked",
+    "--lib",
+    "--target",
+    "wasm32-unknown-unknown",
+    ...compared,
+    "--config",
+    'build.rustflags=["-Ctarget-feature=+simd128"]',
+  );
   const built = (name) => readFileSync(path("target", "bench", "wasm32-unknown-unknown", "release", name));
   return [
     { name: "argon2.wasm", contents: built("argon2_wasm_check.wasm") },
@@ -92,7 +105,11 @@ async function makeModules() {
 // Whatever the Worker's own profile is, what is compared is at its fastest.
 async function cargo(...args) {
   const options = { env: { ...env, CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" } };
-  const { code, stderr } = await capture("cargo", [...args, "--release", "--target-dir", path("target", "bench")], options);
+  const { code, stderr } = await capture(
+    "cargo",
+    [...args, "--release", "--target-dir", path("target", "bench")],
+    options,
+  );
   if (code !== 0) fail(`what is compared with could not be compiled:\n${stderr}`);
 }
 
@@ -105,7 +122,15 @@ async function carriedByHashWasm() {
   };
   try {
     const { argon2id } = await import("hash-wasm");
-    await argon2id({ password: "x", salt: "8 bytes.", memorySize: 8, iterations: 1, parallelism: 1, hashLength: 32, outputType: "binary" });
+    await argon2id({
+      password: "x",
+      salt: "8 bytes.",
+      memorySize: 8,
+      iterations: 1,
+      parallelism: 1,
+      hashLength: 32,
+      outputType: "binary",
+    });
   } finally {
     WebAssembly.compile = compile;
   }

@@ -27,12 +27,23 @@ async function compare(names, quick) {
   const { CASES, Workers } = await import("./cases.mjs");
   const { measure } = await import("./measure.mjs");
   const { compared, machine, table, where, write } = await import("./report.mjs");
-  assert.deepEqual(CASES.map(({ name }) => name), NAMES);
+  assert.deepEqual(
+    CASES.map(({ name }) => name),
+    NAMES,
+  );
   const cases = CASES.filter(({ name }) => names.includes(name));
   const workers = new Workers();
   const results = [];
   try {
-    for (const { name, bars = {}, requests, warmUp = 0, rounds: [few, many], competitors, judgedBy = "wall" } of cases) {
+    for (const {
+      name,
+      bars = {},
+      requests,
+      warmUp = 0,
+      rounds: [few, many],
+      competitors,
+      judgedBy = "wall",
+    } of cases) {
       console.error(`bench: ${name}`);
       const rounds = quick ? few : many;
       const compete = await competitors(workers);

@@ -10,10 +10,16 @@ import { ARGON2, PASSWORD, SALT } from "./parameters.mjs";
 
 const { memory, passes, parallelism, tagLength } = ARGON2;
 const HASHES = {
-  "node:crypto": () => argon2Sync("argon2id", { message: PASSWORD, nonce: SALT, memory, passes, parallelism, tagLength }),
+  "node:crypto": () =>
+    argon2Sync("argon2id", { message: PASSWORD, nonce: SALT, memory, passes, parallelism, tagLength }),
   "@node-rs/argon2": () => {
     const cost = { memoryCost: memory, timeCost: passes, parallelism, outputLen: tagLength };
-    return hashRawSync(PASSWORD, { ...cost, salt: Buffer.from(SALT), algorithm: Algorithm.Argon2id, version: Version.V0x13 });
+    return hashRawSync(PASSWORD, {
+      ...cost,
+      salt: Buffer.from(SALT),
+      algorithm: Algorithm.Argon2id,
+      version: Version.V0x13,
+    });
   },
 };
 const hash = HASHES[process.argv[2]];

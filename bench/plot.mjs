@@ -6,7 +6,9 @@ const [LABEL, WIDTH, ROW, MARGIN] = [420, 460, 24, 24];
 export function plot({ results, machine, versions, date }) {
   const rows = results.flatMap(({ name, judgedBy, competitors: [, ...others] }) => [
     { heading: `${name} (${judgedBy === "cpu" ? "CPU time" : "latency"})` },
-    ...others.filter(({ ratio }) => ratio[judgedBy]).map(({ name, ratio, bar, kept }) => ({ name, ratio: ratio[judgedBy], bar, kept })),
+    ...others
+      .filter(({ ratio }) => ratio[judgedBy])
+      .map(({ name, ratio, bar, kept }) => ({ name, ratio: ratio[judgedBy], bar, kept })),
   ]);
   const most = Math.max(1.2, ...rows.flatMap(({ ratio, bar }) => [ratio?.high ?? 0, bar ?? 0])) * 1.05;
   const x = (ratio) => LABEL + (ratio / most) * WIDTH;
@@ -27,7 +29,10 @@ ${drawn.join("\n")}
 function drawRow({ heading, name, ratio, bar, kept }, y, x) {
   if (heading !== undefined) return `<text x="${MARGIN}" y="${y + 12}" font-weight="bold">${escape(heading)}</text>`;
   const fill = kept === false ? "#d98c5f" : "#5f8fd9";
-  const limit = bar === undefined ? "" : `<line x1="${x(bar)}" y1="${y - 3}" x2="${x(bar)}" y2="${y + 19}" stroke="#c00" stroke-width="2"/>`;
+  const limit =
+    bar === undefined
+      ? ""
+      : `<line x1="${x(bar)}" y1="${y - 3}" x2="${x(bar)}" y2="${y + 19}" stroke="#c00" stroke-width="2"/>`;
   return `<text x="${LABEL - 8}" y="${y + 12}" text-anchor="end">${escape(name.replaceAll("`", ""))}</text>
 <rect x="${x(0)}" y="${y}" width="${x(ratio.median) - x(0)}" height="16" fill="${fill}"/>
 <line x1="${x(ratio.low)}" y1="${y + 8}" x2="${x(ratio.high)}" y2="${y + 8}" stroke="#223"/>${limit}

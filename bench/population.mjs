@@ -27,8 +27,41 @@ const DAY = 86_400;
 const [IDLE, ABSOLUTE, ACCESS, KEPT] = [7 * DAY, 30 * DAY, 900, 90 * DAY];
 const BATCH = 10_000;
 
-const FIRST = ["ada", "alan", "barbara", "claude", "donald", "edsger", "frances", "grace", "hedy", "john", "katherine", "leslie", "margaret", "radia", "sophie", "tim"];
-const LAST = ["lovelace", "turing", "liskov", "shannon", "knuth", "dijkstra", "allen", "hopper", "lamarr", "backus", "johnson", "lamport", "hamilton", "perlman", "wilson"];
+const FIRST = [
+  "ada",
+  "alan",
+  "barbara",
+  "claude",
+  "donald",
+  "edsger",
+  "frances",
+  "grace",
+  "hedy",
+  "john",
+  "katherine",
+  "leslie",
+  "margaret",
+  "radia",
+  "sophie",
+  "tim",
+];
+const LAST = [
+  "lovelace",
+  "turing",
+  "liskov",
+  "shannon",
+  "knuth",
+  "dijkstra",
+  "allen",
+  "hopper",
+  "lamarr",
+  "backus",
+  "johnson",
+  "lamport",
+  "hamilton",
+  "perlman",
+  "wilson",
+];
 const HOSTS = ["example.org", "mail.example.com", "example.net", "students.example.edu"];
 const AGENTS = [
   "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -38,7 +71,20 @@ const AGENTS = [
   "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
   "Example/4.2.1 (org.example.app; build:1204; iOS 19.1.0) Alamofire/5.10.2",
 ];
-const REASONS = ["logout", "logout", "logout", "logout", "ended_by_user", "logout_all", "password_changed", "reuse", "logout", "logout", "ended_by_admin", "logout"];
+const REASONS = [
+  "logout",
+  "logout",
+  "logout",
+  "logout",
+  "ended_by_user",
+  "logout_all",
+  "password_changed",
+  "reuse",
+  "logout",
+  "logout",
+  "ended_by_admin",
+  "logout",
+];
 
 /** The address of the user of that number; the first ADMINS are admins. */
 export const addressOf = (user) => `${FIRST[user % 16]}.${LAST[user % 15]}.${user}@${HOSTS[user % 4]}`;
@@ -49,7 +95,10 @@ export const usernameOf = (user) => (user % 3 === 0 ? `${FIRST[user % 16]}_${LAS
  * Fills the tables of a D1 file that has the schema and nobody in it. `progress(done, all)` is called as rows go in.
  * Gives how many rows there are, and how many families the sweep is to take.
  */
-export function populate(file, { users, families, seed = 1, now = Math.floor(Date.now() / 1000), progress = () => {} }) {
+export function populate(
+  file,
+  { users, families, seed = 1, now = Math.floor(Date.now() / 1000), progress = () => {} },
+) {
   // What families point at is there, and checking it would read as much again.
   const sqlite = new DatabaseSync(file, { enableForeignKeyConstraints: false });
   const events = Math.floor(users / 2);
@@ -85,19 +134,44 @@ export function populate(file, { users, families, seed = 1, now = Math.floor(Dat
 export function sizes(file) {
   const sqlite = new DatabaseSync(file, { readOnly: true });
   try {
-    const parts = sqlite.prepare("SELECT name, SUM(pgsize) AS bytes FROM dbstat GROUP BY name ORDER BY bytes DESC").all();
-    const [{ total }] = sqlite.prepare("SELECT page_count * page_size AS total FROM pragma_page_count, pragma_page_size").all();
+    const parts = sqlite
+      .prepare("SELECT name, SUM(pgsize) AS bytes FROM dbstat GROUP BY name ORDER BY bytes DESC")
+      .all();
+    const [{ total }] = sqlite
+      .prepare("SELECT page_count * page_size AS total FROM pragma_page_count, pragma_page_size")
+      .all();
     return { total, parts: Object.fromEntries(parts.map(({ name, bytes }) => [name, bytes])) };
   } finally {
     sqlite.close();
   }
 }
 
-const USER_COLUMNS = ["id", "email", "email_key", "username", "username_key", "name", "password_hash", "password_version", "roles", "created_at", "disabled_at", "created_ip", "created_user_agent"];
+const USER_COLUMNS = [
+  "id",
+  "email",
+  "email_key",
+  "username",
+  "username_key",
+  "name",
+  "password_hash",
+  "password_version",
+  "roles",
+  "created_at",
+  "disabled_at",
+  "created_ip",
+  "created_user_agent",
+];
 
 function userRows(idOf, draws, now) {
   const nonce = createHash("sha256").update("the one salt").digest().subarray(0, 16);
-  const tag = argon2Sync("argon2id", { message: PASSWORD, nonce, memory: 19_456, passes: 2, parallelism: 1, tagLength: 32 });
+  const tag = argon2Sync("argon2id", {
+    message: PASSWORD,
+    nonce,
+    memory: 19_456,
+    passes: 2,
+    parallelism: 1,
+    tagLength: 32,
+  });
   const [salt, hash] = [nonce, tag].map((bytes) => bytes.toString("base64").replace(/=+$/, ""));
   const phc = `$argon2id$v=19$m=19456,t=2,p=1$${salt}$${hash}`;
   return (user) => {
@@ -106,12 +180,35 @@ function userRows(idOf, draws, now) {
     const roles = user < ADMINS ? '["user","admin"]' : '["user"]';
     const created = now - draws.below(3 * 365 * DAY) - KEPT;
     const disabled = user % 100 === 99 ? now - draws.below(DAY) : null;
-    return [idOf(user), address, address, username, username, name, phc, 0, roles, created, disabled, draws.address(), draws.of(AGENTS)];
+    return [
+      idOf(user),
+      address,
+      address,
+      username,
+      username,
+      name,
+      phc,
+      0,
+      roles,
+      created,
+      disabled,
+      draws.address(),
+      draws.of(AGENTS),
+    ];
   };
 }
 
 const FAMILY_COLUMNS = [
-  ...["family_id", "user_id", "secret_hash", "generation", "grace_retries", "created_at", "created_ip", "created_user_agent"],
+  ...[
+    "family_id",
+    "user_id",
+    "secret_hash",
+    "generation",
+    "grace_retries",
+    "created_at",
+    "created_ip",
+    "created_user_agent",
+  ],
   ...["rotated_at", "rotated_ip", "rotated_user_agent", "expires_at", "absolute_expires_at", "access_expires_at"],
   ...["revoked_at", "revoked_ip", "revoked_user_agent", "revoked_reason"],
 ];
@@ -128,18 +225,49 @@ function familyRows(idOf, users, draws, now) {
     const [agent, address] = [draws.of(AGENTS), draws.address()];
     const ended = isEnded ? [over, address, agent, draws.of(REASONS)] : [null, null, null, null];
     return [
-      ...[draws.id(), idOf(Math.floor(users * draws.fraction() ** 1.5)), draws.bytes(32).base64urlSlice(), draws.below(300), 0],
-      ...[created, draws.address(), agent, rotated, address, agent, rotated + IDLE, created + ABSOLUTE, rotated + ACCESS],
+      ...[
+        draws.id(),
+        idOf(Math.floor(users * draws.fraction() ** 1.5)),
+        draws.bytes(32).base64urlSlice(),
+        draws.below(300),
+        0,
+      ],
+      ...[
+        created,
+        draws.address(),
+        agent,
+        rotated,
+        address,
+        agent,
+        rotated + IDLE,
+        created + ABSOLUTE,
+        rotated + ACCESS,
+      ],
       ...ended,
     ];
   };
 }
 
-const EVENT_COLUMNS = ["user_id", "at", "id", "kind", "count", "last_at", "actor_id", "session_id", "ip", "user_agent", "other_ip", "other_user_agent", "detail"];
+const EVENT_COLUMNS = [
+  "user_id",
+  "at",
+  "id",
+  "kind",
+  "count",
+  "last_at",
+  "actor_id",
+  "session_id",
+  "ip",
+  "user_agent",
+  "other_ip",
+  "other_user_agent",
+  "detail",
+];
 
 function eventRows(idOf, users, draws, now) {
   return (event) => {
-    const time = event % 10 === 0 ? now - KEPT - 2 * 3600 - draws.below(30 * DAY) : now - 3600 - draws.below(KEPT - DAY);
+    const time =
+      event % 10 === 0 ? now - KEPT - 2 * 3600 - draws.below(30 * DAY) : now - 3600 - draws.below(KEPT - DAY);
     const user = idOf(draws.below(users));
     const [agent, address] = [draws.of(AGENTS), draws.address()];
     const kind = ["login_failed", "profile_changed", "password_changed", "sessions_ended"][event % 4];

@@ -13,12 +13,24 @@ export function compared(measured, bars, judgedBy) {
   const unknown = Object.keys(bars).find((name) => !measured.some((competitor) => competitor.name === name));
   if (unknown !== undefined) throw new Error(`a bar without its competitor: ${unknown}`);
   const [ours, ...others] = measured;
-  const numbers = ({ name, wall, cpu }) => ({ name, wall: summary(wall), cpu: cpu.length > 0 ? summary(cpu) : undefined });
+  const numbers = ({ name, wall, cpu }) => ({
+    name,
+    wall: summary(wall),
+    cpu: cpu.length > 0 ? summary(cpu) : undefined,
+  });
   const against = (other) => {
-    const ratio = { wall: ratios(ours.wall, other.wall), cpu: other.cpu.length > 0 ? ratios(ours.cpu, other.cpu) : undefined };
+    const ratio = {
+      wall: ratios(ours.wall, other.wall),
+      cpu: other.cpu.length > 0 ? ratios(ours.cpu, other.cpu) : undefined,
+    };
     const bar = bars[other.name];
     const judged = ratio[judgedBy];
-    return { ...numbers(other), ratio, bar, kept: bar === undefined || judged === undefined ? undefined : judged.median <= bar };
+    return {
+      ...numbers(other),
+      ratio,
+      bar,
+      kept: bar === undefined || judged === undefined ? undefined : judged.median <= bar,
+    };
   };
   return [numbers(ours), ...others.map(against)];
 }
@@ -26,7 +38,15 @@ export function compared(measured, bars, judgedBy) {
 /** The results as Markdown, as the README has them. */
 export function table({ results }) {
   const hasCpu = results.some(({ competitors }) => competitors.some(({ cpu }) => cpu !== undefined));
-  const columns = ["case", "", "latency, ms", ...(hasCpu ? ["CPU, ms"] : []), "ratio of latency", ...(hasCpu ? ["ratio of CPU"] : []), "bar"];
+  const columns = [
+    "case",
+    "",
+    "latency, ms",
+    ...(hasCpu ? ["CPU, ms"] : []),
+    "ratio of latency",
+    ...(hasCpu ? ["ratio of CPU"] : []),
+    "bar",
+  ];
   const rows = results.flatMap(({ name: of, judgedBy, competitors }) =>
     competitors.map(({ name, wall, cpu, ratio, bar, kept }, at) => [
       at === 0 ? of : "",
@@ -35,15 +55,20 @@ export function table({ results }) {
       ...(hasCpu ? [spread(cpu)] : []),
       spread(ratio?.wall),
       ...(hasCpu ? [spread(ratio?.cpu)] : []),
-      bar === undefined ? "" : `${judgedBy === "cpu" ? "CPU" : "latency"} ≤ ${bar}: ${{ true: "**pass**", false: "**over**" }[kept] ?? "not measured"}`,
+      bar === undefined
+        ? ""
+        : `${judgedBy === "cpu" ? "CPU" : "latency"} ≤ ${bar}: ${{ true: "**pass**", false: "**over**" }[kept] ?? "not measured"}`,
     ]),
   );
   const line = (cells) => `| ${cells.join(" | ")} |`;
-  const note = hasCpu ? [] : ["", "This system does not tell the CPU time of a process in nanoseconds, so there is none here."];
+  const note = hasCpu
+    ? []
+    : ["", "This system does not tell the CPU time of a process in nanoseconds, so there is none here."];
   return [line(columns), `|${"---|".repeat(columns.length)}`, ...rows.map(line), ...note].join("\n");
 }
 
-const spread = (value) => (value === undefined ? "" : `${digits(value.median)} (${digits(value.low)}–${digits(value.high)})`);
+const spread = (value) =>
+  value === undefined ? "" : `${digits(value.median)} (${digits(value.low)}–${digits(value.high)})`;
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 
 /** Floods as Markdown. Latencies are of the logins that succeeded. */
@@ -53,14 +78,24 @@ export function floodTable(results) {
     const millis = others.filter(({ status }) => status === 200).map((one) => one.millis);
     const refused = others.map(({ status }) => status).filter((status) => status !== 200);
     const latency = (value) => (millis.length === 0 ? "" : value(millis).toFixed(0));
-    return [name, String(others.length), latency(median), latency((all) => Math.max(...all)), byStatus(refused), byStatus(flood)];
+    return [
+      name,
+      String(others.length),
+      latency(median),
+      latency((all) => Math.max(...all)),
+      byStatus(refused),
+      byStatus(flood),
+    ];
   });
   const line = (cells) => `| ${cells.join(" | ")} |`;
   return [line(columns), `|${"---|".repeat(columns.length)}`, ...rows.map(line)].join("\n");
 }
 
 function byStatus(statuses) {
-  const counts = Map.groupBy(statuses.toSorted((a, b) => a - b), (status) => status);
+  const counts = Map.groupBy(
+    statuses.toSorted((a, b) => a - b),
+    (status) => status,
+  );
   return [...counts].map(([status, all]) => `${status === 0 ? "none" : status}: ${all.length}`).join(", ");
 }
 

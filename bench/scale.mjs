@@ -18,11 +18,13 @@ import { unstable_getMiniflareWorkerOptions as workerOptions } from "wrangler";
 import { capture, fail, heading, path, read, seconds, wrangler } from "../scripts/lib.mjs";
 import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
 import { COUNTED, costTables } from "./cost.mjs";
-import { ADMINS, PASSWORD, addressOf, populate, sizes, usernameOf } from "./population.mjs";
+import { ADMINS, addressOf, PASSWORD, populate, sizes, usernameOf } from "./population.mjs";
 import { summary } from "./statistics.mjs";
 
 // What wrangler runs Workers with. It has no option of its own to keep the state of a test in a folder of one's choice.
-const { Miniflare, convertV4MiniflareOptions } = createRequire(createRequire(import.meta.url).resolve("wrangler/package.json"))("miniflare");
+const { Miniflare, convertV4MiniflareOptions } = createRequire(
+  createRequire(import.meta.url).resolve("wrangler/package.json"),
+)("miniflare");
 
 const SMALL = { users: 1_000, families: 5_000 };
 const LARGE = { users: 1_000_000, families: 5_000_000 };
@@ -54,15 +56,27 @@ export async function scale({ quick }) {
     await sites[0].stop();
     heading("many refreshes at once");
     const rate = await refreshRate(sites[1]);
-    console.log(`${count(rate.aSecond)} a second, of ${rate.clients} clients at once on ${count(sites[1].rows.families)} families: client, Worker and D1 on this machine`);
+    console.log(
+      `${count(rate.aSecond)} a second, of ${rate.clients} clients at once on ${count(sites[1].rows.families)} families: client, Worker and D1 on this machine`,
+    );
     heading("the sweep");
     const swept = await sweepAll(sites[1]);
     await sites[1].stop();
     heading("the file");
     const statement = rotations(sites[1].file);
     for (const { name, rows, bytes } of sites) console.log(`${name}: ${bytesTold(rows, bytes)}`);
-    console.log(`the statement of a refresh takes SQLite itself ${statement.median.toFixed(0)} us (${statement.low.toFixed(0)}-${statement.high.toFixed(0)}), on families drawn at random`);
-    const result = { made: new Date().toISOString(), machine: machine(), sites: sites.map(({ rows, bytes }) => ({ rows, bytes })), operations, rate, statement, swept };
+    console.log(
+      `the statement of a refresh takes SQLite itself ${statement.median.toFixed(0)} us (${statement.low.toFixed(0)}-${statement.high.toFixed(0)}), on families drawn at random`,
+    );
+    const result = {
+      made: new Date().toISOString(),
+      machine: machine(),
+      sites: sites.map(({ rows, bytes }) => ({ rows, bytes })),
+      operations,
+      rate,
+      statement,
+      swept,
+    };
     mkdirSync(path("bench", "results"), { recursive: true });
     writeFileSync(RESULTS, `${JSON.stringify(result, null, 2)}\n`);
     heading("a month");
@@ -101,7 +115,10 @@ async function fill(name, { users, families }) {
   const started = Date.now();
   const folder = join(FOLDER, name);
   rmSync(folder, { recursive: true, force: true });
-  const { code, stdout, stderr } = await wrangler(["d1", "migrations", "apply", "DB", "--local", "--persist-to", folder], capture);
+  const { code, stdout, stderr } = await wrangler(
+    ["d1", "migrations", "apply", "DB", "--local", "--persist-to", folder],
+    capture,
+  );
   if (code !== 0) fail(`the migrations failed:\n${stdout}${stderr}`);
   const files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
   const [file] = readdirSync(files).filter((entry) => /^[0-9a-f]{64}\.sqlite$/.test(entry));
@@ -127,14 +144,26 @@ class Site {
   async start(bindings) {
     const { workerOptions: options } = workerOptions(path("wrangler.toml"));
     // Of the files there, the ones that are of this build: those of earlier ones stay beside them.
-    const modules = ["index.js", ...[...read("dist/index.js").matchAll(/ from "\.\/([\w-]+\.wasm)"/g)].map(([, name]) => name)];
+    const modules = [
+      "index.js",
+      ...[...read("dist/index.js").matchAll(/ from "\.\/([\w-]+\.wasm)"/g)].map(([, name]) => name),
+    ];
     this.runtime = new Miniflare(
       convertV4MiniflareOptions({
         ...options,
         rootPath: path("dist"),
         modulesRoot: path("dist"),
-        modules: modules.map((name) => ({ type: name.endsWith(".js") ? "ESModule" : "CompiledWasm", path: path("dist", name) })),
-        bindings: { ...options.bindings, ISSUER: "http://127.0.0.1:8787", AUDIENCE: "https://api.example.org", LOG_COSTS: "true", ...bindings },
+        modules: modules.map((name) => ({
+          type: name.endsWith(".js") ? "ESModule" : "CompiledWasm",
+          path: path("dist", name),
+        })),
+        bindings: {
+          ...options.bindings,
+          ISSUER: "http://127.0.0.1:8787",
+          AUDIENCE: "https://api.example.org",
+          LOG_COSTS: "true",
+          ...bindings,
+        },
         resourcePersistencePath: join(this.folder, "v3"),
         host: "127.0.0.1",
         port: 0,
@@ -156,7 +185,8 @@ class Site {
     const before = this.swept.length;
     const { status } = await fetch(new URL("/cdn-cgi/local/scheduled?cron=17+*+*+*+*", this.url));
     if (status !== 200) fail(`the scheduled event was answered ${status}`);
-    for (let tries = 0; tries < 200 && this.swept.length === before; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let tries = 0; tries < 200 && this.swept.length === before; tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 5));
     const line = this.swept[before] ?? fail("the sweep did not log what it did");
     const [trips, read, written] = await this.costOf({ id: line.request_id });
     return { ...line, trips, read, written };
@@ -186,7 +216,8 @@ class Site {
 
   /** What the request of an answer cost: the Worker's own line of the log, which may come behind the answer. */
   async costOf({ id }) {
-    for (let tries = 0; tries < 200 && !this.lines.has(id); tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let tries = 0; tries < 200 && !this.lines.has(id); tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 5));
     const line = this.lines.get(id) ?? fail(`the log has no costs of request ${id}`);
     this.lines.delete(id);
     return COSTS.map((name) => line[name]);
@@ -221,52 +252,164 @@ const COSTS = ["d1_round_trips", "d1_rows_read", "d1_rows_written", "kv_gets", "
 function operations({ entry, secret }) {
   const credential = { Authorization: `Basic ${Buffer.from(`${entry.id}:${secret}`).toString("base64")}` };
   const json = (method, target, make) => (site, context) => site.send(method, target, { json: make(context, site) });
-  const asCaller = (method, target, options = {}) => (site, { access_token }) => site.send(method, target, { ...options, bearer: access_token });
-  const asAdmin = (method, target, make) => (site, person) => site.send(method, target(person), { bearer: site.admin.access_token, json: make?.(person) });
-  const introspect = (token) => (site, person) => site.send("POST", "/introspect", { headers: credential, form: { token: person[token] } });
+  const asCaller =
+    (method, target, options = {}) =>
+    (site, { access_token }) =>
+      site.send(method, target, { ...options, bearer: access_token });
+  const asAdmin = (method, target, make) => (site, person) =>
+    site.send(method, target(person), { bearer: site.admin.access_token, json: make?.(person) });
+  const introspect = (token) => (site, person) =>
+    site.send("POST", "/introspect", { headers: credential, form: { token: person[token] } });
   const account = ({ user }) => `/users/${user.id}`;
   let names = 0;
-  const newcomer = (username) => () => ({ email: `newcomer.${(names += 1)}@example.org`, password: PASSWORD, ...(username ? { username: `newcomer-${names}` } : {}) });
+  const newcomer = (username) => () => ({
+    email: `newcomer.${(names += 1)}@example.org`,
+    password: PASSWORD,
+    ...(username ? { username: `newcomer-${names}` } : {}),
+  });
   const somebody = { once: (site) => site.person() };
   const everyTime = (more) => ({ prepare: (site) => site.person(more), hashes: true });
-  const rotated = async (site, person) => (person.live = (await site.send("POST", "/refresh", { json: { refresh_token: person.live ?? person.refresh_token } })).body.refresh_token);
+  const rotated = async (site, person) =>
+    (person.live = (
+      await site.send("POST", "/refresh", { json: { refresh_token: person.live ?? person.refresh_token } })
+    ).body.refresh_token);
   return [
     { name: "register", act: json("POST", "/register", newcomer(false)), hashes: true },
     { name: "register with a username", act: json("POST", "/register", newcomer(true)), hashes: true },
-    { name: "register a taken address", act: json("POST", "/register", () => ({ email: addressOf(7), password: PASSWORD })) },
+    {
+      name: "register a taken address",
+      act: json("POST", "/register", () => ({ email: addressOf(7), password: PASSWORD })),
+    },
     { name: "login", act: json("POST", "/login", () => ({ email: addressOf(8), password: PASSWORD })), hashes: true },
-    { name: "login by username", act: json("POST", "/login", () => ({ username: usernameOf(9), password: PASSWORD })), hashes: true },
-    { name: "login, wrong password", act: json("POST", "/login", () => ({ email: addressOf(10), password: "wrong" })), hashes: true },
-    { name: "login of nobody", act: json("POST", "/login", () => ({ email: "nobody@example.org", password: "wrong" })), hashes: true },
+    {
+      name: "login by username",
+      act: json("POST", "/login", () => ({ username: usernameOf(9), password: PASSWORD })),
+      hashes: true,
+    },
+    {
+      name: "login, wrong password",
+      act: json("POST", "/login", () => ({ email: addressOf(10), password: "wrong" })),
+      hashes: true,
+    },
+    {
+      name: "login of nobody",
+      act: json("POST", "/login", () => ({ email: "nobody@example.org", password: "wrong" })),
+      hashes: true,
+    },
     { name: "refresh", ...somebody, act: refreshLive },
-    { name: "refresh with the access token", ...somebody, act: (site, person) => refreshLive(site, person, { access_token: person.access_token }) },
-    { name: "grace retry", once: async (site) => { const person = await site.person(); await rotated(site, person); return person; }, act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token })) },
-    { name: "reuse", prepare: async (site) => { const person = await site.person(); await rotated(site, person); await rotated(site, person); return person; }, act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token })), hashes: true },
-    { name: "forged refresh token", ...somebody, act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token: `${refresh_token.slice(0, -1)}${refresh_token.endsWith("A") ? "Q" : "A"}` })) },
+    {
+      name: "refresh with the access token",
+      ...somebody,
+      act: (site, person) => refreshLive(site, person, { access_token: person.access_token }),
+    },
+    {
+      name: "grace retry",
+      once: async (site) => {
+        const person = await site.person();
+        await rotated(site, person);
+        return person;
+      },
+      act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token })),
+    },
+    {
+      name: "reuse",
+      prepare: async (site) => {
+        const person = await site.person();
+        await rotated(site, person);
+        await rotated(site, person);
+        return person;
+      },
+      act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token })),
+      hashes: true,
+    },
+    {
+      name: "forged refresh token",
+      ...somebody,
+      act: json("POST", "/refresh", ({ refresh_token }) => ({
+        refresh_token: `${refresh_token.slice(0, -1)}${refresh_token.endsWith("A") ? "Q" : "A"}`,
+      })),
+    },
     { name: "token", ...somebody, act: (site, person) => refreshLive(site, person, {}, "/token") },
-    { name: "revoke", ...everyTime(0), act: (site, { refresh_token }) => site.send("POST", "/revoke", { form: { token: refresh_token } }) },
-    { name: "revoke by access token", ...everyTime(0), act: (site, { access_token }) => site.send("POST", "/revoke", { form: { token: access_token } }) },
+    {
+      name: "revoke",
+      ...everyTime(0),
+      act: (site, { refresh_token }) => site.send("POST", "/revoke", { form: { token: refresh_token } }),
+    },
+    {
+      name: "revoke by access token",
+      ...everyTime(0),
+      act: (site, { access_token }) => site.send("POST", "/revoke", { form: { token: access_token } }),
+    },
     { name: "introspect, access token", ...somebody, act: introspect("access_token") },
     { name: "introspect, refresh token", ...somebody, act: introspect("refresh_token") },
     { name: "verify", ...somebody, act: asCaller("GET", "/verify") },
     { name: "me", ...somebody, act: asCaller("GET", "/me") },
-    { name: "change the name", ...somebody, act: asCaller("PATCH", "/me", { json: { name: "Ada" } }), prepare: async (site, person) => { await site.send("PATCH", "/me", { bearer: person.access_token, json: { name: "Somebody else" } }); return person; } },
-    { name: "change the username", ...somebody, act: (site, { access_token }) => site.send("PATCH", "/me", { bearer: access_token, json: { username: `changed-${(names += 1)}` } }) },
-    { name: "change the password, 2 other sessions", ...everyTime(2), act: asCaller("POST", "/me/password", { json: { current_password: PASSWORD, new_password: "purple otters juggle lanterns" } }) },
-    { name: "delete the account, 3 sessions", ...everyTime(2), act: asCaller("DELETE", "/me", { json: { current_password: PASSWORD } }) },
+    {
+      name: "change the name",
+      ...somebody,
+      act: asCaller("PATCH", "/me", { json: { name: "Ada" } }),
+      prepare: async (site, person) => {
+        await site.send("PATCH", "/me", { bearer: person.access_token, json: { name: "Somebody else" } });
+        return person;
+      },
+    },
+    {
+      name: "change the username",
+      ...somebody,
+      act: (site, { access_token }) =>
+        site.send("PATCH", "/me", { bearer: access_token, json: { username: `changed-${(names += 1)}` } }),
+    },
+    {
+      name: "change the password, 2 other sessions",
+      ...everyTime(2),
+      act: asCaller("POST", "/me/password", {
+        json: { current_password: PASSWORD, new_password: "purple otters juggle lanterns" },
+      }),
+    },
+    {
+      name: "delete the account, 3 sessions",
+      ...everyTime(2),
+      act: asCaller("DELETE", "/me", { json: { current_password: PASSWORD } }),
+    },
     { name: "own audit trail", once: (site) => site.person(4), act: asCaller("GET", "/me/events") },
     { name: "list 5 sessions", once: (site) => site.person(4), act: asCaller("GET", "/sessions") },
-    { name: "end one session", ...everyTime(1), act: (site, { access_token, others }) => site.send("DELETE", `/sessions/${others[0].session_id}`, { bearer: access_token }) },
+    {
+      name: "end one session",
+      ...everyTime(1),
+      act: (site, { access_token, others }) =>
+        site.send("DELETE", `/sessions/${others[0].session_id}`, { bearer: access_token }),
+    },
     { name: "end 2 other sessions", ...everyTime(2), act: asCaller("DELETE", "/sessions?except=current") },
     { name: "revoke-all, 3 sessions", ...everyTime(2), act: asCaller("POST", "/revoke-all") },
     { name: "users, first page", act: asAdmin("GET", () => "/users") },
-    { name: "users, a page in the middle", once: async (site) => (await site.send("GET", "/users?email=katherine", { bearer: site.admin.access_token })).body, act: asAdmin("GET", ({ next_cursor }) => `/users?limit=100&cursor=${encodeURIComponent(next_cursor)}`) },
+    {
+      name: "users, a page in the middle",
+      once: async (site) =>
+        (await site.send("GET", "/users?email=katherine", { bearer: site.admin.access_token })).body,
+      act: asAdmin("GET", ({ next_cursor }) => `/users?limit=100&cursor=${encodeURIComponent(next_cursor)}`),
+    },
     { name: "users by the beginning of an address", act: asAdmin("GET", () => "/users?email=grace.") },
     { name: "user", ...somebody, act: asAdmin("GET", account) },
-    { name: "audit trail of a user", once: (site) => site.person(4), act: asAdmin("GET", (person) => `${account(person)}/events`) },
-    { name: "change roles", ...somebody, prepare: async (site, person) => { person.roles = person.roles?.length === 0 ? ["user"] : []; return person; }, act: asAdmin("PATCH", account, ({ roles }) => ({ roles })) },
+    {
+      name: "audit trail of a user",
+      once: (site) => site.person(4),
+      act: asAdmin("GET", (person) => `${account(person)}/events`),
+    },
+    {
+      name: "change roles",
+      ...somebody,
+      prepare: async (site, person) => {
+        person.roles = person.roles?.length === 0 ? ["user"] : [];
+        return person;
+      },
+      act: asAdmin("PATCH", account, ({ roles }) => ({ roles })),
+    },
     { name: "shut out, 2 sessions", ...everyTime(1), act: asAdmin("PATCH", account, () => ({ disabled: true })) },
-    { name: "end a user's 2 sessions", ...everyTime(1), act: asAdmin("DELETE", (person) => `${account(person)}/sessions`) },
+    {
+      name: "end a user's 2 sessions",
+      ...everyTime(1),
+      act: asAdmin("DELETE", (person) => `${account(person)}/sessions`),
+    },
     { name: "delete a user, 2 sessions", ...everyTime(1), act: asAdmin("DELETE", account) },
     { name: "health", act: (site) => site.send("GET", "/healthz") },
   ];
@@ -314,11 +457,27 @@ function comparison(name, runs) {
     const texts = costs.map((cost) => cost.join(" "));
     const usual = [...new Set(texts)].sort((one, other) => times(texts, other) - times(texts, one))[0];
     const constant = times(texts, usual) >= texts.length - 1;
-    return { status: [...statuses].join(" "), ...Object.fromEntries(COSTS.map((cost, index) => [cost, Number(usual.split(" ")[index])])), constant, ms: summary(took) };
+    return {
+      status: [...statuses].join(" "),
+      ...Object.fromEntries(COSTS.map((cost, index) => [cost, Number(usual.split(" ")[index])])),
+      constant,
+      ms: summary(took),
+    };
   });
-  const equal = small.constant && large.constant && small.status === large.status && COSTS.every((cost) => small[cost] === large[cost]);
+  const equal =
+    small.constant &&
+    large.constant &&
+    small.status === large.status &&
+    COSTS.every((cost) => small[cost] === large[cost]);
   const noise = Math.max(...[small, large].map(({ ms }) => ms.high - ms.low));
-  return { name, equal, ratio: large.ms.median / small.ms.median, withinNoise: large.ms.median - small.ms.median <= noise, small, large };
+  return {
+    name,
+    equal,
+    ratio: large.ms.median / small.ms.median,
+    withinNoise: large.ms.median - small.ms.median <= noise,
+    small,
+    large,
+  };
 }
 
 function isAsCounted(compared, name) {
@@ -336,7 +495,18 @@ function operationsTable(compared, sites) {
     ...[name, costs(small), equal ? "same" : costs(large), ms(small.ms), ms(large.ms), ratio.toFixed(2)],
     withinNoise ? "yes" : "no",
   ]);
-  return table([["operation", `trips/read/written/gets/puts, ${small}`, large, `ms, ${small}`, `ms, ${large}`, "ratio", "within noise"], ...lines]);
+  return table([
+    [
+      "operation",
+      `trips/read/written/gets/puts, ${small}`,
+      large,
+      `ms, ${small}`,
+      `ms, ${large}`,
+      "ratio",
+      "within noise",
+    ],
+    ...lines,
+  ]);
 }
 
 /** How many refreshes are answered a second when several people refresh as fast as they can. */
@@ -361,8 +531,11 @@ function rotations(file) {
     // As much as D1 has for it, or less: what a Worker may have.
     sqlite.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -64000");
     const now = Math.floor(Date.now() / 1000);
-    const live = "SELECT family_id, secret_hash, generation FROM refresh_tokens WHERE family_id > ? AND revoked_at IS NULL AND expires_at > ? LIMIT 1";
-    const drawn = Array.from({ length: 2_000 }, () => sqlite.prepare(live).get(randomBytes(16).toString("base64url"), now)).filter(Boolean);
+    const live =
+      "SELECT family_id, secret_hash, generation FROM refresh_tokens WHERE family_id > ? AND revoked_at IS NULL AND expires_at > ? LIMIT 1";
+    const drawn = Array.from({ length: 2_000 }, () =>
+      sqlite.prepare(live).get(randomBytes(16).toString("base64url"), now),
+    ).filter(Boolean);
     const rotate = sqlite.prepare(read("src/store/sql/rotate.sql"));
     const took = drawn.map(({ family_id, secret_hash, generation }) => {
       const started = performance.now();
@@ -379,7 +552,10 @@ function rotations(file) {
 
 /** What a row takes, index entries included. */
 function bytesTold({ users, families, events }, { total, parts }) {
-  const of = (names) => Object.entries(parts).filter(([name]) => names.some((own) => name.startsWith(own))).reduce((sum, [, bytes]) => sum + bytes, 0);
+  const of = (names) =>
+    Object.entries(parts)
+      .filter(([name]) => names.some((own) => name.startsWith(own)))
+      .reduce((sum, [, bytes]) => sum + bytes, 0);
   const each = [of(["users"]) / users, of(["refresh_tokens"]) / families, of(["events"]) / events].map(Math.round);
   return `${(total / 1e6).toFixed(0)} MB; ${each[0]} bytes a user, ${each[1]} a family, ${each[2]} an event`;
 }
@@ -419,7 +595,9 @@ async function sweepAll(site) {
       complete = line.complete;
       runs.push({ seconds: (performance.now() - started) / 1000, sessions, events, trips, read, written, complete });
       const did = `${count(sessions)} sessions and ${count(events)} events in ${trips} round trips and ${runs.at(-1).seconds.toFixed(1)} s`;
-      console.log(`run ${runs.length}: ${did}, ${count(read)} rows read, ${count(written)} written${complete ? ", to the end" : ""}`);
+      console.log(
+        `run ${runs.length}: ${did}, ${count(read)} rows read, ${count(written)} written${complete ? ", to the end" : ""}`,
+      );
     }
   } finally {
     clearInterval(watch);
@@ -433,7 +611,10 @@ async function sweepAll(site) {
     walkedRowsASecond: site.rows.families / total("seconds"),
     sweptRowsASecond: total("sessions") / total("seconds"),
     steps,
-    refreshMs: { alone: summary(refreshes.alone), beside: { ...summary(refreshes.beside), longest: Math.max(...refreshes.beside), count: refreshes.beside.length } },
+    refreshMs: {
+      alone: summary(refreshes.alone),
+      beside: { ...summary(refreshes.beside), longest: Math.max(...refreshes.beside), count: refreshes.beside.length },
+    },
     memoryMiB: memory,
     bounded: left.sessions === 0 && steps.largest.rows <= STEP && runs.every(({ trips }) => trips <= MOST_TRIPS),
   };
@@ -443,11 +624,23 @@ async function sweepAll(site) {
       ["due", `${count(due.sessions)} sessions, ${count(due.events)} events`],
       ["left", `${count(left.sessions)} sessions, ${count(left.events)} events`],
       ["runs", String(runs.length)],
-      ["walked", `${count(Math.round(result.walkedRowsASecond))} rows a second, ${count(Math.round(result.sweptRowsASecond))} of them taken out`],
-      ["largest step by D1's count", `${steps.largest.rows} rows taken out; ${steps.largest.read} read, ${steps.largest.written} written`],
-      ["a step", `${steps.ms.median.toFixed(1)} ms (${steps.ms.low.toFixed(1)}-${steps.ms.high.toFixed(1)}), longest ${steps.longest.toFixed(1)}`],
+      [
+        "walked",
+        `${count(Math.round(result.walkedRowsASecond))} rows a second, ${count(Math.round(result.sweptRowsASecond))} of them taken out`,
+      ],
+      [
+        "largest step by D1's count",
+        `${steps.largest.rows} rows taken out; ${steps.largest.read} read, ${steps.largest.written} written`,
+      ],
+      [
+        "a step",
+        `${steps.ms.median.toFixed(1)} ms (${steps.ms.low.toFixed(1)}-${steps.ms.high.toFixed(1)}), longest ${steps.longest.toFixed(1)}`,
+      ],
       ["a refresh before", `${alone.median.toFixed(1)} ms (${alone.low.toFixed(1)}-${alone.high.toFixed(1)})`],
-      ["a refresh beside it", `${beside.median.toFixed(1)} ms (${beside.low.toFixed(1)}-${beside.high.toFixed(1)}), longest ${beside.longest.toFixed(1)}, of ${beside.count}`],
+      [
+        "a refresh beside it",
+        `${beside.median.toFixed(1)} ms (${beside.low.toFixed(1)}-${beside.high.toFixed(1)}), longest ${beside.longest.toFixed(1)}, of ${beside.count}`,
+      ],
       ["workerd's memory at most", `${memory} MiB`],
     ]),
   );
@@ -457,10 +650,19 @@ async function sweepAll(site) {
 /** What the sweep is to take out at this moment. */
 async function dueRows({ db }) {
   const now = Math.floor(Date.now() / 1000);
-  const sessions = db.prepare("SELECT COUNT(*) AS count FROM refresh_tokens WHERE COALESCE(revoked_at, expires_at) < ?").bind(now - KEPT);
+  const sessions = db
+    .prepare("SELECT COUNT(*) AS count FROM refresh_tokens WHERE COALESCE(revoked_at, expires_at) < ?")
+    .bind(now - KEPT);
   const events = db.prepare("SELECT COUNT(*) AS count FROM events WHERE at < ?").bind(now - KEPT - 3600);
   const answers = await db.batch([sessions, events]);
-  const [{ results: [one] }, { results: [other] }] = answers;
+  const [
+    {
+      results: [one],
+    },
+    {
+      results: [other],
+    },
+  ] = answers;
   return { sessions: one.count, events: other.count };
 }
 
@@ -471,7 +673,9 @@ async function someSteps({ db }) {
   for (let step = 0; step < 20; step += 1) {
     const now = Math.floor(Date.now() / 1000);
     const started = performance.now();
-    const metas = (await db.batch([db.prepare(ADVANCE).bind(STEP, now), db.prepare(TAKE_OUT).bind(now - KEPT)])).map(({ meta }) => meta);
+    const metas = (await db.batch([db.prepare(ADVANCE).bind(STEP, now), db.prepare(TAKE_OUT).bind(now - KEPT)])).map(
+      ({ meta }) => meta,
+    );
     took.push(performance.now() - started);
     largest.rows = Math.max(largest.rows, metas[1].changes);
     largest.read = Math.max(largest.read, metas[0].rows_read + metas[1].rows_read);
@@ -484,7 +688,10 @@ async function someSteps({ db }) {
 async function residentMemory() {
   // Not everywhere is there a ps.
   const { stdout } = await capture("ps", ["-A", "-o", "ppid=,rss=,comm="]).catch(() => ({ stdout: "" }));
-  const own = stdout.split("\n").map((line) => line.trim().split(/\s+/)).filter(([parent, , name]) => Number(parent) === process.pid && name.includes("workerd"));
+  const own = stdout
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([parent, , name]) => Number(parent) === process.pid && name.includes("workerd"));
   return Math.round(own.reduce((sum, [, kibibytes]) => sum + Number(kibibytes), 0) / 1024);
 }
 
@@ -494,5 +701,12 @@ const count = (number) => number.toLocaleString("en");
 
 function table(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd()).join("\n");
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }

@@ -2,7 +2,7 @@
 // own in a temporary folder. Requests go straight to the Worker's socket, past Miniflare's entry Worker, which would
 // otherwise be a part of every number.
 
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +15,10 @@ import { path, read } from "../scripts/lib.mjs";
 import { makeSecrets } from "../scripts/secrets.mjs";
 
 const deployed = readConfig({ config: path("wrangler.toml") });
-const CLIENT = { "CF-Connecting-IP": "192.0.2.1", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0" };
+const CLIENT = {
+  "CF-Connecting-IP": "192.0.2.1",
+  "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+};
 const folder = mkdtempSync(join(tmpdir(), "portcullis-bench-"));
 // However this ends.
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -26,7 +29,11 @@ export async function portcullis({ vars = {} } = {}) {
     .filter((name) => /\.(js|wasm)$/.test(name))
     .sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")))
     .map((name) => ({ type: name.endsWith(".js") ? "ESModule" : "CompiledWasm", path: path("dist", name) }));
-  const server = await start({ modules, modulesRoot: path("dist"), bindings: { ...deployed.vars, ...makeSecrets(), ...vars } });
+  const server = await start({
+    modules,
+    modulesRoot: path("dist"),
+    bindings: { ...deployed.vars, ...makeSecrets(), ...vars },
+  });
   await applySchema(server);
   return server;
 }
@@ -35,7 +42,10 @@ export async function portcullis({ vars = {} } = {}) {
 export async function peer(name, { bindings = {}, schema = false, wasm = [] } = {}) {
   const modulesRoot = path("bench", "workers");
   const main = { type: "ESModule", path: join(modulesRoot, `${name}.mjs`), contents: await bundled(name) };
-  const modules = [main, ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm", path: join(modulesRoot, name), contents }))];
+  const modules = [
+    main,
+    ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm", path: join(modulesRoot, name), contents })),
+  ];
   const server = await start({ modules, modulesRoot, bindings });
   if (schema) await applySchema(server);
   return server;
@@ -95,7 +105,8 @@ class Server {
   request(method, pathname, { json, bearer, headers = {} } = {}) {
     const body = json === undefined ? undefined : JSON.stringify(json);
     const sent = { ...CLIENT, ...headers };
-    if (body !== undefined) Object.assign(sent, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) });
+    if (body !== undefined)
+      Object.assign(sent, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) });
     if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
     const { agent, url } = this;
     return new Promise((resolve, reject) => {
@@ -103,7 +114,9 @@ class Server {
       const request = httpRequest(options, (response) => {
         let text = "";
         response.setEncoding("utf8").on("data", (chunk) => (text += chunk));
-        response.on("error", reject).on("end", () => resolve({ status: response.statusCode, headers: response.headers, text }));
+        response
+          .on("error", reject)
+          .on("end", () => resolve({ status: response.statusCode, headers: response.headers, text }));
       });
       request.on("error", reject).end(body);
     });
@@ -112,7 +125,8 @@ class Server {
   /** A request that is answered with this status, or nothing that was measured is worth anything. Resolves to its JSON. */
   async expect(status, method, pathname, options) {
     const answer = await this.request(method, pathname, options);
-    if (answer.status !== status) throw new Error(`${method} ${pathname}: ${answer.status} instead of ${status}: ${answer.text}`);
+    if (answer.status !== status)
+      throw new Error(`${method} ${pathname}: ${answer.status} instead of ${status}: ${answer.text}`);
     return answer.text === "" ? undefined : JSON.parse(answer.text);
   }
 
@@ -141,7 +155,9 @@ async function applySchema(server) {
 /** The CPU time of a process in milliseconds, as the scheduler counts it, in nanoseconds; Linux only. */
 export function cpuOf(pid) {
   try {
-    const nanoseconds = readdirSync(`/proc/${pid}/task`).map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]));
+    const nanoseconds = readdirSync(`/proc/${pid}/task`).map((task) =>
+      Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]),
+    );
     return nanoseconds.reduce((sum, value) => sum + value, 0) / 1e6;
   } catch {
     return undefined;
@@ -152,7 +168,9 @@ export function cpuOf(pid) {
 function children() {
   try {
     const tasks = readdirSync("/proc/self/task");
-    return tasks.flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, "utf8").split(" ").filter(Boolean).map(Number));
+    return tasks.flatMap((task) =>
+      readFileSync(`/proc/self/task/${task}/children`, "utf8").split(" ").filter(Boolean).map(Number),
+    );
   } catch {
     return [];
   }

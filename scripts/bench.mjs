@@ -19,7 +19,12 @@ Measures Portcullis beside what one would use instead, all on this machine.
   --case NAME    only the cases with that in their names
   --scale        a million users instead
   --flood        somebody else's logins beside a flood instead`;
-const OPTIONS = { quick: { type: "boolean" }, case: { type: "string" }, scale: { type: "boolean" }, flood: { type: "boolean" } };
+const OPTIONS = {
+  quick: { type: "boolean" },
+  case: { type: "string" },
+  scale: { type: "boolean" },
+  flood: { type: "boolean" },
+};
 /** The names of the cases, whose file can be read only once all is installed; bench/main.mjs checks that these are they. */
 export const CASES = [
   "hash",

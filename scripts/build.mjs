@@ -56,7 +56,14 @@ export function buildInputs() {
   const hash = createHash("sha256");
   const settings = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml", "package-lock.json"];
   const hashCore = ["crates/argon2-simd128/Cargo.toml", ...filesUnder("crates/argon2-simd128/src")];
-  const files = [...settings, "scripts/build.mjs", "scripts/entry.mjs", "scripts/esbuild.mjs", ...hashCore, ...filesUnder("src")];
+  const files = [
+    ...settings,
+    "scripts/build.mjs",
+    "scripts/entry.mjs",
+    "scripts/esbuild.mjs",
+    ...hashCore,
+    ...filesUnder("src"),
+  ];
   for (const name of files.filter((name) => existsSync(path(name)))) {
     hash.update(`\0${name}\0`).update(readFileSync(path(name)));
   }

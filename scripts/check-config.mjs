@@ -10,8 +10,18 @@ runIfStarted(import.meta.url, async () => {
   const { vars, compatibility_date, ...addresses } = unstable_readConfig({ config: path("wrangler.toml") });
   const warning = secondDoor(addresses);
   if (warning) console.error(`\nwarning: ${warning}`);
-  const modules = { no_bundle: true, find_additional_modules: true, rules: [{ type: "CompiledWasm", globs: ["**/*.wasm"] }] };
-  const config = { name: "check", main: "index.js", compatibility_date, ...modules, vars: { ...vars, ...makeSecrets() } };
+  const modules = {
+    no_bundle: true,
+    find_additional_modules: true,
+    rules: [{ type: "CompiledWasm", globs: ["**/*.wasm"] }],
+  };
+  const config = {
+    name: "check",
+    main: "index.js",
+    compatibility_date,
+    ...modules,
+    vars: { ...vars, ...makeSecrets() },
+  };
   // Not where .dev.vars is, which would stand in for what is deployed.
   const server = createTestHarness({ root: path("build"), workers: [{ config }] });
   try {
@@ -24,7 +34,10 @@ runIfStarted(import.meta.url, async () => {
     // There is no database here.
     if (response.ok || code === "unhealthy") return;
     if (code !== "misconfigured") fail(`the Worker answers ${url} with ${response.status}: ${text}`);
-    const problems = server.getLogs().map(({ message }) => JSON.parse(message)).filter(({ event }) => event === "misconfigured");
+    const problems = server
+      .getLogs()
+      .map(({ message }) => JSON.parse(message))
+      .filter(({ event }) => event === "misconfigured");
     const lines = new Set(problems.map(({ variable, problem }) => `  ${variable} ${problem}`));
     fail(`the Worker refuses to serve with the variables in wrangler.toml:\n${[...lines].join("\n")}`);
   } finally {
@@ -37,7 +50,9 @@ runIfStarted(import.meta.url, async () => {
  * limits) are those of a zone, and *.workers.dev is not yours.
  */
 export function secondDoor({ route, routes = [], ...addresses }) {
-  const doors = ["workers_dev", "preview_urls"].filter((name) => addresses[name] === true).map((name) => `${name} = true`);
+  const doors = ["workers_dev", "preview_urls"]
+    .filter((name) => addresses[name] === true)
+    .map((name) => `${name} = true`);
   if (doors.length === 0 || (route === undefined && routes.length === 0)) return undefined;
   return (
     `${doors.join(" and ")} beside a route: the Worker answers at *.workers.dev too, where no rule of your zone is in front of it. ` +

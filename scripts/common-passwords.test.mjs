@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { SET, SHA256, SOURCES, make, sha256, verified } from "./common-passwords.mjs";
+import { make, SET, SHA256, SOURCES, sha256, verified } from "./common-passwords.mjs";
 import { Failure, path, read } from "./lib.mjs";
 
 let folder;
@@ -35,7 +35,17 @@ test("a list always makes the same set, whatever the order of its long passwords
 });
 
 test("what is short is left out, and what differs in case or by canonical equivalence counts once", async () => {
-  const list = ["short", "sevens7", "", "eight888", "EIGHT888", "caf\u00e9caf\u00e9", "CAFE\u0301CAFE\u0301", "stra\u00dfe12", "strasse12"];
+  const list = [
+    "short",
+    "sevens7",
+    "",
+    "eight888",
+    "EIGHT888",
+    "caf\u00e9caf\u00e9",
+    "CAFE\u0301CAFE\u0301",
+    "stra\u00dfe12",
+    "strasse12",
+  ];
   assert.equal(await make(list.join("\n"), file()), 3);
 });
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { BYTES, HABITS, costTables, month } from "../bench/cost.mjs";
+import { BYTES, costTables, HABITS, month } from "../bench/cost.mjs";
 import { read } from "./lib.mjs";
 
 const page = read("docs/scale.md");
@@ -27,12 +27,15 @@ test("the limits the page tells follow from the habits", () => {
   const week = month(1e6, { ...HABITS, monthsKept: 37 / 30 });
   says(`of a week instead of three months some ${Math.round(10e3 / week.used.gigabytes / 1e3)} million`);
   says(`full at some ${Math.round(((most / 1e6) * million.times.login) / 30 / 1e4)}0,000 log-ins a day`);
-  const without = [1e6, 100e6].map((users) => Math.round(month(users, { ...HABITS, verifies: 0 }).total).toLocaleString("en"));
+  const without = [1e6, 100e6].map((users) =>
+    Math.round(month(users, { ...HABITS, verifies: 0 }).total).toLocaleString("en"),
+  );
   says(`Without \`/verify\` a million users are $${without[0]}, and a hundred million $${without[1]}`);
 });
 
 test("bytes of a row are those that the sweep is made for", () => {
-  for (const [table, bytes] of Object.entries({ users: BYTES.user, refresh_tokens: BYTES.family, events: BYTES.event })) says(`| \`${table}\` | ${bytes} |`);
+  for (const [table, bytes] of Object.entries({ users: BYTES.user, refresh_tokens: BYTES.family, events: BYTES.event }))
+    says(`| \`${table}\` | ${bytes} |`);
   assert.ok(read("src/store/sweep.rs").includes(`let most_families = 10_000_000_000 / ${BYTES.family};`));
 });
 

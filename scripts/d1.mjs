@@ -18,7 +18,8 @@ export function parseCommand(args, options, positionals, usage) {
   try {
     parsed = parseArgs({ args, options: { ...common, ...options }, allowPositionals: true });
     if (parsed.positionals.length !== positionals) throw new TypeError(`expected ${positionals} arguments`);
-    if (parsed.values.remote && parsed.values["persist-to"]) throw new TypeError("--persist-to is for the local database");
+    if (parsed.values.remote && parsed.values["persist-to"])
+      throw new TypeError("--persist-to is for the local database");
   } catch (error) {
     misused(error.message, usage);
   }
@@ -45,7 +46,10 @@ export class Database {
 
   async execute(...source) {
     for (let tries = 1; ; tries += 1) {
-      const { code, stdout, stderr } = await wrangler(["d1", "execute", "DB", ...this.where, "--yes", "--json", ...source], capture);
+      const { code, stdout, stderr } = await wrangler(
+        ["d1", "execute", "DB", ...this.where, "--yes", "--json", ...source],
+        capture,
+      );
       const answer = parseJson(stdout);
       if (code === 0 && Array.isArray(answer)) return answer.map(({ results }) => results);
       const problem = answer?.error?.text ?? `${stdout}${stderr}`.trim();
@@ -58,7 +62,8 @@ export class Database {
 }
 
 function refuse(problem) {
-  if (/no such table: users/.test(problem)) fail("the database has no tables yet: run `npm run dev` or `npm run deploy` first");
+  if (/no such table: users/.test(problem))
+    fail("the database has no tables yet: run `npm run dev` or `npm run deploy` first");
   fail(`the database did not do it: ${problem}`);
 }
 

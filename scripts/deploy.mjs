@@ -12,7 +12,19 @@
 import { writeFileSync } from "node:fs";
 
 import { build } from "./build.mjs";
-import { capture, checkFlags, fail, heading, isLoopback, path, read, run, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
+import {
+  capture,
+  checkFlags,
+  fail,
+  heading,
+  isLoopback,
+  path,
+  read,
+  run,
+  runIfStarted,
+  wrangler,
+  wranglerString,
+} from "./lib.mjs";
 import { makeSecrets, putRemoteSecrets, remoteSecrets } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 

@@ -4,7 +4,7 @@
 import { createServer } from "node:net";
 
 import { build } from "./build.mjs";
-import { checkFlags, fail, Failure, isLoopback, run, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
+import { checkFlags, Failure, fail, isLoopback, run, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 
 const usage = `[PORT=8787] npm run dev
@@ -39,7 +39,8 @@ function localIssuer(url) {
 // Wrangler would find out only after everything else, and advise an option that is not ours.
 function checkPort(port) {
   return new Promise((resolve, reject) => {
-    const taken = (error) => (error.code === "EADDRINUSE" ? new Failure(`port ${port} is in use. Try another: PORT=9000 npm run dev`) : error);
+    const taken = (error) =>
+      error.code === "EADDRINUSE" ? new Failure(`port ${port} is in use. Try another: PORT=9000 npm run dev`) : error;
     const server = createServer().once("error", (error) => reject(taken(error)));
     server.listen({ host: "127.0.0.1", port: Number(port) }, () => server.close(resolve));
   });

@@ -7,4 +7,5 @@ import { copyFileSync } from "node:fs";
 import { path } from "./lib.mjs";
 
 copyFileSync(path("scripts", "entry.mjs"), "shim.js");
-process.exitCode = spawnSync(path("node_modules", ".bin", "esbuild"), process.argv.slice(2), { stdio: "inherit" }).status ?? 1;
+process.exitCode =
+  spawnSync(path("node_modules", ".bin", "esbuild"), process.argv.slice(2), { stdio: "inherit" }).status ?? 1;

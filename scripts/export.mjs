@@ -15,7 +15,11 @@ const PAGE = 10_000;
 
 async function main(args) {
   const { values } = parseCommand(args, {}, 0, usage);
-  if (process.env.npm_lifecycle_event === "export" && process.env.npm_config_loglevel !== "silent" && !process.stdout.isTTY) {
+  if (
+    process.env.npm_lifecycle_event === "export" &&
+    process.env.npm_config_loglevel !== "silent" &&
+    !process.stdout.isTTY
+  ) {
     fail(`npm writes lines of its own into the file, unless it is told to be silent: ${usage}`);
   }
   console.error("note: what follows holds everybody's password hash and address. Keep it as you keep the database.");
@@ -26,7 +30,8 @@ async function main(args) {
     const [users] = await database.query(
       `SELECT id, email, username, name, roles, password_hash, created_at, disabled_at FROM users WHERE id > ${sqlText(after)} ORDER BY id LIMIT ${PAGE}`,
     );
-    if (users.length > 0 && !process.stdout.write(users.map((user) => `${JSON.stringify(line(user))}\n`).join(""))) await once(process.stdout, "drain");
+    if (users.length > 0 && !process.stdout.write(users.map((user) => `${JSON.stringify(line(user))}\n`).join("")))
+      await once(process.stdout, "drain");
     count += users.length;
     if (users.length < PAGE) break;
     after = users.at(-1).id;
@@ -47,4 +52,8 @@ function line({ id, email, username, name, roles, password_hash, created_at, dis
   };
 }
 
-runIfStarted(import.meta.url, main, `${usage}\n\nPrints every user, with their password hashes, as npm run import takes them.`);
+runIfStarted(
+  import.meta.url,
+  main,
+  `${usage}\n\nPrints every user, with their password hashes, as npm run import takes them.`,
+);

@@ -22,7 +22,10 @@ Gives a role to an account, or takes it.
 
 async function main(args) {
   const options = { revoke: { type: "boolean", default: false }, force: { type: "boolean", default: false } };
-  const { values: { revoke, force, ...where }, positionals: [email, role] } = parseCommand(args, options, 2, usage);
+  const {
+    values: { revoke, force, ...where },
+    positionals: [email, role],
+  } = parseCommand(args, options, 2, usage);
   await setup();
   const key = await ask("email-key", email);
   // A role may have been taken out of the list while accounts still have it.
@@ -32,18 +35,23 @@ async function main(args) {
   const [[user]] = await database.query(`SELECT id, roles FROM users WHERE email_key = ${sqlText(key)}`);
   if (!user) fail(`there is no account with the address ${email}`);
   const roles = JSON.parse(user.roles);
-  if (roles.includes(role) !== revoke) fail(revoke ? `${email} does not have the role ${role}` : `${email} has the role ${role} already`);
+  if (roles.includes(role) !== revoke)
+    fail(revoke ? `${email} does not have the role ${role}` : `${email} has the role ${role} already`);
 
   const newRoles = inOrder(revoke ? roles.filter((other) => other !== role) : [...roles, role]);
   const { changed, now } = await change(database, user, newRoles, revoke && role === "admin" && !force);
   if (!changed && now !== user.roles) fail("the account was changed meanwhile: look again");
   if (!changed) fail(`${email} is the last admin. Make another one first, or add --force.`);
-  console.log(`${email} ${revoke ? "no longer has" : "has"} the role ${role} (roles: ${newRoles.join(", ") || "none"})`);
+  console.log(
+    `${email} ${revoke ? "no longer has" : "has"} the role ${role} (roles: ${newRoles.join(", ") || "none"})`,
+  );
 }
 
 /** Changes the roles as one transaction, which its event decides: without that, nothing changes. */
 async function change(database, { id, roles }, newRoles, spareLastAdmin) {
-  const [user, event, before, after] = [id, randomBytes(16).toString("base64url"), roles, JSON.stringify(newRoles)].map(sqlText);
+  const [user, event, before, after] = [id, randomBytes(16).toString("base64url"), roles, JSON.stringify(newRoles)].map(
+    sqlText,
+  );
   const another =
     "(disabled_at IS NOT NULL OR EXISTS (SELECT 1 FROM users AS other " +
     `WHERE instr(other.roles, '"admin"') > 0 AND other.disabled_at IS NULL AND other.id <> ${user}))`;
@@ -59,7 +67,9 @@ async function change(database, { id, roles }, newRoles, spareLastAdmin) {
 
 /** In the order of the list, as the Worker stores them; those that were taken out of it last. */
 function inOrder(roles) {
-  const list = variable("ROLES").split(",").map((name) => name.trim());
+  const list = variable("ROLES")
+    .split(",")
+    .map((name) => name.trim());
   const place = (role) => (list.includes(role) ? list.indexOf(role) : list.length);
   return roles.sort((a, b) => place(a) - place(b));
 }

@@ -23,7 +23,14 @@ test("every command prints its usage when it is asked for help, and does nothing
 });
 
 test("npm hands the question on", async () => {
-  const { code, stdout, stderr } = await capture("npm", ["run", "--silent", "grant", "--", "somebody@example.org", "--help"]);
+  const { code, stdout, stderr } = await capture("npm", [
+    "run",
+    "--silent",
+    "grant",
+    "--",
+    "somebody@example.org",
+    "--help",
+  ]);
   assert.deepEqual([code, stderr], [0, ""]);
   assert.match(stdout, /^usage: npm run grant/);
 });

@@ -13,20 +13,31 @@
 //   3. Compare them with the users there are. With any conflict no user is written.
 //   4. Move them into `users`, chunk by chunk. A chunk leaves the table in the transaction that makes its users.
 
-import { createHash } from "node:crypto";
-import { closeSync, createReadStream, fchmodSync, mkdtempSync, openSync, realpathSync, rmSync, statSync, writeSync } from "node:fs";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  createReadStream,
+  fchmodSync,
+  mkdtempSync,
+  openSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 import { Database, parseCommand, sqlText } from "./d1.mjs";
-import { env, fail, Failure, namedFile, path, root, runIfStarted, variable, wranglerString } from "./lib.mjs";
+import { env, Failure, fail, namedFile, path, root, runIfStarted, variable, wranglerString } from "./lib.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
-const usage = "npm run import -- users.ndjson [--remote] [--restart] [--allow-admins] [--wrap-weak] [--all-errors FILE]";
+const usage =
+  "npm run import -- users.ndjson [--remote] [--restart] [--allow-admins] [--wrap-weak] [--all-errors FILE]";
 /** Users a chunk: starting wrangler takes a second or two, D1's longest statement thirty. */
 const CHUNK = 25_000;
 /** Of the rows in one statement, in bytes: D1 takes 100,000 a statement. */
@@ -57,7 +68,10 @@ const names = Object.keys(columns);
 async function main(args) {
   const flag = { type: "boolean", default: false };
   const options = { restart: flag, "allow-admins": flag, "wrap-weak": flag, "all-errors": { type: "string" } };
-  const { values, positionals: [name] } = parseCommand(args, options, 1, usage);
+  const {
+    values,
+    positionals: [name],
+  } = parseCommand(args, options, 1, usage);
   const file = namedFile(name);
   checkFile(file);
   const errors = new Errors(values["all-errors"], file);
@@ -92,7 +106,11 @@ export async function limits() {
   // Here, as it is not there before the packages are.
   const { unstable_readConfig } = await import("wrangler");
   const { limits } = unstable_readConfig({ config: path("wrangler.toml") });
-  const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS"), wranglerString("ARGON2_PARALLELISM") || "1"];
+  const argon2 = [
+    variable("ARGON2_MEMORY_KIB"),
+    variable("ARGON2_ITERATIONS"),
+    wranglerString("ARGON2_PARALLELISM") || "1",
+  ];
   return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
 }
 
@@ -101,7 +119,18 @@ async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": w
   const started = Math.floor(Date.now() / 1000);
   const { cpuMs, argon2 } = await limits();
   const flags = [...(allowAdmins ? ["--allow-admins"] : []), ...(wrapWeak ? ["--wrap-weak"] : [])];
-  const args = ["check-users", "--roles", variable("ROLES"), "--now", String(started), "--cpu-ms", String(cpuMs), "--argon2", argon2, ...flags];
+  const args = [
+    "check-users",
+    "--roles",
+    variable("ROLES"),
+    "--now",
+    String(started),
+    "--cpu-ms",
+    String(cpuMs),
+    "--argon2",
+    argon2,
+    ...flags,
+  ];
   const program = spawn(await rulesBinary(), args, { cwd: root, env, stdio: ["pipe", "pipe", "pipe"] });
   const ended = new Promise((resolve, reject) => program.on("error", reject).on("close", resolve));
   let stderr = "";
@@ -111,7 +140,9 @@ async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": w
   const hash = createHash("sha256").update(wrapWeak ? "wrapped\n" : "");
   const hashed = new PassThrough().on("data", (bytes) => hash.update(bytes));
   // That the program left off reading says less than why it did.
-  const fed = pipeline(createReadStream(file), hashed, program.stdin).catch((error) => (error.code === "EPIPE" ? undefined : Promise.reject(error)));
+  const fed = pipeline(createReadStream(file), hashed, program.stdin).catch((error) =>
+    error.code === "EPIPE" ? undefined : Promise.reject(error),
+  );
   const chunks = new Chunks(folder);
   let totals;
   let told = Date.now();
@@ -162,7 +193,9 @@ async function* lines(stream) {
 
 /** Finds what an interrupted import of this file has done, or makes room for a new one. */
 async function begin(database, { hash, users }, restart) {
-  const definitions = Object.entries(columns).map(([name, type]) => `${name} ${type}`).join(", ");
+  const definitions = Object.entries(columns)
+    .map(([name, type]) => `${name} ${type}`)
+    .join(", ");
   const answers = await database.query(
     // Fails, and everything with it, where there is no such table.
     "SELECT 1 FROM users LIMIT 0",
@@ -175,8 +208,12 @@ async function begin(database, { hash, users }, restart) {
   const [found] = answers.at(-1);
   const loaded = found.loaded !== 0;
   if (found.hash !== hash) {
-    const state = loaded ? `${found.users - found.rows} of its ${found.users} users are in` : "none of its users is in yet";
-    fail(`an import of another file, or of this one with or without --wrap-weak, is unfinished (${state}). Start that again to finish it, or add --restart to forget it.`);
+    const state = loaded
+      ? `${found.users - found.rows} of its ${found.users} users are in`
+      : "none of its users is in yet";
+    fail(
+      `an import of another file, or of this one with or without --wrap-weak, is unfinished (${state}). Start that again to finish it, or add --restart to forget it.`,
+    );
   }
   if (loaded) console.log(`going on: ${found.rows} users are still to be moved`);
   else if (found.rows > 0) console.log(`going on: ${found.rows} users are loaded already`);
@@ -210,10 +247,15 @@ async function compare(database, users, errors) {
   if (loaded === 0) fail(`of ${users} users ${rows} were loaded: run this again with --restart`);
   const count = found.reduce((sum, [row]) => sum + (row?.total ?? 0), 0);
   if (count === 0) return rows;
-  const named = Object.entries(shared).map(([column, what], index) => ({ column, what, lines: found[index].map(({ line }) => line) }));
+  const named = Object.entries(shared).map(([column, what], index) => ({
+    column,
+    what,
+    lines: found[index].map(({ line }) => line),
+  }));
   for (const conflict of errors.wantsAll ? named : []) conflict.lines = await allLines(database, conflict.column);
   const sentences = named.flatMap(({ what, lines }) => lines.map((line) => ({ line, what })));
-  for (const { line, what } of sentences.sort((a, b) => a.line - b.line)) errors.add(line, `the ${what} is that of an account there is`);
+  for (const { line, what } of sentences.sort((a, b) => a.line - b.line))
+    errors.add(line, `the ${what} is that of an account there is`);
   if (rows === users) await database.query(...forget);
   errors.report(rows === users ? "nothing was imported" : unfinished(users - rows, users), count);
 }
@@ -279,8 +321,15 @@ export class Errors {
   report(consequence, count = this.count) {
     if (count === 0) return;
     const rest = count - this.sentences.length;
-    const more = rest > 0 ? [`and ${rest} more: ${this.wantsAll ? `all of them are in ${this.file}` : "--all-errors FILE writes all of them into a file"}`] : [];
-    throw new Failure(`${[...this.sentences, ...more].join("\n")}\n\n${count} ${count === 1 ? "error" : "errors"}: ${consequence}`);
+    const more =
+      rest > 0
+        ? [
+            `and ${rest} more: ${this.wantsAll ? `all of them are in ${this.file}` : "--all-errors FILE writes all of them into a file"}`,
+          ]
+        : [];
+    throw new Failure(
+      `${[...this.sentences, ...more].join("\n")}\n\n${count} ${count === 1 ? "error" : "errors"}: ${consequence}`,
+    );
   }
 }
 
@@ -312,7 +361,10 @@ export class Chunks {
     this.file ??= join(this.folder, `${this.done.length}.sql`);
     this.descriptor ??= openSync(this.file, "wx", 0o600);
     const fields = names.map((_, index) => `value ->> ${index}`).join(", ");
-    writeSync(this.descriptor, `INSERT OR IGNORE INTO import_users (${names.join(", ")}) SELECT ${fields} FROM json_each(${sqlText(`[${this.rows.join(",")}]`)});\n`);
+    writeSync(
+      this.descriptor,
+      `INSERT OR IGNORE INTO import_users (${names.join(", ")}) SELECT ${fields} FROM json_each(${sqlText(`[${this.rows.join(",")}]`)});\n`,
+    );
     Object.assign(this, { rows: [], bytes: 0 });
   }
 
@@ -324,4 +376,8 @@ export class Chunks {
   }
 }
 
-runIfStarted(import.meta.url, main, `${usage}\n\nBrings the users of another system, or of an export, into the database.`);
+runIfStarted(
+  import.meta.url,
+  main,
+  `${usage}\n\nBrings the users of another system, or of an export, into the database.`,
+);

@@ -19,7 +19,15 @@ import { parseArgs } from "node:util";
 
 import { fail, misused, namedFile, path, runIfStarted, variable, wranglerString } from "./lib.mjs";
 import { LEAD, MARGIN, rotateFile, time } from "./rotation.mjs";
-import { ALGORITHMS, devVars, makeResourceServer, makeSecrets, putRemoteSecrets, remoteSecrets, writeDevVars } from "./secrets.mjs";
+import {
+  ALGORITHMS,
+  devVars,
+  makeResourceServer,
+  makeSecrets,
+  putRemoteSecrets,
+  remoteSecrets,
+  writeDevVars,
+} from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
 const usage = `npm run keygen -- [--alg ${ALGORITHMS.join("|")}] [--dev | --remote] [--force]
@@ -55,7 +63,9 @@ async function main(args) {
     await setup();
     const existing = await remoteSecrets();
     if (existing.length > 0 && !force) {
-      fail(`the Worker already has ${existing.join(" and ")}. Replacing them ends every session: add --force if you mean it.`);
+      fail(
+        `the Worker already has ${existing.join(" and ")}. Replacing them ends every session: add --force if you mean it.`,
+      );
     }
     await putRemoteSecrets(makeSecrets(alg));
   }
@@ -67,12 +77,15 @@ function rotateIn(file, { alg, force, dev }) {
   const now = Math.floor(Date.now() / 1000);
   const { added, changed, report } = rotateFile(file, { alg, force, idleTtl, now });
   console.log(report.join("\n"));
-  if (added.alg === "HS256") console.log("Its k has to be with every server that verifies by it before then: it is not in the JWKS.");
+  if (added.alg === "HS256")
+    console.log("Its k has to be with every server that verifies by it before then: it is not in the JWKS.");
   else if (changed) console.log(`Servers that take one algorithm alone have to take ${added.alg} too before then.`);
   if (dev) return reloadDev();
   // Those who verify have to see it before it signs, however long they cache the JWKS.
   console.log(`\nStore it now: npx wrangler secret bulk ${relative(namedFile("."), file)}`);
-  console.log(`If that is later than ${time(added.signs_from - LEAD + MARGIN)}, first set its "signs_from" to ${LEAD} seconds ahead.`);
+  console.log(
+    `If that is later than ${time(added.signs_from - LEAD + MARGIN)}, first set its "signs_from" to ${LEAD} seconds ahead.`,
+  );
 }
 
 // A running `npm run dev` reads .dev.vars along with wrangler.toml, which is what it watches.
@@ -83,7 +96,14 @@ function reloadDev() {
 
 function flags(args) {
   const flag = { type: "boolean", default: false };
-  const options = { dev: flag, remote: flag, rotate: flag, force: flag, file: { type: "string" }, alg: { type: "string" } };
+  const options = {
+    dev: flag,
+    remote: flag,
+    rotate: flag,
+    force: flag,
+    file: { type: "string" },
+    alg: { type: "string" },
+  };
   let values;
   try {
     ({ values } = parseArgs({ args, options }));
@@ -92,7 +112,8 @@ function flags(args) {
   }
   const { dev, remote, rotate, file, alg } = values;
   if (alg !== undefined && !ALGORITHMS.includes(alg)) refuse(`unknown algorithm ${alg}`);
-  if (rotate && remote) refuse("Cloudflare never shows a stored secret, so it is the kept copy that is rotated: --file");
+  if (rotate && remote)
+    refuse("Cloudflare never shows a stored secret, so it is the kept copy that is rotated: --file");
   if (rotate && dev === (file !== undefined)) refuse("--rotate takes one of --dev and --file");
   if (!rotate && file !== undefined) refuse("--file is for --rotate");
   return values;
@@ -101,13 +122,16 @@ function flags(args) {
 const refuse = (problem) => misused(problem, usage);
 
 function printResourceServer([id, audience = wranglerString("AUDIENCE"), ...more]) {
-  if (more.length > 0 || id === undefined) refuse("--resource-server takes an id, and the audience if it is another than AUDIENCE");
+  if (more.length > 0 || id === undefined)
+    refuse("--resource-server takes an id, and the audience if it is another than AUDIENCE");
   const { secret, entry } = makeResourceServer(id, audience);
   // Within single quotes TOML knows no escapes, but JSON does.
   const json = JSON.stringify(entry).replaceAll("'", "\\u0027");
   console.log(`secret, for that server alone, shown this once:\n\n${secret}\n`);
   console.log(`under [vars] in wrangler.toml, in place of the line that is there:\n\nRESOURCE_SERVERS = '[${json}]'\n`);
-  console.log("or, if it lists servers already: a comma and the {…} of this line, behind the last of them, within the brackets");
+  console.log(
+    "or, if it lists servers already: a comma and the {…} of this line, behind the last of them, within the brackets",
+  );
 }
 
 runIfStarted(import.meta.url, main, usage);

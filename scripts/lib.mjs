@@ -55,7 +55,8 @@ export function fail(message) {
 export async function runIfStarted(url, main, usage) {
   if (!process.argv[1] || url !== pathToFileURL(realpathSync(process.argv[1])).href) return;
   const args = process.argv.slice(2);
-  if (usage !== undefined && args.some((arg) => arg === "--help" || arg === "-h")) return console.log(`usage: ${usage}`);
+  if (usage !== undefined && args.some((arg) => arg === "--help" || arg === "-h"))
+    return console.log(`usage: ${usage}`);
   try {
     await main(args);
   } catch (error) {
@@ -117,7 +118,13 @@ export function wranglerString(key) {
 }
 
 /** The Worker's defaults of what the scripts need to know; a test compares them with wrangler.toml's comments. */
-export const DEFAULTS = { ROLES: "user,admin", ALLOW_HS256: "false", REFRESH_IDLE_TTL_SECONDS: "604800", ARGON2_MEMORY_KIB: "19456", ARGON2_ITERATIONS: "2" };
+export const DEFAULTS = {
+  ROLES: "user,admin",
+  ALLOW_HS256: "false",
+  REFRESH_IDLE_TTL_SECONDS: "604800",
+  ARGON2_MEMORY_KIB: "19456",
+  ARGON2_ITERATIONS: "2",
+};
 
 /** A variable as the Worker reads it: what wrangler.toml sets, or else the default. */
 export function variable(name) {

@@ -9,7 +9,9 @@ import { capture, DEFAULTS, namedFile, path, read, variable } from "./lib.mjs";
 test("a variable is what wrangler.toml sets, or else the default that it shows", () => {
   const { vars } = unstable_readConfig({ config: path("wrangler.toml") });
   assert.equal(variable("AUDIENCE"), vars.AUDIENCE);
-  const shown = new Map([...read("wrangler.toml").matchAll(/^# ([A-Z0-9_]+) = "(.*)"$/gm)].map(([, name, value]) => [name, value]));
+  const shown = new Map(
+    [...read("wrangler.toml").matchAll(/^# ([A-Z0-9_]+) = "(.*)"$/gm)].map(([, name, value]) => [name, value]),
+  );
   for (const [name, value] of Object.entries(DEFAULTS)) {
     assert.equal(value, shown.get(name), name);
     assert.equal(variable(name), vars[name] ?? value, name);
@@ -20,7 +22,11 @@ test("a file that is named on the command line is that of the caller's folder", 
   const { INIT_CWD } = process.env;
   try {
     process.env.INIT_CWD = "/elsewhere";
-    assert.deepEqual(["users.ndjson", "../users.ndjson", "/users.ndjson"].map(namedFile), ["/elsewhere/users.ndjson", "/users.ndjson", "/users.ndjson"]);
+    assert.deepEqual(["users.ndjson", "../users.ndjson", "/users.ndjson"].map(namedFile), [
+      "/elsewhere/users.ndjson",
+      "/users.ndjson",
+      "/users.ndjson",
+    ]);
     delete process.env.INIT_CWD;
     assert.equal(namedFile("users.ndjson"), join(process.cwd(), "users.ndjson"));
   } finally {
@@ -30,6 +36,8 @@ test("a file that is named on the command line is that of the caller's folder", 
 
 test("what a command says on stderr is heard while it runs, and kept", async () => {
   let heard = "";
-  const { code, stdout, stderr } = await capture("node", ["-e", "console.error('a'); console.log('b')"], { heard: (text) => (heard += text) });
+  const { code, stdout, stderr } = await capture("node", ["-e", "console.error('a'); console.log('b')"], {
+    heard: (text) => (heard += text),
+  });
   assert.deepEqual([code, stdout, stderr, heard], [0, "b\n", "a\n", "a\n"]);
 });

@@ -34,7 +34,10 @@ function fill(name, size) {
 function rows(sql, name = file) {
   const sqlite = new DatabaseSync(name, { readOnly: true });
   try {
-    return sqlite.prepare(sql).all().map((row) => ({ ...row }));
+    return sqlite
+      .prepare(sql)
+      .all()
+      .map((row) => ({ ...row }));
   } finally {
     sqlite.close();
   }
@@ -43,7 +46,8 @@ const number = (sql) => Object.values(rows(sql)[0])[0];
 
 test("there are as many as asked for, each belonging to somebody, and the file is in order", () => {
   assert.deepEqual(told, { users: 500, families: 2_500, events: 250, due: 500 });
-  for (const [table, count] of Object.entries({ users: 500, refresh_tokens: 2_500, events: 250 })) assert.equal(number(`SELECT COUNT(*) FROM ${table}`), count);
+  for (const [table, count] of Object.entries({ users: 500, refresh_tokens: 2_500, events: 250 }))
+    assert.equal(number(`SELECT COUNT(*) FROM ${table}`), count);
   assert.deepEqual(rows("PRAGMA foreign_key_check"), []);
   assert.deepEqual(rows("PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
   assert.deepEqual(rows("PRAGMA journal_mode"), [{ journal_mode: "wal" }]);
@@ -60,15 +64,24 @@ test("families are in every state, as many as it says", () => {
   assert.equal(of(`revoked_at IS NULL AND expires_at BETWEEN ${now - KEPT} AND ${now}`), 750);
   assert.equal(of(`revoked_at >= ${now - KEPT}`), 500);
   // As the Worker would have made them.
-  assert.equal(of("created_at > rotated_at OR rotated_at > expires_at OR expires_at > absolute_expires_at OR length(family_id) <> 22 OR length(secret_hash) <> 43"), 0);
+  assert.equal(
+    of(
+      "created_at > rotated_at OR rotated_at > expires_at OR expires_at > absolute_expires_at OR length(family_id) <> 22 OR length(secret_hash) <> 43",
+    ),
+    0,
+  );
   assert.equal(of(`rotated_at > ${now} OR revoked_at > ${now}`), 0);
   assert.equal(number(`SELECT COUNT(*) FROM events WHERE at < ${now - KEPT - 3600}`), 25);
 });
 
 test("people are found by what they are called, and admins are there", () => {
   assert.deepEqual(rows("SELECT COUNT(*) AS count FROM admins"), [{ count: ADMINS }]);
-  assert.deepEqual(rows(`SELECT username_key FROM users WHERE email_key = '${addressOf(9)}'`), [{ username_key: usernameOf(9) }]);
-  assert.deepEqual(rows(`SELECT username_key FROM users WHERE email_key = '${addressOf(10)}'`), [{ username_key: null }]);
+  assert.deepEqual(rows(`SELECT username_key FROM users WHERE email_key = '${addressOf(9)}'`), [
+    { username_key: usernameOf(9) },
+  ]);
+  assert.deepEqual(rows(`SELECT username_key FROM users WHERE email_key = '${addressOf(10)}'`), [
+    { username_key: null },
+  ]);
 });
 
 test("a seed gives the same population, and another one another", () => {

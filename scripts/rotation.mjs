@@ -19,7 +19,9 @@ export function rotate(keySet, { alg, now, idleTtl, force = false }) {
   const pending = keySet.keys.filter((key) => began(key) > now);
   if (pending.length > 0 && !force) {
     const [{ signs_from }] = pending;
-    fail(`a rotation is under way already: key ${nameOf(pending[0])} signs from ${time(signs_from)} on. To add another one behind it: --force`);
+    fail(
+      `a rotation is under way already: key ${nameOf(pending[0])} signs from ${time(signs_from)} on. To add another one behind it: --force`,
+    );
   }
   const newest = keySet.keys.reduce((newest, key) => (began(key) > began(newest) ? key : newest));
   const signs_from = Math.max(now + LEAD, began(newest) + 1);
@@ -30,7 +32,10 @@ export function rotate(keySet, { alg, now, idleTtl, force = false }) {
   const kept = keySet.keys.filter((key) => !dropped.includes(key));
   const report = [
     ...dropped.map((key) => `dropped  ${nameOf(key)}, which signs no more since ${time(retiredAt(key))}`),
-    ...kept.map((key) => `kept     ${nameOf(key)}${Number.isFinite(retiredAt(key)) ? `, which signs no more since ${time(retiredAt(key))}` : ""}`),
+    ...kept.map(
+      (key) =>
+        `kept     ${nameOf(key)}${Number.isFinite(retiredAt(key)) ? `, which signs no more since ${time(retiredAt(key))}` : ""}`,
+    ),
     `added    ${nameOf(added)}, which signs from ${time(signs_from)} on`,
   ];
   const changed = algorithmOf(added) !== algorithmOf(newest);
@@ -46,7 +51,9 @@ export function rotateFile(file, options) {
   const result = rotate(parseKeySet(line[1], file), options);
   const json = JSON.stringify(result.keySet);
   if (json.length > MOST_BYTES) {
-    fail(`the key set would have ${json.length} bytes, and Cloudflare takes ${MOST_BYTES}: rotate to --alg ES256 or EdDSA, or wait until older keys are dropped`);
+    fail(
+      `the key set would have ${json.length} bytes, and Cloudflare takes ${MOST_BYTES}: rotate to --alg ES256 or EdDSA, or wait until older keys are dropped`,
+    );
   }
   const edited = `SIGNING_KEYS='${json}'`;
   replaceFile(file, text.slice(0, line.index) + edited + text.slice(line.index + line[0].length));
@@ -75,7 +82,8 @@ function parseKeySet(value, file) {
   const bare = value.replace(/^(['"`])(.*)\1$/, "$2");
   try {
     const keySet = JSON.parse(bare);
-    const sound = ({ signs_from = 0, ...key }) => ALGORITHMS.includes(algorithmOf(key)) && Number.isSafeInteger(signs_from);
+    const sound = ({ signs_from = 0, ...key }) =>
+      ALGORITHMS.includes(algorithmOf(key)) && Number.isSafeInteger(signs_from);
     if (Array.isArray(keySet.keys) && keySet.keys.length > 0 && keySet.keys.every(sound)) return keySet;
   } catch {
     // Told below, without what the parser would show of the value.

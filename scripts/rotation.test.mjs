@@ -1,6 +1,18 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -22,14 +34,18 @@ const at = (signs_from, alg) => ({ ...makeKey(alg), signs_from });
 /** Runs the command, as from the folder. */
 function keygen(...args) {
   const script = fileURLToPath(new URL("keygen.mjs", import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: "utf8", env: { ...process.env, INIT_CWD: folder } });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], {
+    encoding: "utf8",
+    env: { ...process.env, INIT_CWD: folder },
+  });
   return { status, stdout, stderr };
 }
 const kids = ({ keys }) => keys.map(({ kid }) => kid);
 
 test("a set that Cloudflare would not take is not written", () => {
   const file = join(folder, "large.env");
-  const text = (...algorithms) => `SIGNING_KEYS='${JSON.stringify({ keys: algorithms.map((alg, index) => at(NOW - 200 + index * 100, alg)) })}'\n`;
+  const text = (...algorithms) =>
+    `SIGNING_KEYS='${JSON.stringify({ keys: algorithms.map((alg, index) => at(NOW - 200 + index * 100, alg)) })}'\n`;
   writeFileSync(file, text("RS256"));
   assert.equal(rotateFile(file, options).added.alg, "RS256");
   const two = text("RS256", "RS256");
@@ -51,7 +67,8 @@ test("a rotation adds a key of the same algorithm that signs once every cache ha
     assert.notEqual(added.kid, old.kid);
     assert.equal(report.length, 2);
     assert.match(report[1], new RegExp(`${added.kid} \\(${alg}\\).*2023-11-14T22:33:20Z`));
-    for (const secret of [old, added].flatMap(({ d, k }) => [d, k]).filter(Boolean)) assert.ok(!report.join().includes(secret));
+    for (const secret of [old, added].flatMap(({ d, k }) => [d, k]).filter(Boolean))
+      assert.ok(!report.join().includes(secret));
   }
   assert.equal(rotate({ keys: [makeKey()] }, { ...options, alg: "EdDSA" }).added.alg, "EdDSA");
 });
@@ -93,14 +110,22 @@ test("while a rotation is under way another is refused, unless it is forced", ()
 
 test("the rest of the file stays as it is, and only its owner can read it", () => {
   const secrets = makeSecrets();
-  const around = (line) => `# kept\nOTHER="a$&b"\n${line}\nTOKEN_SECRET='${secrets.TOKEN_SECRET}'\n\n# end, without a line break`;
-  for (const line of [`SIGNING_KEYS='${secrets.SIGNING_KEYS}'`, `SIGNING_KEYS=${secrets.SIGNING_KEYS}`, `  export SIGNING_KEYS = '${secrets.SIGNING_KEYS}'  `]) {
+  const around = (line) =>
+    `# kept\nOTHER="a$&b"\n${line}\nTOKEN_SECRET='${secrets.TOKEN_SECRET}'\n\n# end, without a line break`;
+  for (const line of [
+    `SIGNING_KEYS='${secrets.SIGNING_KEYS}'`,
+    `SIGNING_KEYS=${secrets.SIGNING_KEYS}`,
+    `  export SIGNING_KEYS = '${secrets.SIGNING_KEYS}'  `,
+  ]) {
     const file = join(folder, "kept.env");
     writeFileSync(file, around(line));
     chmodSync(file, 0o644);
     const { keySet } = rotateFile(file, options);
     assert.equal(readFileSync(file, "utf8"), around(`SIGNING_KEYS='${JSON.stringify(keySet)}'`));
-    assert.deepEqual({ ...parseEnv(readFileSync(file, "utf8")) }, { OTHER: "a$&b", SIGNING_KEYS: JSON.stringify(keySet), TOKEN_SECRET: secrets.TOKEN_SECRET });
+    assert.deepEqual(
+      { ...parseEnv(readFileSync(file, "utf8")) },
+      { OTHER: "a$&b", SIGNING_KEYS: JSON.stringify(keySet), TOKEN_SECRET: secrets.TOKEN_SECRET },
+    );
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.deepEqual(readdirSync(folder), ["kept.env"]);
     rmSync(file);
@@ -121,11 +146,26 @@ test("a file that cannot be rotated is left alone, and none of its values is sho
   const file = join(folder, "bad.env");
   const good = devVars(makeSecrets());
   const pending = devVars({ ...makeSecrets(), SIGNING_KEYS: JSON.stringify({ keys: [at(0), at(NOW + 5)] }) });
-  const bad = ["", "TOKEN_SECRET=canary", good + good, "SIGNING_KEYS='canary'", "SIGNING_KEYS='{\"canary\":1}'", "SIGNING_KEYS='{\"keys\":[]}'", 'SIGNING_KEYS=\'{"keys":[{"kty":"canary"}]}\'', pending];
-  bad.push(devVars({ ...makeSecrets(), SIGNING_KEYS: JSON.stringify({ keys: [{ ...makeKey(), signs_from: "canary" }] }) }));
+  const bad = [
+    "",
+    "TOKEN_SECRET=canary",
+    good + good,
+    "SIGNING_KEYS='canary'",
+    "SIGNING_KEYS='{\"canary\":1}'",
+    "SIGNING_KEYS='{\"keys\":[]}'",
+    'SIGNING_KEYS=\'{"keys":[{"kty":"canary"}]}\'',
+    pending,
+  ];
+  bad.push(
+    devVars({ ...makeSecrets(), SIGNING_KEYS: JSON.stringify({ keys: [{ ...makeKey(), signs_from: "canary" }] }) }),
+  );
   for (const text of bad) {
     writeFileSync(file, text);
-    assert.throws(() => rotateFile(file, options), (error) => error.constructor.name === "Failure" && !error.message.includes("canary"), text);
+    assert.throws(
+      () => rotateFile(file, options),
+      (error) => error.constructor.name === "Failure" && !error.message.includes("canary"),
+      text,
+    );
     assert.equal(readFileSync(file, "utf8"), text);
   }
   rmSync(file);
@@ -134,7 +174,11 @@ test("a file that cannot be rotated is left alone, and none of its values is sho
 });
 
 test("what is no file of secrets at all gets one line that says so", () => {
-  const inUtf16 = (name, bytes) => () => writeFileSync(join(folder, name), Buffer.concat([Buffer.from(bytes), Buffer.from(devVars(makeSecrets()), "utf16le")]));
+  const inUtf16 = (name, bytes) => () =>
+    writeFileSync(
+      join(folder, name),
+      Buffer.concat([Buffer.from(bytes), Buffer.from(devVars(makeSecrets()), "utf16le")]),
+    );
   const mark = /begins with a byte order mark.*: save it as UTF-8 without one$/;
   const cases = {
     "absent.env": [() => {}, /there is no .*absent\.env$/],
@@ -146,8 +190,14 @@ test("what is no file of secrets at all gets one line that says so", () => {
     "big.env": [inUtf16("big.env", [0xfe, 0xff]), mark],
     "loop.env": [(file) => symlinkSync(file, file), /loop\.env cannot be read \(ELOOP\)$/],
     // The file beside it, which is to take its place, cannot have a name that long.
-    [`${"n".repeat(251)}.env`]: [(file) => writeFileSync(file, devVars(makeSecrets())), /n\.env cannot be written \(ENAMETOOLONG\)$/],
-    "absent.env/x": [() => writeFileSync(join(folder, "absent.env"), "x"), /absent\.env\/x cannot be read \(ENOTDIR\)$/],
+    [`${"n".repeat(251)}.env`]: [
+      (file) => writeFileSync(file, devVars(makeSecrets())),
+      /n\.env cannot be written \(ENAMETOOLONG\)$/,
+    ],
+    "absent.env/x": [
+      () => writeFileSync(join(folder, "absent.env"), "x"),
+      /absent\.env\/x cannot be read \(ENOTDIR\)$/,
+    ],
   };
   for (const [name, [make, problem]] of Object.entries(cases)) {
     const file = join(folder, name);
@@ -175,16 +225,32 @@ test("the command makes a set of any algorithm and rotates the kept copy of it",
   assert.equal(status, 0, stdout);
   assert.match(stdout, /npx wrangler secret bulk secrets\.env/);
   const { keys } = JSON.parse(parseEnv(readFileSync(file, "utf8")).SIGNING_KEYS);
-  assert.deepEqual(keys.map(({ alg }) => alg), ["ES256", "EdDSA"]);
+  assert.deepEqual(
+    keys.map(({ alg }) => alg),
+    ["ES256", "EdDSA"],
+  );
   assert.ok(keys[1].signs_from - before - LEAD <= 5);
   assert.match(stdout, /take EdDSA too before then/);
   const again = keygen("--rotate", "--file", "secrets.env");
   assert.deepEqual([again.status, /under way/.test(again.stderr)], [1, true]);
   assert.equal(keygen("--rotate", "--file", "secrets.env", "--force").status, 0);
 
-  for (const args of [["--alg", "none"], ["--alg"], ["--rotate"], ["--rotate", "--dev", "--file", "x"], ["--rotate", "--remote"], ["--file", "x"], ["--unknown"], ["x"]]) {
+  for (const args of [
+    ["--alg", "none"],
+    ["--alg"],
+    ["--rotate"],
+    ["--rotate", "--dev", "--file", "x"],
+    ["--rotate", "--remote"],
+    ["--file", "x"],
+    ["--unknown"],
+    ["x"],
+  ]) {
     const refused = keygen(...args);
-    assert.deepEqual([refused.status, /usage: npm run keygen/.test(refused.stderr), refused.stdout], [2, true, ""], args.join(" "));
+    assert.deepEqual(
+      [refused.status, /usage: npm run keygen/.test(refused.stderr), refused.stdout],
+      [2, true, ""],
+      args.join(" "),
+    );
   }
   assert.ok(existsSync(file));
 });

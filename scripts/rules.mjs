@@ -10,7 +10,11 @@ let built;
 /** Compiles the program unless it is there as its sources are, and returns its path. */
 export function rulesBinary() {
   built ??= (async () => {
-    const { code, stderr } = await capture("cargo", ["build", "--locked", "--bin", "rules", "--target-dir", path("target")], { env, heard: tell });
+    const { code, stderr } = await capture(
+      "cargo",
+      ["build", "--locked", "--bin", "rules", "--target-dir", path("target")],
+      { env, heard: tell },
+    );
     if (code !== 0) fail(`the rules could not be compiled:\n${stderr}`);
     return existsSync(binary) ? binary : fail(`cargo made no ${binary}`);
   })();

@@ -30,7 +30,8 @@ export function makeSecrets(alg) {
  * by anybody, so that its plain hash can stand in a configuration file.
  */
 export function makeResourceServer(id, audience) {
-  if (!/^[\w.~-]{1,64}$/.test(id ?? "")) fail("the id must be 1 to 64 letters, digits, hyphens, dots, underscores and tildes");
+  if (!/^[\w.~-]{1,64}$/.test(id ?? ""))
+    fail("the id must be 1 to 64 letters, digits, hyphens, dots, underscores and tildes");
   if (!audience) fail("name the audience: the AUDIENCE of the tokens that it may ask about");
   const secret = randomBytes(32).toString("base64url");
   const secret_sha256 = createHash("sha256").update(secret).digest("base64url");
@@ -46,14 +47,19 @@ export function makeKey(alg = "ES256") {
 /** The name of a key: its RFC 7638 thumbprint, but of a symmetric one a MAC under it, as the thumbprint would be a hash of the secret. */
 export function kidOf(key) {
   const alg = algorithmOf(key);
-  if (alg === "HS256") return createHmac("sha256", Buffer.from(key.k, "base64url")).update("portcullis kid of an HS256 key v1").digest("base64url");
+  if (alg === "HS256")
+    return createHmac("sha256", Buffer.from(key.k, "base64url"))
+      .update("portcullis kid of an HS256 key v1")
+      .digest("base64url");
   const members = Object.fromEntries(KINDS[alg].named.map((name) => [name, key[name]]));
   return createHash("sha256").update(JSON.stringify(members)).digest("base64url");
 }
 
 /** The one algorithm a key is for. */
 export function algorithmOf({ kty, crv }) {
-  return { "EC P-256": "ES256", "OKP Ed25519": "EdDSA", RSA: "RS256", oct: "HS256" }[crv === undefined ? kty : `${kty} ${crv}`];
+  return { "EC P-256": "ES256", "OKP Ed25519": "EdDSA", RSA: "RS256", oct: "HS256" }[
+    crv === undefined ? kty : `${kty} ${crv}`
+  ];
 }
 
 /** Writes fresh secrets where `wrangler dev` finds them, readable by their owner only. */

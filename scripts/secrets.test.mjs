@@ -18,9 +18,13 @@ test("a made signing key signs what its public half verifies, and is named by it
     await jwtVerify(token, await importJWK(publicKey));
     assert.equal(key.alg, alg);
     assert.equal(key.kid, await calculateJwkThumbprint(publicKey));
-    if (alg === "RS256") assert.ok(createPublicKey({ key: publicKey, format: "jwk" }).asymmetricKeyDetails.modulusLength >= 3072);
+    if (alg === "RS256")
+      assert.ok(createPublicKey({ key: publicKey, format: "jwk" }).asymmetricKeyDetails.modulusLength >= 3072);
   }
-  assert.deepEqual(JSON.parse(makeSecrets().SIGNING_KEYS).keys.map(({ alg }) => alg), ["ES256"]);
+  assert.deepEqual(
+    JSON.parse(makeSecrets().SIGNING_KEYS).keys.map(({ alg }) => alg),
+    ["ES256"],
+  );
 });
 
 test("a made symmetric key is random, and its name is no thumbprint", async () => {
@@ -44,13 +48,18 @@ test("a resource server's entry has the hash of its secret, and its id can be wr
   const secret_sha256 = createHash("sha256").update(secret).digest("base64url");
   assert.deepEqual(entry, { id: "orders-api", secret_sha256, audience: "https://api.example.org" });
   assert.notEqual(secret, makeResourceServer("orders-api", "https://api.example.org").secret);
-  for (const id of [undefined, "", "a b", "a:b", "a+b", "\u00e4", "x\n", "a".repeat(65)]) assert.throws(() => makeResourceServer(id, "x"), /the id must be/);
+  for (const id of [undefined, "", "a b", "a:b", "a+b", "\u00e4", "x\n", "a".repeat(65)])
+    assert.throws(() => makeResourceServer(id, "x"), /the id must be/);
   assert.throws(() => makeResourceServer("orders-api"), /audience/);
 });
 
 test("the command prints a resource server's line as it goes into wrangler.toml", () => {
-  const keygen = (...args) => spawnSync(process.execPath, [fileURLToPath(new URL("keygen.mjs", import.meta.url)), ...args], { encoding: "utf8" });
-  for (const [audience, given] of [[variable("AUDIENCE"), []], ["O'Hara's \"API\"", ["O'Hara's \"API\""]]]) {
+  const keygen = (...args) =>
+    spawnSync(process.execPath, [fileURLToPath(new URL("keygen.mjs", import.meta.url)), ...args], { encoding: "utf8" });
+  for (const [audience, given] of [
+    [variable("AUDIENCE"), []],
+    ["O'Hara's \"API\"", ["O'Hara's \"API\""]],
+  ]) {
     const { status, stdout, stderr } = keygen("--resource-server", "orders-api", ...given);
     assert.equal(status, 0, stderr);
     const [secret] = stdout.match(/^[\w-]{43}$/m);

@@ -5,7 +5,18 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { capture, envWithoutNpmBin, fail, lockedVersion, onPath, path, read, run, runIfStarted, seconds } from "./lib.mjs";
+import {
+  capture,
+  envWithoutNpmBin,
+  fail,
+  lockedVersion,
+  onPath,
+  path,
+  read,
+  run,
+  runIfStarted,
+  seconds,
+} from "./lib.mjs";
 import { writeDevVars } from "./secrets.mjs";
 
 // Kept until all tools are installed, so that what was compiled before an interruption is not compiled again.
@@ -41,7 +52,9 @@ async function npmPackages() {
 
 /** Installs the packages of a folder's lock file; `check` looks at what came of it. */
 export async function packagesOf(folder, what, check = () => {}) {
-  const hash = createHash("sha256").update(read(`${folder}/package-lock.json`)).digest("hex");
+  const hash = createHash("sha256")
+    .update(read(`${folder}/package-lock.json`))
+    .digest("hex");
   const stamp = path(folder, "node_modules", ".installed");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
@@ -66,7 +79,8 @@ async function rustToolchain() {
   const { channel, components, targets } = toolchain();
   const { stdout } = await capture("rustup", ["component", "list", "--installed", "--toolchain", channel]);
   const installed = stdout.split("\n");
-  const missing = (names) => names.filter((name) => !installed.some((line) => line === name || line.startsWith(`${name}-`)));
+  const missing = (names) =>
+    names.filter((name) => !installed.some((line) => line === name || line.startsWith(`${name}-`)));
   const rustup = (...args) => step(`Rust ${channel}: ${args.join(" ")}`, "1 minute", () => run("rustup", args));
 
   if (missing(["rustc", "cargo"]).length > 0) {
@@ -94,7 +108,18 @@ async function cargoTools(wanted) {
 
 async function cargoTool(name, { version, minutes }) {
   await step(`${name} ${version}`, `${minutes} minutes`, async () => {
-    const install = ["install", "--root", path(".tools"), "--target-dir", compiled, "--quiet", "--locked", name, "--version", version];
+    const install = [
+      "install",
+      "--root",
+      path(".tools"),
+      "--target-dir",
+      compiled,
+      "--quiet",
+      "--locked",
+      name,
+      "--version",
+      version,
+    ];
     // The tools' own lock files are what their authors tested. Without one, whatever was published last night would run here.
     const { code, stderr } = await capture("cargo", install);
     if (code === 0) return;

@@ -38,29 +38,53 @@ test("what signs in to Cloudflare is in the environment of wrangler and of no ot
   const { code, stdout, stderr } = await checkout.node(["scripts/build.mjs"], env);
   assert.equal(code, 0, stdout + stderr);
   checkout.program("node_modules/.bin/wrangler");
-  const all = ["run", "capture", "tee"].map((how) => `await wrangler(["whoami"], ${how}); await ${how}("cargo", ["metadata"]);`);
+  const all = ["run", "capture", "tee"].map(
+    (how) => `await wrangler(["whoami"], ${how}); await ${how}("cargo", ["metadata"]);`,
+  );
   const main = `import { capture, run, tee, wrangler } from "./scripts/lib.mjs"; await wrangler(["deploy"]); ${all.join(" ")}`;
   const direct = await checkout.node(["--input-type=module", "-e", main], env);
   assert.equal(direct.code, 0, direct.stdout + direct.stderr);
 
   const calls = checkout.calls();
-  assert.deepEqual([...new Set(calls.map(({ program }) => program))].sort(), ["cargo", "npm", "rustup", "worker-build", "wrangler"]);
+  assert.deepEqual([...new Set(calls.map(({ program }) => program))].sort(), [
+    "cargo",
+    "npm",
+    "rustup",
+    "worker-build",
+    "wrangler",
+  ]);
   for (const { program, args, env } of calls) {
     const found = Object.keys(env).filter((name) => env[name].includes(CANARY));
-    assert.deepEqual(found.sort(), program === "wrangler" ? Object.keys(CREDENTIALS).sort() : [], `${program} ${args.join(" ")}`);
-    assert.deepEqual([env.PASSED_ON, env.CLOUDFLARE_CF_FETCH_ENABLED, env.WRANGLER_SEND_METRICS], ["yes", "false", "false"], program);
+    assert.deepEqual(
+      found.sort(),
+      program === "wrangler" ? Object.keys(CREDENTIALS).sort() : [],
+      `${program} ${args.join(" ")}`,
+    );
+    assert.deepEqual(
+      [env.PASSED_ON, env.CLOUDFLARE_CF_FETCH_ENABLED, env.WRANGLER_SEND_METRICS],
+      ["yes", "false", "false"],
+      program,
+    );
   }
 });
 
 test("a tool that does not compile with the versions it was released with is not compiled with others", async () => {
   const failing = new Checkout();
   try {
-    withInstallers(failing, { cargo: 'console.error("error: crate 1.0.1 is not in the registry"); process.exit(101);' });
+    withInstallers(failing, {
+      cargo: 'console.error("error: crate 1.0.1 is not in the registry"); process.exit(101);',
+    });
     const { code, stdout, stderr } = await failing.node(["scripts/setup.mjs"]);
     assert.equal(code, 1, stdout);
     const installs = failing.calls().filter(({ program }) => program === "cargo");
-    assert.deepEqual(installs.map(({ args }) => args.includes("--locked")), [true]);
-    assert.match(stderr, /^\nerror: worker-build 0\.8\.7 could not be installed with the versions it was released with, and no others are tried/);
+    assert.deepEqual(
+      installs.map(({ args }) => args.includes("--locked")),
+      [true],
+    );
+    assert.match(
+      stderr,
+      /^\nerror: worker-build 0\.8\.7 could not be installed with the versions it was released with, and no others are tried/,
+    );
     assert.match(stderr, /crate 1\.0\.1 is not in the registry/);
   } finally {
     failing.remove();

@@ -8,7 +8,7 @@ import { stripVTControlCharacters } from "node:util";
 
 import { bundle, filesUnder } from "./build.mjs";
 import { cargoDeny } from "./deny.mjs";
-import { fail, Failure, heading, misused, path, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
+import { Failure, fail, heading, misused, path, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
 import { impurities } from "./purity.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
@@ -34,7 +34,10 @@ async function main([part, pattern, ...more]) {
 const checks = [
   ["format", () => run("cargo", ["fmt", "--all", "--check"])],
   ["lints, native", () => run("cargo", ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])],
-  ["lints, WebAssembly", () => run("cargo", ["clippy", "--locked", "--workspace", "--target", wasm, "--", "-D", "warnings"])],
+  [
+    "lints, WebAssembly",
+    () => run("cargo", ["clippy", "--locked", "--workspace", "--target", wasm, "--", "-D", "warnings"]),
+  ],
   ["purity of src/auth", checkPurity],
   ["dependencies: licenses, sources, bans", checkDependencies],
 ];
@@ -70,7 +73,9 @@ function checkDependencies() {
 async function nativeTests() {
   // All of them, so that the counts are complete.
   const { code, stdout } = await tee("cargo", ["test", "--locked", "--workspace", "--no-fail-fast"]);
-  count(stripVTControlCharacters(stdout).matchAll(/^test result: \w+\. (?<passed>\d+) passed; (?<failed>\d+) failed/gm));
+  count(
+    stripVTControlCharacters(stdout).matchAll(/^test result: \w+\. (?<passed>\d+) passed; (?<failed>\d+) failed/gm),
+  );
   if (code !== 0) fail("the native tests failed");
 }
 
@@ -113,16 +118,20 @@ function count(results) {
   if (tally.passed + tally.failed === before) fail("no test ran");
 }
 
-runIfStarted(import.meta.url, async (args) => {
-  const started = Date.now();
-  try {
-    await main(args);
-  } catch (error) {
-    if (error.exitCode !== undefined) throw error;
-    console.error(error instanceof Failure ? `\nerror: ${error.message}` : error);
-    process.exitCode = 1;
-    if (tally.failed === 0) tally.failed = 1;
-  }
-  console.log(`\n${seconds(started)}`);
-  console.log(`total: ${tally.passed} passed, ${tally.failed} failed`);
-}, usage);
+runIfStarted(
+  import.meta.url,
+  async (args) => {
+    const started = Date.now();
+    try {
+      await main(args);
+    } catch (error) {
+      if (error.exitCode !== undefined) throw error;
+      console.error(error instanceof Failure ? `\nerror: ${error.message}` : error);
+      process.exitCode = 1;
+      if (tally.failed === 0) tally.failed = 1;
+    }
+    console.log(`\n${seconds(started)}`);
+    console.log(`total: ${tally.passed} passed, ${tally.failed} failed`);
+  },
+  usage,
+);

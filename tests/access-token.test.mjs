@@ -10,7 +10,7 @@ import { setTimeout } from "node:timers/promises";
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
 import { makeResourceServer } from "../scripts/secrets.mjs";
-import { ISSUER, assertProblem, startWorker } from "./harness.mjs";
+import { assertProblem, ISSUER, startWorker } from "./harness.mjs";
 
 const AUDIENCE = "https://api.example.org";
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
@@ -125,7 +125,18 @@ test("no algorithm but the key's own is honoured", async () => {
   const der = publicKey.export({ type: "spki", format: "der" });
   const pem = publicKey.export({ type: "spki", format: "pem" });
   const raw = Buffer.from(publicJwk.x + publicJwk.y, "base64url");
-  const publicKeys = [pem, pem.trimEnd(), ` ${pem}`, pem.replaceAll("\n", "\r\n"), der, JSON.stringify(publicJwk), raw, "", Buffer.alloc(32), "secret"];
+  const publicKeys = [
+    pem,
+    pem.trimEnd(),
+    ` ${pem}`,
+    pem.replaceAll("\n", "\r\n"),
+    der,
+    JSON.stringify(publicJwk),
+    raw,
+    "",
+    Buffer.alloc(32),
+    "secret",
+  ];
   const hs256 = (secret) => (input) => createHmac("sha256", secret).update(input).digest();
   const tokens = [
     ...["none", "None", "NONE", "nOnE"].flatMap((alg) => {
@@ -133,13 +144,27 @@ test("no algorithm but the key's own is honoured", async () => {
       return [input, `${input}.`, `${input}.${signatureOf(person.access_token)}`];
     }),
     ...(await Promise.all(publicKeys.map((secret) => forge({ header: { alg: "HS256" }, sign: hs256(secret) })))),
-    ...(await Promise.all(["RS256", "PS256", "ES384", "ES512", "HS384", "EdDSA", "es256", ""].map((alg) => forge({ header: { alg } })))),
+    ...(await Promise.all(
+      ["RS256", "PS256", "ES384", "ES512", "HS384", "EdDSA", "es256", ""].map((alg) => forge({ header: { alg } })),
+    )),
   ];
   await allInvalid(tokens);
 });
 
 test("a key is only ever found by the kid of the key set", async () => {
-  const kids = ["../../dev/null", "' OR 1=1--", "|id", "k".repeat(4000), "", 1, {}, null, [publicJwk.kid], `${publicJwk.kid} `, "\u{1f511}"];
+  const kids = [
+    "../../dev/null",
+    "' OR 1=1--",
+    "|id",
+    "k".repeat(4000),
+    "",
+    1,
+    {},
+    null,
+    [publicJwk.kid],
+    `${publicJwk.kid} `,
+    "\u{1f511}",
+  ];
   await allInvalid(await Promise.all(kids.map((kid) => forge({ header: { kid } }))));
   await allInvalid([await forge({ header: { kid: undefined } })]);
 });
@@ -157,7 +182,13 @@ test("nothing in a header brings its own key or asks for an extension", async ()
   const url = `http://127.0.0.1:${canary.address().port}/`;
   const headers = [{}, { jwk }, { jwk, kid: undefined }, { jku: url }, { x5u: url }, { x5c: ["MIIB"] }];
   await allInvalid(await Promise.all(headers.map((extra) => forge({ header: extra, sign }))));
-  const extensions = [{ crit: ["exp"] }, { crit: [] }, { b64: false, crit: ["b64"] }, { jwk: publicJwk }, { cty: "JWT" }];
+  const extensions = [
+    { crit: ["exp"] },
+    { crit: [] },
+    { b64: false, crit: ["b64"] },
+    { jwk: publicJwk },
+    { cty: "JWT" },
+  ];
   await allInvalid(await Promise.all(extensions.map((extra) => forge({ header: extra }))));
   canary.close();
   assert.equal(hits, 0);
@@ -194,11 +225,14 @@ test("a token issued by a clock that is ahead is accepted at every route, and lo
     const person = await worker.registerAdmin();
     const token = await worker.resign(person.access_token, { iat: now + ahead });
     await worker.assertLive({ access_token: token });
-    for (const path of ["/sessions", "/me/events", "/users", `/users/${person.user.id}`]) assert.equal((await worker.get(path, { bearer: token })).status, 200, path);
+    for (const path of ["/sessions", "/me/events", "/users", `/users/${person.user.id}`])
+      assert.equal((await worker.get(path, { bearer: token })).status, 200, path);
     assert.equal((await worker.patch("/me", { bearer: token, json: { name: "Ada" } })).status, 200);
     const { body } = await worker.introspect(token, server);
     assert.deepEqual([body.active, body.iat], [true, now + ahead]);
-    const { body: refreshed } = await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token: token } });
+    const { body: refreshed } = await worker.post("/refresh", {
+      json: { refresh_token: person.refresh_token, access_token: token },
+    });
     assert.equal((await worker.revoke(token)).status, 200);
     await worker.assertEnded({ access_token: token, refresh_token: refreshed.refresh_token });
     assert.deepEqual((await worker.introspect(token, server)).body, { active: false });
@@ -250,7 +284,11 @@ test("signatures that are cut, stretched, encoded otherwise or out of range are 
   // The last character carries four spare bits: of sixteen spellings that decode alike, one is canonical.
   const last = alphabet.indexOf(access_token.at(-1));
   assert.equal(last % 16, 0);
-  await allInvalid(Array.from({ length: 15 }, (_, bits) => replaceAt(access_token, access_token.length - 1, alphabet[last + bits + 1])));
+  await allInvalid(
+    Array.from({ length: 15 }, (_, bits) =>
+      replaceAt(access_token, access_token.length - 1, alphabet[last + bits + 1]),
+    ),
+  );
 });
 
 test("the compact form has three parts of canonical base64url", async () => {
@@ -276,7 +314,9 @@ test("duplicate members are refused in either order, though the signature is gen
   const body = JSON.stringify(claims);
   const twice = (json, member) => [json.replace("{", `{${member},`), json.replace(/}$/, `,${member}}`)];
   const heads = ['"alg":"none"', '"alg":"ES256"', '"kid":"x"', '"typ":"JWT"'].flatMap((member) => twice(head, member));
-  const bodies = ['"sub":"x"', '"exp":9999999999', '"roles":["admin"]', '"x":1,"x":1'].flatMap((member) => twice(body, member));
+  const bodies = ['"sub":"x"', '"exp":9999999999', '"roles":["admin"]', '"x":1,"x":1'].flatMap((member) =>
+    twice(body, member),
+  );
   await allInvalid(await Promise.all(heads.map((text) => forge({ head: text }))));
   await allInvalid(await Promise.all(bodies.map((text) => forge({ body: text }))));
 });
@@ -305,7 +345,10 @@ async function forge({ sign, ...parts } = {}) {
 }
 
 function signingInput({ header: headerChange, claims: claimsChange, head, body } = {}) {
-  const text = [head ?? JSON.stringify({ ...header, ...headerChange }), body ?? JSON.stringify({ ...claims, ...claimsChange })];
+  const text = [
+    head ?? JSON.stringify({ ...header, ...headerChange }),
+    body ?? JSON.stringify({ ...claims, ...claimsChange }),
+  ];
   return text.map((part) => Buffer.from(part).toString("base64url")).join(".");
 }
 
@@ -344,7 +387,10 @@ async function allInvalid(tokens) {
     for (const path of ["/me", "/verify"]) {
       const answer = await worker.get(path, { bearer: token });
       assertProblem(answer, 401, "invalid_token");
-      assert.equal(answer.headers.get("www-authenticate"), 'Bearer error="invalid_token", error_description="The access token is not valid."');
+      assert.equal(
+        answer.headers.get("www-authenticate"),
+        'Bearer error="invalid_token", error_description="The access token is not valid."',
+      );
     }
   }
   assert.equal((await worker.me(person.access_token)).status, 200);

@@ -28,14 +28,26 @@ function tagOf(implementation, { variant, version, memory, passes, parallelism, 
   assert.ok(room().equals(before), "nothing is written where there is no tag");
 }
 
-function nodesTag({ variant, memory, passes, parallelism, tagLength, inputs: [message, nonce, secret, associatedData] }) {
+function nodesTag({
+  variant,
+  memory,
+  passes,
+  parallelism,
+  tagLength,
+  inputs: [message, nonce, secret, associatedData],
+}) {
   const parameters = { message, nonce, secret, associatedData, memory, passes, parallelism, tagLength };
   return argon2Sync(VARIANTS[variant], parameters).toString("hex");
 }
 
 function anyParameters() {
   const parallelism = randomInt(1, 9);
-  const inputs = [randomBytes(randomInt(0, 200)), randomBytes(randomInt(8, 64)), randomBytes(randomInt(0, 64)), randomBytes(randomInt(0, 33))];
+  const inputs = [
+    randomBytes(randomInt(0, 200)),
+    randomBytes(randomInt(8, 64)),
+    randomBytes(randomInt(0, 64)),
+    randomBytes(randomInt(0, 33)),
+  ];
   return {
     variant: randomInt(0, 3),
     version: randomInt(0, 2) === 0 ? 0x10 : 0x13,
@@ -47,7 +59,8 @@ function anyParameters() {
   };
 }
 
-const show = ({ inputs, ...parameters }) => JSON.stringify({ ...parameters, inputs: inputs.map((input) => input.toString("hex")) });
+const show = ({ inputs, ...parameters }) =>
+  JSON.stringify({ ...parameters, inputs: inputs.map((input) => input.toString("hex")) });
 
 test("any parameters give what OpenSSL and the argon2 crate give, in one memory", () => {
   for (let count = 0; count < 400; count += 1) {
@@ -61,7 +74,11 @@ test("any parameters give what OpenSSL and the argon2 crate give, in one memory"
 
 test("what the Worker hashes at is among it", () => {
   const inputs = ["correct horse battery staple", "sixteen bytes...", "", ""].map((text) => Buffer.from(text));
-  for (const [memory, passes] of [[19_456, 2], [7_168, 5], [65_536, 1]]) {
+  for (const [memory, passes] of [
+    [19_456, 2],
+    [7_168, 5],
+    [65_536, 1],
+  ]) {
     const parameters = { variant: 2, version: 0x13, memory, passes, parallelism: 1, tagLength: 32, inputs };
     assert.equal(tagOf("ours", parameters), nodesTag(parameters));
   }

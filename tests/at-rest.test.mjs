@@ -43,9 +43,14 @@ before(async () => {
   await worker.revoke(second.refresh_token);
   await worker.revoke(`${second.refresh_token}x`);
   let bearer = third.access_token;
-  await worker.request("PATCH", "/me", { bearer, json: { username: "canary", name: "Canary", current_password: password } });
+  await worker.request("PATCH", "/me", {
+    bearer,
+    json: { username: "canary", name: "Canary", current_password: password },
+  });
   await worker.post("/me/password", { bearer, json: { current_password: wrong, new_password: another } });
-  const changed = (await worker.post("/me/password", { bearer, json: { current_password: password, new_password: another } })).body;
+  const changed = (
+    await worker.post("/me/password", { bearer, json: { current_password: password, new_password: another } })
+  ).body;
   bearer = changed.access_token;
   await worker.get("/me/events", { bearer });
   await worker.setRoles(person, ["user", "admin"]);
@@ -54,16 +59,26 @@ before(async () => {
   await worker.request("DELETE", `/users/${person.user.id}`, { bearer });
   await worker.sweep();
   await worker.post("/revoke-all", { bearer });
-  await worker.post("/login", { body: `{"email":"${email}","password":"${password}"`, headers: { "Content-Type": "application/json" } });
+  await worker.post("/login", {
+    body: `{"email":"${email}","password":"${password}"`,
+    headers: { "Content-Type": "application/json" },
+  });
   await worker.db.prepare("ALTER TABLE users RENAME TO gone").run();
   await worker.login({ email, password });
   await worker.refresh(third.refresh_token);
   await worker.db.prepare("ALTER TABLE gone RENAME TO users").run();
-  tokens = [person, second, third, refreshed, retried, renewed, changed].flatMap(({ access_token, refresh_token }) => [access_token, refresh_token]);
+  tokens = [person, second, third, refreshed, retried, renewed, changed].flatMap(({ access_token, refresh_token }) => [
+    access_token,
+    refresh_token,
+  ]);
 
   const logs = worker.server.getLogs().map(({ message }) => message);
-  const { results: tables } = await worker.db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'").all();
-  const rows = await Promise.all(tables.map(async ({ name }) => (await worker.db.prepare(`SELECT * FROM "${name}"`).all()).results));
+  const { results: tables } = await worker.db
+    .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'")
+    .all();
+  const rows = await Promise.all(
+    tables.map(async ({ name }) => (await worker.db.prepare(`SELECT * FROM "${name}"`).all()).results),
+  );
   const { keys } = await worker.kv.list();
   const entries = await Promise.all(keys.map(async (key) => [key, await worker.kv.get(key.name)]));
   dumps = { log: JSON.stringify(logs), D1: JSON.stringify(rows.flat()), KV: JSON.stringify(entries) };
@@ -91,7 +106,8 @@ test("no password, token or secret is anywhere, nor any part of one that could b
     if (token.startsWith("pcrt_")) {
       const bytes = Buffer.from(token.slice(5), "base64url");
       const familySecret = bytes.subarray(20, 52);
-      for (const encoding of ["base64url", "base64", "hex"]) entries.push(["a family secret", familySecret.toString(encoding)]);
+      for (const encoding of ["base64url", "base64", "hex"])
+        entries.push(["a family secret", familySecret.toString(encoding)]);
       entries.push(["a family secret, as it stands in the token", token.slice(5 + 28, 5 + 68)]);
     } else {
       entries.push(["a signature", token.split(".")[2]], ["claims", token.split(".")[1]]);
@@ -111,7 +127,20 @@ test("the log has no e-mail address, no hash, and one JSON object a line", () =>
 
 test("the log tells what happened", () => {
   const kinds = new Set(JSON.parse(dumps.log).map((line) => JSON.parse(line).event));
-  for (const kind of ["registered", "login_succeeded", "login_failed", "refreshed", "grace_retry", "reuse_detected", "refresh_refused", "revoked", "revoked_all", "account_changed", "swept", "storage_fault"]) {
+  for (const kind of [
+    "registered",
+    "login_succeeded",
+    "login_failed",
+    "refreshed",
+    "grace_retry",
+    "reuse_detected",
+    "refresh_refused",
+    "revoked",
+    "revoked_all",
+    "account_changed",
+    "swept",
+    "storage_fault",
+  ]) {
     assert.ok(kinds.has(kind), kind);
   }
 });

@@ -10,7 +10,12 @@ import { startWorker } from "./harness.mjs";
 
 const guide = readFileSync(new URL("../docs/guides/browser.md", import.meta.url), "utf8");
 const [, session, call] = guide.match(/^```js\n(.*?)^```.*?^```js\n(.*?)^```/ms);
-const openTab = new Function("localStorage", "navigator", "fetch", `${`${session}\n${call}`.replaceAll("export ", "")}\nreturn { accessToken, logIn, logOut, call };`);
+const openTab = new Function(
+  "localStorage",
+  "navigator",
+  "fetch",
+  `${`${session}\n${call}`.replaceAll("export ", "")}\nreturn { accessToken, logIn, logOut, call };`,
+);
 
 let worker, browser;
 before(async () => (worker = await startWorker()));
@@ -95,7 +100,10 @@ test("twenty tabs that are refused the same access token refresh once", async ()
 test("a call that is refused is made again with a new token", async () => {
   const [tab] = await browser.tabs(1);
   const { refresh_token } = browser.stored();
-  browser.items.set("session", JSON.stringify({ access_token: "not.a.token", refresh_token, expires_at: Date.now() + 60_000 }));
+  browser.items.set(
+    "session",
+    JSON.stringify({ access_token: "not.a.token", refresh_token, expires_at: Date.now() + 60_000 }),
+  );
   assert.equal((await tab.call("https://api.example.com/me")).status, 200);
   assert.deepEqual(browser.requests, ["/me", "/refresh", "/me"]);
 });
@@ -149,7 +157,10 @@ test("while the network is down, and while the Worker answers 503, the tokens st
   const [tab] = await browser.tabs(1);
   browser.expire();
   const before = browser.stored();
-  const failures = [() => Promise.reject(new TypeError("fetch failed")), () => Promise.resolve(new Response("{}", { status: 503 }))];
+  const failures = [
+    () => Promise.reject(new TypeError("fetch failed")),
+    () => Promise.resolve(new Response("{}", { status: 503 })),
+  ];
   for (const failure of failures) {
     browser.network = failure;
     await assert.rejects(tab.accessToken(), /fetch failed|not refreshed: 503/);

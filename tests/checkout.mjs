@@ -1,12 +1,30 @@
 // A checkout in a folder of its own for the tests of the scripts, with programs that stand in for npm, cargo and wrangler.
 
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 
 import { capture, env, path } from "../scripts/lib.mjs";
 
-const COPIED = ["scripts", "package.json", "package-lock.json", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "wrangler.toml"];
+const COPIED = [
+  "scripts",
+  "package.json",
+  "package-lock.json",
+  "Cargo.toml",
+  "Cargo.lock",
+  "rust-toolchain.toml",
+  "wrangler.toml",
+];
 const LINKED = ["src", "crates", "migrations"];
 
 export class Checkout {
@@ -54,7 +72,10 @@ export class Checkout {
   /** How the programs were called. */
   calls() {
     if (!existsSync(this.path("calls.ndjson"))) return [];
-    return this.read("calls.ndjson").trim().split("\n").map((line) => JSON.parse(line));
+    return this.read("calls.ndjson")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
   }
 
   /** Runs node in it, which finds the programs before those of the machine. */
@@ -71,6 +92,9 @@ export class Checkout {
 /** Stand-ins for all that the set-up installs with; `cargo` runs this JavaScript. */
 export function withInstallers(checkout, { cargo = "" } = {}) {
   checkout.program("programs/npm", 'write("node_modules/.bin/node", "");');
-  checkout.program("programs/rustup", 'if (args[0] === "component" && args[1] === "list") console.log("rustc-x\\ncargo-x");');
+  checkout.program(
+    "programs/rustup",
+    'if (args[0] === "component" && args[1] === "list") console.log("rustc-x\\ncargo-x");',
+  );
   checkout.program("programs/cargo", cargo);
 }

@@ -12,7 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { Hono } from "hono";
 import { jwk } from "hono/jwk";
-import { createRemoteJWKSet, customFetch as joseFetch, decodeJwt, importJWK, jwtVerify, SignJWT } from "jose";
+import { createRemoteJWKSet, decodeJwt, importJWK, customFetch as joseFetch, jwtVerify, SignJWT } from "jose";
 import * as oauth from "oauth4webapi";
 import * as openid from "openid-client";
 
@@ -63,7 +63,10 @@ for (const [name, vars] of Object.entries(PLACES)) {
       await t.test(`oauth4webapi, by ${algorithm} discovery`, async () => {
         const options = { [oauth.customFetch]: fetchFromWorker(ISSUER), [oauth.allowInsecureRequests]: insecure };
         const issuer = new URL(ISSUER);
-        const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm, ...options }));
+        const as = await oauth.processDiscoveryResponse(
+          issuer,
+          await oauth.discoveryRequest(issuer, { algorithm, ...options }),
+        );
         assert.equal(as.issuer, ISSUER);
         const [client, none] = [{ client_id: "first-party" }, oauth.None()];
         const refresh = async (token, as_client = client, auth = none, more = {}) => {
@@ -72,14 +75,25 @@ for (const [name, vars] of Object.entries(PLACES)) {
         };
         const introspect = async (token, { entry, secret } = api) => {
           const server = { client_id: entry.id };
-          const response = await oauth.introspectionRequest(as, server, oauth.ClientSecretBasic(secret), token, options);
+          const response = await oauth.introspectionRequest(
+            as,
+            server,
+            oauth.ClientSecretBasic(secret),
+            token,
+            options,
+          );
           return oauth.processIntrospectionResponse(as, server, response);
         };
 
         const first = await session();
         // Some clients always ask for scopes.
         const scope = { additionalParameters: { scope: "openid" } };
-        const { access_token, refresh_token, token_type, expires_in } = await refresh(first.refresh_token, client, none, scope);
+        const { access_token, refresh_token, token_type, expires_in } = await refresh(
+          first.refresh_token,
+          client,
+          none,
+          scope,
+        );
         assert.deepEqual([token_type, expires_in, await me(access_token)], ["bearer", 900, 200]);
         const is = (code, status) => (error) => {
           assert.ok(error instanceof oauth.ResponseBodyError, error);
@@ -91,16 +105,26 @@ for (const [name, vars] of Object.entries(PLACES)) {
         await assert.rejects(refresh(refresh_token, client, oauth.ClientSecretPost("x")), is("invalid_client", 400));
         const challenged = (error) => {
           assert.ok(error instanceof oauth.WWWAuthenticateChallengeError, error);
-          assert.deepEqual([error.status, error.cause[0].scheme, error.cause[0].parameters.realm], [401, "basic", "portcullis"]);
+          assert.deepEqual(
+            [error.status, error.cause[0].scheme, error.cause[0].parameters.realm],
+            [401, "basic", "portcullis"],
+          );
           return true;
         };
         await assert.rejects(refresh(refresh_token, client, oauth.ClientSecretBasic("x")), challenged);
 
-        const request = (token) => new Request("https://api.example.org/orders", { headers: { Authorization: `Bearer ${token}` } });
-        const claims = await oauth.validateJwtAccessToken(as, request(access_token), AUDIENCE, { ...options, signingAlgorithms: ["ES256"] });
+        const request = (token) =>
+          new Request("https://api.example.org/orders", { headers: { Authorization: `Bearer ${token}` } });
+        const claims = await oauth.validateJwtAccessToken(as, request(access_token), AUDIENCE, {
+          ...options,
+          signingAlgorithms: ["ES256"],
+        });
         assert.equal(claims.sub, first.user.id);
         await assert.rejects(oauth.validateJwtAccessToken(as, request(`${access_token}x`), AUDIENCE, options));
-        await assert.rejects(oauth.validateJwtAccessToken(as, request(access_token), otherApi.entry.audience, options), /aud/);
+        await assert.rejects(
+          oauth.validateJwtAccessToken(as, request(access_token), otherApi.entry.audience, options),
+          /aud/,
+        );
 
         const told = await introspect(access_token);
         assert.deepEqual([told.active, told.iss, told.sub, told.roles], [true, ISSUER, first.user.id, ["user"]]);
@@ -108,9 +132,13 @@ for (const [name, vars] of Object.entries(PLACES)) {
         assert.deepEqual(await introspect(access_token, otherApi), { active: false });
         await assert.rejects(introspect(access_token, { ...api, secret: "wrong" }), challenged);
 
-        const revoke = async (token) => oauth.processRevocationResponse(await oauth.revocationRequest(as, client, none, token, options));
+        const revoke = async (token) =>
+          oauth.processRevocationResponse(await oauth.revocationRequest(as, client, none, token, options));
         assert.equal(await revoke(refresh_token), undefined);
-        assert.deepEqual([await introspect(access_token), await introspect(refresh_token)], [{ active: false }, { active: false }]);
+        assert.deepEqual(
+          [await introspect(access_token), await introspect(refresh_token)],
+          [{ active: false }, { active: false }],
+        );
         await assert.rejects(refresh(refresh_token), is("invalid_grant", 400));
         assert.equal(await revoke("unknown"), undefined);
       });
@@ -118,7 +146,11 @@ for (const [name, vars] of Object.entries(PLACES)) {
       await t.test(`openid-client, by ${algorithm} discovery`, async () => {
         const discover = (id, auth) => {
           const execute = insecure ? [openid.allowInsecureRequests] : [];
-          return openid.discovery(new URL(ISSUER), id, undefined, auth, { algorithm, execute, [openid.customFetch]: fetchFromWorker(ISSUER) });
+          return openid.discovery(new URL(ISSUER), id, undefined, auth, {
+            algorithm,
+            execute,
+            [openid.customFetch]: fetchFromWorker(ISSUER),
+          });
         };
         const client = await discover("first-party", openid.None());
         assert.equal(client.serverMetadata().issuer, ISSUER);
@@ -129,14 +161,24 @@ for (const [name, vars] of Object.entries(PLACES)) {
         assert.deepEqual([tokens.expiresIn() > 890, await me(tokens.access_token)], [true, 200]);
         assert.notEqual(tokens.refresh_token, first.refresh_token);
         const refused = (error) => (config, token, parameters) =>
-          assert.rejects(openid.refreshTokenGrant(config, token, parameters), { name: "ResponseBodyError", error, status: 400 });
+          assert.rejects(openid.refreshTokenGrant(config, token, parameters), {
+            name: "ResponseBodyError",
+            error,
+            status: 400,
+          });
         await refused("invalid_grant")(client, forged(tokens.refresh_token));
         await refused("invalid_client")(await discover("another", openid.None()), tokens.refresh_token);
-        await assert.rejects(openid.clientCredentialsGrant(client), { name: "ResponseBodyError", error: "unsupported_grant_type" });
+        await assert.rejects(openid.clientCredentialsGrant(client), {
+          name: "ResponseBodyError",
+          error: "unsupported_grant_type",
+        });
 
         assert.equal((await openid.tokenIntrospection(server, tokens.access_token)).sub, first.user.id);
         assert.equal((await openid.tokenIntrospection(server, tokens.refresh_token)).active, true);
-        await assert.rejects(openid.tokenIntrospection(client, tokens.access_token), { name: "WWWAuthenticateChallengeError", status: 401 });
+        await assert.rejects(openid.tokenIntrospection(client, tokens.access_token), {
+          name: "WWWAuthenticateChallengeError",
+          status: 401,
+        });
 
         assert.equal(await openid.tokenRevocation(client, tokens.access_token), undefined);
         assert.deepEqual(await openid.tokenIntrospection(server, tokens.refresh_token), { active: false });
@@ -145,13 +187,19 @@ for (const [name, vars] of Object.entries(PLACES)) {
     }
 
     await t.test("a replay ends the session, as the client sees it", async () => {
-      const options = { execute: insecure ? [openid.allowInsecureRequests] : [], [openid.customFetch]: fetchFromWorker(ISSUER) };
+      const options = {
+        execute: insecure ? [openid.allowInsecureRequests] : [],
+        [openid.customFetch]: fetchFromWorker(ISSUER),
+      };
       const client = await openid.discovery(new URL(ISSUER), "first-party", undefined, openid.None(), options);
       const { refresh_token, session_id } = await session();
       const next = await openid.refreshTokenGrant(client, refresh_token);
       await worker.age(60, session_id);
       for (const token of [refresh_token, next.refresh_token]) {
-        await assert.rejects(openid.refreshTokenGrant(client, token), { name: "ResponseBodyError", error: "invalid_grant" });
+        await assert.rejects(openid.refreshTokenGrant(client, token), {
+          name: "ResponseBodyError",
+          error: "invalid_grant",
+        });
       }
     });
 
@@ -160,7 +208,8 @@ for (const [name, vars] of Object.entries(PLACES)) {
       const { issuer, jwks_uri } = await (await fetchIt(`${ISSUER}/.well-known/openid-configuration`)).json();
       const keys = createRemoteJWKSet(new URL(jwks_uri), { [joseFetch]: fetchIt });
       const { access_token, user } = await session();
-      const verify = (token, audience = AUDIENCE) => jwtVerify(token, keys, { issuer, audience, algorithms: ["ES256"], typ: "at+jwt" });
+      const verify = (token, audience = AUDIENCE) =>
+        jwtVerify(token, keys, { issuer, audience, algorithms: ["ES256"], typ: "at+jwt" });
       assert.equal((await verify(access_token)).payload.sub, user.id);
       await assert.rejects(verify(tampered(access_token)), { code: "ERR_JWS_SIGNATURE_VERIFICATION_FAILED" });
       await assert.rejects(verify(access_token, "https://other.example.org"), { claim: "aud" });
@@ -172,9 +221,14 @@ for (const [name, vars] of Object.entries(PLACES)) {
 function ask(command, args, input) {
   return new Promise((resolve, reject) => {
     const cwd = fileURLToPath(new URL("..", import.meta.url));
-    const child = spawn(command, args, { cwd, env: { ...process.env, no_proxy: "*" }, stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, no_proxy: "*" },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     const output = { stdout: "", stderr: "" };
-    for (const name of ["stdout", "stderr"]) child[name].setEncoding("utf8").on("data", (text) => (output[name] += text));
+    for (const name of ["stdout", "stderr"])
+      child[name].setEncoding("utf8").on("data", (text) => (output[name] += text));
     child.stdin.on("error", () => {});
     child.on("error", reject).on("close", (code) => resolve({ code, ...output }));
     child.stdin.end(input);
@@ -186,10 +240,13 @@ async function judged({ access_token, refresh_token }) {
   const claims = decodeJwt(access_token);
   const [jwk] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
   const sign = async (change = {}, header = {}, key = jwk) =>
-    new SignJWT({ ...claims, ...change }).setProtectedHeader({ alg: "ES256", kid: jwk.kid, typ: "at+jwt", ...header }).sign(await importJWK(key, "ES256"));
+    new SignJWT({ ...claims, ...change })
+      .setProtectedHeader({ alg: "ES256", kid: jwk.kid, typ: "at+jwt", ...header })
+      .sign(await importJWK(key, "ES256"));
   const { d, ...publicJwk } = jwk;
   const pem = createPublicKey({ key: publicJwk, format: "jwk" }).export({ type: "spki", format: "pem" });
-  const unsigned = (header) => [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
+  const unsigned = (header) =>
+    [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
   const hs256 = unsigned({ alg: "HS256", kid: jwk.kid, typ: "at+jwt" });
   const now = Math.floor(Date.now() / 1000);
   const another = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" });
@@ -208,7 +265,10 @@ async function judged({ access_token, refresh_token }) {
     "an unknown key": [await sign({}, { kid: "unknown" }, another), "refused"],
     "another key by our name": [await sign({}, {}, another), "refused"],
     "no algorithm": [`${unsigned({ alg: "none", kid: jwk.kid, typ: "at+jwt" })}.`, "refused"],
-    "the public key as a secret": [`${hs256}.${createHmac("sha256", pem).update(hs256).digest("base64url")}`, "refused"],
+    "the public key as a secret": [
+      `${hs256}.${createHmac("sha256", pem).update(hs256).digest("base64url")}`,
+      "refused",
+    ],
     "a refresh token": [refresh_token, "refused"],
   };
 }
@@ -239,11 +299,17 @@ test("Hono, as the guide has it", async (t) => {
   const apps = new Map();
   const appFor = async (issuer, audience) => {
     const file = join(folder, `${apps.size}.mjs`);
-    writeFileSync(file, code.replace('"https://auth.example.com"', JSON.stringify(issuer)).replace('"https://api.example.com"', JSON.stringify(audience)));
+    writeFileSync(
+      file,
+      code
+        .replace('"https://auth.example.com"', JSON.stringify(issuer))
+        .replace('"https://api.example.com"', JSON.stringify(audience)),
+    );
     const { default: app } = await import(pathToFileURL(file));
     return app.get("/claims", (c) => c.json(c.get("jwtPayload")));
   };
-  const ask = async (app, token, path = "/claims") => app.request(path, { headers: { Authorization: `Bearer ${token}` } });
+  const ask = async (app, token, path = "/claims") =>
+    app.request(path, { headers: { Authorization: `Bearer ${token}` } });
 
   await assertJudges(t, async (token, issuer, audience) => {
     const name = `${issuer} ${audience}`;
@@ -277,12 +343,17 @@ test("jsonwebtoken, in Rust", async (t) => {
 
 test("PyJWT, in Python", async (t) => {
   // Nothing may be installed from anywhere but the Rust and npm registries, so it takes what the machine has.
-  const found = await ask("python3", ["-c", "import jwt, cryptography; jwt.PyJWKClient"], "").catch((error) => ({ code: -1, stderr: error.message }));
+  const found = await ask("python3", ["-c", "import jwt, cryptography; jwt.PyJWKClient"], "").catch((error) => ({
+    code: -1,
+    stderr: error.message,
+  }));
   if (found.code !== 0) {
     const reason = found.stderr.trim().split("\n").at(-1);
     return t.skip(`python3 here has no PyJWT with cryptography (pip install PyJWT cryptography): ${reason}`);
   }
-  await assertJudges(t, (token, issuer, audience) => ask("python3", ["tests/resource_server.py", issuer, audience], token));
+  await assertJudges(t, (token, issuer, audience) =>
+    ask("python3", ["tests/resource_server.py", issuer, audience], token),
+  );
 });
 
 /** The same token with other claims under its signature. */

@@ -3,9 +3,15 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { ROUTES, allowed, startWorker } from "./harness.mjs";
+import { allowed, ROUTES, startWorker } from "./harness.mjs";
 
-const LISTED = ["https://app.example.org", "http://localhost:5173", "http://shop.localhost:3000", "capacitor://localhost", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"];
+const LISTED = [
+  "https://app.example.org",
+  "http://localhost:5173",
+  "http://shop.localhost:3000",
+  "capacitor://localhost",
+  "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+];
 
 let worker;
 let person;
@@ -16,7 +22,8 @@ before(async () => {
 after(() => worker.close());
 
 /** The CORS headers of an answer. That it varies by origin is among what is checked of every answer. */
-const corsHeaders = ({ headers }) => Object.fromEntries([...headers].filter(([name]) => name.startsWith("access-control-")));
+const corsHeaders = ({ headers }) =>
+  Object.fromEntries([...headers].filter(([name]) => name.startsWith("access-control-")));
 
 const granted = (origin) => ({
   "access-control-allow-origin": origin,
@@ -34,7 +41,12 @@ const requests = () => [
   ["POST", "/register", 422, { json: { email: "x", password: person.password } }],
   ["POST", "/refresh", 401, { json: { refresh_token: "x" } }],
   ["POST", "/token", 400, { form: { grant_type: "refresh_token", refresh_token: "x" } }],
-  ["POST", "/token", 401, { form: { grant_type: "refresh_token", refresh_token: "x" }, headers: { Authorization: "Basic YTpi" } }],
+  [
+    "POST",
+    "/token",
+    401,
+    { form: { grant_type: "refresh_token", refresh_token: "x" }, headers: { Authorization: "Basic YTpi" } },
+  ],
   ["POST", "/revoke", 200, { form: { token: "x" } }],
   ["POST", "/revoke", 400, { form: {} }],
   ["POST", "/introspect", 401, { form: { token: "x" } }],
@@ -61,7 +73,8 @@ async function assertAll(origin, expected) {
   }
 }
 
-const preflight = (path, origin, headers = {}) => worker.request("OPTIONS", path, { headers: { "Access-Control-Request-Method": "POST", Origin: origin, ...headers } });
+const preflight = (path, origin, headers = {}) =>
+  worker.request("OPTIONS", path, { headers: { "Access-Control-Request-Method": "POST", Origin: origin, ...headers } });
 
 const UNLISTED = [
   "null",
@@ -141,7 +154,10 @@ test("a preflight of a listed origin is told the methods of the path and the hea
   }
   assert.deepEqual(corsHeaders(await preflight("/unknown", LISTED[0])), granted(LISTED[0]));
   // Without a method to ask for, OPTIONS is no preflight.
-  assert.deepEqual(corsHeaders(await worker.request("OPTIONS", "/me", { headers: { Origin: LISTED[0] } })), granted(LISTED[0]));
+  assert.deepEqual(
+    corsHeaders(await worker.request("OPTIONS", "/me", { headers: { Origin: LISTED[0] } })),
+    granted(LISTED[0]),
+  );
 });
 
 test("a preflight of any other origin is granted nothing", async () => {
@@ -168,16 +184,26 @@ test("an origin that is refused is named in the log, once, and nothing else of t
   // A fresh isolate, which has refused nobody yet.
   await worker.update({ vars: { ALLOWED_ORIGINS: LISTED.join(",") } });
   worker.events();
-  const refused = () => worker.events("origin_refused").map(({ level, request_id, event, ...rest }) => (assert.equal(level, "warn"), rest));
+  const refused = () =>
+    worker.events("origin_refused").map(({ level, request_id, event, ...rest }) => (assert.equal(level, "warn"), rest));
   const typo = "https://app.example.org:3000";
   for (let again = 0; again < 3; again += 1) await preflight("/login", typo);
   assert.deepEqual(refused(), [{ origin: typo }]);
-  for (const [method, path, options] of [["GET", "/healthz"], ["GET", "/unknown"], ["PUT", "/me"], ["POST", "/login", { json: {} }]]) {
+  for (const [method, path, options] of [
+    ["GET", "/healthz"],
+    ["GET", "/unknown"],
+    ["PUT", "/me"],
+    ["POST", "/login", { json: {} }],
+  ]) {
     const headers = { Origin: `https://${method.toLowerCase()}.evil.example` };
     await worker.request(method, path, { ...options, headers });
     await worker.request(method, path, { ...options, headers: { Origin: typo } });
   }
-  assert.deepEqual(refused(), [{ origin: "https://get.evil.example" }, { origin: "https://put.evil.example" }, { origin: "https://post.evil.example" }]);
+  assert.deepEqual(refused(), [
+    { origin: "https://get.evil.example" },
+    { origin: "https://put.evil.example" },
+    { origin: "https://post.evil.example" },
+  ]);
   for (const origin of ["null", "Capacitor://localhost"]) await worker.get("/me", { headers: { Origin: origin } });
   assert.deepEqual(refused(), [{ origin: "null" }, { origin: "Capacitor://localhost" }]);
   // A page of the address that is asked needs no grant.

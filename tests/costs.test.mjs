@@ -1,7 +1,7 @@
 // What each operation costs, counted by D1 itself, and that none of it grows with the number of users or sessions.
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 
@@ -31,13 +31,21 @@ async function costOf(act) {
   worker.events();
   const answer = await act();
   // What follows behind the answers of others is not of this request.
-  const [{ event, level, request_id, route, memory_kib, ...cost }, ...more] = worker.events("costs").filter(({ status }) => status !== undefined);
+  const [{ event, level, request_id, route, memory_kib, ...cost }, ...more] = worker
+    .events("costs")
+    .filter(({ status }) => status !== undefined);
   assert.equal(more.length, 0);
   assert.equal(cost.status, answer.status);
   return cost;
 }
 
-const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({ status, d1_round_trips, d1_rows_written, kv_gets, kv_puts });
+const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({
+  status,
+  d1_round_trips,
+  d1_rows_written,
+  kv_gets,
+  kv_puts,
+});
 
 /** What of it bench/cost.mjs makes dollars of, and by which name. */
 const IN_THE_CALCULATION = {
@@ -54,7 +62,10 @@ function assertCost({ d1_rows_read, ...counted }, expected, calculated) {
   assert.deepEqual(counted, expected);
   if (calculated !== undefined) {
     const [trips, read, ...others] = calculated;
-    assert.deepEqual([counted.d1_round_trips, counted.d1_rows_written, counted.kv_gets, counted.kv_puts], [trips, ...others]);
+    assert.deepEqual(
+      [counted.d1_round_trips, counted.d1_rows_written, counted.kv_gets, counted.kv_puts],
+      [trips, ...others],
+    );
     // The end of a range in an index is a row more to read, unless it is the end of the index.
     assert.ok(Math.abs(d1_rows_read - read) <= 1, `${d1_rows_read} rows read`);
   }
@@ -70,34 +81,64 @@ test("every operation keeps to its counted cost", async () => {
   const refreshed = (await worker.refresh(person.refresh_token)).body;
   const usual = await worker.register();
   await worker.login(usual);
-  const newcomer = (name, username) => ({ json: { email: `${name}@example.org`, password: person.password, username } });
+  const newcomer = (name, username) => ({
+    json: { email: `${name}@example.org`, password: person.password, username },
+  });
   const operations = [
     ["register", () => worker.post("/register", newcomer("counted-1", "counted-1")), cost(201, 2, 5, 0, 0)],
     ["register without a username", () => worker.post("/register", newcomer("counted-2")), cost(201, 2, 4, 0, 0)],
     ["register a taken address", () => worker.post("/register", newcomer("counted-1")), cost(409, 2, 2, 0, 0)],
     ["register a taken address again", () => worker.post("/register", newcomer("counted-1")), cost(409, 2, 1, 0, 0)],
-    ["register a taken username", () => worker.post("/register", newcomer("counted-1", "counted-1")), cost(409, 1, 0, 0, 0)],
+    [
+      "register a taken username",
+      () => worker.post("/register", newcomer("counted-1", "counted-1")),
+      cost(409, 1, 0, 0, 0),
+    ],
     ["login", () => worker.login(usual), cost(200, 2, 2, 0, 0)],
     ["login with a wrong password", () => worker.login({ ...person, password: "wrong" }), cost(401, 2, 2, 0, 0)],
     ["login with a wrong password again", () => worker.login({ ...person, password: "wrong" }), cost(401, 2, 1, 0, 0)],
     ["login of nobody", () => worker.login({ ...person, email: "nobody@example.org" }), cost(401, 2, 2, 0, 0)],
-    ["login of nobody again", () => worker.login({ ...person, email: "nobody-else@example.org" }), cost(401, 2, 1, 0, 0)],
+    [
+      "login of nobody again",
+      () => worker.login({ ...person, email: "nobody-else@example.org" }),
+      cost(401, 2, 1, 0, 0),
+    ],
     ["refresh", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["grace retry", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["/token", () => worker.token(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["/token with a forged refresh token", () => worker.token(forged(refreshed.refresh_token)), cost(400, 0, 0, 0, 0)],
     ["/me", () => worker.me(person.access_token), cost(200, 1, 0, 0, 0)],
     ["listing sessions", () => worker.get("/sessions", { bearer: person.access_token }), cost(200, 1, 0, 0, 0)],
-    ["ending one session", () => worker.request("DELETE", `/sessions/${fourth.session_id}`, { bearer: person.access_token }), cost(204, 1, 3, 0, 1)],
+    [
+      "ending one session",
+      () => worker.request("DELETE", `/sessions/${fourth.session_id}`, { bearer: person.access_token }),
+      cost(204, 1, 3, 0, 1),
+    ],
     ["/verify", () => worker.verify(person.access_token), cost(200, 0, 0, 1, 0)],
     ["a forged refresh token", () => worker.refresh(forged(person.refresh_token)), cost(401, 0, 0, 0, 0)],
     ["revoking a forged refresh token", () => worker.revoke(forged(person.refresh_token)), cost(200, 0, 0, 0, 0)],
     ["introspecting an access token", () => worker.introspect(person.access_token, server), cost(200, 1, 0, 0, 0)],
     ["introspecting a refresh token", () => worker.introspect(third.refresh_token, server), cost(200, 1, 0, 0, 0)],
-    ["introspecting a rotated-out refresh token", () => worker.introspect(person.refresh_token, server), cost(200, 1, 0, 0, 0)],
-    ["introspecting a forged refresh token", () => worker.introspect(forged(person.refresh_token), server), cost(200, 0, 0, 0, 0)],
-    ["introspecting a forged access token", () => worker.introspect(`${person.access_token}x`, server), cost(200, 0, 0, 0, 0)],
-    ["introspecting with a wrong secret", () => worker.introspect(person.access_token, { ...server, secret: "x" }), cost(401, 0, 0, 0, 0)],
+    [
+      "introspecting a rotated-out refresh token",
+      () => worker.introspect(person.refresh_token, server),
+      cost(200, 1, 0, 0, 0),
+    ],
+    [
+      "introspecting a forged refresh token",
+      () => worker.introspect(forged(person.refresh_token), server),
+      cost(200, 0, 0, 0, 0),
+    ],
+    [
+      "introspecting a forged access token",
+      () => worker.introspect(`${person.access_token}x`, server),
+      cost(200, 0, 0, 0, 0),
+    ],
+    [
+      "introspecting with a wrong secret",
+      () => worker.introspect(person.access_token, { ...server, secret: "x" }),
+      cost(401, 0, 0, 0, 0),
+    ],
     ["/verify of a forged access token", () => worker.verify(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
     ["/me of a forged access token", () => worker.me(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
     ["reuse", () => worker.refresh(person.refresh_token), cost(401, 2, 5, 0, 1)],
@@ -127,10 +168,34 @@ test("every change of an account, and every look at one, keeps to its counted co
   // An event is a row and an index entry, or one that is counted on a row; a username one more, where there was none.
   const operations = [
     ["changing a name", () => worker.request("PATCH", "/me", { ...own, json: { name: "Pat" } }), cost(200, 1, 3, 0, 0)],
-    ["taking a username", () => worker.request("PATCH", "/me", { ...own, json: { username: "pat-counted", current_password: person.password } }), cost(200, 2, 3, 0, 0)],
-    ["changing nothing of a profile", () => worker.request("PATCH", "/me", { ...own, json: { username: "pat-counted", current_password: person.password } }), cost(200, 2, 0, 0, 0)],
-    ["asking for a reserved username", () => worker.request("PATCH", "/me", { ...own, json: { username: "ad.min" } }), cost(422, 1, 0, 0, 0)],
-    ["a wrong current password", () => worker.post("/me/password", { ...own, json: { ...passwords, current_password: "wrong" } }), cost(403, 2, 2, 0, 0)],
+    [
+      "taking a username",
+      () =>
+        worker.request("PATCH", "/me", {
+          ...own,
+          json: { username: "pat-counted", current_password: person.password },
+        }),
+      cost(200, 2, 3, 0, 0),
+    ],
+    [
+      "changing nothing of a profile",
+      () =>
+        worker.request("PATCH", "/me", {
+          ...own,
+          json: { username: "pat-counted", current_password: person.password },
+        }),
+      cost(200, 2, 0, 0, 0),
+    ],
+    [
+      "asking for a reserved username",
+      () => worker.request("PATCH", "/me", { ...own, json: { username: "ad.min" } }),
+      cost(422, 1, 0, 0, 0),
+    ],
+    [
+      "a wrong current password",
+      () => worker.post("/me/password", { ...own, json: { ...passwords, current_password: "wrong" } }),
+      cost(403, 2, 2, 0, 0),
+    ],
     [
       "changing the password",
       async () => {
@@ -149,9 +214,17 @@ test("every change of an account, and every look at one, keeps to its counted co
     ["changing nothing", () => worker.request("PATCH", account, { ...as, json: { roles: [] } }), cost(200, 1, 0, 0, 0)],
     ["disabling", () => worker.request("PATCH", account, { ...as, json: { disabled: true } }), cost(200, 1, 6, 0, 1)],
     ["enabling", () => worker.request("PATCH", account, { ...as, json: { disabled: false } }), cost(200, 1, 3, 0, 0)],
-    ["ending another user's sessions", () => worker.delete(`/users/${other.user.id}/sessions`, as), cost(200, 1, 8, 0, 2)],
+    [
+      "ending another user's sessions",
+      () => worker.delete(`/users/${other.user.id}/sessions`, as),
+      cost(200, 1, 8, 0, 2),
+    ],
     ["deleting another user", () => worker.delete(`/users/${other.user.id}`, as), cost(204, 1, 6, 0, 0)],
-    ["deleting one's account", () => worker.delete("/me", { bearer: third.access_token, json: { current_password: third.password } }), cost(204, 2, 5, 0, 1)],
+    [
+      "deleting one's account",
+      () => worker.delete("/me", { bearer: third.access_token, json: { current_password: third.password } }),
+      cost(204, 2, 5, 0, 1),
+    ],
   ];
   for (const [name, act, expected] of operations) {
     await test(name, async () => {
@@ -190,12 +263,16 @@ test("rows read do not depend on how many users and sessions there are", async (
     () => login({ username: "reader" }),
     () => worker.me(person.access_token),
     () => worker.refresh(person.refresh_token),
-    () => worker.post("/register", { json: { email: "Reader@example.org", username: "reader", password: person.password } }),
+    () =>
+      worker.post("/register", {
+        json: { email: "Reader@example.org", username: "reader", password: person.password },
+      }),
     () => worker.get("/users?limit=3", { bearer: admin.access_token }),
     () => worker.get("/users?limit=3&email=read", { bearer: admin.access_token }),
     () => worker.get(`/users/${person.user.id}`, { bearer: admin.access_token }),
     () => worker.get(`/users/${admin.user.id}/events`, { bearer: admin.access_token }),
-    () => worker.request("PATCH", `/users/${person.user.id}`, { bearer: admin.access_token, json: { roles: ["user"] } }),
+    () =>
+      worker.request("PATCH", `/users/${person.user.id}`, { bearer: admin.access_token, json: { roles: ["user"] } }),
   ];
   const readAll = async () => {
     const rows = [];
@@ -205,8 +282,12 @@ test("rows read do not depend on how many users and sessions there are", async (
   const few = await readAll();
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000)";
   await worker.db.batch([
-    worker.db.prepare(`INSERT INTO users (id, email, email_key, username, username_key, password_hash, password_version, roles, created_at) ${numbers} SELECT 'id' || n, 'e' || n, 'e' || n, 'u' || n, 'u' || n, '', 0, '[]', 0 FROM numbers`),
-    worker.db.prepare(`INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) ${numbers} SELECT 'f' || n, 'id' || n, '', 0, 0, 0, 0, 0, 0, 0 FROM numbers`),
+    worker.db.prepare(
+      `INSERT INTO users (id, email, email_key, username, username_key, password_hash, password_version, roles, created_at) ${numbers} SELECT 'id' || n, 'e' || n, 'e' || n, 'u' || n, 'u' || n, '', 0, '[]', 0 FROM numbers`,
+    ),
+    worker.db.prepare(
+      `INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) ${numbers} SELECT 'f' || n, 'id' || n, '', 0, 0, 0, 0, 0, 0, 0 FROM numbers`,
+    ),
   ]);
   assert.deepEqual(await readAll(), few);
 });
@@ -214,9 +295,13 @@ test("rows read do not depend on how many users and sessions there are", async (
 /** So many sessions of a person beside those there are, ended or not. */
 function insertSessions({ user }, count, { revoked, accessExpires = 0 }) {
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
-  const columns = "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  const columns =
+    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
   const values = `printf('%06d', n) || substr(?2, 7), ?2, '', 0, 0, unixepoch() - n, 0, unixepoch() + 600, 0, unixepoch() + ?3, ${revoked ? "unixepoch() - n, 'logout'" : "NULL, NULL"}`;
-  return worker.db.prepare(`INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT ${values} FROM numbers`).bind(count, user.id, accessExpires).run();
+  return worker.db
+    .prepare(`INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT ${values} FROM numbers`)
+    .bind(count, user.id, accessExpires)
+    .run();
 }
 
 test("a refused reader costs at most 16 rows read, however much there is to see", async () => {
@@ -247,7 +332,10 @@ test("listing sessions reads no ended ones; the trail reads at most a thousand",
   const busy = await worker.register();
   await insertSessions(busy, 5000, { revoked: true });
   // A row found in an index, then in the table, then sorted, counts each time.
-  for (const [path, most] of [["/sessions", 10], ["/me/events?limit=1", 4100]]) {
+  for (const [path, most] of [
+    ["/sessions", 10],
+    ["/me/events?limit=1", 4100],
+  ]) {
     const { status, d1_rows_read } = await costOf(() => worker.get(path, { bearer: busy.access_token }));
     assert.equal(status, 200);
     assert.ok(d1_rows_read <= most, `${path}: ${d1_rows_read} rows read`);
@@ -264,7 +352,9 @@ test("a log-in beyond the limit writes three rows more, and one with fewer sessi
     for (let count = 1; count < 3; count += 1) await limited.login(person);
     limited.events();
     await limited.login(person);
-    const [{ d1_round_trips, d1_rows_written, kv_puts }] = limited.events("costs").filter(({ status }) => status !== undefined);
+    const [{ d1_round_trips, d1_rows_written, kv_puts }] = limited
+      .events("costs")
+      .filter(({ status }) => status !== undefined);
     assert.deepEqual([d1_round_trips, d1_rows_written, kv_puts], [2, 5, 1]);
   } finally {
     await limited.close();
@@ -292,7 +382,9 @@ test("one request writes at most 900 marks, and the scheduled event the rest", a
   const { keys, list_complete, cursor } = await worker.kv.list({ prefix: "revoked:" });
   assert.equal(list_complete, false);
   const marked = [...keys, ...(await worker.kv.list({ prefix: "revoked:", cursor })).keys].map(({ name }) => name);
-  const ended = (await worker.db.prepare("SELECT family_id FROM refresh_tokens WHERE user_id = ?").bind(busy.user.id).all()).results;
+  const ended = (
+    await worker.db.prepare("SELECT family_id FROM refresh_tokens WHERE user_id = ?").bind(busy.user.id).all()
+  ).results;
   assert.equal(ended.length, 1001);
   for (const { family_id } of ended) assert.ok(marked.includes(`revoked:${family_id}`), family_id);
 });
@@ -305,16 +397,25 @@ for (const file of readdirSync(STATEMENTS)) {
     const sql = readFileSync(new URL(file, STATEMENTS), "utf8");
     const parameters = Math.max(0, ...[...sql.matchAll(/\?(\d+)/g)].map(([, number]) => Number(number)));
     const values = Array.from({ length: parameters }, () => 1);
-    const { results } = await worker.db.prepare(`EXPLAIN QUERY PLAN ${sql}`).bind(...values).all();
+    const { results } = await worker.db
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .bind(...values)
+      .all();
     const details = results.map(({ detail }) => detail);
-    if (/\b(WHERE|JOIN)\b/.test(sql)) assert.ok(details.some((detail) => detail.includes("SEARCH")), details.join("; "));
+    if (/\b(WHERE|JOIN)\b/.test(sql))
+      assert.ok(
+        details.some((detail) => detail.includes("SEARCH")),
+        details.join("; "),
+      );
     const slow = SORTS.includes(file) ? /^SCAN/ : /^SCAN (?!CONSTANT ROW|json_each)|TEMP B-TREE/;
     for (const detail of details) assert.doesNotMatch(detail, slow, sql);
   });
 }
 
 test("SQL is in those files alone", () => {
-  const sources = readdirSync(new URL("../src/", import.meta.url), { recursive: true }).filter((name) => name.endsWith(".rs"));
+  const sources = readdirSync(new URL("../src/", import.meta.url), { recursive: true }).filter((name) =>
+    name.endsWith(".rs"),
+  );
   assert.ok(sources.length > 20);
   for (const name of sources) {
     const code = readFileSync(new URL(`../src/${name}`, import.meta.url), "utf8").replace(/^\s*\/\/.*$/gm, "");

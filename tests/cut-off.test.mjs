@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../scripts/secrets.mjs";
 import { LEAPING, startDirect } from "./direct.mjs";
-import { ROUTES, basic } from "./harness.mjs";
+import { basic, ROUTES } from "./harness.mjs";
 
 /** By how much the memory may grow over the whole matrix, in KiB. */
 const GROWTH = 3 * 1024;
@@ -47,7 +47,10 @@ async function outdated() {
 }
 
 let newcomers = 0;
-const newcomer = () => ({ email: `newcomer-${(newcomers += 1)}@example.org`, password: "correct horse battery staple" });
+const newcomer = () => ({
+  email: `newcomer-${(newcomers += 1)}@example.org`,
+  password: "correct horse battery staple",
+});
 const withPassword = ({ email }, password) => ({ json: { email, password } });
 const asRefreshGrant = ({ refresh_token }) => ({ form: { grant_type: "refresh_token", refresh_token } });
 const by = ({ access_token }, options) => ({ bearer: access_token, ...options });
@@ -72,7 +75,13 @@ const CASES = {
     "with an access token": [somebody, ({ access_token }) => ({ form: { token: access_token } })],
   },
   "POST /introspect": {
-    "": [() => reader, ({ access_token }) => ({ form: { token: access_token }, headers: { Authorization: basic(resourceServer.entry.id, resourceServer.secret) } })],
+    "": [
+      () => reader,
+      ({ access_token }) => ({
+        form: { token: access_token },
+        headers: { Authorization: basic(resourceServer.entry.id, resourceServer.secret) },
+      }),
+    ],
   },
   "POST /revoke-all": { "": [somebody, (person) => by(person)] },
   "GET /me": { "": [() => reader, (person) => by(person)] },
@@ -82,7 +91,11 @@ const CASES = {
     "with a wrong password": [() => reader, (person) => by(person, { json: { current_password: "wrong" } })],
   },
   "POST /me/password": {
-    "": [somebody, (person) => by(person, { json: { current_password: person.password, new_password: "another correct horse battery" } })],
+    "": [
+      somebody,
+      (person) =>
+        by(person, { json: { current_password: person.password, new_password: "another correct horse battery" } }),
+    ],
   },
   "GET /me/events": { "": [() => reader, (person) => by(person)] },
   "GET /sessions": { "": [() => reader, (person) => by(person)] },
@@ -137,7 +150,11 @@ async function assertMarked({ sessions = [] }) {
     const row = await worker.family(session_id);
     const isOver = row === null || row.revoked_at !== null;
     const mark = await worker.kv.get(`revoked:${session_id}`);
-    assert.equal(mark !== null, isOver, isOver ? "an ended session is not marked" : "a session is marked that is not over");
+    assert.equal(
+      mark !== null,
+      isOver,
+      isOver ? "an ended session is not marked" : "a session is marked that is not over",
+    );
   }
 }
 
@@ -149,7 +166,10 @@ async function assertReuseRecorded(person) {
   await worker.assertEnded(person);
   const { body } = await worker.login(person);
   const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
-  assert.equal(events.filter(({ kind, session_id }) => kind === "reuse_detected" && session_id === person.session_id).length, 1);
+  assert.equal(
+    events.filter(({ kind, session_id }) => kind === "reuse_detected" && session_id === person.session_id).length,
+    1,
+  );
 }
 
 async function assertServes() {
@@ -163,36 +183,45 @@ for (const [route, cases] of Object.entries(CASES)) {
 
       for (const does of ["hold", "hold answer"]) {
         for (const [index, { kind, behindAnswer }] of all.entries()) {
-          await t.test(`a client that leaves at ${kind} ${index + 1}, ${does === "hold" ? "before it takes place" : "before its answer comes"}`, async () => {
-            const { person, plan, client } = await begin(route, parts, { at: index + 1, does });
-            assert.equal(await plan.untilHeld(), true);
-            await client.leave("RST");
-            // Nobody is seen to leave who was answered.
-            if (behindAnswer) plan.release();
-            const calls = await plan.untilEnded();
-            plan.release();
-            // Who waits to be hashed may be found to have left. Everything else is done to its end.
-            const expected = kinds(all).slice(0, Math.max(index + 1, HASHING.includes(route) ? calls.length : all.length));
-            assert.deepEqual(kinds(calls), expected);
-            await assertMarked(person);
-            if (person.isReuse) await assertReuseRecorded(person);
-            await assertServes();
-          });
+          await t.test(
+            `a client that leaves at ${kind} ${index + 1}, ${does === "hold" ? "before it takes place" : "before its answer comes"}`,
+            async () => {
+              const { person, plan, client } = await begin(route, parts, { at: index + 1, does });
+              assert.equal(await plan.untilHeld(), true);
+              await client.leave("RST");
+              // Nobody is seen to leave who was answered.
+              if (behindAnswer) plan.release();
+              const calls = await plan.untilEnded();
+              plan.release();
+              // Who waits to be hashed may be found to have left. Everything else is done to its end.
+              const expected = kinds(all).slice(
+                0,
+                Math.max(index + 1, HASHING.includes(route) ? calls.length : all.length),
+              );
+              assert.deepEqual(kinds(calls), expected);
+              await assertMarked(person);
+              if (person.isReuse) await assertReuseRecorded(person);
+              await assertServes();
+            },
+          );
         }
       }
 
       for (const does of ["fail", "lose"]) {
         for (const [index, { kind, behindAnswer }] of all.entries()) {
-          await t.test(`${kind} ${index + 1}, ${does === "fail" ? "which fails" : "whose answer is lost"}`, async () => {
-            const { plan, client } = await begin(route, parts, { at: index + 1, does });
-            const answer = await client.answer();
-            await plan.untilEnded();
-            await client.leave("FIN");
-            // A mark that is not written takes nothing from what D1 has done.
-            const isTold = kind !== "put" && !behindAnswer;
-            assert.equal(answer.status, isTold ? 503 : status, answer.text);
-            await assertServes();
-          });
+          await t.test(
+            `${kind} ${index + 1}, ${does === "fail" ? "which fails" : "whose answer is lost"}`,
+            async () => {
+              const { plan, client } = await begin(route, parts, { at: index + 1, does });
+              const answer = await client.answer();
+              await plan.untilEnded();
+              await client.leave("FIN");
+              // A mark that is not written takes nothing from what D1 has done.
+              const isTold = kind !== "put" && !behindAnswer;
+              assert.equal(answer.status, isTold ? 503 : status, answer.text);
+              await assertServes();
+            },
+          );
         }
       }
     });

@@ -12,7 +12,10 @@ export class Databases {
   /** Makes one with the schema and nobody in it, of which the others are copies. */
   static async make() {
     const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
-    const { code, stdout, stderr } = await wrangler(["d1", "migrations", "apply", "DB", "--local", "--persist-to", join(folder, "empty")], capture);
+    const { code, stdout, stderr } = await wrangler(
+      ["d1", "migrations", "apply", "DB", "--local", "--persist-to", join(folder, "empty")],
+      capture,
+    );
     assert.equal(code, 0, stdout + stderr);
     return Object.assign(new Databases(), { folder });
   }
@@ -49,7 +52,12 @@ class LocalDatabase {
 
   /** Reads it past wrangler, which takes a second to start. */
   rows(sql) {
-    return this.open((sqlite) => sqlite.prepare(sql).all().map((row) => ({ ...row })));
+    return this.open((sqlite) =>
+      sqlite
+        .prepare(sql)
+        .all()
+        .map((row) => ({ ...row })),
+    );
   }
 
   run(sql) {

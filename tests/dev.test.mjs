@@ -19,7 +19,10 @@ before(async () => {
   // Everything is installed and built; whatever wants to do it again here would do it to this checkout.
   for (const name of ["npm", "cargo"]) checkout.program(`programs/${name}`, "process.exit(1);");
   cpSync(path("build"), checkout.path("build"), { recursive: true });
-  const { stdout } = await checkout.node(["-e", 'import("./scripts/build.mjs").then(({ buildInputs }) => process.stdout.write(buildInputs()))']);
+  const { stdout } = await checkout.node([
+    "-e",
+    'import("./scripts/build.mjs").then(({ buildInputs }) => process.stdout.write(buildInputs()))',
+  ]);
   checkout.write("build/.inputs", stdout);
 });
 after(() => checkout.remove());
@@ -36,7 +39,11 @@ test("on another port a resource server that keygen made is answered", { timeout
   const { url, stop } = await runDev(await freePort());
   try {
     const json = { email: "ada@example.org", password: PASSWORD };
-    const registered = await fetch(`${url}/register`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json) });
+    const registered = await fetch(`${url}/register`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(json),
+    });
     const { access_token, user } = await registered.json();
     const { iss, aud } = decodeJwt(access_token);
     assert.deepEqual([registered.status, iss, aud], [201, url, audience]);
@@ -56,7 +63,12 @@ test("on another port a resource server that keygen made is answered", { timeout
 async function runDev(port) {
   const url = `http://127.0.0.1:${port}`;
   const env = { ...process.env, PATH: `${checkout.path("programs")}:${process.env.PATH}`, PORT: String(port) };
-  const child = spawn(process.execPath, ["scripts/dev.mjs"], { cwd: checkout.folder, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, ["scripts/dev.mjs"], {
+    cwd: checkout.folder,
+    env,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
   let hasEnded = false;
@@ -65,7 +77,12 @@ async function runDev(port) {
     if (!hasEnded) process.kill(-child.pid, "SIGTERM");
     await ended;
   };
-  while (!(await fetch(`${url}/healthz`).then(({ status }) => status === 200, () => false))) {
+  while (
+    !(await fetch(`${url}/healthz`).then(
+      ({ status }) => status === 200,
+      () => false,
+    ))
+  ) {
     if (hasEnded) throw new Error(`it ended by itself:\n${output}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

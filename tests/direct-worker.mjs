@@ -52,7 +52,10 @@ class Run {
     this.#test = TEST;
     this.#left = new Promise((resolve) => signal?.addEventListener("abort", resolve));
     this.#say("begun");
-    const kv = (kind) => (key, ...rest) => this.#call(kind, key, () => REVOCATIONS[kind](key, ...rest));
+    const kv =
+      (kind) =>
+      (key, ...rest) =>
+        this.#call(kind, key, () => REVOCATIONS[kind](key, ...rest));
     this.env = {
       ...env,
       DB: {
@@ -66,7 +69,10 @@ class Run {
       waitUntil: (promise) => {
         this.#pending += 1;
         ctx.waitUntil(promise);
-        promise.then(() => this.#ended(), () => this.#ended());
+        promise.then(
+          () => this.#ended(),
+          () => this.#ended(),
+        );
       },
       passThroughOnException() {},
     };

@@ -2,12 +2,12 @@
 // Worker (tests/direct-worker.mjs) delays and fails its storage calls, and a client speaks HTTP over a TCP socket of its own.
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_readConfig as readConfig, unstable_splitSqlQuery as splitSqlQuery } from "wrangler";
 
 import { makeSecrets } from "../scripts/secrets.mjs";
@@ -39,7 +39,9 @@ export const LEAPING = `
  * of what was built.
  */
 export async function startDirect({ vars = {}, secrets = {}, prelude = "" } = {}) {
-  const { compatibility_date: compatibilityDate, compatibility_flags: compatibilityFlags } = readConfig({ config: "wrangler.toml" });
+  const { compatibility_date: compatibilityDate, compatibility_flags: compatibilityFlags } = readConfig({
+    config: "wrangler.toml",
+  });
   const bindings = { ...VARS, ...vars, ...makeSecrets(), ...secrets };
   const test = new TestService();
   const logs = new Logs();
@@ -55,7 +57,8 @@ export async function startDirect({ vars = {}, secrets = {}, prelude = "" } = {}
       kvNamespaces: { REVOCATIONS: "kv" },
       serviceBindings: { TEST: (request) => test.answer(request) },
       unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
-      handleStructuredLogs: ({ message }) => message.startsWith('{"test"') ? test.hear(JSON.parse(message)) : logs.add(message),
+      handleStructuredLogs: ({ message }) =>
+        message.startsWith('{"test"') ? test.hear(JSON.parse(message)) : logs.add(message),
       cf: false,
       telemetry: { enabled: false },
     }),
@@ -63,7 +66,9 @@ export async function startDirect({ vars = {}, secrets = {}, prelude = "" } = {}
   const url = await miniflare.unsafeGetDirectURL(NAME);
   const [db, kv] = [await miniflare.getD1Database("DB"), await miniflare.getKVNamespace("REVOCATIONS")];
   for (const name of readdirSync("migrations").sort()) {
-    await db.batch(splitSqlQuery(readFileSync(join("migrations", name), "utf8")).map((statement) => db.prepare(statement)));
+    await db.batch(
+      splitSqlQuery(readFileSync(join("migrations", name), "utf8")).map((statement) => db.prepare(statement)),
+    );
   }
   return new Direct({ miniflare, url, db, kv, test, logs, vars: bindings, secrets: bindings });
 }
@@ -71,7 +76,11 @@ export async function startDirect({ vars = {}, secrets = {}, prelude = "" } = {}
 function modules(prelude) {
   const inDist = (name) => resolve("dist", name);
   const wrapper = { type: "ESModule", path: inDist("direct-worker.mjs"), contents: readFileSync(WRAPPER, "utf8") };
-  const built = { type: "ESModule", path: inDist("index.js"), contents: prelude + readFileSync(inDist("index.js"), "utf8") };
+  const built = {
+    type: "ESModule",
+    path: inDist("index.js"),
+    contents: prelude + readFileSync(inDist("index.js"), "utf8"),
+  };
   const wasm = readdirSync("dist").filter((name) => name.endsWith(".wasm"));
   return [wrapper, built, ...wasm.map((name) => ({ type: "CompiledWasm", path: inDist(name) }))];
 }
@@ -237,13 +246,21 @@ export class Client {
   #ended = Promise.withResolvers();
 
   /** `part`: "headers", "half" (of the body), or all of it. `chunked`: without telling the length. */
-  static async send(url, method, path, { json, form, bearer, headers = {}, body, chunked = false, plan } = {}, part = "all") {
+  static async send(
+    url,
+    method,
+    path,
+    { json, form, bearer, headers = {}, body, chunked = false, plan } = {},
+    part = "all",
+  ) {
     body ??= json === undefined ? new URLSearchParams(form).toString() : JSON.stringify(json);
     const head = {
       Host: url.host,
       "CF-Connecting-IP": "192.0.2.1",
       "User-Agent": "tests",
-      ...(json === undefined && form === undefined ? {} : { "Content-Type": json ? "application/json" : "application/x-www-form-urlencoded" }),
+      ...(json === undefined && form === undefined
+        ? {}
+        : { "Content-Type": json ? "application/json" : "application/x-www-form-urlencoded" }),
       ...(chunked ? { "Transfer-Encoding": "chunked" } : { "Content-Length": Buffer.byteLength(body) }),
       ...(bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` }),
       ...(plan === undefined ? {} : plan.headers),
@@ -318,14 +335,18 @@ function parsed(received) {
 
 function connected(url) {
   const { promise, resolve, reject } = Promise.withResolvers();
-  const socket = connect({ host: url.hostname, port: Number(url.port), allowHalfOpen: true, noDelay: true }, () => resolve(socket));
+  const socket = connect({ host: url.hostname, port: Number(url.port), allowHalfOpen: true, noDelay: true }, () =>
+    resolve(socket),
+  );
   socket.once("error", reject);
   return promise;
 }
 
 async function patiently(promise, missing) {
   let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(reject, PATIENCE, new assert.AssertionError({ message: missing }))));
+  const late = new Promise(
+    (_, reject) => (timer = setTimeout(reject, PATIENCE, new assert.AssertionError({ message: missing }))),
+  );
   try {
     return await Promise.race([promise, late]);
   } finally {

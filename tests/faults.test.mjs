@@ -67,7 +67,8 @@ for (const table of ["users", "refresh_tokens"]) {
 test("an unknown account is not told from a known one by a read that failed", async () => {
   const person = await worker.register();
   await without("users", async () => {
-    for (const email of [person.email, "nobody@example.org"]) assertUnavailable(await worker.login({ ...person, email }));
+    for (const email of [person.email, "nobody@example.org"])
+      assertUnavailable(await worker.login({ ...person, email }));
   });
 });
 
@@ -99,7 +100,11 @@ test("a reuse that cannot be recorded is not answered as refused, and ends the s
   const { refresh_token, session_id } = await worker.register();
   const { body } = await worker.refresh(refresh_token);
   await worker.age(60, session_id);
-  await worker.db.prepare("CREATE TRIGGER no_revoking BEFORE UPDATE OF revoked_at ON refresh_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END").run();
+  await worker.db
+    .prepare(
+      "CREATE TRIGGER no_revoking BEFORE UPDATE OF revoked_at ON refresh_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .run();
   assertUnavailable(await worker.refresh(refresh_token));
   assert.equal((await worker.revoke(body.refresh_token)).status, 503);
   assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
@@ -110,7 +115,11 @@ test("a reuse that cannot be recorded is not answered as refused, and ends the s
 
 test("a rotation that is not written issues nothing, and is safe to retry", async () => {
   const { refresh_token, session_id } = await worker.register();
-  await worker.db.prepare("CREATE TRIGGER no_rotating BEFORE UPDATE OF generation ON refresh_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END").run();
+  await worker.db
+    .prepare(
+      "CREATE TRIGGER no_rotating BEFORE UPDATE OF generation ON refresh_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .run();
   assertUnavailable(await worker.refresh(refresh_token));
   await worker.db.prepare("DROP TRIGGER no_rotating").run();
   assert.equal((await worker.family(session_id)).generation, 0);
@@ -120,8 +129,18 @@ test("a rotation that is not written issues nothing, and is safe to retry", asyn
 test("a rehash that fails takes the session with it, and the next login does both", async () => {
   const person = await worker.register();
   const outdated = await worker.outdateHash(person);
-  const row = () => worker.db.prepare("SELECT password_hash, (SELECT count(*) FROM refresh_tokens WHERE user_id = id) AS sessions FROM users WHERE id = ?").bind(person.user.id).first();
-  await worker.db.prepare("CREATE TRIGGER no_rehash BEFORE UPDATE OF password_hash ON users BEGIN SELECT RAISE(ABORT, 'disk full'); END").run();
+  const row = () =>
+    worker.db
+      .prepare(
+        "SELECT password_hash, (SELECT count(*) FROM refresh_tokens WHERE user_id = id) AS sessions FROM users WHERE id = ?",
+      )
+      .bind(person.user.id)
+      .first();
+  await worker.db
+    .prepare(
+      "CREATE TRIGGER no_rehash BEFORE UPDATE OF password_hash ON users BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .run();
   assertUnavailable(await worker.login(person));
   assert.deepEqual(await row(), { password_hash: outdated, sessions: 1 });
   await worker.db.prepare("DROP TRIGGER no_rehash").run();
@@ -142,7 +161,12 @@ test("without the audit trail no account is changed, no login failure is answere
     assertUnavailable(await worker.login({ ...person, password: "wrong" }));
     assertUnavailable(await worker.login({ ...person, email: "nobody@example.org" }));
     assertUnavailable(await worker.request("PATCH", "/me", { ...own, json: { name: "X" } }));
-    assertUnavailable(await worker.post("/me/password", { ...own, json: { current_password: person.password, new_password: "quite another horse battery" } }));
+    assertUnavailable(
+      await worker.post("/me/password", {
+        ...own,
+        json: { current_password: person.password, new_password: "quite another horse battery" },
+      }),
+    );
     assertUnavailable(await worker.request("DELETE", "/me", { ...own, json: { current_password: person.password } }));
     assertUnavailable(await worker.get("/me/events", own));
     assertUnavailable(await worker.request("PATCH", account, { ...as, json: { disabled: true } }));
@@ -181,7 +205,9 @@ test("a change that fails halfway leaves everything as it was, and no event", as
   };
   const before = await everything();
   for (const [moment, acts] of Object.entries(changes)) {
-    await worker.db.prepare(`CREATE TRIGGER halfway BEFORE ${moment} BEGIN SELECT RAISE(ABORT, 'disk full'); END`).run();
+    await worker.db
+      .prepare(`CREATE TRIGGER halfway BEFORE ${moment} BEGIN SELECT RAISE(ABORT, 'disk full'); END`)
+      .run();
     for (const act of acts) assertUnavailable(await act());
     await worker.db.prepare("DROP TRIGGER halfway").run();
     assert.deepEqual(await everything(), before, moment);
@@ -195,7 +221,11 @@ test("a row that is not as the schema promises is a fixed 500, and the next requ
   const other = await worker.register();
   await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
   worker.events();
-  for (const answer of [await worker.login(person), await worker.me(person.access_token), await worker.refresh(person.refresh_token)]) {
+  for (const answer of [
+    await worker.login(person),
+    await worker.me(person.access_token),
+    await worker.refresh(person.refresh_token),
+  ]) {
     assertProblem(answer, 500, "internal_error");
     assert.equal(answer.body.detail, "Something went wrong on our side.");
   }
@@ -229,14 +259,24 @@ test("with KV failing a revocation still holds in D1, and /verify gives no answe
 // What ends a session again, by which its mark is written if it is still owed.
 const REPEATS = {
   "revoking a token": ({ refresh_token }) => worker.revoke(refresh_token),
-  "revoking an expired access token": async ({ access_token }) => worker.revoke(await worker.resign(access_token, { exp: Math.floor(Date.now() / 1000) - 5 })),
-  "ending one session": ({ session_id }, other) => worker.delete(`/sessions/${session_id}`, { bearer: other.access_token }),
+  "revoking an expired access token": async ({ access_token }) =>
+    worker.revoke(await worker.resign(access_token, { exp: Math.floor(Date.now() / 1000) - 5 })),
+  "ending one session": ({ session_id }, other) =>
+    worker.delete(`/sessions/${session_id}`, { bearer: other.access_token }),
   "ending all": (_, other) => worker.delete("/sessions", { bearer: other.access_token }),
-  "ending all from a session that has ended": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
-  "a new password": (_, other) => worker.post("/me/password", { bearer: other.access_token, json: { current_password: other.password, new_password: "quite another horse battery" } }),
-  "deleting the account": (_, other) => worker.delete("/me", { bearer: other.access_token, json: { current_password: other.password } }),
-  "an admin's ending all": ({ user }, _, admin) => worker.delete(`/users/${user.id}/sessions`, { bearer: admin.access_token }),
-  "an admin's disabling": ({ user }, _, admin) => worker.patch(`/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }),
+  "ending all from a session that has ended": ({ access_token }) =>
+    worker.delete("/sessions", { bearer: access_token }),
+  "a new password": (_, other) =>
+    worker.post("/me/password", {
+      bearer: other.access_token,
+      json: { current_password: other.password, new_password: "quite another horse battery" },
+    }),
+  "deleting the account": (_, other) =>
+    worker.delete("/me", { bearer: other.access_token, json: { current_password: other.password } }),
+  "an admin's ending all": ({ user }, _, admin) =>
+    worker.delete(`/users/${user.id}/sessions`, { bearer: admin.access_token }),
+  "an admin's disabling": ({ user }, _, admin) =>
+    worker.patch(`/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }),
   "an admin's deleting": ({ user }, _, admin) => worker.delete(`/users/${user.id}`, { bearer: admin.access_token }),
   "the scheduled event": () => worker.server.getWorker().scheduled({ cron: "* * * * *" }),
 };
@@ -247,9 +287,15 @@ for (const [name, again] of Object.entries(REPEATS)) {
     const other = { ...(await worker.login(person)).body, password: person.password };
     const { user, access_token, session_id } = person;
     // As a KV that fails leaves it: D1 has the end, and that its mark is owed.
-    await worker.db.prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE family_id = ?").bind(session_id).run();
+    await worker.db
+      .prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE family_id = ?")
+      .bind(session_id)
+      .run();
     const owed = () => worker.db.prepare("SELECT * FROM owed_marks WHERE user_id = ?").bind(user.id).all();
-    assert.deepEqual((await owed()).results.map((mark) => mark.session_id), [session_id]);
+    assert.deepEqual(
+      (await owed()).results.map((mark) => mark.session_id),
+      [session_id],
+    );
     assert.equal((await worker.verify(access_token)).status, 200);
     await again(person, other, admin);
     assertProblem(await worker.verify(access_token), 401, "invalid_token");
@@ -268,7 +314,10 @@ test("a mark that is known to be written is not written again", async () => {
 
 test("a mark that no longer matters is forgotten, not written", async () => {
   const { session_id, user } = await worker.register();
-  await worker.db.prepare("INSERT INTO owed_marks (user_id, session_id, access_expires_at) VALUES (?, ?, unixepoch() - 61)").bind(user.id, session_id).run();
+  await worker.db
+    .prepare("INSERT INTO owed_marks (user_id, session_id, access_expires_at) VALUES (?, ?, unixepoch() - 61)")
+    .bind(user.id, session_id)
+    .run();
   await worker.server.getWorker().scheduled({ cron: "* * * * *" });
   await worker.marksWritten();
   assert.equal(await worker.kv.get(`revoked:${session_id}`), null);

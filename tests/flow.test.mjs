@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { PASSWORD, assertProblem, startWorker } from "./harness.mjs";
+import { assertProblem, PASSWORD, startWorker } from "./harness.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));

@@ -18,8 +18,10 @@ const OURS = /^\$argon2id\$v=19\$m=7168,t=5,p=1\$[\w+/]{22}\$[\w+/]{43}$/;
 const b64 = (bytes) => Buffer.from(bytes).toString("base64");
 const bare = (bytes) => b64(bytes).replace(/=+$/, "");
 const scrypt = (password, salt, length, N, r, p) => scryptSync(password, salt, length, { N, r, p, maxmem: 2 ** 27 });
-const setHash = (person, hash) => worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(hash, person.user.id).run();
-const storedHash = (person) => worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
+const setHash = (person, hash) =>
+  worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(hash, person.user.id).run();
+const storedHash = (person) =>
+  worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
 
 const formats = {
   "Argon2id at other parameters": `argon2${phc({ message: TYPED, memory: 19456, passes: 2 })}`,
@@ -34,7 +36,10 @@ const formats = {
     ["sha1", "sha256", "sha512"].flatMap((digest) =>
       [1, 1000].map((iterations) => {
         const salt = randomBytes(16);
-        return [`PBKDF2 ${digest}, ${iterations}`, `$pbkdf2-${digest}$i=${iterations}$${bare(salt)}$${bare(pbkdf2Sync(TYPED, salt, iterations, 33, digest))}`];
+        return [
+          `PBKDF2 ${digest}, ${iterations}`,
+          `$pbkdf2-${digest}$i=${iterations}$${bare(salt)}$${bare(pbkdf2Sync(TYPED, salt, iterations, 33, digest))}`,
+        ];
       }),
     ),
   ),
@@ -49,7 +54,10 @@ const formats = {
   "bcrypt, wrapped": wrapped("$2b$05$abcdefghijklmnopqrstuu", bcryptBytes("O681/o5kJH6XSUUG..kBnzmcQ.DA7Hq")),
   "PBKDF2, wrapped": wrapped("$pbkdf2-sha1$i=1000$c2FsdHNhbHQ", pbkdf2Sync(TYPED, "saltsalt", 1000, 20, "sha1")),
   "scrypt, wrapped": wrapped("$scrypt$ln=10,r=8,p=1$c2FsdHNhbHQ", scrypt(TYPED, "saltsalt", 40, 1024, 8, 1)),
-  "Argon2, wrapped": wrapped("$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ", argon2Sync("argon2i", { message: TYPED, nonce: "saltsalt", memory: 64, passes: 1, parallelism: 1, tagLength: 24 })),
+  "Argon2, wrapped": wrapped(
+    "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ",
+    argon2Sync("argon2i", { message: TYPED, nonce: "saltsalt", memory: 64, passes: 1, parallelism: 1, tagLength: 24 }),
+  ),
 };
 
 for (const [name, hash] of Object.entries(formats)) {
@@ -85,7 +93,11 @@ test("a slip behind the 72 bytes that bcrypt reads lets in, but does not become 
   const hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
   const begin = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
   await setHash(person, hash);
-  for (const password of [`${begin}chars after 72 are ignored`, `${begin}chars after 72 are ignorred`, `${begin}chars after 72 are ignored`]) {
+  for (const password of [
+    `${begin}chars after 72 are ignored`,
+    `${begin}chars after 72 are ignorred`,
+    `${begin}chars after 72 are ignored`,
+  ]) {
     assert.equal((await worker.login({ ...person, password })).status, 200);
     assert.equal(await storedHash(person), hash);
   }
@@ -118,7 +130,8 @@ for (const [name, hash] of Object.entries(inNfc)) {
 test("a hash of ours is of the password in NFC and of no other spelling", async () => {
   const person = await worker.register();
   await setHash(person, phc({ message: TYPED }));
-  for (const password of [TYPED, COMPOSED]) assertProblem(await worker.login({ ...person, password }), 401, "invalid_credentials");
+  for (const password of [TYPED, COMPOSED])
+    assertProblem(await worker.login({ ...person, password }), 401, "invalid_credentials");
   await setHash(person, phc({ message: COMPOSED }));
   for (const password of [TYPED, COMPOSED]) assert.equal((await worker.login({ ...person, password })).status, 200);
 });
@@ -127,7 +140,10 @@ test("two log-ins at once with an old hash both get in", async () => {
   const person = await worker.register();
   await setHash(person, formats.Django);
   const answers = await Promise.all(Array.from({ length: 2 }, () => worker.login({ ...person, password: TYPED })));
-  assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200],
+  );
   assert.match(await storedHash(person), OURS);
 });
 
@@ -203,6 +219,9 @@ function wrapped(scheme, hash) {
 
 /** The bytes of a hash in bcrypt's own base64. */
 function bcryptBytes(text) {
-  const [own, standard] = ["./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"];
+  const [own, standard] = [
+    "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+  ];
   return Buffer.from([...text].map((c) => standard[own.indexOf(c)]).join(""), "base64");
 }

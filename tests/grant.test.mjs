@@ -12,7 +12,9 @@ after(() => databases.remove());
 test("roles are given and taken, one event each, but not the last admin's", { timeout: 300_000 }, async () => {
   const database = databases.empty("roles");
   const insert = (id, address, roles, disabled) =>
-    database.run(`INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at, disabled_at) VALUES ('${id}', '${address}', lower('${address}'), '', 0, '${JSON.stringify(roles)}', 0, ${disabled})`);
+    database.run(
+      `INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at, disabled_at) VALUES ('${id}', '${address}', lower('${address}'), '', 0, '${JSON.stringify(roles)}', 0, ${disabled})`,
+    );
   insert("id-o", "Person-O''Hara@example.org", ["user"], null);
   insert("id-b", "person-b@example.org", ["user"], null);
   insert("id-d", "person-d@example.org", ["auditor", "admin"], 1);
@@ -41,26 +43,49 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
   // A role that is in the list no longer.
   assert.equal((await grant(c, "auditor", "--revoke"))[0], 0);
   // In the order of the list, as the Worker stores them; what is not in it, last.
-  assert.deepEqual(await grant("person-d@example.org", "user"), [0, "person-d@example.org has the role user (roles: user, admin, auditor)"]);
+  assert.deepEqual(await grant("person-d@example.org", "user"), [
+    0,
+    "person-d@example.org has the role user (roles: user, admin, auditor)",
+  ]);
   assert.equal((await grant(b, "admin"))[0], 0);
   assert.deepEqual(await grant(o, "admin", "--revoke"), [0, `${o} no longer has the role admin (roles: user)`]);
   await refused([b, "admin", "--revoke"], 1, /is the last admin/);
   assert.equal((await grant(b, "admin", "--revoke", "--force"))[0], 0);
 
   const rolesOf = Object.fromEntries(database.rows("SELECT id, roles FROM users").map(({ id, roles }) => [id, roles]));
-  assert.deepEqual(rolesOf, { "id-o": '["user"]', "id-b": '["user"]', "id-c": '["user"]', "id-d": '["user","admin","auditor"]' });
-  const events = database.rows("SELECT *, abs(at - unixepoch()) < 300 AND at = last_at AS now, length(id) AS length FROM events");
+  assert.deepEqual(rolesOf, {
+    "id-o": '["user"]',
+    "id-b": '["user"]',
+    "id-c": '["user"]',
+    "id-d": '["user","admin","auditor"]',
+  });
+  const events = database.rows(
+    "SELECT *, abs(at - unixepoch()) < 300 AND at = last_at AS now, length(id) AS length FROM events",
+  );
   const seen = events.map(({ user_id, kind, count, now, length, detail, ...others }) => {
     const { id, at, last_at, ...rest } = others;
-    assert.deepEqual([kind, count, now, length, new Set(Object.values(rest))], ["roles_changed", 1, 1, 22, new Set([null])]);
+    assert.deepEqual(
+      [kind, count, now, length, new Set(Object.values(rest))],
+      ["roles_changed", 1, 1, 22, new Set([null])],
+    );
     return `${user_id} ${detail}`;
   });
-  assert.deepEqual(seen.sort(), ['id-b ["user","admin"]', 'id-b ["user"]', 'id-c ["user","auditor"]', 'id-c ["user"]', 'id-d ["user","admin","auditor"]', 'id-o ["user","admin"]', 'id-o ["user"]']);
+  assert.deepEqual(seen.sort(), [
+    'id-b ["user","admin"]',
+    'id-b ["user"]',
+    'id-c ["user","auditor"]',
+    'id-c ["user"]',
+    'id-d ["user","admin","auditor"]',
+    'id-o ["user","admin"]',
+    'id-o ["user"]',
+  ]);
 });
 
 test("a database that another process is writing to is waited for", { timeout: 120_000 }, async () => {
   const database = databases.empty("busy");
-  database.run("INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) VALUES ('id', 'a@example.org', 'a@example.org', '', 0, '[]', 0)");
+  database.run(
+    "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) VALUES ('id', 'a@example.org', 'a@example.org', '', 0, '[]', 0)",
+  );
   await database.locked(async (free) => {
     const grant = database.script("grant", "a@example.org", "admin");
     // Longer than it takes to ask twice.

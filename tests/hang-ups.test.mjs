@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../scripts/secrets.mjs";
 import { startDirect } from "./direct.mjs";
-import { PASSWORD, ROUTES, basic } from "./harness.mjs";
+import { basic, PASSWORD, ROUTES } from "./harness.mjs";
 
 /** By how much the memory may grow, in KiB. */
 const GROWTH = 3 * 1024;
@@ -16,8 +16,15 @@ const WAVE = 60;
 const BODY_BYTES = 16_000;
 
 const resourceServer = makeResourceServer("hang-ups", "https://api.example.org");
-const json = (value, by) => ({ body: JSON.stringify(value).padEnd(BODY_BYTES), type: "application/json", bearer: by?.access_token });
-const form = (values) => ({ body: `${new URLSearchParams(values)}&x=`.padEnd(BODY_BYTES, "x"), type: "application/x-www-form-urlencoded" });
+const json = (value, by) => ({
+  body: JSON.stringify(value).padEnd(BODY_BYTES),
+  type: "application/json",
+  bearer: by?.access_token,
+});
+const form = (values) => ({
+  body: `${new URLSearchParams(values)}&x=`.padEnd(BODY_BYTES, "x"),
+  type: "application/x-www-form-urlencoded",
+});
 let newcomers = 0;
 
 /** A request of each route that reads a body, which changes little. */
@@ -27,10 +34,14 @@ const REQUESTS = {
   "POST /refresh": ({ refresh_token }) => json({ refresh_token }),
   "POST /token": ({ refresh_token }) => form({ grant_type: "refresh_token", refresh_token }),
   "POST /revoke": () => form({ token: leaver.refresh_token }),
-  "POST /introspect": ({ access_token }) => ({ ...form({ token: access_token }), authorization: basic(resourceServer.entry.id, resourceServer.secret) }),
+  "POST /introspect": ({ access_token }) => ({
+    ...form({ token: access_token }),
+    authorization: basic(resourceServer.entry.id, resourceServer.secret),
+  }),
   "PATCH /me": (person) => json({ name: "Ada" }, person),
   "DELETE /me": (person) => json({ current_password: "not the right one" }, person),
-  "POST /me/password": (person) => json({ current_password: "not the right one", new_password: "another horse battery" }, person),
+  "POST /me/password": (person) =>
+    json({ current_password: "not the right one", new_password: "another horse battery" }, person),
   "PATCH /users/{id}": ({ user }) => ({ ...json({ disabled: false }, admin), path: `/users/${user.id}` }),
 };
 const ALL = Object.keys(REQUESTS);
@@ -82,7 +93,9 @@ after(() => worker.close());
 async function hangUp(stage, routes, count) {
   const { part, plan, leave } = STAGES[stage];
   for (let sent = 0; sent < count; sent += WAVE) {
-    const wave = Array.from({ length: Math.min(WAVE, count - sent) }, (_, turn) => begin(routes, sent + turn, turn, plan, part));
+    const wave = Array.from({ length: Math.min(WAVE, count - sent) }, (_, turn) =>
+      begin(routes, sent + turn, turn, plan, part),
+    );
     const all = await Promise.all(wave);
     await leave(all, (leaving) => Promise.all(leaving.map(({ client, how }) => client.leave(how))));
     await Promise.all(all.map(({ plan }) => plan.untilEnded()));
@@ -95,8 +108,17 @@ async function begin(routes, number, turn, planned, part) {
   const plan = worker.plan(planned);
   const { body, type, bearer, authorization, path } = REQUESTS[route](people[turn]);
   const [method, pattern] = route.split(" ");
-  const headers = { "CF-Connecting-IP": `192.0.2.${turn}`, "Content-Type": type, ...(authorization ? { Authorization: authorization } : {}) };
-  const client = await worker.send(method, path ?? pattern, { body, bearer, headers, chunked: round % 4 > 1, plan }, part);
+  const headers = {
+    "CF-Connecting-IP": `192.0.2.${turn}`,
+    "Content-Type": type,
+    ...(authorization ? { Authorization: authorization } : {}),
+  };
+  const client = await worker.send(
+    method,
+    path ?? pattern,
+    { body, bearer, headers, chunked: round % 4 > 1, plan },
+    part,
+  );
   await plan.untilBegun();
   if (planned !== undefined) assert.equal(await plan.untilHeld(), true, `${route} asks nothing of storage`);
   return { client, plan, how: round % 2 === 0 ? "RST" : "FIN" };
@@ -116,7 +138,12 @@ for (const [stage, routes, count] of [
   ["while they are answered", OTHERS, 1800],
   ["while they are answered", HASHING, 100],
 ]) {
-  const which = routes === ALL ? "every route with a body" : routes === OTHERS ? "the routes that hash nothing" : "the routes that hash a password";
+  const which =
+    routes === ALL
+      ? "every route with a body"
+      : routes === OTHERS
+        ? "the routes that hash nothing"
+        : "the routes that hash a password";
   test(`${count} clients that leave ${stage}, on ${which}, leave no memory behind`, async () => {
     await hangUp(stage, routes, count);
     await assertNoGrowth();
@@ -125,7 +152,12 @@ for (const [stage, routes, count] of [
 
 test("every route that reads a body is among these", async () => {
   for (const [path, method] of ROUTES) {
-    const client = await worker.send(method, path.replace("{id}", admin.user.id), { headers: { "Content-Length": 2 }, body: "" }, "headers");
+    const client = await worker.send(
+      method,
+      path.replace("{id}", admin.user.id),
+      { headers: { "Content-Length": 2 }, body: "" },
+      "headers",
+    );
     client.halfClose();
     const { text } = await client.answer();
     await client.leave("FIN");

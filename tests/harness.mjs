@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { argon2Sync, randomBytes } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 
-import { SignJWT, decodeJwt, decodeProtectedHeader, importJWK } from "jose";
+import { decodeJwt, decodeProtectedHeader, importJWK, SignJWT } from "jose";
 import { createTestHarness } from "wrangler";
 
 import { makeSecrets } from "../scripts/secrets.mjs";
@@ -13,7 +13,13 @@ import { makeSecrets } from "../scripts/secrets.mjs";
 export const ISSUER = "http://127.0.0.1:8787";
 export const PASSWORD = "correct horse battery staple";
 /** The cheapest that the configuration takes, so that the tests hash at real but bearable cost. */
-export const VARS = { ISSUER, AUDIENCE: "https://api.example.org", LOG_COSTS: "true", ARGON2_MEMORY_KIB: "7168", ARGON2_ITERATIONS: "5" };
+export const VARS = {
+  ISSUER,
+  AUDIENCE: "https://api.example.org",
+  LOG_COSTS: "true",
+  ARGON2_MEMORY_KIB: "7168",
+  ARGON2_ITERATIONS: "5",
+};
 
 /** A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. `dist`: what was built. */
 export async function startWorker({ vars = {}, secrets = {}, dist = "dist" } = {}) {
@@ -63,7 +69,9 @@ export const ROUTES = [
 
 /** The methods of a path, as `Allow` lists them. */
 export function allowed(path) {
-  const taken = ROUTES.filter(([own]) => own === path).flatMap(([, method]) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+  const taken = ROUTES.filter(([own]) => own === path).flatMap(([, method]) =>
+    method === "GET" ? ["GET", "HEAD"] : [method],
+  );
   return [...taken, "OPTIONS"].join(", ");
 }
 
@@ -95,7 +103,8 @@ export class Worker {
   /** Asks for a path at the address where the Worker answers, or for a whole URL, whose scheme, host and port arrive as they are. */
   ask(path, init) {
     const issuer = this.issuer ?? "";
-    const url = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer) ? new URL(issuer).origin + path : path;
+    const url =
+      path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer) ? new URL(issuer).origin + path : path;
     // By the server, https would arrive as http.
     return url.startsWith("/") ? this.server.fetch(url, init) : this.server.getWorker().fetch(url, init);
   }
@@ -105,7 +114,8 @@ export class Worker {
     const text = await response.text();
     const answer = { status: response.status, headers: response.headers, text, body: undefined };
     // To HEAD there is a type and no text.
-    if (text !== "" && /^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? "")) answer.body = JSON.parse(text);
+    if (text !== "" && /^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? ""))
+      answer.body = JSON.parse(text);
     checkEveryResponse(answer);
     return answer;
   }
@@ -154,7 +164,11 @@ export class Worker {
 
   /** What a resource server, `{ entry, secret }`, is told of a token. */
   introspect(token, server, options) {
-    return this.post("/introspect", { form: { token }, headers: { Authorization: basic(server.entry.id, server.secret) }, ...options });
+    return this.post("/introspect", {
+      form: { token },
+      headers: { Authorization: basic(server.entry.id, server.secret) },
+      ...options,
+    });
   }
 
   me(token, options) {
@@ -175,12 +189,17 @@ export class Worker {
 
   /** How many accounts and sessions there are. */
   counts() {
-    return this.db.prepare("SELECT (SELECT COUNT(*) FROM users) AS users, (SELECT COUNT(*) FROM refresh_tokens) AS sessions").first();
+    return this.db
+      .prepare("SELECT (SELECT COUNT(*) FROM users) AS users, (SELECT COUNT(*) FROM refresh_tokens) AS sessions")
+      .first();
   }
 
   /** Shuts an account out, or lets it in again. */
   disable({ user }, disabled = true) {
-    return this.db.prepare("UPDATE users SET disabled_at = ? WHERE id = ?").bind(disabled ? 1 : null, user.id).run();
+    return this.db
+      .prepare("UPDATE users SET disabled_at = ? WHERE id = ?")
+      .bind(disabled ? 1 : null, user.id)
+      .run();
   }
 
   /** Stores a hash of the same password that was made with other parameters than the configured ones. */
@@ -228,7 +247,9 @@ export class Worker {
     const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
     await this.db.batch([
       this.db.prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR family_id = ?2`).bind(seconds, session),
-      this.db.prepare("UPDATE owed_marks SET access_expires_at = access_expires_at - ?1 WHERE ?2 IS NULL OR session_id = ?2").bind(seconds, session),
+      this.db
+        .prepare("UPDATE owed_marks SET access_expires_at = access_expires_at - ?1 WHERE ?2 IS NULL OR session_id = ?2")
+        .bind(seconds, session),
     ]);
   }
 
@@ -239,7 +260,8 @@ export class Worker {
 
   /** Everything in D1, by table. */
   async dump() {
-    const tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name <> 'd1_migrations'";
+    const tables =
+      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name <> 'd1_migrations'";
     const { results } = await this.db.prepare(tables).all();
     const rows = async ({ name }) => [name, (await this.db.prepare(`SELECT * FROM "${name}"`).all()).results];
     return Object.fromEntries(await Promise.all(results.map(rows)));
@@ -316,7 +338,15 @@ export function basic(id, secret) {
 }
 
 /** A PHC string made by another implementation than the Worker's. */
-export function phc({ message = PASSWORD, memory = 7168, passes = 5, parallelism = 1, algorithm = "argon2id", saltLength = 16, tagLength = 32 }) {
+export function phc({
+  message = PASSWORD,
+  memory = 7168,
+  passes = 5,
+  parallelism = 1,
+  algorithm = "argon2id",
+  saltLength = 16,
+  tagLength = 32,
+}) {
   const nonce = randomBytes(saltLength);
   const tag = argon2Sync(algorithm, { message, nonce, memory, passes, parallelism, tagLength });
   const [salt, hash] = [nonce, tag].map((bytes) => bytes.toString("base64").replace(/=+$/, ""));
@@ -330,11 +360,19 @@ export function forged(token) {
 
 /** An error of RFC 6749 §5.2, as a test expects it. */
 export function assertOAuthError(answer, status, error) {
-  assert.deepEqual([answer.status, answer.headers.get("content-type"), answer.body?.error], [status, "application/json", error], answer.text);
+  assert.deepEqual(
+    [answer.status, answer.headers.get("content-type"), answer.body?.error],
+    [status, "application/json", error],
+    answer.text,
+  );
   assert.deepEqual(Object.keys(answer.body), ["error", "error_description", "request_id"]);
 }
 
 /** A problem of RFC 9457, as a test expects it. */
 export function assertProblem(answer, status, code) {
-  assert.deepEqual([answer.status, answer.headers.get("content-type"), answer.body?.code], [status, "application/problem+json", code], answer.text);
+  assert.deepEqual(
+    [answer.status, answer.headers.get("content-type"), answer.body?.code],
+    [status, "application/problem+json", code],
+    answer.text,
+  );
 }

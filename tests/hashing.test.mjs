@@ -31,7 +31,9 @@ async function crowd(count, password_hash) {
 }
 
 /** A source of its own for each number. */
-const from = (number) => ({ headers: { "CF-Connecting-IP": `198.51.${100 + Math.floor(number / 250)}.${(number % 250) + 1}` } });
+const from = (number) => ({
+  headers: { "CF-Connecting-IP": `198.51.${100 + Math.floor(number / 250)}.${(number % 250) + 1}` },
+});
 
 test("a hundred log-ins at once all succeed, in the order they came, in the memory of one", async () => {
   const people = await crowd(BURST);
@@ -63,14 +65,19 @@ test("others are answered between the hashes", async () => {
   const logins = people.map((person, turn) => worker.login(person, from(turn)).then(keep("login")));
   const others = async () => {
     for (let count = 0; count < 4; count += 1) {
-      const answers = ["/me", "/verify", "/healthz"].map((path) => worker.get(path, { bearer: access_token }).then(keep(path)));
+      const answers = ["/me", "/verify", "/healthz"].map((path) =>
+        worker.get(path, { bearer: access_token }).then(keep(path)),
+      );
       assert.deepEqual(await Promise.all(answers), [200, 200, 200]);
     }
   };
   const [statuses] = await Promise.all([Promise.all(logins), others()]);
   assert.deepEqual(new Set(statuses), new Set([200]));
   const waited = served.findLastIndex((name) => name !== "login");
-  assert.ok(waited < 36 + 12, `twelve requests, four rounds, were answered when ${waited - 11} of ${BURST / 2} log-ins were`);
+  assert.ok(
+    waited < 36 + 12,
+    `twelve requests, four rounds, were answered when ${waited - 11} of ${BURST / 2} log-ins were`,
+  );
 });
 
 test("more than may wait are refused, and the others served", async () => {
@@ -103,10 +110,13 @@ test("one account has four places, whoever asks, and a single source three of th
   const [person] = await crowd(1);
   for (const email of [person.email, "nobody.at.all@example.org"]) {
     await worker.warmUp(12);
-    const answers = await Promise.all(Array.from({ length: 12 }, () => worker.login({ email, password: "wrong" }, from(1))));
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, () => worker.login({ email, password: "wrong" }, from(1))),
+    );
     const statuses = answers.map(({ status }) => status);
     assert.deepEqual(new Set(statuses), new Set([401, 429]), statuses.join(" "));
-    for (const answer of answers.filter(({ status }) => status === 429)) assertProblem(answer, 429, "too_many_requests");
+    for (const answer of answers.filter(({ status }) => status === 429))
+      assertProblem(answer, 429, "too_many_requests");
   }
   const flood = Array.from({ length: 12 }, () => worker.login({ ...person, password: "wrong" }, from(1)));
   const [owner] = await Promise.all([worker.login(person, from(2)), ...flood]);
@@ -115,8 +125,14 @@ test("one account has four places, whoever asks, and a single source three of th
 
 test("a log-in by a text that is somebody's id takes no place of theirs", async () => {
   const person = await worker.register();
-  const flood = Array.from({ length: 12 }, () => worker.post("/login", { json: { email: person.user.id, password: "wrong" }, ...from(1) }));
-  const own = worker.patch("/me", { bearer: person.access_token, json: { username: "undisturbed", current_password: person.password }, ...from(1) });
+  const flood = Array.from({ length: 12 }, () =>
+    worker.post("/login", { json: { email: person.user.id, password: "wrong" }, ...from(1) }),
+  );
+  const own = worker.patch("/me", {
+    bearer: person.access_token,
+    json: { username: "undisturbed", current_password: person.password },
+    ...from(1),
+  });
   assert.equal((await own).status, 200);
   await Promise.all(flood);
 });
@@ -127,12 +143,19 @@ test("a hash is priced, so that dear ones are refused earlier, and do not keep t
   await worker.warmUp(31);
   const served = [];
   const keep = (name) => (answer) => served.push(name) && answer.status;
-  const logins = dear.map((person, turn) => worker.login({ ...person, password: "correct horse" }, from(turn)).then(keep("dear")));
-  const own = setTimeout(100).then(() => worker.login(ours, from(100))).then(keep("ours"));
+  const logins = dear.map((person, turn) =>
+    worker.login({ ...person, password: "correct horse" }, from(turn)).then(keep("dear")),
+  );
+  const own = setTimeout(100)
+    .then(() => worker.login(ours, from(100)))
+    .then(keep("ours"));
   const statuses = await Promise.all([...logins, own]);
   assert.equal(statuses.at(-1), 200);
   const answered = statuses.filter((status) => status === 200).length - 1;
-  assert.ok(answered >= 2 && statuses.filter((status) => status === 503).length === dear.length - answered, statuses.join(" "));
+  assert.ok(
+    answered >= 2 && statuses.filter((status) => status === 503).length === dear.length - answered,
+    statuses.join(" "),
+  );
   const behind = served.slice(served.indexOf("ours")).length - 1;
   assert.ok(behind >= 1, `all ${answered} dear ones were served before ours`);
 });
@@ -147,7 +170,12 @@ test("hashes that need more memory than today's do not add up", async () => {
     }
   };
   worker.events();
-  for (const dearer of [{ memory: 19_456, passes: 2 }, { memory: 47_104, passes: 1 }, { memory: 65_536, passes: 1 }, { memory: 65_536, passes: 2 }]) {
+  for (const dearer of [
+    { memory: 19_456, passes: 2 },
+    { memory: 47_104, passes: 1 },
+    { memory: 65_536, passes: 1 },
+    { memory: 65_536, passes: 2 },
+  ]) {
     await store.bind(phc(dearer), person.user.id).run();
     await lookAround();
   }

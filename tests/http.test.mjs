@@ -7,7 +7,7 @@ import { request as httpRequest } from "node:http";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
-import { ISSUER, PASSWORD, ROUTES, allowed, assertOAuthError, assertProblem, basic, startWorker } from "./harness.mjs";
+import { allowed, assertOAuthError, assertProblem, basic, ISSUER, PASSWORD, ROUTES, startWorker } from "./harness.mjs";
 
 let worker;
 let person;
@@ -18,7 +18,9 @@ before(async () => {
 after(() => worker.close());
 
 const JSON_TYPE = { "Content-Type": "application/json" };
-const BEARER_ROUTES = ROUTES.filter(([path]) => ["/me", "/sessions", "/sessions/{id}", "/verify", "/revoke-all"].includes(path));
+const BEARER_ROUTES = ROUTES.filter(([path]) =>
+  ["/me", "/sessions", "/sessions/{id}", "/verify", "/revoke-all"].includes(path),
+);
 const BODY_ROUTES = ["/register", "/login", "/refresh", "/revoke"];
 
 /** A request just as it is written: `fetch` tidies paths, joins repeated headers (lists, here) and refuses methods. */
@@ -35,7 +37,17 @@ async function raw(method, path, { headers = {}, body } = {}) {
 }
 
 test("an unknown path is 404, whatever the method", async () => {
-  for (const path of ["/", "/unknown", "/admin", "/register/", "/login/x", "/.well-known/", "/.well-known/jwks", "/favicon.ico", "/.env"]) {
+  for (const path of [
+    "/",
+    "/unknown",
+    "/admin",
+    "/register/",
+    "/login/x",
+    "/.well-known/",
+    "/.well-known/jwks",
+    "/favicon.ico",
+    "/.env",
+  ]) {
     for (const method of ["GET", "POST", "PUT", "DELETE", "OPTIONS"]) {
       assertProblem(await raw(method, path, { headers: JSON_TYPE }), 404, "not_found");
     }
@@ -46,13 +58,50 @@ test("an unknown path is 404, whatever the method", async () => {
 test("a protected path is reached only as it is spelt, and then it is protected", async () => {
   const headers = { Authorization: `Bearer ${person.access_token}` };
   for (const path of [
-    "/me/", "//me", "///me", "/ME", "/Me", "/me;x", "/me;a=b", "/%6de", "/m%65", "/%6D%65", "/me%00", "/me%20", "/me%2f", "/%2fme", "/me%2fx", "/me/x.css",
-    "/me.json", "/me%3f", "/me%23", "/%252e/me", "/..%2fme", "/me%c0%ae", "/%ef%bd%8de", "/me/.", "/me/..", "/x/%2e%2e%2fme", "/\\me", "/me\\", "/me,", "/me&x", "/x/me",
+    "/me/",
+    "//me",
+    "///me",
+    "/ME",
+    "/Me",
+    "/me;x",
+    "/me;a=b",
+    "/%6de",
+    "/m%65",
+    "/%6D%65",
+    "/me%00",
+    "/me%20",
+    "/me%2f",
+    "/%2fme",
+    "/me%2fx",
+    "/me/x.css",
+    "/me.json",
+    "/me%3f",
+    "/me%23",
+    "/%252e/me",
+    "/..%2fme",
+    "/me%c0%ae",
+    "/%ef%bd%8de",
+    "/me/.",
+    "/me/..",
+    "/x/%2e%2e%2fme",
+    "/\\me",
+    "/me\\",
+    "/me,",
+    "/me&x",
+    "/x/me",
   ]) {
     assertProblem(await raw("GET", path, { headers }), 404, "not_found");
   }
   // These the platform resolves to /me before the Worker sees them; a query is no part of a path.
-  for (const path of ["/./me", "/x/../me", "/%2e/me", "/x/%2E%2e/me", "/me?", "/me?x=/register", "/me?access_token=x"]) {
+  for (const path of [
+    "/./me",
+    "/x/../me",
+    "/%2e/me",
+    "/x/%2E%2e/me",
+    "/me?",
+    "/me?x=/register",
+    "/me?access_token=x",
+  ]) {
     assertProblem(await raw("GET", path), 401, "missing_token");
     assert.equal((await raw("GET", path, { headers })).status, 200, path);
   }
@@ -61,7 +110,22 @@ test("a protected path is reached only as it is spelt, and then it is protected"
 test("a known path refuses every method it does not take, and names those it does", async () => {
   const headers = { ...JSON_TYPE, Authorization: `Bearer ${person.access_token}` };
   const before = await worker.counts();
-  const others = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "COPY", "LOCK", "PURGE", "SEARCH", "QUERY", "REPORT"];
+  const others = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "TRACE",
+    "PROPFIND",
+    "COPY",
+    "LOCK",
+    "PURGE",
+    "SEARCH",
+    "QUERY",
+    "REPORT",
+  ];
   for (const [path] of ROUTES) {
     const refused = others.filter((method) => !allowed(path).split(", ").includes(method));
     for (const other of refused) {
@@ -89,7 +153,8 @@ test("HEAD answers as GET does, without the body", async () => {
   for (const [path] of ROUTES.filter(([, method]) => method === "GET")) {
     for (const headers of [{}, { Authorization: `Bearer ${person.access_token}` }, { Authorization: "Bearer x" }]) {
       const [get, head] = [await raw("GET", path, { headers }), await raw("HEAD", path, { headers })];
-      const own = ({ headers }) => [...headers].filter(([name]) => !["x-request-id", "content-length", "date"].includes(name));
+      const own = ({ headers }) =>
+        [...headers].filter(([name]) => !["x-request-id", "content-length", "date"].includes(name));
       assert.deepEqual([head.status, own(head), head.text], [get.status, own(get), ""]);
       assert.ok([null, get.headers.get("content-length")].includes(head.headers.get("content-length")));
       assert.notEqual(get.text, "");
@@ -105,7 +170,8 @@ test("OPTIONS names the methods of a path, and needs no credential", async () =>
 });
 
 test("a body may have 16384 bytes and not one more, whether its length is announced or not", async () => {
-  const inChunks = (body) => ReadableStream.from([body.slice(0, 16000), body.slice(16000)].map((chunk) => Buffer.from(chunk)));
+  const inChunks = (body) =>
+    ReadableStream.from([body.slice(0, 16000), body.slice(16000)].map((chunk) => Buffer.from(chunk)));
   const bodies = {
     "/register": [{ email: "padded@example.org", password: PASSWORD }, 201],
     "/login": [{ email: "nobody@example.org", password: PASSWORD }, 401],
@@ -123,7 +189,8 @@ test("a body may have 16384 bytes and not one more, whether its length is announ
       }
     }
     assert.equal((await worker.post(path, { body: inChunks(padded(16384)), headers: JSON_TYPE })).status, status, path);
-    if (path !== "/register") assert.equal((await worker.post(path, { body: padded(16384), headers: JSON_TYPE })).status, status, path);
+    if (path !== "/register")
+      assert.equal((await worker.post(path, { body: padded(16384), headers: JSON_TYPE })).status, status, path);
   }
   assertProblem(await worker.post("/login", { body: "x".repeat(16385), headers: JSON_TYPE }), 413, "body_too_large");
   // Where no body is read, none is judged.
@@ -134,9 +201,26 @@ test("a body of another type than the endpoint takes is refused", async () => {
   const form = "application/x-www-form-urlencoded";
   const json = Buffer.from(JSON.stringify({ email: "nobody@example.org", password: PASSWORD }));
   for (const type of [
-    undefined, "", "text/plain", "text/json", "text/html", "*/*", "json", "application/", "application/jsonp", "application/json5", "application/*", "application/ld+json",
-    "application/problem+json", "multipart/form-data; boundary=x", "application/octet-stream", "application/json, application/json", "application/json,text/plain",
-    "application/json; charset=utf-8, text/plain", "text/plain; charset=utf-8, application/json", 'text/plain; x="application/json"',
+    undefined,
+    "",
+    "text/plain",
+    "text/json",
+    "text/html",
+    "*/*",
+    "json",
+    "application/",
+    "application/jsonp",
+    "application/json5",
+    "application/*",
+    "application/ld+json",
+    "application/problem+json",
+    "multipart/form-data; boundary=x",
+    "application/octet-stream",
+    "application/json, application/json",
+    "application/json,text/plain",
+    "application/json; charset=utf-8, text/plain",
+    "text/plain; charset=utf-8, application/json",
+    'text/plain; x="application/json"',
   ]) {
     const headers = type === undefined ? {} : { "Content-Type": type };
     for (const path of BODY_ROUTES) {
@@ -146,29 +230,68 @@ test("a body of another type than the endpoint takes is refused", async () => {
     assertProblem(await raw("POST", "/login", { headers, body: json }), 415, "unsupported_media_type");
   }
   for (const path of BODY_ROUTES.filter((path) => path !== "/revoke")) {
-    assertProblem(await raw("POST", path, { headers: { "Content-Type": form }, body: json }), 415, "unsupported_media_type");
+    assertProblem(
+      await raw("POST", path, { headers: { "Content-Type": form }, body: json }),
+      415,
+      "unsupported_media_type",
+    );
   }
-  for (const types of [["application/json", "text/plain"], ["application/json;a=b", "text/plain"]]) {
+  for (const types of [
+    ["application/json", "text/plain"],
+    ["application/json;a=b", "text/plain"],
+  ]) {
     assert.equal((await raw("POST", "/login", { headers: { "Content-Type": types }, body: json })).status, 415);
   }
-  for (const [coding, status] of [["gzip", 415], ["br, gzip", 415], ["identity", 401]]) {
+  for (const [coding, status] of [
+    ["gzip", 415],
+    ["br, gzip", 415],
+    ["identity", 401],
+  ]) {
     const headers = { "Content-Type": "application/json", "Content-Encoding": coding };
     assert.equal((await raw("POST", "/login", { headers, body: json })).status, status, coding);
   }
 
-  for (const type of ["application/json", "Application/JSON", 'application/json ; Charset="UTF-8"', "application/json; a=b", 'application/json; a="b,c"', "application/json;"]) {
-    assertProblem(await raw("POST", "/login", { headers: { "Content-Type": type }, body: json }), 401, "invalid_credentials");
+  for (const type of [
+    "application/json",
+    "Application/JSON",
+    'application/json ; Charset="UTF-8"',
+    "application/json; a=b",
+    'application/json; a="b,c"',
+    "application/json;",
+  ]) {
+    assertProblem(
+      await raw("POST", "/login", { headers: { "Content-Type": type }, body: json }),
+      401,
+      "invalid_credentials",
+    );
   }
 });
 
 test("a charset of JSON or of a form is ignored: a body is UTF-8, or it is refused as what it is", async () => {
   const json = JSON.stringify({ email: "nobody@example.org", password: PASSWORD });
-  for (const charset of ["utf-8", "UTF-8", "utf8", '"utf-8"', "iso-8859-1", "us-ascii", "windows-1252", "utf-16", "unknown", "", "utf-8; charset=utf-16"]) {
-    const post = (path, type, body) => raw("POST", path, { headers: { "Content-Type": `${type}; charset=${charset}` }, body });
+  for (const charset of [
+    "utf-8",
+    "UTF-8",
+    "utf8",
+    '"utf-8"',
+    "iso-8859-1",
+    "us-ascii",
+    "windows-1252",
+    "utf-16",
+    "unknown",
+    "",
+    "utf-8; charset=utf-16",
+  ]) {
+    const post = (path, type, body) =>
+      raw("POST", path, { headers: { "Content-Type": `${type}; charset=${charset}` }, body });
     assertProblem(await post("/login", "application/json", json), 401, "invalid_credentials");
     assert.equal((await post("/revoke", "application/json", JSON.stringify({ token: "x" }))).status, 200, charset);
     assert.equal((await post("/revoke", "application/x-www-form-urlencoded", "token=x")).status, 200, charset);
-    assertOAuthError(await post("/token", "application/x-www-form-urlencoded", "grant_type=refresh_token&refresh_token=x"), 400, "invalid_grant");
+    assertOAuthError(
+      await post("/token", "application/x-www-form-urlencoded", "grant_type=refresh_token&refresh_token=x"),
+      400,
+      "invalid_grant",
+    );
     assertOAuthError(await post("/introspect", "application/x-www-form-urlencoded", "token=x"), 401, "invalid_client");
     for (const bytes of [Buffer.from(json.replace("nobody", "\u00e4"), "latin1"), Buffer.from(json, "utf16le")]) {
       assertProblem(await post("/login", "application/json", bytes), 400, "invalid_request");
@@ -180,14 +303,26 @@ test("a PATCH may say that it is a merge patch, and nothing else may", async () 
   const admin = await worker.registerAdmin();
   const { user, access_token } = await worker.register({ name: "Ada" });
   const patch = (path, bearer, json, type) => worker.patch(path, { bearer, json, headers: { "Content-Type": type } });
-  for (const type of ["application/merge-patch+json", "Application/Merge-Patch+JSON; charset=utf-8", "application/json"]) {
+  for (const type of [
+    "application/merge-patch+json",
+    "Application/Merge-Patch+JSON; charset=utf-8",
+    "application/json",
+  ]) {
     assert.equal((await patch("/me", access_token, { name: "Countess", username: null }, type)).body.name, "Countess");
     assert.equal((await patch("/me", access_token, { name: null }, type)).body.name, null);
     assert.equal((await patch(`/users/${user.id}`, admin.access_token, { roles: ["user"] }, type)).status, 200);
   }
   const headers = { "Content-Type": "application/merge-patch+json" };
-  for (const [method, path] of [["POST", "/login"], ["POST", "/me/password"], ["DELETE", "/me"]]) {
-    assertProblem(await worker.request(method, path, { bearer: access_token, json: {}, headers }), 415, "unsupported_media_type");
+  for (const [method, path] of [
+    ["POST", "/login"],
+    ["POST", "/me/password"],
+    ["DELETE", "/me"],
+  ]) {
+    assertProblem(
+      await worker.request(method, path, { bearer: access_token, json: {}, headers }),
+      415,
+      "unsupported_media_type",
+    );
   }
   for (const type of ["application/json-patch+json", "application/merge-patch", "text/plain"]) {
     const answer = await patch("/me", access_token, { name: "x" }, type);
@@ -218,7 +353,11 @@ test("a request without a body is told what is missing, whatever type it says", 
     for (const type of [undefined, "application/json", "application/x-www-form-urlencoded", "text/plain"]) {
       const headers = { ...authorization, ...(type === undefined ? {} : { "Content-Type": type }) };
       const { status, body } = await worker.request(method, path, { bearer, headers });
-      assert.deepEqual([status, body.detail ?? body.error_description, body.code ?? body.error], [400, missing, "invalid_request"], `${method} ${path} ${type}`);
+      assert.deepEqual(
+        [status, body.detail ?? body.error_description, body.code ?? body.error],
+        [400, missing, "invalid_request"],
+        `${method} ${path} ${type}`,
+      );
     }
   }
   assert.deepEqual(await worker.counts(), before);
@@ -258,7 +397,10 @@ test("every endpoint reads JSON as strictly", async () => {
 test("an error about a body names the member that it is about, and repeats nothing of the body", async () => {
   const admin = await worker.registerAdmin();
   const email = "nobody@example.org";
-  const [register, login] = [{ email, password: PASSWORD }, { email, password: PASSWORD }];
+  const [register, login] = [
+    { email, password: PASSWORD },
+    { email, password: PASSWORD },
+  ];
   const path = `/users/${person.user.id}`;
   for (const [method, target, json, expected] of [
     ["POST", "/register", { ...register, email: 12345 }, "The member email must be text, not a number."],
@@ -267,10 +409,20 @@ test("an error about a body names the member that it is about, and repeats nothi
     ["POST", "/register", { ...register, name: { c4n4ry: 1 } }, "The member name must be text, not an object."],
     ["POST", "/login", { ...login, email: { $ne: "" } }, "The member email must be text, not an object."],
     ["POST", "/login", { ...login, password: true }, "The member password must be text, not a boolean."],
-    ["POST", "/refresh", { refresh_token: "x", access_token: 1 }, "The member access_token must be text, not a number."],
+    [
+      "POST",
+      "/refresh",
+      { refresh_token: "x", access_token: 1 },
+      "The member access_token must be text, not a number.",
+    ],
     ["POST", "/revoke", { token: ["c4n4ry"] }, "The member token must be text, not an array."],
     ["POST", "/revoke", { token: "x", token_type_hint: 1 }, "The member token_type_hint must be text, not a number."],
-    ["POST", "/me/password", { current_password: PASSWORD, new_password: 1 }, "The member new_password must be text, not a number."],
+    [
+      "POST",
+      "/me/password",
+      { current_password: PASSWORD, new_password: 1 },
+      "The member new_password must be text, not a number.",
+    ],
     ["PATCH", "/me", { name: 1 }, "The member name must be text, not a number."],
     ["PATCH", "/me", { name: "x", username: false }, "The member username must be text, not a boolean."],
     ["DELETE", "/me", { current_password: [] }, "The member current_password must be text, not an array."],
@@ -279,16 +431,27 @@ test("an error about a body names the member that it is about, and repeats nothi
     ["PATCH", path, { roles: ["user", 1] }, "The member roles[1] must be text, not a number."],
     ["PATCH", path, { roles: [null] }, "The member roles[0] must be text, not null."],
     ["PATCH", path, { disabled: "true" }, "The member disabled must be a boolean, not text."],
-    ["PATCH", path, { disabled: true, c4n4ry: 1 }, "A member is unknown: line 1, column 25. Known are: roles, disabled."],
+    [
+      "PATCH",
+      path,
+      { disabled: true, c4n4ry: 1 },
+      "A member is unknown: line 1, column 25. Known are: roles, disabled.",
+    ],
   ]) {
     const { status, text, body } = await worker.request(method, target, { json, bearer: admin.access_token });
     assert.deepEqual([status, body.detail ?? body.error_description], [400, expected], `${method} ${target}`);
     assert.doesNotMatch(text, /c4n4ry|12345/);
   }
   for (const [body, expected] of [
-    [`{"email":"${email}","password":"\\ud800"}`, "The body is not valid JSON in the member password: line 1, column 49."],
+    [
+      `{"email":"${email}","password":"\\ud800"}`,
+      "The body is not valid JSON in the member password: line 1, column 49.",
+    ],
     [`{"email":"${email}","email":"c4n4ry"}`, "The member email stands twice: line 1, column 37."],
-    ['{"c4n4ry\\u0000\\u001b[2J\\n":1}', "A member is unknown: line 1, column 26. Known are: email, username, password."],
+    [
+      '{"c4n4ry\\u0000\\u001b[2J\\n":1}',
+      "A member is unknown: line 1, column 26. Known are: email, username, password.",
+    ],
   ]) {
     const { status, text, body: problem } = await worker.post("/login", { body, headers: JSON_TYPE });
     assert.deepEqual([status, problem.detail], [400, expected]);
@@ -296,10 +459,17 @@ test("an error about a body names the member that it is about, and repeats nothi
   }
   for (const [target, form, expected] of [
     ["/revoke", "token=c4n4ry&token=x", "The parameter token is repeated."],
-    ["/token", "grant_type=refresh_token&grant_type=refresh_token&refresh_token=x", "The parameter grant_type is repeated."],
+    [
+      "/token",
+      "grant_type=refresh_token&grant_type=refresh_token&refresh_token=x",
+      "The parameter grant_type is repeated.",
+    ],
     ["/token", "c4n4ry=1&c4n4ry=2", "A parameter is repeated."],
   ]) {
-    const { status, text, body } = await worker.post(target, { body: form, headers: { "Content-Type": "application/x-www-form-urlencoded" } });
+    const { status, text, body } = await worker.post(target, {
+      body: form,
+      headers: { "Content-Type": "application/x-www-form-urlencoded" },
+    });
     assert.deepEqual([status, body.error_description], [400, expected]);
     assert.doesNotMatch(text, /c4n4ry/);
   }
@@ -314,7 +484,11 @@ test("the bearer credential is read from one header, in any case of the scheme",
   }
   const missing = [401, "missing_token", "Bearer"];
   const several = [400, "invalid_request", 'Bearer error="invalid_request"'];
-  const invalid = [401, "invalid_token", 'Bearer error="invalid_token", error_description="The access token is not valid."'];
+  const invalid = [
+    401,
+    "invalid_token",
+    'Bearer error="invalid_token", error_description="The access token is not valid."',
+  ];
   for (const [authorization, [status, code, challenge]] of [
     [undefined, missing],
     ["", missing],
@@ -376,7 +550,11 @@ test("a token anywhere else than in the header is ignored", async () => {
     for (const query of [`access_token=${token}`, `token=${token}`, `authorization=Bearer%20${token}`]) {
       assertProblem(await raw(method, `${path}?${query}`), 401, "missing_token");
     }
-    const headers = { Cookie: `access_token=${token}`, "Proxy-Authorization": `Bearer ${token}`, "X-Authorization": `Bearer ${token}` };
+    const headers = {
+      Cookie: `access_token=${token}`,
+      "Proxy-Authorization": `Bearer ${token}`,
+      "X-Authorization": `Bearer ${token}`,
+    };
     assertProblem(await raw(method, path, { headers }), 401, "missing_token");
   }
   assertProblem(await worker.post("/revoke-all", { form: { access_token: token } }), 401, "missing_token");
@@ -401,7 +579,14 @@ test("the name a request was sent to changes nothing", async () => {
   assert.equal(status, 200);
   const { iss, aud } = JSON.parse(Buffer.from(body.access_token.split(".")[1], "base64url"));
   assert.deepEqual([iss, aud], [ISSUER, worker.vars.AUDIENCE]);
-  for (const path of ["/me", "/verify", "/.well-known/openid-configuration", "/.well-known/jwks.json", "/healthz", "/unknown"]) {
+  for (const path of [
+    "/me",
+    "/verify",
+    "/.well-known/openid-configuration",
+    "/.well-known/jwks.json",
+    "/healthz",
+    "/unknown",
+  ]) {
     const [spoofed, plain] = [await worker.get(`http://evil.example${path}`, { headers }), await worker.get(path)];
     assert.equal(spoofed.status, plain.status);
     assert.doesNotMatch(spoofed.text + JSON.stringify([...spoofed.headers]), /evil/);
@@ -426,12 +611,20 @@ test("nothing of a request comes back in an error", async () => {
       await raw("POST", path),
       await raw("GET", `/me?x=${path}`),
       await raw("GET", "/me", { headers: { Authorization: `Bearer ${payload}` } }),
-      await raw("GET", "/me", { headers: { Authorization: `${payload} x`, Origin: payload, Referer: payload, Accept: payload } }),
+      await raw("GET", "/me", {
+        headers: { Authorization: `${payload} x`, Origin: payload, Referer: payload, Accept: payload },
+      }),
       await raw("POST", "/login", { headers: JSON_TYPE, body: `{"email":"${payload}","password":"x"}` }),
       await raw("POST", "/login", { headers: JSON_TYPE, body: JSON.stringify({ [payload]: payload }) }),
       await raw("POST", "/login", { headers: { "Content-Type": payload }, body: payload }),
-      await raw("POST", "/register", { headers: JSON_TYPE, body: JSON.stringify({ email: payload, password: PASSWORD }) }),
-      await raw("POST", "/revoke", { headers: { "Content-Type": "application/x-www-form-urlencoded" }, body: `${payload}=1&${payload}=2` }),
+      await raw("POST", "/register", {
+        headers: JSON_TYPE,
+        body: JSON.stringify({ email: payload, password: PASSWORD }),
+      }),
+      await raw("POST", "/revoke", {
+        headers: { "Content-Type": "application/x-www-form-urlencoded" },
+        body: `${payload}=1&${payload}=2`,
+      }),
     ];
     for (const { status, headers, text } of answers) {
       assert.ok(status >= 400 && status < 500, String(status));
@@ -465,10 +658,17 @@ test("whatever a client sends, an event is logged as one line of JSON without it
     `${canary}\u001b[2J`,
   ]) {
     const headers = { ...JSON_TYPE, "User-Agent": `${canary}","event":"forged","x":"` };
-    for (const json of [{ email: text, password: text }, { username: text, password: text }, { email: person.email, password: text }]) {
+    for (const json of [
+      { email: text, password: text },
+      { username: text, password: text },
+      { email: person.email, password: text },
+    ]) {
       await raw("POST", "/login", { headers, body: JSON.stringify(json) });
     }
-    await raw("POST", "/register", { headers, body: JSON.stringify({ email: `"${text}"@example.org`, password: text, name: text }) });
+    await raw("POST", "/register", {
+      headers,
+      body: JSON.stringify({ email: `"${text}"@example.org`, password: text, name: text }),
+    });
     await raw("POST", "/refresh", { headers, body: JSON.stringify({ refresh_token: text }) });
   }
   const lines = worker.server.getLogs().map((entry) => entry.message);
@@ -488,7 +688,9 @@ test("the published keys are public, cacheable, and named by their thumbprints",
   const older = JSON.parse(makeSecrets().SIGNING_KEYS).keys;
   await worker.update({ secrets: { SIGNING_KEYS: JSON.stringify({ keys: [...signing, ...older] }) } });
   try {
-    const { status, headers, text, body } = await worker.get("/.well-known/jwks.json", { headers: { Origin: "https://anyone.example" } });
+    const { status, headers, text, body } = await worker.get("/.well-known/jwks.json", {
+      headers: { Origin: "https://anyone.example" },
+    });
     assert.equal(status, 200);
     assert.equal(headers.get("content-type"), "application/json");
     assert.equal(headers.get("cache-control"), "public, max-age=300");
@@ -497,7 +699,9 @@ test("the published keys are public, cacheable, and named by their thumbprints",
     assert.equal(body.keys.length, 2);
     for (const [index, key] of body.keys.entries()) {
       const { kty, crv, x, y } = [...signing, ...older][index];
-      const kid = createHash("sha256").update(`{"crv":"${crv}","kty":"${kty}","x":"${x}","y":"${y}"}`).digest("base64url");
+      const kid = createHash("sha256")
+        .update(`{"crv":"${crv}","kty":"${kty}","x":"${x}","y":"${y}"}`)
+        .digest("base64url");
       assert.deepEqual(key, { kty, crv, x, y, use: "sig", alg: "ES256", kid });
     }
     for (const { d } of [...signing, ...older]) assert.ok(!text.includes(d));

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { decodeJwt, importJWK, SignJWT } from "jose";
 
 import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
-import { ISSUER, assertOAuthError, assertProblem, basic, forged, startWorker } from "./harness.mjs";
+import { assertOAuthError, assertProblem, basic, forged, ISSUER, startWorker } from "./harness.mjs";
 
 const AUDIENCE = "https://api.example.org";
 const IDLE = 604800;
@@ -29,7 +29,10 @@ const isActive = async (token, server = api) => {
 /** 200, and not a byte more than that. */
 async function assertInactive(token, server = api) {
   const { status, headers, text } = await worker.introspect(token, server);
-  assert.deepEqual([status, headers.get("content-type"), headers.get("cache-control"), text], [200, "application/json", "no-store", '{"active":false}']);
+  assert.deepEqual(
+    [status, headers.get("content-type"), headers.get("cache-control"), text],
+    [200, "application/json", "no-store", '{"active":false}'],
+  );
 }
 
 test("of a live access token the claims are told, and what D1 knows better", async () => {
@@ -86,7 +89,10 @@ test("a rotated-out refresh token is inactive, in its grace window too, and aski
   await worker.age(GRACE + 60, session_id);
   worker.events();
   await assertInactive(refresh_token);
-  assert.deepEqual(worker.events().map(({ event }) => event), ["costs"]);
+  assert.deepEqual(
+    worker.events().map(({ event }) => event),
+    ["costs"],
+  );
   assert.equal((await worker.family(session_id)).revoked_at, null);
   assert.equal(await isActive(body.refresh_token), true);
   assert.equal((await worker.refresh(body.refresh_token)).status, 200);
@@ -96,19 +102,45 @@ test("a token that is none, past, meant for another, or of an account shut out i
   const person = await worker.register();
   const cases = {
     garbage: () => ["garbage", "pcrt_garbage", "a.b.c", ".", " ", "{}", '{"active":true}', "x".repeat(10_000)],
-    forged: ({ refresh_token, access_token }) => [forged(refresh_token), `${access_token}x`, access_token.replace(/\..*\./, ".e30.")],
-    "padded or cut": ({ refresh_token, access_token }) => [`${refresh_token} `, ` ${access_token}`, access_token.slice(0, -1), refresh_token.slice(5)],
-    expired: async ({ session_id, refresh_token, access_token }) => (await worker.age(IDLE, session_id), [refresh_token, access_token]),
+    forged: ({ refresh_token, access_token }) => [
+      forged(refresh_token),
+      `${access_token}x`,
+      access_token.replace(/\..*\./, ".e30."),
+    ],
+    "padded or cut": ({ refresh_token, access_token }) => [
+      `${refresh_token} `,
+      ` ${access_token}`,
+      access_token.slice(0, -1),
+      refresh_token.slice(5),
+    ],
+    expired: async ({ session_id, refresh_token, access_token }) => (
+      await worker.age(IDLE, session_id), [refresh_token, access_token]
+    ),
     disabled: async (one) => (await worker.disable(one), [one.refresh_token, one.access_token]),
-    "of another's session": async ({ access_token }) => [await signed({ ...decodeJwt(access_token), sub: person.user.id })],
-    "of no session": async ({ access_token }) => [await signed({ ...decodeJwt(access_token), sid: "AAAAAAAAAAAAAAAAAAAAAA" })],
-    "past its time": async ({ access_token }) => [await signed({ ...decodeJwt(access_token), exp: Math.floor(Date.now() / 1000) })],
-    "not yet valid": async ({ access_token }) => [await signed({ ...decodeJwt(access_token), nbf: Math.floor(Date.now() / 1000) + 60 })],
-    "of another issuer": async ({ access_token }) => [await signed({ ...decodeJwt(access_token), iss: "https://evil.example" })],
-    "for another audience": async ({ access_token }) => [await signed({ ...decodeJwt(access_token), aud: stranger.entry.audience })],
+    "of another's session": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), sub: person.user.id }),
+    ],
+    "of no session": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), sid: "AAAAAAAAAAAAAAAAAAAAAA" }),
+    ],
+    "past its time": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), exp: Math.floor(Date.now() / 1000) }),
+    ],
+    "not yet valid": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), nbf: Math.floor(Date.now() / 1000) + 60 }),
+    ],
+    "of another issuer": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), iss: "https://evil.example" }),
+    ],
+    "for another audience": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), aud: stranger.entry.audience }),
+    ],
     "of another type": async ({ access_token }) => [await signed(decodeJwt(access_token), { typ: "JWT" })],
     "another secret in the row": async (one) => {
-      await worker.db.prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE family_id = ?").bind(one.session_id).run();
+      await worker.db
+        .prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE family_id = ?")
+        .bind(one.session_id)
+        .run();
       return [one.refresh_token];
     },
   };
@@ -124,14 +156,16 @@ test("a token that is none, past, meant for another, or of an account shut out i
 
 test("a server learns nothing of a token that is meant for another", async () => {
   const { access_token, refresh_token } = await worker.register();
-  for (const token of [access_token, refresh_token, forged(refresh_token), "garbage"]) await assertInactive(token, stranger);
+  for (const token of [access_token, refresh_token, forged(refresh_token), "garbage"])
+    await assertInactive(token, stranger);
 });
 
 const ENDINGS = {
   "its refresh token is revoked": ({ refresh_token }) => worker.revoke(refresh_token),
   "its access token is revoked": ({ access_token }) => worker.revoke(access_token),
   "the person logs out everywhere": ({ access_token }) => worker.post("/revoke-all", { bearer: access_token }),
-  "the person ends it": ({ access_token, session_id }) => worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
+  "the person ends it": ({ access_token, session_id }) =>
+    worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
   "a rotated-out token comes back": async ({ refresh_token, session_id }) => {
     const { body } = await worker.refresh(refresh_token);
     await worker.age(GRACE, session_id);
@@ -158,7 +192,10 @@ for (const [name, end] of Object.entries(ENDINGS)) {
 
 /** Puts a person and their session back as they are now: as many log-ins would be nearly all of the time. */
 async function snapshot({ user, session_id }) {
-  const rows = { users: await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first(), refresh_tokens: await worker.family(session_id) };
+  const rows = {
+    users: await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first(),
+    refresh_tokens: await worker.family(session_id),
+  };
   // Computed from the others.
   delete rows.refresh_tokens.is_ended;
   const statements = Object.entries(rows).map(([table, row]) => {
@@ -223,19 +260,34 @@ test("only a configured server is told anything, and strangers are not told apar
   assert.equal(told.size, 1, [...told].join("\n"));
   // In the body it is no credential, and beside one it is one too many.
   const credentials = { client_id: id, client_secret: api.secret };
-  assertOAuthError(await worker.post("/introspect", { form: { token: access_token, ...credentials } }), 401, "invalid_client");
+  assertOAuthError(
+    await worker.post("/introspect", { form: { token: access_token, ...credentials } }),
+    401,
+    "invalid_client",
+  );
   const Authorization = basic(id, api.secret);
-  assertOAuthError(await worker.post("/introspect", { form: { token: access_token, ...credentials }, headers: { Authorization } }), 400, "invalid_request");
+  assertOAuthError(
+    await worker.post("/introspect", { form: { token: access_token, ...credentials }, headers: { Authorization } }),
+    400,
+    "invalid_request",
+  );
 });
 
 test("the log tells why a caller was refused, and nothing of what it sent", async () => {
   worker.events();
-  for (const headers of [{}, { Authorization: basic("c4n4ry", "c4n4ry") }, { Authorization: basic(api.entry.id, "c4n4ry") }]) {
+  for (const headers of [
+    {},
+    { Authorization: basic("c4n4ry", "c4n4ry") },
+    { Authorization: basic(api.entry.id, "c4n4ry") },
+  ]) {
     await worker.post("/introspect", { form: { token: "c4n4ry" }, headers });
   }
   const events = worker.events();
   const refused = events.filter(({ event }) => event === "introspection_refused");
-  assert.deepEqual(refused.map(({ reason }) => reason), ["no_credentials", "unknown_id", "wrong_secret"]);
+  assert.deepEqual(
+    refused.map(({ reason }) => reason),
+    ["no_credentials", "unknown_id", "wrong_secret"],
+  );
   assert.doesNotMatch(JSON.stringify(events), /c4n4ry/);
 });
 
@@ -244,8 +296,16 @@ test("credentials are read in every spelling that RFC 6749 and RFC 7617 allow", 
   const { entry, secret } = second;
   const encodeAll = (text) => [...text].map((char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`).join("");
   const plain = basic(entry.id, secret);
-  for (const Authorization of [plain, basic(encodeAll(entry.id), encodeAll(secret)), plain.replace("Basic", "bAsIc"), plain.replace(" ", "  ")]) {
-    const { status, body } = await worker.post("/introspect", { form: { token: access_token }, headers: { Authorization } });
+  for (const Authorization of [
+    plain,
+    basic(encodeAll(entry.id), encodeAll(secret)),
+    plain.replace("Basic", "bAsIc"),
+    plain.replace(" ", "  "),
+  ]) {
+    const { status, body } = await worker.post("/introspect", {
+      form: { token: access_token },
+      headers: { Authorization },
+    });
     assert.deepEqual([status, body.active], [200, true]);
   }
 });
@@ -257,14 +317,35 @@ test("the caller is authenticated before its request is looked at, and its reque
   const bad = [
     [{ form: {} }, 400],
     [{ form: { token: "" } }, 400],
-    [{ form: [["token", access_token], ["token", access_token]] }, 400],
-    [{ form: [["token", access_token], ["a", "1"], ["a", "2"]] }, 400],
+    [
+      {
+        form: [
+          ["token", access_token],
+          ["token", access_token],
+        ],
+      },
+      400,
+    ],
+    [
+      {
+        form: [
+          ["token", access_token],
+          ["a", "1"],
+          ["a", "2"],
+        ],
+      },
+      400,
+    ],
     [{ json: { token: access_token } }, 415],
     [{ body: `token=${access_token}`, headers: { "Content-Type": "text/plain", Authorization } }, 415],
   ];
   for (const [options, status] of bad) {
     assertOAuthError(await post(options), status, "invalid_request");
-    assertOAuthError(await post({ ...options, headers: { ...options.headers, Authorization: "Basic eDp5" } }), 401, "invalid_client");
+    assertOAuthError(
+      await post({ ...options, headers: { ...options.headers, Authorization: "Basic eDp5" } }),
+      401,
+      "invalid_client",
+    );
   }
   assertOAuthError(await post({ form: { token: "x".repeat(17_000) } }), 413, "invalid_request");
   assertOAuthError(await post({ form: {} }, `/introspect?token=${access_token}`), 400, "invalid_request");
@@ -273,7 +354,13 @@ test("the caller is authenticated before its request is looked at, and its reque
     assertOAuthError(answer, 405, "invalid_request");
     assert.equal(answer.headers.get("allow"), "POST, OPTIONS");
   }
-  for (const more of [{ token_type_hint: "access_token" }, { token_type_hint: "refresh_token" }, { token_type_hint: "pigeon" }, { token_type_hint: "" }, { client_id: api.entry.id }]) {
+  for (const more of [
+    { token_type_hint: "access_token" },
+    { token_type_hint: "refresh_token" },
+    { token_type_hint: "pigeon" },
+    { token_type_hint: "" },
+    { client_id: api.entry.id },
+  ]) {
     assert.equal((await post({ form: { token: access_token, ...more } })).body.active, true);
   }
 });
@@ -283,7 +370,8 @@ test("with D1 failing there is no answer rather than a guess, but to strangers a
   for (const table of ["users", "refresh_tokens"]) {
     await worker.db.prepare(`ALTER TABLE ${table} RENAME TO ${table}_away`).run();
     try {
-      for (const token of [access_token, refresh_token]) assertOAuthError(await worker.introspect(token, api), 503, "temporarily_unavailable");
+      for (const token of [access_token, refresh_token])
+        assertOAuthError(await worker.introspect(token, api), 503, "temporarily_unavailable");
       assertOAuthError(await worker.introspect(access_token, { ...api, secret: "wrong" }), 401, "invalid_client");
       for (const token of [`${access_token}x`, forged(refresh_token)]) await assertInactive(token);
       await assertInactive(access_token, stranger);
@@ -321,7 +409,12 @@ test("the live token of a rotated token secret and signing key is active, and of
   const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
   const next = makeSecrets();
   const keys = (...sets) => JSON.stringify({ keys: sets.flatMap((set) => JSON.parse(set).keys) });
-  await worker.update({ secrets: { SIGNING_KEYS: keys(next.SIGNING_KEYS, SIGNING_KEYS), TOKEN_SECRET: `${next.TOKEN_SECRET},${TOKEN_SECRET}` } });
+  await worker.update({
+    secrets: {
+      SIGNING_KEYS: keys(next.SIGNING_KEYS, SIGNING_KEYS),
+      TOKEN_SECRET: `${next.TOKEN_SECRET},${TOKEN_SECRET}`,
+    },
+  });
   assert.deepEqual([await isActive(access_token), await isActive(refresh_token)], [true, true]);
   await worker.update({ secrets: next });
   for (const token of [access_token, refresh_token]) await assertInactive(token);
@@ -330,12 +423,15 @@ test("the live token of a rotated token secret and signing key is active, and of
 
 test("an access token is no refresh token, nor the other way round, whatever the hint says", async () => {
   const { access_token, refresh_token } = await worker.register();
-  for (const token of [`pcrt_${access_token}`, `${access_token.split(".")[0]}.${refresh_token}.x`]) await assertInactive(token);
+  for (const token of [`pcrt_${access_token}`, `${access_token.split(".")[0]}.${refresh_token}.x`])
+    await assertInactive(token);
   assertProblem(await worker.me(refresh_token), 401, "invalid_token");
 });
 
 /** A token signed with the Worker's own key. */
 async function signed(claims, header = {}) {
   const [jwk] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
-  return new SignJWT(claims).setProtectedHeader({ alg: "ES256", kid: jwk.kid, typ: "at+jwt", ...header }).sign(await importJWK(jwk));
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: "ES256", kid: jwk.kid, typ: "at+jwt", ...header })
+    .sign(await importJWK(jwk));
 }

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createRemoteJWKSet, customFetch, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
 import { makeKey } from "../scripts/secrets.mjs";
-import { ISSUER, assertProblem, startWorker } from "./harness.mjs";
+import { assertProblem, ISSUER, startWorker } from "./harness.mjs";
 
 /** How long a client believes its copy of the JWKS, in milliseconds. */
 const CACHE = 1000;
@@ -22,7 +22,9 @@ const set = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
 const seconds = () => Date.now() / 1000;
 
 let worker;
-before(async () => (worker = await startWorker({ vars: { ACCESS_TOKEN_TTL_SECONDS: String(TTL) }, secrets: set(old) })));
+before(
+  async () => (worker = await startWorker({ vars: { ACCESS_TOKEN_TTL_SECONDS: String(TTL) }, secrets: set(old) })),
+);
 after(() => worker.close());
 
 test("fifty servers with cached keys live through a rotation without one failed verification", async () => {
@@ -111,7 +113,10 @@ test("a key of no stated time behind the first goes on verifying until it is tak
   await worker.update({ secrets: set(old) });
   const person = await worker.register();
   await worker.update({ secrets: set(next, old) });
-  assert.deepEqual((await worker.get("/.well-known/jwks.json")).body.keys.map(({ kid }) => kid), [next.kid, old.kid]);
+  assert.deepEqual(
+    (await worker.get("/.well-known/jwks.json")).body.keys.map(({ kid }) => kid),
+    [next.kid, old.kid],
+  );
   assert.equal((await worker.me(forged(old, person, 600))).status, 200);
   await worker.update({ secrets: set(next) });
   assertProblem(await worker.me(forged(old, person, 600)), 401, "invalid_token");
@@ -132,7 +137,12 @@ function client(sees = () => true) {
   state.verify = async (tokens) => {
     for (const token of tokens) {
       try {
-        await jwtVerify(token, keys, { issuer: ISSUER, audience: "https://api.example.org", typ: "at+jwt", clockTolerance: 2 });
+        await jwtVerify(token, keys, {
+          issuer: ISSUER,
+          audience: "https://api.example.org",
+          typ: "at+jwt",
+          clockTolerance: 2,
+        });
         state.verified += 1;
       } catch (error) {
         state.failures.push(error.code ?? String(error));

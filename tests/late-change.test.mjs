@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { startDirect } from "./direct.mjs";
-import { PASSWORD, assertProblem } from "./harness.mjs";
+import { assertProblem, PASSWORD } from "./harness.mjs";
 
 let worker;
 before(async () => (worker = await startDirect()));
@@ -26,8 +26,15 @@ test("a password change that another has overtaken is refused, and begins no ses
   await late.leave("FIN");
   assert.equal(answer.status, 401, answer.text);
   const { sessions } = (await worker.get("/sessions", { bearer: body.access_token })).body;
-  assert.deepEqual(sessions.map(({ id }) => id), [body.session_id]);
+  assert.deepEqual(
+    sessions.map(({ id }) => id),
+    [body.session_id],
+  );
   const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
   assert.equal(events.filter(({ kind }) => kind === "logged_in").length, 2, "the registration's and the new one");
-  assertProblem(await worker.login({ ...person, password: "four ponies sing quietly at noon" }), 401, "invalid_credentials");
+  assertProblem(
+    await worker.login({ ...person, password: "four ponies sing quietly at noon" }),
+    401,
+    "invalid_credentials",
+  );
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { PASSWORD, assertProblem, phc, startWorker } from "./harness.mjs";
+import { assertProblem, PASSWORD, phc, startWorker } from "./harness.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));
@@ -12,25 +12,44 @@ after(() => worker.close());
 const login = (json, options) => worker.post("/login", { json: { password: PASSWORD, ...json }, ...options });
 
 /** Sets a column of a person's row. */
-const set = (person, column, value) => worker.db.prepare(`UPDATE users SET ${column} = ? WHERE id = ?`).bind(value, person.user.id).run();
-const storedHash = (person) => worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
+const set = (person, column, value) =>
+  worker.db.prepare(`UPDATE users SET ${column} = ? WHERE id = ?`).bind(value, person.user.id).run();
+const storedHash = (person) =>
+  worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
 
 test("a person gets in by address or username, in any case, each time into a new session", async () => {
   const person = await worker.register({ email: "Ada@Example.org", username: "Ada-L", name: "Ada" });
   const sessions = new Set([person.session_id]);
   const tokens = new Set([person.refresh_token]);
-  const names = [{ email: "Ada@Example.org" }, { email: " ADA@EXAMPLE.ORG\n" }, { username: "Ada-L" }, { username: "ada-l" }, { username: "ADA-L" }];
+  const names = [
+    { email: "Ada@Example.org" },
+    { email: " ADA@EXAMPLE.ORG\n" },
+    { username: "Ada-L" },
+    { username: "ada-l" },
+    { username: "ADA-L" },
+  ];
   for (const name of names) {
     worker.events();
     const { status, headers, body } = await login(name);
     assert.equal(status, 200);
     assert.equal(headers.get("cache-control"), "no-store");
     assert.equal(headers.get("pragma"), "no-cache");
-    assert.deepEqual(Object.keys(body).sort(), Object.keys(person).filter((key) => !["email", "password"].includes(key)).sort());
+    assert.deepEqual(
+      Object.keys(body).sort(),
+      Object.keys(person)
+        .filter((key) => !["email", "password"].includes(key))
+        .sort(),
+    );
     assert.deepEqual(body.user, person.user);
     const [{ request_id, ...event }] = worker.events("login_succeeded");
     assert.equal(request_id, headers.get("x-request-id"));
-    assert.deepEqual(event, { level: "info", event: "login_succeeded", user_id: person.user.id, session_id: body.session_id, rehashed: false });
+    assert.deepEqual(event, {
+      level: "info",
+      event: "login_succeeded",
+      user_id: person.user.id,
+      session_id: body.session_id,
+      rehashed: false,
+    });
     assert.equal((await worker.me(body.access_token)).status, 200);
     sessions.add(body.session_id);
     tokens.add(body.refresh_token);
@@ -60,7 +79,10 @@ test("exactly one of address and username is wanted, as text, and nothing else",
   ]) {
     assertProblem(await login(json), 400, "invalid_request");
   }
-  for (const json of [{ email, username: null }, { email: null, username: "one-of-two" }]) {
+  for (const json of [
+    { email, username: null },
+    { email: null, username: "one-of-two" },
+  ]) {
     assert.equal((await worker.post("/login", { json: { ...json, password: PASSWORD } })).status, 200);
   }
 });
@@ -85,8 +107,19 @@ test("an unknown account, a wrong password and a disabled account get one and th
     [{ username: "disabled-one" }, ["disabled", disabled.user.id]],
     [{ username: "disabled-one", password: "not the right password" }, ["wrong_password", disabled.user.id]],
     // What cannot be a name is nobody's.
-    ...["", "known-one", "a@b", "a@b@example.org", "nobody@example.org\0", "x".repeat(5000), "%@example.org", `${person.email}' --`].map((email) => [{ email }, unknown]),
-    ...["", "ab", person.email, "known_one'--", "known-one ", "kn\u043ewn-one", "known%", "x".repeat(5000)].map((username) => [{ username }, unknown]),
+    ...[
+      "",
+      "known-one",
+      "a@b",
+      "a@b@example.org",
+      "nobody@example.org\0",
+      "x".repeat(5000),
+      "%@example.org",
+      `${person.email}' --`,
+    ].map((email) => [{ email }, unknown]),
+    ...["", "ab", person.email, "known_one'--", "known-one ", "kn\u043ewn-one", "known%", "x".repeat(5000)].map(
+      (username) => [{ username }, unknown],
+    ),
     // Longer than any password there is, whoever's it should be.
     [{ email: person.email, password: PASSWORD + "x".repeat(1024) }, ["password_too_long", null]],
     [{ email: "nobody@example.org", password: "x".repeat(8000) }, ["password_too_long", null]],
@@ -188,7 +221,9 @@ test("a log-in renews a hash of other parameters than today's, once", async () =
 });
 
 test("every hash has its own salt", async () => {
-  const hashes = await Promise.all([worker.register(), worker.register()].map(async (person) => storedHash(await person)));
+  const hashes = await Promise.all(
+    [worker.register(), worker.register()].map(async (person) => storedHash(await person)),
+  );
   assert.notEqual(hashes[0].split("$")[4], hashes[1].split("$")[4]);
   assert.notEqual(hashes[0].split("$")[5], hashes[1].split("$")[5]);
 });
@@ -197,7 +232,9 @@ test("where a session began is kept, by the platform's word alone", async () => 
   const person = await worker.register();
   const agent = 'Browser/1 (\\"}; \'--) {"event":"x"}';
   const lies = Object.fromEntries(
-    ["X-Forwarded-For", "X-Real-IP", "True-Client-IP", "X-Client-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4"].map((name) => [name, "203.0.113.66"]),
+    ["X-Forwarded-For", "X-Real-IP", "True-Client-IP", "X-Client-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4"].map(
+      (name) => [name, "203.0.113.66"],
+    ),
   );
   for (const [ip, agentSent, agentKept] of [
     ["198.51.100.7", agent, agent],
@@ -242,14 +279,22 @@ test("a log-in whose password is changed while it is being verified begins no se
   const columns = "id, email, email_key, username, username_key, name, password_hash, roles, created_at, disabled_at";
   await worker.db.batch([
     worker.db.prepare("ALTER TABLE users RENAME TO users_away"),
-    worker.db.prepare(`CREATE VIEW users AS SELECT ${columns}, abs(random() % 1000000000) AS password_version FROM users_away`),
+    worker.db.prepare(
+      `CREATE VIEW users AS SELECT ${columns}, abs(random() % 1000000000) AS password_version FROM users_away`,
+    ),
   ]);
   worker.events();
   const answer = await worker.login(person);
-  await worker.db.batch([worker.db.prepare("DROP VIEW users"), worker.db.prepare("ALTER TABLE users_away RENAME TO users")]);
+  await worker.db.batch([
+    worker.db.prepare("DROP VIEW users"),
+    worker.db.prepare("ALTER TABLE users_away RENAME TO users"),
+  ]);
   assertProblem(answer, 401, "invalid_credentials");
   assert.equal(worker.events("login_failed")[0].reason, "account_changed");
-  const sessions = await worker.db.prepare("SELECT count(*) AS n FROM refresh_tokens WHERE user_id = ?").bind(person.user.id).first("n");
+  const sessions = await worker.db
+    .prepare("SELECT count(*) AS n FROM refresh_tokens WHERE user_id = ?")
+    .bind(person.user.id)
+    .first("n");
   assert.equal(sessions, 1);
   assert.equal((await worker.login(person)).status, 200);
 });

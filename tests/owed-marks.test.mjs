@@ -22,28 +22,59 @@ const NEW_PASSWORD = "another correct horse battery";
 
 /** Every way in which a session ends before its time. Of somebody with two sessions, which of them it ends. */
 const ENDINGS = {
-  "POST /revoke": ({ sessions: [, second] }) => ({ request: ["POST", "/revoke", { form: { token: second.refresh_token } }], ended: [second] }),
-  "DELETE /sessions/{id}": ({ access_token, sessions: [, second] }) => ({ request: ["DELETE", `/sessions/${second.session_id}`, { bearer: access_token }], ended: [second] }),
-  "DELETE /sessions": ({ access_token, sessions }) => ({ request: ["DELETE", "/sessions", { bearer: access_token }], ended: sessions }),
+  "POST /revoke": ({ sessions: [, second] }) => ({
+    request: ["POST", "/revoke", { form: { token: second.refresh_token } }],
+    ended: [second],
+  }),
+  "DELETE /sessions/{id}": ({ access_token, sessions: [, second] }) => ({
+    request: ["DELETE", `/sessions/${second.session_id}`, { bearer: access_token }],
+    ended: [second],
+  }),
+  "DELETE /sessions": ({ access_token, sessions }) => ({
+    request: ["DELETE", "/sessions", { bearer: access_token }],
+    ended: sessions,
+  }),
   "DELETE /sessions?except=current": ({ access_token, sessions: [, second] }) => ({
     request: ["DELETE", "/sessions?except=current", { bearer: access_token }],
     ended: [second],
   }),
   "POST /me/password": ({ access_token, password, sessions: [, second] }) => ({
-    request: ["POST", "/me/password", { bearer: access_token, json: { current_password: password, new_password: NEW_PASSWORD } }],
+    request: [
+      "POST",
+      "/me/password",
+      { bearer: access_token, json: { current_password: password, new_password: NEW_PASSWORD } },
+    ],
     ended: [second],
   }),
-  "DELETE /me": ({ access_token, password, sessions }) => ({ request: ["DELETE", "/me", { bearer: access_token, json: { current_password: password } }], ended: sessions }),
+  "DELETE /me": ({ access_token, password, sessions }) => ({
+    request: ["DELETE", "/me", { bearer: access_token, json: { current_password: password } }],
+    ended: sessions,
+  }),
   "PATCH /users/{id} that disables": ({ user, sessions }) => ({
     request: ["PATCH", `/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }],
     ended: sessions,
   }),
-  "DELETE /users/{id}/sessions": ({ user, sessions }) => ({ request: ["DELETE", `/users/${user.id}/sessions`, { bearer: admin.access_token }], ended: sessions }),
-  "DELETE /users/{id}": ({ user, sessions }) => ({ request: ["DELETE", `/users/${user.id}`, { bearer: admin.access_token }], ended: sessions }),
-  "a refresh token that was rotated out": ({ refresh_token, sessions: [first] }) => ({ request: ["POST", "/refresh", { json: { refresh_token } }], ended: [first] }),
+  "DELETE /users/{id}/sessions": ({ user, sessions }) => ({
+    request: ["DELETE", `/users/${user.id}/sessions`, { bearer: admin.access_token }],
+    ended: sessions,
+  }),
+  "DELETE /users/{id}": ({ user, sessions }) => ({
+    request: ["DELETE", `/users/${user.id}`, { bearer: admin.access_token }],
+    ended: sessions,
+  }),
+  "a refresh token that was rotated out": ({ refresh_token, sessions: [first] }) => ({
+    request: ["POST", "/refresh", { json: { refresh_token } }],
+    ended: [first],
+  }),
 };
 /** Those that the same person can ask for again. */
-const REPEATABLE = ["POST /revoke", "DELETE /sessions/{id}", "DELETE /sessions?except=current", "PATCH /users/{id} that disables", "DELETE /users/{id}/sessions"];
+const REPEATABLE = [
+  "POST /revoke",
+  "DELETE /sessions/{id}",
+  "DELETE /sessions?except=current",
+  "PATCH /users/{id} that disables",
+  "DELETE /users/{id}/sessions",
+];
 
 /** Somebody with two sessions, of which the first was refreshed longer ago than the grace window. */
 async function somebody() {
@@ -127,7 +158,9 @@ for (const name of Object.keys(ENDINGS)) {
   });
 
   test(`${name}: a mark is paid though the answer of D1 was lost`, async () => {
-    const last = (await end(name, {})).calls.findLastIndex(({ kind, behindAnswer }) => kind === "batch" && !behindAnswer);
+    const last = (await end(name, {})).calls.findLastIndex(
+      ({ kind, behindAnswer }) => kind === "batch" && !behindAnswer,
+    );
     const { ended, answer, calls } = await end(name, { at: last + 1, does: "lose" });
     assert.equal(answer.status, 503);
     assert.deepEqual(puts(calls), []);
@@ -139,7 +172,10 @@ for (const name of Object.keys(ENDINGS)) {
 
 for (const name of REPEATABLE) {
   test(`${name}: asking for it again marks what is owed`, async () => {
-    for (const plan of [{ at: "each", only: "put", does: "fail" }, { at: 1, only: "batch", does: "lose" }]) {
+    for (const plan of [
+      { at: "each", only: "put", does: "fail" },
+      { at: 1, only: "batch", does: "lose" },
+    ]) {
       const { person, ended } = await end(name, plan);
       await assertMarked(ended, false);
       await end(name, {}, person);

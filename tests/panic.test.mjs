@@ -42,7 +42,12 @@ test("a panic fails its own request, and what comes after is served by a new ins
   const person = await worker.register();
   const outcomes = [];
   for (let n = 0; n < 12; n += 1) {
-    outcomes.push(await worker.server.fetch("/.well-known/jwks.json").then(({ status }) => status, () => "failed"));
+    outcomes.push(
+      await worker.server.fetch("/.well-known/jwks.json").then(
+        ({ status }) => status,
+        () => "failed",
+      ),
+    );
   }
   const failed = outcomes.filter((outcome) => outcome !== 200);
   assert.equal(failed.length, 1, String(outcomes));

@@ -56,7 +56,11 @@ function hangUp(count, how, from) {
   return Promise.all(
     many(count, async (number) => {
       const plan = worker.plan({});
-      const client = await worker.send("POST", "/login", { json: stranger(number), headers: { "CF-Connecting-IP": from(number) }, plan });
+      const client = await worker.send("POST", "/login", {
+        json: stranger(number),
+        headers: { "CF-Connecting-IP": from(number) },
+        plan,
+      });
       await plan.untilBegun();
       await client.leave(how);
       return plan;
@@ -67,7 +71,10 @@ function hangUp(count, how, from) {
 for (const [name, ask] of Object.entries({
   "POST /register": () => ({ json: { email: "leaver@example.org", password: person.password } }),
   "POST /login": () => ({ json: { email: person.email, password: person.password } }),
-  "POST /me/password": () => ({ bearer: person.access_token, json: { current_password: person.password, new_password: "another horse battery" } }),
+  "POST /me/password": () => ({
+    bearer: person.access_token,
+    json: { current_password: person.password, new_password: "another horse battery" },
+  }),
   "DELETE /me": () => ({ bearer: person.access_token, json: { current_password: person.password } }),
 })) {
   test(`${name}: whose client has reset the connection is not hashed for`, async () => {
@@ -76,7 +83,10 @@ for (const [name, ask] of Object.entries({
     assert.equal(await plan.untilHeld(), true);
     // Which is what lets the answer of D1 arrive.
     await client.leave("RST");
-    assert.deepEqual((await plan.untilEnded()).map(({ kind }) => kind), ["batch"]);
+    assert.deepEqual(
+      (await plan.untilEnded()).map(({ kind }) => kind),
+      ["batch"],
+    );
     plan.release();
     assert.equal((await worker.login(person)).status, 200);
   });
@@ -86,7 +96,11 @@ test("whoever resets the connection while waiting leaves the queue", async () =>
   const waiting = await Promise.all(
     many(60, async (number) => {
       const plan = worker.plan({ at: 1, does: "hold answer" });
-      const client = await worker.send("POST", "/login", { json: stranger(number), headers: { "CF-Connecting-IP": source(number) }, plan });
+      const client = await worker.send("POST", "/login", {
+        json: stranger(number),
+        headers: { "CF-Connecting-IP": source(number) },
+        plan,
+      });
       await plan.untilHeld();
       return { client, plan };
     }),
@@ -107,11 +121,16 @@ for (const [from, where] of [
 ]) {
   test(`330 logins from ${from} that hang up leave everybody else served`, async () => {
     const plans = await hangUp(330, "RST", where);
-    const others = await Promise.all(many(5, (number) => worker.login(person, { headers: { "CF-Connecting-IP": source(400 + number) } })));
+    const others = await Promise.all(
+      many(5, (number) => worker.login(person, { headers: { "CF-Connecting-IP": source(400 + number) } })),
+    );
     // One account has four places, and on a slow machine the flood may fill the queue for a moment.
     const refusals = [...tooMany(others), ...overloaded(others)];
     assert.ok(refusals.length <= 2, `${refusals.length} of 5 were refused`);
-    assert.deepEqual(others.filter((answer) => !refusals.includes(answer)).map(({ status }) => status), Array(5 - refusals.length).fill(200));
+    assert.deepEqual(
+      others.filter((answer) => !refusals.includes(answer)).map(({ status }) => status),
+      Array(5 - refusals.length).fill(200),
+    );
     await Promise.all(plans.map((plan) => plan.untilEnded()));
   });
 }
@@ -128,28 +147,48 @@ test("a source has a quarter of the work that may wait, and the others are serve
   const flood = many(160, (number) => login(stranger(number), "203.0.113.3"));
   const { answers } = await atOnce([...flood, ...people.map((other, number) => login(other, source(number)))]);
   const others = answers.splice(-people.length);
-  assert.deepEqual(others.map(({ status }) => status), [200, 200, 200]);
+  assert.deepEqual(
+    others.map(({ status }) => status),
+    [200, 200, 200],
+  );
   const refusals = tooMany(answers);
   assert.ok(refusals.length > 0 && refusals.length <= 160 - OF_A_SOURCE, `${refusals.length} of 160 were refused`);
   // Those who had a place.
-  assert.deepEqual(new Set(answers.filter((answer) => !refusals.includes(answer)).map(({ status }) => status)), new Set([401]));
+  assert.deepEqual(
+    new Set(answers.filter((answer) => !refusals.includes(answer)).map(({ status }) => status)),
+    new Set([401]),
+  );
 });
 
 test("an IPv6 source is a /64", async () => {
-  const oneNetwork = await atOnce(many(160, (number) => login(stranger(number), `2001:db8:1:2:${number.toString(16)}::1`)));
+  const oneNetwork = await atOnce(
+    many(160, (number) => login(stranger(number), `2001:db8:1:2:${number.toString(16)}::1`)),
+  );
   const refusals = tooMany(oneNetwork.answers);
   assert.ok(refusals.length > 0 && refusals.length <= 160 - OF_A_SOURCE, `${refusals.length} of 160 were refused`);
-  const networks = await atOnce(many(OF_A_SOURCE + 10, (number) => login(stranger(number), `2001:db8:1:${number.toString(16)}::1`)));
+  const networks = await atOnce(
+    many(OF_A_SOURCE + 10, (number) => login(stranger(number), `2001:db8:1:${number.toString(16)}::1`)),
+  );
   assert.deepEqual(new Set(networks.answers.map(({ status }) => status)), new Set([401]));
 });
 
 for (const [name, ask] of Object.entries({
-  "an address, however it is written": (number) => ({ email: number % 2 ? person.email : ` ${person.email.toUpperCase()}`, password: "wrong" }),
-  "a username, however it is written": (number) => ({ username: number % 2 ? "queuing" : "Queuing", password: "wrong" }),
+  "an address, however it is written": (number) => ({
+    email: number % 2 ? person.email : ` ${person.email.toUpperCase()}`,
+    password: "wrong",
+  }),
+  "a username, however it is written": (number) => ({
+    username: number % 2 ? "queuing" : "Queuing",
+    password: "wrong",
+  }),
   "an address of nobody": () => ({ email: "nobody-at-all@example.org", password: "wrong" }),
 })) {
   test(`${name}, has four places, from wherever it is asked for`, async () => {
-    const ten = many(10, (number) => (headers) => worker.post("/login", { json: ask(number), headers: { "CF-Connecting-IP": source(number), ...headers } }));
+    const ten = many(
+      10,
+      (number) => (headers) =>
+        worker.post("/login", { json: ask(number), headers: { "CF-Connecting-IP": source(number), ...headers } }),
+    );
     const { answers } = await atOnce(ten);
     const refusals = tooMany(answers);
     assert.ok(refusals.length > 0 && refusals.length <= 10 - OF_AN_ACCOUNT, `${refusals.length} of 10 were refused`);
@@ -162,11 +201,20 @@ for (const [method, path, json] of [
   ["DELETE", "/me", { current_password: "wrong" }],
 ]) {
   test(`an account has four places at ${method} ${path}`, async () => {
-    const ten = many(10, (number) => (headers) => worker.request(method, path, { bearer: person.access_token, json, headers: { "CF-Connecting-IP": source(number), ...headers } }));
+    const ten = many(
+      10,
+      (number) => (headers) =>
+        worker.request(method, path, {
+          bearer: person.access_token,
+          json,
+          headers: { "CF-Connecting-IP": source(number), ...headers },
+        }),
+    );
     const { answers } = await atOnce(ten);
     const refusals = tooMany(answers);
     assert.ok(refusals.length > 0 && refusals.length <= 10 - OF_AN_ACCOUNT, `${refusals.length} of 10 were refused`);
-    for (const answer of answers.filter((answer) => !refusals.includes(answer))) assertProblem(answer, 403, "wrong_password");
+    for (const answer of answers.filter((answer) => !refusals.includes(answer)))
+      assertProblem(answer, 403, "wrong_password");
   });
 }
 
@@ -182,7 +230,8 @@ test("more work than some seconds is refused, and told when to come again", asyn
 /** As many accounts as that, all with this hash. */
 async function peopleWith(hash, count) {
   const people = await Promise.all(many(count, () => worker.register()));
-  for (const { user } of people) await worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(hash, user.id).run();
+  for (const { user } of people)
+    await worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(hash, user.id).run();
   return people;
 }
 
@@ -204,8 +253,13 @@ test("dear hashes fill the queue by what they cost, and cheap ones do not wait f
 
 test("a right password of an imported hash does not wait twice", async () => {
   const people = await peopleWith(BCRYPT_10, 12);
-  const { answers, served } = await atOnce(people.map((one, number) => login(number % 2 ? { ...one, password: "wrong" } : one, source(number))));
-  assert.deepEqual(answers.map(({ status }) => status), many(12, (number) => (number % 2 ? 401 : 200)));
+  const { answers, served } = await atOnce(
+    people.map((one, number) => login(number % 2 ? { ...one, password: "wrong" } : one, source(number))),
+  );
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    many(12, (number) => (number % 2 ? 401 : 200)),
+  );
   const lastWrong = served.findLastIndex((number) => number % 2 === 1);
   const right = served.slice(0, lastWrong).filter((number) => number % 2 === 0);
   assert.ok(right.length >= 3, `served in the order ${served.join(" ")}`);

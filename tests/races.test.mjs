@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 
-import { PASSWORD, assertProblem, startWorker } from "./harness.mjs";
+import { assertProblem, PASSWORD, startWorker } from "./harness.mjs";
 
 const ROUNDS = 20;
 const NEW = "four ponies sing quietly at noon";
@@ -17,7 +17,12 @@ before(async () => {
 after(() => worker.close());
 
 const asAdmin = (method, path, json) => worker.request(method, path, { bearer: admin.access_token, json });
-const admins = async () => (await worker.db.prepare("SELECT COUNT(*) AS n FROM users WHERE roles LIKE '%\"admin\"%' AND disabled_at IS NULL").first()).n;
+const admins = async () =>
+  (
+    await worker.db
+      .prepare("SELECT COUNT(*) AS n FROM users WHERE roles LIKE '%\"admin\"%' AND disabled_at IS NULL")
+      .first()
+  ).n;
 
 async function login(person) {
   const { status, body } = await worker.login(person);
@@ -46,7 +51,10 @@ async function refreshUntil(ended, session) {
 async function race(round, sessions, act) {
   await worker.warmUp(2 * sessions.length + 1);
   const acting = setTimeout((round % 10) * 3).then(act);
-  const [answer, ...refreshing] = await Promise.all([acting, ...sessions.map((session) => refreshUntil(acting, session))]);
+  const [answer, ...refreshing] = await Promise.all([
+    acting,
+    ...sessions.map((session) => refreshUntil(acting, session)),
+  ]);
   assert.ok([200, 204].includes(answer.status), answer.text);
   return refreshing;
 }
@@ -58,9 +66,17 @@ function assertNothingWorks(issued) {
 
 // What ends all sessions of somebody, and what lets that person in again, if anything does.
 const endings = {
-  "shutting out": { act: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: true }), again: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: false }) },
-  "an admin's ending all sessions": { act: ({ user }) => asAdmin("DELETE", `/users/${user.id}/sessions`), again: () => {} },
-  "deleting one's account": { act: ({ access_token }) => worker.delete("/me", { bearer: access_token, json: { current_password: PASSWORD } }) },
+  "shutting out": {
+    act: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: true }),
+    again: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: false }),
+  },
+  "an admin's ending all sessions": {
+    act: ({ user }) => asAdmin("DELETE", `/users/${user.id}/sessions`),
+    again: () => {},
+  },
+  "deleting one's account": {
+    act: ({ access_token }) => worker.delete("/me", { bearer: access_token, json: { current_password: PASSWORD } }),
+  },
   "an admin's deleting an account": { act: ({ user }) => asAdmin("DELETE", `/users/${user.id}`) },
 };
 for (const [name, { act, again }] of Object.entries(endings)) {
@@ -89,7 +105,10 @@ test("nothing issued by a refresh that races a new password works afterwards, an
     const bearer = own.access_token;
     let renewed;
     const raced = await race(round, [other, own], async () => {
-      const answer = await worker.post("/me/password", { bearer, json: { current_password: current, new_password: next } });
+      const answer = await worker.post("/me/password", {
+        bearer,
+        json: { current_password: current, new_password: next },
+      });
       renewed = answer.body;
       return answer;
     });
@@ -107,7 +126,11 @@ test("a log-in that races its account's ending is refused, or ended with it", as
     const person = await worker.register();
     await worker.warmUp(6);
     const logins = [0, 10, 20, 40, 60].map((delay) => setTimeout(delay).then(() => worker.login(person)));
-    const ending = setTimeout(round * 20).then(() => (round % 2 ? asAdmin("PATCH", `/users/${person.user.id}`, { disabled: true }) : asAdmin("DELETE", `/users/${person.user.id}`)));
+    const ending = setTimeout(round * 20).then(() =>
+      round % 2
+        ? asAdmin("PATCH", `/users/${person.user.id}`, { disabled: true })
+        : asAdmin("DELETE", `/users/${person.user.id}`),
+    );
     const [, ...answers] = await Promise.all([ending, ...logins]);
     for (const { status, body } of answers) {
       if (status === 200) await worker.assertEnded(body);
@@ -133,7 +156,11 @@ for (const [name, move] of Object.entries(moves)) {
       const pair = [await worker.registerAdmin(), await worker.registerAdmin()];
       const plans = [move(pair[0], pair[1]), move(pair[1], pair[0])];
       await worker.warmUp(2);
-      const answers = await Promise.all(plans.map(([{ access_token }, method, path, json]) => worker.request(method, path, { bearer: access_token, json })));
+      const answers = await Promise.all(
+        plans.map(([{ access_token }, method, path, json]) =>
+          worker.request(method, path, { bearer: access_token, json }),
+        ),
+      );
       assert.equal(answers.filter(({ status }) => status < 300).length, 1, answers.map(({ text }) => text).join("\n"));
       assert.equal(await admins(), 1);
       const refused = answers.find(({ status }) => status >= 300);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -63,7 +63,12 @@ test("every variable is in the README and in wrangler.toml, with the default of 
   const optional = [...code.matchAll(/reader\.(?:text|number)\(\s*"(\w+)",\s*(?:"([^"]*)"|(\w+)),/g)];
   const required = [...code.matchAll(/reader\.required\(\s*"(\w+)"/g)].map(([, name]) => name);
   assert.ok(optional.length >= 14 && required.length === 4);
-  const documented = new Map([...readme.matchAll(/^\| `([A-Z0-9_]+)` \| ([^|]+) \|/gm)].map(([, name, value]) => [name, value.replaceAll("`", "").trim()]));
+  const documented = new Map(
+    [...readme.matchAll(/^\| `([A-Z0-9_]+)` \| ([^|]+) \|/gm)].map(([, name, value]) => [
+      name,
+      value.replaceAll("`", "").trim(),
+    ]),
+  );
   assert.deepEqual([...documented.keys()].sort(), [...optional.map(([, name]) => name), ...required].sort());
   for (const [, name, text, number] of optional) {
     const plain = text ?? number.replaceAll("_", "");
@@ -75,9 +80,13 @@ test("every variable is in the README and in wrangler.toml, with the default of 
 test("every route and every file of the code tour is there", () => {
   for (const [path, method] of ROUTES) assert.ok(readme.includes(`| \`${method} ${path}\` |`), path);
   const tour = readme.slice(readme.indexOf("## Code tour"));
-  const named = [...tour.matchAll(/^(?:src|crates|tests|scripts|bench|docs|schema)[\w/.]*/gm), ...readme.matchAll(/`((?:src|tests)\/[\w/.-]+)`/g)];
+  const named = [
+    ...tour.matchAll(/^(?:src|crates|tests|scripts|bench|docs|schema)[\w/.]*/gm),
+    ...readme.matchAll(/`((?:src|tests)\/[\w/.-]+)`/g),
+  ];
   assert.ok(named.length > 15);
-  for (const [whole, inTicks] of named) assert.ok(existsSync(new URL(`../${inTicks ?? whole}`, import.meta.url)), whole);
+  for (const [whole, inTicks] of named)
+    assert.ok(existsSync(new URL(`../${inTicks ?? whole}`, import.meta.url)), whole);
 });
 
 function bash(script) {
@@ -85,7 +94,9 @@ function bash(script) {
     const child = spawn("bash", ["-eu"], { cwd: folder, stdio: ["pipe", "pipe", "inherit"] });
     let output = "";
     child.stdout.setEncoding("utf8").on("data", (text) => (output += text));
-    child.on("error", reject).on("close", (code) => (code === 0 ? resolve(output) : reject(new Error(`bash: ${code}\n${output}`))));
+    child
+      .on("error", reject)
+      .on("close", (code) => (code === 0 ? resolve(output) : reject(new Error(`bash: ${code}\n${output}`))));
     child.stdin.end(script);
   });
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { SignJWT, decodeJwt, importJWK } from "jose";
+import { decodeJwt, importJWK, SignJWT } from "jose";
 
 import { makeKey } from "../scripts/secrets.mjs";
 import { assertProblem, forged, startWorker } from "./harness.mjs";
@@ -91,7 +91,11 @@ test("a replay beyond the window ends the session: its successor, and its access
   assert.equal((await worker.verify(body.access_token)).status, 200);
   await worker.age(GRACE, session_id);
   worker.events();
-  assertProblem(await worker.refresh(refresh_token, { headers: { "CF-Connecting-IP": "198.51.100.7" } }), 401, "invalid_refresh_token");
+  assertProblem(
+    await worker.refresh(refresh_token, { headers: { "CF-Connecting-IP": "198.51.100.7" } }),
+    401,
+    "invalid_refresh_token",
+  );
   const [event] = worker.events("reuse_detected");
   assert.deepEqual([event.level, event.session_id, event.reason], ["warn", session_id, "predecessor"]);
   const { revoked_reason, revoked_ip, revoked_at } = await worker.family(session_id);
@@ -227,21 +231,36 @@ test("a token changed anywhere is none, and changes nothing", async () => {
     const changed = refresh_token.slice(0, at) + (refresh_token[at] === "A" ? "B" : "A") + refresh_token.slice(at + 1);
     assertProblem(await worker.refresh(changed), 401, "invalid_refresh_token");
   }
-  for (const changed of [forged(refresh_token), `${refresh_token} `, `${refresh_token}=`, refresh_token.slice(5), refresh_token.toUpperCase()]) {
+  for (const changed of [
+    forged(refresh_token),
+    `${refresh_token} `,
+    `${refresh_token}=`,
+    refresh_token.slice(5),
+    refresh_token.toUpperCase(),
+  ]) {
     assertProblem(await worker.refresh(changed), 401, "invalid_refresh_token");
   }
   assert.deepEqual(await worker.family(session_id), before);
 });
 
 test("bodies that are not one refresh token are refused", async () => {
-  for (const json of [{}, { refresh_token: 1 }, { refresh_token: null }, { refresh_token: ["x"] }, { refresh_token: "x", more: 1 }, []]) {
+  for (const json of [
+    {},
+    { refresh_token: 1 },
+    { refresh_token: null },
+    { refresh_token: ["x"] },
+    { refresh_token: "x", more: 1 },
+    [],
+  ]) {
     assertProblem(await worker.post("/refresh", { json }), 400, "invalid_request");
   }
   assertProblem(await worker.post("/refresh", { form: { refresh_token: "x" } }), 415, "unsupported_media_type");
 });
 
 test("the row keeps who refreshed last, and a retry from elsewhere is told in the log", async () => {
-  const from = (ip, agent) => ({ headers: { "CF-Connecting-IP": ip, "User-Agent": agent, "X-Forwarded-For": "203.0.113.99" } });
+  const from = (ip, agent) => ({
+    headers: { "CF-Connecting-IP": ip, "User-Agent": agent, "X-Forwarded-For": "203.0.113.99" },
+  });
   const { refresh_token, session_id } = await worker.register();
   await worker.refresh(refresh_token, from("198.51.100.1", "first"));
   const row = await worker.family(session_id);
@@ -250,8 +269,13 @@ test("the row keeps who refreshed last, and a retry from elsewhere is told in th
   worker.events();
   await worker.refresh(refresh_token, from("198.51.100.1", "first"));
   await worker.refresh(refresh_token, from("198.51.100.2", "second"));
-  const told = worker.events("grace_retry").map(({ retries, same_ip, same_user_agent }) => [retries, same_ip, same_user_agent]);
-  assert.deepEqual(told, [[1, true, true], [2, false, false]]);
+  const told = worker
+    .events("grace_retry")
+    .map(({ retries, same_ip, same_user_agent }) => [retries, same_ip, same_user_agent]);
+  assert.deepEqual(told, [
+    [1, true, true],
+    [2, false, false],
+  ]);
   assert.equal((await worker.family(session_id)).rotated_ip, "198.51.100.1");
 });
 
@@ -310,7 +334,11 @@ test("an access token beside the refresh token has to be one of the session's, a
   const row = await worker.family(session_id);
   for (const [what, access_token] of Object.entries(refusals)) {
     worker.events();
-    assertProblem(await worker.post("/refresh", { json: { refresh_token: token, access_token } }), 401, "invalid_refresh_token");
+    assertProblem(
+      await worker.post("/refresh", { json: { refresh_token: token, access_token } }),
+      401,
+      "invalid_refresh_token",
+    );
     const events = worker.events();
     const [{ reason, session_id: refused }] = events.filter(({ event }) => event === "refresh_refused");
     assert.deepEqual([reason, refused], ["access_token", session_id], what);
@@ -320,16 +348,28 @@ test("an access token beside the refresh token has to be one of the session's, a
   }
   // Not even a token that was rotated out is judged by it: the session goes on.
   for (const access_token of [refusals["another user's"], refusals["of this session, but of another user"]]) {
-    assertProblem(await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token } }), 401, "invalid_refresh_token");
+    assertProblem(
+      await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token } }),
+      401,
+      "invalid_refresh_token",
+    );
   }
   assert.deepEqual(await worker.family(session_id), row);
 
   for (const access_token of [1, {}, [], true]) {
-    assertProblem(await worker.post("/refresh", { json: { refresh_token: token, access_token } }), 400, "invalid_request");
+    assertProblem(
+      await worker.post("/refresh", { json: { refresh_token: token, access_token } }),
+      400,
+      "invalid_request",
+    );
   }
   assert.equal((await worker.post("/refresh", { json: { refresh_token: token, access_token: null } })).status, 200);
   // With its own beside it, reuse is what it always is.
-  assertProblem(await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token: person.access_token } }), 401, "invalid_refresh_token");
+  assertProblem(
+    await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token: person.access_token } }),
+    401,
+    "invalid_refresh_token",
+  );
   assert.equal((await worker.family(session_id)).revoked_reason, "reuse");
 });
 
@@ -367,5 +407,7 @@ function without({ ...object }, member) {
 /** An access token of those claims, signed with that key. */
 async function accessToken(key, claims, header = {}) {
   const payload = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
-  return new SignJWT(payload).setProtectedHeader({ alg: "ES256", kid: key.kid, typ: "at+jwt", ...header }).sign(await importJWK(key, "ES256"));
+  return new SignJWT(payload)
+    .setProtectedHeader({ alg: "ES256", kid: key.kid, typ: "at+jwt", ...header })
+    .sign(await importJWK(key, "ES256"));
 }

@@ -28,7 +28,10 @@ before(async () => {
   people.refreshed.next = (await worker.refresh(refreshed.refresh_token)).body;
   const passwords = { current_password: changed.password, new_password: CHANGED };
   assert.equal((await worker.post("/me/password", { json: passwords, bearer: changed.access_token })).status, 200);
-  assert.equal((await worker.delete("/me", { json: { current_password: deleted.password }, bearer: deleted.access_token })).status, 204);
+  assert.equal(
+    (await worker.delete("/me", { json: { current_password: deleted.password }, bearer: deleted.access_token })).status,
+    204,
+  );
   const change = (person, json) => worker.patch(`/users/${person.user.id}`, { json, bearer: admin.access_token });
   assert.equal((await change(disabled, { disabled: true })).status, 200);
   assert.equal((await change(demoted, { roles: ["user"] })).status, 200);
@@ -40,14 +43,25 @@ async function restore() {
   // Deleting sessions owes marks, which restoring does not.
   const tables = ["events", "refresh_tokens", "owed_marks", "users"];
   // `is_ended` is computed.
-  const insert = (table) => ({ is_ended, ...row }) =>
-    worker.db.prepare(`INSERT INTO ${table} (${Object.keys(row)}) VALUES (${Object.keys(row).map(() => "?")})`).bind(...Object.values(row));
+  const insert =
+    (table) =>
+    ({ is_ended, ...row }) =>
+      worker.db
+        .prepare(`INSERT INTO ${table} (${Object.keys(row)}) VALUES (${Object.keys(row).map(() => "?")})`)
+        .bind(...Object.values(row));
   const rows = tables.toReversed().flatMap((table) => kept[table].map(insert(table)));
   await worker.db.batch([...tables.map((table) => worker.db.prepare(`DELETE FROM ${table}`)), ...rows]);
 }
 
-const run = (sql) => worker.db.batch(sql.split(";\n").filter((text) => text.trim() !== "").map((text) => worker.db.prepare(text)));
-const hashOf = async ({ user }) => (await worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(user.id).first()).password_hash;
+const run = (sql) =>
+  worker.db.batch(
+    sql
+      .split(";\n")
+      .filter((text) => text.trim() !== "")
+      .map((text) => worker.db.prepare(text)),
+  );
+const hashOf = async ({ user }) =>
+  (await worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(user.id).first()).password_hash;
 
 test("after a restore what was ended, changed and deleted is undone, and these steps do it again", async (t) => {
   const { ended, refreshed, changed, deleted, disabled, demoted } = people;
@@ -56,12 +70,15 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   await t.test("the list has what has to be done again", async () => {
     const at = new Date(minute * 1000).toISOString();
     const [{ results }] = await run(since.replace("2026-11-25T12:00:00Z", at));
-    assert.deepEqual(results.map(({ kind, user_id }) => [kind, user_id]).sort(), [
-      ["deleted", deleted.user.id],
-      ["disabled", disabled.user.id],
-      ["password_changed", changed.user.id],
-      ["roles_changed", demoted.user.id],
-    ].sort());
+    assert.deepEqual(
+      results.map(({ kind, user_id }) => [kind, user_id]).sort(),
+      [
+        ["deleted", deleted.user.id],
+        ["disabled", disabled.user.id],
+        ["password_changed", changed.user.id],
+        ["roles_changed", demoted.user.id],
+      ].sort(),
+    );
     assert.equal(results.find(({ kind }) => kind === "roles_changed").detail, '["user"]');
   });
 
@@ -83,13 +100,23 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   await t.test("out of service every route answers 503, and no token is lost", async () => {
     const [, closed] = page.match(/^echo (\w+) \| npx wrangler secret put TOKEN_SECRET$/m);
     await worker.update({ secrets: { TOKEN_SECRET: closed } });
-    for (const answer of [await worker.login(ended), await worker.refresh(ended.refresh_token), await worker.me(ended.access_token), await worker.verify(refreshed.access_token)]) {
+    for (const answer of [
+      await worker.login(ended),
+      await worker.refresh(ended.refresh_token),
+      await worker.me(ended.access_token),
+      await worker.verify(refreshed.access_token),
+    ]) {
       assertProblem(answer, 503, "misconfigured");
     }
   });
 
   await run(endSessions);
-  const values = { DELETED_ID: deleted.user.id, DISABLED_ID: disabled.user.id, CHANGED_ID: changed.user.id, NEWER_HASH: newerHash };
+  const values = {
+    DELETED_ID: deleted.user.id,
+    DISABLED_ID: disabled.user.id,
+    CHANGED_ID: changed.user.id,
+    NEWER_HASH: newerHash,
+  };
   await run(Object.entries(values).reduce((sql, [name, value]) => sql.replaceAll(name, () => value), redo));
   await worker.update({ secrets: { TOKEN_SECRET: makeSecrets().TOKEN_SECRET } });
 
@@ -103,14 +130,22 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   });
 
   await t.test("and what was undone is as it was", async () => {
-    for (const person of [changed, deleted, disabled]) assertProblem(await worker.login(person), 401, "invalid_credentials");
+    for (const person of [changed, deleted, disabled])
+      assertProblem(await worker.login(person), 401, "invalid_credentials");
     assert.equal((await worker.login({ ...changed, password: CHANGED })).status, 200);
     const { body } = await worker.login(refreshed);
     const { body: trail } = await worker.get("/me/events", { bearer: body.access_token });
     const endings = trail.events.filter(({ kind }) => kind === "revoked");
-    assert.deepEqual(endings.map(({ session_id, reason }) => [session_id, reason]), [[refreshed.session_id, "ended_by_admin"]]);
+    assert.deepEqual(
+      endings.map(({ session_id, reason }) => [session_id, reason]),
+      [[refreshed.session_id, "ended_by_admin"]],
+    );
     const dump = await worker.dump();
-    const left = [...dump.users.map(({ id }) => id), ...dump.refresh_tokens.map(({ user_id }) => user_id), ...dump.events.map(({ user_id }) => user_id)];
+    const left = [
+      ...dump.users.map(({ id }) => id),
+      ...dump.refresh_tokens.map(({ user_id }) => user_id),
+      ...dump.events.map(({ user_id }) => user_id),
+    ];
     assert.ok(!left.includes(deleted.user.id));
   });
 });

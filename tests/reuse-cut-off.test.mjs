@@ -87,6 +87,7 @@ for (const path of Object.keys(REPLAYS)) {
 
 test("a thousand replays of one token are one reuse", async () => {
   const person = await robbed();
-  for (let wave = 0; wave < 10; wave += 1) await Promise.all(Array.from({ length: 100 }, () => replay("/refresh", person)));
+  for (let wave = 0; wave < 10; wave += 1)
+    await Promise.all(Array.from({ length: 100 }, () => replay("/refresh", person)));
   assert.equal((await recorded(person)).length, 1);
 });

@@ -72,7 +72,15 @@ test("a token that is none, past or ended already is 200 and changes nothing", a
   const ended = await worker.register();
   await worker.revoke(ended.refresh_token);
   const before = await worker.family(session.session_id);
-  for (const token of ["garbage", "pcrt_garbage", "a.b.c", forged(session.refresh_token), `${session.access_token}x`, ended.refresh_token, ended.access_token]) {
+  for (const token of [
+    "garbage",
+    "pcrt_garbage",
+    "a.b.c",
+    forged(session.refresh_token),
+    `${session.access_token}x`,
+    ended.refresh_token,
+    ended.access_token,
+  ]) {
     const answer = await worker.revoke(token);
     assert.deepEqual([answer.status, answer.text], [200, ""], token);
   }
@@ -83,7 +91,11 @@ test("a token that is none, past or ended already is 200 and changes nothing", a
 test("an expired access token ends its session as long as a session lives without a refresh: a logout takes", async () => {
   const now = Math.floor(Date.now() / 1000);
   const IDLE = 604_800;
-  for (const [ago, ends] of [[1, true], [IDLE - 60, true], [IDLE + 60, false]]) {
+  for (const [ago, ends] of [
+    [1, true],
+    [IDLE - 60, true],
+    [IDLE + 60, false],
+  ]) {
     const session = await worker.register();
     const expired = await worker.resign(session.access_token, { iat: now - ago - 900, exp: now - ago });
     assertProblem(await worker.me(expired), 401, "token_expired");
@@ -95,20 +107,52 @@ test("an expired access token ends its session as long as a session lives withou
   }
   // One that is for another, or for later, ends nothing.
   const session = await worker.register();
-  for (const changes of [{ aud: "https://other.example.org" }, { iss: "https://other.example.org" }, { nbf: now + 600 }]) {
-    assert.equal((await worker.revoke(await worker.resign(session.access_token, { exp: now - 1, ...changes }))).status, 200);
+  for (const changes of [
+    { aud: "https://other.example.org" },
+    { iss: "https://other.example.org" },
+    { nbf: now + 600 },
+  ]) {
+    assert.equal(
+      (await worker.revoke(await worker.resign(session.access_token, { exp: now - 1, ...changes }))).status,
+      200,
+    );
   }
   await assertLive(session);
 });
 
 test("a missing, empty or repeated token is an error in OAuth's words", async () => {
-  const requests = [{ form: {} }, { form: { token: "" } }, { json: {} }, { json: { token: "" } }, { json: { token: 1 } }, { json: { token: "x", more: 1 } }, { form: [["token", "x"], ["token", "x"]] }, { form: [["token", "x"], ["a", "1"], ["a", "2"]] }, { json: [] }];
+  const requests = [
+    { form: {} },
+    { form: { token: "" } },
+    { json: {} },
+    { json: { token: "" } },
+    { json: { token: 1 } },
+    { json: { token: "x", more: 1 } },
+    {
+      form: [
+        ["token", "x"],
+        ["token", "x"],
+      ],
+    },
+    {
+      form: [
+        ["token", "x"],
+        ["a", "1"],
+        ["a", "2"],
+      ],
+    },
+    { json: [] },
+  ];
   for (const request of requests) assertOAuthError(await worker.post("/revoke", request), 400, "invalid_request");
   assertOAuthError(await worker.post("/revoke", { json: { token: null } }), 400, "invalid_request");
   assert.equal((await worker.post("/revoke", { json: { token: "x", token_type_hint: null } })).status, 200);
   assertOAuthError(await worker.post("/revoke?token=x", { form: {} }), 400, "invalid_request");
   assertOAuthError(await worker.get("/revoke?token=x"), 405, "invalid_request");
-  assertOAuthError(await worker.post("/revoke", { body: "token=x", headers: { "Content-Type": "text/plain" } }), 415, "invalid_request");
+  assertOAuthError(
+    await worker.post("/revoke", { body: "token=x", headers: { "Content-Type": "text/plain" } }),
+    415,
+    "invalid_request",
+  );
   assertOAuthError(await worker.post("/revoke", { form: { token: "x".repeat(17000) } }), 413, "invalid_request");
 });
 
@@ -143,14 +187,18 @@ test("log out everywhere marks in KV just the sessions that can still have a liv
   assert.equal((await worker.post("/revoke-all", { bearer: caller.access_token })).body.sessions_ended, 4);
   const marked = async ({ session_id }) => (await worker.kv.get(`revoked:${session_id}`)) !== null;
   // The grace retry issued a token as well, twenty seconds after the rotation.
-  assert.deepEqual([await marked(old), await marked(retried), await marked(caller), await marked(person)], [false, true, true, true]);
+  assert.deepEqual(
+    [await marked(old), await marked(retried), await marked(caller), await marked(person)],
+    [false, true, true, true],
+  );
 });
 
 test("log out everywhere reaches a session that expired so lately that leeway may still let its token pass", async () => {
   const person = await worker.register();
   const lately = (await worker.login(person)).body;
   const longAgo = (await worker.login(person)).body;
-  const expire = "UPDATE refresh_tokens SET expires_at = unixepoch() - ?1, access_expires_at = unixepoch() - ?1 WHERE family_id = ?2";
+  const expire =
+    "UPDATE refresh_tokens SET expires_at = unixepoch() - ?1, access_expires_at = unixepoch() - ?1 WHERE family_id = ?2";
   await worker.db.prepare(expire).bind(10, lately.session_id).run();
   await worker.db.prepare(expire).bind(100, longAgo.session_id).run();
   assert.equal((await worker.post("/revoke-all", { bearer: person.access_token })).body.sessions_ended, 2);
@@ -166,7 +214,8 @@ test("a mark covers the tokens that were issued, not the lifetime that is config
   await worker.age(200, other.session_id);
   await worker.post("/revoke-all", { bearer: (await worker.login(person)).body.access_token });
   const { keys } = await worker.kv.list({ prefix: "revoked:" });
-  const seconds = ({ session_id }) => keys.find(({ name }) => name === `revoked:${session_id}`).expiration - Date.now() / 1000;
+  const seconds = ({ session_id }) =>
+    keys.find(({ name }) => name === `revoked:${session_id}`).expiration - Date.now() / 1000;
   assert.ok(seconds(person) > 950 && seconds(person) < 965, String(seconds(person)));
   assert.ok(seconds(other) > 750 && seconds(other) < 765, String(seconds(other)));
   await worker.update();
@@ -228,7 +277,9 @@ for (const [name, end] of Object.entries(ENDINGS)) {
       const session = ofAccount ? await worker.register() : (await worker.login(person)).body;
       // The end comes earlier and later into a row of refreshes, so that it has some before and some behind it.
       const refreshes = [0, 2, 4, 8, 16].map((delay, index) =>
-        setTimeout(delay).then(() => (index % 2 === 0 ? worker.refresh : worker.token).call(worker, session.refresh_token)),
+        setTimeout(delay).then(() =>
+          (index % 2 === 0 ? worker.refresh : worker.token).call(worker, session.refresh_token),
+        ),
       );
       const ending = setTimeout(round % 12).then(() => end(session));
       const answers = await Promise.all([...refreshes, ending]);
@@ -240,6 +291,9 @@ for (const [name, end] of Object.entries(ENDINGS)) {
         assertProblem(await worker.me(tokens.access_token), 401, "invalid_token");
       }
     }
-    assert.ok(before > 0 && behind > 0, `nothing was raced: ${before} refreshes came before the end, ${behind} behind it`);
+    assert.ok(
+      before > 0 && behind > 0,
+      `nothing was raced: ${before} refreshes came before the end, ${behind} behind it`,
+    );
   });
 }

@@ -23,7 +23,10 @@ after(() => worker.close());
 
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ refresh: fc.nat({ max: 3 }), times: fc.integer({ min: 1, max: 3 }) }) },
-  { weight: 3, arbitrary: fc.record({ wait: fc.constantFrom(1, GRACE + 5, 1000, IDLE - 1000, IDLE + 1000, ABSOLUTE) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ wait: fc.constantFrom(1, GRACE + 5, 1000, IDLE - 1000, IDLE + 1000, ABSOLUTE) }),
+  },
   { weight: 1, arbitrary: fc.constantFrom({ disable: true }, { disable: false }) },
   { weight: 1, arbitrary: fc.constant({ revoke: true }) },
 );

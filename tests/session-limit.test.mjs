@@ -12,7 +12,8 @@ before(async () => (worker = await startWorker({ vars: { MAX_SESSIONS_PER_USER: 
 after(() => worker.close());
 
 const from = { headers: { "CF-Connecting-IP": "198.51.100.40", "User-Agent": "the one too many" } };
-const listed = async (session) => (await worker.get("/sessions", { bearer: session.access_token })).body.sessions.map(({ id }) => id);
+const listed = async (session) =>
+  (await worker.get("/sessions", { bearer: session.access_token })).body.sessions.map(({ id }) => id);
 
 /** A person with as many sessions as there may be: the registration and log-ins, each begun ten seconds after the one before. */
 async function full() {
@@ -41,10 +42,16 @@ test("up to the limit nothing ends, and beyond it the oldest of those that were 
   const fifth = await login(person);
   await worker.assertEnded(second);
   const row = await worker.family(second.session_id);
-  assert.deepEqual([row.revoked_reason, row.revoked_ip, row.revoked_user_agent], ["session_limit", "198.51.100.40", "the one too many"]);
+  assert.deepEqual(
+    [row.revoked_reason, row.revoked_ip, row.revoked_user_agent],
+    ["session_limit", "198.51.100.40", "the one too many"],
+  );
   const sixth = await login(person);
   await worker.assertEnded(fourth);
-  assert.deepEqual((await listed(sixth)).sort(), [first, third, fifth, sixth].map(({ session_id }) => session_id).sort());
+  assert.deepEqual(
+    (await listed(sixth)).sort(),
+    [first, third, fifth, sixth].map(({ session_id }) => session_id).sort(),
+  );
   const { events } = (await worker.get("/me/events", { bearer: sixth.access_token })).body;
   const reasons = events.filter(({ kind }) => kind === "revoked").map(({ reason, session_id }) => [reason, session_id]);
   assert.deepEqual(reasons.sort(), [second, fourth].map(({ session_id }) => ["session_limit", session_id]).sort());
@@ -101,7 +108,13 @@ test("a thief's session stays in the list however many others begin and end", as
   const thief = (await worker.login(person)).body;
   await worker.refresh(thief.refresh_token);
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1500)";
-  const columns = "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
-  await worker.db.prepare(`INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT printf('%06d', n) || substr(?1, 7), ?1, '', 0, 0, unixepoch() + n, 0, unixepoch() + 600, 0, 0, unixepoch() + n, 'logout' FROM numbers`).bind(person.user.id).run();
+  const columns =
+    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  await worker.db
+    .prepare(
+      `INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT printf('%06d', n) || substr(?1, 7), ?1, '', 0, 0, unixepoch() + n, 0, unixepoch() + 600, 0, 0, unixepoch() + n, 'logout' FROM numbers`,
+    )
+    .bind(person.user.id)
+    .run();
   assert.ok((await listed(person)).includes(thief.session_id));
 });

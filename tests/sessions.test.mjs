@@ -42,8 +42,15 @@ test("the list shows when and from where each session began and was last used, a
   assert.deepEqual([Object.keys(body), body.next_cursor], [["sessions", "next_cursor"], null]);
   const byId = new Map(body.sessions.map((session) => [session.id, session]));
   assert.deepEqual([...byId.keys()].sort(), [person, second, third].map(({ session_id }) => session_id).sort());
-  assert.deepEqual(body.sessions.map(({ id }) => id), [person, third, second].map(({ session_id }) => session_id), "the one that began last comes first");
-  assert.deepEqual(body.sessions.filter(({ current }) => current).map(({ id }) => id), [third.session_id]);
+  assert.deepEqual(
+    body.sessions.map(({ id }) => id),
+    [person, third, second].map(({ session_id }) => session_id),
+    "the one that began last comes first",
+  );
+  assert.deepEqual(
+    body.sessions.filter(({ current }) => current).map(({ id }) => id),
+    [third.session_id],
+  );
   const row = await worker.family(second.session_id);
   assert.deepEqual(byId.get(second.session_id), {
     id: second.session_id,
@@ -66,7 +73,10 @@ test("sessions that have ended or expired, and those of others, are not in the l
   await worker.register();
   await worker.revoke(second.refresh_token);
   await worker.age(604800, third.session_id);
-  assert.deepEqual((await list(person)).body.sessions.map(({ id }) => id), [person.session_id]);
+  assert.deepEqual(
+    (await list(person)).body.sessions.map(({ id }) => id),
+    [person.session_id],
+  );
 });
 
 test("the list comes in pages, each session once, and what ends meanwhile moves none", async () => {
@@ -102,14 +112,21 @@ test("an admin sees the sessions of anybody, and nobody else does", async () => 
   const path = `/users/${person.user.id}/sessions`;
   const seen = await worker.get(path, { bearer: admin.access_token });
   assert.equal(seen.status, 200);
-  assert.deepEqual(seen.body.sessions.map(({ id, current }) => [id, current]).sort(), [person, third].map(({ session_id }) => [session_id, false]).sort());
+  assert.deepEqual(
+    seen.body.sessions.map(({ id, current }) => [id, current]).sort(),
+    [person, third].map(({ session_id }) => [session_id, false]).sort(),
+  );
   const { current, ...own } = (await list(person)).body.sessions.find(({ id }) => id === third.session_id);
   const { current: theirs, ...shown } = seen.body.sessions.find(({ id }) => id === third.session_id);
   assert.deepEqual(shown, own);
   assert.equal((await worker.get(`${path}?limit=1`, { bearer: admin.access_token })).body.sessions.length, 1);
   assertProblem(await worker.get(path, { bearer: person.access_token }), 403, "forbidden");
   assertProblem(await worker.get(path), 401, "missing_token");
-  assertProblem(await worker.get("/users/AAAAAAAAAAAAAAAAAAAAAA/sessions", { bearer: admin.access_token }), 404, "not_found");
+  assertProblem(
+    await worker.get("/users/AAAAAAAAAAAAAAAAAAAAAA/sessions", { bearer: admin.access_token }),
+    404,
+    "not_found",
+  );
   assertProblem(await worker.get(`${path}?limit=0`, { bearer: admin.access_token }), 400, "invalid_request");
   await worker.revoke(admin.refresh_token);
   assertProblem(await worker.get(path, { bearer: admin.access_token }), 401, "invalid_token");
@@ -121,8 +138,17 @@ test("ending one session ends that one, at once and everywhere", async () => {
   const answer = await end(person, second.session_id);
   assert.deepEqual([answer.status, answer.text], [204, ""]);
   const [{ request_id, ...event }] = worker.events("revoked");
-  assert.deepEqual(event, { level: "info", event: "revoked", user_id: person.user.id, session_id: second.session_id, reason: "ended_by_user" });
-  assert.deepEqual([(await worker.family(second.session_id)).revoked_reason, (await worker.family(second.session_id)).revoked_ip], ["ended_by_user", "192.0.2.1"]);
+  assert.deepEqual(event, {
+    level: "info",
+    event: "revoked",
+    user_id: person.user.id,
+    session_id: second.session_id,
+    reason: "ended_by_user",
+  });
+  assert.deepEqual(
+    [(await worker.family(second.session_id)).revoked_reason, (await worker.family(second.session_id)).revoked_ip],
+    ["ended_by_user", "192.0.2.1"],
+  );
   await assertEnded(second);
   await assertLive(person);
   await assertLive(third);
@@ -141,7 +167,16 @@ test("another person's session, an unknown one, an ended one and no id are the s
   await worker.revoke(second.refresh_token);
   const row = await worker.family(second.session_id);
   const answers = [];
-  for (const id of [stranger.session_id, "AAAAAAAAAAAAAAAAAAAAAA", second.session_id, "x", "", "%27", `${person.session_id}=`, person.session_id.toLowerCase() + "x"]) {
+  for (const id of [
+    stranger.session_id,
+    "AAAAAAAAAAAAAAAAAAAAAA",
+    second.session_id,
+    "x",
+    "",
+    "%27",
+    `${person.session_id}=`,
+    person.session_id.toLowerCase() + "x",
+  ]) {
     const answer = await end(person, id);
     assertProblem(answer, 404, "not_found");
     const { request_id, ...body } = answer.body;
@@ -156,7 +191,13 @@ test("another person's session, an unknown one, an ended one and no id are the s
 test("ending all ends all; with except=current, all but the caller's; any other query ends none", async () => {
   const { person, second, third } = await threeSessions();
   const stranger = await worker.register();
-  for (const query of ["?except=Current", "?except=", "?except=current&x=1", "?all", "?except=current&except=current"]) {
+  for (const query of [
+    "?except=Current",
+    "?except=",
+    "?except=current&x=1",
+    "?all",
+    "?except=current&except=current",
+  ]) {
     assertProblem(await endAll(person, query), 400, "invalid_request");
   }
   await assertLive(third);
@@ -183,7 +224,12 @@ test("a session that has ended, or whose account is shut out or gone, sees and e
     const { second, third } = sessions;
     await ending(sessions);
     const before = await worker.family(third.session_id);
-    for (const answer of [await list(second), await end(second, third.session_id), await endAll(second), await endAll(second, "?except=current")]) {
+    for (const answer of [
+      await list(second),
+      await end(second, third.session_id),
+      await endAll(second),
+      await endAll(second, "?except=current"),
+    ]) {
       assertProblem(answer, 401, "invalid_token");
     }
     assert.deepEqual(await worker.family(third.session_id), before, name);
@@ -191,7 +237,12 @@ test("a session that has ended, or whose account is shut out or gone, sees and e
 });
 
 test("without an access token there is nothing to see", async () => {
-  for (const [method, path] of [["GET", "/sessions"], ["DELETE", "/sessions"], ["DELETE", "/sessions/AAAAAAAAAAAAAAAAAAAAAA"], ["DELETE", "/sessions/x"]]) {
+  for (const [method, path] of [
+    ["GET", "/sessions"],
+    ["DELETE", "/sessions"],
+    ["DELETE", "/sessions/AAAAAAAAAAAAAAAAAAAAAA"],
+    ["DELETE", "/sessions/x"],
+  ]) {
     assertProblem(await worker.request(method, path), 401, "missing_token");
   }
 });

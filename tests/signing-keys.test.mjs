@@ -8,12 +8,15 @@ import { after, before, test } from "node:test";
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
 import { ALGORITHMS, makeKey } from "../scripts/secrets.mjs";
-import { ISSUER, PASSWORD, assertProblem, startWorker } from "./harness.mjs";
+import { assertProblem, ISSUER, PASSWORD, startWorker } from "./harness.mjs";
 
 const AUDIENCE = "https://api.example.org";
 const PUBLIC = ALGORITHMS.filter((alg) => alg !== "HS256");
 const WEBCRYPTO = {
-  ES256: [{ name: "ECDSA", namedCurve: "P-256" }, { name: "ECDSA", hash: "SHA-256" }],
+  ES256: [
+    { name: "ECDSA", namedCurve: "P-256" },
+    { name: "ECDSA", hash: "SHA-256" },
+  ],
   EdDSA: [{ name: "Ed25519" }, { name: "Ed25519" }],
   RS256: [{ name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }, { name: "RSASSA-PKCS1-v1_5" }],
   HS256: [{ name: "HMAC", hash: "SHA-256" }, { name: "HMAC" }],
@@ -22,7 +25,10 @@ const WEBCRYPTO = {
 const keys = Object.fromEntries(ALGORITHMS.map((alg) => [alg, makeKey(alg)]));
 const set = (...members) => ({ SIGNING_KEYS: JSON.stringify({ keys: members }) });
 /** The configuration in which the key of that algorithm signs, and those of all others verify. */
-const signingWith = (alg) => ({ vars: { ALLOW_HS256: "true" }, secrets: set(keys[alg], ...ALGORITHMS.filter((other) => other !== alg).map((other) => keys[other])) });
+const signingWith = (alg) => ({
+  vars: { ALLOW_HS256: "true" },
+  secrets: set(keys[alg], ...ALGORITHMS.filter((other) => other !== alg).map((other) => keys[other])),
+});
 
 let worker, person, claims;
 before(async () => {
@@ -44,15 +50,28 @@ for (const alg of ALGORITHMS) {
     const { keys: published } = (await worker.get("/.well-known/jwks.json")).body;
     if (alg === "HS256") {
       assert.deepEqual(published, []);
-      await jwtVerify(access_token, Buffer.from(keys.HS256.k, "base64url"), { issuer: ISSUER, audience: AUDIENCE, algorithms: [alg], typ: "at+jwt" });
+      await jwtVerify(access_token, Buffer.from(keys.HS256.k, "base64url"), {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        algorithms: [alg],
+        typ: "at+jwt",
+      });
     } else {
       const { d, p, q, dp, dq, qi, ...publicJwk } = keys[alg];
       assert.deepEqual(published, [publicJwk]);
       const remote = createRemoteJWKSet(new URL("/.well-known/jwks.json", worker.url));
-      const { payload } = await jwtVerify(access_token, remote, { issuer: ISSUER, audience: AUDIENCE, algorithms: [alg], typ: "at+jwt" });
+      const { payload } = await jwtVerify(access_token, remote, {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        algorithms: [alg],
+        typ: "at+jwt",
+      });
       assert.equal(payload.sub, person.user.id);
       assert.equal(await webCryptoVerifies(alg, publicJwk, access_token), true);
-      assert.equal(await webCryptoVerifies(alg, publicJwk, `${access_token.slice(0, -20)}AAAA${access_token.slice(-16)}`), false);
+      assert.equal(
+        await webCryptoVerifies(alg, publicJwk, `${access_token.slice(0, -20)}AAAA${access_token.slice(-16)}`),
+        false,
+      );
     }
     // But for ES256 there is one signature only, whoever makes it.
     const [head, body, signature] = access_token.split(".");
@@ -80,7 +99,19 @@ test("no key is used with another algorithm than its own, whatever the header sa
   const tokens = [];
   for (const named of ALGORITHMS) {
     const { kid } = keys[named];
-    for (const alg of [...ALGORITHMS, "none", "None", "NONE", "nOnE", "PS256", "ES384", "HS512", "Ed25519", named.toLowerCase(), ""]) {
+    for (const alg of [
+      ...ALGORITHMS,
+      "none",
+      "None",
+      "NONE",
+      "nOnE",
+      "PS256",
+      "ES384",
+      "HS512",
+      "Ed25519",
+      named.toLowerCase(),
+      "",
+    ]) {
       for (const signer of ALGORITHMS) {
         if (alg !== named || signer !== named) tokens.push(await forge({ alg, kid, signer }));
       }
@@ -98,9 +129,22 @@ test("no public key is an HMAC secret, however it is encoded", async () => {
     const key = createPublicKey({ key: jwk, format: "jwk" });
     const pem = key.export({ type: "spki", format: "pem" });
     const raw = Buffer.from(`${jwk.x ?? jwk.n}${jwk.y ?? ""}`, "base64url");
-    const pkcs1 = alg === "RS256" ? [key.export({ type: "pkcs1", format: "pem" }), key.export({ type: "pkcs1", format: "der" })] : [];
+    const pkcs1 =
+      alg === "RS256"
+        ? [key.export({ type: "pkcs1", format: "pem" }), key.export({ type: "pkcs1", format: "der" })]
+        : [];
     const { use, alg: _, kid: __, ...bare } = jwk;
-    const secrets = [pem, pem.trimEnd(), ` ${pem}`, pem.replaceAll("\n", "\r\n"), key.export({ type: "spki", format: "der" }), JSON.stringify(jwk), JSON.stringify(bare), raw, ...pkcs1];
+    const secrets = [
+      pem,
+      pem.trimEnd(),
+      ` ${pem}`,
+      pem.replaceAll("\n", "\r\n"),
+      key.export({ type: "spki", format: "der" }),
+      JSON.stringify(jwk),
+      JSON.stringify(bare),
+      raw,
+      ...pkcs1,
+    ];
     for (const secret of ["", Buffer.alloc(32), "secret", ...secrets]) {
       const mac = (input) => createHmac("sha256", secret).update(input).digest();
       // Under its own name, and under that of the symmetric key.
@@ -118,10 +162,21 @@ test("a signature has the one length of its key, and no other spelling", async (
     const signature = Buffer.from(good.slice(input.length + 1), "base64url");
     const flipped = Buffer.from(signature);
     flipped[5] ^= 1;
-    const bad = [Buffer.alloc(0), signature.subarray(1), signature.subarray(0, -1), Buffer.concat([signature, Buffer.alloc(1)]), Buffer.concat([Buffer.alloc(1), signature]), flipped, Buffer.alloc(signature.length), Buffer.alloc(signature.length, 0xff)];
+    const bad = [
+      Buffer.alloc(0),
+      signature.subarray(1),
+      signature.subarray(0, -1),
+      Buffer.concat([signature, Buffer.alloc(1)]),
+      Buffer.concat([Buffer.alloc(1), signature]),
+      flipped,
+      Buffer.alloc(signature.length),
+      Buffer.alloc(signature.length, 0xff),
+    ];
     if (alg === "EdDSA") {
       const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString("hex")}`) + order;
-      bad.push(Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, "0"), "hex").reverse()]));
+      bad.push(
+        Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, "0"), "hex").reverse()]),
+      );
       // The neutral element for R, and nothing for S: genuine only to a public key of small order.
       bad.push(Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]));
     }
@@ -145,7 +200,12 @@ test("profile claims are in the tokens where they are configured and known, and 
     const { access_token } = (await worker.login({ email, password: PASSWORD })).body;
     assert.equal((await worker.me(access_token)).status, 200);
     const payload = decodeJwt(access_token);
-    assert.deepEqual(Object.keys(payload).filter((name) => !names.includes(name)).sort(), Object.keys(claims).sort());
+    assert.deepEqual(
+      Object.keys(payload)
+        .filter((name) => !names.includes(name))
+        .sort(),
+      Object.keys(claims).sort(),
+    );
     return Object.fromEntries(Object.entries(payload).filter(([name]) => names.includes(name)));
   };
   for (const [configured, expected] of [
@@ -156,11 +216,18 @@ test("profile claims are in the tokens where they are configured and known, and 
   ]) {
     await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: configured } });
     assert.deepEqual(await of(user.email), Object.fromEntries(expected.map((name) => [name, said[name]])), configured);
-    assert.deepEqual(await of(bare.email), expected.includes("email") ? { email: bare.email, email_verified: false } : {}, configured);
+    assert.deepEqual(
+      await of(bare.email),
+      expected.includes("email") ? { email: bare.email, email_verified: false } : {},
+      configured,
+    );
   }
   // With the claims or without: tokens from before the change go on.
   await worker.update();
-  assert.equal((await worker.me(await forge({ alg: "ES256", claims: { email: "other@example.org", name: 7 } }))).status, 200);
+  assert.equal(
+    (await worker.me(await forge({ alg: "ES256", claims: { email: "other@example.org", name: 7 } }))).status,
+    200,
+  );
 });
 
 test("a set in which no key may sign yet refuses to serve", async () => {
@@ -175,7 +242,13 @@ test("a set in which no key may sign yet refuses to serve", async () => {
 });
 
 /** A token with these claims, by the key of an algorithm (`signer`) under any header. */
-async function forge({ alg, kid = keys[alg]?.kid, signer = ALGORITHMS.includes(alg) ? alg : "ES256", make, claims: changes }) {
+async function forge({
+  alg,
+  kid = keys[alg]?.kid,
+  signer = ALGORITHMS.includes(alg) ? alg : "ES256",
+  make,
+  claims: changes,
+}) {
   const encode = (object) => Buffer.from(JSON.stringify(object)).toString("base64url");
   const input = `${encode({ alg, kid, typ: "at+jwt" })}.${encode({ ...claims, ...changes })}`;
   const signature = make ? make(input) : await sign(signer, input);
@@ -198,6 +271,7 @@ async function webCryptoVerifies(alg, publicJwk, token) {
 
 async function allInvalid(tokens) {
   for (const token of tokens) {
-    for (const path of ["/me", "/verify"]) assertProblem(await worker.get(path, { bearer: token }), 401, "invalid_token");
+    for (const path of ["/me", "/verify"])
+      assertProblem(await worker.get(path, { bearer: token }), 401, "invalid_token");
   }
 }

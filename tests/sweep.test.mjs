@@ -27,7 +27,8 @@ const EVENTS_TTL = AUDIT_TTL + 3600;
 
 /** Sessions of the person that end so, by SQL expressions of `n`. Their keys lie among one another. */
 function insertFamilies(name, count, { expires = "unixepoch() + 600000", revoked = "NULL" }) {
-  const columns = "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  const columns =
+    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
   const key = "substr(printf('%08X', n * 2654435761 % 4294967296) || ?2 || 'AAAAAAAAAAAAAAAAAAAAAA', 1, 22)";
   const insert = `INSERT INTO refresh_tokens (${columns}) ${NUMBERS} SELECT ${key}, ?3, '', 0, 0, 0, 0, ${expires}, ${expires}, 0, ${revoked}, CASE WHEN ${revoked} IS NULL THEN NULL ELSE 'logout' END FROM numbers`;
   return worker.db.prepare(insert).bind(count, name, person.user.id).run();
@@ -46,7 +47,13 @@ const rows = async () => ({
 const place = () => worker.db.prepare("SELECT after, upto FROM sweeps WHERE name = 'refresh_tokens'").first();
 const goOnAt = (upto) => worker.db.prepare("UPDATE sweeps SET upto = ? WHERE name = 'refresh_tokens'").bind(upto).run();
 const ids = async () => (await rows()).families.map(({ family_id }) => family_id);
-const insertEnded = (id) => worker.db.prepare("INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) VALUES (?, ?, '', 0, 0, 0, 0, 1000, 1000, 1000)").bind(id.padEnd(22, "A"), person.user.id).run();
+const insertEnded = (id) =>
+  worker.db
+    .prepare(
+      "INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) VALUES (?, ?, '', 0, 0, 0, 0, 1000, 1000, 1000)",
+    )
+    .bind(id.padEnd(22, "A"), person.user.id)
+    .run();
 
 /** Sweeps once, and gives what the log tells of it. */
 async function sweep() {
@@ -68,7 +75,10 @@ test("with nothing to take out the sweep takes nothing", async () => {
 
 test("of a large backlog exactly the dead goes, and the living is left byte for byte", async () => {
   await insertFamilies("live", 1800, {});
-  await insertFamilies("kept", 200, { expires: `unixepoch() - ${AUDIT_TTL} + 60 + n`, revoked: `CASE n % 2 WHEN 0 THEN unixepoch() - ${AUDIT_TTL} + 60 + n END` });
+  await insertFamilies("kept", 200, {
+    expires: `unixepoch() - ${AUDIT_TTL} + 60 + n`,
+    revoked: `CASE n % 2 WHEN 0 THEN unixepoch() - ${AUDIT_TTL} + 60 + n END`,
+  });
   await insertEvents("kept", 2000, `unixepoch() - ${AUDIT_TTL} + 60 + n`);
   const living = await rows();
   assert.deepEqual([living.families.length, living.events.length], [2001, 2000]);
@@ -113,7 +123,10 @@ test("a session that was ended counts from its ending, one that was not from its
   await insertFamilies("living", 1, {});
   assert.deepEqual(await sweep(), swept(2, 0));
   const left = (await ids()).join(" ");
-  assert.deepEqual(["early", "lately", "expired", "endedlate", "living"].filter((name) => left.includes(name)), ["lately", "endedlate", "living"]);
+  assert.deepEqual(
+    ["early", "lately", "expired", "endedlate", "living"].filter((name) => left.includes(name)),
+    ["lately", "endedlate", "living"],
+  );
 });
 
 test("a shorter retention takes out more, a longer one nothing", async () => {
@@ -131,7 +144,10 @@ test("a walk that broke off goes on where it got to, and begins anew behind the 
   await goOnAt("Mc".padEnd(22, "A"));
   assert.deepEqual(await sweep(), swept(3, 0));
   const left = await ids();
-  assert.deepEqual(dead.filter((id) => left.some((own) => own.startsWith(id))), ["-a", "0b", "Mc"]);
+  assert.deepEqual(
+    dead.filter((id) => left.some((own) => own.startsWith(id))),
+    ["-a", "0b", "Mc"],
+  );
   assert.deepEqual(await place(), { after: "Mc".padEnd(22, "A"), upto: "~" });
   assert.deepEqual(await sweep(), swept(3, 0));
   assert.deepEqual(await ids(), [person.session_id]);
@@ -147,15 +163,24 @@ test("a walk begins once a day, and one that is under way goes on", async () => 
   await insertEnded("Mx");
   await insertEvents("old", 1, "1000");
   await today();
-  assert.deepEqual(worker.events("swept").map(({ sessions, events, complete }) => [sessions, events, complete]), [[0, 1, true]]);
+  assert.deepEqual(
+    worker.events("swept").map(({ sessions, events, complete }) => [sessions, events, complete]),
+    [[0, 1, true]],
+  );
   assert.deepEqual(await place(), { after: "~", upto: "~" });
   await goOnAt("");
   await today();
-  assert.deepEqual(worker.events("swept").map(({ sessions }) => sessions), [1]);
+  assert.deepEqual(
+    worker.events("swept").map(({ sessions }) => sessions),
+    [1],
+  );
   await insertEnded("Mx");
   await worker.db.prepare("UPDATE sweeps SET begun_at = begun_at - 86400").run();
   await today();
-  assert.deepEqual(worker.events("swept").map(({ sessions }) => sessions), [1]);
+  assert.deepEqual(
+    worker.events("swept").map(({ sessions }) => sessions),
+    [1],
+  );
   assert.ok((await begunAt()) >= begun);
 });
 
@@ -174,13 +199,24 @@ test("a step that D1 refuses is logged, loses nothing that lives, and the next s
   await insertFamilies("dead", 5000, { expires: "1000" });
   const count = async () => (await rows()).families.length;
   const all = await count();
-  const [poisoned] = (await worker.db.prepare("SELECT family_id FROM refresh_tokens WHERE expires_at = 1000 ORDER BY family_id LIMIT 1 OFFSET 3000").all()).results;
-  await worker.db.prepare(`CREATE TRIGGER stuck BEFORE DELETE ON refresh_tokens WHEN OLD.family_id = '${poisoned.family_id}' BEGIN SELECT RAISE(ABORT, 'disk full'); END`).run();
+  const [poisoned] = (
+    await worker.db
+      .prepare("SELECT family_id FROM refresh_tokens WHERE expires_at = 1000 ORDER BY family_id LIMIT 1 OFFSET 3000")
+      .all()
+  ).results;
+  await worker.db
+    .prepare(
+      `CREATE TRIGGER stuck BEFORE DELETE ON refresh_tokens WHEN OLD.family_id = '${poisoned.family_id}' BEGIN SELECT RAISE(ABORT, 'disk full'); END`,
+    )
+    .run();
   const failed = await sweep();
   assert.deepEqual([failed.level, failed.event], ["error", "storage_fault"]);
   assert.match(failed.cause, /^sweep_families: .*disk full/);
   const left = await count();
-  assert.ok(left < all && left > all - 3001, "what was taken out before stays out, the step that failed left all it had");
+  assert.ok(
+    left < all && left > all - 3001,
+    "what was taken out before stays out, the step that failed left all it had",
+  );
   const stuckAt = await place();
   assert.ok(stuckAt.upto < poisoned.family_id);
   await worker.assertLive(person);
@@ -202,7 +238,10 @@ test("without a table, or without its place, the sweep logs that and nothing els
   await worker.db.prepare("DELETE FROM sweeps").run();
   assert.equal((await sweep()).event, "internal_error");
   assert.equal((await ids()).length, 2);
-  await worker.db.prepare("INSERT INTO sweeps (name, after, upto, begun_at) VALUES (?, ?, ?, 0)").bind(before.name, before.after, "~").run();
+  await worker.db
+    .prepare("INSERT INTO sweeps (name, after, upto, begun_at) VALUES (?, ?, ?, 0)")
+    .bind(before.name, before.after, "~")
+    .run();
   assert.deepEqual(await sweep(), swept(1, 0));
 });
 
@@ -222,7 +261,8 @@ test("a walk takes two statements for 2,000 sessions, and the trail one for as m
   await insertFamilies("dead", 8000, { expires: "1000" });
   await insertEvents("old", 4500, "1000");
   await worker.sweep();
-  const [{ route, d1_round_trips, kv_gets, kv_puts, d1_rows_read, d1_rows_written, ...rest }, ...more] = worker.events("costs");
+  const [{ route, d1_round_trips, kv_gets, kv_puts, d1_rows_read, d1_rows_written, ...rest }, ...more] =
+    worker.events("costs");
   assert.deepEqual([route, rest.status, more.length, kv_gets, kv_puts], ["Sweep", undefined, 0, 0, 0]);
   // Two full steps through the trail and one that is not, four through the families and one to the end.
   assert.equal(d1_round_trips, 3 + 5);
@@ -250,6 +290,9 @@ test("refreshes while the sweep runs are answered, and none of their sessions go
   }
   // One comes before the sweep, or waits until it is over; more than that come in between its steps.
   assert.ok(answered > 2, `${answered} times`);
-  assert.deepEqual(worker.events("swept").map(({ sessions, complete }) => [sessions, complete]), [[80_000, true]]);
+  assert.deepEqual(
+    worker.events("swept").map(({ sessions, complete }) => [sessions, complete]),
+    [[80_000, true]],
+  );
   for (const session of sessions) await worker.assertLive(session);
 });

@@ -9,7 +9,18 @@ import { makeResourceServer } from "../scripts/secrets.mjs";
 import { IMPATIENT, startDirect } from "./direct.mjs";
 import { assertOAuthError, assertProblem, basic } from "./harness.mjs";
 
-const WITH_A_BODY = ["POST /register", "POST /login", "POST /refresh", "POST /token", "POST /revoke", "POST /introspect", "PATCH /me", "DELETE /me", "POST /me/password", "PATCH /users/x"];
+const WITH_A_BODY = [
+  "POST /register",
+  "POST /login",
+  "POST /refresh",
+  "POST /token",
+  "POST /revoke",
+  "POST /introspect",
+  "PATCH /me",
+  "DELETE /me",
+  "POST /me/password",
+  "PATCH /users/x",
+];
 const OAUTH = ["/token", "/revoke", "/introspect"];
 /** By how much the memory may grow, in KiB. */
 const GROWTH = 3 * 1024;
@@ -19,7 +30,10 @@ const resourceServer = makeResourceServer("time-limits", "https://api.example.or
 
 let worker, person;
 before(async () => {
-  worker = await startDirect({ prelude: IMPATIENT, vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
+  worker = await startDirect({
+    prelude: IMPATIENT,
+    vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) },
+  });
   person = await worker.register();
 });
 after(() => worker.close());
@@ -44,7 +58,12 @@ for (const chunked of [false, true]) {
   });
 
   test(`a body ${kind} that comes a byte at a time is given up, too`, async () => {
-    const client = await worker.send("POST", "/login", { body: "", chunked, headers: chunked ? {} : { "Content-Length": 16_000 } }, "headers");
+    const client = await worker.send(
+      "POST",
+      "/login",
+      { body: "", chunked, headers: chunked ? {} : { "Content-Length": 16_000 } },
+      "headers",
+    );
     let open = true;
     const drip = async () => {
       while (open) {
@@ -89,7 +108,14 @@ const OPERATIONS = {
     () => ["POST", "/login", { json: json() }],
     () => ["POST", "/refresh", { json: { refresh_token: person.refresh_token } }],
     () => ["POST", "/revoke", { form: { token: person.refresh_token } }],
-    () => ["POST", "/introspect", { form: { token: person.access_token }, headers: { Authorization: basic(resourceServer.entry.id, resourceServer.secret) } }],
+    () => [
+      "POST",
+      "/introspect",
+      {
+        form: { token: person.access_token },
+        headers: { Authorization: basic(resourceServer.entry.id, resourceServer.secret) },
+      },
+    ],
     () => ["GET", "/me", { bearer: person.access_token }],
     () => ["DELETE", "/sessions/x", { bearer: person.access_token }],
   ],
@@ -101,7 +127,10 @@ for (const [call, operations] of Object.entries(OPERATIONS)) {
     const answered = operations.map(async (operation) => {
       const plan = worker.plan({ at: 1, does: "hold answer" });
       const [method, path, options] = operation();
-      const answer = await worker.request(method, path, { ...options, headers: { ...options.headers, ...plan.headers } });
+      const answer = await worker.request(method, path, {
+        ...options,
+        headers: { ...options.headers, ...plan.headers },
+      });
       if (OAUTH.includes(path)) assertOAuthError(answer, 503, "temporarily_unavailable");
       else assertProblem(answer, 503, "storage_unavailable");
       await plan.untilEnded();
@@ -123,7 +152,9 @@ test("a body in very many pieces is refused, however short it is", async () => {
         const [, found] = answer.match(/"detail":"([^"]*)"/) ?? [];
         if (found !== undefined) resolve(found, socket.destroy());
       });
-      socket.write("POST /refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+      socket.write(
+        "POST /refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+      );
       socket.write(`${"1\r\n \r\n".repeat(pieces)}2\r\n{}\r\n0\r\n\r\n`);
     });
   assert.equal(await detail(100), "The member refresh_token is missing.");
@@ -170,7 +201,11 @@ for (const how of ["RST", "FIN"]) {
       // That a client reset the connection would release a call that is held.
       const plan = worker.plan({ at: 1, does: "hold for ever" });
       const headers = { "Content-Type": "application/json" };
-      const client = await worker.send("POST", "/refresh", { body: JSON.stringify({ refresh_token: person.refresh_token }).padEnd(16_000), headers, plan });
+      const client = await worker.send("POST", "/refresh", {
+        body: JSON.stringify({ refresh_token: person.refresh_token }).padEnd(16_000),
+        headers,
+        plan,
+      });
       await plan.untilHeld();
       await client.leave(how);
       await plan.untilEnded();

@@ -26,7 +26,10 @@ test("the grant gives what /refresh gives: RFC 6749's members, and our own besid
   const first = await worker.register();
   const { status, headers, body } = await worker.token(first.refresh_token);
   assert.equal(status, 200);
-  assert.deepEqual([headers.get("content-type"), headers.get("cache-control"), headers.get("pragma")], ["application/json", "no-store", "no-cache"]);
+  assert.deepEqual(
+    [headers.get("content-type"), headers.get("cache-control"), headers.get("pragma")],
+    ["application/json", "no-store", "no-cache"],
+  );
   const { access_token, refresh_token, ...rest } = body;
   assert.deepEqual(rest, {
     token_type: "Bearer",
@@ -57,7 +60,16 @@ test("what a public client may send beside it is taken, and what nobody knows is
     assert.equal(status, 200, JSON.stringify(more));
     token = body.refresh_token;
   }
-  assert.equal((await worker.token(token, {}, { headers: { "Content-Type": 'Application/X-WWW-Form-Urlencoded; charset="UTF-8"' } })).status, 200);
+  assert.equal(
+    (
+      await worker.token(
+        token,
+        {},
+        { headers: { "Content-Type": 'Application/X-WWW-Form-Urlencoded; charset="UTF-8"' } },
+      )
+    ).status,
+    200,
+  );
 });
 
 test("an access token beside it, of whatever worth, is ignored, as some libraries send theirs with every request", async () => {
@@ -65,16 +77,29 @@ test("an access token beside it, of whatever worth, is ignored, as some librarie
   const other = await worker.register();
   let token = first.refresh_token;
   const expired = await worker.resign(first.access_token, { iat: 1000, exp: 1900 });
-  for (const value of [...[first.access_token, expired, other.access_token, token, "x", "null", ""].map((bearer) => `Bearer ${bearer}`), `bearer ${expired}`, "Bearer", ""]) {
+  for (const value of [
+    ...[first.access_token, expired, other.access_token, token, "x", "null", ""].map((bearer) => `Bearer ${bearer}`),
+    `bearer ${expired}`,
+    "Bearer",
+    "",
+  ]) {
     const { status, body } = await worker.token(token, { client_id: "first-party" }, authorization(value));
     assert.equal(status, 200, value);
     assert.equal(body.session_id, first.session_id);
     token = body.refresh_token;
   }
   // It proves nothing either.
-  assertOAuthError(await worker.post("/token", { form: { grant_type: "refresh_token" }, bearer: first.access_token }), 400, "invalid_request");
+  assertOAuthError(
+    await worker.post("/token", { form: { grant_type: "refresh_token" }, bearer: first.access_token }),
+    400,
+    "invalid_request",
+  );
   assertOAuthError(await worker.token("x", {}, { bearer: first.access_token }), 400, "invalid_grant");
-  assertOAuthError(await worker.token(token, { client_secret: "x" }, { bearer: first.access_token }), 400, "invalid_client");
+  assertOAuthError(
+    await worker.token(token, { client_secret: "x" }, { bearer: first.access_token }),
+    400,
+    "invalid_client",
+  );
   assert.equal((await worker.token(token)).status, 200);
 });
 
@@ -82,7 +107,9 @@ test("fifty parallel refreshes, at either endpoint, get one and the same success
   const { session_id, ...session } = await worker.register();
   let token = session.refresh_token;
   for (let round = 1; round <= 5; round += 1) {
-    const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => (n % 2 === 0 ? worker.token(token) : worker.refresh(token))));
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, n) => (n % 2 === 0 ? worker.token(token) : worker.refresh(token))),
+    );
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
     const successors = new Set(answers.map(({ body }) => body.refresh_token));
     assert.equal(successors.size, 1);
@@ -97,7 +124,10 @@ test("a client that lost the response gets the same successor until the window c
   await worker.age(GRACE - 5, session_id);
   worker.events();
   assert.equal((await worker.token(refresh_token)).body.refresh_token, lost.body.refresh_token);
-  assert.deepEqual(worker.events("grace_retry").map(({ retries }) => retries), [1]);
+  assert.deepEqual(
+    worker.events("grace_retry").map(({ retries }) => retries),
+    [1],
+  );
   await worker.age(5, session_id);
   assertOAuthError(await worker.token(refresh_token), 400, "invalid_grant");
   assert.equal((await worker.family(session_id)).revoked_reason, "reuse");
@@ -110,9 +140,16 @@ test("a replay of any rotated-out token ends the session, and is told in the log
     for (let count = 0; count < rotations; count += 1) newest = (await worker.token(newest.refresh_token)).body;
     await worker.age(GRACE, first.session_id);
     worker.events();
-    assertOAuthError(await worker.token(first.refresh_token, {}, { headers: { "CF-Connecting-IP": "198.51.100.7" } }), 400, "invalid_grant");
+    assertOAuthError(
+      await worker.token(first.refresh_token, {}, { headers: { "CF-Connecting-IP": "198.51.100.7" } }),
+      400,
+      "invalid_grant",
+    );
     const [event] = worker.events("reuse_detected");
-    assert.deepEqual([event.level, event.session_id, event.reason], ["warn", first.session_id, rotations === 1 ? "predecessor" : "older"]);
+    assert.deepEqual(
+      [event.level, event.session_id, event.reason],
+      ["warn", first.session_id, rotations === 1 ? "predecessor" : "older"],
+    );
     const { revoked_reason, revoked_ip } = await worker.family(first.session_id);
     assert.deepEqual([revoked_reason, revoked_ip], ["reuse", "198.51.100.7"]);
     await assertEnded(newest);
@@ -127,7 +164,8 @@ test("every reason for refusal gets one and the same answer", async () => {
     "an access token": ({ access_token }) => access_token,
     revoked: ({ refresh_token }) => worker.revoke(refresh_token),
     "logged out everywhere": ({ access_token }) => worker.post("/revoke-all", { bearer: access_token }),
-    "ended from the list": ({ access_token, session_id }) => worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
+    "ended from the list": ({ access_token, session_id }) =>
+      worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
     expired: ({ session_id }) => worker.age(IDLE, session_id),
     disabled: (person) => worker.disable(person),
     deleted: ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run(),
@@ -135,7 +173,8 @@ test("every reason for refusal gets one and the same answer", async () => {
       await worker.token(refresh_token);
       await worker.age(GRACE, session_id);
     },
-    "another secret in the row": ({ session_id }) => worker.db.prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE family_id = ?").bind(session_id).run(),
+    "another secret in the row": ({ session_id }) =>
+      worker.db.prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE family_id = ?").bind(session_id).run(),
   };
   const answers = [];
   for (const [name, arrange] of Object.entries(cases)) {
@@ -172,7 +211,15 @@ test("a request that is refused for its form, its grant or its client leaves the
   }
   assertOAuthError(await worker.post(`/token?${new URLSearchParams(good)}`, { form: {} }), 400, "invalid_request");
 
-  const grants = ["password", "authorization_code", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "Refresh_Token", "refresh_token "];
+  const grants = [
+    "password",
+    "authorization_code",
+    "client_credentials",
+    "implicit",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "Refresh_Token",
+    "refresh_token ",
+  ];
   for (const grant_type of grants) assertOAuthError(await post({ ...good, grant_type }), 400, "unsupported_grant_type");
   assertOAuthError(await post({ grant_type: "password", username: email, password }), 400, "unsupported_grant_type");
 
@@ -188,21 +235,49 @@ test("a request that is refused for its form, its grant or its client leaves the
     assertOAuthError(answer, 400, "invalid_client");
     assert.equal(answer.headers.get("www-authenticate"), null);
   }
-  const refused = [basic("first-party", "x"), basic("first-party", ""), basic("", ""), "Basic", "Digest x", "DPoP x", "x", "Bearerx"];
+  const refused = [
+    basic("first-party", "x"),
+    basic("first-party", ""),
+    basic("", ""),
+    "Basic",
+    "Digest x",
+    "DPoP x",
+    "x",
+    "Bearerx",
+  ];
   // With a second one beside it, an access token is not what it was sent for.
-  for (const value of [...refused, `Bearer x, ${basic("first-party", "x")}`, `${basic("first-party", "x")}, Bearer x`, "Bearer x, Bearer x"]) {
+  for (const value of [
+    ...refused,
+    `Bearer x, ${basic("first-party", "x")}`,
+    `${basic("first-party", "x")}, Bearer x`,
+    "Bearer x, Bearer x",
+  ]) {
     const answer = await worker.token(refresh_token, {}, authorization(value));
     assertOAuthError(answer, 401, "invalid_client");
     assert.equal(answer.headers.get("www-authenticate"), 'Basic realm="portcullis"');
   }
-  assertOAuthError(await worker.token(refresh_token, { client_secret: "x" }, authorization(basic("first-party", "x"))), 400, "invalid_request");
+  assertOAuthError(
+    await worker.token(refresh_token, { client_secret: "x" }, authorization(basic("first-party", "x"))),
+    400,
+    "invalid_request",
+  );
 
   const text = new URLSearchParams(good).toString();
-  for (const type of ["application/json", "text/plain", "multipart/form-data; boundary=x", `${FORM["Content-Type"]}, text/plain`, ""]) {
+  for (const type of [
+    "application/json",
+    "text/plain",
+    "multipart/form-data; boundary=x",
+    `${FORM["Content-Type"]}, text/plain`,
+    "",
+  ]) {
     const body = type === "application/json" ? JSON.stringify(good) : text;
     assertOAuthError(await worker.post("/token", { body, headers: { "Content-Type": type } }), 415, "invalid_request");
   }
-  assertOAuthError(await worker.post("/token", { body: text, headers: { ...FORM, "Content-Encoding": "gzip" } }), 415, "invalid_request");
+  assertOAuthError(
+    await worker.post("/token", { body: text, headers: { ...FORM, "Content-Encoding": "gzip" } }),
+    415,
+    "invalid_request",
+  );
   const chunks = () => ReadableStream.from([Buffer.from(text), Buffer.from(`&x=${"x".repeat(16384)}`)]);
   for (const body of [`${text}&x=${"x".repeat(16384)}`, chunks()]) {
     assertOAuthError(await worker.post("/token", { body, headers: FORM }), 413, "invalid_request");

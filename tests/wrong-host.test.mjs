@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { after, before, test } from "node:test";
 
-import { ROUTES, assertOAuthError, assertProblem, startWorker } from "./harness.mjs";
+import { assertOAuthError, assertProblem, ROUTES, startWorker } from "./harness.mjs";
 
 const ISSUER = "https://auth.example.org";
 const OAUTH = "/.well-known/oauth-authorization-server";
@@ -47,12 +47,25 @@ test("at its own address every route answers", async () => {
 
 test("at any other address everything is refused alike, what does not exist too", async () => {
   const person = await worker.register();
-  const requests = [...ROUTES.filter(([path]) => path !== "/healthz"), ["/me", "PUT"], ["/unknown", "GET"], ["/unknown", "OPTIONS"], ["/", "GET"], [`${OAUTH}/auth`, "GET"]];
+  const requests = [
+    ...ROUTES.filter(([path]) => path !== "/healthz"),
+    ["/me", "PUT"],
+    ["/unknown", "GET"],
+    ["/unknown", "OPTIONS"],
+    ["/", "GET"],
+    [`${OAUTH}/auth`, "GET"],
+  ];
   for (const origin of ELSEWHERE) {
     for (const [path, method] of requests) {
       const url = origin + path;
       assertWrongHost(await worker.request(method, url, { bearer: person.access_token }), path, origin);
-      assertWrongHost(await worker.request("OPTIONS", url, { headers: { "Access-Control-Request-Method": method, Origin: "https://app.example.com" } }), path, origin);
+      assertWrongHost(
+        await worker.request("OPTIONS", url, {
+          headers: { "Access-Control-Request-Method": method, Origin: "https://app.example.com" },
+        }),
+        path,
+        origin,
+      );
     }
     const head = await worker.request("HEAD", `${origin}/me`, { bearer: person.access_token });
     assert.deepEqual([head.status, head.text], [421, ""]);
@@ -93,7 +106,14 @@ test("it is refused before its body has come", async () => {
 });
 
 test("no header of a request makes another address its own", async () => {
-  const headers = { "X-Forwarded-Host": "auth.example.org", "X-Forwarded-Proto": "https", "X-Host": "auth.example.org", "X-Original-Host": "auth.example.org", Forwarded: "host=auth.example.org;proto=https", Origin: ISSUER };
+  const headers = {
+    "X-Forwarded-Host": "auth.example.org",
+    "X-Forwarded-Proto": "https",
+    "X-Host": "auth.example.org",
+    "X-Original-Host": "auth.example.org",
+    Forwarded: "host=auth.example.org;proto=https",
+    Origin: ISSUER,
+  };
   assertProblem(await worker.get("https://evil.example/me", { headers }), 421, "wrong_host");
 });
 
@@ -101,7 +121,8 @@ test("the health check is answered at any address", async () => {
   for (const origin of [ISSUER, ...ELSEWHERE]) {
     assert.deepEqual((await worker.get(`${origin}/healthz`)).body, { status: "ok" });
     assert.equal((await worker.request("OPTIONS", `${origin}/healthz`)).status, 204);
-    for (const path of ["/healthz/", "/healthz/x", "/HEALTHZ"]) assertProblem(await worker.get(origin + path), ...(origin === ISSUER ? [404, "not_found"] : [421, "wrong_host"]));
+    for (const path of ["/healthz/", "/healthz/x", "/HEALTHZ"])
+      assertProblem(await worker.get(origin + path), ...(origin === ISSUER ? [404, "not_found"] : [421, "wrong_host"]));
   }
   await worker.update({ vars: { ISSUER: `${ISSUER}/auth`, BASE_PATH: "/auth" } });
   assert.equal((await worker.get("https://evil.example/auth/healthz")).status, 200);
@@ -125,15 +146,30 @@ test("the metadata at the root of the host is answered at any address, where the
 });
 
 test("at the addresses of ALSO_ANSWERS_AT it answers as at its own, and in every one names the issuer", async () => {
-  await worker.update({ vars: { ALSO_ANSWERS_AT: "https://login.example.net, https://proxy.example.net:8443,http://127.0.0.1:8080" } });
-  for (const origin of ["https://login.example.net", "https://proxy.example.net:8443", "http://127.0.0.1:8080", ISSUER]) {
-    const { status, body } = await worker.post(`${origin}/register`, { json: { email: `at-${encodeURIComponent(origin)}@example.org`, password: "correct horse battery staple" } });
+  await worker.update({
+    vars: { ALSO_ANSWERS_AT: "https://login.example.net, https://proxy.example.net:8443,http://127.0.0.1:8080" },
+  });
+  for (const origin of [
+    "https://login.example.net",
+    "https://proxy.example.net:8443",
+    "http://127.0.0.1:8080",
+    ISSUER,
+  ]) {
+    const { status, body } = await worker.post(`${origin}/register`, {
+      json: { email: `at-${encodeURIComponent(origin)}@example.org`, password: "correct horse battery staple" },
+    });
     assert.equal(status, 201, origin);
     const { iss } = JSON.parse(Buffer.from(body.access_token.split(".")[1], "base64url"));
     assert.equal(iss, ISSUER);
     assert.equal((await worker.get(origin + OAUTH)).body.token_endpoint, `${ISSUER}/token`);
   }
-  for (const origin of ["http://login.example.net", "https://proxy.example.net", "https://login.example.net:8443", "http://127.0.0.1:8787", "https://evil.example"]) {
+  for (const origin of [
+    "http://login.example.net",
+    "https://proxy.example.net",
+    "https://login.example.net:8443",
+    "http://127.0.0.1:8787",
+    "https://evil.example",
+  ]) {
     assertProblem(await worker.get(`${origin}/me`), 421, "wrong_host");
   }
   await worker.update();

@@ -41,7 +41,9 @@ const argon2 = [2, 0x13, memory, passes, parallelism, tagLength, password.length
 const HASHES = {
   ours: inModule(argon2Module, (exports) => exports.ours(...argon2)),
   argon2: inModule(argon2Module, (exports) => exports.theirs(...argon2)),
-  "argon2-rust": inModule(argon2RustModule, (exports) => exports.hash(memory, passes, parallelism, tagLength, password.length, salt.length)),
+  "argon2-rust": inModule(argon2RustModule, (exports) =>
+    exports.hash(memory, passes, parallelism, tagLength, password.length, salt.length),
+  ),
   "hash-wasm": () => {
     const cost = { memorySize: memory, iterations: passes, parallelism, hashLength: tagLength };
     return argon2id({ password, salt, ...cost, outputType: "binary" });
