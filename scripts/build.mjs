@@ -70,9 +70,10 @@ export function buildInputs() {
   return hash.update(`\0${JSON.stringify(tools())}\0${process.env.RUSTFLAGS ?? ""}`).digest("hex");
 }
 
-/** The files under a folder, in an order that does not depend on the machine. */
+/** The project's files under a folder, in an order that does not depend on the machine. */
 export function filesUnder(dir) {
   return readdirSync(path(dir), { withFileTypes: true })
+    .filter(({ name }) => name !== "node_modules")
     .flatMap((entry) => (entry.isDirectory() ? filesUnder(`${dir}/${entry.name}`) : [`${dir}/${entry.name}`]))
     .sort();
 }

@@ -90,7 +90,7 @@ async function nodeTests(pattern) {
   // Here, where compiling it takes nothing from a test's time.
   await run("cargo", ["build", "--locked", "--quiet", "--example", "resource_server"]);
   await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
-  const files = ["tests", "scripts"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs"));
+  const files = ["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs"));
   const options = ["--test", "--test-reporter=spec", "--test-concurrency=2", "--test-timeout=120000"];
   const { code, stdout } = await tee("node", [...options, ...chosen(files, pattern)]);
   const text = stripVTControlCharacters(stdout);

@@ -1,0 +1,140 @@
+// What the benchmark makes of its numbers. Nothing is measured here: numbers taken beside other tests mean nothing.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { capture } from "../scripts/lib.mjs";
+import { plot } from "./plot.mjs";
+import { compared, floodTable, table, where } from "./report.mjs";
+import { median, quantile, ratios, rotated, summary } from "./statistics.mjs";
+
+test("a quantile lies between the two nearest values", () => {
+  assert.equal(quantile([10, 40, 20, 30], 0.25), 17.5);
+  assert.deepEqual(
+    [0, 0.5, 1].map((part) => quantile([3, 1, 2], part)),
+    [1, 2, 3],
+  );
+  assert.equal(quantile([7], 0.9), 7);
+  assert.throws(() => quantile([], 0.5), RangeError);
+});
+
+test("numbers are sorted as numbers, and their list is left as it was", () => {
+  const values = [100, 9, 5];
+  assert.equal(median(values), 9);
+  assert.deepEqual(values, [100, 9, 5]);
+});
+
+test("a summary is the median between its quartiles", () => {
+  assert.deepEqual(summary([5, 1, 4, 2, 3]), { median: 3, low: 2, high: 4 });
+});
+
+test("ratios are those within the rounds: what slows down a whole round cancels out", () => {
+  const theirs = [10, 100, 20, 30];
+  assert.deepEqual(
+    ratios(
+      theirs.map((value) => value / 2),
+      theirs,
+    ),
+    { median: 0.5, low: 0.5, high: 0.5 },
+  );
+  // The ratio of the medians would be 1.
+  assert.equal(ratios([1, 2, 3], [3, 1, 2]).median, 1.5);
+  assert.throws(() => ratios([1, 2], [1]), RangeError);
+});
+
+test("in as many rounds as there are competitors, each is once at every place", () => {
+  const rounds = [0, 1, 2].map((round) => rotated(["a", "b", "c"], round));
+  assert.deepEqual(rounds, [
+    ["a", "b", "c"],
+    ["b", "c", "a"],
+    ["c", "a", "b"],
+  ]);
+  assert.deepEqual(rotated(["a", "b", "c"], 4), rounds[1]);
+});
+
+const MEASURED = [
+  { name: "Portcullis", wall: [1, 2, 3], cpu: [1, 1, 1] },
+  { name: "bare", wall: [1, 1, 2], cpu: [4, 4, 4] },
+  { name: "<other>", wall: [10, 10, 10], cpu: [1, 1, 1] },
+];
+
+test("a bar is judged on the median of the rounds' ratios, on latency or on CPU time, and may be met exactly", () => {
+  const kept = (bars, by) => compared(MEASURED, bars, by).map((competitor) => competitor.kept);
+  assert.deepEqual(kept({ bare: 1.5, "<other>": 0.19 }, "wall"), [undefined, true, false]);
+  assert.deepEqual(kept({ bare: 0.24 }, "cpu"), [undefined, false, undefined]);
+  assert.throws(() => kept({ nobody: 1 }, "wall"), /nobody/);
+});
+
+test("the table says of every bar whether it is kept, and leaves out what was not measured", () => {
+  const lines = (measured, by) =>
+    table({ results: [{ name: "case", judgedBy: by, competitors: compared(measured, { bare: 1.4 }, by) }] }).split(
+      "\n",
+    );
+  assert.deepEqual(lines(MEASURED, "wall").slice(2), [
+    "| case | Portcullis | 2.00 (1.50–2.50) | 1.00 (1.00–1.00) |  |  |  |",
+    "|  | bare | 1.00 (1.00–1.50) | 4.00 (4.00–4.00) | 1.50 (1.25–1.75) | 0.25 (0.25–0.25) | latency ≤ 1.4: **over** |",
+    "|  | <other> | 10.0 (10.0–10.0) | 1.00 (1.00–1.00) | 0.20 (0.15–0.25) | 1.00 (1.00–1.00) |  |",
+  ]);
+  assert.match(lines(MEASURED, "cpu")[3], /CPU ≤ 1.4: \*\*pass\*\*/);
+  const withoutCpu = lines(
+    MEASURED.map((one) => ({ ...one, cpu: [] })),
+    "cpu",
+  );
+  assert.equal(withoutCpu[0], "| case |  | latency, ms | ratio of latency | bar |");
+  assert.match(withoutCpu[3], /CPU ≤ 1.4: not measured/);
+  assert.match(withoutCpu.at(-1), /does not tell the CPU time/);
+});
+
+test("where it was measured is one sentence", () => {
+  const machine = { cpu: "Z80", cores: 1, memory_gib: 64, os: "CP/M 2.2" };
+  const said = where({ date: "2026-11-21T12:00:00.000Z", machine, versions: { node: "24", "hash-wasm": "4" } });
+  assert.equal(said, "2026-11-21, on Z80 with 1 cores and 64 GiB, CP/M 2.2; node 24, hash-wasm 4.");
+});
+
+test("the plot is of every ratio, with names escaped", () => {
+  const machine = { cpu: "a & b", cores: 2, os: "Linux" };
+  const results = [{ name: "case", judgedBy: "wall", competitors: compared(MEASURED, { bare: 1.4 }, "wall") }];
+  const picture = plot({ results, machine, versions: { workerd: "1" }, date: "2026-11-21T00:00:00Z" });
+  assert.match(picture, /&lt;other&gt;/);
+  assert.match(picture, /a &amp; b/);
+  assert.deepEqual(
+    [...picture.matchAll(/>(\d\.\d\d)</g)].map(([, ratio]) => ratio),
+    ["1.50", "0.20"],
+  );
+});
+
+test("the table of floods has the latency of the logins that succeeded, and counts the others by status", () => {
+  const others = [
+    [200, 10],
+    [503, 1],
+    [200, 30],
+    [429, 2],
+    [200, 20],
+    [503, 1],
+  ].map(([status, millis]) => ({ status, millis }));
+  const lines = floodTable([
+    { name: "nobody", others: [{ status: 200, millis: 1.4 }], flood: [] },
+    { name: "a flood", others, flood: [401, 0, 429, 429] },
+    { name: "the end", others: [{ status: 503, millis: 1 }], flood: [0] },
+  ]).split("\n");
+  assert.deepEqual(lines.slice(2), [
+    "| nobody | 1 | 1 | 1 |  |  |",
+    "| a flood | 6 | 20 | 30 | 429: 1, 503: 2 | none: 1, 401: 1, 429: 2 |",
+    "| the end | 1 |  |  | 503: 1 | none: 1 |",
+  ]);
+});
+
+test("a benchmark of something that is not there is an error of the usage", async () => {
+  for (const args of [
+    ["--fast"],
+    ["refresh"],
+    ["--case"],
+    ["--case", "nothing of that name"],
+    ["--scale", "--case", "refresh"],
+    ["--flood", "--case", "refresh"],
+    ["--flood", "--scale"],
+  ]) {
+    const { code, stdout, stderr } = await capture("node", ["scripts/bench.mjs", ...args]);
+    assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+    assert.match(stderr, /usage: npm run bench/);
+  }
+});

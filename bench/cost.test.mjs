@@ -1,0 +1,48 @@
+// The page on scale says what the calculation gives. That the calculation goes by what is counted, tests/guarantees/costs.test.mjs asserts.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { read } from "../scripts/lib.mjs";
+import { BYTES, costTables, HABITS, month } from "./cost.mjs";
+
+const page = read("docs/scale.md");
+/** Without line breaks, and what is within a sentence. */
+const says = (text) => assert.ok(page.replaceAll(/\s+/g, " ").includes(text), text);
+
+test("the tables of costs are the computed ones", () => {
+  const [, shown] = page.match(/<!-- bench\/cost\.mjs -->\n([^]*?)\n<!-- end -->/);
+  assert.equal(shown, costTables());
+  // Also when the habits change: nothing is without a number.
+  assert.doesNotMatch(shown, /NaN|undefined|Infinity/);
+});
+
+test("the limits the page tells follow from the habits", () => {
+  const million = month(1e6);
+  const most = 10e9 / (million.used.gigabytes * 1e3);
+  const peak = million.refreshesASecond * HABITS.peak;
+  says(`**${(most / 1e6).toFixed(1)} million users**`);
+  says(`the busiest second of ${Math.round(1000 / peak)} million users`);
+  says(`at ${(most / 1e6).toFixed(1)} million and ${Math.round((peak * most) / 1e7) * 10} refreshes a second`);
+  const week = month(1e6, { ...HABITS, monthsKept: 37 / 30 });
+  says(`of a week instead of three months some ${Math.round(10e3 / week.used.gigabytes / 1e3)} million`);
+  says(`full at some ${Math.round(((most / 1e6) * million.times.login) / 30 / 1e4)}0,000 log-ins a day`);
+  const without = [1e6, 100e6].map((users) =>
+    Math.round(month(users, { ...HABITS, verifies: 0 }).total).toLocaleString("en"),
+  );
+  says(`Without \`/verify\` a million users are $${without[0]}, and a hundred million $${without[1]}`);
+});
+
+test("bytes of a row are those that the sweep is made for", () => {
+  for (const [table, bytes] of Object.entries({ users: BYTES.user, refresh_tokens: BYTES.family, events: BYTES.event }))
+    says(`| \`${table}\` | ${bytes} |`);
+  assert.ok(read("src/store/sweep.rs").includes(`let most_families = 10_000_000_000 / ${BYTES.family};`));
+});
+
+test("prices and what the plan includes make the dollars", () => {
+  const { used, dollars, total } = month(100e6);
+  assert.equal(dollars.rowsWritten, (used.rowsWritten - 50e6) / 1e6);
+  assert.equal(dollars.requests, ((used.requests - 10e6) / 1e6) * 0.3);
+  assert.ok(used.requests > 10e9 && used.rowsWritten > 5e9);
+  assert.ok(Math.abs(total - 5 - Object.values(dollars).reduce((sum, part) => sum + part)) < 1e-6);
+  assert.equal(month(100).total, 5);
+});

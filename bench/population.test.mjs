@@ -1,0 +1,90 @@
+// The population that `npm run bench -- --scale` fills a database with is what it says, on the schema as it stands.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, before, test } from "node:test";
+import { read } from "../scripts/lib.mjs";
+import { ADMINS, addressOf, populate, sizes, usernameOf } from "./population.mjs";
+
+const SIZE = { users: 500, families: 2_500, now: 1_800_000_000 };
+const KEPT = 90 * 86_400;
+
+let folder, file, told;
+const counts = [];
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), "portcullis-"));
+  file = fill("one.sqlite", SIZE);
+});
+after(() => rmSync(folder, { recursive: true }));
+
+function fill(name, size) {
+  const made = join(folder, name);
+  const sqlite = new DatabaseSync(made);
+  sqlite.exec(read("schema.sql"));
+  sqlite.close();
+  told = populate(made, { ...size, progress: (done, all) => counts.push([done, all]) });
+  return made;
+}
+
+/** The rows of a statement. */
+function rows(sql, name = file) {
+  const sqlite = new DatabaseSync(name, { readOnly: true });
+  try {
+    return sqlite
+      .prepare(sql)
+      .all()
+      .map((row) => ({ ...row }));
+  } finally {
+    sqlite.close();
+  }
+}
+const number = (sql) => Object.values(rows(sql)[0])[0];
+
+test("there are as many as asked for, each belonging to somebody, and the file is in order", () => {
+  assert.deepEqual(told, { users: 500, families: 2_500, events: 250, due: 500 });
+  for (const [table, count] of Object.entries({ users: 500, refresh_tokens: 2_500, events: 250 }))
+    assert.equal(number(`SELECT COUNT(*) FROM ${table}`), count);
+  assert.deepEqual(rows("PRAGMA foreign_key_check"), []);
+  assert.deepEqual(rows("PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
+  assert.deepEqual(rows("PRAGMA journal_mode"), [{ journal_mode: "wal" }]);
+  assert.deepEqual(counts.at(-1), [3_250, 3_250]);
+  assert.ok(sizes(file).parts.refresh_tokens > 2_500 * 300 && sizes(file).total > sizes(file).parts.refresh_tokens);
+});
+
+test("families are in every state, as many as it says", () => {
+  const { now } = SIZE;
+  const of = (condition) => number(`SELECT COUNT(*) FROM refresh_tokens WHERE ${condition}`);
+  assert.equal(of(`COALESCE(revoked_at, expires_at) < ${now - KEPT}`), 500);
+  assert.equal(of(`COALESCE(revoked_at, expires_at) < ${now - KEPT} AND revoked_at IS NULL`), 250);
+  assert.equal(of(`revoked_at IS NULL AND expires_at > ${now}`), 750);
+  assert.equal(of(`revoked_at IS NULL AND expires_at BETWEEN ${now - KEPT} AND ${now}`), 750);
+  assert.equal(of(`revoked_at >= ${now - KEPT}`), 500);
+  // As the Worker would have made them.
+  assert.equal(
+    of(
+      "created_at > rotated_at OR rotated_at > expires_at OR expires_at > absolute_expires_at OR length(family_id) <> 22 OR length(secret_hash) <> 43",
+    ),
+    0,
+  );
+  assert.equal(of(`rotated_at > ${now} OR revoked_at > ${now}`), 0);
+  assert.equal(number(`SELECT COUNT(*) FROM events WHERE at < ${now - KEPT - 3600}`), 25);
+});
+
+test("people are found by what they are called, and admins are there", () => {
+  assert.deepEqual(rows("SELECT COUNT(*) AS count FROM admins"), [{ count: ADMINS }]);
+  assert.deepEqual(rows(`SELECT username_key FROM users WHERE email_key = '${addressOf(9)}'`), [
+    { username_key: usernameOf(9) },
+  ]);
+  assert.deepEqual(rows(`SELECT username_key FROM users WHERE email_key = '${addressOf(10)}'`), [
+    { username_key: null },
+  ]);
+});
+
+test("a seed gives the same population, and another one another", () => {
+  const all = (name) => rows("SELECT * FROM refresh_tokens ORDER BY family_id", name);
+  assert.deepEqual(all(fill("again.sqlite", SIZE)), all(file));
+  assert.notDeepEqual(all(fill("other.sqlite", { ...SIZE, seed: 2 })), all(file));
+});

@@ -1,0 +1,146 @@
+// Nothing usable at rest: after everything has happened once, no token, secret, password or signing key is in any row of
+// D1, any entry of KV or any line of the log, and no e-mail address is in the log.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { startWorker } from "../support/harness.mjs";
+
+const EMAIL = "canary.person@example.org";
+const PASSWORDS = ["canary correct horse battery", "canary wrong horse battery", "canary another horse battery"];
+
+const server = makeResourceServer("canary-api", "https://api.example.org");
+
+let worker, tokens, dumps;
+
+before(async () => {
+  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]), LOG_REFRESHES: "true" } });
+  worker.events();
+  const email = EMAIL;
+  const [password, wrong, another] = PASSWORDS;
+  const person = await worker.register({ email, password, name: "Canary" });
+  await worker.post("/register", { json: { email, password } });
+  await worker.login({ email, password: wrong });
+  await worker.login({ email: "nobody.canary@example.org", password });
+  const second = (await worker.login({ email, password })).body;
+  const third = (await worker.login({ email, password })).body;
+  const refreshed = (await worker.refresh(person.refresh_token)).body;
+  const retried = (await worker.refresh(person.refresh_token)).body;
+  const renewed = (await worker.token(second.refresh_token)).body;
+  await worker.token(second.refresh_token, { client_secret: PASSWORDS[0] });
+  await worker.age(60, person.session_id);
+  await worker.refresh(person.refresh_token);
+  await worker.refresh(refreshed.refresh_token);
+  await worker.me(second.access_token);
+  await worker.introspect(second.access_token, server);
+  await worker.introspect(second.refresh_token, { ...server, secret: PASSWORDS[0] });
+  await worker.get(`/introspect?token=${second.access_token}`);
+  await worker.verify(second.access_token);
+  await worker.me(`${second.access_token}x`);
+  await worker.get(`/me?access_token=${second.access_token}`);
+  await worker.get(`/${second.access_token}`);
+  await worker.revoke(second.refresh_token);
+  await worker.revoke(`${second.refresh_token}x`);
+  let bearer = third.access_token;
+  await worker.request("PATCH", "/me", {
+    bearer,
+    json: { username: "canary", name: "Canary", current_password: password },
+  });
+  await worker.post("/me/password", { bearer, json: { current_password: wrong, new_password: another } });
+  const changed = (
+    await worker.post("/me/password", { bearer, json: { current_password: password, new_password: another } })
+  ).body;
+  bearer = changed.access_token;
+  await worker.get("/me/events", { bearer });
+  await worker.setRoles(person, ["user", "admin"]);
+  await worker.get(`/users?email=${email}`, { bearer });
+  await worker.request("PATCH", `/users/${person.user.id}`, { bearer, json: { roles: ["admin"] } });
+  await worker.request("DELETE", `/users/${person.user.id}`, { bearer });
+  await worker.sweep();
+  await worker.post("/revoke-all", { bearer });
+  await worker.post("/login", {
+    body: `{"email":"${email}","password":"${password}"`,
+    headers: { "Content-Type": "application/json" },
+  });
+  await worker.db.prepare("ALTER TABLE users RENAME TO gone").run();
+  await worker.login({ email, password });
+  await worker.refresh(third.refresh_token);
+  await worker.db.prepare("ALTER TABLE gone RENAME TO users").run();
+  tokens = [person, second, third, refreshed, retried, renewed, changed].flatMap(({ access_token, refresh_token }) => [
+    access_token,
+    refresh_token,
+  ]);
+
+  const logs = worker.server.getLogs().map(({ message }) => message);
+  const { results: tables } = await worker.db
+    .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'")
+    .all();
+  const rows = await Promise.all(
+    tables.map(async ({ name }) => (await worker.db.prepare(`SELECT * FROM "${name}"`).all()).results),
+  );
+  const { keys } = await worker.kv.list();
+  const entries = await Promise.all(keys.map(async (key) => [key, await worker.kv.get(key.name)]));
+  dumps = { log: JSON.stringify(logs), D1: JSON.stringify(rows.flat()), KV: JSON.stringify(entries) };
+});
+after(() => worker.close());
+
+test("there is something to search in", () => {
+  assert.ok(JSON.parse(dumps.log).length > 20);
+  assert.ok(JSON.parse(dumps.D1).length > 3);
+  assert.ok(JSON.parse(dumps.KV).length >= 3);
+  assert.ok(dumps.D1.includes(EMAIL));
+});
+
+test("no password, token or secret is anywhere, nor any part of one that could be used", () => {
+  const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
+  const secrets = new Map([
+    ...PASSWORDS.map((password) => ["a password", password]),
+    ["the token secret", TOKEN_SECRET],
+    ["a resource server's secret", server.secret],
+    ["the private key", JSON.parse(SIGNING_KEYS).keys[0].d],
+  ]);
+  const entries = [...secrets].map(([name, secret]) => [name, secret]);
+  for (const token of tokens) {
+    entries.push(["a token", token]);
+    if (token.startsWith("pcrt_")) {
+      const bytes = Buffer.from(token.slice(5), "base64url");
+      const familySecret = bytes.subarray(20, 52);
+      for (const encoding of ["base64url", "base64", "hex"])
+        entries.push(["a family secret", familySecret.toString(encoding)]);
+      entries.push(["a family secret, as it stands in the token", token.slice(5 + 28, 5 + 68)]);
+    } else {
+      entries.push(["a signature", token.split(".")[2]], ["claims", token.split(".")[1]]);
+    }
+  }
+  for (const [name, secret] of entries) {
+    assert.ok(secret.length >= 16, name);
+    for (const [place, dump] of Object.entries(dumps)) assert.ok(!dump.includes(secret), `${name} is in ${place}`);
+  }
+});
+
+test("the log has no e-mail address, no hash, and one JSON object a line", () => {
+  for (const line of JSON.parse(dumps.log)) assert.equal(typeof JSON.parse(line).event, "string");
+  assert.doesNotMatch(dumps.log, /canary|@example|argon2/i);
+  for (const { secret_hash } of JSON.parse(dumps.D1)) if (secret_hash) assert.ok(!dumps.log.includes(secret_hash));
+});
+
+test("the log tells what happened", () => {
+  const kinds = new Set(JSON.parse(dumps.log).map((line) => JSON.parse(line).event));
+  for (const kind of [
+    "registered",
+    "login_succeeded",
+    "login_failed",
+    "refreshed",
+    "grace_retry",
+    "reuse_detected",
+    "refresh_refused",
+    "revoked",
+    "revoked_all",
+    "account_changed",
+    "swept",
+    "storage_fault",
+  ]) {
+    assert.ok(kinds.has(kind), kind);
+  }
+});

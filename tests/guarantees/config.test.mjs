@@ -1,0 +1,391 @@
+// The configuration: a bad one refuses to serve and says in the log what is wrong; an unusual one is kept to.
+
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { createTestHarness } from "wrangler";
+
+import { makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
+import { assertProblem, PASSWORD, ROUTES, startWorker } from "../support/harness.mjs";
+
+let worker;
+before(async () => (worker = await startWorker()));
+after(() => worker.close());
+
+/** In every bad value that can hold it, so that it would be found wherever a value is shown. */
+const CANARY = "c4n4ry";
+
+const keySet = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
+/** A key that does not say its name, so that another part of it can be changed alone. */
+function namelessKey(alg) {
+  const { kid, ...key } = makeKey(alg);
+  return key;
+}
+const [key, otherKey] = [namelessKey(), namelessKey()];
+const { entry } = makeResourceServer("orders-api", "https://api.example.org");
+const resourceServers = (...changes) => ({
+  RESOURCE_SERVERS: JSON.stringify(changes.map((change) => ({ ...entry, ...change }))),
+});
+const [okp, otherOkp, rsa, otherRsa, oct] = ["EdDSA", "EdDSA", "RS256", "RS256", "HS256"].map(namelessKey);
+const shortRsa = (modulusLength) => generateKeyPairSync("rsa", { modulusLength }).privateKey.export({ format: "jwk" });
+const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
+
+// What is wrong, what makes it so in a good configuration, and what the log says of which variable.
+const BAD = [
+  ["a missing issuer", { ISSUER: undefined }, { ISSUER: /^is not set$/ }],
+  ["an issuer that is null", { ISSUER: null }, { ISSUER: /^is not set$/ }],
+  ["an empty issuer", { ISSUER: "" }, { ISSUER: /^is not set$/ }],
+  ["an issuer that is no URL", { ISSUER: CANARY }, { ISSUER: /absolute URL/ }],
+  ["an issuer without https", { ISSUER: `http://${CANARY}.example.org` }, { ISSUER: /https/ }],
+  ["an issuer that passes for loopback", { ISSUER: `http://localhost.${CANARY}.example` }, { ISSUER: /https/ }],
+  ["an issuer with a trailing slash", { ISSUER: `https://${CANARY}.example.org/` }, { ISSUER: /canonical/ }],
+  ["an issuer with a query", { ISSUER: `https://auth.example.org?${CANARY}` }, { ISSUER: /canonical/ }],
+  ["an issuer with a password", { ISSUER: `https://user:${CANARY}@example.org` }, { ISSUER: /credentials/ }],
+  ["a missing audience", { AUDIENCE: undefined }, { AUDIENCE: /^is not set$/ }],
+  [
+    "a lifetime with a unit",
+    { ACCESS_TOKEN_TTL_SECONDS: `15${CANARY}` },
+    { ACCESS_TOKEN_TTL_SECONDS: /whole number from 1 to 86400/ },
+  ],
+  ["a lifetime of nothing", { ACCESS_TOKEN_TTL_SECONDS: "0" }, { ACCESS_TOKEN_TTL_SECONDS: /whole number/ }],
+  ["a lifetime that is no text", { ACCESS_TOKEN_TTL_SECONDS: 900 }, { ACCESS_TOKEN_TTL_SECONDS: /put it in quotes/ }],
+  [
+    "a session shorter than its tokens",
+    { REFRESH_IDLE_TTL_SECONDS: "899" },
+    { REFRESH_IDLE_TTL_SECONDS: /not be shorter/ },
+  ],
+  ["an absolute end before the idle one", { SESSION_TTL_SECONDS: "604799" }, { SESSION_TTL_SECONDS: /not be shorter/ }],
+  ["a negative grace window", { REFRESH_GRACE_SECONDS: "-1" }, { REFRESH_GRACE_SECONDS: /from 0 to 300/ }],
+  ["a password minimum below eight", { PASSWORD_MIN_LENGTH: "7" }, { PASSWORD_MIN_LENGTH: /from 8 to 64/ }],
+  ["Argon2 below OWASP's equivalents", { ARGON2_MEMORY_KIB: "19455" }, { ARGON2_MEMORY_KIB: /OWASP/ }],
+  ["Argon2 beyond what an isolate has", { ARGON2_MEMORY_KIB: "65537" }, { ARGON2_MEMORY_KIB: /from 1 to 65536/ }],
+  ["any origin, with credentials", { ALLOWED_ORIGINS: "*" }, { ALLOWED_ORIGINS: /neither/ }],
+  ["the origin null", { ALLOWED_ORIGINS: `https://${CANARY}.example.org,null` }, { ALLOWED_ORIGINS: /neither/ }],
+  [
+    "an origin with a path",
+    { ALLOWED_ORIGINS: `https://app.example.org/${CANARY}` },
+    { ALLOWED_ORIGINS: /form browsers send.*scheme:\/\/host.*no slash/ },
+  ],
+  [
+    "an app's origin with a slash",
+    { ALLOWED_ORIGINS: `https://app.example.org,capacitor://${CANARY}/` },
+    { ALLOWED_ORIGINS: /number 2 .*no slash/ },
+  ],
+  [
+    "an origin of an unknown scheme",
+    { ALLOWED_ORIGINS: `${CANARY}://localhost` },
+    { ALLOWED_ORIGINS: /capacitor:\/\/localhost/ },
+  ],
+  ["every name on loopback", { ALLOWED_ORIGINS: "http://*.localhost" }, { ALLOWED_ORIGINS: /neither/ }],
+  [
+    "an address with a path",
+    { ALSO_ANSWERS_AT: `https://auth.example.org/${CANARY}` },
+    { ALSO_ANSWERS_AT: /exact origins.*no slash/ },
+  ],
+  ["a base path with a trailing slash", { BASE_PATH: `/${CANARY}/` }, { BASE_PATH: /leading slash/ }],
+  ["registration half open", { REGISTRATION: CANARY }, { REGISTRATION: /"open" or "closed"/ }],
+  ["resource servers that are no JSON", { RESOURCE_SERVERS: CANARY }, { RESOURCE_SERVERS: /not a JSON array/ }],
+  [
+    "a resource server with its secret itself",
+    resourceServers({ secret: CANARY }),
+    { RESOURCE_SERVERS: /server 1: it must have/ },
+  ],
+  [
+    "a resource server with half a hash",
+    resourceServers({ secret_sha256: CANARY }),
+    { RESOURCE_SERVERS: /server 1: "secret_sha256"/ },
+  ],
+  [
+    "a resource server with a colon in its id",
+    resourceServers({ id: `${CANARY}:` }),
+    { RESOURCE_SERVERS: /server 1: "id"/ },
+  ],
+  ["two resource servers of one id", resourceServers({}, {}), { RESOURCE_SERVERS: /server 2: the same "id"/ }],
+  [
+    "two resource servers of one secret",
+    resourceServers({}, { id: "other" }),
+    { RESOURCE_SERVERS: /server 2: the same secret/ },
+  ],
+  ["a switch that is no text", { LOG_COSTS: { [CANARY]: true } }, { LOG_COSTS: /put it in quotes/ }],
+  ["a missing token secret", { TOKEN_SECRET: undefined }, { TOKEN_SECRET: /^is not set$/ }],
+  ["the placeholder for a token secret", { TOKEN_SECRET: "replace-me" }, { TOKEN_SECRET: /base64url/ }],
+  ["a short token secret", { TOKEN_SECRET: base64url(CANARY) }, { TOKEN_SECRET: /32 bytes/ }],
+  ["a token secret that is a repeated word", { TOKEN_SECRET: base64url(CANARY.repeat(8)) }, { TOKEN_SECRET: /random/ }],
+  [
+    "a token secret that is a signing key as well",
+    { ...keySet(oct), ALLOW_HS256: "true", TOKEN_SECRET: oct.k },
+    { TOKEN_SECRET: /SIGNING_KEYS/ },
+  ],
+  [
+    "a short token secret after a good one",
+    { TOKEN_SECRET: `${makeSecrets().TOKEN_SECRET},${base64url(CANARY)}` },
+    { TOKEN_SECRET: /32 bytes/ },
+  ],
+  ["missing signing keys", { SIGNING_KEYS: undefined }, { SIGNING_KEYS: /^is not set$/ }],
+  ["signing keys that are no JSON", { SIGNING_KEYS: CANARY }, { SIGNING_KEYS: /not a JWK Set/ }],
+  ["the placeholder for signing keys", keySet(), { SIGNING_KEYS: /empty/ }],
+  ["a key without its private part", keySet({ ...key, d: undefined }), { SIGNING_KEYS: /key 1: the private part/ }],
+  ["an unknown algorithm", keySet({ ...key, alg: CANARY }), { SIGNING_KEYS: /key 1: "alg"/ }],
+  ["a kind of key there is none of", keySet({ ...key, kty: CANARY }), { SIGNING_KEYS: /key 1: "kty"/ }],
+  ["an HS256 key without leave", keySet(oct), { SIGNING_KEYS: /HS256 key.*set ALLOW_HS256 to "true"/ }],
+  [
+    "an HS256 key behind another, without leave",
+    { ...keySet(key, oct), ALLOW_HS256: "false" },
+    { SIGNING_KEYS: /HS256 key/ },
+  ],
+  [
+    "an HMAC secret that is a repeated word",
+    { ...keySet({ ...oct, k: base64url(CANARY.repeat(8)) }), ALLOW_HS256: "true" },
+    { SIGNING_KEYS: /key 1: "k" must be random/ },
+  ],
+  [
+    "a short HMAC secret",
+    { ...keySet({ ...oct, k: base64url(CANARY.repeat(5)) }), ALLOW_HS256: "true" },
+    { SIGNING_KEYS: /key 1: "k".*32 bytes/ },
+  ],
+  ["a leave that is neither", { ALLOW_HS256: CANARY }, { ALLOW_HS256: /"true" or "false"/ }],
+  ["an RSA key of 2048 bits", keySet({ ...shortRsa(2048), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*3072 bits/ }],
+  ["an RSA key of one bit too few", keySet({ ...shortRsa(3071), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*3072 bits/ }],
+  ["an RSA key with another exponent", keySet({ ...rsa, e: "Aw" }), { SIGNING_KEYS: /key 1: "e"/ }],
+  ["a key for another algorithm", keySet({ ...rsa, alg: "PS256" }), { SIGNING_KEYS: /key 1: "alg"/ }],
+  [
+    "a start in text",
+    keySet({ ...key, signs_from: CANARY }),
+    { SIGNING_KEYS: /key 1: "signs_from" must be unix seconds/ },
+  ],
+  [
+    "a start in milliseconds",
+    keySet({ ...key, signs_from: Date.now() }),
+    { SIGNING_KEYS: /key 1: "signs_from" must be unix seconds/ },
+  ],
+  ["only keys of the future", keySet({ ...key, signs_from: 4102444800 }), { SIGNING_KEYS: /none may sign yet/ }],
+  [
+    "a claim that is not for tokens",
+    { ACCESS_TOKEN_CLAIMS: `email,${CANARY}` },
+    { ACCESS_TOKEN_CLAIMS: /must list of email, name and preferred_username/ },
+  ],
+  ["a claim twice", { ACCESS_TOKEN_CLAIMS: "name,email,name" }, { ACCESS_TOKEN_CLAIMS: /no claim twice/ }],
+  ["a key named by another thumbprint", keySet({ ...key, kid: CANARY }), { SIGNING_KEYS: /key 1: "kid"/ }],
+  ["the same key twice", keySet(key, key), { SIGNING_KEYS: /key 2: the same key/ }],
+  // These look like keys: only the runtime's own cryptography finds out.
+  ["a point that is not on the curve", keySet({ ...key, y: otherKey.y }), { SIGNING_KEYS: /importKey/ }],
+  ["the private part of another key", keySet({ ...key, d: otherKey.d }), { SIGNING_KEYS: /importKey|self-test/ }],
+  [
+    "a private part of zero",
+    keySet({ ...key, d: base64url(Buffer.alloc(32)) }),
+    { SIGNING_KEYS: /importKey|self-test/ },
+  ],
+  [
+    "the private part of another Ed25519 key",
+    keySet({ ...okp, d: otherOkp.d }),
+    { SIGNING_KEYS: /importKey|self-test/ },
+  ],
+  ["a part of another RSA key", keySet({ ...rsa, dp: otherRsa.dp }), { SIGNING_KEYS: /importKey|self-test/ }],
+  ["the modulus of another RSA key", keySet({ ...rsa, n: otherRsa.n }), { SIGNING_KEYS: /importKey|self-test/ }],
+  ["a mixed-up key after a good one", keySet(key, { ...otherKey, d: key.d }), { SIGNING_KEYS: /importKey|self-test/ }],
+  // All that is wrong is told at once.
+  [
+    "several mistakes",
+    { ISSUER: CANARY, REGISTRATION: CANARY, TOKEN_SECRET: CANARY },
+    { ISSUER: /absolute URL/, REGISTRATION: /"open"/, TOKEN_SECRET: /base64url/ },
+  ],
+  [
+    "nothing at all",
+    { ISSUER: undefined, AUDIENCE: undefined, SIGNING_KEYS: undefined, TOKEN_SECRET: undefined },
+    { ISSUER: /^is not set$/, AUDIENCE: /^is not set$/, SIGNING_KEYS: /^is not set$/, TOKEN_SECRET: /^is not set$/ },
+  ],
+];
+
+const REQUESTS = [
+  ...ROUTES.map(([path, method]) => [method, path]),
+  ["OPTIONS", "/login"],
+  ["HEAD", "/me"],
+  ["DELETE", "/me"],
+  ["GET", "/unknown"],
+];
+
+/** Starts the Worker as often as there are configurations, which is quicker than one after the other. */
+async function startWorkers(configurations) {
+  const good = { ISSUER: "https://auth.example.org", AUDIENCE: "https://api.example.org", ...makeSecrets() };
+  const server = createTestHarness({
+    // Where there is no .dev.vars, whose secrets would be taken instead.
+    root: "dist",
+    workers: configurations.map((changes, index) => ({
+      config: {
+        name: `worker-${index}`,
+        main: "index.js",
+        compatibility_date: "2026-11-17",
+        no_bundle: true,
+        find_additional_modules: true,
+        rules: [{ type: "CompiledWasm", globs: ["**/*.wasm"] }],
+        // The harness refuses `undefined`. Secrets are read as variables are.
+        vars: Object.fromEntries(Object.entries({ ...good, ...changes }).filter(([, value]) => value !== undefined)),
+      },
+    })),
+  });
+  await server.listen();
+  return server;
+}
+
+test("with a bad configuration every route is refused alike, and the log says why without showing it", async (t) => {
+  const server = await startWorkers(BAD.map(([, changes]) => changes));
+  t.after(() => server.close());
+  const bodies = new Set();
+  for (const [index, [what, changes, problems]] of BAD.entries()) {
+    await t.test(what, async () => {
+      for (const [method, path] of REQUESTS) {
+        server.clearLogs();
+        const headers = { Origin: "https://app.example.org" };
+        const answer = await worker.answer(await server.getWorker(`worker-${index}`).fetch(path, { method, headers }));
+        const request_id = answer.headers.get("x-request-id");
+        if (method === "HEAD") {
+          assert.deepEqual([answer.status, answer.text], [503, ""]);
+        } else {
+          assertProblem(answer, 503, "misconfigured");
+          bodies.add(answer.text.replace(request_id, ""));
+        }
+        assert.equal(answer.headers.get("access-control-allow-origin"), null);
+
+        const events = await logged(server, Object.keys(problems).length);
+        assert.deepEqual(
+          events.map((event) => event.variable),
+          Object.keys(problems),
+        );
+        for (const { problem, variable, ...event } of events) {
+          assert.match(problem, problems[variable]);
+          assert.deepEqual(event, { level: "error", request_id, event: "misconfigured" });
+        }
+        assertShowsNoValue(JSON.stringify(events), changes);
+      }
+    });
+  }
+  assert.equal(bodies.size, 1, [...bodies].join("\n"));
+});
+
+/** The events of a request, of which so many are expected: on a busy machine a line may come after its answer. */
+async function logged(server, count) {
+  // The runtime has lines of its own.
+  const lines = () =>
+    server
+      .getLogs()
+      .map((entry) => entry.message)
+      .filter((line) => line.startsWith("{"));
+  for (let tries = 0; tries < 100 && lines().length < count; tries += 1) await sleep(20);
+  return lines().map((line) => JSON.parse(line));
+}
+
+function assertShowsNoValue(log, changes) {
+  const values = [changes, key, otherKey, okp, otherOkp, rsa, otherRsa, oct].flatMap((object) => Object.values(object));
+  // Short ones, such as a number, may well stand in a request id.
+  for (const value of [CANARY, ...values.filter((value) => value?.length > 9)]) assert.ok(!log.includes(value), log);
+}
+
+test("once the configuration is put right, the Worker serves", async () => {
+  await worker.update({ vars: { ISSUER: "" } });
+  assertProblem(await worker.get("/healthz"), 503, "misconfigured");
+  await worker.update();
+  assert.equal((await worker.get("/healthz")).status, 200);
+  await worker.register();
+});
+
+test("under a base path every route is there, and nowhere else", async () => {
+  await worker.update({ vars: { BASE_PATH: "/auth/v1" } });
+  const { status, body } = await worker.post("/auth/v1/register", {
+    json: { email: "based@example.org", password: PASSWORD },
+  });
+  assert.equal(status, 201);
+  assert.equal((await worker.get("/auth/v1/me", { bearer: body.access_token })).status, 200);
+  assert.equal((await worker.get("/auth/v1/.well-known/jwks.json")).body.keys.length, 1);
+  for (const [path, method] of ROUTES) {
+    const options = { bearer: body.access_token };
+    assert.notEqual((await worker.request(method, `/auth/v1${path}`)).status, 404, path);
+    // The metadata of an issuer without a path has its place at the root of the host.
+    const isMetadata = /oauth-|openid-/.test(path);
+    const outside = [
+      ...(isMetadata ? [] : [""]),
+      "/auth",
+      "/auth/v1x",
+      "/auth/v1/",
+      "/auth/v1/auth/v1",
+      "/AUTH/V1",
+      "/x/auth/v1",
+      "/auth/v2",
+    ].map((base) => base + path);
+    for (const other of [...outside, `/auth/v1${path.slice(1)}`]) {
+      assertProblem(await worker.request(method, other, options), 404, "not_found");
+    }
+  }
+  for (const path of ["/", "/auth/v1", "/auth/v1/", "/auth", "/auth/"])
+    assertProblem(await worker.get(path), 404, "not_found");
+});
+
+test("unusual lifetimes, names and minimums are kept to", async () => {
+  await worker.update({
+    vars: {
+      ISSUER: "https://login.example.org/tenant",
+      AUDIENCE: "urn:example:api",
+      CLIENT_ID: "mobile",
+      ACCESS_TOKEN_TTL_SECONDS: "1",
+      REFRESH_IDLE_TTL_SECONDS: "60",
+      SESSION_TTL_SECONDS: "60",
+      REFRESH_GRACE_SECONDS: "0",
+      CLOCK_LEEWAY_SECONDS: "60",
+      PASSWORD_MIN_LENGTH: "8",
+    },
+  });
+  assertProblem(
+    await worker.post("/register", { json: { email: "short@example.org", password: "7 chars" } }),
+    422,
+    "password_too_short",
+  );
+  const person = await worker.register({ password: "8 chars!" });
+  assert.deepEqual([person.expires_in, person.refresh_expires_in], [1, 60]);
+  const { iss, aud, client_id, iat, exp } = JSON.parse(Buffer.from(person.access_token.split(".")[1], "base64url"));
+  assert.deepEqual(
+    [iss, aud, client_id, exp - iat],
+    ["https://login.example.org/tenant", "urn:example:api", "mobile", 1],
+  );
+  assert.equal((await worker.me(person.access_token)).status, 200);
+  // No grace: the first retry is reuse.
+  assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+  assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
+});
+
+test("an empty variable means its default, as one that is not set does", async () => {
+  const optional = [
+    "CLIENT_ID",
+    "ACCESS_TOKEN_TTL_SECONDS",
+    "PASSWORD_MIN_LENGTH",
+    "ALLOWED_ORIGINS",
+    "BASE_PATH",
+    "REGISTRATION",
+    "LOG_COSTS",
+    "LOG_REFRESHES",
+  ];
+  for (const value of ["", null]) {
+    await worker.update({ vars: Object.fromEntries(optional.map((name) => [name, value])) });
+    const { expires_in, access_token } = await worker.register();
+    const { client_id } = JSON.parse(Buffer.from(access_token.split(".")[1], "base64url"));
+    assert.deepEqual([expires_in, client_id], [900, "first-party"]);
+    assertProblem(
+      await worker.post("/register", { json: { email: "short@example.org", password: "fourteen chars" } }),
+      422,
+      "password_too_short",
+    );
+  }
+});
+
+test("after the token secret has been rotated nobody is logged out, until the old one is taken away", async () => {
+  await worker.update();
+  const [before, other] = [await worker.register(), await worker.register()];
+  const [oldSecret, newSecret] = [worker.secrets.TOKEN_SECRET, makeSecrets().TOKEN_SECRET];
+  await worker.update({ secrets: { TOKEN_SECRET: `${newSecret}, ${oldSecret}` } });
+  const { status, body } = await worker.refresh(before.refresh_token);
+  assert.equal(status, 200);
+
+  await worker.update({ secrets: { TOKEN_SECRET: newSecret } });
+  assert.equal((await worker.refresh(body.refresh_token)).status, 200);
+  assertProblem(await worker.refresh(other.refresh_token), 401, "invalid_refresh_token");
+});

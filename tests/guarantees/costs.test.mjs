@@ -1,0 +1,424 @@
+// What each operation costs, counted by D1 itself, and that none of it grows with the number of users or sessions.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+
+import { BEHIND, COUNTED } from "../../bench/cost.mjs";
+import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { forged, startWorker } from "../support/harness.mjs";
+
+const STATEMENTS = new URL("../../src/store/sql/", import.meta.url);
+
+let worker;
+const server = makeResourceServer("counted-api", "https://api.example.org");
+before(async () => (worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } })));
+after(() => worker.close());
+
+/** What `look` finds, as soon as it finds something. */
+async function waitFor(look) {
+  for (let tries = 0; tries < 500; tries += 1) {
+    const found = await look();
+    if (found) return found;
+    await setTimeout(10);
+  }
+  throw new Error("nothing was found");
+}
+
+/** The cost of the one request that `act` makes. */
+async function costOf(act) {
+  worker.events();
+  const answer = await act();
+  // What follows behind the answers of others is not of this request.
+  const [{ event, level, request_id, route, memory_kib, ...cost }, ...more] = worker
+    .events("costs")
+    .filter(({ status }) => status !== undefined);
+  assert.equal(more.length, 0);
+  assert.equal(cost.status, answer.status);
+  return cost;
+}
+
+const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({
+  status,
+  d1_round_trips,
+  d1_rows_written,
+  kv_gets,
+  kv_puts,
+});
+
+/** What of it bench/cost.mjs makes dollars of, and by which name. */
+const IN_THE_CALCULATION = {
+  "register without a username": "register",
+  login: "login",
+  "login with a wrong password again": "login, wrong password",
+  refresh: "refresh",
+  revoke: "revoke",
+  "/verify": "verify",
+  "/me": "me",
+};
+
+function assertCost({ d1_rows_read, ...counted }, expected, calculated) {
+  assert.deepEqual(counted, expected);
+  if (calculated !== undefined) {
+    const [trips, read, ...others] = calculated;
+    assert.deepEqual(
+      [counted.d1_round_trips, counted.d1_rows_written, counted.kv_gets, counted.kv_puts],
+      [trips, ...others],
+    );
+    // The end of a range in an index is a row more to read, unless it is the end of the index.
+    assert.ok(Math.abs(d1_rows_read - read) <= 1, `${d1_rows_read} rows read`);
+  }
+  // Rows read are bounded by the statement, not by the tables.
+  assert.ok(d1_rows_read <= 20, `${d1_rows_read} rows read`);
+}
+
+test("every operation keeps to its counted cost", async () => {
+  const person = await worker.register({ username: "counted" });
+  const second = (await worker.login(person)).body;
+  const third = (await worker.login(person)).body;
+  const fourth = (await worker.login(person)).body;
+  const refreshed = (await worker.refresh(person.refresh_token)).body;
+  const usual = await worker.register();
+  await worker.login(usual);
+  const newcomer = (name, username) => ({
+    json: { email: `${name}@example.org`, password: person.password, username },
+  });
+  const operations = [
+    ["register", () => worker.post("/register", newcomer("counted-1", "counted-1")), cost(201, 2, 5, 0, 0)],
+    ["register without a username", () => worker.post("/register", newcomer("counted-2")), cost(201, 2, 4, 0, 0)],
+    ["register a taken address", () => worker.post("/register", newcomer("counted-1")), cost(409, 2, 2, 0, 0)],
+    ["register a taken address again", () => worker.post("/register", newcomer("counted-1")), cost(409, 2, 1, 0, 0)],
+    [
+      "register a taken username",
+      () => worker.post("/register", newcomer("counted-1", "counted-1")),
+      cost(409, 1, 0, 0, 0),
+    ],
+    ["login", () => worker.login(usual), cost(200, 2, 2, 0, 0)],
+    ["login with a wrong password", () => worker.login({ ...person, password: "wrong" }), cost(401, 2, 2, 0, 0)],
+    ["login with a wrong password again", () => worker.login({ ...person, password: "wrong" }), cost(401, 2, 1, 0, 0)],
+    ["login of nobody", () => worker.login({ ...person, email: "nobody@example.org" }), cost(401, 2, 2, 0, 0)],
+    [
+      "login of nobody again",
+      () => worker.login({ ...person, email: "nobody-else@example.org" }),
+      cost(401, 2, 1, 0, 0),
+    ],
+    ["refresh", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
+    ["grace retry", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
+    ["/token", () => worker.token(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
+    ["/token with a forged refresh token", () => worker.token(forged(refreshed.refresh_token)), cost(400, 0, 0, 0, 0)],
+    ["/me", () => worker.me(person.access_token), cost(200, 1, 0, 0, 0)],
+    ["listing sessions", () => worker.get("/sessions", { bearer: person.access_token }), cost(200, 1, 0, 0, 0)],
+    [
+      "ending one session",
+      () => worker.request("DELETE", `/sessions/${fourth.session_id}`, { bearer: person.access_token }),
+      cost(204, 1, 3, 0, 1),
+    ],
+    ["/verify", () => worker.verify(person.access_token), cost(200, 0, 0, 1, 0)],
+    ["a forged refresh token", () => worker.refresh(forged(person.refresh_token)), cost(401, 0, 0, 0, 0)],
+    ["revoking a forged refresh token", () => worker.revoke(forged(person.refresh_token)), cost(200, 0, 0, 0, 0)],
+    ["introspecting an access token", () => worker.introspect(person.access_token, server), cost(200, 1, 0, 0, 0)],
+    ["introspecting a refresh token", () => worker.introspect(third.refresh_token, server), cost(200, 1, 0, 0, 0)],
+    [
+      "introspecting a rotated-out refresh token",
+      () => worker.introspect(person.refresh_token, server),
+      cost(200, 1, 0, 0, 0),
+    ],
+    [
+      "introspecting a forged refresh token",
+      () => worker.introspect(forged(person.refresh_token), server),
+      cost(200, 0, 0, 0, 0),
+    ],
+    [
+      "introspecting a forged access token",
+      () => worker.introspect(`${person.access_token}x`, server),
+      cost(200, 0, 0, 0, 0),
+    ],
+    [
+      "introspecting with a wrong secret",
+      () => worker.introspect(person.access_token, { ...server, secret: "x" }),
+      cost(401, 0, 0, 0, 0),
+    ],
+    ["/verify of a forged access token", () => worker.verify(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
+    ["/me of a forged access token", () => worker.me(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
+    ["reuse", () => worker.refresh(person.refresh_token), cost(401, 2, 5, 0, 1)],
+    ["a refresh of a session that is over", () => worker.refresh(refreshed.refresh_token), cost(401, 2, 0, 0, 0)],
+    ["revoke", () => worker.revoke(second.refresh_token), cost(200, 1, 3, 0, 1)],
+    ["revoke by access token", () => worker.revoke(third.access_token), cost(200, 1, 3, 0, 1)],
+    ["revoke again", () => worker.marksWritten().then(() => worker.revoke(third.access_token)), cost(200, 1, 0, 0, 0)],
+    ["metadata", () => worker.get("/.well-known/oauth-authorization-server"), cost(200, 0, 0, 0, 0)],
+    ["jwks", () => worker.get("/.well-known/jwks.json"), cost(200, 0, 0, 0, 0)],
+  ];
+  for (const [name, act, expected] of operations) {
+    await test(name, async () => assertCost(await costOf(act), expected, COUNTED[IN_THE_CALCULATION[name]]));
+  }
+  const calculated = operations.map(([name]) => IN_THE_CALCULATION[name]).filter(Boolean);
+  assert.deepEqual(calculated.sort(), Object.keys(COUNTED).sort());
+});
+
+test("every change of an account, and every look at one, keeps to its counted cost", async () => {
+  const admin = await worker.registerAdmin();
+  const person = await worker.register();
+  await worker.login(person);
+  const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
+  const account = `/users/${person.user.id}`;
+  const [other, third] = [await worker.register(), await worker.register()];
+  await worker.login(other);
+  const passwords = { current_password: person.password, new_password: "another correct horse battery" };
+  // An event is a row and an index entry, or one that is counted on a row; a username one more, where there was none.
+  const operations = [
+    ["changing a name", () => worker.request("PATCH", "/me", { ...own, json: { name: "Pat" } }), cost(200, 1, 3, 0, 0)],
+    [
+      "taking a username",
+      () =>
+        worker.request("PATCH", "/me", {
+          ...own,
+          json: { username: "pat-counted", current_password: person.password },
+        }),
+      cost(200, 2, 3, 0, 0),
+    ],
+    [
+      "changing nothing of a profile",
+      () =>
+        worker.request("PATCH", "/me", {
+          ...own,
+          json: { username: "pat-counted", current_password: person.password },
+        }),
+      cost(200, 2, 0, 0, 0),
+    ],
+    [
+      "asking for a reserved username",
+      () => worker.request("PATCH", "/me", { ...own, json: { username: "ad.min" } }),
+      cost(422, 1, 0, 0, 0),
+    ],
+    [
+      "a wrong current password",
+      () => worker.post("/me/password", { ...own, json: { ...passwords, current_password: "wrong" } }),
+      cost(403, 2, 2, 0, 0),
+    ],
+    [
+      "changing the password",
+      async () => {
+        const answer = await worker.post("/me/password", { ...own, json: passwords });
+        own.bearer = answer.body.access_token;
+        return answer;
+      },
+      cost(200, 2, 11, 0, 2),
+    ],
+    ["one's own trail", () => worker.get("/me/events", own), cost(200, 1, 0, 0, 0)],
+    ["listing accounts", () => worker.get("/users?limit=3", as), cost(200, 1, 0, 0, 0)],
+    ["one account", () => worker.get(account, as), cost(200, 1, 0, 0, 0)],
+    ["its trail", () => worker.get(`${account}/events`, as), cost(200, 1, 0, 0, 0)],
+    ["an admin's request by somebody who is none", () => worker.get(account, own), cost(403, 1, 0, 0, 0)],
+    ["changing roles", () => worker.request("PATCH", account, { ...as, json: { roles: [] } }), cost(200, 1, 3, 0, 0)],
+    ["changing nothing", () => worker.request("PATCH", account, { ...as, json: { roles: [] } }), cost(200, 1, 0, 0, 0)],
+    ["disabling", () => worker.request("PATCH", account, { ...as, json: { disabled: true } }), cost(200, 1, 6, 0, 1)],
+    ["enabling", () => worker.request("PATCH", account, { ...as, json: { disabled: false } }), cost(200, 1, 3, 0, 0)],
+    [
+      "ending another user's sessions",
+      () => worker.delete(`/users/${other.user.id}/sessions`, as),
+      cost(200, 1, 8, 0, 2),
+    ],
+    ["deleting another user", () => worker.delete(`/users/${other.user.id}`, as), cost(204, 1, 6, 0, 0)],
+    [
+      "deleting one's account",
+      () => worker.delete("/me", { bearer: third.access_token, json: { current_password: third.password } }),
+      cost(204, 2, 5, 0, 1),
+    ],
+  ];
+  for (const [name, act, expected] of operations) {
+    await test(name, async () => {
+      const { d1_rows_read, ...counted } = await costOf(act);
+      assert.deepEqual(counted, expected);
+      assert.ok(d1_rows_read <= 30, `${d1_rows_read} rows read`);
+    });
+  }
+});
+
+test("a login that rehashes writes one row more", async () => {
+  const person = await worker.register();
+  await worker.outdateHash(person);
+  assertCost(await costOf(() => worker.login(person)), cost(200, 2, 3, 0, 0));
+});
+
+test("logging out everywhere is one round trip however many sessions there are", async () => {
+  const person = await worker.register();
+  for (let count = 0; count < 9; count += 1) await worker.login(person);
+  const { d1_rows_read, ...counted } = await costOf(() => worker.post("/revoke-all", { bearer: person.access_token }));
+  assert.deepEqual(counted, cost(200, 1, 30, 0, 10));
+  assert.ok(d1_rows_read <= 80, `${d1_rows_read} rows read`);
+});
+
+test("rows read do not depend on how many users and sessions there are", async () => {
+  const person = await worker.register({ username: "reader" });
+  const admin = await worker.registerAdmin();
+  // Of one's own sessions a log-in counts those that have not been ended, so they are as many each time.
+  const login = async (json) => {
+    const answer = await worker.post("/login", { json: { ...json, password: person.password } });
+    await worker.db.prepare("DELETE FROM refresh_tokens WHERE family_id = ?").bind(answer.body.session_id).run();
+    return answer;
+  };
+  const acts = [
+    () => login({ email: person.email }),
+    () => login({ username: "reader" }),
+    () => worker.me(person.access_token),
+    () => worker.refresh(person.refresh_token),
+    () =>
+      worker.post("/register", {
+        json: { email: "Reader@example.org", username: "reader", password: person.password },
+      }),
+    () => worker.get("/users?limit=3", { bearer: admin.access_token }),
+    () => worker.get("/users?limit=3&email=read", { bearer: admin.access_token }),
+    () => worker.get(`/users/${person.user.id}`, { bearer: admin.access_token }),
+    () => worker.get(`/users/${admin.user.id}/events`, { bearer: admin.access_token }),
+    () =>
+      worker.request("PATCH", `/users/${person.user.id}`, { bearer: admin.access_token, json: { roles: ["user"] } }),
+  ];
+  const readAll = async () => {
+    const rows = [];
+    for (const act of acts) rows.push((await costOf(act)).d1_rows_read);
+    return rows;
+  };
+  const few = await readAll();
+  const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000)";
+  await worker.db.batch([
+    worker.db.prepare(
+      `INSERT INTO users (id, email, email_key, username, username_key, password_hash, password_version, roles, created_at) ${numbers} SELECT 'id' || n, 'e' || n, 'e' || n, 'u' || n, 'u' || n, '', 0, '[]', 0 FROM numbers`,
+    ),
+    worker.db.prepare(
+      `INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) ${numbers} SELECT 'f' || n, 'id' || n, '', 0, 0, 0, 0, 0, 0, 0 FROM numbers`,
+    ),
+  ]);
+  assert.deepEqual(await readAll(), few);
+});
+
+/** So many sessions of a person beside those there are, ended or not. */
+function insertSessions({ user }, count, { revoked, accessExpires = 0 }) {
+  const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
+  const columns =
+    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  const values = `printf('%06d', n) || substr(?2, 7), ?2, '', 0, 0, unixepoch() - n, 0, unixepoch() + 600, 0, unixepoch() + ?3, ${revoked ? "unixepoch() - n, 'logout'" : "NULL, NULL"}`;
+  return worker.db
+    .prepare(`INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT ${values} FROM numbers`)
+    .bind(count, user.id, accessExpires)
+    .run();
+}
+
+test("a refused reader costs at most 16 rows read, however much there is to see", async () => {
+  const busy = await worker.registerAdmin();
+  const stranger = await worker.register();
+  const ended = await worker.register();
+  await worker.revoke(ended.refresh_token);
+  await insertSessions(busy, 2000, { revoked: true });
+  for (const [path, bearer, status] of [
+    ["/users?limit=100", stranger.access_token, 403],
+    [`/users/${busy.user.id}/events`, stranger.access_token, 403],
+    ["/users?limit=100", ended.access_token, 401],
+    [`/users/${busy.user.id}/events`, ended.access_token, 401],
+    ["/sessions", ended.access_token, 401],
+    ["/me/events", ended.access_token, 401],
+  ]) {
+    const cost = await costOf(() => worker.get(path, { bearer }));
+    assert.equal(cost.status, status, path);
+    assert.ok(cost.d1_rows_read <= 16, `${path}: ${cost.d1_rows_read} rows read`);
+  }
+  await worker.revoke(busy.refresh_token);
+  const { status, d1_rows_read } = await costOf(() => worker.post("/revoke-all", { bearer: busy.access_token }));
+  assert.equal(status, 401);
+  assert.ok(d1_rows_read <= 16, `${d1_rows_read} rows read`);
+});
+
+test("listing sessions reads no ended ones; the trail reads at most a thousand", async () => {
+  const busy = await worker.register();
+  await insertSessions(busy, 5000, { revoked: true });
+  // A row found in an index, then in the table, then sorted, counts each time.
+  for (const [path, most] of [
+    ["/sessions", 10],
+    ["/me/events?limit=1", 4100],
+  ]) {
+    const { status, d1_rows_read } = await costOf(() => worker.get(path, { bearer: busy.access_token }));
+    assert.equal(status, 200);
+    assert.ok(d1_rows_read <= most, `${path}: ${d1_rows_read} rows read`);
+  }
+  const { d1_rows_read } = await costOf(() => worker.login(busy));
+  assert.ok(d1_rows_read <= 12, `login: ${d1_rows_read} rows read`);
+  assert.equal((await worker.get("/sessions", { bearer: busy.access_token })).body.sessions.length, 2);
+});
+
+test("a log-in beyond the limit writes three rows more, and one with fewer sessions none", async () => {
+  const limited = await startWorker({ vars: { MAX_SESSIONS_PER_USER: "3" } });
+  try {
+    const person = await limited.register();
+    for (let count = 1; count < 3; count += 1) await limited.login(person);
+    limited.events();
+    await limited.login(person);
+    const [{ d1_round_trips, d1_rows_written, kv_puts }] = limited
+      .events("costs")
+      .filter(({ status }) => status !== undefined);
+    assert.deepEqual([d1_round_trips, d1_rows_written, kv_puts], [2, 5, 1]);
+  } finally {
+    await limited.close();
+  }
+});
+
+test("a mark that is written is forgotten in one round trip behind the answer", async () => {
+  const person = await worker.register();
+  await worker.marksWritten();
+  worker.events();
+  await worker.revoke(person.refresh_token);
+  await worker.marksWritten();
+  const behind = await waitFor(() => worker.events("costs").find(({ route }) => route === "Marks"));
+  const { d1_round_trips, d1_rows_read, d1_rows_written, kv_gets, kv_puts } = behind;
+  assert.deepEqual([d1_round_trips, d1_rows_read, d1_rows_written, kv_gets, kv_puts], BEHIND.revoke);
+});
+
+test("one request writes at most 900 marks, and the scheduled event the rest", async () => {
+  const busy = await worker.register();
+  await insertSessions(busy, 1000, { revoked: false, accessExpires: 300 });
+  const { status, kv_puts } = await costOf(() => worker.post("/revoke-all", { bearer: busy.access_token }));
+  assert.deepEqual([status, kv_puts], [200, 900]);
+  await waitFor(async () => (await worker.db.prepare("SELECT COUNT(*) AS n FROM owed_marks").first()).n === 101);
+  await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+  const { keys, list_complete, cursor } = await worker.kv.list({ prefix: "revoked:" });
+  assert.equal(list_complete, false);
+  const marked = [...keys, ...(await worker.kv.list({ prefix: "revoked:", cursor })).keys].map(({ name }) => name);
+  const ended = (
+    await worker.db.prepare("SELECT family_id FROM refresh_tokens WHERE user_id = ?").bind(busy.user.id).all()
+  ).results;
+  assert.equal(ended.length, 1001);
+  for (const { family_id } of ended) assert.ok(marked.includes(`revoked:${family_id}`), family_id);
+});
+
+// They sort, but no more than the sessions of one account.
+const SORTS = ["find_endings.sql", "end_excess_sessions.sql"];
+
+for (const file of readdirSync(STATEMENTS)) {
+  test(`${file} runs on an index`, async () => {
+    const sql = readFileSync(new URL(file, STATEMENTS), "utf8");
+    const parameters = Math.max(0, ...[...sql.matchAll(/\?(\d+)/g)].map(([, number]) => Number(number)));
+    const values = Array.from({ length: parameters }, () => 1);
+    const { results } = await worker.db
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .bind(...values)
+      .all();
+    const details = results.map(({ detail }) => detail);
+    if (/\b(WHERE|JOIN)\b/.test(sql))
+      assert.ok(
+        details.some((detail) => detail.includes("SEARCH")),
+        details.join("; "),
+      );
+    const slow = SORTS.includes(file) ? /^SCAN/ : /^SCAN (?!CONSTANT ROW|json_each)|TEMP B-TREE/;
+    for (const detail of details) assert.doesNotMatch(detail, slow, sql);
+  });
+}
+
+test("SQL is in those files alone", () => {
+  const sources = readdirSync(new URL("../../src/", import.meta.url), { recursive: true }).filter((name) =>
+    name.endsWith(".rs"),
+  );
+  assert.ok(sources.length > 20);
+  for (const name of sources) {
+    const code = readFileSync(new URL(`../../src/${name}`, import.meta.url), "utf8").replace(/^\s*\/\/.*$/gm, "");
+    assert.doesNotMatch(code, /"[^"\n]*\b(SELECT .* FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b/, name);
+  }
+});

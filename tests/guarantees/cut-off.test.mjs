@@ -1,0 +1,243 @@
+// The cut-off matrix: on every route, at every storage call that it makes, before the call takes place and before its answer
+// arrives, the client resets the connection. And the same with calls that fail, and with answers of D1 that are lost.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { LEAPING, startDirect } from "../support/direct.mjs";
+import { basic, ROUTES } from "../support/harness.mjs";
+
+/** By how much the memory may grow over the whole matrix, in KiB. */
+const GROWTH = 3 * 1024;
+/** Where a password is hashed, for which a request waits. */
+const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
+
+const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
+
+let worker, reader, admin, base;
+before(async () => {
+  worker = await startDirect({ prelude: LEAPING, vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
+  [reader, admin] = [await worker.register(), await worker.registerAdmin()];
+  // Verifying an outdated hash takes the most memory.
+  await worker.login(await outdated());
+  base = await worker.memory();
+});
+after(() => worker.close());
+
+/** Somebody with two sessions. */
+async function somebody() {
+  const person = await worker.register();
+  return { ...person, sessions: [person, (await worker.login(person)).body] };
+}
+
+/** Somebody whose first refresh token was rotated out, longer ago than the grace window. */
+async function robbed() {
+  const person = await worker.register();
+  await worker.refresh(person.refresh_token);
+  await worker.age(60, person.session_id);
+  return { ...person, sessions: [person], isReuse: true };
+}
+
+/** Somebody whose hash is replaced at the next login. */
+async function outdated() {
+  const person = await worker.register();
+  await worker.outdateHash(person);
+  return person;
+}
+
+let newcomers = 0;
+const newcomer = () => ({
+  email: `newcomer-${(newcomers += 1)}@example.org`,
+  password: "correct horse battery staple",
+});
+const withPassword = ({ email }, password) => ({ json: { email, password } });
+const asRefreshGrant = ({ refresh_token }) => ({ form: { grant_type: "refresh_token", refresh_token } });
+const by = ({ access_token }, options) => ({ bearer: access_token, ...options });
+const byAdmin = ({ user }, options) => ({ ...by(admin, options), id: user.id });
+
+/** What is asked of each route, which may be several things: who is there first, and the request. */
+const CASES = {
+  "POST /register": { "": [() => reader, () => ({ json: newcomer() })] },
+  "POST /login": {
+    "": [() => reader, (person) => withPassword(person, person.password)],
+    "with a wrong password": [() => reader, (person) => withPassword(person, "wrong")],
+    "of nobody": [() => reader, () => withPassword({ email: "nobody@example.org" }, "wrong")],
+    "with an outdated hash": [outdated, (person) => withPassword(person, person.password)],
+  },
+  "POST /refresh": {
+    "": [somebody, ({ refresh_token }) => ({ json: { refresh_token } })],
+    "with a token that was rotated out": [robbed, ({ refresh_token }) => ({ json: { refresh_token } })],
+  },
+  "POST /token": { "": [somebody, asRefreshGrant], "with a token that was rotated out": [robbed, asRefreshGrant] },
+  "POST /revoke": {
+    "with a refresh token": [somebody, ({ refresh_token }) => ({ form: { token: refresh_token } })],
+    "with an access token": [somebody, ({ access_token }) => ({ form: { token: access_token } })],
+  },
+  "POST /introspect": {
+    "": [
+      () => reader,
+      ({ access_token }) => ({
+        form: { token: access_token },
+        headers: { Authorization: basic(resourceServer.entry.id, resourceServer.secret) },
+      }),
+    ],
+  },
+  "POST /revoke-all": { "": [somebody, (person) => by(person)] },
+  "GET /me": { "": [() => reader, (person) => by(person)] },
+  "PATCH /me": { "": [() => reader, (person) => by(person, { json: { name: "Ada" } })] },
+  "DELETE /me": {
+    "": [somebody, (person) => by(person, { json: { current_password: person.password } })],
+    "with a wrong password": [() => reader, (person) => by(person, { json: { current_password: "wrong" } })],
+  },
+  "POST /me/password": {
+    "": [
+      somebody,
+      (person) =>
+        by(person, { json: { current_password: person.password, new_password: "another correct horse battery" } }),
+    ],
+  },
+  "GET /me/events": { "": [() => reader, (person) => by(person)] },
+  "GET /sessions": { "": [() => reader, (person) => by(person)] },
+  "DELETE /sessions": {
+    "": [somebody, (person) => by(person)],
+    "but the current one": [somebody, (person) => by(person, { query: "?except=current" })],
+  },
+  "DELETE /sessions/{id}": { "": [somebody, (person) => by(person, { id: person.sessions[1].session_id })] },
+  "GET /users": { "": [() => reader, (person) => byAdmin(person)] },
+  "GET /users/{id}": { "": [() => reader, (person) => byAdmin(person)] },
+  "PATCH /users/{id}": {
+    "that gives a role": [somebody, (person) => byAdmin(person, { json: { roles: ["user", "admin"] } })],
+    "that disables": [somebody, (person) => byAdmin(person, { json: { disabled: true } })],
+  },
+  "DELETE /users/{id}": { "": [somebody, (person) => byAdmin(person)] },
+  "GET /users/{id}/sessions": { "": [() => reader, (person) => byAdmin(person)] },
+  "DELETE /users/{id}/sessions": { "": [somebody, (person) => byAdmin(person)] },
+  "GET /users/{id}/events": { "": [() => reader, (person) => byAdmin(person)] },
+  "GET /verify": { "": [() => reader, (person) => by(person)] },
+  "GET /.well-known/oauth-authorization-server": { "": [() => reader, () => ({})] },
+  "GET /.well-known/openid-configuration": { "": [() => reader, () => ({})] },
+  "GET /.well-known/jwks.json": { "": [() => reader, () => ({})] },
+  "GET /healthz": { "": [() => reader, () => ({})] },
+};
+
+/** Begins a request of a case, for which something is planned. */
+async function begin(route, [arrange, ask], planned) {
+  const person = await arrange();
+  const { id, query = "", ...options } = ask(person);
+  const [method, path] = route.split(" ");
+  // An isolate keeps what it found about its bindings for some seconds.
+  const later = route === "GET /healthz" ? 6_000 : 0;
+  const plan = worker.plan({ ...planned, later });
+  const client = await worker.send(method, path.replace("{id}", id) + query, { ...options, plan });
+  return { person, plan, client };
+}
+
+/** The storage calls of a case that nothing happens to, and the status that it is answered with. */
+async function undisturbed(route, parts) {
+  const { plan, client } = await begin(route, parts, {});
+  const { status } = await client.answer();
+  const calls = await plan.untilEnded();
+  await client.leave("FIN");
+  return { calls, status };
+}
+
+const kinds = (calls) => calls.map(({ kind }) => kind);
+
+/** Of what D1 has ended, everything is marked for /verify. */
+async function assertMarked({ sessions = [] }) {
+  for (const { session_id } of sessions) {
+    const row = await worker.family(session_id);
+    const isOver = row === null || row.revoked_at !== null;
+    const mark = await worker.kv.get(`revoked:${session_id}`);
+    assert.equal(
+      mark !== null,
+      isOver,
+      isOver ? "an ended session is not marked" : "a session is marked that is not over",
+    );
+  }
+}
+
+const reused = [];
+
+/** The session is over, and its owner is told why. */
+async function assertReuseRecorded(person) {
+  reused.push(person.session_id);
+  await worker.assertEnded(person);
+  const { body } = await worker.login(person);
+  const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
+  assert.equal(
+    events.filter(({ kind, session_id }) => kind === "reuse_detected" && session_id === person.session_id).length,
+    1,
+  );
+}
+
+async function assertServes() {
+  assert.equal((await worker.me(reader.access_token)).status, 200);
+}
+
+for (const [route, cases] of Object.entries(CASES)) {
+  for (const [name, parts] of Object.entries(cases)) {
+    test(`${route} ${name}`.trim(), async (t) => {
+      const { calls: all, status } = await undisturbed(route, parts);
+
+      for (const does of ["hold", "hold answer"]) {
+        for (const [index, { kind, behindAnswer }] of all.entries()) {
+          await t.test(
+            `a client that leaves at ${kind} ${index + 1}, ${does === "hold" ? "before it takes place" : "before its answer comes"}`,
+            async () => {
+              const { person, plan, client } = await begin(route, parts, { at: index + 1, does });
+              assert.equal(await plan.untilHeld(), true);
+              await client.leave("RST");
+              // Nobody is seen to leave who was answered.
+              if (behindAnswer) plan.release();
+              const calls = await plan.untilEnded();
+              plan.release();
+              // Who waits to be hashed may be found to have left. Everything else is done to its end.
+              const expected = kinds(all).slice(
+                0,
+                Math.max(index + 1, HASHING.includes(route) ? calls.length : all.length),
+              );
+              assert.deepEqual(kinds(calls), expected);
+              await assertMarked(person);
+              if (person.isReuse) await assertReuseRecorded(person);
+              await assertServes();
+            },
+          );
+        }
+      }
+
+      for (const does of ["fail", "lose"]) {
+        for (const [index, { kind, behindAnswer }] of all.entries()) {
+          await t.test(
+            `${kind} ${index + 1}, ${does === "fail" ? "which fails" : "whose answer is lost"}`,
+            async () => {
+              const { plan, client } = await begin(route, parts, { at: index + 1, does });
+              const answer = await client.answer();
+              await plan.untilEnded();
+              await client.leave("FIN");
+              // A mark that is not written takes nothing from what D1 has done.
+              const isTold = kind !== "put" && !behindAnswer;
+              assert.equal(answer.status, isTold ? 503 : status, answer.text);
+              await assertServes();
+            },
+          );
+        }
+      }
+    });
+  }
+}
+
+test("every route is in the matrix", () => {
+  assert.deepEqual(Object.keys(CASES).sort(), ROUTES.map(([path, method]) => `${method} ${path}`).sort());
+});
+
+test("each reuse is logged once", async () => {
+  const logged = (await worker.events("reuse_detected")).map(({ session_id }) => session_id);
+  for (const session of reused) assert.equal(logged.filter((id) => id === session).length, 1);
+});
+
+test("the whole matrix leaves no memory behind", async () => {
+  const grown = (await worker.memory()) - base;
+  assert.ok(grown <= GROWTH, `${grown} KiB`);
+});

@@ -1,0 +1,332 @@
+// Storage that fails: the answer is a 503 or a fixed 500, nothing is lost, and the next request is fine.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { assertOAuthError, assertProblem, startWorker } from "../support/harness.mjs";
+
+let worker;
+before(async () => (worker = await startWorker()));
+after(() => worker.close());
+
+/** Takes a table away while `act` runs. */
+async function without(table, act) {
+  await worker.db.prepare(`ALTER TABLE ${table} RENAME TO ${table}_away`).run();
+  try {
+    return await act();
+  } finally {
+    await worker.db.prepare(`ALTER TABLE ${table}_away RENAME TO ${table}`).run();
+  }
+}
+
+/** In a fresh isolate, as one keeps the answer for a few seconds. */
+async function assertUnhealthy(what) {
+  await worker.update();
+  const health = await worker.get("/healthz");
+  assertProblem(health, 503, "unhealthy");
+  assert.equal(health.body.detail, `Not answering: ${what}.`);
+}
+
+function assertUnavailable(answer) {
+  assertProblem(answer, 503, "storage_unavailable");
+  assert.equal(answer.body.detail, "Storage did not answer. Try again shortly.");
+}
+
+for (const table of ["users", "refresh_tokens"]) {
+  test(`without the table ${table} every operation that needs it is a 503, and nothing is lost`, async () => {
+    const person = await worker.register();
+    const before = [await worker.counts(), await worker.family(person.session_id)];
+    const newcomer = { email: `newcomer-${table}@example.org`, password: person.password };
+    await without(table, async () => {
+      worker.events();
+      assertUnavailable(await worker.post("/register", { json: newcomer }));
+      assertUnavailable(await worker.login(person));
+      assertUnavailable(await worker.refresh(person.refresh_token));
+      assertUnavailable(await worker.me(person.access_token));
+      assertUnavailable(await worker.post("/revoke-all", { bearer: person.access_token }));
+      const faults = worker.events("storage_fault");
+      assert.equal(faults.length, 5);
+      for (const { cause, level, request_id } of faults) {
+        assert.match(cause, /no such table/);
+        assert.equal(level, "error");
+        assert.match(request_id, /^[\w-]{22}$/);
+      }
+      await assertUnhealthy("D1");
+      // Signature and KV only: it does not even notice.
+      assert.equal((await worker.verify(person.access_token)).status, 200);
+    });
+    // No account without its session: the registration that failed halfway left nothing.
+    assert.deepEqual([await worker.counts(), await worker.family(person.session_id)], before);
+    await worker.update();
+    assert.equal((await worker.get("/healthz")).status, 200);
+    assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+    assert.equal((await worker.post("/register", { json: newcomer })).status, 201);
+  });
+}
+
+test("an unknown account is not told from a known one by a read that failed", async () => {
+  const person = await worker.register();
+  await without("users", async () => {
+    for (const email of [person.email, "nobody@example.org"])
+      assertUnavailable(await worker.login({ ...person, email }));
+  });
+});
+
+test("a refresh at /token that D1 does not take is a 503 in OAuth's words, and one on a corrupt row a 500", async () => {
+  const person = await worker.register();
+  const answers = [await without("refresh_tokens", () => worker.token(person.refresh_token))];
+  await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
+  answers.push(await worker.token(person.refresh_token));
+  assertOAuthError(answers[0], 503, "temporarily_unavailable");
+  assertOAuthError(answers[1], 500, "server_error");
+  assert.equal(answers[1].body.error_description, "Something went wrong on our side.");
+  await worker.db.prepare("UPDATE users SET roles = '[]' WHERE id = ?").bind(person.user.id).run();
+  assert.equal((await worker.token(person.refresh_token)).status, 200);
+});
+
+test("a revocation that D1 does not take is a 503 in OAuth's words, and no mark says otherwise", async () => {
+  const person = await worker.register();
+  await without("refresh_tokens", async () => {
+    for (const token of [person.refresh_token, person.access_token]) {
+      const answer = await worker.revoke(token);
+      assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
+    }
+  });
+  assert.equal(await worker.kv.get(`revoked:${person.session_id}`), null);
+  assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+});
+
+test("a reuse that cannot be recorded is not answered as refused, and ends the session when it comes again", async () => {
+  const { refresh_token, session_id } = await worker.register();
+  const { body } = await worker.refresh(refresh_token);
+  await worker.age(60, session_id);
+  await worker.db
+    .prepare(
+      "CREATE TRIGGER no_revoking BEFORE UPDATE OF revoked_at ON refresh_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .run();
+  assertUnavailable(await worker.refresh(refresh_token));
+  assert.equal((await worker.revoke(body.refresh_token)).status, 503);
+  assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
+  await worker.db.prepare("DROP TRIGGER no_revoking").run();
+  assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
+  assertProblem(await worker.refresh(body.refresh_token), 401, "invalid_refresh_token");
+});
+
+test("a rotation that is not written issues nothing, and is safe to retry", async () => {
+  const { refresh_token, session_id } = await worker.register();
+  await worker.db
+    .prepare(
+      "CREATE TRIGGER no_rotating BEFORE UPDATE OF generation ON refresh_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .run();
+  assertUnavailable(await worker.refresh(refresh_token));
+  await worker.db.prepare("DROP TRIGGER no_rotating").run();
+  assert.equal((await worker.family(session_id)).generation, 0);
+  assert.equal((await worker.refresh(refresh_token)).status, 200);
+});
+
+test("a rehash that fails takes the session with it, and the next login does both", async () => {
+  const person = await worker.register();
+  const outdated = await worker.outdateHash(person);
+  const row = () =>
+    worker.db
+      .prepare(
+        "SELECT password_hash, (SELECT count(*) FROM refresh_tokens WHERE user_id = id) AS sessions FROM users WHERE id = ?",
+      )
+      .bind(person.user.id)
+      .first();
+  await worker.db
+    .prepare(
+      "CREATE TRIGGER no_rehash BEFORE UPDATE OF password_hash ON users BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .run();
+  assertUnavailable(await worker.login(person));
+  assert.deepEqual(await row(), { password_hash: outdated, sessions: 1 });
+  await worker.db.prepare("DROP TRIGGER no_rehash").run();
+  assert.equal((await worker.login(person)).status, 200);
+  const { password_hash, sessions } = await row();
+  assert.notEqual(password_hash, outdated);
+  assert.equal(sessions, 2);
+});
+
+test("without the audit trail no account is changed, no login failure is answered, and all else goes on", async () => {
+  const admin = await worker.registerAdmin();
+  const person = await worker.register();
+  const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
+  const account = `/users/${person.user.id}`;
+  const row = () => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(person.user.id).first();
+  const before = await row();
+  await without("events", async () => {
+    assertUnavailable(await worker.login({ ...person, password: "wrong" }));
+    assertUnavailable(await worker.login({ ...person, email: "nobody@example.org" }));
+    assertUnavailable(await worker.request("PATCH", "/me", { ...own, json: { name: "X" } }));
+    assertUnavailable(
+      await worker.post("/me/password", {
+        ...own,
+        json: { current_password: person.password, new_password: "quite another horse battery" },
+      }),
+    );
+    assertUnavailable(await worker.request("DELETE", "/me", { ...own, json: { current_password: person.password } }));
+    assertUnavailable(await worker.get("/me/events", own));
+    assertUnavailable(await worker.request("PATCH", account, { ...as, json: { disabled: true } }));
+    assertUnavailable(await worker.request("DELETE", `${account}/sessions`, as));
+    assertUnavailable(await worker.request("DELETE", account, as));
+    await assertUnhealthy("D1");
+    assert.equal((await worker.login(person)).status, 200);
+    assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+  });
+  assert.deepEqual(await row(), before);
+  assert.equal((await worker.me(person.access_token)).status, 200);
+});
+
+test("a change that fails halfway leaves everything as it was, and no event", async () => {
+  const admin = await worker.registerAdmin();
+  const person = await worker.register();
+  await worker.login(person);
+  const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
+  const account = `/users/${person.user.id}`;
+  const passwords = { current_password: person.password, new_password: "quite another horse battery" };
+  const changes = {
+    "UPDATE OF revoked_at ON refresh_tokens": [
+      () => worker.post("/me/password", { ...own, json: passwords }),
+      () => worker.request("PATCH", account, { ...as, json: { disabled: true, roles: ["user", "admin"] } }),
+      () => worker.request("DELETE", `${account}/sessions`, as),
+    ],
+    "DELETE ON users": [
+      () => worker.request("DELETE", "/me", { ...own, json: { current_password: person.password } }),
+      () => worker.request("DELETE", account, as),
+    ],
+    "UPDATE OF name ON users": [() => worker.request("PATCH", "/me", { ...own, json: { name: "X" } })],
+  };
+  const everything = async () => {
+    const dump = async (table) => (await worker.db.prepare(`SELECT * FROM ${table}`).all()).results;
+    return [await dump("users"), await dump("refresh_tokens"), await dump("events"), (await worker.kv.list()).keys];
+  };
+  const before = await everything();
+  for (const [moment, acts] of Object.entries(changes)) {
+    await worker.db
+      .prepare(`CREATE TRIGGER halfway BEFORE ${moment} BEGIN SELECT RAISE(ABORT, 'disk full'); END`)
+      .run();
+    for (const act of acts) assertUnavailable(await act());
+    await worker.db.prepare("DROP TRIGGER halfway").run();
+    assert.deepEqual(await everything(), before, moment);
+  }
+  assert.equal((await changes["UPDATE OF name ON users"][0]()).status, 200);
+  assert.equal((await changes["UPDATE OF revoked_at ON refresh_tokens"][0]()).status, 200);
+});
+
+test("a row that is not as the schema promises is a fixed 500, and the next request is fine", async () => {
+  const person = await worker.register();
+  const other = await worker.register();
+  await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
+  worker.events();
+  for (const answer of [
+    await worker.login(person),
+    await worker.me(person.access_token),
+    await worker.refresh(person.refresh_token),
+  ]) {
+    assertProblem(answer, 500, "internal_error");
+    assert.equal(answer.body.detail, "Something went wrong on our side.");
+  }
+  assert.equal(worker.events("internal_error").length, 3);
+  assert.equal((await worker.me(other.access_token)).status, 200);
+});
+
+test("with KV failing a revocation still holds in D1, and /verify gives no answer rather than a guess", async () => {
+  // A binding of another kind under the same name: every call of KV throws, as it does when KV is down.
+  const broken = await startWorker({ vars: { REVOCATIONS: "not a namespace" } });
+  try {
+    const person = await broken.register();
+    const other = (await broken.login(person)).body;
+    assertUnavailable(await broken.verify(person.access_token));
+    broken.events();
+    assert.equal((await broken.revoke(person.refresh_token)).status, 200);
+    const [failure] = broken.events("revocation_mark_failed");
+    assert.deepEqual([failure.level, failure.session_id], ["error", person.session_id]);
+    assertProblem(await broken.refresh(person.refresh_token), 401, "invalid_refresh_token");
+    assertProblem(await broken.me(person.access_token), 401, "invalid_token");
+    assert.equal((await broken.post("/revoke-all", { bearer: other.access_token })).status, 200);
+    assertProblem(await broken.refresh(other.refresh_token), 401, "invalid_refresh_token");
+    const health = await broken.get("/healthz");
+    assertProblem(health, 503, "unhealthy");
+    assert.equal(health.body.detail, "Not answering: KV.");
+  } finally {
+    await broken.close();
+  }
+});
+
+// What ends a session again, by which its mark is written if it is still owed.
+const REPEATS = {
+  "revoking a token": ({ refresh_token }) => worker.revoke(refresh_token),
+  "revoking an expired access token": async ({ access_token }) =>
+    worker.revoke(await worker.resign(access_token, { exp: Math.floor(Date.now() / 1000) - 5 })),
+  "ending one session": ({ session_id }, other) =>
+    worker.delete(`/sessions/${session_id}`, { bearer: other.access_token }),
+  "ending all": (_, other) => worker.delete("/sessions", { bearer: other.access_token }),
+  "ending all from a session that has ended": ({ access_token }) =>
+    worker.delete("/sessions", { bearer: access_token }),
+  "a new password": (_, other) =>
+    worker.post("/me/password", {
+      bearer: other.access_token,
+      json: { current_password: other.password, new_password: "quite another horse battery" },
+    }),
+  "deleting the account": (_, other) =>
+    worker.delete("/me", { bearer: other.access_token, json: { current_password: other.password } }),
+  "an admin's ending all": ({ user }, _, admin) =>
+    worker.delete(`/users/${user.id}/sessions`, { bearer: admin.access_token }),
+  "an admin's disabling": ({ user }, _, admin) =>
+    worker.patch(`/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }),
+  "an admin's deleting": ({ user }, _, admin) => worker.delete(`/users/${user.id}`, { bearer: admin.access_token }),
+  "the scheduled event": () => worker.server.getWorker().scheduled({ cron: "* * * * *" }),
+};
+for (const [name, again] of Object.entries(REPEATS)) {
+  test(`a mark that failed is made good by ${name}`, async () => {
+    const admin = await worker.registerAdmin();
+    const person = await worker.register();
+    const other = { ...(await worker.login(person)).body, password: person.password };
+    const { user, access_token, session_id } = person;
+    // As a KV that fails leaves it: D1 has the end, and that its mark is owed.
+    await worker.db
+      .prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE family_id = ?")
+      .bind(session_id)
+      .run();
+    const owed = () => worker.db.prepare("SELECT * FROM owed_marks WHERE user_id = ?").bind(user.id).all();
+    assert.deepEqual(
+      (await owed()).results.map((mark) => mark.session_id),
+      [session_id],
+    );
+    assert.equal((await worker.verify(access_token)).status, 200);
+    await again(person, other, admin);
+    assertProblem(await worker.verify(access_token), 401, "invalid_token");
+    await worker.marksWritten();
+  });
+}
+
+test("a mark that is known to be written is not written again", async () => {
+  const { refresh_token, session_id } = await worker.register();
+  await worker.revoke(refresh_token);
+  await worker.marksWritten();
+  await worker.kv.delete(`revoked:${session_id}`);
+  for (let count = 0; count < 5; count += 1) assert.equal((await worker.revoke(refresh_token)).status, 200);
+  assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
+});
+
+test("a mark that no longer matters is forgotten, not written", async () => {
+  const { session_id, user } = await worker.register();
+  await worker.db
+    .prepare("INSERT INTO owed_marks (user_id, session_id, access_expires_at) VALUES (?, ?, unixepoch() - 61)")
+    .bind(user.id, session_id)
+    .run();
+  await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+  await worker.marksWritten();
+  assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
+});
+
+test("an account that is deleted by hand has its sessions marked by the clock", async () => {
+  const { access_token, user } = await worker.register();
+  await worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run();
+  assert.equal((await worker.verify(access_token)).status, 200);
+  await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+  assertProblem(await worker.verify(access_token), 401, "invalid_token");
+});

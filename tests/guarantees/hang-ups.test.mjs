@@ -1,0 +1,170 @@
+// Clients that leave in the middle of a request, ten thousand of them, and what they leave behind: no memory of WebAssembly,
+// which an isolate never gives back.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { startDirect } from "../support/direct.mjs";
+import { basic, PASSWORD, ROUTES } from "../support/harness.mjs";
+
+/** By how much the memory may grow, in KiB. */
+const GROWTH = 3 * 1024;
+/** How many leave at once, each of them another person and at another address. */
+const WAVE = 60;
+/** Of the bodies: nearly as much as is read, so that one that stays in memory shows. */
+const BODY_BYTES = 16_000;
+
+const resourceServer = makeResourceServer("hang-ups", "https://api.example.org");
+const json = (value, by) => ({
+  body: JSON.stringify(value).padEnd(BODY_BYTES),
+  type: "application/json",
+  bearer: by?.access_token,
+});
+const form = (values) => ({
+  body: `${new URLSearchParams(values)}&x=`.padEnd(BODY_BYTES, "x"),
+  type: "application/x-www-form-urlencoded",
+});
+let newcomers = 0;
+
+/** A request of each route that reads a body, which changes little. */
+const REQUESTS = {
+  "POST /register": () => json({ email: `newcomer-${(newcomers += 1)}@example.org`, password: PASSWORD }),
+  "POST /login": ({ email, password }) => json({ email, password }),
+  "POST /refresh": ({ refresh_token }) => json({ refresh_token }),
+  "POST /token": ({ refresh_token }) => form({ grant_type: "refresh_token", refresh_token }),
+  "POST /revoke": () => form({ token: leaver.refresh_token }),
+  "POST /introspect": ({ access_token }) => ({
+    ...form({ token: access_token }),
+    authorization: basic(resourceServer.entry.id, resourceServer.secret),
+  }),
+  "PATCH /me": (person) => json({ name: "Ada" }, person),
+  "DELETE /me": (person) => json({ current_password: "not the right one" }, person),
+  "POST /me/password": (person) =>
+    json({ current_password: "not the right one", new_password: "another horse battery" }, person),
+  "PATCH /users/{id}": ({ user }) => ({ ...json({ disabled: false }, admin), path: `/users/${user.id}` }),
+};
+const ALL = Object.keys(REQUESTS);
+const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
+const OTHERS = ALL.filter((route) => !HASHING.includes(route));
+
+/** Where clients leave: what they send of the request, what is planned for it, and when they leave. */
+const STAGES = {
+  "after the headers": { part: "headers", leave: (all, leaving) => leaving(all) },
+  "after half of the body": { part: "half", leave: (all, leaving) => leaving(all) },
+  "while D1 is asked": {
+    plan: { at: 1, does: "hold answer" },
+    leave: async (all, leaving) => {
+      await leaving(all);
+      for (const { plan } of all) plan.release();
+    },
+  },
+  "while they wait to be hashed": {
+    plan: { at: 1, does: "hold answer" },
+    leave: async (all, leaving) => {
+      for (const { plan } of all) plan.release();
+      // One is hashed after the other.
+      await Promise.race(all.map(({ plan }) => plan.untilEnded()));
+      await leaving(all);
+    },
+  },
+  "while they are answered": {
+    plan: { at: 1, does: "hold answer" },
+    leave: async (all, leaving) => {
+      for (const { plan } of all) plan.release();
+      await leaving(all);
+    },
+  },
+};
+
+let worker, people, admin, leaver, base;
+before(async () => {
+  worker = await startDirect({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
+  people = [];
+  while (people.length < WAVE) people.push(await worker.register());
+  [admin, leaver] = [await worker.registerAdmin(), await worker.register()];
+  // What is measured from is what a wave of each needs.
+  for (const stage of Object.keys(STAGES)) await hangUp(stage, stage.includes("hashed") ? HASHING : ALL, WAVE);
+  base = await worker.memory();
+});
+after(() => worker.close());
+
+/** Has `count` clients begin a request, on these routes in turn, and leave at the stage, by RST and by FIN in turn. */
+async function hangUp(stage, routes, count) {
+  const { part, plan, leave } = STAGES[stage];
+  for (let sent = 0; sent < count; sent += WAVE) {
+    const wave = Array.from({ length: Math.min(WAVE, count - sent) }, (_, turn) =>
+      begin(routes, sent + turn, turn, plan, part),
+    );
+    const all = await Promise.all(wave);
+    await leave(all, (leaving) => Promise.all(leaving.map(({ client, how }) => client.leave(how))));
+    await Promise.all(all.map(({ plan }) => plan.untilEnded()));
+  }
+}
+
+async function begin(routes, number, turn, planned, part) {
+  const route = routes[number % routes.length];
+  const round = Math.floor(number / routes.length);
+  const plan = worker.plan(planned);
+  const { body, type, bearer, authorization, path } = REQUESTS[route](people[turn]);
+  const [method, pattern] = route.split(" ");
+  const headers = {
+    "CF-Connecting-IP": `192.0.2.${turn}`,
+    "Content-Type": type,
+    ...(authorization ? { Authorization: authorization } : {}),
+  };
+  const client = await worker.send(
+    method,
+    path ?? pattern,
+    { body, bearer, headers, chunked: round % 4 > 1, plan },
+    part,
+  );
+  await plan.untilBegun();
+  if (planned !== undefined) assert.equal(await plan.untilHeld(), true, `${route} asks nothing of storage`);
+  return { client, plan, how: round % 2 === 0 ? "RST" : "FIN" };
+}
+
+async function assertNoGrowth() {
+  const grown = (await worker.memory()) - base;
+  assert.ok(grown <= GROWTH, `${grown} KiB more than the ${base} KiB before`);
+}
+
+for (const [stage, routes, count] of [
+  ["after the headers", ALL, 3120],
+  ["after half of the body", ALL, 3000],
+  ["while D1 is asked", OTHERS, 1740],
+  ["while D1 is asked", HASHING, 120],
+  ["while they wait to be hashed", HASHING, 120],
+  ["while they are answered", OTHERS, 1800],
+  ["while they are answered", HASHING, 100],
+]) {
+  const which =
+    routes === ALL
+      ? "every route with a body"
+      : routes === OTHERS
+        ? "the routes that hash nothing"
+        : "the routes that hash a password";
+  test(`${count} clients that leave ${stage}, on ${which}, leave no memory behind`, async () => {
+    await hangUp(stage, routes, count);
+    await assertNoGrowth();
+  });
+}
+
+test("every route that reads a body is among these", async () => {
+  for (const [path, method] of ROUTES) {
+    const client = await worker.send(
+      method,
+      path.replace("{id}", admin.user.id),
+      { headers: { "Content-Length": 2 }, body: "" },
+      "headers",
+    );
+    client.halfClose();
+    const { text } = await client.answer();
+    await client.leave("FIN");
+    assert.equal(text.includes("The body broke off."), ALL.includes(`${method} ${path}`), `${method} ${path}: ${text}`);
+  }
+});
+
+test("whoever comes after is served", async () => {
+  assert.equal((await worker.login(people[0])).status, 200);
+});

@@ -1,0 +1,731 @@
+// What HTTP itself brings along, whatever the endpoint: paths, methods, bodies, the bearer credential, headers, the
+// public keys.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { request as httpRequest } from "node:http";
+import { after, before, test } from "node:test";
+
+import { makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
+import {
+  allowed,
+  assertOAuthError,
+  assertProblem,
+  basic,
+  ISSUER,
+  PASSWORD,
+  ROUTES,
+  startWorker,
+} from "../support/harness.mjs";
+
+let worker;
+let person;
+before(async () => {
+  worker = await startWorker();
+  person = await worker.register();
+});
+after(() => worker.close());
+
+const JSON_TYPE = { "Content-Type": "application/json" };
+const BEARER_ROUTES = ROUTES.filter(([path]) =>
+  ["/me", "/sessions", "/sessions/{id}", "/verify", "/revoke-all"].includes(path),
+);
+const BODY_ROUTES = ["/register", "/login", "/refresh", "/revoke"];
+
+/** A request just as it is written: `fetch` tidies paths, joins repeated headers (lists, here) and refuses methods. */
+async function raw(method, path, { headers = {}, body } = {}) {
+  const responded = new Promise((resolve, reject) => {
+    const { hostname: host, port } = worker.url;
+    const sent = { "User-Agent": "tests", ...headers };
+    httpRequest({ host, port, method, path, headers: sent }, resolve).on("error", reject).end(body);
+  });
+  const response = await responded;
+  const chunks = await response.toArray();
+  const { statusCode: status, headers: received } = response;
+  return worker.answer(new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers: received }));
+}
+
+test("an unknown path is 404, whatever the method", async () => {
+  for (const path of [
+    "/",
+    "/unknown",
+    "/admin",
+    "/register/",
+    "/login/x",
+    "/.well-known/",
+    "/.well-known/jwks",
+    "/favicon.ico",
+    "/.env",
+  ]) {
+    for (const method of ["GET", "POST", "PUT", "DELETE", "OPTIONS"]) {
+      assertProblem(await raw(method, path, { headers: JSON_TYPE }), 404, "not_found");
+    }
+    assert.equal((await raw("HEAD", path)).status, 404);
+  }
+});
+
+test("a protected path is reached only as it is spelt, and then it is protected", async () => {
+  const headers = { Authorization: `Bearer ${person.access_token}` };
+  for (const path of [
+    "/me/",
+    "//me",
+    "///me",
+    "/ME",
+    "/Me",
+    "/me;x",
+    "/me;a=b",
+    "/%6de",
+    "/m%65",
+    "/%6D%65",
+    "/me%00",
+    "/me%20",
+    "/me%2f",
+    "/%2fme",
+    "/me%2fx",
+    "/me/x.css",
+    "/me.json",
+    "/me%3f",
+    "/me%23",
+    "/%252e/me",
+    "/..%2fme",
+    "/me%c0%ae",
+    "/%ef%bd%8de",
+    "/me/.",
+    "/me/..",
+    "/x/%2e%2e%2fme",
+    "/\\me",
+    "/me\\",
+    "/me,",
+    "/me&x",
+    "/x/me",
+  ]) {
+    assertProblem(await raw("GET", path, { headers }), 404, "not_found");
+  }
+  // These the platform resolves to /me before the Worker sees them; a query is no part of a path.
+  for (const path of [
+    "/./me",
+    "/x/../me",
+    "/%2e/me",
+    "/x/%2E%2e/me",
+    "/me?",
+    "/me?x=/register",
+    "/me?access_token=x",
+  ]) {
+    assertProblem(await raw("GET", path), 401, "missing_token");
+    assert.equal((await raw("GET", path, { headers })).status, 200, path);
+  }
+});
+
+test("a known path refuses every method it does not take, and names those it does", async () => {
+  const headers = { ...JSON_TYPE, Authorization: `Bearer ${person.access_token}` };
+  const before = await worker.counts();
+  const others = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "TRACE",
+    "PROPFIND",
+    "COPY",
+    "LOCK",
+    "PURGE",
+    "SEARCH",
+    "QUERY",
+    "REPORT",
+  ];
+  for (const [path] of ROUTES) {
+    const refused = others.filter((method) => !allowed(path).split(", ").includes(method));
+    for (const other of refused) {
+      const answer = await raw(other, path, { headers });
+      assert.equal(answer.status, 405, `${other} ${path}`);
+      assert.equal(answer.headers.get("allow"), allowed(path));
+      assert.doesNotMatch(answer.text, /eyJ/); // TRACE would give the credential back
+    }
+  }
+  assertProblem(await raw("PUT", "/login"), 405, "method_not_allowed");
+  assert.deepEqual(await worker.counts(), before);
+});
+
+test("a header or parameter that names another method changes nothing", async () => {
+  const bearer = { Authorization: `Bearer ${person.access_token}` };
+  for (const name of ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]) {
+    assert.equal((await raw("GET", "/me?_method=DELETE", { headers: { ...bearer, [name]: "DELETE" } })).status, 200);
+    assert.equal((await raw("POST", "/me?_method=GET", { headers: { ...bearer, [name]: "GET" } })).status, 405);
+    assert.equal((await raw("GET", "/revoke-all", { headers: { ...bearer, [name]: "POST" } })).status, 405);
+  }
+  assert.equal((await worker.me(person.access_token)).status, 200);
+});
+
+test("HEAD answers as GET does, without the body", async () => {
+  for (const [path] of ROUTES.filter(([, method]) => method === "GET")) {
+    for (const headers of [{}, { Authorization: `Bearer ${person.access_token}` }, { Authorization: "Bearer x" }]) {
+      const [get, head] = [await raw("GET", path, { headers }), await raw("HEAD", path, { headers })];
+      const own = ({ headers }) =>
+        [...headers].filter(([name]) => !["x-request-id", "content-length", "date"].includes(name));
+      assert.deepEqual([head.status, own(head), head.text], [get.status, own(get), ""]);
+      assert.ok([null, get.headers.get("content-length")].includes(head.headers.get("content-length")));
+      assert.notEqual(get.text, "");
+    }
+  }
+});
+
+test("OPTIONS names the methods of a path, and needs no credential", async () => {
+  for (const [path] of ROUTES) {
+    const { status, headers, text } = await raw("OPTIONS", path);
+    assert.deepEqual([status, headers.get("allow"), text], [204, allowed(path), ""]);
+  }
+});
+
+test("a body may have 16384 bytes and not one more, whether its length is announced or not", async () => {
+  const inChunks = (body) =>
+    ReadableStream.from([body.slice(0, 16000), body.slice(16000)].map((chunk) => Buffer.from(chunk)));
+  const bodies = {
+    "/register": [{ email: "padded@example.org", password: PASSWORD }, 201],
+    "/login": [{ email: "nobody@example.org", password: PASSWORD }, 401],
+    "/refresh": [{ refresh_token: "x" }, 401],
+    "/revoke": [{ token: "x" }, 200],
+  };
+  for (const path of BODY_ROUTES) {
+    const [json, status] = bodies[path];
+    const padded = (length) => JSON.stringify(json).padEnd(length);
+    for (const send of [(body) => body, inChunks]) {
+      for (const length of [16385, 20_000]) {
+        const answer = await worker.post(path, { body: send(padded(length)), headers: JSON_TYPE });
+        assert.equal(answer.status, 413, path);
+        assert.match(answer.text, /16384/);
+      }
+    }
+    assert.equal((await worker.post(path, { body: inChunks(padded(16384)), headers: JSON_TYPE })).status, status, path);
+    if (path !== "/register")
+      assert.equal((await worker.post(path, { body: padded(16384), headers: JSON_TYPE })).status, status, path);
+  }
+  assertProblem(await worker.post("/login", { body: "x".repeat(16385), headers: JSON_TYPE }), 413, "body_too_large");
+  // Where no body is read, none is judged.
+  assertProblem(await worker.post("/revoke-all", { body: "x".repeat(16385) }), 401, "missing_token");
+});
+
+test("a body of another type than the endpoint takes is refused", async () => {
+  const form = "application/x-www-form-urlencoded";
+  const json = Buffer.from(JSON.stringify({ email: "nobody@example.org", password: PASSWORD }));
+  for (const type of [
+    undefined,
+    "",
+    "text/plain",
+    "text/json",
+    "text/html",
+    "*/*",
+    "json",
+    "application/",
+    "application/jsonp",
+    "application/json5",
+    "application/*",
+    "application/ld+json",
+    "application/problem+json",
+    "multipart/form-data; boundary=x",
+    "application/octet-stream",
+    "application/json, application/json",
+    "application/json,text/plain",
+    "application/json; charset=utf-8, text/plain",
+    "text/plain; charset=utf-8, application/json",
+    'text/plain; x="application/json"',
+  ]) {
+    const headers = type === undefined ? {} : { "Content-Type": type };
+    for (const path of BODY_ROUTES) {
+      const answer = await raw("POST", path, { headers, body: json });
+      assert.equal(answer.status, 415, `${path} ${type}`);
+    }
+    assertProblem(await raw("POST", "/login", { headers, body: json }), 415, "unsupported_media_type");
+  }
+  for (const path of BODY_ROUTES.filter((path) => path !== "/revoke")) {
+    assertProblem(
+      await raw("POST", path, { headers: { "Content-Type": form }, body: json }),
+      415,
+      "unsupported_media_type",
+    );
+  }
+  for (const types of [
+    ["application/json", "text/plain"],
+    ["application/json;a=b", "text/plain"],
+  ]) {
+    assert.equal((await raw("POST", "/login", { headers: { "Content-Type": types }, body: json })).status, 415);
+  }
+  for (const [coding, status] of [
+    ["gzip", 415],
+    ["br, gzip", 415],
+    ["identity", 401],
+  ]) {
+    const headers = { "Content-Type": "application/json", "Content-Encoding": coding };
+    assert.equal((await raw("POST", "/login", { headers, body: json })).status, status, coding);
+  }
+
+  for (const type of [
+    "application/json",
+    "Application/JSON",
+    'application/json ; Charset="UTF-8"',
+    "application/json; a=b",
+    'application/json; a="b,c"',
+    "application/json;",
+  ]) {
+    assertProblem(
+      await raw("POST", "/login", { headers: { "Content-Type": type }, body: json }),
+      401,
+      "invalid_credentials",
+    );
+  }
+});
+
+test("a charset of JSON or of a form is ignored: a body is UTF-8, or it is refused as what it is", async () => {
+  const json = JSON.stringify({ email: "nobody@example.org", password: PASSWORD });
+  for (const charset of [
+    "utf-8",
+    "UTF-8",
+    "utf8",
+    '"utf-8"',
+    "iso-8859-1",
+    "us-ascii",
+    "windows-1252",
+    "utf-16",
+    "unknown",
+    "",
+    "utf-8; charset=utf-16",
+  ]) {
+    const post = (path, type, body) =>
+      raw("POST", path, { headers: { "Content-Type": `${type}; charset=${charset}` }, body });
+    assertProblem(await post("/login", "application/json", json), 401, "invalid_credentials");
+    assert.equal((await post("/revoke", "application/json", JSON.stringify({ token: "x" }))).status, 200, charset);
+    assert.equal((await post("/revoke", "application/x-www-form-urlencoded", "token=x")).status, 200, charset);
+    assertOAuthError(
+      await post("/token", "application/x-www-form-urlencoded", "grant_type=refresh_token&refresh_token=x"),
+      400,
+      "invalid_grant",
+    );
+    assertOAuthError(await post("/introspect", "application/x-www-form-urlencoded", "token=x"), 401, "invalid_client");
+    for (const bytes of [Buffer.from(json.replace("nobody", "\u00e4"), "latin1"), Buffer.from(json, "utf16le")]) {
+      assertProblem(await post("/login", "application/json", bytes), 400, "invalid_request");
+    }
+  }
+});
+
+test("a PATCH may say that it is a merge patch, and nothing else may", async () => {
+  const admin = await worker.registerAdmin();
+  const { user, access_token } = await worker.register({ name: "Ada" });
+  const patch = (path, bearer, json, type) => worker.patch(path, { bearer, json, headers: { "Content-Type": type } });
+  for (const type of [
+    "application/merge-patch+json",
+    "Application/Merge-Patch+JSON; charset=utf-8",
+    "application/json",
+  ]) {
+    assert.equal((await patch("/me", access_token, { name: "Countess", username: null }, type)).body.name, "Countess");
+    assert.equal((await patch("/me", access_token, { name: null }, type)).body.name, null);
+    assert.equal((await patch(`/users/${user.id}`, admin.access_token, { roles: ["user"] }, type)).status, 200);
+  }
+  const headers = { "Content-Type": "application/merge-patch+json" };
+  for (const [method, path] of [
+    ["POST", "/login"],
+    ["POST", "/me/password"],
+    ["DELETE", "/me"],
+  ]) {
+    assertProblem(
+      await worker.request(method, path, { bearer: access_token, json: {}, headers }),
+      415,
+      "unsupported_media_type",
+    );
+  }
+  for (const type of ["application/json-patch+json", "application/merge-patch", "text/plain"]) {
+    const answer = await patch("/me", access_token, { name: "x" }, type);
+    assertProblem(answer, 415, "unsupported_media_type");
+    assert.match(answer.body.detail, /application\/json or application\/merge-patch\+json/);
+  }
+});
+
+test("a request without a body is told what is missing, whatever type it says", async () => {
+  const server = makeResourceServer("orders-api", worker.vars.AUDIENCE);
+  await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
+  const { access_token, user } = await worker.registerAdmin();
+  const before = await worker.counts();
+  for (const [method, path, missing] of [
+    ["POST", "/register", "The member email is missing."],
+    ["POST", "/login", "The member password is missing."],
+    ["POST", "/refresh", "The member refresh_token is missing."],
+    ["POST", "/me/password", "The member current_password is missing."],
+    ["DELETE", "/me", "The member current_password is missing."],
+    ["PATCH", "/me", "The body must be a JSON object."],
+    ["PATCH", `/users/${user.id}`, "The body must be a JSON object."],
+    ["POST", "/token", "The parameter grant_type is missing."],
+    ["POST", "/revoke", "The parameter token is missing."],
+    ["POST", "/introspect", "The parameter token is missing."],
+  ]) {
+    const bearer = path === "/introspect" ? undefined : access_token;
+    const authorization = path === "/introspect" ? { Authorization: basic("orders-api", server.secret) } : {};
+    for (const type of [undefined, "application/json", "application/x-www-form-urlencoded", "text/plain"]) {
+      const headers = { ...authorization, ...(type === undefined ? {} : { "Content-Type": type }) };
+      const { status, body } = await worker.request(method, path, { bearer, headers });
+      assert.deepEqual(
+        [status, body.detail ?? body.error_description, body.code ?? body.error],
+        [400, missing, "invalid_request"],
+        `${method} ${path} ${type}`,
+      );
+    }
+  }
+  assert.deepEqual(await worker.counts(), before);
+  await worker.update();
+});
+
+test("every endpoint reads JSON as strictly", async () => {
+  for (const [path, good] of [
+    ["/login", { email: "nobody@example.org", password: PASSWORD }],
+    ["/refresh", { refresh_token: "x" }],
+    ["/revoke", { token: "x" }],
+  ]) {
+    const [[member, value]] = Object.entries(good);
+    const text = JSON.stringify(good);
+    for (const body of [
+      "",
+      "{}",
+      "[]",
+      "null",
+      `[${text}]`,
+      text.slice(0, -1),
+      `${text}x`,
+      `\ufeff${text}`,
+      text.replace("}", ',"extra":1}'),
+      text.replace("{", `{"${member}":"x",`),
+      ...["1", "null", '["x"]'].map((other) => text.replace(JSON.stringify(value), other)),
+      Buffer.from(text.replace("x", "\xff"), "latin1"),
+      Buffer.from(text, "utf16le"),
+    ]) {
+      const answer = await worker.post(path, { body, headers: JSON_TYPE });
+      assert.equal(answer.status, 400, `${path} ${body}`);
+      assert.equal(answer.body.code ?? answer.body.error, "invalid_request");
+    }
+  }
+});
+
+test("an error about a body names the member that it is about, and repeats nothing of the body", async () => {
+  const admin = await worker.registerAdmin();
+  const email = "nobody@example.org";
+  const [register, login] = [
+    { email, password: PASSWORD },
+    { email, password: PASSWORD },
+  ];
+  const path = `/users/${person.user.id}`;
+  for (const [method, target, json, expected] of [
+    ["POST", "/register", { ...register, email: 12345 }, "The member email must be text, not a number."],
+    ["POST", "/register", { ...register, password: null }, "The member password must be text, not null."],
+    ["POST", "/register", { ...register, username: ["c4n4ry"] }, "The member username must be text, not an array."],
+    ["POST", "/register", { ...register, name: { c4n4ry: 1 } }, "The member name must be text, not an object."],
+    ["POST", "/login", { ...login, email: { $ne: "" } }, "The member email must be text, not an object."],
+    ["POST", "/login", { ...login, password: true }, "The member password must be text, not a boolean."],
+    [
+      "POST",
+      "/refresh",
+      { refresh_token: "x", access_token: 1 },
+      "The member access_token must be text, not a number.",
+    ],
+    ["POST", "/revoke", { token: ["c4n4ry"] }, "The member token must be text, not an array."],
+    ["POST", "/revoke", { token: "x", token_type_hint: 1 }, "The member token_type_hint must be text, not a number."],
+    [
+      "POST",
+      "/me/password",
+      { current_password: PASSWORD, new_password: 1 },
+      "The member new_password must be text, not a number.",
+    ],
+    ["PATCH", "/me", { name: 1 }, "The member name must be text, not a number."],
+    ["PATCH", "/me", { name: "x", username: false }, "The member username must be text, not a boolean."],
+    ["DELETE", "/me", { current_password: [] }, "The member current_password must be text, not an array."],
+    ["PATCH", path, { roles: "c4n4ry" }, "The member roles must be an array of text, not text."],
+    ["PATCH", path, { roles: { 0: "user" } }, "The member roles must be an array of text, not an object."],
+    ["PATCH", path, { roles: ["user", 1] }, "The member roles[1] must be text, not a number."],
+    ["PATCH", path, { roles: [null] }, "The member roles[0] must be text, not null."],
+    ["PATCH", path, { disabled: "true" }, "The member disabled must be a boolean, not text."],
+    [
+      "PATCH",
+      path,
+      { disabled: true, c4n4ry: 1 },
+      "A member is unknown: line 1, column 25. Known are: roles, disabled.",
+    ],
+  ]) {
+    const { status, text, body } = await worker.request(method, target, { json, bearer: admin.access_token });
+    assert.deepEqual([status, body.detail ?? body.error_description], [400, expected], `${method} ${target}`);
+    assert.doesNotMatch(text, /c4n4ry|12345/);
+  }
+  for (const [body, expected] of [
+    [
+      `{"email":"${email}","password":"\\ud800"}`,
+      "The body is not valid JSON in the member password: line 1, column 49.",
+    ],
+    [`{"email":"${email}","email":"c4n4ry"}`, "The member email stands twice: line 1, column 37."],
+    [
+      '{"c4n4ry\\u0000\\u001b[2J\\n":1}',
+      "A member is unknown: line 1, column 26. Known are: email, username, password.",
+    ],
+  ]) {
+    const { status, text, body: problem } = await worker.post("/login", { body, headers: JSON_TYPE });
+    assert.deepEqual([status, problem.detail], [400, expected]);
+    assert.doesNotMatch(text, /c4n4ry|\\[un]/);
+  }
+  for (const [target, form, expected] of [
+    ["/revoke", "token=c4n4ry&token=x", "The parameter token is repeated."],
+    [
+      "/token",
+      "grant_type=refresh_token&grant_type=refresh_token&refresh_token=x",
+      "The parameter grant_type is repeated.",
+    ],
+    ["/token", "c4n4ry=1&c4n4ry=2", "A parameter is repeated."],
+  ]) {
+    const { status, text, body } = await worker.post(target, {
+      body: form,
+      headers: { "Content-Type": "application/x-www-form-urlencoded" },
+    });
+    assert.deepEqual([status, body.error_description], [400, expected]);
+    assert.doesNotMatch(text, /c4n4ry/);
+  }
+});
+
+test("the bearer credential is read from one header, in any case of the scheme", async () => {
+  const token = person.access_token;
+  for (const [path, method] of BEARER_ROUTES.filter(([, method]) => method === "GET")) {
+    for (const scheme of ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "]) {
+      assert.equal((await raw(method, path, { headers: { Authorization: `${scheme} ${token}` } })).status, 200, scheme);
+    }
+  }
+  const missing = [401, "missing_token", "Bearer"];
+  const several = [400, "invalid_request", 'Bearer error="invalid_request"'];
+  const invalid = [
+    401,
+    "invalid_token",
+    'Bearer error="invalid_token", error_description="The access token is not valid."',
+  ];
+  for (const [authorization, [status, code, challenge]] of [
+    [undefined, missing],
+    ["", missing],
+    [token, missing],
+    [`Basic ${Buffer.from("a:b").toString("base64")}`, missing],
+    [`DPoP ${token}`, missing],
+    [`Token ${token}`, missing],
+    [`Bearer${token}`, missing],
+    [`Bearer:${token}`, missing],
+    [`"Bearer" ${token}`, missing],
+    [`Digest username="a, Bearer b", realm="b", uri="/me"`, missing],
+    ["Bearer", missing],
+    ["Bearer ", missing],
+    ["bearer   ", missing],
+    [["Bearer", ""], missing],
+    [`Bearer ${token}, Bearer ${token}`, several],
+    [`Bearer ${token},Bearer ${token}`, several],
+    [`Bearer ${token}, ${token}`, several],
+    [[`Bearer ${token}`, `Bearer ${token}`], several],
+    [[`Bearer ${token}`, "Bearer"], several],
+    [["Bearer", `Bearer ${token}`], several],
+    [["Basic YTpi", `Bearer ${token}`], several],
+    [[`Bearer ${token}`, "Basic YTpi"], several],
+    [["Basic YTpi", "Basic YTpi"], several],
+    [[token, token], several],
+    [`Bearer ${token} ${token}`, invalid],
+    [`Bearer ${token},`, invalid],
+    [`Bearer ${token}, realm="x"`, invalid],
+    [`Bearer \t${token}`, invalid],
+    ["Bearer x", invalid],
+    ["Bearer null", invalid],
+    ["Bearer undefined", invalid],
+    [`Bearer "${token}"`, invalid],
+    [`Bearer {${token}}`, invalid],
+    [`Bearer token=${token}`, invalid],
+    [`Bearer ${token}=`, invalid],
+    [`Bearer %20${token}`, invalid],
+    ["Bearer \u00e4", invalid],
+    ["Bearer ====", invalid],
+    [`Bearer ${"a".repeat(8193)}`, invalid],
+    [`Bearer ${token.repeat(16)}`, invalid],
+    [`Bearer ${".".repeat(10_000)}`, invalid],
+    [`Bearer ${"a".repeat(50_000)}`, invalid],
+    [`Bearer ${person.refresh_token}`, invalid],
+  ]) {
+    const headers = authorization === undefined ? {} : { Authorization: authorization };
+    for (const [path, method] of BEARER_ROUTES) {
+      const answer = await raw(method, path, { headers });
+      assertProblem(answer, status, code);
+      assert.equal(answer.headers.get("www-authenticate"), challenge);
+    }
+  }
+  assert.equal((await worker.me(token)).status, 200);
+});
+
+test("a token anywhere else than in the header is ignored", async () => {
+  const token = person.access_token;
+  for (const [path, method] of BEARER_ROUTES) {
+    for (const query of [`access_token=${token}`, `token=${token}`, `authorization=Bearer%20${token}`]) {
+      assertProblem(await raw(method, `${path}?${query}`), 401, "missing_token");
+    }
+    const headers = {
+      Cookie: `access_token=${token}`,
+      "Proxy-Authorization": `Bearer ${token}`,
+      "X-Authorization": `Bearer ${token}`,
+    };
+    assertProblem(await raw(method, path, { headers }), 401, "missing_token");
+  }
+  assertProblem(await worker.post("/revoke-all", { form: { access_token: token } }), 401, "missing_token");
+  assert.equal((await worker.me(token)).status, 200);
+});
+
+test("the name a request was sent to changes nothing", async () => {
+  const headers = {
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Prefix": "/evil.example",
+    "X-Host": "evil.example",
+    "X-Original-Host": "evil.example",
+    "X-Original-URL": "/healthz",
+    "X-Rewrite-URL": "/healthz",
+    Forwarded: "host=evil.example",
+    Origin: "https://evil.example",
+    Referer: "https://evil.example/",
+  };
+  const json = { email: person.email, password: person.password };
+  const { status, body } = await worker.post("http://evil.example/login", { json, headers });
+  assert.equal(status, 200);
+  const { iss, aud } = JSON.parse(Buffer.from(body.access_token.split(".")[1], "base64url"));
+  assert.deepEqual([iss, aud], [ISSUER, worker.vars.AUDIENCE]);
+  for (const path of [
+    "/me",
+    "/verify",
+    "/.well-known/openid-configuration",
+    "/.well-known/jwks.json",
+    "/healthz",
+    "/unknown",
+  ]) {
+    const [spoofed, plain] = [await worker.get(`http://evil.example${path}`, { headers }), await worker.get(path)];
+    assert.equal(spoofed.status, plain.status);
+    assert.doesNotMatch(spoofed.text + JSON.stringify([...spoofed.headers]), /evil/);
+  }
+  assert.equal((await worker.get("http://evil.example/me", { bearer: person.access_token })).status, 200);
+});
+
+test("nothing of a request comes back in an error", async () => {
+  const canary = "c4n4ry";
+  for (const payload of [
+    `<script>${canary}</script>`,
+    `%3Cscript%3E${canary}%3C/script%3E`,
+    `"><img src=x onerror=${canary}>`,
+    `%0d%0aSet-Cookie:%20${canary}=1`,
+    `{{${canary}}}`,
+    `%00${canary}`,
+  ]) {
+    // The platform takes no angle bracket or quote in a path unless it is encoded.
+    const path = `/${payload.includes("%") ? payload : encodeURI(payload)}`;
+    const answers = [
+      await raw("GET", path),
+      await raw("POST", path),
+      await raw("GET", `/me?x=${path}`),
+      await raw("GET", "/me", { headers: { Authorization: `Bearer ${payload}` } }),
+      await raw("GET", "/me", {
+        headers: { Authorization: `${payload} x`, Origin: payload, Referer: payload, Accept: payload },
+      }),
+      await raw("POST", "/login", { headers: JSON_TYPE, body: `{"email":"${payload}","password":"x"}` }),
+      await raw("POST", "/login", { headers: JSON_TYPE, body: JSON.stringify({ [payload]: payload }) }),
+      await raw("POST", "/login", { headers: { "Content-Type": payload }, body: payload }),
+      await raw("POST", "/register", {
+        headers: JSON_TYPE,
+        body: JSON.stringify({ email: payload, password: PASSWORD }),
+      }),
+      await raw("POST", "/revoke", {
+        headers: { "Content-Type": "application/x-www-form-urlencoded" },
+        body: `${payload}=1&${payload}=2`,
+      }),
+    ];
+    for (const { status, headers, text } of answers) {
+      assert.ok(status >= 400 && status < 500, String(status));
+      assert.match(headers.get("content-type"), /^application\/(problem\+)?json$/);
+      assert.doesNotMatch(text + JSON.stringify([...headers]), new RegExp(canary));
+    }
+  }
+});
+
+test("every response has a request id of its own, which the request cannot choose", async () => {
+  const mine = "AAAAAAAAAAAAAAAAAAAAAA";
+  const headers = { "X-Request-Id": mine, "X-Correlation-Id": mine, "CF-Ray": mine, Traceparent: mine };
+  const paths = ["/me", "/healthz", "/unknown", "/.well-known/jwks.json"];
+  const answers = await Promise.all(Array.from({ length: 40 }, (_, n) => raw("GET", paths[n % 4], { headers })));
+  const ids = answers.map(({ headers }) => headers.get("x-request-id"));
+  assert.equal(new Set([mine, ...ids]).size, ids.length + 1);
+});
+
+test("whatever a client sends, an event is logged as one line of JSON without it", async () => {
+  const forged = '{"level":"error","event":"forged"}';
+  const canary = "c4n4ry";
+  // In a fresh isolate, as refresh tokens that are not genuine are one line a minute.
+  await worker.update();
+  worker.events();
+  for (const text of [
+    `${canary}\n${forged}`,
+    `${canary}\r\n${forged}\r\n`,
+    `${canary}\u2028${forged}`,
+    `${canary}","event":"forged`,
+    `${canary}\\","event":"forged`,
+    `${canary}\u001b[2J`,
+  ]) {
+    const headers = { ...JSON_TYPE, "User-Agent": `${canary}","event":"forged","x":"` };
+    for (const json of [
+      { email: text, password: text },
+      { username: text, password: text },
+      { email: person.email, password: text },
+    ]) {
+      await raw("POST", "/login", { headers, body: JSON.stringify(json) });
+    }
+    await raw("POST", "/register", {
+      headers,
+      body: JSON.stringify({ email: `"${text}"@example.org`, password: text, name: text }),
+    });
+    await raw("POST", "/refresh", { headers, body: JSON.stringify({ refresh_token: text }) });
+  }
+  const lines = worker.server.getLogs().map((entry) => entry.message);
+  const kinds = new Set();
+  for (const line of lines) {
+    assert.doesNotMatch(line, /[\n\r\u2028]/);
+    assert.doesNotMatch(line, new RegExp(canary));
+    const { event, level, request_id } = JSON.parse(line);
+    assert.match(request_id, /^[\w-]{22}$/);
+    kinds.add(`${level} ${event}`);
+  }
+  assert.deepEqual(kinds, new Set(["info login_failed", "info refresh_refused", "info costs"]));
+});
+
+test("the published keys are public, cacheable, and named by their thumbprints", async () => {
+  const signing = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
+  const older = JSON.parse(makeSecrets().SIGNING_KEYS).keys;
+  await worker.update({ secrets: { SIGNING_KEYS: JSON.stringify({ keys: [...signing, ...older] }) } });
+  try {
+    const { status, headers, text, body } = await worker.get("/.well-known/jwks.json", {
+      headers: { Origin: "https://anyone.example" },
+    });
+    assert.equal(status, 200);
+    assert.equal(headers.get("content-type"), "application/json");
+    assert.equal(headers.get("cache-control"), "public, max-age=300");
+    assert.equal(headers.get("cross-origin-resource-policy"), "cross-origin");
+    assert.deepEqual(Object.keys(body), ["keys"]);
+    assert.equal(body.keys.length, 2);
+    for (const [index, key] of body.keys.entries()) {
+      const { kty, crv, x, y } = [...signing, ...older][index];
+      const kid = createHash("sha256")
+        .update(`{"crv":"${crv}","kty":"${kty}","x":"${x}","y":"${y}"}`)
+        .digest("base64url");
+      assert.deepEqual(key, { kty, crv, x, y, use: "sig", alg: "ES256", kid });
+    }
+    for (const { d } of [...signing, ...older]) assert.ok(!text.includes(d));
+    assert.notEqual(body.keys[0].kid, body.keys[1].kid);
+
+    const { access_token } = (await worker.login(person)).body;
+    const { kid } = JSON.parse(Buffer.from(access_token.split(".")[0], "base64url"));
+    assert.equal(kid, body.keys[0].kid);
+    assert.equal((await worker.me(access_token)).status, 200);
+  } finally {
+    await worker.update();
+  }
+});
+
+test("a healthy Worker says so, to anyone, and not for long", async () => {
+  const { status, headers, body } = await worker.get("/healthz");
+  assert.deepEqual([status, headers.get("cache-control"), body], [200, "no-store", { status: "ok" }]);
+});

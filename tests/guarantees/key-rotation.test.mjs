@@ -1,0 +1,163 @@
+// A rotation of the signing key as those who verify live through it: fifty of them, each with its own cached key set and
+// no second look for an unknown key. Everything is scaled down by the same measure but the clock, which is the real one.
+
+import assert from "node:assert/strict";
+import { createPrivateKey, sign } from "node:crypto";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { createRemoteJWKSet, customFetch, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
+
+import { makeKey } from "../../scripts/secrets.mjs";
+import { assertProblem, ISSUER, startWorker } from "../support/harness.mjs";
+
+/** How long a client believes its copy of the JWKS, in milliseconds. */
+const CACHE = 1000;
+/** How long a key is published before it signs, beside what it takes to store it, and how long a token lives, in seconds. */
+const LEAD = 2;
+const TTL = 3;
+
+const [old, next] = [makeKey("ES256"), makeKey("EdDSA")];
+const set = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
+const seconds = () => Date.now() / 1000;
+
+let worker;
+before(
+  async () => (worker = await startWorker({ vars: { ACCESS_TOKEN_TTL_SECONDS: String(TTL) }, secrets: set(old) })),
+);
+after(() => worker.close());
+
+test("fifty servers with cached keys live through a rotation without one failed verification", async () => {
+  const person = await worker.register();
+  const clients = Array.from({ length: 50 }, () => client());
+  // What it would be like if the next key were published only from when on it signs, to somebody whose copy was made just
+  // before: this one has to fail, or the test shows nothing.
+  const late = client((key) => key.kid === old.kid || seconds() >= activation + CACHE / 1000);
+  let activation = Infinity;
+  let { refresh_token, access_token } = person;
+  const issued = [];
+  const signedBy = new Set();
+
+  /** Goes on until then: a fresh token each time, which all verify, and so does the oldest that is alive. */
+  async function live(until) {
+    while (seconds() < until) {
+      ({ refresh_token, access_token } = (await worker.refresh(refresh_token)).body);
+      signedBy.add(decodeProtectedHeader(access_token).kid);
+      issued.push(access_token);
+      const oldest = issued.find((token) => decodeJwt(token).exp > seconds() + 1.5) ?? access_token;
+      const tokens = [access_token, oldest];
+      await Promise.all([...clients, late].map(({ verify }) => verify(tokens)));
+      assert.equal((await worker.verify(access_token)).status, 200);
+      assert.equal((await worker.me(access_token)).status, 200);
+      await sleep(20);
+    }
+  }
+  const published = async () => (await worker.get("/.well-known/jwks.json")).body.keys.map(({ kid }) => kid);
+
+  await live(seconds() + 1.5);
+  assert.deepEqual(await published(), [old.kid]);
+  const lastOfOld = { access_token, refresh_token };
+
+  const updating = seconds();
+  await worker.update();
+  activation = Math.ceil(seconds() + LEAD + 2 * (seconds() - updating));
+  await worker.update({ secrets: set(old, { ...next, signs_from: activation }) });
+  assert.deepEqual(await published(), [old.kid, next.kid]);
+  await live(activation - 0.7);
+  assert.deepEqual([...signedBy], [old.kid]);
+  // Published and verifying all the same.
+  assert.equal((await worker.me(forged(next, person, TTL))).status, 200);
+
+  await sleep(Math.max(0, activation * 1000 - Date.now()));
+  await live(activation + 1.2);
+  assert.deepEqual([...signedBy], [old.kid, next.kid]);
+  assert.deepEqual(await published(), [old.kid, next.kid]);
+
+  await live(activation + TTL + CACHE / 1000 + 0.5);
+  assert.deepEqual(await published(), [next.kid]);
+
+  for (const token of issued) {
+    const inTime = decodeJwt(token).iat >= activation ? next : old;
+    assert.equal(decodeProtectedHeader(token).kid, inTime.kid);
+  }
+  for (const { failures, verified } of clients) assert.deepEqual([failures, verified], [[], 2 * issued.length]);
+  assert.deepEqual([...new Set(late.failures)], ["ERR_JWKS_NO_MATCHING_KEY"]);
+
+  // What the old key signed has ended, and what it would sign now is worth nothing.
+  for (const path of ["/me", "/verify"]) {
+    assertProblem(await worker.get(path, { bearer: lastOfOld.access_token }), 401, "token_expired");
+    assertProblem(await worker.get(path, { bearer: forged(old, person, 600) }), 401, "invalid_token");
+    assert.equal((await worker.get(path, { bearer: forged(next, person, 600) })).status, 200);
+  }
+});
+
+test("a client that slept through a rotation is not logged out, while the old key is in the set", async () => {
+  await worker.update({ secrets: set(old) });
+  const [sleeper, another, late] = [await worker.register(), await worker.register(), await worker.register()];
+  // The old key has signed no more for an hour.
+  const activation = Math.floor(seconds()) - 3600;
+  await worker.update({ secrets: set(old, { ...next, signs_from: activation }) });
+  assertProblem(await worker.me(forged(old, sleeper, 600)), 401, "invalid_token");
+  const json = ({ refresh_token }, { access_token }) => ({ json: { refresh_token, access_token } });
+  assertProblem(await worker.post("/refresh", json(another, sleeper)), 401, "invalid_refresh_token");
+  const { status, body } = await worker.post("/refresh", json(sleeper, sleeper));
+  assert.equal(status, 200);
+  assert.equal((await worker.me(body.access_token)).status, 200);
+
+  await worker.update({ secrets: set({ ...next, signs_from: activation }) });
+  assertProblem(await worker.post("/refresh", json(late, late)), 401, "invalid_refresh_token");
+  assert.equal((await worker.refresh(late.refresh_token)).status, 200);
+});
+
+test("a key of no stated time behind the first goes on verifying until it is taken out", async () => {
+  await worker.update({ secrets: set(old) });
+  const person = await worker.register();
+  await worker.update({ secrets: set(next, old) });
+  assert.deepEqual(
+    (await worker.get("/.well-known/jwks.json")).body.keys.map(({ kid }) => kid),
+    [next.kid, old.kid],
+  );
+  assert.equal((await worker.me(forged(old, person, 600))).status, 200);
+  await worker.update({ secrets: set(next) });
+  assertProblem(await worker.me(forged(old, person, 600)), 401, "invalid_token");
+  const { body } = await worker.refresh(person.refresh_token);
+  assert.equal(decodeProtectedHeader(body.access_token).kid, next.kid);
+});
+
+/** A server that verifies with jose and its own cached key set, of which it sees the keys that `sees` lets through. */
+function client(sees = () => true) {
+  const fetched = async () => {
+    const { text, body } = await worker.get("/.well-known/jwks.json");
+    assert.ok(text.length > 0);
+    return Response.json({ keys: body.keys.filter(sees) });
+  };
+  const options = { cacheMaxAge: CACHE, cooldownDuration: 3_600_000, [customFetch]: fetched };
+  const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", worker.url), options);
+  const state = { failures: [], verified: 0 };
+  state.verify = async (tokens) => {
+    for (const token of tokens) {
+      try {
+        await jwtVerify(token, keys, {
+          issuer: ISSUER,
+          audience: "https://api.example.org",
+          typ: "at+jwt",
+          clockTolerance: 2,
+        });
+        state.verified += 1;
+      } catch (error) {
+        state.failures.push(error.code ?? String(error));
+      }
+    }
+  };
+  return state;
+}
+
+/** A token like that person's that a key signs now. */
+function forged(key, person, lifetime) {
+  const now = Math.floor(seconds());
+  const encode = (object) => Buffer.from(JSON.stringify(object)).toString("base64url");
+  const claims = { ...decodeJwt(person.access_token), iat: now, exp: now + lifetime };
+  const input = `${encode({ alg: key.alg, kid: key.kid, typ: "at+jwt" })}.${encode(claims)}`;
+  const options = { key: createPrivateKey({ key, format: "jwk" }), dsaEncoding: "ieee-p1363" };
+  return `${input}.${sign(key.alg === "EdDSA" ? null : "sha256", Buffer.from(input), options).toString("base64url")}`;
+}

@@ -1,0 +1,40 @@
+// A password change that another one has overtaken: it is refused, and nothing of it stays.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { startDirect } from "../support/direct.mjs";
+import { assertProblem, PASSWORD } from "../support/harness.mjs";
+
+let worker;
+before(async () => (worker = await startDirect()));
+after(() => worker.close());
+
+test("a password change that another has overtaken is refused, and begins no session", async () => {
+  const person = await worker.register();
+  const bearer = person.access_token;
+  const change = (new_password) => ({ bearer, json: { current_password: PASSWORD, new_password } });
+  // Held where it would store what it has verified.
+  const plan = worker.plan({ at: 2, does: "hold" });
+  const late = await worker.send("POST", "/me/password", { ...change("four ponies sing quietly at noon"), plan });
+  assert.equal(await plan.untilHeld(), true);
+  const { status, body } = await worker.post("/me/password", change("seven quiet harbours at dusk"));
+  assert.equal(status, 200);
+  plan.release();
+  const answer = await late.answer();
+  await plan.untilEnded();
+  await late.leave("FIN");
+  assert.equal(answer.status, 401, answer.text);
+  const { sessions } = (await worker.get("/sessions", { bearer: body.access_token })).body;
+  assert.deepEqual(
+    sessions.map(({ id }) => id),
+    [body.session_id],
+  );
+  const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
+  assert.equal(events.filter(({ kind }) => kind === "logged_in").length, 2, "the registration's and the new one");
+  assertProblem(
+    await worker.login({ ...person, password: "four ponies sing quietly at noon" }),
+    401,
+    "invalid_credentials",
+  );
+});

@@ -1,0 +1,221 @@
+// The marks of ended sessions in KV, which /verify goes by: each that D1 knows to be owed is written, whatever comes in
+// between, and none that is known to be written is written again.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { unstable_readConfig as readConfig } from "wrangler";
+
+import { startDirect } from "../support/direct.mjs";
+import { assertProblem } from "../support/harness.mjs";
+
+const EVERY_MINUTE = "* * * * *";
+
+let worker, admin;
+before(async () => {
+  worker = await startDirect();
+  admin = await worker.registerAdmin();
+});
+after(() => worker.close());
+
+const NEW_PASSWORD = "another correct horse battery";
+
+/** Every way in which a session ends before its time. Of somebody with two sessions, which of them it ends. */
+const ENDINGS = {
+  "POST /revoke": ({ sessions: [, second] }) => ({
+    request: ["POST", "/revoke", { form: { token: second.refresh_token } }],
+    ended: [second],
+  }),
+  "DELETE /sessions/{id}": ({ access_token, sessions: [, second] }) => ({
+    request: ["DELETE", `/sessions/${second.session_id}`, { bearer: access_token }],
+    ended: [second],
+  }),
+  "DELETE /sessions": ({ access_token, sessions }) => ({
+    request: ["DELETE", "/sessions", { bearer: access_token }],
+    ended: sessions,
+  }),
+  "DELETE /sessions?except=current": ({ access_token, sessions: [, second] }) => ({
+    request: ["DELETE", "/sessions?except=current", { bearer: access_token }],
+    ended: [second],
+  }),
+  "POST /me/password": ({ access_token, password, sessions: [, second] }) => ({
+    request: [
+      "POST",
+      "/me/password",
+      { bearer: access_token, json: { current_password: password, new_password: NEW_PASSWORD } },
+    ],
+    ended: [second],
+  }),
+  "DELETE /me": ({ access_token, password, sessions }) => ({
+    request: ["DELETE", "/me", { bearer: access_token, json: { current_password: password } }],
+    ended: sessions,
+  }),
+  "PATCH /users/{id} that disables": ({ user, sessions }) => ({
+    request: ["PATCH", `/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }],
+    ended: sessions,
+  }),
+  "DELETE /users/{id}/sessions": ({ user, sessions }) => ({
+    request: ["DELETE", `/users/${user.id}/sessions`, { bearer: admin.access_token }],
+    ended: sessions,
+  }),
+  "DELETE /users/{id}": ({ user, sessions }) => ({
+    request: ["DELETE", `/users/${user.id}`, { bearer: admin.access_token }],
+    ended: sessions,
+  }),
+  "a refresh token that was rotated out": ({ refresh_token, sessions: [first] }) => ({
+    request: ["POST", "/refresh", { json: { refresh_token } }],
+    ended: [first],
+  }),
+};
+/** Those that the same person can ask for again. */
+const REPEATABLE = [
+  "POST /revoke",
+  "DELETE /sessions/{id}",
+  "DELETE /sessions?except=current",
+  "PATCH /users/{id} that disables",
+  "DELETE /users/{id}/sessions",
+];
+
+/** Somebody with two sessions, of which the first was refreshed longer ago than the grace window. */
+async function somebody() {
+  const person = await worker.register();
+  const second = (await worker.login(person)).body;
+  const { access_token } = (await worker.refresh(person.refresh_token)).body;
+  await worker.age(60, person.session_id);
+  return { ...person, access_token, sessions: [person, second] };
+}
+
+/** An ending that a plan is followed for, and the storage calls it led to. */
+async function end(name, plan, person) {
+  person ??= await somebody();
+  const { request, ended } = ENDINGS[name](person);
+  const [method, path, options] = request;
+  const watched = worker.plan(plan);
+  const answer = await worker.request(method, path, { ...options, headers: watched.headers });
+  return { person, ended, answer, calls: await watched.untilEnded() };
+}
+
+const puts = (calls) => calls.filter(({ kind }) => kind === "put");
+const isMarked = async ({ session_id }) => (await worker.kv.get(`revoked:${session_id}`)) !== null;
+
+async function assertMarked(ended, expected = true) {
+  for (const session of ended) assert.equal(await isMarked(session), expected);
+}
+
+/** What the scheduled event of every minute asks of storage, some minutes later. */
+async function payDebts(plan) {
+  const owing = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%mark_due_at%'";
+  for (const { name } of (await worker.db.prepare(owing).all()).results) {
+    await worker.db.prepare(`UPDATE "${name}" SET mark_due_at = mark_due_at - 300`).run();
+  }
+  const watched = await worker.schedule(EVERY_MINUTE, plan);
+  return watched.untilEnded();
+}
+
+test("the scheduled event runs every minute, and the sweep every hour", () => {
+  const { crons } = readConfig({ config: "wrangler.toml" }).triggers;
+  assert.ok(crons.includes(EVERY_MINUTE), crons.join("; "));
+  assert.equal(crons.length, 2);
+});
+
+for (const name of Object.keys(ENDINGS)) {
+  test(`${name}: the mark is written, though the client leaves between D1 and KV`, async () => {
+    const person = await somebody();
+    const { request, ended } = ENDINGS[name](person);
+    const [method, path, options] = request;
+    const plan = worker.plan({ at: 1, only: "put", does: "hold" });
+    const client = await worker.send(method, path, { ...options, plan });
+    assert.equal(await plan.untilHeld(), true);
+    await client.leave("RST");
+    // A mark that is written behind the answer is not held up by a client that leaves.
+    plan.release();
+    await plan.untilEnded();
+    await assertMarked(ended);
+  });
+
+  test(`${name}: a mark that fails once is written behind the answer, after a pause`, async () => {
+    const { ended, answer, calls } = await end(name, { at: 1, only: "put", does: "fail" });
+    // RFC 9700: the sender of a token that was rotated out is told nothing but that it is not valid.
+    assert.ok(answer.status < 300 || answer.status === 401, answer.text);
+    await assertMarked(ended);
+    const [failed] = puts(calls);
+    const [again] = puts(calls).filter((call) => call !== failed && call.key === failed.key);
+    assert.ok(again.at - failed.at >= 1000, `after ${again.at - failed.at} ms`);
+    assert.equal(again.behindAnswer, true);
+    // What is written is not owed any more.
+    assert.deepEqual(puts(await payDebts()), []);
+  });
+
+  test(`${name}: a mark that fails stays owed, and is paid by the scheduled event`, async () => {
+    const { ended } = await end(name, { at: "each", only: "put", does: "fail" });
+    await assertMarked(ended, false);
+    // Nor is it forgotten when that fails, too.
+    await payDebts({ at: "each", only: "put", does: "fail" });
+    await assertMarked(ended, false);
+    await payDebts();
+    await assertMarked(ended);
+    assert.deepEqual(puts(await payDebts()), []);
+  });
+
+  test(`${name}: a mark is paid though the answer of D1 was lost`, async () => {
+    const last = (await end(name, {})).calls.findLastIndex(
+      ({ kind, behindAnswer }) => kind === "batch" && !behindAnswer,
+    );
+    const { ended, answer, calls } = await end(name, { at: last + 1, does: "lose" });
+    assert.equal(answer.status, 503);
+    assert.deepEqual(puts(calls), []);
+    await payDebts();
+    await assertMarked(ended);
+    assert.deepEqual(puts(await payDebts()), []);
+  });
+}
+
+for (const name of REPEATABLE) {
+  test(`${name}: asking for it again marks what is owed`, async () => {
+    for (const plan of [
+      { at: "each", only: "put", does: "fail" },
+      { at: 1, only: "batch", does: "lose" },
+    ]) {
+      const { person, ended } = await end(name, plan);
+      await assertMarked(ended, false);
+      await end(name, {}, person);
+      await assertMarked(ended);
+    }
+  });
+
+  test(`${name}: asking for it again does not mark what is marked`, async () => {
+    const { person, ended } = await end(name, {});
+    await assertMarked(ended);
+    assert.deepEqual(puts((await end(name, {}, person)).calls), []);
+  });
+}
+
+test("a dead token that is revoked 300 times costs one put at most", async () => {
+  const person = await somebody();
+  await end("POST /revoke", {}, person);
+  const calls = [];
+  for (let count = 0; count < 300; count += 1) calls.push(...(await end("POST /revoke", {}, person)).calls);
+  assert.ok(puts(calls).length <= 1, `${puts(calls).length} puts`);
+});
+
+test("a mark that can no longer matter is not paid", async () => {
+  const { ended } = await end("POST /revoke", { at: "each", only: "put", does: "fail" });
+  // More than an access token lives, and the greatest leeway.
+  await worker.age(1000, ended[0].session_id);
+  assert.deepEqual(puts(await payDebts()), []);
+});
+
+test("a scheduled event that D1 does not answer leaves the debt to the next", async () => {
+  const { ended } = await end("POST /revoke", { at: "each", only: "put", does: "fail" });
+  await payDebts({ at: 1, only: "batch", does: "fail" });
+  await assertMarked(ended, false);
+  await payDebts();
+  await assertMarked(ended);
+});
+
+test("what is paid is refused at /verify", async () => {
+  const { ended } = await end("DELETE /sessions/{id}", { at: "each", only: "put", does: "fail" });
+  assert.equal((await worker.verify(ended[0].access_token)).status, 200);
+  await payDebts();
+  assertProblem(await worker.verify(ended[0].access_token), 401, "invalid_token");
+});

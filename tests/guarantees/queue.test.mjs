@@ -1,0 +1,266 @@
+// The queue of those whose password is to be hashed: who leaves it, how it is shared, and where it ends.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { startDirect } from "../support/direct.mjs";
+import { assertProblem } from "../support/harness.mjs";
+
+/** "correct horse battery staple", by libxcrypt: some twenty times as dear as a hash of ours, and six times. */
+const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
+const BCRYPT_10 = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
+/** One source (an IPv4 address, or an IPv6 /64) may queue one second of work: 54 hashes at 18.3 ms each. */
+const OF_A_SOURCE = 54;
+/** The places of one login name or account. */
+const OF_AN_ACCOUNT = 4;
+
+let worker, person;
+before(async () => {
+  worker = await startDirect();
+  person = await worker.register({ username: "queuing" });
+});
+after(() => worker.close());
+
+const source = (number) => `198.51.${100 + Math.floor(number / 250)}.${number % 250}`;
+const stranger = (number) => ({ email: `stranger-${number}@example.org`, password: "not the right one" });
+const many = (count, make) => Array.from({ length: count }, (_, number) => make(number));
+/** A login of somebody else, at an address of their own. */
+const login = (who, from) => (headers) => worker.login(who, { headers: { "CF-Connecting-IP": from, ...headers } });
+
+/**
+ * Makes requests that come to be hashed at once: each is held at its first answer of D1 until all are. The answers, in the
+ * order of the requests, and `served`: their numbers in the order in which they were answered.
+ */
+async function atOnce(requests) {
+  const served = [];
+  const begun = requests.map((ask, number) => {
+    const plan = worker.plan({ at: 1, does: "hold answer" });
+    return { plan, answer: ask(plan.headers).finally(() => served.push(number)) };
+  });
+  for (const { plan } of begun) await plan.untilHeld();
+  for (const { plan } of begun) plan.release();
+  return { answers: await Promise.all(begun.map(({ answer }) => answer)), served };
+}
+
+/** The answers that a place in the queue was refused with, each as it has to be. */
+function refused(answers, status, code) {
+  const refusals = answers.filter((answer) => answer.status === status);
+  for (const answer of refusals) assertProblem(answer, status, code);
+  return refusals;
+}
+const tooMany = (answers) => refused(answers, 429, "too_many_requests");
+const overloaded = (answers) => refused(answers, 503, "overloaded");
+
+/** Begins requests whose clients leave as soon as the Worker has them. */
+function hangUp(count, how, from) {
+  return Promise.all(
+    many(count, async (number) => {
+      const plan = worker.plan({});
+      const client = await worker.send("POST", "/login", {
+        json: stranger(number),
+        headers: { "CF-Connecting-IP": from(number) },
+        plan,
+      });
+      await plan.untilBegun();
+      await client.leave(how);
+      return plan;
+    }),
+  );
+}
+
+for (const [name, ask] of Object.entries({
+  "POST /register": () => ({ json: { email: "leaver@example.org", password: person.password } }),
+  "POST /login": () => ({ json: { email: person.email, password: person.password } }),
+  "POST /me/password": () => ({
+    bearer: person.access_token,
+    json: { current_password: person.password, new_password: "another horse battery" },
+  }),
+  "DELETE /me": () => ({ bearer: person.access_token, json: { current_password: person.password } }),
+})) {
+  test(`${name}: whose client has reset the connection is not hashed for`, async () => {
+    const plan = worker.plan({ at: 1, does: "hold answer" });
+    const client = await worker.send(...name.split(" "), { ...ask(), plan });
+    assert.equal(await plan.untilHeld(), true);
+    // Which is what lets the answer of D1 arrive.
+    await client.leave("RST");
+    assert.deepEqual(
+      (await plan.untilEnded()).map(({ kind }) => kind),
+      ["batch"],
+    );
+    plan.release();
+    assert.equal((await worker.login(person)).status, 200);
+  });
+}
+
+test("whoever resets the connection while waiting leaves the queue", async () => {
+  const waiting = await Promise.all(
+    many(60, async (number) => {
+      const plan = worker.plan({ at: 1, does: "hold answer" });
+      const client = await worker.send("POST", "/login", {
+        json: stranger(number),
+        headers: { "CF-Connecting-IP": source(number) },
+        plan,
+      });
+      await plan.untilHeld();
+      return { client, plan };
+    }),
+  );
+  for (const { plan } of waiting) plan.release();
+  const [first, ...rest] = waiting;
+  await first.client.answer();
+  await Promise.all(rest.map(({ client }) => client.leave("RST")));
+  const calls = await Promise.all(rest.map(({ plan }) => plan.untilEnded()));
+  const hashed = calls.filter(({ length }) => length > 1);
+  // Some were hashed until the runtime noticed.
+  assert.ok(hashed.length < rest.length, `all ${rest.length} were hashed`);
+});
+
+for (const [from, where] of [
+  ["one source", () => "203.0.113.1"],
+  ["as many sources", source],
+]) {
+  test(`330 logins from ${from} that hang up leave everybody else served`, async () => {
+    const plans = await hangUp(330, "RST", where);
+    const others = await Promise.all(
+      many(5, (number) => worker.login(person, { headers: { "CF-Connecting-IP": source(400 + number) } })),
+    );
+    // One account has four places, and on a slow machine the flood may fill the queue for a moment.
+    const refusals = [...tooMany(others), ...overloaded(others)];
+    assert.ok(refusals.length <= 2, `${refusals.length} of 5 were refused`);
+    assert.deepEqual(
+      others.filter((answer) => !refusals.includes(answer)).map(({ status }) => status),
+      Array(5 - refusals.length).fill(200),
+    );
+    await Promise.all(plans.map((plan) => plan.untilEnded()));
+  });
+}
+
+test("330 logins from one source that close their side leave everybody else served", async () => {
+  const plans = await hangUp(330, "FIN", () => "203.0.113.2");
+  assert.equal((await worker.login(person)).status, 200);
+  await Promise.all(plans.map((plan) => plan.untilEnded()));
+});
+
+test("a source has a quarter of the work that may wait, and the others are served while it is refused more", async () => {
+  const people = [];
+  while (people.length < 3) people.push(await worker.register());
+  const flood = many(160, (number) => login(stranger(number), "203.0.113.3"));
+  const { answers } = await atOnce([...flood, ...people.map((other, number) => login(other, source(number)))]);
+  const others = answers.splice(-people.length);
+  assert.deepEqual(
+    others.map(({ status }) => status),
+    [200, 200, 200],
+  );
+  const refusals = tooMany(answers);
+  assert.ok(refusals.length > 0 && refusals.length <= 160 - OF_A_SOURCE, `${refusals.length} of 160 were refused`);
+  // Those who had a place.
+  assert.deepEqual(
+    new Set(answers.filter((answer) => !refusals.includes(answer)).map(({ status }) => status)),
+    new Set([401]),
+  );
+});
+
+test("an IPv6 source is a /64", async () => {
+  const oneNetwork = await atOnce(
+    many(160, (number) => login(stranger(number), `2001:db8:1:2:${number.toString(16)}::1`)),
+  );
+  const refusals = tooMany(oneNetwork.answers);
+  assert.ok(refusals.length > 0 && refusals.length <= 160 - OF_A_SOURCE, `${refusals.length} of 160 were refused`);
+  const networks = await atOnce(
+    many(OF_A_SOURCE + 10, (number) => login(stranger(number), `2001:db8:1:${number.toString(16)}::1`)),
+  );
+  assert.deepEqual(new Set(networks.answers.map(({ status }) => status)), new Set([401]));
+});
+
+for (const [name, ask] of Object.entries({
+  "an address, however it is written": (number) => ({
+    email: number % 2 ? person.email : ` ${person.email.toUpperCase()}`,
+    password: "wrong",
+  }),
+  "a username, however it is written": (number) => ({
+    username: number % 2 ? "queuing" : "Queuing",
+    password: "wrong",
+  }),
+  "an address of nobody": () => ({ email: "nobody-at-all@example.org", password: "wrong" }),
+})) {
+  test(`${name}, has four places, from wherever it is asked for`, async () => {
+    const ten = many(
+      10,
+      (number) => (headers) =>
+        worker.post("/login", { json: ask(number), headers: { "CF-Connecting-IP": source(number), ...headers } }),
+    );
+    const { answers } = await atOnce(ten);
+    const refusals = tooMany(answers);
+    assert.ok(refusals.length > 0 && refusals.length <= 10 - OF_AN_ACCOUNT, `${refusals.length} of 10 were refused`);
+    assert.equal(answers.filter(({ status }) => status === 401).length, 10 - refusals.length);
+  });
+}
+
+for (const [method, path, json] of [
+  ["POST", "/me/password", { current_password: "wrong", new_password: "another horse battery" }],
+  ["DELETE", "/me", { current_password: "wrong" }],
+]) {
+  test(`an account has four places at ${method} ${path}`, async () => {
+    const ten = many(
+      10,
+      (number) => (headers) =>
+        worker.request(method, path, {
+          bearer: person.access_token,
+          json,
+          headers: { "CF-Connecting-IP": source(number), ...headers },
+        }),
+    );
+    const { answers } = await atOnce(ten);
+    const refusals = tooMany(answers);
+    assert.ok(refusals.length > 0 && refusals.length <= 10 - OF_AN_ACCOUNT, `${refusals.length} of 10 were refused`);
+    for (const answer of answers.filter((answer) => !refusals.includes(answer)))
+      assertProblem(answer, 403, "wrong_password");
+  });
+}
+
+test("more work than some seconds is refused, and told when to come again", async () => {
+  const { answers } = await atOnce(many(400, (number) => login(stranger(number), source(number))));
+  const refusals = overloaded(answers);
+  assert.ok(refusals.length > 0 && refusals.length < 350, `${refusals.length} of 400 were refused`);
+  for (const { headers } of refusals) assert.ok(Number(headers.get("retry-after")) <= 6, headers.get("retry-after"));
+  assert.equal(answers.filter(({ status }) => status === 401).length, 400 - refusals.length);
+  assert.equal((await worker.login(person)).status, 200);
+});
+
+/** As many accounts as that, all with this hash. */
+async function peopleWith(hash, count) {
+  const people = await Promise.all(many(count, () => worker.register()));
+  for (const { user } of people)
+    await worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(hash, user.id).run();
+  return people;
+}
+
+test("dear hashes fill the queue by what they cost, and cheap ones do not wait for all of them", async () => {
+  const people = await peopleWith(BCRYPT_12, 60);
+  const requests = people.map((one, number) => login(one, source(number)));
+  // Behind more dear hashes than the queue takes.
+  const OURS = 10;
+  requests.splice(OURS, 0, login(person, "203.0.113.4"));
+  const { answers, served } = await atOnce(requests);
+  assert.equal(answers[OURS].status, 200);
+  const refusals = overloaded(answers);
+  assert.ok(refusals.length > 30, `${refusals.length} of 60 were refused`);
+  const verified = served.filter((number) => number !== OURS && answers[number].status === 200);
+  assert.equal(verified.length, 60 - refusals.length);
+  const before = verified.filter((number) => served.indexOf(number) < served.indexOf(OURS));
+  assert.ok(before.length < verified.length / 2, `ours was answered after ${before.length} of ${verified.length}`);
+});
+
+test("a right password of an imported hash does not wait twice", async () => {
+  const people = await peopleWith(BCRYPT_10, 12);
+  const { answers, served } = await atOnce(
+    people.map((one, number) => login(number % 2 ? { ...one, password: "wrong" } : one, source(number))),
+  );
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    many(12, (number) => (number % 2 ? 401 : 200)),
+  );
+  const lastWrong = served.findLastIndex((number) => number % 2 === 1);
+  const right = served.slice(0, lastWrong).filter((number) => number % 2 === 0);
+  assert.ok(right.length >= 3, `served in the order ${served.join(" ")}`);
+});

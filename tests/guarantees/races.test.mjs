@@ -1,0 +1,170 @@
+// Changes of accounts against refreshes in flight, and admins against each other: what has been acknowledged holds.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+
+import { assertProblem, PASSWORD, startWorker } from "../support/harness.mjs";
+
+const ROUNDS = 20;
+const NEW = "four ponies sing quietly at noon";
+
+let worker, admin;
+before(async () => {
+  worker = await startWorker();
+  admin = await worker.registerAdmin();
+});
+after(() => worker.close());
+
+const asAdmin = (method, path, json) => worker.request(method, path, { bearer: admin.access_token, json });
+const admins = async () =>
+  (
+    await worker.db
+      .prepare("SELECT COUNT(*) AS n FROM users WHERE roles LIKE '%\"admin\"%' AND disabled_at IS NULL")
+      .first()
+  ).n;
+
+async function login(person) {
+  const { status, body } = await worker.login(person);
+  assert.equal(status, 200);
+  return body;
+}
+
+/**
+ * Refreshes a session again and again, each token twice at once as two tabs would, until `ended` is settled or it is
+ * refused. Gives what was issued, and whether it was refused.
+ */
+async function refreshUntil(ended, session) {
+  const issued = [session];
+  let over = false;
+  ended.finally(() => (over = true));
+  while (!over) {
+    const answers = await Promise.all([0, 1].map(() => worker.refresh(issued.at(-1).refresh_token)));
+    const tokens = answers.filter(({ status }) => status === 200).map(({ body }) => body);
+    issued.push(...tokens);
+    if (tokens.length < answers.length) return { issued, refused: true };
+  }
+  return { issued, refused: false };
+}
+
+/** What is acknowledged while sessions are being refreshed, earlier and later from round to round. */
+async function race(round, sessions, act) {
+  await worker.warmUp(2 * sessions.length + 1);
+  const acting = setTimeout((round % 10) * 3).then(act);
+  const [answer, ...refreshing] = await Promise.all([
+    acting,
+    ...sessions.map((session) => refreshUntil(acting, session)),
+  ]);
+  assert.ok([200, 204].includes(answer.status), answer.text);
+  return refreshing;
+}
+
+/** What was issued to the session to begin with, and what both tabs were given last, is not accepted anywhere. */
+function assertNothingWorks(issued) {
+  return Promise.all([issued[0], ...issued.slice(1).slice(-2)].map((tokens) => worker.assertEnded(tokens)));
+}
+
+// What ends all sessions of somebody, and what lets that person in again, if anything does.
+const endings = {
+  "shutting out": {
+    act: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: true }),
+    again: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: false }),
+  },
+  "an admin's ending all sessions": {
+    act: ({ user }) => asAdmin("DELETE", `/users/${user.id}/sessions`),
+    again: () => {},
+  },
+  "deleting one's account": {
+    act: ({ access_token }) => worker.delete("/me", { bearer: access_token, json: { current_password: PASSWORD } }),
+  },
+  "an admin's deleting an account": { act: ({ user }) => asAdmin("DELETE", `/users/${user.id}`) },
+};
+for (const [name, { act, again }] of Object.entries(endings)) {
+  test(`nothing issued by a refresh that races ${name} works afterwards`, async () => {
+    let person;
+    const tally = { issued: 0, refused: 0 };
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const session = again && person ? await login(person) : (person = await worker.register());
+      const [{ issued, refused }] = await race(round, [session], () => act(session));
+      tally.issued += issued.length - 1;
+      tally.refused += Number(refused);
+      await assertNothingWorks(issued);
+      await again?.(person);
+      if (again) await worker.assertEnded(issued.at(-1));
+    }
+    assert.ok(tally.issued > 0 && tally.refused > 0, `nothing was raced: ${JSON.stringify(tally)}`);
+  });
+}
+
+test("nothing issued by a refresh that races a new password works afterwards, and the session that it begins goes on", async () => {
+  const person = await worker.register();
+  let own = person;
+  let [current, next] = [PASSWORD, NEW];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const other = await login({ ...person, password: current });
+    const bearer = own.access_token;
+    let renewed;
+    const raced = await race(round, [other, own], async () => {
+      const answer = await worker.post("/me/password", {
+        bearer,
+        json: { current_password: current, new_password: next },
+      });
+      renewed = answer.body;
+      return answer;
+    });
+    for (const { issued } of raced) await assertNothingWorks(issued);
+    const { status, body } = await worker.refresh(renewed.refresh_token);
+    assert.equal(status, 200);
+    own = body;
+    await worker.assertLive(own);
+    [current, next] = [next, current];
+  }
+});
+
+test("a log-in that races its account's ending is refused, or ended with it", async () => {
+  for (let round = 0; round < 8; round += 1) {
+    const person = await worker.register();
+    await worker.warmUp(6);
+    const logins = [0, 10, 20, 40, 60].map((delay) => setTimeout(delay).then(() => worker.login(person)));
+    const ending = setTimeout(round * 20).then(() =>
+      round % 2
+        ? asAdmin("PATCH", `/users/${person.user.id}`, { disabled: true })
+        : asAdmin("DELETE", `/users/${person.user.id}`),
+    );
+    const [, ...answers] = await Promise.all([ending, ...logins]);
+    for (const { status, body } of answers) {
+      if (status === 200) await worker.assertEnded(body);
+      // Of five at once from one source some find the places of the account taken.
+      else assert.ok(["invalid_credentials", "too_many_requests"].includes(body.code), body.code);
+    }
+    assertProblem(await worker.login(person), 401, "invalid_credentials");
+  }
+});
+
+// Two admins, each of whom does one of these at the same time as the other.
+const moves = {
+  "demote each other": (one, other) => [one, "PATCH", `/users/${other.user.id}`, { roles: ["user"] }],
+  "shut each other out": (one, other) => [one, "PATCH", `/users/${other.user.id}`, { disabled: true }],
+  "delete each other": (one, other) => [one, "DELETE", `/users/${other.user.id}`],
+  "demote themselves": (one) => [one, "PATCH", `/users/${one.user.id}`, { roles: [] }],
+  "delete themselves": (one) => [one, "DELETE", "/me", { current_password: PASSWORD }],
+};
+for (const [name, move] of Object.entries(moves)) {
+  test(`of two admins who ${name} at once, one succeeds and one remains`, async () => {
+    for (let round = 0; round < 4; round += 1) {
+      await worker.db.prepare(`UPDATE users SET roles = '["user"]'`).run();
+      const pair = [await worker.registerAdmin(), await worker.registerAdmin()];
+      const plans = [move(pair[0], pair[1]), move(pair[1], pair[0])];
+      await worker.warmUp(2);
+      const answers = await Promise.all(
+        plans.map(([{ access_token }, method, path, json]) =>
+          worker.request(method, path, { bearer: access_token, json }),
+        ),
+      );
+      assert.equal(answers.filter(({ status }) => status < 300).length, 1, answers.map(({ text }) => text).join("\n"));
+      assert.equal(await admins(), 1);
+      const refused = answers.find(({ status }) => status >= 300);
+      assert.ok(["last_admin", "forbidden", "invalid_token"].includes(refused.body.code), refused.text);
+    }
+  });
+}

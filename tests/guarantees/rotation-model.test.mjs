@@ -1,0 +1,97 @@
+// The rotation rule against a small reference model, over HTTP and real D1: random interleavings of refreshes with any
+// token ever issued, retries, revocations, disabling and time passing.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import fc from "fast-check";
+
+import { startWorker } from "../support/harness.mjs";
+
+const GRACE = 30;
+const IDLE = 604800;
+const ABSOLUTE = 2592000;
+/** The clock goes on while a test runs: no wait ends this close to a boundary, in seconds. */
+const MARGIN = 15;
+
+let worker, person;
+before(async () => {
+  worker = await startWorker();
+  person = await worker.register();
+});
+after(() => worker.close());
+
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ refresh: fc.nat({ max: 3 }), times: fc.integer({ min: 1, max: 3 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ wait: fc.constantFrom(1, GRACE + 5, 1000, IDLE - 1000, IDLE + 1000, ABSOLUTE) }),
+  },
+  { weight: 1, arbitrary: fc.constantFrom({ disable: true }, { disable: false }) },
+  { weight: 1, arbitrary: fc.constant({ revoke: true }) },
+);
+
+test("any interleaving keeps the promises of rotation", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 14 }), async (steps) => {
+      await worker.disable(person, false);
+      const session = (await worker.login(person)).body;
+      const model = { tokens: [session.refresh_token], now: 0, rotatedAt: 0, end: IDLE, alive: true, disabled: false };
+      for (const each of steps) await take(each, model, session.session_id);
+      await checkLive(model);
+    }),
+    { numRuns: 40, endOnFailure: false },
+  );
+});
+
+async function take({ refresh, times, wait, disable, revoke }, model, sessionId) {
+  if (wait !== undefined) {
+    await worker.age(wait, sessionId);
+    model.now += wait;
+  } else if (disable !== undefined) {
+    await worker.disable(person, disable);
+    model.disabled = disable;
+  } else if (revoke) {
+    assert.equal((await worker.revoke(model.tokens.at(-1))).status, 200);
+    model.alive = false;
+  } else {
+    const age = Math.min(refresh, model.tokens.length - 1);
+    await present(age, times, model);
+  }
+}
+
+/** Presents the token that is `age` generations old, so many times at once. */
+async function present(age, times, model) {
+  const { tokens, now } = model;
+  const inWindow = now - model.rotatedAt < GRACE - MARGIN;
+  assert.ok(inWindow || now - model.rotatedAt >= GRACE, "a boundary is too close for the clock");
+  const usable = model.alive && !model.disabled && now < model.end;
+  const issues = usable && (age === 0 || (age === 1 && inWindow));
+  const kills = age > 1 || (age === 1 && !inWindow);
+  const token = tokens.at(-1 - age);
+
+  const answers = await Promise.all(Array.from({ length: times }, () => worker.refresh(token)));
+  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [issues ? 200 : 401]);
+  if (issues) {
+    // At most one live token: whoever asked, and however often, got the same one.
+    const successors = new Set(answers.map(({ body }) => body.refresh_token));
+    assert.equal(successors.size, 1);
+    const [successor] = successors;
+    if (age === 1) return assert.equal(successor, tokens.at(-1));
+    assert.ok(!tokens.includes(successor));
+    tokens.push(successor);
+    model.rotatedAt = now;
+    model.end = Math.min(now + IDLE, ABSOLUTE);
+  } else if (kills) {
+    model.alive = false;
+  }
+}
+
+/** In the end: a session that was ended issues nothing, for any of its tokens; a live one refreshes with its newest. */
+async function checkLive(model) {
+  if (!model.alive) {
+    for (const token of model.tokens) assert.equal((await worker.refresh(token)).status, 401);
+  } else if (!model.disabled && model.now < model.end) {
+    assert.equal((await worker.refresh(model.tokens.at(-1))).status, 200);
+  }
+}

@@ -1,0 +1,52 @@
+// schema.sql is the schema as it stands: the migrations lead to the same.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+
+const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+const migrations = readdirSync(new URL("../../migrations/", import.meta.url)).sort();
+
+/** What a script makes: every table and index, without the comments and line breaks that only a reader sees. */
+function schemaOf(...scripts) {
+  const db = new DatabaseSync(":memory:");
+  for (const script of scripts) db.exec(script);
+  const rows = db.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").all();
+  return rows.map(({ sql, ...row }) => ({
+    ...row,
+    sql: sql
+      ?.replace(/--.*$/gm, "")
+      .replace(/\s+/g, " ")
+      .replace(/ ?([(),]) ?/g, "$1"),
+  }));
+}
+
+test("the migrations and schema.sql give the same schema", () => {
+  const fromMigrations = schemaOf(...migrations.map((name) => read(`migrations/${name}`)));
+  assert.ok(fromMigrations.length >= 5);
+  assert.deepEqual(fromMigrations, schemaOf(read("schema.sql")));
+});
+
+test("migrations are numbered without a gap", () => {
+  assert.deepEqual(
+    migrations.map((name) => Number(name.slice(0, 4))),
+    migrations.map((_, index) => index + 1),
+  );
+});
+
+test("every table and column is explained in schema.sql", () => {
+  const lines = read("schema.sql").split("\n");
+  const explained = (index) => /^\s*--/.test(lines[index - 1]);
+  const unexplained = lines.filter(
+    (line, index) => /^(CREATE| {2}[a-z_]+ (TEXT|INTEGER))/.test(line) && !explained(index),
+  );
+  assert.deepEqual(unexplained, []);
+});
+
+test("no comment in a SQL file has a semicolon or quote, which remote execution trips over", () => {
+  const files = ["schema.sql", ...migrations.map((name) => `migrations/${name}`)];
+  for (const file of files) {
+    for (const [comment] of read(file).matchAll(/--.*$/gm)) assert.doesNotMatch(comment, /[;']/, file);
+  }
+});

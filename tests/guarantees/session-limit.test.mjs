@@ -1,0 +1,120 @@
+// MAX_SESSIONS_PER_USER: an account has no more sessions than that, and the log-in that exceeds it says which one goes.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { assertProblem, startWorker } from "../support/harness.mjs";
+
+const LIMIT = 4;
+
+let worker;
+before(async () => (worker = await startWorker({ vars: { MAX_SESSIONS_PER_USER: String(LIMIT) } })));
+after(() => worker.close());
+
+const from = { headers: { "CF-Connecting-IP": "198.51.100.40", "User-Agent": "the one too many" } };
+const listed = async (session) =>
+  (await worker.get("/sessions", { bearer: session.access_token })).body.sessions.map(({ id }) => id);
+
+/** A person with as many sessions as there may be: the registration and log-ins, each begun ten seconds after the one before. */
+async function full() {
+  const person = await worker.register();
+  const sessions = [person];
+  while (sessions.length < LIMIT) {
+    await Promise.all(sessions.map(({ session_id }) => worker.age(10, session_id)));
+    sessions.push((await worker.login(person)).body);
+  }
+  await Promise.all(sessions.map(({ session_id }) => worker.age(10, session_id)));
+  return { person, sessions };
+}
+
+async function login(person) {
+  const answer = await worker.login(person, from);
+  assert.equal(answer.status, 200);
+  return answer.body;
+}
+
+test("up to the limit nothing ends, and beyond it the oldest of those that were never refreshed", async () => {
+  const { person, sessions } = await full();
+  for (const session of sessions) await worker.assertLive(session);
+  const [first, second, third, fourth] = sessions;
+  await worker.refresh(first.refresh_token);
+  await worker.refresh(third.refresh_token);
+  const fifth = await login(person);
+  await worker.assertEnded(second);
+  const row = await worker.family(second.session_id);
+  assert.deepEqual(
+    [row.revoked_reason, row.revoked_ip, row.revoked_user_agent],
+    ["session_limit", "198.51.100.40", "the one too many"],
+  );
+  const sixth = await login(person);
+  await worker.assertEnded(fourth);
+  assert.deepEqual(
+    (await listed(sixth)).sort(),
+    [first, third, fifth, sixth].map(({ session_id }) => session_id).sort(),
+  );
+  const { events } = (await worker.get("/me/events", { bearer: sixth.access_token })).body;
+  const reasons = events.filter(({ kind }) => kind === "revoked").map(({ reason, session_id }) => [reason, session_id]);
+  assert.deepEqual(reasons.sort(), [second, fourth].map(({ session_id }) => ["session_limit", session_id]).sort());
+});
+
+test("where all were refreshed, the one that was used longest ago ends", async () => {
+  const { person, sessions } = await full();
+  const order = [2, 0, 3, 1];
+  for (const index of order) {
+    await worker.refresh(sessions[index].refresh_token);
+    await Promise.all(sessions.map(({ session_id }) => worker.age(10, session_id)));
+  }
+  const newest = await login(person);
+  await worker.refresh(newest.refresh_token);
+  await worker.assertEnded(sessions[2]);
+  await login(person);
+  await worker.assertEnded(sessions[0]);
+  for (const index of [1, 3]) await worker.assertLive(sessions[index]);
+});
+
+test("a session that has expired goes before any that is in force, and is told as expired", async () => {
+  const { person, sessions } = await full();
+  await worker.refresh(sessions[3].refresh_token);
+  await worker.age(604_800, sessions[3].session_id);
+  const { expires_at } = await worker.family(sessions[3].session_id);
+  await login(person);
+  const row = await worker.family(sessions[3].session_id);
+  assert.deepEqual([row.revoked_reason, row.revoked_at, row.revoked_ip], ["expired", expires_at, null]);
+  for (const session of sessions.slice(0, 3)) await worker.assertLive(session);
+});
+
+test("a session that was ended makes room, and a log-in that fails ends nothing", async () => {
+  const { person, sessions } = await full();
+  await worker.revoke(sessions[1].refresh_token);
+  await login(person);
+  for (const index of [0, 2, 3]) await worker.assertLive(sessions[index]);
+  assertProblem(await worker.login({ ...person, password: "something else altogether" }), 401, "invalid_credentials");
+  for (const index of [0, 2, 3]) await worker.assertLive(sessions[index]);
+});
+
+test("a limit that is lowered holds from the next log-in on, and log-ins at once keep to it", async () => {
+  const { person } = await full();
+  await worker.update({ vars: { MAX_SESSIONS_PER_USER: "2" } });
+  const begun = await Promise.all([login(person), login(person), login(person)]);
+  const last = await login(person);
+  const alive = await listed(last);
+  assert.deepEqual([alive.length, alive.includes(last.session_id)], [2, true]);
+  assert.ok(begun.some(({ session_id }) => alive.includes(session_id)));
+  await worker.update();
+});
+
+test("a thief's session stays in the list however many others begin and end", async () => {
+  const person = await worker.register();
+  const thief = (await worker.login(person)).body;
+  await worker.refresh(thief.refresh_token);
+  const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1500)";
+  const columns =
+    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  await worker.db
+    .prepare(
+      `INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT printf('%06d', n) || substr(?1, 7), ?1, '', 0, 0, unixepoch() + n, 0, unixepoch() + 600, 0, 0, unixepoch() + n, 'logout' FROM numbers`,
+    )
+    .bind(person.user.id)
+    .run();
+  assert.ok((await listed(person)).includes(thief.session_id));
+});

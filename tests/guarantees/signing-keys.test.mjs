@@ -1,0 +1,277 @@
+// Signing keys of every algorithm: their tokens verify with jose and WebCrypto, what others sign with them is accepted,
+// and no key is ever used with another algorithm than its own.
+
+import assert from "node:assert/strict";
+import { createHmac, createPrivateKey, createPublicKey, sign as nodeSign } from "node:crypto";
+import { after, before, test } from "node:test";
+
+import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
+
+import { ALGORITHMS, makeKey } from "../../scripts/secrets.mjs";
+import { assertProblem, ISSUER, PASSWORD, startWorker } from "../support/harness.mjs";
+
+const AUDIENCE = "https://api.example.org";
+const PUBLIC = ALGORITHMS.filter((alg) => alg !== "HS256");
+const WEBCRYPTO = {
+  ES256: [
+    { name: "ECDSA", namedCurve: "P-256" },
+    { name: "ECDSA", hash: "SHA-256" },
+  ],
+  EdDSA: [{ name: "Ed25519" }, { name: "Ed25519" }],
+  RS256: [{ name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }, { name: "RSASSA-PKCS1-v1_5" }],
+  HS256: [{ name: "HMAC", hash: "SHA-256" }, { name: "HMAC" }],
+};
+
+const keys = Object.fromEntries(ALGORITHMS.map((alg) => [alg, makeKey(alg)]));
+const set = (...members) => ({ SIGNING_KEYS: JSON.stringify({ keys: members }) });
+/** The configuration in which the key of that algorithm signs, and those of all others verify. */
+const signingWith = (alg) => ({
+  vars: { ALLOW_HS256: "true" },
+  secrets: set(keys[alg], ...ALGORITHMS.filter((other) => other !== alg).map((other) => keys[other])),
+});
+
+let worker, person, claims;
+before(async () => {
+  worker = await startWorker(signingWith("ES256"));
+  person = await worker.register();
+  claims = decodeJwt(person.access_token);
+});
+after(() => worker.close());
+
+for (const alg of ALGORITHMS) {
+  test(`${alg}: a key set of that key alone signs, and its tokens are good`, async () => {
+    await worker.update({ vars: { ALLOW_HS256: String(alg === "HS256") }, secrets: set(keys[alg]) });
+    const { access_token } = (await worker.login(person)).body;
+    assert.deepEqual(decodeProtectedHeader(access_token), { alg, kid: keys[alg].kid, typ: "at+jwt" });
+    assert.equal((await worker.me(access_token)).status, 200);
+    assert.equal((await worker.verify(access_token)).status, 200);
+    await allInvalid([person.access_token].filter(() => alg !== "ES256"));
+
+    const { keys: published } = (await worker.get("/.well-known/jwks.json")).body;
+    if (alg === "HS256") {
+      assert.deepEqual(published, []);
+      await jwtVerify(access_token, Buffer.from(keys.HS256.k, "base64url"), {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        algorithms: [alg],
+        typ: "at+jwt",
+      });
+    } else {
+      const { d, p, q, dp, dq, qi, ...publicJwk } = keys[alg];
+      assert.deepEqual(published, [publicJwk]);
+      const remote = createRemoteJWKSet(new URL("/.well-known/jwks.json", worker.url));
+      const { payload } = await jwtVerify(access_token, remote, {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        algorithms: [alg],
+        typ: "at+jwt",
+      });
+      assert.equal(payload.sub, person.user.id);
+      assert.equal(await webCryptoVerifies(alg, publicJwk, access_token), true);
+      assert.equal(
+        await webCryptoVerifies(alg, publicJwk, `${access_token.slice(0, -20)}AAAA${access_token.slice(-16)}`),
+        false,
+      );
+    }
+    // But for ES256 there is one signature only, whoever makes it.
+    const [head, body, signature] = access_token.split(".");
+    if (alg !== "ES256") assert.equal(signature, (await sign(alg, `${head}.${body}`)).toString("base64url"));
+  });
+}
+
+test("with a key of every algorithm, tokens of each are accepted, and the symmetric key is not published", async () => {
+  for (const alg of ALGORITHMS) {
+    await worker.update(signingWith(alg));
+    const { access_token } = (await worker.login(person)).body;
+    assert.equal(decodeProtectedHeader(access_token).alg, alg);
+    const published = (await worker.get("/.well-known/jwks.json")).body.keys;
+    assert.deepEqual(published.map((key) => key.alg).sort(), [...PUBLIC].sort());
+    assert.ok(!JSON.stringify(published).includes(keys.HS256.kid));
+    for (const other of ALGORITHMS) {
+      const token = await forge({ alg: other });
+      assert.equal((await worker.me(token)).status, 200, other);
+      assert.equal((await worker.verify(token)).status, 200, other);
+    }
+  }
+});
+
+test("no key is used with another algorithm than its own, whatever the header says", async () => {
+  const tokens = [];
+  for (const named of ALGORITHMS) {
+    const { kid } = keys[named];
+    for (const alg of [
+      ...ALGORITHMS,
+      "none",
+      "None",
+      "NONE",
+      "nOnE",
+      "PS256",
+      "ES384",
+      "HS512",
+      "Ed25519",
+      named.toLowerCase(),
+      "",
+    ]) {
+      for (const signer of ALGORITHMS) {
+        if (alg !== named || signer !== named) tokens.push(await forge({ alg, kid, signer }));
+      }
+      const unsigned = (await forge({ alg, kid })).replace(/\.[^.]*$/, "");
+      if (alg !== named) tokens.push(unsigned, `${unsigned}.`);
+    }
+  }
+  await allInvalid(tokens);
+});
+
+test("no public key is an HMAC secret, however it is encoded", async () => {
+  const tokens = [];
+  for (const alg of PUBLIC) {
+    const jwk = (await worker.get("/.well-known/jwks.json")).body.keys.find((key) => key.alg === alg);
+    const key = createPublicKey({ key: jwk, format: "jwk" });
+    const pem = key.export({ type: "spki", format: "pem" });
+    const raw = Buffer.from(`${jwk.x ?? jwk.n}${jwk.y ?? ""}`, "base64url");
+    const pkcs1 =
+      alg === "RS256"
+        ? [key.export({ type: "pkcs1", format: "pem" }), key.export({ type: "pkcs1", format: "der" })]
+        : [];
+    const { use, alg: _, kid: __, ...bare } = jwk;
+    const secrets = [
+      pem,
+      pem.trimEnd(),
+      ` ${pem}`,
+      pem.replaceAll("\n", "\r\n"),
+      key.export({ type: "spki", format: "der" }),
+      JSON.stringify(jwk),
+      JSON.stringify(bare),
+      raw,
+      ...pkcs1,
+    ];
+    for (const secret of ["", Buffer.alloc(32), "secret", ...secrets]) {
+      const mac = (input) => createHmac("sha256", secret).update(input).digest();
+      // Under its own name, and under that of the symmetric key.
+      for (const kid of [jwk.kid, keys.HS256.kid]) tokens.push(await forge({ alg: "HS256", kid, make: mac }));
+    }
+  }
+  await allInvalid(tokens);
+});
+
+test("a signature has the one length of its key, and no other spelling", async () => {
+  const order = 2n ** 252n + 27742317777372353535851937790883648493n;
+  for (const alg of ALGORITHMS) {
+    const good = await forge({ alg });
+    const input = good.slice(0, good.lastIndexOf("."));
+    const signature = Buffer.from(good.slice(input.length + 1), "base64url");
+    const flipped = Buffer.from(signature);
+    flipped[5] ^= 1;
+    const bad = [
+      Buffer.alloc(0),
+      signature.subarray(1),
+      signature.subarray(0, -1),
+      Buffer.concat([signature, Buffer.alloc(1)]),
+      Buffer.concat([Buffer.alloc(1), signature]),
+      flipped,
+      Buffer.alloc(signature.length),
+      Buffer.alloc(signature.length, 0xff),
+    ];
+    if (alg === "EdDSA") {
+      const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString("hex")}`) + order;
+      bad.push(
+        Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, "0"), "hex").reverse()]),
+      );
+      // The neutral element for R, and nothing for S: genuine only to a public key of small order.
+      bad.push(Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]));
+    }
+    if (alg === "RS256") {
+      const n = BigInt(`0x${Buffer.from(keys.RS256.n, "base64url").toString("hex")}`);
+      const larger = (BigInt(`0x${signature.toString("hex")}`) + n).toString(16);
+      bad.push(Buffer.from(larger.padStart(larger.length + (larger.length % 2), "0"), "hex"));
+    }
+    await allInvalid(bad.map((bytes) => `${input}.${bytes.toString("base64url")}`));
+    assert.equal((await worker.me(good)).status, 200);
+  }
+});
+
+test("profile claims are in the tokens where they are configured and known, and nowhere else", async () => {
+  const full = { email: "claims@example.org", username: "Claims.User", name: "Zoë" };
+  const { user } = await worker.register(full);
+  const bare = await worker.register();
+  const said = { email: full.email, email_verified: false, name: "Zoë", preferred_username: "Claims.User" };
+  const names = Object.keys(said);
+  const of = async (email) => {
+    const { access_token } = (await worker.login({ email, password: PASSWORD })).body;
+    assert.equal((await worker.me(access_token)).status, 200);
+    const payload = decodeJwt(access_token);
+    assert.deepEqual(
+      Object.keys(payload)
+        .filter((name) => !names.includes(name))
+        .sort(),
+      Object.keys(claims).sort(),
+    );
+    return Object.fromEntries(Object.entries(payload).filter(([name]) => names.includes(name)));
+  };
+  for (const [configured, expected] of [
+    ["", []],
+    ["email", ["email", "email_verified"]],
+    [" name , preferred_username", ["name", "preferred_username"]],
+    ["preferred_username,email,name", names],
+  ]) {
+    await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: configured } });
+    assert.deepEqual(await of(user.email), Object.fromEntries(expected.map((name) => [name, said[name]])), configured);
+    assert.deepEqual(
+      await of(bare.email),
+      expected.includes("email") ? { email: bare.email, email_verified: false } : {},
+      configured,
+    );
+  }
+  // With the claims or without: tokens from before the change go on.
+  await worker.update();
+  assert.equal(
+    (await worker.me(await forge({ alg: "ES256", claims: { email: "other@example.org", name: 7 } }))).status,
+    200,
+  );
+});
+
+test("a set in which no key may sign yet refuses to serve", async () => {
+  const soon = Math.floor(Date.now() / 1000) + 3600;
+  await worker.update({ secrets: set({ ...keys.ES256, signs_from: soon }) });
+  assertProblem(await worker.get("/healthz"), 503, "misconfigured");
+  const [{ variable, problem }] = worker.events("misconfigured");
+  assert.equal(variable, "SIGNING_KEYS");
+  assert.match(problem, /none may sign yet/);
+  await worker.update({ secrets: set({ ...keys.ES256, signs_from: soon }, { ...keys.EdDSA, signs_from: 1 }) });
+  assert.equal(decodeProtectedHeader((await worker.login(person)).body.access_token).alg, "EdDSA");
+});
+
+/** A token with these claims, by the key of an algorithm (`signer`) under any header. */
+async function forge({
+  alg,
+  kid = keys[alg]?.kid,
+  signer = ALGORITHMS.includes(alg) ? alg : "ES256",
+  make,
+  claims: changes,
+}) {
+  const encode = (object) => Buffer.from(JSON.stringify(object)).toString("base64url");
+  const input = `${encode({ alg, kid, typ: "at+jwt" })}.${encode({ ...claims, ...changes })}`;
+  const signature = make ? make(input) : await sign(signer, input);
+  return `${input}.${signature.toString("base64url")}`;
+}
+
+/** By Node's own cryptography. */
+async function sign(alg, input) {
+  if (alg === "HS256") return createHmac("sha256", Buffer.from(keys.HS256.k, "base64url")).update(input).digest();
+  const key = createPrivateKey({ key: keys[alg], format: "jwk" });
+  return nodeSign(alg === "EdDSA" ? null : "sha256", Buffer.from(input), { key, dsaEncoding: "ieee-p1363" });
+}
+
+async function webCryptoVerifies(alg, publicJwk, token) {
+  const [importing, verifying] = WEBCRYPTO[alg];
+  const key = await crypto.subtle.importKey("jwk", publicJwk, importing, false, ["verify"]);
+  const [head, body, signature] = token.split(".");
+  return crypto.subtle.verify(verifying, key, Buffer.from(signature, "base64url"), Buffer.from(`${head}.${body}`));
+}
+
+async function allInvalid(tokens) {
+  for (const token of tokens) {
+    for (const path of ["/me", "/verify"])
+      assertProblem(await worker.get(path, { bearer: token }), 401, "invalid_token");
+  }
+}

@@ -1,0 +1,298 @@
+// The sweep: what ended long ago goes, in steps that can break off anywhere, and what lives stays as it is.
+
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+
+import { startWorker } from "../support/harness.mjs";
+
+const AUDIT_TTL = 7_776_000;
+const NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
+
+let worker, person;
+before(async () => {
+  worker = await startWorker();
+  person = await worker.register();
+});
+after(() => worker.close());
+beforeEach(async () => {
+  await worker.db.batch([
+    worker.db.prepare("DELETE FROM refresh_tokens WHERE family_id <> ?").bind(person.session_id),
+    worker.db.prepare("DELETE FROM events"),
+  ]);
+  worker.events();
+});
+
+/** What is counted stands at the start of its hour, so events go an hour later. */
+const EVENTS_TTL = AUDIT_TTL + 3600;
+
+/** Sessions of the person that end so, by SQL expressions of `n`. Their keys lie among one another. */
+function insertFamilies(name, count, { expires = "unixepoch() + 600000", revoked = "NULL" }) {
+  const columns =
+    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  const key = "substr(printf('%08X', n * 2654435761 % 4294967296) || ?2 || 'AAAAAAAAAAAAAAAAAAAAAA', 1, 22)";
+  const insert = `INSERT INTO refresh_tokens (${columns}) ${NUMBERS} SELECT ${key}, ?3, '', 0, 0, 0, 0, ${expires}, ${expires}, 0, ${revoked}, CASE WHEN ${revoked} IS NULL THEN NULL ELSE 'logout' END FROM numbers`;
+  return worker.db.prepare(insert).bind(count, name, person.user.id).run();
+}
+
+function insertEvents(name, count, at) {
+  const insert = `INSERT INTO events (user_id, at, id, kind, count, last_at) ${NUMBERS} SELECT 'u' || n % 97, ${at}, ?2 || n, 'profile_changed', 1, ${at} FROM numbers`;
+  return worker.db.prepare(insert).bind(count, name).run();
+}
+
+const rows = async () => ({
+  families: (await worker.db.prepare("SELECT * FROM refresh_tokens ORDER BY family_id").all()).results,
+  events: (await worker.db.prepare("SELECT * FROM events ORDER BY user_id, at, id").all()).results,
+  users: (await worker.db.prepare("SELECT * FROM users ORDER BY id").all()).results,
+});
+const place = () => worker.db.prepare("SELECT after, upto FROM sweeps WHERE name = 'refresh_tokens'").first();
+const goOnAt = (upto) => worker.db.prepare("UPDATE sweeps SET upto = ? WHERE name = 'refresh_tokens'").bind(upto).run();
+const ids = async () => (await rows()).families.map(({ family_id }) => family_id);
+const insertEnded = (id) =>
+  worker.db
+    .prepare(
+      "INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) VALUES (?, ?, '', 0, 0, 0, 0, 1000, 1000, 1000)",
+    )
+    .bind(id.padEnd(22, "A"), person.user.id)
+    .run();
+
+/** Sweeps once, and gives what the log tells of it. */
+async function sweep() {
+  await worker.sweep();
+  const logged = worker.events().filter(({ event }) => event !== "costs");
+  assert.equal(logged.length, 1, JSON.stringify(logged));
+  const [{ request_id, ...event }] = logged;
+  assert.match(request_id, /^[\w-]{22}$/);
+  return event;
+}
+
+const swept = (sessions, events, complete = true) => ({ level: "info", event: "swept", sessions, events, complete });
+
+test("with nothing to take out the sweep takes nothing", async () => {
+  const before = await rows();
+  assert.deepEqual(await sweep(), swept(0, 0));
+  assert.deepEqual(await rows(), before);
+});
+
+test("of a large backlog exactly the dead goes, and the living is left byte for byte", async () => {
+  await insertFamilies("live", 1800, {});
+  await insertFamilies("kept", 200, {
+    expires: `unixepoch() - ${AUDIT_TTL} + 60 + n`,
+    revoked: `CASE n % 2 WHEN 0 THEN unixepoch() - ${AUDIT_TTL} + 60 + n END`,
+  });
+  await insertEvents("kept", 2000, `unixepoch() - ${AUDIT_TTL} + 60 + n`);
+  const living = await rows();
+  assert.deepEqual([living.families.length, living.events.length], [2001, 2000]);
+  await insertFamilies("old", 15_000, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertFamilies("out", 15_000, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertEvents("old", 30_000, `unixepoch() - ${EVENTS_TTL} - n`);
+  const total = { sessions: 0, events: 0 };
+  let runs = 0;
+  for (let complete = false; !complete; runs += 1) {
+    assert.ok(runs < 5, "it does not come to an end");
+    const event = await sweep();
+    complete = event.complete;
+    total.sessions += event.sessions;
+    total.events += event.events;
+  }
+  assert.deepEqual([runs, total], [1, { sessions: 30_000, events: 30_000 }]);
+  assert.deepEqual(await rows(), living);
+  assert.deepEqual(await sweep(), swept(0, 0));
+  person = { ...person, ...(await worker.refresh(person.refresh_token)).body };
+  await worker.assertLive(person);
+});
+
+test("what ended exactly so long ago as it is kept is the limit", async () => {
+  // Seconds around the limit, and more than the test takes beside it.
+  await insertFamilies("gone", 3, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertFamilies("gonetoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertEvents("gone", 3, `unixepoch() - ${EVENTS_TTL} - n`);
+  await insertFamilies("stays", 3, { expires: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
+  await insertFamilies("staystoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
+  await insertEvents("stays", 3, `unixepoch() - ${EVENTS_TTL} + 20 + n`);
+  assert.deepEqual(await sweep(), swept(6, 3));
+  const left = JSON.stringify(await rows());
+  assert.ok(!left.includes("gone") && left.includes("stays") && left.includes("staystoo"));
+});
+
+test("a session that was ended counts from its ending, one that was not from its expiry", async () => {
+  const old = `unixepoch() - ${AUDIT_TTL} - 100`;
+  await insertFamilies("early", 1, { expires: "unixepoch() + 600", revoked: old });
+  await insertFamilies("lately", 1, { expires: "unixepoch() + 600", revoked: "unixepoch() - 100" });
+  await insertFamilies("expired", 1, { expires: old });
+  await insertFamilies("endedlate", 1, { expires: old, revoked: "unixepoch() - 100" });
+  await insertFamilies("living", 1, {});
+  assert.deepEqual(await sweep(), swept(2, 0));
+  const left = (await ids()).join(" ");
+  assert.deepEqual(
+    ["early", "lately", "expired", "endedlate", "living"].filter((name) => left.includes(name)),
+    ["lately", "endedlate", "living"],
+  );
+});
+
+test("a shorter retention takes out more, a longer one nothing", async () => {
+  await insertFamilies("day", 2, { expires: "unixepoch() - 86401" });
+  await insertEvents("day", 2, "unixepoch() - 90001");
+  assert.deepEqual(await sweep(), swept(0, 0));
+  await worker.update({ vars: { AUDIT_TTL_SECONDS: "86400" } });
+  assert.deepEqual(await sweep(), swept(2, 2));
+  await worker.update();
+});
+
+test("a walk that broke off goes on where it got to, and begins anew behind the end", async () => {
+  const dead = ["-a", "0b", "Mc", "_d", "me", "zf"];
+  for (const id of dead) await insertEnded(id);
+  await goOnAt("Mc".padEnd(22, "A"));
+  assert.deepEqual(await sweep(), swept(3, 0));
+  const left = await ids();
+  assert.deepEqual(
+    dead.filter((id) => left.some((own) => own.startsWith(id))),
+    ["-a", "0b", "Mc"],
+  );
+  assert.deepEqual(await place(), { after: "Mc".padEnd(22, "A"), upto: "~" });
+  assert.deepEqual(await sweep(), swept(3, 0));
+  assert.deepEqual(await ids(), [person.session_id]);
+  assert.equal((await place()).after, "");
+});
+
+test("a walk begins once a day, and one that is under way goes on", async () => {
+  const today = () => worker.server.getWorker().scheduled({ cron: "17 * * * *" });
+  const begunAt = () => worker.db.prepare("SELECT begun_at FROM sweeps").first("begun_at");
+  await sweep();
+  const begun = await begunAt();
+  assert.ok(Math.abs(begun - Date.now() / 1000) < 60);
+  await insertEnded("Mx");
+  await insertEvents("old", 1, "1000");
+  await today();
+  assert.deepEqual(
+    worker.events("swept").map(({ sessions, events, complete }) => [sessions, events, complete]),
+    [[0, 1, true]],
+  );
+  assert.deepEqual(await place(), { after: "~", upto: "~" });
+  await goOnAt("");
+  await today();
+  assert.deepEqual(
+    worker.events("swept").map(({ sessions }) => sessions),
+    [1],
+  );
+  await insertEnded("Mx");
+  await worker.db.prepare("UPDATE sweeps SET begun_at = begun_at - 86400").run();
+  await today();
+  assert.deepEqual(
+    worker.events("swept").map(({ sessions }) => sessions),
+    [1],
+  );
+  assert.ok((await begunAt()) >= begun);
+});
+
+test("a place behind every key, or before, harms nothing", async () => {
+  for (const upto of ["", "~", "}", "zzzzzzzzzzzzzzzzzzzzzz"]) {
+    await insertEnded("Mx");
+    await goOnAt(upto);
+    let gone = 0;
+    for (let run = 0; run < 2; run += 1) gone += (await sweep()).sessions;
+    assert.equal(gone, 1, upto);
+    await worker.assertLive(person);
+  }
+});
+
+test("a step that D1 refuses is logged, loses nothing that lives, and the next sweep goes on", async () => {
+  await insertFamilies("dead", 5000, { expires: "1000" });
+  const count = async () => (await rows()).families.length;
+  const all = await count();
+  const [poisoned] = (
+    await worker.db
+      .prepare("SELECT family_id FROM refresh_tokens WHERE expires_at = 1000 ORDER BY family_id LIMIT 1 OFFSET 3000")
+      .all()
+  ).results;
+  await worker.db
+    .prepare(
+      `CREATE TRIGGER stuck BEFORE DELETE ON refresh_tokens WHEN OLD.family_id = '${poisoned.family_id}' BEGIN SELECT RAISE(ABORT, 'disk full'); END`,
+    )
+    .run();
+  const failed = await sweep();
+  assert.deepEqual([failed.level, failed.event], ["error", "storage_fault"]);
+  assert.match(failed.cause, /^sweep_families: .*disk full/);
+  const left = await count();
+  assert.ok(
+    left < all && left > all - 3001,
+    "what was taken out before stays out, the step that failed left all it had",
+  );
+  const stuckAt = await place();
+  assert.ok(stuckAt.upto < poisoned.family_id);
+  await worker.assertLive(person);
+  // As long as it is stuck nothing behind it goes, and nothing is lost.
+  assert.equal((await sweep()).event, "storage_fault");
+  assert.deepEqual([await count(), await place()], [left, stuckAt]);
+  await worker.db.prepare("DROP TRIGGER stuck").run();
+  assert.deepEqual(await sweep(), swept(left - (all - 5000), 0));
+  await worker.assertLive(person);
+});
+
+test("without a table, or without its place, the sweep logs that and nothing else happens", async () => {
+  await insertEnded("Mx");
+  await worker.db.prepare("ALTER TABLE events RENAME TO events_away").run();
+  assert.equal((await sweep()).event, "storage_fault");
+  await worker.db.prepare("ALTER TABLE events_away RENAME TO events").run();
+  assert.equal((await ids()).length, 2);
+  const before = await worker.db.prepare("SELECT * FROM sweeps").first();
+  await worker.db.prepare("DELETE FROM sweeps").run();
+  assert.equal((await sweep()).event, "internal_error");
+  assert.equal((await ids()).length, 2);
+  await worker.db
+    .prepare("INSERT INTO sweeps (name, after, upto, begun_at) VALUES (?, ?, ?, 0)")
+    .bind(before.name, before.after, "~")
+    .run();
+  assert.deepEqual(await sweep(), swept(1, 0));
+});
+
+test("a bad configuration is logged, and sweeps nothing", async () => {
+  await insertEnded("Mx");
+  await worker.update({ vars: { AUDIT_TTL_SECONDS: "60" } });
+  worker.events();
+  const event = await sweep();
+  assert.deepEqual([event.level, event.event, event.variable], ["error", "misconfigured", "AUDIT_TTL_SECONDS"]);
+  await worker.update();
+  worker.events();
+  assert.equal((await ids()).length, 2);
+  assert.deepEqual(await sweep(), swept(1, 0));
+});
+
+test("a walk takes two statements for 2,000 sessions, and the trail one for as many entries", async () => {
+  await insertFamilies("dead", 8000, { expires: "1000" });
+  await insertEvents("old", 4500, "1000");
+  await worker.sweep();
+  const [{ route, d1_round_trips, kv_gets, kv_puts, d1_rows_read, d1_rows_written, ...rest }, ...more] =
+    worker.events("costs");
+  assert.deepEqual([route, rest.status, more.length, kv_gets, kv_puts], ["Sweep", undefined, 0, 0, 0]);
+  // Two full steps through the trail and one that is not, four through the families and one to the end.
+  assert.equal(d1_round_trips, 3 + 5);
+  // What goes is one row by D1's count, index entries and all; and the place of each step is one.
+  assert.equal(d1_rows_written, 8000 + 4500 + 5);
+  assert.ok(d1_rows_read <= 4 * 12_500, `${d1_rows_read} rows read`);
+});
+
+test("refreshes while the sweep runs are answered, and none of their sessions goes", async () => {
+  await insertFamilies("dead", 80_000, { expires: "1000" });
+  const sessions = [];
+  for (let count = 0; count < 3; count += 1) sessions.push((await worker.login(person)).body);
+  worker.events();
+  const sweeping = worker.sweep();
+  let done = false;
+  sweeping.then(() => (done = true));
+  let answered = 0;
+  while (!done) {
+    for (const [index, session] of sessions.entries()) {
+      const { status, body } = await worker.refresh(session.refresh_token);
+      assert.equal(status, 200);
+      sessions[index] = body;
+    }
+    answered += 1;
+  }
+  // One comes before the sweep, or waits until it is over; more than that come in between its steps.
+  assert.ok(answered > 2, `${answered} times`);
+  assert.deepEqual(
+    worker.events("swept").map(({ sessions, complete }) => [sessions, complete]),
+    [[80_000, true]],
+  );
+  for (const session of sessions) await worker.assertLive(session);
+});

@@ -1,0 +1,220 @@
+// Clients and storage that keep the Worker waiting: for how long it does, what it answers then, and that nothing is left of it.
+// The Worker's time goes faster here than elsewhere.
+
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { after, before, test } from "node:test";
+
+import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { IMPATIENT, startDirect } from "../support/direct.mjs";
+import { assertOAuthError, assertProblem, basic } from "../support/harness.mjs";
+
+const WITH_A_BODY = [
+  "POST /register",
+  "POST /login",
+  "POST /refresh",
+  "POST /token",
+  "POST /revoke",
+  "POST /introspect",
+  "PATCH /me",
+  "DELETE /me",
+  "POST /me/password",
+  "PATCH /users/x",
+];
+const OAUTH = ["/token", "/revoke", "/introspect"];
+/** By how much the memory may grow, in KiB. */
+const GROWTH = 3 * 1024;
+const WAVE = 50;
+
+const resourceServer = makeResourceServer("time-limits", "https://api.example.org");
+
+let worker, person;
+before(async () => {
+  worker = await startDirect({
+    prelude: IMPATIENT,
+    vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) },
+  });
+  person = await worker.register();
+});
+after(() => worker.close());
+
+const json = () => ({ email: person.email, password: person.password });
+
+function assertTooSlow(answer, path) {
+  if (OAUTH.includes(path)) assertOAuthError(answer, 408, "invalid_request");
+  else assertProblem(answer, 408, "request_timeout");
+}
+
+for (const chunked of [false, true]) {
+  const kind = chunked ? "of an unknown length" : "of a known length";
+  test(`a body ${kind} that does not come is given up on every route, and the connection closed`, async () => {
+    const waits = WITH_A_BODY.flatMap((route) => ["headers", "half"].map((part) => [...route.split(" "), part]));
+    const given = waits.map(async ([method, path, part]) => {
+      const client = await worker.send(method, path, { json: json(), chunked }, part);
+      assertTooSlow(await client.answer(), path);
+      await client.ended();
+    });
+    await Promise.all(given);
+  });
+
+  test(`a body ${kind} that comes a byte at a time is given up, too`, async () => {
+    const client = await worker.send(
+      "POST",
+      "/login",
+      { body: "", chunked, headers: chunked ? {} : { "Content-Length": 16_000 } },
+      "headers",
+    );
+    let open = true;
+    const drip = async () => {
+      while (open) {
+        client.write(chunked ? "1\r\n \r\n" : " ");
+        await worker.get("/healthz");
+      }
+    };
+    const dripping = drip();
+    assertTooSlow(await client.answer(), "/login");
+    open = false;
+    await dripping;
+    await client.leave("RST");
+  });
+
+  test(`a body ${kind} that comes in two parts is read`, async () => {
+    const text = JSON.stringify(json());
+    const plan = worker.plan({});
+    const headers = { "Content-Type": "application/json", ...(chunked ? {} : { "Content-Length": text.length }) };
+    const client = await worker.send("POST", "/login", { body: text, chunked, headers, plan }, "half");
+    await plan.untilBegun();
+    await worker.get("/healthz");
+    const rest = text.slice(text.length / 2);
+    client.write(chunked ? `${rest.length.toString(16)}\r\n${rest}\r\n0\r\n\r\n` : rest);
+    assert.equal((await client.answer()).status, 200);
+    await client.leave("FIN");
+  });
+}
+
+test("a body that breaks off is told so", async () => {
+  for (const chunked of [false, true]) {
+    const client = await worker.send("POST", "/login", { json: json(), chunked }, "half");
+    client.halfClose();
+    assertProblem(await client.answer(), 400, "invalid_request");
+    await client.leave("FIN");
+  }
+});
+
+/** Every operation that asks storage, by what it asks first. */
+const OPERATIONS = {
+  batch: [
+    () => ["POST", "/register", { json: { ...json(), email: "newcomer@example.org" } }],
+    () => ["POST", "/login", { json: json() }],
+    () => ["POST", "/refresh", { json: { refresh_token: person.refresh_token } }],
+    () => ["POST", "/revoke", { form: { token: person.refresh_token } }],
+    () => [
+      "POST",
+      "/introspect",
+      {
+        form: { token: person.access_token },
+        headers: { Authorization: basic(resourceServer.entry.id, resourceServer.secret) },
+      },
+    ],
+    () => ["GET", "/me", { bearer: person.access_token }],
+    () => ["DELETE", "/sessions/x", { bearer: person.access_token }],
+  ],
+  get: [() => ["GET", "/verify", { bearer: person.access_token }]],
+};
+
+for (const [call, operations] of Object.entries(OPERATIONS)) {
+  test(`a ${call} that storage never answers is a 503 on every route that makes one`, async () => {
+    const answered = operations.map(async (operation) => {
+      const plan = worker.plan({ at: 1, does: "hold answer" });
+      const [method, path, options] = operation();
+      const answer = await worker.request(method, path, {
+        ...options,
+        headers: { ...options.headers, ...plan.headers },
+      });
+      if (OAUTH.includes(path)) assertOAuthError(answer, 503, "temporarily_unavailable");
+      else assertProblem(answer, 503, "storage_unavailable");
+      await plan.untilEnded();
+      plan.release();
+    });
+    await Promise.all(answered);
+    // Those that changed something did so: the logout among them.
+    person = { ...person, ...(await worker.login(person)).body };
+  });
+}
+
+test("a body in very many pieces is refused, however short it is", async () => {
+  const detail = (pieces) =>
+    new Promise((resolve, reject) => {
+      const socket = connect(worker.url.port, worker.url.hostname).setNoDelay(true).on("error", reject);
+      let answer = "";
+      socket.on("data", (data) => {
+        answer += data;
+        const [, found] = answer.match(/"detail":"([^"]*)"/) ?? [];
+        if (found !== undefined) resolve(found, socket.destroy());
+      });
+      socket.write(
+        "POST /refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+      );
+      socket.write(`${"1\r\n \r\n".repeat(pieces)}2\r\n{}\r\n0\r\n\r\n`);
+    });
+  assert.equal(await detail(100), "The member refresh_token is missing.");
+  assert.equal(await detail(5_000), "The body comes in too small pieces.");
+});
+
+test("a mark that KV never acknowledges takes nothing from the logout", async () => {
+  const { body } = await worker.login(person);
+  const plan = worker.plan({ at: 1, only: "put", does: "hold" });
+  assert.equal((await worker.revoke(body.refresh_token, { headers: plan.headers })).status, 200);
+  await plan.untilEnded();
+  plan.release();
+  assert.ok((await worker.events("revocation_mark_failed")).length > 0);
+  // It is tried again behind the answer.
+  await worker.marksWritten();
+  assert.equal((await worker.verify(body.access_token)).status, 401);
+});
+
+/** What grows by as many waits as these, after as many as at once, in KiB. */
+async function growth(count, wait) {
+  const wave = () => Promise.all(Array.from({ length: WAVE }, wait));
+  await wave();
+  const before = await worker.memory();
+  for (let waited = 0; waited < count; waited += WAVE) await wave();
+  return (await worker.memory()) - before;
+}
+
+const padded = () => JSON.stringify(json()).padEnd(16_000);
+
+test("a thousand clients that send half a body and stay leave no memory behind", async () => {
+  let chunked = false;
+  const grown = await growth(1000, async () => {
+    chunked = !chunked;
+    const client = await worker.send("POST", "/login", { body: padded(), chunked }, "half");
+    assertTooSlow(await client.answer(), "/login");
+    await client.leave("RST");
+  });
+  assert.ok(grown <= GROWTH, `${grown} KiB`);
+});
+
+for (const how of ["RST", "FIN"]) {
+  test(`five hundred clients that leave by ${how} while storage never answers leave no memory behind`, async () => {
+    const grown = await growth(500, async () => {
+      // That a client reset the connection would release a call that is held.
+      const plan = worker.plan({ at: 1, does: "hold for ever" });
+      const headers = { "Content-Type": "application/json" };
+      const client = await worker.send("POST", "/refresh", {
+        body: JSON.stringify({ refresh_token: person.refresh_token }).padEnd(16_000),
+        headers,
+        plan,
+      });
+      await plan.untilHeld();
+      await client.leave(how);
+      await plan.untilEnded();
+      plan.release();
+    });
+    assert.ok(grown <= GROWTH, `${grown} KiB`);
+  });
+}
+
+test("whoever comes after is served", async () => {
+  assert.equal((await worker.login(person)).status, 200);
+});

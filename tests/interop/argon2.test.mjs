@@ -1,0 +1,131 @@
+// Argon2 in WebAssembly: what crates/argon2-simd128 gives there is what others give, and it is its SIMD128 that the
+// Worker runs. Natively it has tests of its own, of its scalar path.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { argon2Sync, randomBytes, randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+// Compiled by `npm test`; see crates/argon2-simd128/wasm-check for what it exports.
+const CHECK = file("target/wasm32-unknown-unknown/release/argon2_wasm_check.wasm");
+const VARIANTS = ["argon2d", "argon2i", "argon2id"];
+
+let argon2;
+before(async () => (argon2 = (await WebAssembly.instantiate(readFileSync(CHECK))).instance.exports));
+
+/** What one of the two implementations in the module gives: the tag, or `undefined` when it refuses. */
+function tagOf(implementation, { variant, version, memory, passes, parallelism, tagLength, inputs }) {
+  const room = () => Buffer.from(argon2.memory.buffer, argon2.room(), 65_536);
+  room().fill(0xa5);
+  Buffer.concat(inputs).copy(room());
+  const before = Buffer.from(room());
+  const lengths = inputs.map((input) => input.length);
+  const failed = argon2[implementation](variant, version, memory, passes, parallelism, tagLength, ...lengths);
+  if (failed === 0) return room().subarray(0, tagLength).toString("hex");
+  assert.ok(room().equals(before), "nothing is written where there is no tag");
+}
+
+function nodesTag({
+  variant,
+  memory,
+  passes,
+  parallelism,
+  tagLength,
+  inputs: [message, nonce, secret, associatedData],
+}) {
+  const parameters = { message, nonce, secret, associatedData, memory, passes, parallelism, tagLength };
+  return argon2Sync(VARIANTS[variant], parameters).toString("hex");
+}
+
+function anyParameters() {
+  const parallelism = randomInt(1, 9);
+  const inputs = [
+    randomBytes(randomInt(0, 200)),
+    randomBytes(randomInt(8, 64)),
+    randomBytes(randomInt(0, 64)),
+    randomBytes(randomInt(0, 33)),
+  ];
+  return {
+    variant: randomInt(0, 3),
+    version: randomInt(0, 2) === 0 ? 0x10 : 0x13,
+    memory: 8 * parallelism + randomInt(0, randomInt(0, 2) === 0 ? 40 : 2000),
+    passes: randomInt(1, 5),
+    parallelism,
+    tagLength: randomInt(4, 300),
+    inputs,
+  };
+}
+
+const show = ({ inputs, ...parameters }) =>
+  JSON.stringify({ ...parameters, inputs: inputs.map((input) => input.toString("hex")) });
+
+test("any parameters give what OpenSSL and the argon2 crate give, in one memory", () => {
+  for (let count = 0; count < 400; count += 1) {
+    const parameters = anyParameters();
+    const tag = tagOf("ours", parameters);
+    assert.equal(tag, tagOf("theirs", parameters), show(parameters));
+    // OpenSSL has no other version.
+    if (parameters.version === 0x13) assert.equal(tag, nodesTag(parameters), show(parameters));
+  }
+});
+
+test("what the Worker hashes at is among it", () => {
+  const inputs = ["correct horse battery staple", "sixteen bytes...", "", ""].map((text) => Buffer.from(text));
+  for (const [memory, passes] of [
+    [19_456, 2],
+    [7_168, 5],
+    [65_536, 1],
+  ]) {
+    const parameters = { variant: 2, version: 0x13, memory, passes, parallelism: 1, tagLength: 32, inputs };
+    assert.equal(tagOf("ours", parameters), nodesTag(parameters));
+  }
+  assert.equal(argon2.memory_kib(), 65_536);
+});
+
+test("what is out of bounds, or does not fit into memory, is refused and does no harm", () => {
+  const inputs = [Buffer.from("password"), Buffer.from("somesalt"), Buffer.alloc(0), Buffer.alloc(0)];
+  const good = { variant: 2, version: 0x13, memory: 64, passes: 1, parallelism: 2, tagLength: 32, inputs };
+  for (const bad of [
+    { parallelism: 0 },
+    { parallelism: 2 ** 24, memory: 2 ** 32 - 1 },
+    { memory: 15 },
+    { passes: 0 },
+    { tagLength: 3 },
+    { inputs: [inputs[0], Buffer.from("7 bytes"), inputs[2], inputs[3]] },
+    // More than a WebAssembly memory can have: about as much as an address can tell, and much more.
+    { memory: 4_194_300 },
+    { memory: 2 ** 32 - 1 },
+  ]) {
+    assert.equal(tagOf("ours", { ...good, ...bad }), undefined, JSON.stringify(bad));
+    assert.equal(tagOf("ours", good), nodesTag(good), `after ${JSON.stringify(bad)}`);
+  }
+});
+
+test("the Worker has Argon2 in SIMD128, and in nothing else", () => {
+  const index = readFileSync(file("dist/index.js"), "utf8");
+  const [name] = index.match(/[\w-]+index_bg\.wasm/);
+  // G twice, for the first pass and for those that are added to it, and each a function of its own: what wasm-opt puts into
+  // the loop that calls it stays baseline code until the next hash.
+  const { simd, scalar } = compressions(file(`dist/${name}`));
+  assert.deepEqual(simd.map((name) => name.match(/G::\w+/)?.[0]).sort(), ["G::set", "G::xor"]);
+  assert.deepEqual(scalar, []);
+  // That both kinds are told: the `argon2` crate's is scalar.
+  const both = compressions(CHECK);
+  assert.deepEqual([both.simd.length, both.scalar.length], [2, 1]);
+});
+
+/** The functions of a module that are Argon2's compression, by what it is made of: 64 multiplications of 32 by 32 bits. */
+function compressions(wasm) {
+  const args = ["--all-features", wasm];
+  const { stdout } = spawnSync(file("node_modules/.bin/wasm-dis"), args, { encoding: "utf8", maxBuffer: 2 ** 30 });
+  const functions = stdout.split(/^ \(func /m).slice(1);
+  assert.ok(functions.length > 50);
+  const count = (text, pattern) => text.match(pattern)?.length ?? 0;
+  const simd = functions.filter((text) => count(text, /i64x2\.extmul_(?:low|high)_i32x4_u/g) === 64);
+  const scalar = functions.filter((text) => count(text, /i64\.mul/g) >= 16 && count(text, /i64\.rot[lr]/g) >= 16);
+  const names = (texts) => texts.map((text) => text.slice(0, text.indexOf(" ")));
+  return { simd: names(simd), scalar: names(scalar) };
+}

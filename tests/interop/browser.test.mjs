@@ -1,0 +1,204 @@
+// The module of docs/guides/browser.md in several tabs at once: they share a storage and, as those of a browser do, locks.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, beforeEach, test } from "node:test";
+
+import { decodeJwt } from "jose";
+
+import { startWorker } from "../support/harness.mjs";
+
+const guide = readFileSync(new URL("../../docs/guides/browser.md", import.meta.url), "utf8");
+const [, session, call] = guide.match(/^```js\n(.*?)^```.*?^```js\n(.*?)^```/ms);
+const openTab = new Function(
+  "localStorage",
+  "navigator",
+  "fetch",
+  `${`${session}\n${call}`.replaceAll("export ", "")}\nreturn { accessToken, logIn, logOut, call };`,
+);
+
+let worker, browser;
+before(async () => (worker = await startWorker()));
+after(() => worker.close());
+beforeEach(async () => {
+  browser = new Browser();
+  browser.person = await worker.register();
+});
+
+/** One browser: what its tabs share, and the network, whose requests it counts and may tamper with. */
+class Browser {
+  requests = [];
+  items = new Map();
+  network = (send) => send();
+
+  tab() {
+    const items = this.items;
+    const localStorage = {
+      getItem: (name) => items.get(name) ?? null,
+      setItem: (name, value) => void items.set(name, value),
+      removeItem: (name) => void items.delete(name),
+    };
+    const fetch = (url, { signal, ...options }) => {
+      const { pathname } = new URL(url);
+      this.requests.push(pathname);
+      assert.ok(signal === undefined ? pathname === "/me" : signal instanceof AbortSignal, pathname);
+      return this.network(() => worker.server.fetch(pathname, options), pathname);
+    };
+    return openTab(localStorage, navigator, fetch);
+  }
+
+  /** Opens tabs, in one of which the person logs in. */
+  async tabs(count) {
+    const tabs = Array.from({ length: count }, () => this.tab());
+    const { email, password } = this.person;
+    assert.equal((await tabs[0].logIn({ email, password })).status, 200);
+    this.session = decodeJwt(this.stored().access_token).sid;
+    this.requests.length = 0;
+    return tabs;
+  }
+
+  stored() {
+    return JSON.parse(this.items.get("session") ?? null);
+  }
+
+  /** Lets the access token expire, as far as the page can tell. */
+  expire() {
+    this.items.set("session", JSON.stringify({ ...this.stored(), expires_at: Date.now() }));
+  }
+
+  /** How often the session was refreshed, by D1; undefined once it has ended. */
+  async generation() {
+    const { generation, revoked_at } = await worker.family(this.session);
+    return revoked_at === null ? generation : undefined;
+  }
+}
+
+test("while the access token is good, no tab refreshes", async () => {
+  const [a, b] = await browser.tabs(2);
+  assert.equal(await a.accessToken(), browser.stored().access_token);
+  assert.equal((await b.call("https://api.example.com/me")).status, 200);
+  assert.deepEqual(browser.requests, ["/me"]);
+});
+
+test("of twenty tabs whose access token has expired one refreshes, and all get the new one", async () => {
+  const tabs = await browser.tabs(20);
+  browser.expire();
+  const first = browser.stored().access_token;
+  const tokens = await Promise.all(tabs.map(({ accessToken }) => accessToken()));
+  assert.deepEqual([new Set(tokens).size, browser.requests, await browser.generation()], [1, ["/refresh"], 1]);
+  assert.notEqual(tokens[0], first);
+  assert.equal((await worker.me(tokens[0])).status, 200);
+});
+
+test("twenty tabs that are refused the same access token refresh once", async () => {
+  const tabs = await browser.tabs(20);
+  const first = browser.stored().access_token;
+  await Promise.all(tabs.map(({ accessToken }) => accessToken(first)));
+  assert.deepEqual([browser.requests, await browser.generation()], [["/refresh"], 1]);
+});
+
+test("a call that is refused is made again with a new token", async () => {
+  const [tab] = await browser.tabs(1);
+  const { refresh_token } = browser.stored();
+  browser.items.set(
+    "session",
+    JSON.stringify({ access_token: "not.a.token", refresh_token, expires_at: Date.now() + 60_000 }),
+  );
+  assert.equal((await tab.call("https://api.example.com/me")).status, 200);
+  assert.deepEqual(browser.requests, ["/me", "/refresh", "/me"]);
+});
+
+test("a call of somebody who is not signed in, or no longer, is not made", async () => {
+  assert.equal(await browser.tab().call("https://api.example.com/me"), null);
+  const [tab] = await browser.tabs(1);
+  await worker.revoke(browser.stored().refresh_token);
+  assert.equal(await tab.call("https://api.example.com/me"), null);
+  assert.deepEqual(browser.requests, ["/me", "/refresh"]);
+});
+
+test("tabs that take turns, each long after the one before, keep the session", async () => {
+  const tabs = await browser.tabs(3);
+  for (let turn = 0; turn < 6; turn += 1) {
+    await worker.age(60);
+    browser.expire();
+    assert.notEqual(await tabs[turn % 3].accessToken(), null);
+  }
+  assert.equal(await browser.generation(), 6);
+});
+
+test("a tab with a copy of its own ends the session for all", async () => {
+  const [tab] = await browser.tabs(1);
+  const copy = browser.stored().refresh_token;
+  browser.expire();
+  assert.notEqual(await tab.accessToken(), null);
+  // Within the window it comes to no harm.
+  assert.equal((await worker.refresh(copy)).body.refresh_token, browser.stored().refresh_token);
+  await worker.age(60);
+  assert.equal((await worker.refresh(copy)).status, 401);
+  assert.equal(await browser.generation(), undefined);
+  assert.equal(await tab.accessToken(browser.stored().access_token), null);
+  assert.equal(browser.stored(), null);
+});
+
+test("an answer that was lost is asked for again, and costs nothing", async () => {
+  const [tab] = await browser.tabs(1);
+  browser.expire();
+  let lost = 0;
+  browser.network = async (send) => {
+    const answer = await send();
+    if ((lost += 1) === 1) throw new TypeError("fetch failed");
+    return answer;
+  };
+  assert.notEqual(await tab.accessToken(), null);
+  assert.deepEqual([browser.requests, await browser.generation()], [["/refresh", "/refresh"], 1]);
+});
+
+test("while the network is down, and while the Worker answers 503, the tokens stay", async () => {
+  const [tab] = await browser.tabs(1);
+  browser.expire();
+  const before = browser.stored();
+  const failures = [
+    () => Promise.reject(new TypeError("fetch failed")),
+    () => Promise.resolve(new Response("{}", { status: 503 })),
+  ];
+  for (const failure of failures) {
+    browser.network = failure;
+    await assert.rejects(tab.accessToken(), /fetch failed|not refreshed: 503/);
+    assert.deepEqual(browser.stored(), before);
+  }
+  browser.network = (send) => send();
+  assert.notEqual(await tab.accessToken(), null);
+});
+
+test("a logout is over for every tab, also for one that is just refreshing", async () => {
+  const [a, b, c] = await browser.tabs(3);
+  browser.expire();
+  const { promise: held, resolve: release } = Promise.withResolvers();
+  const { promise: arrived, resolve: arrive } = Promise.withResolvers();
+  browser.network = async (send, pathname) => {
+    if (pathname === "/refresh") await (arrive(), held);
+    return send();
+  };
+  const refreshing = a.accessToken();
+  await arrived;
+  const leaving = b.logOut();
+  release();
+  assert.notEqual(await refreshing, null);
+  await leaving;
+  assert.deepEqual([browser.stored(), await c.accessToken(), await browser.generation()], [null, null, undefined]);
+  assert.deepEqual(browser.requests, ["/refresh", "/revoke"]);
+});
+
+test("a logout that does not arrive is told, and the tokens are gone all the same", async () => {
+  const [tab] = await browser.tabs(1);
+  browser.network = () => Promise.reject(new TypeError("fetch failed"));
+  await assert.rejects(tab.logOut(), /fetch failed/);
+  assert.equal(browser.stored(), null);
+  await tab.logOut();
+});
+
+test("a login that is refused leaves nobody signed in", async () => {
+  const tab = browser.tab();
+  assert.equal((await tab.logIn({ email: browser.person.email, password: "not the password" })).status, 401);
+  assert.deepEqual([browser.stored(), await tab.accessToken()], [null, null]);
+});

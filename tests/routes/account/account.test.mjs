@@ -1,0 +1,557 @@
+// PATCH and DELETE /me, POST /me/password: people change their own account, and nothing of it that is not theirs to change.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { assertProblem, PASSWORD, startWorker } from "../../support/harness.mjs";
+
+const NEW = "four ponies sing quietly at noon";
+
+let worker;
+before(async () => (worker = await startWorker()));
+after(() => worker.close());
+
+/** With the password, which another username takes. */
+const patch = (session, json) =>
+  worker.patch("/me", {
+    bearer: session.access_token,
+    json: json?.username === undefined ? json : { current_password: PASSWORD, ...json },
+  });
+const change = (session, json, options) =>
+  worker.post("/me/password", { bearer: session.access_token, json, ...options });
+const remove = (session, json = { current_password: PASSWORD }, options) =>
+  worker.delete("/me", { bearer: session.access_token, json, ...options });
+const passwords = (new_password, current_password = PASSWORD) => ({ current_password, new_password });
+const row = ({ user }) => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first();
+const events = async ({ user }) =>
+  (await worker.db.prepare("SELECT * FROM events WHERE user_id = ? ORDER BY at, id").bind(user.id).all()).results;
+const kinds = async (person) => (await events(person)).map(({ kind }) => kind);
+const json = { "Content-Type": "application/json" };
+
+/** Nothing of the account changes, and nothing is recorded, while `act` runs. */
+async function unchanged(person, act) {
+  const before = [await row(person), await worker.family(person.session_id), await events(person)];
+  await act();
+  assert.deepEqual([await row(person), await worker.family(person.session_id), await events(person)], before);
+}
+
+test("name and username are set, kept and taken away, one by one or both", async () => {
+  const person = await worker.register();
+  const shown = {
+    id: person.user.id,
+    email: person.email,
+    username: null,
+    name: null,
+    roles: ["user"],
+    created_at: person.user.created_at,
+  };
+  for (const [sent, changes] of [
+    [{ name: "Ada" }, { name: "Ada" }],
+    [{ username: "Ada.L" }, { username: "Ada.L" }],
+    [{ name: null }, { name: null }],
+    [
+      { username: "ada-2", name: "Ada L." },
+      { username: "ada-2", name: "Ada L." },
+    ],
+    [
+      { username: null, name: "Countess" },
+      { username: null, name: "Countess" },
+    ],
+    [{ username: "ada_3" }, { username: "ada_3" }],
+    [
+      { username: null, name: null },
+      { username: null, name: null },
+    ],
+  ]) {
+    const { status, body } = await patch(person, sent);
+    Object.assign(shown, changes);
+    assert.deepEqual([status, body], [200, shown], JSON.stringify(sent));
+    assert.deepEqual((await worker.me(person.access_token)).body, shown);
+  }
+  const unchanged = await events(person);
+  assert.deepEqual(
+    unchanged.map(({ kind, count }) => [kind, count]),
+    [["profile_changed", 7]],
+  );
+  worker.events();
+  for (const same of [{ name: null }, { username: null }, { name: null, username: null }])
+    assert.equal((await patch(person, same)).status, 200);
+  assert.deepEqual(await events(person), unchanged, "what is so already is no change");
+  assert.deepEqual(worker.events("account_changed"), []);
+});
+
+test("a username logs in from the moment it is set, and the one before no more", async () => {
+  const person = await worker.register({ username: "before.it" });
+  const login = (username) => worker.post("/login", { json: { username, password: PASSWORD } });
+  await patch(person, { username: "After.It" });
+  assert.equal((await login("after.IT")).status, 200);
+  assertProblem(await login("before.it"), 401, "invalid_credentials");
+  await patch(person, { username: null });
+  assertProblem(await login("After.It"), 401, "invalid_credentials");
+});
+
+test("a name is trimmed and in NFC", async () => {
+  const person = await worker.register();
+  assert.equal((await patch(person, { name: "  Jose\u0301 \u1f600 " })).body.name, "Jos\u00e9 \u1f600");
+});
+
+test("what is not the person's to change, of another type, or nothing at all is refused, and nothing changes", async () => {
+  const person = await worker.register({ username: "unchanging", name: "Same" });
+  await unchanged(person, async () => {
+    for (const bad of [
+      { roles: ["admin"] },
+      { name: "x", roles: ["user", "admin"] },
+      { name: "x", email: "other@example.org" },
+      { email_key: "x" },
+      { id: "AAAAAAAAAAAAAAAAAAAAAA", name: "x" },
+      { password_hash: "x" },
+      { password: NEW },
+      { disabled: false },
+      { disabled_at: null },
+      { created_at: 1 },
+      { Name: "x" },
+      { name: 1 },
+      { name: ["x"] },
+      { name: {} },
+      { name: true },
+      { username: false, name: "x" },
+      { username: 12345 },
+      { username: ["abc"] },
+      {},
+      [],
+      ["x", "y"],
+      null,
+      "x",
+      1,
+    ]) {
+      assertProblem(await patch(person, bad), 400, "invalid_request");
+    }
+    for (const body of [
+      "",
+      "{",
+      '{"name":"a","name":"b"}',
+      '{"name":null,"name":"b"}',
+      '{"name":"a"}x',
+      '{"name":"a"}{"name":"b"}',
+    ]) {
+      assertProblem(
+        await worker.patch("/me", { bearer: person.access_token, body, headers: json }),
+        400,
+        "invalid_request",
+      );
+    }
+    assertProblem(
+      await worker.patch("/me", { bearer: person.access_token, form: { name: "x" } }),
+      415,
+      "unsupported_media_type",
+    );
+  });
+});
+
+test("a username or name outside the rule is 422, and takes a good one beside it along", async () => {
+  const person = await worker.register({ username: "rule.abiding", name: "Same" });
+  await unchanged(person, async () => {
+    for (const username of [
+      "ab",
+      "a".repeat(33),
+      "-abc",
+      "abc.",
+      "a b c",
+      "a@b.c",
+      "\u00e4da",
+      "ad\u0430",
+      "",
+      " abc",
+    ]) {
+      assertProblem(await patch(person, { username, name: "Other" }), 422, "invalid_username");
+    }
+    for (const name of ["", "   ", "a\nb", "a\u202eb", "n".repeat(201), "\u0000"]) {
+      assertProblem(await patch(person, { username: "another.one", name }), 422, "invalid_name");
+    }
+  });
+});
+
+test("a reserved username is 422 and changes nothing", async () => {
+  const person = await worker.register({ username: "unreserved", name: "Same" });
+  await unchanged(person, async () => {
+    for (const username of ["admin", "Web-Master", "no.reply"]) {
+      assertProblem(await patch(person, { username, name: "Other" }), 422, "username_reserved");
+    }
+  });
+  await worker.disable(person);
+  assertProblem(await patch(person, { username: "admin" }), 401, "invalid_token");
+});
+
+test("a reserved username that an import brought stays its owner's, who may write it differently", async () => {
+  const person = await worker.register({ name: "Same" });
+  await worker.db
+    .prepare("UPDATE users SET username = 'Support', username_key = 'support' WHERE id = ?")
+    .bind(person.user.id)
+    .run();
+  assert.equal((await worker.post("/login", { json: { username: "SUPPORT", password: PASSWORD } })).status, 200);
+  for (const changes of [{ name: "Other" }, { username: "Support", name: "Another" }, { username: "SUPPORT" }]) {
+    const { status, body } = await patch(person, changes);
+    assert.deepEqual([status, body], [200, { ...body, ...changes }]);
+  }
+  await unchanged(person, async () => {
+    for (const username of ["sup.port", "admin"])
+      assertProblem(await patch(person, { username }), 422, "username_reserved");
+  });
+  // Once given away, it is nobody's.
+  assert.equal((await patch(person, { username: null })).status, 200);
+  assertProblem(await patch(person, { username: "support" }), 422, "username_reserved");
+});
+
+test("somebody else's username is 409 in any case and changes nothing; one's own in another case is taken", async () => {
+  const person = await worker.register({ username: "mine" });
+  await worker.register({ username: "Theirs" });
+  await unchanged(person, async () => {
+    for (const username of ["Theirs", "theirs", "THEIRS"])
+      assertProblem(await patch(person, { username, name: "Other" }), 409, "username_taken");
+  });
+  for (const username of ["mine", "MINE"]) {
+    const { status, body } = await patch(person, { username });
+    assert.deepEqual([status, body.username], [200, username]);
+  }
+});
+
+test("of several people who want one username at once, one gets it", async () => {
+  const people = [await worker.register(), await worker.register(), await worker.register()];
+  for (let round = 0; round < 5; round += 1) {
+    await worker.warmUp(people.length);
+    const answers = await Promise.all(people.map((person) => patch(person, { username: `wanted-${round}` })));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 409, 409]);
+  }
+  const counts = (await Promise.all(people.map(events))).flat().map(({ count }) => count);
+  assert.equal(
+    counts.reduce((a, b) => a + b, 0),
+    5,
+  );
+});
+
+test("changing the username requires the password; changing the name does not", async () => {
+  const person = await worker.register({ username: "guarded" });
+  const bare = (json) => worker.patch("/me", { bearer: person.access_token, json });
+  await unchanged(person, async () => {
+    for (const username of ["unguarded", "GUARDED", null]) {
+      const answer = await bare({ username, name: "x" });
+      assertProblem(answer, 400, "invalid_request");
+      assert.equal(answer.body.detail, "Changing the username requires the member current_password.");
+    }
+    assert.equal((await bare({ username: "guarded" })).status, 200);
+  });
+  assertProblem(await bare({ username: "unguarded", current_password: NEW }), 403, "wrong_password");
+  assert.equal((await row(person)).username, "guarded");
+  assert.deepEqual(
+    (await events(person)).map(({ kind, count, session_id }) => [kind, count, session_id]),
+    [["login_failed", 1, person.session_id]],
+  );
+  assert.equal((await bare({ username: "guarded", name: "Named" })).body.name, "Named");
+  assert.equal((await bare({ username: "unguarded", current_password: PASSWORD })).body.username, "unguarded");
+});
+
+test("a profile is changed twenty times an hour, and then not until the next", async () => {
+  const person = await worker.register();
+  for (let count = 0; count < 20; count += 1)
+    assert.equal((await patch(person, { name: `Name ${count}` })).status, 200);
+  await unchanged(person, async () => {
+    const answer = await patch(person, { name: "One more" });
+    assertProblem(answer, 429, "too_many_requests");
+    assert.ok(Number(answer.headers.get("retry-after")) <= 3600);
+    assert.equal((await patch(person, { name: "Name 19" })).status, 200, "what is so already is no change");
+  });
+  await worker.db
+    .prepare("UPDATE events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
+    .bind(person.user.id)
+    .run();
+  assert.equal((await patch(person, { name: "One more" })).body.name, "One more");
+});
+
+test("a new password ends every session at once and everywhere, the caller's too, and begins a new one", async () => {
+  const person = await worker.register();
+  const own = (await worker.login(person)).body;
+  const other = (await worker.login(person)).body;
+  const stranger = await worker.register();
+  worker.events();
+  const { status, body: renewed } = await change(own, passwords(NEW));
+  assert.equal(status, 200);
+  assert.deepEqual(Object.keys(renewed), Object.keys(own), "the token response");
+  assert.deepEqual(renewed.user, own.user);
+  const [{ request_id, ...event }] = worker.events("account_changed");
+  assert.deepEqual(event, {
+    level: "info",
+    event: "account_changed",
+    user_id: person.user.id,
+    change: "password_changed",
+    sessions_ended: 3,
+  });
+  for (const ended of [person, own, other]) {
+    await worker.assertEnded(ended);
+    assert.equal((await worker.family(ended.session_id)).revoked_reason, "password_changed");
+  }
+  for (const live of [renewed, stranger]) await worker.assertLive(live);
+  const { status: refreshed, body: successor } = await worker.refresh(renewed.refresh_token);
+  assert.equal(refreshed, 200);
+  assertProblem(await worker.login(person), 401, "invalid_credentials");
+  assert.equal((await worker.login({ ...person, password: NEW })).status, 200);
+  // And again with the new one, from the session as it was refreshed.
+  assertProblem(await change(successor, passwords(PASSWORD)), 403, "wrong_password");
+  assert.equal((await change(successor, passwords(PASSWORD, NEW))).status, 200);
+  await worker.assertEnded(successor);
+});
+
+test("the same password in NFD is the same password", async () => {
+  const password = "f\u00fcnf gr\u00fcne P\u00e4ferde traben";
+  const person = await worker.register({ password });
+  assert.equal((await change(person, passwords(NEW, password.normalize("NFD")))).status, 200);
+});
+
+test("without the current password there is no new one, and each try counts as a failed log-in", async () => {
+  const person = await worker.register();
+  const other = (await worker.login(person)).body;
+  const before = await row(person);
+  for (const wrong of [`${PASSWORD} `, "", PASSWORD.toUpperCase()]) {
+    assertProblem(await change(person, passwords(NEW, wrong)), 403, "wrong_password");
+  }
+  assertProblem(await change(person, passwords(NEW, "x".repeat(1025))), 403, "wrong_password");
+  assert.deepEqual(await row(person), before);
+  const failed = (await events(person)).map(({ kind, ip }) => [kind, ip]);
+  assert.deepEqual([...new Set(failed.map(String))], ["login_failed,192.0.2.1"]);
+  assert.equal(
+    (await events(person)).reduce((sum, { count }) => sum + count, 0),
+    3,
+  );
+  await worker.assertLive(other);
+});
+
+test("a new password that may not be chosen is refused before anything is hashed", async () => {
+  const person = await worker.register({ username: "clementina", name: "Clementina Vanderbilt" });
+  await unchanged(person, async () => {
+    for (const [password, code] of [
+      ["four ponies", "password_too_short"],
+      ["", "password_too_short"],
+      ["x".repeat(1025), "password_too_long"],
+      ["passwordpassword", "password_too_common"],
+      ["clementina vanderbilt", "password_too_common"],
+      ["vanderbiltclementina", "password_too_common"],
+      [`${person.email}1`, "password_too_common"],
+    ]) {
+      // A wrong current password would be 403, and counted: nothing has looked at it yet.
+      assertProblem(await change(person, passwords(password, "wrong")), 422, code);
+    }
+  });
+});
+
+test("a body that is not exactly the two passwords is refused", async () => {
+  const person = await worker.register();
+  await unchanged(person, async () => {
+    for (const bad of [
+      {},
+      { current_password: PASSWORD },
+      { new_password: NEW },
+      { ...passwords(NEW), user_id: person.user.id },
+      { ...passwords(NEW), sessions: "keep" },
+      passwords(null),
+      passwords(NEW, null),
+      passwords(123456789012345),
+      passwords([NEW]),
+      [PASSWORD, NEW],
+      null,
+    ]) {
+      assertProblem(await change(person, bad), 400, "invalid_request");
+    }
+    assertProblem(await change(person, passwords("x".repeat(17_000))), 413, "body_too_large");
+    assertProblem(
+      await worker.post("/me/password", { bearer: person.access_token, form: passwords(NEW) }),
+      415,
+      "unsupported_media_type",
+    );
+  });
+});
+
+test("of several new passwords from one session at once, one is taken, and it is the one that logs in", async () => {
+  const person = await worker.register();
+  const wanted = [`${NEW} one`, `${NEW} two`, `${NEW} three`];
+  await worker.warmUp(wanted.length);
+  const answers = await Promise.all(wanted.map((password) => change(person, passwords(password))));
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 401, 401], "the others' session ended with it");
+  const { access_token, session_id } = answers.find(({ status }) => status === 200).body;
+  const { sessions } = (await worker.get("/sessions", { bearer: access_token })).body;
+  assert.deepEqual(
+    sessions.map(({ id }) => id),
+    [session_id],
+    "those that were refused began none",
+  );
+  for (const [index, password] of wanted.entries()) {
+    assert.equal((await worker.login({ ...person, password })).status, answers[index].status === 200 ? 200 : 401);
+  }
+  assert.equal((await row(person)).password_version, 1);
+  assert.deepEqual(
+    (await kinds(person)).filter((kind) => kind === "password_changed"),
+    ["password_changed"],
+  );
+});
+
+test("a password that was verified, and is another by the time of the change, changes and deletes nothing", async () => {
+  const person = await worker.register();
+  const { sql } = await worker.db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'callers'").first();
+  const view = (text) => worker.db.batch([worker.db.prepare("DROP VIEW callers"), worker.db.prepare(text)]);
+  // What the change looks at is one ahead of what was read for verifying, as if somebody had been faster.
+  await view(sql.replace("u.password_version", "u.password_version + 1 AS password_version"));
+  try {
+    await unchanged(person, async () => {
+      for (const answer of [await change(person, passwords(NEW)), await remove(person)])
+        assertProblem(answer, 403, "wrong_password");
+    });
+  } finally {
+    await view(sql);
+  }
+  assert.equal((await change(person, passwords(NEW))).status, 200);
+});
+
+test("who has no session in force changes nothing", async () => {
+  const endings = {
+    revoked: (person) => worker.revoke(person.refresh_token),
+    expired: ({ session_id }) => worker.age(604800, session_id),
+    disabled: (person) => worker.disable(person),
+  };
+  for (const [name, end] of Object.entries(endings)) {
+    const person = await worker.register();
+    await end(person);
+    await unchanged(person, async () => {
+      for (const answer of [
+        await patch(person, { name: "x" }),
+        await change(person, passwords(NEW)),
+        await remove(person),
+      ])
+        assertProblem(answer, 401, "invalid_token", name);
+    });
+  }
+  for (const answer of [
+    await worker.patch("/me", { json: { name: "x" } }),
+    await worker.post("/me/password", { json: passwords(NEW) }),
+    await worker.delete("/me", { json: { current_password: PASSWORD } }),
+  ]) {
+    assertProblem(answer, 401, "missing_token");
+  }
+});
+
+test("deleting one's account takes the password, in exactly that body", async () => {
+  const person = await worker.register();
+  await unchanged(person, async () => {
+    for (const bad of [
+      {},
+      { password: PASSWORD },
+      { current_password: null },
+      { current_password: PASSWORD, confirm: true },
+      PASSWORD,
+      null,
+    ]) {
+      assertProblem(await remove(person, bad), 400, "invalid_request");
+    }
+    const answer = await worker.delete("/me", { bearer: person.access_token });
+    assertProblem(answer, 400, "invalid_request");
+    assert.match(answer.body.detail, /current_password/);
+    assertProblem(
+      await worker.delete("/me", { bearer: person.access_token, form: { current_password: PASSWORD } }),
+      415,
+      "unsupported_media_type",
+    );
+  });
+  assertProblem(await remove(person, { current_password: NEW }), 403, "wrong_password");
+  assert.deepEqual(
+    (await events(person)).map(({ kind, count }) => [kind, count]),
+    [["login_failed", 1]],
+  );
+  await worker.assertLive(person);
+});
+
+test("a deleted account is gone everywhere at once, and its addresses are free", async () => {
+  const details = { email: "Gone.Person@example.org", username: "gone.person" };
+  const person = await worker.register(details);
+  const other = (await worker.login(person)).body;
+  const ended = (await worker.login(person)).body;
+  await worker.revoke(ended.refresh_token);
+  const stranger = await worker.register();
+  worker.events();
+  const answer = await remove(other);
+  assert.deepEqual([answer.status, answer.text], [204, ""]);
+  const [{ request_id, sessions_ended, ...event }] = worker.events("account_changed");
+  assert.deepEqual(event, { level: "info", event: "account_changed", user_id: person.user.id, change: "deleted" });
+  for (const session of [person, other]) {
+    await worker.assertEnded(session);
+    for (const path of ["/sessions", "/me/events"])
+      assertProblem(await worker.get(path, { bearer: session.access_token }), 401, "invalid_token");
+    assertProblem(await remove(session), 401, "invalid_token");
+    assert.equal((await worker.revoke(session.refresh_token)).status, 200);
+  }
+  assertProblem(await worker.login(person), 401, "invalid_credentials");
+  assertProblem(
+    await worker.post("/login", { json: { username: details.username, password: PASSWORD } }),
+    401,
+    "invalid_credentials",
+  );
+  await worker.assertLive(stranger);
+  const again = await worker.register(details);
+  assert.notEqual(again.user.id, person.user.id);
+  await worker.assertEnded(person);
+  const trail = (await worker.get("/me/events", { bearer: again.access_token })).body.events;
+  assert.deepEqual(trail.map(({ kind }) => kind).sort(), ["logged_in", "registered"]);
+});
+
+test("of a deleted account nothing personal is left in D1, and one entry says that it was there", async () => {
+  const from = { headers: { "CF-Connecting-IP": "203.0.113.77", "User-Agent": "canary agent" } };
+  const admin = await worker.registerAdmin();
+  const { status, body: session } = await worker.post("/register", {
+    json: { email: "Canary.P\u00e9rson@example.org", username: "Canary-User", name: "Canary Name", password: PASSWORD },
+    ...from,
+  });
+  assert.equal(status, 201);
+  const person = { ...session, email: session.user.email, password: PASSWORD };
+  const reused = (await worker.login(person, from)).body;
+  await worker.refresh(reused.refresh_token, from);
+  await worker.age(60, reused.session_id);
+  await worker.refresh(reused.refresh_token, from);
+  await worker.login({ ...person, password: NEW }, from);
+  await worker.patch("/me", { bearer: session.access_token, json: { name: "Canary Again" }, ...from });
+  const renewed = (await change(session, passwords(`canary ${NEW}`), from)).body;
+  await worker.patch(`/users/${person.user.id}`, { bearer: admin.access_token, json: { roles: ["user", "admin"] } });
+  const canary = /canary|203\.0\.113\.77|p\u00e9rson/i;
+  const tables = async (pattern) =>
+    Object.entries(await worker.dump()).flatMap(([table, rows]) =>
+      rows.filter((found) => pattern.test(JSON.stringify(found))).map(() => table),
+    );
+  assert.deepEqual([...new Set(await tables(canary))].sort(), ["events", "refresh_tokens", "users"]);
+  assert.equal((await remove(renewed, { current_password: `canary ${NEW}` }, from)).status, 204);
+  await worker.marksWritten();
+  assert.deepEqual(await tables(canary), []);
+  assert.deepEqual(await tables(new RegExp(person.user.id)), ["events"]);
+  for (const { session_id } of [session, reused, renewed]) assert.deepEqual(await tables(new RegExp(session_id)), []);
+  const [{ at, last_at, id, ...left }] = await events(person);
+  const nothing = {
+    actor_id: null,
+    session_id: null,
+    ip: null,
+    user_agent: null,
+    other_ip: null,
+    other_user_agent: null,
+    detail: null,
+  };
+  assert.deepEqual(left, { user_id: person.user.id, kind: "deleted", count: 1, ...nothing });
+  assert.ok(at === last_at && Math.abs(at - Date.now() / 1000) < 60);
+  // Nor does a late try bring anything back.
+  await worker.refresh(reused.refresh_token, from);
+  assert.deepEqual(await tables(canary), []);
+  await remove(admin);
+});
+
+test("the last admin cannot be deleted, not even by themselves; the last but one can", async () => {
+  await worker.db.prepare(`UPDATE users SET roles = '["user"]'`).run();
+  const [first, second] = [await worker.registerAdmin(), await worker.registerAdmin()];
+  await worker.disable(second);
+  await unchanged(first, async () => assertProblem(await remove(first), 409, "last_admin"));
+  await worker.assertLive(first);
+  await worker.disable(second, false);
+  assert.equal((await remove(first)).status, 204);
+  assertProblem(await remove(second), 409, "last_admin");
+});

@@ -1,0 +1,499 @@
+// GET /me/events and GET /users/{id}/events: what happened to an account, each thing once, and to nobody else's eyes.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+
+import { assertProblem, PASSWORD, startWorker } from "../../support/harness.mjs";
+
+const NEW = "four ponies sing quietly at noon";
+const AUDIT_TTL = 7_776_000;
+
+let worker, admin;
+before(async () => {
+  // Failed log-ins are counted by the hour: one that begins meanwhile would begin another row.
+  const left = 3600 - ((Date.now() / 1000) % 3600);
+  if (left < 60) await setTimeout(left * 1000);
+  worker = await startWorker();
+  admin = await worker.registerAdmin();
+});
+after(() => worker.close());
+
+const from = (ip, agent) => ({ headers: { "CF-Connecting-IP": ip, "User-Agent": agent } });
+const by = (ip, user_agent) => ({ ip, user_agent });
+const US = by("192.0.2.1", "tests");
+const asAdmin = (method, path, json) => worker.request(method, path, { bearer: admin.access_token, json });
+const own = (session, query = "") => worker.get(`/me/events${query}`, { bearer: session.access_token });
+const wrong = (person) => ({ ...person, password: "something else altogether" });
+const stored = async () => (await worker.db.prepare("SELECT * FROM events ORDER BY user_id, at, id").all()).results;
+
+async function login(person, options) {
+  const { status, body } = await worker.login(person, options);
+  assert.equal(status, 200);
+  return body;
+}
+
+/** The trail as the person sees it, and as an admin does. */
+async function trails(session) {
+  const { status, body } = await own(session);
+  assert.deepEqual([status, body.next_cursor], [200, null]);
+  return [body.events, (await asAdmin("GET", `/users/${session.user.id}/events`)).body.events];
+}
+
+/** Entries without their times, in an order of their own: those of one second have none. */
+const sorted = (entries) =>
+  entries
+    .map(({ at, last_at, ...rest }) => rest)
+    .map((entry) => JSON.stringify(entry, Object.keys(entry).sort()))
+    .sort();
+const assertEntries = (entries, expected) => assert.deepEqual(sorted(entries), sorted(expected));
+
+/** Every page, one after another. */
+async function walk(session, limit) {
+  const entries = [];
+  let cursor = null;
+  do {
+    assert.ok(entries.length < 100, "it does not come to an end");
+    const { body } = await own(session, `?limit=${limit}${cursor === null ? "" : `&cursor=${cursor}`}`);
+    assert.ok(body.events.length === limit || body.next_cursor === null);
+    entries.push(...body.events);
+    cursor = body.next_cursor;
+  } while (cursor !== null);
+  return entries;
+}
+
+/** Presents a rotated-out token again, after the grace window. */
+async function reuse(session, refreshes, replay) {
+  let tokens = session;
+  for (let count = 0; count < refreshes; count += 1)
+    tokens = (await worker.refresh(tokens.refresh_token, from("198.51.100.20", "owner"))).body;
+  await worker.age(60, session.session_id);
+  assertProblem(await worker.refresh(session.refresh_token, replay), 401, "invalid_refresh_token");
+}
+
+test("everything that happens is in the trail with exactly its members, and who the admin was is for admins alone", async () => {
+  const person = await worker.register({ username: "traced" });
+  const sessions = [person];
+  for (const [ip, agent] of [
+    ["198.51.100.1", "one"],
+    ["198.51.100.2", "two"],
+    ["198.51.100.3", "three"],
+    ["198.51.100.4", "four"],
+  ]) {
+    sessions.push(await login(person, from(ip, agent)));
+  }
+  const [, one, two, three, four] = sessions;
+  const expected = [
+    { kind: "registered", ...US },
+    ...sessions.map(({ session_id }, index) => ({
+      kind: "logged_in",
+      session_id,
+      ...(index === 0 ? US : by(`198.51.100.${index}`, ["", "one", "two", "three", "four"][index])),
+    })),
+  ];
+  assertEntries((await trails(person))[0], expected);
+
+  await worker.login(wrong(person), from("198.51.100.5", "guess"));
+  await worker.post("/login", {
+    json: { username: "traced", password: "wrong" },
+    ...from("198.51.100.6", "guess again"),
+  });
+  const first = { other_ip: "198.51.100.5", other_user_agent: "guess" };
+  expected.push({ kind: "login_failed", count: 2, ...by("198.51.100.6", "guess again"), ...first });
+  await worker.patch("/me", {
+    bearer: person.access_token,
+    json: { name: "Traced" },
+    ...from("198.51.100.7", "editor"),
+  });
+  expected.push({ kind: "profile_changed", count: 1, session_id: person.session_id, ...by("198.51.100.7", "editor") });
+  await reuse(one, 1, from("203.0.113.1", "thief"));
+  await reuse(two, 2, from("203.0.113.2", "other thief"));
+  for (const [{ session_id }, detail, thief] of [
+    [one, "predecessor", by("203.0.113.1", "thief")],
+    [two, "older", by("203.0.113.2", "other thief")],
+  ]) {
+    expected.push({
+      kind: "reuse_detected",
+      session_id,
+      ...thief,
+      other_ip: "198.51.100.20",
+      other_user_agent: "owner",
+      reuse: detail,
+    });
+    expected.push({ kind: "revoked", session_id, ...thief, reason: "reuse" });
+  }
+  await worker.delete(`/sessions/${three.session_id}`, { bearer: person.access_token });
+  expected.push({ kind: "revoked", session_id: three.session_id, ...US, reason: "ended_by_user" });
+  await worker.revoke(four.refresh_token, from("198.51.100.8", "leaving"));
+  expected.push({ kind: "revoked", session_id: four.session_id, ...by("198.51.100.8", "leaving"), reason: "logout" });
+
+  const five = await login(person);
+  const careful = by("198.51.100.9", "careful");
+  const renewed = (
+    await worker.post("/me/password", {
+      bearer: five.access_token,
+      json: { current_password: PASSWORD, new_password: NEW },
+      ...from("198.51.100.9", "careful"),
+    })
+  ).body;
+  expected.push(
+    { kind: "logged_in", session_id: five.session_id, ...US },
+    { kind: "password_changed", session_id: five.session_id, ...careful },
+  );
+  for (const { session_id } of [person, five])
+    expected.push({ kind: "revoked", session_id, ...careful, reason: "password_changed" });
+  expected.push({ kind: "logged_in", session_id: renewed.session_id, ...careful });
+  person.password = NEW;
+  await worker.post("/revoke-all", { bearer: renewed.access_token, ...from("198.51.100.10", "everywhere") });
+  expected.push({
+    kind: "revoked",
+    session_id: renewed.session_id,
+    ...by("198.51.100.10", "everywhere"),
+    reason: "logout_all",
+  });
+
+  const six = await login(person);
+  await asAdmin("DELETE", `/users/${person.user.id}/sessions`);
+  const seven = await login(person);
+  await asAdmin("PATCH", `/users/${person.user.id}`, { roles: ["admin", "user"], disabled: true });
+  await worker.login(person, from("198.51.100.11", "shut out"));
+  expected.splice(
+    expected.findIndex(({ kind }) => kind === "login_failed"),
+    1,
+    { kind: "login_failed", count: 3, ...by("198.51.100.11", "shut out"), ...first },
+  );
+  await asAdmin("PATCH", `/users/${person.user.id}`, { roles: ["user"], disabled: false });
+  const eight = await login(person);
+  for (const { session_id } of [six, seven, eight]) expected.push({ kind: "logged_in", session_id, ...US });
+  expected.push(
+    { kind: "revoked", session_id: six.session_id, reason: "ended_by_admin" },
+    { kind: "revoked", session_id: seven.session_id, reason: "disabled" },
+  );
+  const done = [
+    { kind: "sessions_ended" },
+    { kind: "disabled" },
+    { kind: "enabled" },
+    { kind: "roles_changed", roles: ["user", "admin"] },
+    { kind: "roles_changed", roles: ["user"] },
+  ];
+
+  const [seen, shown] = await trails(eight);
+  assertEntries(seen, [...expected, ...done.map((entry) => ({ ...entry, by: "admin" }))]);
+  assertEntries(shown, [
+    ...expected,
+    ...done.map((entry) => ({ ...entry, by: "admin", admin_id: admin.user.id, session_id: admin.session_id })),
+  ]);
+  assert.ok(!JSON.stringify(seen).includes(admin.user.id) && !JSON.stringify(seen).includes(admin.session_id));
+  const now = Date.now() / 1000;
+  for (const { kind, at, last_at } of seen) {
+    const counted = ["login_failed", "profile_changed"].includes(kind);
+    if (counted) assert.ok(at % 3600 === 0 && now - at < 3750 && now - last_at < 150);
+    else assert.ok(now - at < 150 && at <= now, kind);
+    assert.equal(last_at === undefined, !counted);
+  }
+  assert.deepEqual(
+    seen.map(({ at }) => at),
+    seen.map(({ at }) => at).sort((a, b) => b - a),
+    "the latest first",
+  );
+});
+
+test("failed log-ins are one row an hour, with how many there were and from where the last came", async () => {
+  const person = await worker.register();
+  for (const [ip, agent] of [
+    ["203.0.113.1", "a"],
+    ["203.0.113.2", "b"],
+    ["203.0.113.3", "c"],
+  ])
+    await worker.login(wrong(person), from(ip, agent));
+  await worker.db
+    .prepare("UPDATE events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
+    .bind(person.user.id)
+    .run();
+  await Promise.all(Array.from({ length: 3 }, () => worker.login(wrong(person))));
+  for (let count = 0; count < 2; count += 1) await worker.login(wrong(person));
+  const [seen] = await trails(person);
+  const failed = seen.filter(({ kind }) => kind === "login_failed");
+  assert.deepEqual(
+    failed.map(({ count, ip, user_agent }) => [count, ip, user_agent]),
+    [
+      [5, "192.0.2.1", "tests"],
+      [3, "203.0.113.3", "c"],
+    ],
+  );
+  assert.equal(failed[0].at - failed[1].at, 3600);
+  // What is no guess at the account's password is not counted as one.
+  await worker.login({ ...person, password: "x".repeat(1025) });
+  await login(person);
+  assert.deepEqual(
+    (await trails(person))[0].filter(({ kind }) => kind === "login_failed"),
+    failed,
+  );
+});
+
+test("a failed log-in that is counted after its account was deleted leaves no address behind", async () => {
+  const count = readFileSync(new URL("../../../src/store/sql/count_failed_login.sql", import.meta.url), "utf8");
+  const before = await stored();
+  await worker.db
+    .prepare(count)
+    .bind("deletedAAAAAAAAAAAAAAA", Math.floor(Date.now() / 1000), null, "203.0.113.1", "late")
+    .run();
+  assert.deepEqual(await stored(), before);
+});
+
+test("a failed log-in to no account costs what one to an account does, and is nobody's to see", async () => {
+  const person = await worker.register({ username: "counted.too" });
+  const nobody = { email: "nobody.at.all@example.org", password: "wrong" };
+  const costOf = async (json) => {
+    worker.events();
+    assertProblem(await worker.post("/login", { json }), 401, "invalid_credentials");
+    const [{ d1_round_trips, d1_rows_written, kv_gets, kv_puts }] = worker.events("costs");
+    return { d1_round_trips, d1_rows_written, kv_gets, kv_puts };
+  };
+  const first = { d1_round_trips: 2, d1_rows_written: 2, kv_gets: 0, kv_puts: 0 };
+  for (const known of [
+    { email: person.email, password: "wrong" },
+    { username: "counted.too", password: "wrong" },
+  ]) {
+    await worker.db.prepare("DELETE FROM events WHERE kind = 'login_failed'").run();
+    const unknown = known.email ? nobody : { username: "nobody.at.all", password: "wrong" };
+    for (const expected of [first, { ...first, d1_rows_written: 1 }, { ...first, d1_rows_written: 1 }]) {
+      assert.deepEqual(await costOf(known), expected);
+      assert.deepEqual(await costOf(unknown), expected);
+    }
+  }
+  const counted = (await stored()).filter(({ kind, user_id }) => kind === "login_failed" && user_id !== person.user.id);
+  assert.deepEqual(
+    counted.map(({ user_id, count }) => [user_id, count]),
+    [["", 3]],
+  );
+  for (const id of ["", "AAAAAAAAAAAAAAAAAAAAAA", "%20"])
+    assertProblem(await asAdmin("GET", `/users/${id}/events`), 404, "not_found");
+});
+
+test("pages of any size give the whole trail once and in one order, also where everything is of one second", async () => {
+  const person = await worker.register();
+  const sessions = [];
+  for (let count = 0; count < 6; count += 1) sessions.push(await login(person));
+  for (const session of sessions.slice(0, 4)) await worker.revoke(session.refresh_token);
+  for (const name of ["a", "b", "c"])
+    await worker.patch("/me", { bearer: person.access_token, json: { name }, ...from("192.0.2.1", name) });
+  await worker.login(wrong(person));
+  for (const moment of [null, Math.floor(Date.now() / 1000) - 10]) {
+    if (moment !== null) {
+      await worker.db.batch([
+        worker.db.prepare("UPDATE users SET created_at = ?1 WHERE id = ?2").bind(moment, person.user.id),
+        worker.db.prepare("UPDATE events SET at = ?1 WHERE user_id = ?2").bind(moment, person.user.id),
+        worker.db
+          .prepare(
+            "UPDATE refresh_tokens SET created_at = ?1, revoked_at = CASE WHEN revoked_at IS NULL THEN NULL ELSE ?1 END WHERE user_id = ?2",
+          )
+          .bind(moment, person.user.id),
+      ]);
+    }
+    const all = (await own(person)).body.events;
+    assert.equal(all.length, 1 + 7 + 4 + 1 + 1);
+    assert.equal(new Set(all.map((entry) => JSON.stringify(entry))).size, all.length);
+    for (let limit = 1; limit <= all.length + 1; limit += 1)
+      assert.deepEqual(await walk(person, limit), all, `limit=${limit}`);
+  }
+});
+
+test("what happens within one second is told in its order", async () => {
+  const person = await worker.register();
+  const account = `/users/${person.user.id}`;
+  const order = [];
+  for (const disabled of [true, false, true, false, true]) {
+    await asAdmin("PATCH", account, { disabled });
+    order.unshift(disabled ? "disabled" : "enabled");
+  }
+  const moment = Math.floor(Date.now() / 1000) - 10;
+  await worker.db.batch([
+    worker.db.prepare("UPDATE users SET created_at = ?1 WHERE id = ?2").bind(moment, person.user.id),
+    worker.db
+      .prepare("UPDATE refresh_tokens SET created_at = ?1, revoked_at = ?1 WHERE user_id = ?2")
+      .bind(moment, person.user.id),
+  ]);
+  const seen = (await asAdmin("GET", `${account}/events`)).body.events;
+  assert.deepEqual(
+    seen.filter(({ kind }) => kind.endsWith("abled")).map(({ kind }) => kind),
+    order,
+  );
+  assert.deepEqual(
+    seen.filter(({ at }) => at === moment).map(({ kind }) => kind),
+    ["revoked", "logged_in", "registered"],
+  );
+});
+
+test("of one hour's changes of a profile there is one row", async () => {
+  const person = await worker.register();
+  for (const name of ["a", "b", "b", "a"]) await worker.patch("/me", { bearer: person.access_token, json: { name } });
+  const changes = (await own(person)).body.events.filter(({ kind }) => kind === "profile_changed");
+  assert.deepEqual(
+    changes.map(({ count }) => count),
+    [3],
+  );
+});
+
+test("what happens between two pages neither repeats nor hides what was there", async () => {
+  const person = await worker.register();
+  for (let count = 0; count < 4; count += 1) await login(person);
+  await worker.age(100);
+  await worker.db.prepare("UPDATE users SET created_at = created_at - 200 WHERE id = ?").bind(person.user.id).run();
+  const all = (await own(person)).body.events;
+  const { body } = await own(person, "?limit=3");
+  await login(person);
+  const rest = (await own(person, `?limit=100&cursor=${body.next_cursor}`)).body.events;
+  assert.deepEqual([...body.events, ...rest], all);
+});
+
+test("a trail shows nothing older than it is kept, but the registration", async () => {
+  const person = await worker.register();
+  const other = await login(person);
+  await worker.revoke(other.refresh_token);
+  const now = Math.floor(Date.now() / 1000);
+  const insert = worker.db.prepare(
+    "INSERT INTO events (user_id, at, id, kind, count, last_at) VALUES (?1, ?2, ?3, 'profile_changed', 1, ?2)",
+  );
+  await worker.db.batch([
+    insert.bind(person.user.id, now - AUDIT_TTL - 1, "older"),
+    insert.bind(person.user.id, now - AUDIT_TTL + 60, "younger"),
+    worker.db.prepare("UPDATE users SET created_at = 1000 WHERE id = ?").bind(person.user.id),
+    // It began before, and ended within.
+    worker.db
+      .prepare("UPDATE refresh_tokens SET created_at = ? WHERE family_id = ?")
+      .bind(now - AUDIT_TTL - 1, other.session_id),
+  ]);
+  const [seen, shown] = await trails(person);
+  assert.deepEqual(seen.map(({ kind }) => kind).sort(), ["logged_in", "profile_changed", "registered", "revoked"]);
+  assert.equal(seen.at(-2).at, now - AUDIT_TTL + 60);
+  assert.equal(seen.at(-1).at, 1000);
+  assert.deepEqual(seen, shown);
+  await worker.update({ vars: { AUDIT_TTL_SECONDS: "86400" } });
+  assert.deepEqual((await trails(person))[0].map(({ kind }) => kind).sort(), ["logged_in", "registered", "revoked"]);
+  await worker.update();
+});
+
+test("refreshing, retrying and being asked who one is record nothing", async () => {
+  const person = await worker.register();
+  const before = [await stored(), (await own(person)).body.events];
+  const { body } = await worker.refresh(person.refresh_token);
+  await worker.refresh(person.refresh_token);
+  await worker.refresh(body.refresh_token);
+  await worker.refresh(`${body.refresh_token}x`);
+  for (const path of ["/me", "/verify", "/sessions", "/me/events"])
+    await worker.get(path, { bearer: body.access_token });
+  assert.deepEqual([await stored(), (await own(person)).body.events], before);
+});
+
+test("ten replays at once of a rotated-out token are one reuse and one ending", async () => {
+  const person = await worker.register();
+  for (let round = 1; round <= 6; round += 1) {
+    const other = await login(person);
+    await worker.refresh(other.refresh_token);
+    await worker.age(60, other.session_id);
+    await worker.warmUp(10);
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        worker.refresh(other.refresh_token, from(`203.0.113.${index}`, "thief")),
+      ),
+    );
+    for (const answer of answers) assertProblem(answer, 401, "invalid_refresh_token");
+    await worker.refresh(other.refresh_token);
+    const seen = (await trails(person))[0].filter(({ session_id }) => session_id === other.session_id);
+    const [reused, ...more] = seen.filter(({ kind }) => kind === "reuse_detected");
+    const endings = seen.filter(({ kind }) => kind === "revoked");
+    assert.deepEqual([more.length, endings.map(({ reason, ip }) => [reason, ip])], [0, [["reuse", reused.ip]]]);
+  }
+});
+
+test("a change that does not happen is not recorded, and one that is not recorded does not happen", async () => {
+  const person = await worker.register();
+  await worker.register({ username: "taken.already" });
+  const state = async () => [
+    await stored(),
+    await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(person.user.id).first(),
+    await worker.family(person.session_id),
+  ];
+  const before = await state();
+  assertProblem(
+    await worker.patch("/me", {
+      bearer: person.access_token,
+      json: { username: "Taken.Already", name: "x", current_password: PASSWORD },
+    }),
+    409,
+    "username_taken",
+  );
+  const target = `/users/${person.user.id}`;
+  const changes = [
+    () => worker.patch("/me", { bearer: person.access_token, json: { name: "x" } }),
+    () =>
+      worker.post("/me/password", {
+        bearer: person.access_token,
+        json: { current_password: PASSWORD, new_password: NEW },
+      }),
+    () => asAdmin("PATCH", target, { roles: ["admin"], disabled: true }),
+  ];
+  const deletions = [
+    () => worker.delete("/me", { bearer: person.access_token, json: { current_password: PASSWORD } }),
+    () => asAdmin("DELETE", target),
+  ];
+  const ending = () => asAdmin("DELETE", `${target}/sessions`);
+  for (const [trigger, failing] of [
+    ["UPDATE ON users", changes],
+    ["DELETE ON users", deletions],
+    ["INSERT ON events", [...changes, ...deletions, ending]],
+    ["UPDATE ON refresh_tokens", [ending]],
+  ]) {
+    await worker.db.prepare(`CREATE TRIGGER full BEFORE ${trigger} BEGIN SELECT RAISE(ABORT, 'disk full'); END`).run();
+    for (const act of failing) assertProblem(await act(), 503, "storage_unavailable");
+    await worker.db.prepare("DROP TRIGGER full").run();
+    assert.deepEqual(await state(), before);
+  }
+  await worker.assertLive(person);
+});
+
+test("of a deleted account admins see that and by whom, and others nothing", async () => {
+  const [themselves, removed] = [await worker.register(), await worker.register()];
+  await worker.delete("/me", { bearer: themselves.access_token, json: { current_password: PASSWORD } });
+  await asAdmin("DELETE", `/users/${removed.user.id}`);
+  const left = async ({ user }) => (await asAdmin("GET", `/users/${user.id}/events`)).body;
+  for (const [person, extra] of [
+    [themselves, {}],
+    [removed, { by: "admin", admin_id: admin.user.id, session_id: admin.session_id }],
+  ]) {
+    const { events, next_cursor } = await left(person);
+    assertEntries(events, [{ kind: "deleted", ...extra }]);
+    assert.equal(next_cursor, null);
+    assertProblem(await own(person), 401, "invalid_token");
+  }
+  await worker.db
+    .prepare("UPDATE events SET at = at - ?1, last_at = last_at - ?1 WHERE user_id = ?2")
+    .bind(AUDIT_TTL + 10, removed.user.id)
+    .run();
+  assertProblem(await asAdmin("GET", `/users/${removed.user.id}/events`), 404, "not_found");
+});
+
+test("a trail holds one's own alone, whatever cursor is sent", async () => {
+  const [person, stranger] = [await worker.register(), await worker.register()];
+  for (let count = 0; count < 2; count += 1)
+    await worker.patch("/me", { bearer: stranger.access_token, json: { name: `Stranger ${count}` } });
+  const { body } = await own(stranger, "?limit=1");
+  const ids = (events) => new Set(events.flatMap(({ session_id }) => session_id ?? []));
+  for (const cursor of [
+    body.next_cursor,
+    Buffer.from(`9007199254740991.${stranger.user.id}`).toString("base64url"),
+    Buffer.from("9007199254740991.\u{10ffff}' OR 1=1 --\0").toString("base64url"),
+  ]) {
+    const answer = await own(person, `?cursor=${cursor}`);
+    assert.equal(answer.status, 200);
+    assert.ok(!ids(answer.body.events).has(stranger.session_id));
+  }
+  assertProblem(
+    await worker.get(`/users/${stranger.user.id}/events`, { bearer: person.access_token }),
+    403,
+    "forbidden",
+  );
+  assertProblem(await own(person, `?user_id=${stranger.user.id}`), 400, "invalid_request");
+});

@@ -1,0 +1,437 @@
+// POST /introspect (RFC 7662): who may ask, what is told of a token, and that it is true at once.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { decodeJwt, importJWK, SignJWT } from "jose";
+
+import { makeResourceServer, makeSecrets } from "../../../scripts/secrets.mjs";
+import { assertOAuthError, assertProblem, basic, forged, ISSUER, startWorker } from "../../support/harness.mjs";
+
+const AUDIENCE = "https://api.example.org";
+const IDLE = 604800;
+const GRACE = 30;
+const api = makeResourceServer("orders-api", AUDIENCE);
+const second = makeResourceServer("billing.v2~test_1", AUDIENCE);
+const stranger = makeResourceServer("other-api", "https://other.example.org");
+const RESOURCE_SERVERS = JSON.stringify([api.entry, second.entry, stranger.entry]);
+
+let worker;
+before(async () => (worker = await startWorker({ vars: { RESOURCE_SERVERS } })));
+after(() => worker.close());
+
+const isActive = async (token, server = api) => {
+  const { status, body } = await worker.introspect(token, server);
+  assert.equal(status, 200);
+  return body.active;
+};
+
+/** 200, and not a byte more than that. */
+async function assertInactive(token, server = api) {
+  const { status, headers, text } = await worker.introspect(token, server);
+  assert.deepEqual(
+    [status, headers.get("content-type"), headers.get("cache-control"), text],
+    [200, "application/json", "no-store", '{"active":false}'],
+  );
+}
+
+test("of a live access token the claims are told, and what D1 knows better", async () => {
+  const person = await worker.register({ username: "Ada" });
+  const { status, headers, body } = await worker.introspect(person.access_token, api);
+  assert.equal(status, 200);
+  assert.deepEqual([headers.get("content-type"), headers.get("cache-control")], ["application/json", "no-store"]);
+  const { iat, exp, jti } = decodeJwt(person.access_token);
+  assert.deepEqual(body, {
+    active: true,
+    token_use: "access_token",
+    token_type: "Bearer",
+    iss: ISSUER,
+    sub: person.user.id,
+    aud: AUDIENCE,
+    client_id: "first-party",
+    iat,
+    exp,
+    jti,
+    sid: person.session_id,
+    roles: ["user"],
+    username: "Ada",
+  });
+  assert.deepEqual((await worker.introspect(person.access_token, second)).body, body);
+  const nameless = await worker.register();
+  assert.equal("username" in (await worker.introspect(nameless.access_token, api)).body, false);
+});
+
+test("of a live refresh token it is told whose it is and how long it lasts, and it stays as it is", async () => {
+  const person = await worker.register();
+  await worker.age(100, person.session_id);
+  const { body } = await worker.refresh(person.refresh_token);
+  const before = await worker.family(person.session_id);
+  const answer = await worker.introspect(body.refresh_token, api);
+  assert.deepEqual(answer.body, {
+    active: true,
+    token_use: "refresh_token",
+    iss: ISSUER,
+    sub: person.user.id,
+    aud: AUDIENCE,
+    client_id: "first-party",
+    iat: before.rotated_at,
+    exp: before.expires_at,
+    sid: person.session_id,
+  });
+  assert.ok(before.rotated_at > before.created_at);
+  assert.deepEqual(await worker.family(person.session_id), before);
+});
+
+test("a rotated-out refresh token is inactive, in its grace window too, and asking about it is no reuse", async () => {
+  const { refresh_token, session_id } = await worker.register();
+  const { body } = await worker.refresh(refresh_token);
+  await assertInactive(refresh_token);
+  await worker.age(GRACE + 60, session_id);
+  worker.events();
+  await assertInactive(refresh_token);
+  assert.deepEqual(
+    worker.events().map(({ event }) => event),
+    ["costs"],
+  );
+  assert.equal((await worker.family(session_id)).revoked_at, null);
+  assert.equal(await isActive(body.refresh_token), true);
+  assert.equal((await worker.refresh(body.refresh_token)).status, 200);
+});
+
+test("a token that is none, past, meant for another, or of an account shut out is inactive, all in the same bytes", async () => {
+  const person = await worker.register();
+  const cases = {
+    garbage: () => ["garbage", "pcrt_garbage", "a.b.c", ".", " ", "{}", '{"active":true}', "x".repeat(10_000)],
+    forged: ({ refresh_token, access_token }) => [
+      forged(refresh_token),
+      `${access_token}x`,
+      access_token.replace(/\..*\./, ".e30."),
+    ],
+    "padded or cut": ({ refresh_token, access_token }) => [
+      `${refresh_token} `,
+      ` ${access_token}`,
+      access_token.slice(0, -1),
+      refresh_token.slice(5),
+    ],
+    expired: async ({ session_id, refresh_token, access_token }) => (
+      await worker.age(IDLE, session_id), [refresh_token, access_token]
+    ),
+    disabled: async (one) => (await worker.disable(one), [one.refresh_token, one.access_token]),
+    "of another's session": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), sub: person.user.id }),
+    ],
+    "of no session": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), sid: "AAAAAAAAAAAAAAAAAAAAAA" }),
+    ],
+    "past its time": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), exp: Math.floor(Date.now() / 1000) }),
+    ],
+    "not yet valid": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), nbf: Math.floor(Date.now() / 1000) + 60 }),
+    ],
+    "of another issuer": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), iss: "https://evil.example" }),
+    ],
+    "for another audience": async ({ access_token }) => [
+      await signed({ ...decodeJwt(access_token), aud: stranger.entry.audience }),
+    ],
+    "of another type": async ({ access_token }) => [await signed(decodeJwt(access_token), { typ: "JWT" })],
+    "another secret in the row": async (one) => {
+      await worker.db
+        .prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE family_id = ?")
+        .bind(one.session_id)
+        .run();
+      return [one.refresh_token];
+    },
+  };
+  for (const [name, arrange] of Object.entries(cases)) {
+    await test(name, async () => {
+      for (const token of await arrange(await worker.register())) await assertInactive(token);
+    });
+  }
+  // What tells them apart is the change: the same claims, signed by the same hand, are a good token.
+  assert.equal(await isActive(await signed(decodeJwt(person.access_token))), true);
+  assert.equal(await isActive(person.refresh_token), true);
+});
+
+test("a server learns nothing of a token that is meant for another", async () => {
+  const { access_token, refresh_token } = await worker.register();
+  for (const token of [access_token, refresh_token, forged(refresh_token), "garbage"])
+    await assertInactive(token, stranger);
+});
+
+const ENDINGS = {
+  "its refresh token is revoked": ({ refresh_token }) => worker.revoke(refresh_token),
+  "its access token is revoked": ({ access_token }) => worker.revoke(access_token),
+  "the person logs out everywhere": ({ access_token }) => worker.post("/revoke-all", { bearer: access_token }),
+  "the person ends it": ({ access_token, session_id }) =>
+    worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
+  "a rotated-out token comes back": async ({ refresh_token, session_id }) => {
+    const { body } = await worker.refresh(refresh_token);
+    await worker.age(GRACE, session_id);
+    await worker.refresh(refresh_token);
+    return body;
+  },
+  "the account is disabled": (person) => worker.disable(person),
+  "the account is deleted": ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run(),
+};
+for (const [name, end] of Object.entries(ENDINGS)) {
+  test(`a session's tokens are inactive at once when ${name}, fifty times of fifty`, async () => {
+    const person = await worker.register();
+    const revive = await snapshot(person);
+    for (let round = 0; round < 50; round += 1) {
+      await revive();
+      assert.deepEqual([await isActive(person.access_token), await isActive(person.refresh_token)], [true, true]);
+      const { access_token, refresh_token } = await end(person);
+      for (const token of [person.access_token, person.refresh_token, access_token, refresh_token]) {
+        if (token) await assertInactive(token);
+      }
+    }
+  });
+}
+
+/** Puts a person and their session back as they are now: as many log-ins would be nearly all of the time. */
+async function snapshot({ user, session_id }) {
+  const rows = {
+    users: await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first(),
+    refresh_tokens: await worker.family(session_id),
+  };
+  // Computed from the others.
+  delete rows.refresh_tokens.is_ended;
+  const statements = Object.entries(rows).map(([table, row]) => {
+    const sql = `INSERT OR REPLACE INTO ${table} (${Object.keys(row).join(", ")}) VALUES (${Object.keys(row).fill("?").join(", ")})`;
+    return worker.db.prepare(sql).bind(...Object.values(row));
+  });
+  return () => worker.db.batch(statements);
+}
+
+test("changed roles are told at once, of a token that was issued before", async () => {
+  const { access_token, user } = await worker.register();
+  for (const roles of [["user", "admin"], [], ["user"]]) {
+    await worker.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
+    assert.deepEqual((await worker.introspect(access_token, api)).body.roles, roles);
+  }
+  assert.deepEqual(decodeJwt(access_token).roles, ["user"]);
+});
+
+test("only a configured server is told anything, and strangers are not told apart", async () => {
+  const { access_token, refresh_token } = await worker.register();
+  const { id } = api.entry;
+  const refused = [
+    undefined,
+    "",
+    basic(id, ""),
+    basic(id, "wrong"),
+    basic(id, second.secret),
+    basic(id, api.entry.secret_sha256),
+    basic(id, `${api.secret} `),
+    basic(id, ` ${api.secret}`),
+    basic(id, `${api.secret}&x=y`),
+    basic("unknown", api.secret),
+    basic("", api.secret),
+    basic("", ""),
+    basic(id.toUpperCase(), api.secret),
+    basic("first-party", ""),
+    basic(second.entry.id, api.secret),
+    basic(id, "x".repeat(100_000)),
+    "Basic",
+    "Basic ",
+    "Basic !!!",
+    `Basic ${id}:${api.secret}`,
+    `Basic ${Buffer.from(id).toString("base64")}`,
+    `Basic ${Buffer.from([0xff, 0x3a, 0xff]).toString("base64")}`,
+    `${basic(id, api.secret)}, ${basic(id, api.secret)}`,
+    basic(id, api.secret).replace("Basic", "Digest"),
+    `Bearer ${access_token}`,
+    `Bearer ${api.secret}`,
+  ];
+  const told = new Set();
+  for (const token of [access_token, refresh_token, "garbage"]) {
+    for (const authorization of refused) {
+      const headers = authorization === undefined ? {} : { Authorization: authorization };
+      const answer = await worker.post("/introspect", { form: { token }, headers });
+      assertOAuthError(answer, 401, "invalid_client");
+      assert.equal(answer.headers.get("www-authenticate"), 'Basic realm="portcullis"');
+      const { request_id, ...body } = answer.body;
+      const own = [...answer.headers].filter(([name]) => !["x-request-id", "date"].includes(name));
+      told.add(JSON.stringify({ body, own }));
+    }
+  }
+  assert.equal(told.size, 1, [...told].join("\n"));
+  // In the body it is no credential, and beside one it is one too many.
+  const credentials = { client_id: id, client_secret: api.secret };
+  assertOAuthError(
+    await worker.post("/introspect", { form: { token: access_token, ...credentials } }),
+    401,
+    "invalid_client",
+  );
+  const Authorization = basic(id, api.secret);
+  assertOAuthError(
+    await worker.post("/introspect", { form: { token: access_token, ...credentials }, headers: { Authorization } }),
+    400,
+    "invalid_request",
+  );
+});
+
+test("the log tells why a caller was refused, and nothing of what it sent", async () => {
+  worker.events();
+  for (const headers of [
+    {},
+    { Authorization: basic("c4n4ry", "c4n4ry") },
+    { Authorization: basic(api.entry.id, "c4n4ry") },
+  ]) {
+    await worker.post("/introspect", { form: { token: "c4n4ry" }, headers });
+  }
+  const events = worker.events();
+  const refused = events.filter(({ event }) => event === "introspection_refused");
+  assert.deepEqual(
+    refused.map(({ reason }) => reason),
+    ["no_credentials", "unknown_id", "wrong_secret"],
+  );
+  assert.doesNotMatch(JSON.stringify(events), /c4n4ry/);
+});
+
+test("credentials are read in every spelling that RFC 6749 and RFC 7617 allow", async () => {
+  const { access_token } = await worker.register();
+  const { entry, secret } = second;
+  const encodeAll = (text) => [...text].map((char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`).join("");
+  const plain = basic(entry.id, secret);
+  for (const Authorization of [
+    plain,
+    basic(encodeAll(entry.id), encodeAll(secret)),
+    plain.replace("Basic", "bAsIc"),
+    plain.replace(" ", "  "),
+  ]) {
+    const { status, body } = await worker.post("/introspect", {
+      form: { token: access_token },
+      headers: { Authorization },
+    });
+    assert.deepEqual([status, body.active], [200, true]);
+  }
+});
+
+test("the caller is authenticated before its request is looked at, and its request before the token", async () => {
+  const { access_token } = await worker.register();
+  const Authorization = basic(api.entry.id, api.secret);
+  const post = (options, path = "/introspect") => worker.post(path, { headers: { Authorization }, ...options });
+  const bad = [
+    [{ form: {} }, 400],
+    [{ form: { token: "" } }, 400],
+    [
+      {
+        form: [
+          ["token", access_token],
+          ["token", access_token],
+        ],
+      },
+      400,
+    ],
+    [
+      {
+        form: [
+          ["token", access_token],
+          ["a", "1"],
+          ["a", "2"],
+        ],
+      },
+      400,
+    ],
+    [{ json: { token: access_token } }, 415],
+    [{ body: `token=${access_token}`, headers: { "Content-Type": "text/plain", Authorization } }, 415],
+  ];
+  for (const [options, status] of bad) {
+    assertOAuthError(await post(options), status, "invalid_request");
+    assertOAuthError(
+      await post({ ...options, headers: { ...options.headers, Authorization: "Basic eDp5" } }),
+      401,
+      "invalid_client",
+    );
+  }
+  assertOAuthError(await post({ form: { token: "x".repeat(17_000) } }), 413, "invalid_request");
+  assertOAuthError(await post({ form: {} }, `/introspect?token=${access_token}`), 400, "invalid_request");
+  for (const method of ["GET", "PUT", "DELETE"]) {
+    const answer = await worker.request(method, `/introspect?token=${access_token}`, { headers: { Authorization } });
+    assertOAuthError(answer, 405, "invalid_request");
+    assert.equal(answer.headers.get("allow"), "POST, OPTIONS");
+  }
+  for (const more of [
+    { token_type_hint: "access_token" },
+    { token_type_hint: "refresh_token" },
+    { token_type_hint: "pigeon" },
+    { token_type_hint: "" },
+    { client_id: api.entry.id },
+  ]) {
+    assert.equal((await post({ form: { token: access_token, ...more } })).body.active, true);
+  }
+});
+
+test("with D1 failing there is no answer rather than a guess, but to strangers and of forged tokens", async () => {
+  const { access_token, refresh_token } = await worker.register();
+  for (const table of ["users", "refresh_tokens"]) {
+    await worker.db.prepare(`ALTER TABLE ${table} RENAME TO ${table}_away`).run();
+    try {
+      for (const token of [access_token, refresh_token])
+        assertOAuthError(await worker.introspect(token, api), 503, "temporarily_unavailable");
+      assertOAuthError(await worker.introspect(access_token, { ...api, secret: "wrong" }), 401, "invalid_client");
+      for (const token of [`${access_token}x`, forged(refresh_token)]) await assertInactive(token);
+      await assertInactive(access_token, stranger);
+    } finally {
+      await worker.db.prepare(`ALTER TABLE ${table}_away RENAME TO ${table}`).run();
+    }
+  }
+  assert.equal(await isActive(access_token), true);
+});
+
+test("with KV failing it answers as ever: it does not ask there", async () => {
+  const broken = await startWorker({ vars: { RESOURCE_SERVERS, REVOCATIONS: "not a namespace" } });
+  try {
+    const { access_token, refresh_token } = await broken.register();
+    assert.equal((await broken.introspect(access_token, api)).body.active, true);
+    await broken.revoke(refresh_token);
+    assert.deepEqual((await broken.introspect(access_token, api)).body, { active: false });
+  } finally {
+    await broken.close();
+  }
+});
+
+test("with no server configured every caller is a stranger", async () => {
+  const { access_token } = await worker.register();
+  for (const none of [null, "", "[]"]) {
+    await worker.update({ vars: { RESOURCE_SERVERS: none } });
+    assertOAuthError(await worker.introspect(access_token, api), 401, "invalid_client");
+  }
+  await worker.update();
+  assert.equal(await isActive(access_token), true);
+});
+
+test("the live token of a rotated token secret and signing key is active, and of a removed one not", async () => {
+  const { access_token, refresh_token } = await worker.register();
+  const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
+  const next = makeSecrets();
+  const keys = (...sets) => JSON.stringify({ keys: sets.flatMap((set) => JSON.parse(set).keys) });
+  await worker.update({
+    secrets: {
+      SIGNING_KEYS: keys(next.SIGNING_KEYS, SIGNING_KEYS),
+      TOKEN_SECRET: `${next.TOKEN_SECRET},${TOKEN_SECRET}`,
+    },
+  });
+  assert.deepEqual([await isActive(access_token), await isActive(refresh_token)], [true, true]);
+  await worker.update({ secrets: next });
+  for (const token of [access_token, refresh_token]) await assertInactive(token);
+  await worker.update();
+});
+
+test("an access token is no refresh token, nor the other way round, whatever the hint says", async () => {
+  const { access_token, refresh_token } = await worker.register();
+  for (const token of [`pcrt_${access_token}`, `${access_token.split(".")[0]}.${refresh_token}.x`])
+    await assertInactive(token);
+  assertProblem(await worker.me(refresh_token), 401, "invalid_token");
+});
+
+/** A token signed with the Worker's own key. */
+async function signed(claims, header = {}) {
+  const [jwk] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: "ES256", kid: jwk.kid, typ: "at+jwt", ...header })
+    .sign(await importJWK(jwk));
+}

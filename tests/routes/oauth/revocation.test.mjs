@@ -1,0 +1,299 @@
+// Ending sessions: POST /revoke (RFC 7009), POST /revoke-all, and what each kind of check sees of it.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+
+import { assertOAuthError, assertProblem, forged, startWorker } from "../../support/harness.mjs";
+
+let worker;
+before(async () => (worker = await startWorker()));
+after(() => worker.close());
+
+/** Nothing of a session works any more, wherever it is checked. */
+async function assertEnded({ access_token, refresh_token }) {
+  assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
+  assertProblem(await worker.me(access_token), 401, "invalid_token");
+  assertProblem(await worker.verify(access_token), 401, "invalid_token");
+}
+
+async function assertLive({ access_token, refresh_token }) {
+  assert.equal((await worker.me(access_token)).status, 200);
+  assert.equal((await worker.verify(access_token)).status, 200);
+  assert.equal((await worker.refresh(refresh_token)).status, 200);
+}
+
+for (const [kind, how] of Object.entries({
+  "a refresh token in a form": (session) => worker.post("/revoke", { form: { token: session.refresh_token } }),
+  "a refresh token in JSON": (session) => worker.post("/revoke", { json: { token: session.refresh_token } }),
+  "an access token in a form": (session) => worker.post("/revoke", { form: { token: session.access_token } }),
+  "an access token in JSON with its hint": (session) =>
+    worker.post("/revoke", { json: { token: session.access_token, token_type_hint: "access_token" } }),
+  "a refresh token with the wrong hint": (session) =>
+    worker.post("/revoke", { form: { token: session.refresh_token, token_type_hint: "access_token" } }),
+  "an access token with an unknown hint": (session) =>
+    worker.post("/revoke", { form: { token: session.access_token, token_type_hint: "pigeon" } }),
+  "a refresh token and parameters of others": (session) =>
+    worker.post("/revoke", { form: { token: session.refresh_token, client_id: "spa" } }),
+})) {
+  test(`${kind} ends its session and no other`, async () => {
+    const session = await worker.register();
+    const other = (await worker.login(session)).body;
+    const answer = await how(session);
+    assert.deepEqual([answer.status, answer.text], [200, ""]);
+    await assertEnded(session);
+    await assertLive(other);
+  });
+}
+
+test("the row keeps when, from where and why a session was ended, and the log tells it once", async () => {
+  const { refresh_token, session_id, user } = await worker.register();
+  const headers = { "CF-Connecting-IP": "198.51.100.9", "User-Agent": "phone" };
+  worker.events();
+  await worker.revoke(refresh_token, { headers });
+  const row = await worker.family(session_id);
+  assert.deepEqual([row.revoked_ip, row.revoked_user_agent, row.revoked_reason], ["198.51.100.9", "phone", "logout"]);
+  assert.ok(Math.abs(row.revoked_at - Date.now() / 1000) < 60);
+  await worker.revoke(refresh_token);
+  assert.deepEqual(await worker.family(session_id), row);
+  const told = worker.events("revoked").map(({ user_id, session_id: sid, reason }) => [user_id, sid, reason]);
+  assert.deepEqual(told, [[user.id, session_id, "logout"]]);
+});
+
+test("a rotated-out refresh token still ends its session: a logout takes", async () => {
+  const session = await worker.register();
+  const { body } = await worker.refresh(session.refresh_token);
+  assert.equal((await worker.revoke(session.refresh_token)).status, 200);
+  await assertEnded(body);
+});
+
+test("a token that is none, past or ended already is 200 and changes nothing", async () => {
+  const session = await worker.register();
+  const ended = await worker.register();
+  await worker.revoke(ended.refresh_token);
+  const before = await worker.family(session.session_id);
+  for (const token of [
+    "garbage",
+    "pcrt_garbage",
+    "a.b.c",
+    forged(session.refresh_token),
+    `${session.access_token}x`,
+    ended.refresh_token,
+    ended.access_token,
+  ]) {
+    const answer = await worker.revoke(token);
+    assert.deepEqual([answer.status, answer.text], [200, ""], token);
+  }
+  assert.deepEqual(await worker.family(session.session_id), before);
+  await assertLive(session);
+});
+
+test("an expired access token ends its session as long as a session lives without a refresh: a logout takes", async () => {
+  const now = Math.floor(Date.now() / 1000);
+  const IDLE = 604_800;
+  for (const [ago, ends] of [
+    [1, true],
+    [IDLE - 60, true],
+    [IDLE + 60, false],
+  ]) {
+    const session = await worker.register();
+    const expired = await worker.resign(session.access_token, { iat: now - ago - 900, exp: now - ago });
+    assertProblem(await worker.me(expired), 401, "token_expired");
+    const answer = await worker.revoke(expired);
+    assert.deepEqual([answer.status, answer.text], [200, ""]);
+    if (ends) await assertEnded(session);
+    else await assertLive(session);
+    assert.equal((await worker.revoke(`${expired}x`)).status, 200);
+  }
+  // One that is for another, or for later, ends nothing.
+  const session = await worker.register();
+  for (const changes of [
+    { aud: "https://other.example.org" },
+    { iss: "https://other.example.org" },
+    { nbf: now + 600 },
+  ]) {
+    assert.equal(
+      (await worker.revoke(await worker.resign(session.access_token, { exp: now - 1, ...changes }))).status,
+      200,
+    );
+  }
+  await assertLive(session);
+});
+
+test("a missing, empty or repeated token is an error in OAuth's words", async () => {
+  const requests = [
+    { form: {} },
+    { form: { token: "" } },
+    { json: {} },
+    { json: { token: "" } },
+    { json: { token: 1 } },
+    { json: { token: "x", more: 1 } },
+    {
+      form: [
+        ["token", "x"],
+        ["token", "x"],
+      ],
+    },
+    {
+      form: [
+        ["token", "x"],
+        ["a", "1"],
+        ["a", "2"],
+      ],
+    },
+    { json: [] },
+  ];
+  for (const request of requests) assertOAuthError(await worker.post("/revoke", request), 400, "invalid_request");
+  assertOAuthError(await worker.post("/revoke", { json: { token: null } }), 400, "invalid_request");
+  assert.equal((await worker.post("/revoke", { json: { token: "x", token_type_hint: null } })).status, 200);
+  assertOAuthError(await worker.post("/revoke?token=x", { form: {} }), 400, "invalid_request");
+  assertOAuthError(await worker.get("/revoke?token=x"), 405, "invalid_request");
+  assertOAuthError(
+    await worker.post("/revoke", { body: "token=x", headers: { "Content-Type": "text/plain" } }),
+    415,
+    "invalid_request",
+  );
+  assertOAuthError(await worker.post("/revoke", { form: { token: "x".repeat(17000) } }), 413, "invalid_request");
+});
+
+test("log out everywhere ends every session of the person, tells how many, and nobody else's", async () => {
+  const person = await worker.register();
+  const sessions = [person, (await worker.login(person)).body, (await worker.login(person)).body];
+  const stranger = await worker.register();
+  worker.events();
+  const answer = await worker.post("/revoke-all", { bearer: sessions[1].access_token });
+  assert.deepEqual([answer.status, answer.body], [200, { sessions_ended: 3 }]);
+  const [event] = worker.events("revoked_all");
+  assert.deepEqual([event.user_id, event.sessions, event.reason], [person.user.id, 3, "logout_all"]);
+  for (const session of sessions) {
+    await assertEnded(session);
+    assert.equal((await worker.family(session.session_id)).revoked_reason, "logout_all");
+  }
+  await assertLive(stranger);
+  assert.equal((await worker.login(person)).status, 200);
+});
+
+test("log out everywhere marks in KV just the sessions that can still have a live access token", async () => {
+  const person = await worker.register();
+  const old = (await worker.login(person)).body;
+  const retried = (await worker.login(person)).body;
+  const caller = (await worker.login(person)).body;
+  // An access token lives 900 s, and a verifier may be given 60 s of leeway.
+  await worker.age(961, old.session_id);
+  await worker.refresh(retried.refresh_token);
+  await worker.age(20, retried.session_id);
+  await worker.refresh(retried.refresh_token);
+  await worker.age(942, retried.session_id);
+  assert.equal((await worker.post("/revoke-all", { bearer: caller.access_token })).body.sessions_ended, 4);
+  const marked = async ({ session_id }) => (await worker.kv.get(`revoked:${session_id}`)) !== null;
+  // The grace retry issued a token as well, twenty seconds after the rotation.
+  assert.deepEqual(
+    [await marked(old), await marked(retried), await marked(caller), await marked(person)],
+    [false, true, true, true],
+  );
+});
+
+test("log out everywhere reaches a session that expired so lately that leeway may still let its token pass", async () => {
+  const person = await worker.register();
+  const lately = (await worker.login(person)).body;
+  const longAgo = (await worker.login(person)).body;
+  const expire =
+    "UPDATE refresh_tokens SET expires_at = unixepoch() - ?1, access_expires_at = unixepoch() - ?1 WHERE family_id = ?2";
+  await worker.db.prepare(expire).bind(10, lately.session_id).run();
+  await worker.db.prepare(expire).bind(100, longAgo.session_id).run();
+  assert.equal((await worker.post("/revoke-all", { bearer: person.access_token })).body.sessions_ended, 2);
+  assertProblem(await worker.verify(lately.access_token), 401, "invalid_token");
+  assert.equal((await worker.family(longAgo.session_id)).revoked_at, null);
+});
+
+test("a mark covers the tokens that were issued, not the lifetime that is configured since", async () => {
+  const person = await worker.register();
+  const other = (await worker.login(person)).body;
+  await worker.update({ vars: { ACCESS_TOKEN_TTL_SECONDS: "60" } });
+  await worker.revoke(person.refresh_token);
+  await worker.age(200, other.session_id);
+  await worker.post("/revoke-all", { bearer: (await worker.login(person)).body.access_token });
+  const { keys } = await worker.kv.list({ prefix: "revoked:" });
+  const seconds = ({ session_id }) =>
+    keys.find(({ name }) => name === `revoked:${session_id}`).expiration - Date.now() / 1000;
+  assert.ok(seconds(person) > 950 && seconds(person) < 965, String(seconds(person)));
+  assert.ok(seconds(other) > 750 && seconds(other) < 765, String(seconds(other)));
+  await worker.update();
+});
+
+test("revoking a session whose last access token is long over writes no mark", async () => {
+  const { refresh_token, session_id } = await worker.register();
+  await worker.age(961, session_id);
+  for (let count = 0; count < 2; count += 1) assert.equal((await worker.revoke(refresh_token)).status, 200);
+  assert.equal((await worker.family(session_id)).revoked_reason, "logout");
+  assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
+});
+
+test("a session that has ended cannot log out the others", async () => {
+  const person = await worker.register();
+  const other = (await worker.login(person)).body;
+  await worker.revoke(person.refresh_token);
+  assertProblem(await worker.post("/revoke-all", { bearer: person.access_token }), 401, "invalid_token");
+  await worker.disable(person);
+  assertProblem(await worker.post("/revoke-all", { bearer: other.access_token }), 401, "invalid_token");
+  assert.equal((await worker.family(other.session_id)).revoked_at, null);
+  assertProblem(await worker.post("/revoke-all"), 401, "missing_token");
+});
+
+test("a mark lives as long as an access token of the session can, with all the leeway there may be", async () => {
+  const { access_token, session_id } = await worker.register();
+  await worker.revoke(access_token);
+  const { keys } = await worker.kv.list({ prefix: `revoked:${session_id}` });
+  assert.equal(keys.length, 1);
+  const seconds = keys[0].expiration - Date.now() / 1000;
+  assert.ok(seconds > 950 && seconds < 965, String(seconds));
+});
+
+test("a disabled or deleted account is refused at once where D1 is asked", async () => {
+  for (const end of [ENDINGS["a disabling"], ENDINGS["a deletion"]]) {
+    const { access_token, refresh_token, ...person } = await worker.register();
+    await end(person);
+    assertProblem(await worker.me(access_token), 401, "invalid_token");
+    assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
+  }
+});
+
+// What races a refresh, and must win once it has been acknowledged.
+const ENDINGS = {
+  "a logout by refresh token": ({ refresh_token }) => worker.revoke(refresh_token),
+  "a logout by access token": ({ access_token }) => worker.revoke(access_token),
+  "a logout everywhere": ({ access_token }) => worker.post("/revoke-all", { bearer: access_token }),
+  "a disabling": (person) => worker.disable(person),
+  "a deletion": ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run(),
+};
+for (const [name, end] of Object.entries(ENDINGS)) {
+  test(`nothing issued by a refresh that races ${name} works afterwards`, async () => {
+    const person = await worker.register();
+    const ofAccount = name.startsWith("a d");
+    let before = 0;
+    let behind = 0;
+    for (let round = 0; round < 25; round += 1) {
+      // An account can be disabled or deleted only once, a session is cheap to begin anew.
+      const session = ofAccount ? await worker.register() : (await worker.login(person)).body;
+      // The end comes earlier and later into a row of refreshes, so that it has some before and some behind it.
+      const refreshes = [0, 2, 4, 8, 16].map((delay, index) =>
+        setTimeout(delay).then(() =>
+          (index % 2 === 0 ? worker.refresh : worker.token).call(worker, session.refresh_token),
+        ),
+      );
+      const ending = setTimeout(round % 12).then(() => end(session));
+      const answers = await Promise.all([...refreshes, ending]);
+      const issued = answers.filter(({ body }) => body?.refresh_token).map(({ body }) => body);
+      before += issued.length;
+      behind += refreshes.length - issued.length;
+      for (const tokens of [session, ...issued]) {
+        assertProblem(await worker.refresh(tokens.refresh_token), 401, "invalid_refresh_token");
+        assertProblem(await worker.me(tokens.access_token), 401, "invalid_token");
+      }
+    }
+    assert.ok(
+      before > 0 && behind > 0,
+      `nothing was raced: ${before} refreshes came before the end, ${behind} behind it`,
+    );
+  });
+}

@@ -1,0 +1,300 @@
+// POST /login: who gets in, and that nobody else learns why they do not.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { assertProblem, PASSWORD, phc, startWorker } from "../../support/harness.mjs";
+
+let worker;
+before(async () => (worker = await startWorker()));
+after(() => worker.close());
+
+const login = (json, options) => worker.post("/login", { json: { password: PASSWORD, ...json }, ...options });
+
+/** Sets a column of a person's row. */
+const set = (person, column, value) =>
+  worker.db.prepare(`UPDATE users SET ${column} = ? WHERE id = ?`).bind(value, person.user.id).run();
+const storedHash = (person) =>
+  worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
+
+test("a person gets in by address or username, in any case, each time into a new session", async () => {
+  const person = await worker.register({ email: "Ada@Example.org", username: "Ada-L", name: "Ada" });
+  const sessions = new Set([person.session_id]);
+  const tokens = new Set([person.refresh_token]);
+  const names = [
+    { email: "Ada@Example.org" },
+    { email: " ADA@EXAMPLE.ORG\n" },
+    { username: "Ada-L" },
+    { username: "ada-l" },
+    { username: "ADA-L" },
+  ];
+  for (const name of names) {
+    worker.events();
+    const { status, headers, body } = await login(name);
+    assert.equal(status, 200);
+    assert.equal(headers.get("cache-control"), "no-store");
+    assert.equal(headers.get("pragma"), "no-cache");
+    assert.deepEqual(
+      Object.keys(body).sort(),
+      Object.keys(person)
+        .filter((key) => !["email", "password"].includes(key))
+        .sort(),
+    );
+    assert.deepEqual(body.user, person.user);
+    const [{ request_id, ...event }] = worker.events("login_succeeded");
+    assert.equal(request_id, headers.get("x-request-id"));
+    assert.deepEqual(event, {
+      level: "info",
+      event: "login_succeeded",
+      user_id: person.user.id,
+      session_id: body.session_id,
+      rehashed: false,
+    });
+    assert.equal((await worker.me(body.access_token)).status, 200);
+    sessions.add(body.session_id);
+    tokens.add(body.refresh_token);
+  }
+  assert.deepEqual([sessions.size, tokens.size], [names.length + 1, names.length + 1]);
+  // A log-in ends no other session.
+  assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+});
+
+test("exactly one of address and username is wanted, as text, and nothing else", async () => {
+  const person = await worker.register({ username: "one-of-two" });
+  const { email } = person;
+  for (const json of [
+    {},
+    { email, username: "one-of-two" },
+    { email: null },
+    { email: null, username: null },
+    { email: [email] },
+    { email: { $ne: "" } },
+    { username: 1 },
+    { email, password: null },
+    { email, password: undefined },
+    { email, password: [PASSWORD] },
+    { email, role: "admin" },
+    { email, grant_type: "password" },
+    { name: email },
+  ]) {
+    assertProblem(await login(json), 400, "invalid_request");
+  }
+  for (const json of [
+    { email, username: null },
+    { email: null, username: "one-of-two" },
+  ]) {
+    assert.equal((await worker.post("/login", { json: { ...json, password: PASSWORD } })).status, 200);
+  }
+});
+
+test("an unknown account, a wrong password and a disabled account get one and the same answer", async () => {
+  const person = await worker.register({ username: "known-one" });
+  const disabled = await worker.register({ username: "disabled-one" });
+  await set(disabled, "disabled_at", 1);
+  const before = await worker.counts();
+  worker.events();
+
+  const unknown = ["unknown_account", null];
+  const wrong = ["wrong_password", person.user.id];
+  const answers = new Set();
+  for (const [json, [reason, user_id]] of [
+    [{ email: "nobody@example.org" }, unknown],
+    [{ username: "nobody-here" }, unknown],
+    [{ email: person.email, password: "not the right password" }, wrong],
+    [{ username: "known-one", password: "not the right password" }, wrong],
+    [{ email: person.email, password: "" }, wrong],
+    [{ email: disabled.email }, ["disabled", disabled.user.id]],
+    [{ username: "disabled-one" }, ["disabled", disabled.user.id]],
+    [{ username: "disabled-one", password: "not the right password" }, ["wrong_password", disabled.user.id]],
+    // What cannot be a name is nobody's.
+    ...[
+      "",
+      "known-one",
+      "a@b",
+      "a@b@example.org",
+      "nobody@example.org\0",
+      "x".repeat(5000),
+      "%@example.org",
+      `${person.email}' --`,
+    ].map((email) => [{ email }, unknown]),
+    ...["", "ab", person.email, "known_one'--", "known-one ", "kn\u043ewn-one", "known%", "x".repeat(5000)].map(
+      (username) => [{ username }, unknown],
+    ),
+    // Longer than any password there is, whoever's it should be.
+    [{ email: person.email, password: PASSWORD + "x".repeat(1024) }, ["password_too_long", null]],
+    [{ email: "nobody@example.org", password: "x".repeat(8000) }, ["password_too_long", null]],
+  ]) {
+    const { status, headers, text, body } = await login(json);
+    const others = [...headers].filter(([name]) => !["x-request-id", "date"].includes(name));
+    answers.add(JSON.stringify([status, others, text.replace(body.request_id, "")]));
+    const [event] = worker.events("login_failed");
+    assert.deepEqual([event.reason, event.user_id], [reason, user_id], JSON.stringify(json).slice(0, 100));
+  }
+  assert.equal(answers.size, 1, [...answers].join("\n"));
+  assert.match([...answers][0], /^\[401,.*\["www-authenticate","Bearer"\].*invalid_credentials/);
+  assert.deepEqual(await worker.counts(), before);
+
+  await set(disabled, "disabled_at", null);
+  assert.equal((await login({ email: disabled.email })).status, 200);
+});
+
+test("the whole password is verified, as it was chosen", async () => {
+  const password = "The quick brown fox, no: the Quick red one! ".repeat(3).trim();
+  const person = await worker.register({ password });
+  for (const other of [
+    ...[1, 15, 64, 72, 127, 128].map((length) => password.slice(0, length)),
+    `${password}x`,
+    `${password} `,
+    ` ${password}`,
+    `${password}\0`,
+    `${password}\n`,
+    password.toLowerCase(),
+    password.toUpperCase(),
+    password.replaceAll(" ", "\u00a0"),
+    password.replaceAll(" ", ""),
+  ]) {
+    assertProblem(await worker.login({ ...person, password: other }), 401, "invalid_credentials");
+  }
+  assert.equal((await worker.login(person)).status, 200);
+});
+
+test("canonically equivalent spellings are one password, compatible ones are not", async () => {
+  const spell = (sign) => `a long password with ${sign}`;
+  for (const [chosen, same] of [
+    ["caf\u00e9", "cafe\u0301"],
+    ["cafe\u0301", "caf\u00e9"],
+    ["\u00c5", "\u212b"], // ANGSTROM SIGN
+    ["\ud55c", "\u1112\u1161\u11ab"], // Hangul
+    ["q\u0307\u0323", "q\u0323\u0307"], // order of marks
+  ]) {
+    const person = await worker.register({ password: spell(chosen) });
+    assert.equal((await worker.login({ ...person, password: spell(same) })).status, 200, same);
+  }
+  for (const [chosen, compatible] of [
+    ["\ufb01re", "fire"],
+    ["\uff46ire", "fire"],
+    ["x\u00b2", "x2"],
+    ["\u2460", "1"],
+    ["\u00bd", "1\u20442"],
+    ["\u2026", "..."],
+    ["a\u00a0b", "a b"],
+    ["\u017f", "s"],
+  ]) {
+    const person = await worker.register({ password: spell(chosen) });
+    assertProblem(await worker.login({ ...person, password: spell(compatible) }), 401, "invalid_credentials");
+    assert.equal((await worker.login({ ...person, password: spell(chosen) })).status, 200);
+  }
+});
+
+test("a log-in renews a hash of other parameters than today's, once", async () => {
+  const person = await worker.register();
+  const logIn = async () => {
+    worker.events();
+    assert.equal((await worker.login(person)).status, 200);
+    return worker.events("login_succeeded")[0].rehashed;
+  };
+  for (const outdated of [
+    { memory: 19456, passes: 2 },
+    { memory: 8192 },
+    { passes: 6 },
+    { parallelism: 2 },
+    { algorithm: "argon2i" },
+    { saltLength: 8 },
+    { tagLength: 16 },
+  ]) {
+    const old = phc(outdated);
+    await set(person, "password_hash", old);
+    assertProblem(await worker.login({ ...person, password: `${PASSWORD}!` }), 401, "invalid_credentials");
+    assert.equal(await storedHash(person), old);
+
+    assert.equal(await logIn(), true, JSON.stringify(outdated));
+    const renewed = await storedHash(person);
+    assert.match(renewed, /^\$argon2id\$v=19\$m=7168,t=5,p=1\$[\w+/]{22}\$[\w+/]{43}$/);
+    assert.equal(await logIn(), false);
+    assert.equal(await storedHash(person), renewed);
+    assertProblem(await worker.login({ ...person, password: `${PASSWORD}!` }), 401, "invalid_credentials");
+  }
+  const todays = phc({});
+  await set(person, "password_hash", todays);
+  assert.equal(await logIn(), false);
+  assert.equal(await storedHash(person), todays);
+});
+
+test("every hash has its own salt", async () => {
+  const hashes = await Promise.all(
+    [worker.register(), worker.register()].map(async (person) => storedHash(await person)),
+  );
+  assert.notEqual(hashes[0].split("$")[4], hashes[1].split("$")[4]);
+  assert.notEqual(hashes[0].split("$")[5], hashes[1].split("$")[5]);
+});
+
+test("where a session began is kept, by the platform's word alone", async () => {
+  const person = await worker.register();
+  const agent = 'Browser/1 (\\"}; \'--) {"event":"x"}';
+  const lies = Object.fromEntries(
+    ["X-Forwarded-For", "X-Real-IP", "True-Client-IP", "X-Client-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4"].map(
+      (name) => [name, "203.0.113.66"],
+    ),
+  );
+  for (const [ip, agentSent, agentKept] of [
+    ["198.51.100.7", agent, agent],
+    ["2001:db8::7", "u".repeat(2000), "u".repeat(256)],
+  ]) {
+    const headers = { ...lies, Forwarded: "for=203.0.113.66", "CF-Connecting-IP": ip, "User-Agent": agentSent };
+    const { body } = await worker.login(person, { headers });
+    const row = await worker.family(body.session_id);
+    assert.deepEqual([row.created_ip, row.created_user_agent], [ip, agentKept]);
+    assert.deepEqual([row.rotated_ip, row.rotated_user_agent], [ip, agentKept]);
+    assert.doesNotMatch(JSON.stringify(row), /203\.0\.113\.66/);
+  }
+});
+
+test("a stored hash that is damaged is our fault, tells nothing, and harms nobody else", async () => {
+  const [damaged, healthy] = [await worker.register(), await worker.register()];
+  for (const hash of [
+    "",
+    "canary",
+    "$argon2id$v=19$m=7168,t=5,p=1$",
+    "$2b$12$canarycanarycanarycanarycanarycanarycanarycanarycanary",
+    phc({}).replace("argon2id", "scrypt"),
+    phc({}).replace("m=7168", "m=4194304"),
+    phc({}).slice(0, -20).concat("!"),
+  ]) {
+    await set(damaged, "password_hash", hash);
+    worker.events();
+    const answer = await worker.login(damaged);
+    assertProblem(answer, 500, "internal_error");
+    assert.equal(answer.body.detail, "Something went wrong on our side.");
+    const [event] = worker.events("internal_error");
+    assert.deepEqual([event.level, event.request_id], ["error", answer.body.request_id]);
+    assert.doesNotMatch(event.cause, /canary/);
+    assert.equal((await worker.login(healthy)).status, 200);
+  }
+});
+
+test("a log-in whose password is changed while it is being verified begins no session", async () => {
+  const person = await worker.register();
+  // Hashing blocks the one thread that local D1 runs on too, so no change can come in between by itself: a view whose
+  // password_version is another at every look stands in for it.
+  const columns = "id, email, email_key, username, username_key, name, password_hash, roles, created_at, disabled_at";
+  await worker.db.batch([
+    worker.db.prepare("ALTER TABLE users RENAME TO users_away"),
+    worker.db.prepare(
+      `CREATE VIEW users AS SELECT ${columns}, abs(random() % 1000000000) AS password_version FROM users_away`,
+    ),
+  ]);
+  worker.events();
+  const answer = await worker.login(person);
+  await worker.db.batch([
+    worker.db.prepare("DROP VIEW users"),
+    worker.db.prepare("ALTER TABLE users_away RENAME TO users"),
+  ]);
+  assertProblem(answer, 401, "invalid_credentials");
+  assert.equal(worker.events("login_failed")[0].reason, "account_changed");
+  const sessions = await worker.db
+    .prepare("SELECT count(*) AS n FROM refresh_tokens WHERE user_id = ?")
+    .bind(person.user.id)
+    .first("n");
+  assert.equal(sessions, 1);
+  assert.equal((await worker.login(person)).status, 200);
+});

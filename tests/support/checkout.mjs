@@ -1,0 +1,100 @@
+// A checkout in a folder of its own for the tests of the scripts, with programs that stand in for npm, cargo and wrangler.
+
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+
+import { capture, env, path } from "../../scripts/lib.mjs";
+
+const COPIED = [
+  "scripts",
+  "package.json",
+  "package-lock.json",
+  "Cargo.toml",
+  "Cargo.lock",
+  "rust-toolchain.toml",
+  "wrangler.toml",
+];
+const LINKED = ["src", "crates", "migrations"];
+
+export class Checkout {
+  constructor() {
+    this.folder = mkdtempSync(join(tmpdir(), "portcullis-checkout-"));
+    for (const name of COPIED) cpSync(path(name), this.path(name), { recursive: true });
+    this.link(...LINKED);
+    mkdirSync(this.path("programs"));
+  }
+
+  path(...parts) {
+    return join(this.folder, ...parts);
+  }
+
+  read(name) {
+    return readFileSync(this.path(name), "utf8");
+  }
+
+  write(name, text) {
+    mkdirSync(dirname(this.path(name)), { recursive: true });
+    writeFileSync(this.path(name), text);
+  }
+
+  /** Takes files of this checkout over. */
+  link(...names) {
+    for (const name of names) symlinkSync(path(name), this.path(name));
+  }
+
+  /** Puts a program there that notes how it was called and then runs this JavaScript, which knows `args` and `write`. */
+  program(name, code = "") {
+    const calls = JSON.stringify(this.path("calls.ndjson"));
+    const lines = [
+      "#!/usr/bin/env node",
+      'import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";',
+      'import { basename, dirname } from "node:path";',
+      "const args = process.argv.slice(2);",
+      "const write = (file, text) => (mkdirSync(dirname(file), { recursive: true }), writeFileSync(file, text));",
+      `appendFileSync(${calls}, JSON.stringify({ program: basename(process.argv[1]), args, env: process.env }) + "\\n");`,
+      code,
+    ];
+    this.write(name, lines.join("\n"));
+    chmodSync(this.path(name), 0o755);
+  }
+
+  /** How the programs were called. */
+  calls() {
+    if (!existsSync(this.path("calls.ndjson"))) return [];
+    return this.read("calls.ndjson")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+  }
+
+  /** Runs node in it, which finds the programs before those of the machine. */
+  node(args, more = {}) {
+    const PATH = [this.path("programs"), process.env.PATH].join(delimiter);
+    return capture(process.execPath, args, { cwd: this.folder, env: { ...env, PATH, ...more } });
+  }
+
+  remove() {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Stand-ins for all that the set-up installs with; `cargo` runs this JavaScript. */
+export function withInstallers(checkout, { cargo = "" } = {}) {
+  checkout.program("programs/npm", 'write("node_modules/.bin/node", "");');
+  checkout.program(
+    "programs/rustup",
+    'if (args[0] === "component" && args[1] === "list") console.log("rustc-x\\ncargo-x");',
+  );
+  checkout.program("programs/cargo", cargo);
+}

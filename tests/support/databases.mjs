@@ -1,0 +1,92 @@
+// Local databases for the tests of the commands, each in a folder of its own, as `npm run dev` has its.
+
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+import { capture, env, wrangler } from "../../scripts/lib.mjs";
+
+export class Databases {
+  /** Makes one with the schema and nobody in it, of which the others are copies. */
+  static async make() {
+    const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
+    const { code, stdout, stderr } = await wrangler(
+      ["d1", "migrations", "apply", "DB", "--local", "--persist-to", join(folder, "empty")],
+      capture,
+    );
+    assert.equal(code, 0, stdout + stderr);
+    return Object.assign(new Databases(), { folder });
+  }
+
+  empty(name) {
+    cpSync(join(this.folder, "empty"), join(this.folder, name), { recursive: true });
+    return new LocalDatabase(join(this.folder, name));
+  }
+
+  /** One that nothing has been done to. */
+  absent(name) {
+    return new LocalDatabase(join(this.folder, name));
+  }
+
+  remove() {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+class LocalDatabase {
+  constructor(folder) {
+    this.options = ["--persist-to", folder];
+    // What a killed import leaves behind goes with the folder.
+    this.temporary = join(folder, "tmp");
+    mkdirSync(this.temporary, { recursive: true });
+    this.env = { ...env, TMPDIR: this.temporary, INIT_CWD: dirname(folder), WRANGLER_LOG_PATH: join(folder, "logs") };
+    this.files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
+  }
+
+  /** Runs one of the commands on it, as from the folder that all of them are in. */
+  script(name, ...args) {
+    return capture("node", [`scripts/${name}.mjs`, ...args, ...this.options], { env: this.env });
+  }
+
+  /** Reads it past wrangler, which takes a second to start. */
+  rows(sql) {
+    return this.open((sqlite) =>
+      sqlite
+        .prepare(sql)
+        .all()
+        .map((row) => ({ ...row })),
+    );
+  }
+
+  run(sql) {
+    this.open((sqlite) => sqlite.exec(sql));
+  }
+
+  /** Acts while nobody else can write to it, until `free` is called. */
+  async locked(act) {
+    const sqlite = new DatabaseSync(this.file());
+    sqlite.exec("BEGIN IMMEDIATE");
+    const free = () => sqlite.isOpen && sqlite.close();
+    try {
+      await act(free);
+    } finally {
+      free();
+    }
+  }
+
+  file() {
+    const [name] = readdirSync(this.files).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+    return join(this.files, name);
+  }
+
+  open(act) {
+    const sqlite = new DatabaseSync(this.file(), { timeout: 10_000 });
+    try {
+      return act(sqlite);
+    } finally {
+      sqlite.close();
+    }
+  }
+}

@@ -1,0 +1,378 @@
+// What the end-to-end tests share: the built Worker in workerd with real D1 and KV, and a client with verbs.
+// Traffic stays on loopback. To age a token, a test moves the data, not the clock.
+
+import assert from "node:assert/strict";
+import { argon2Sync, randomBytes } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
+
+import { decodeJwt, decodeProtectedHeader, importJWK, SignJWT } from "jose";
+import { createTestHarness } from "wrangler";
+
+import { makeSecrets } from "../../scripts/secrets.mjs";
+
+export const ISSUER = "http://127.0.0.1:8787";
+export const PASSWORD = "correct horse battery staple";
+/** The cheapest that the configuration takes, so that the tests hash at real but bearable cost. */
+export const VARS = {
+  ISSUER,
+  AUDIENCE: "https://api.example.org",
+  LOG_COSTS: "true",
+  ARGON2_MEMORY_KIB: "7168",
+  ARGON2_ITERATIONS: "5",
+};
+
+/** A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. `dist`: what was built. */
+export async function startWorker({ vars = {}, secrets = {}, dist = "dist" } = {}) {
+  const worker = {
+    configPath: "wrangler.toml",
+    prebuiltWorkerDir: dist,
+    vars: { ...VARS, ...vars },
+    secrets: { ...makeSecrets(), ...secrets },
+  };
+  const server = createTestHarness({ workers: [worker] });
+  const { url } = await server.listen();
+  await server.getWorker().applyD1Migrations("DB");
+  const { DB: db, REVOCATIONS: kv } = await server.getWorker().getEnv();
+  return new Worker({ server, url, db, kv, secrets: worker.secrets, vars: worker.vars });
+}
+
+/** Every route: its path and method. */
+export const ROUTES = [
+  ["/register", "POST"],
+  ["/login", "POST"],
+  ["/refresh", "POST"],
+  ["/token", "POST"],
+  ["/revoke", "POST"],
+  ["/introspect", "POST"],
+  ["/revoke-all", "POST"],
+  ["/me", "GET"],
+  ["/me", "PATCH"],
+  ["/me", "DELETE"],
+  ["/me/password", "POST"],
+  ["/me/events", "GET"],
+  ["/sessions", "GET"],
+  ["/sessions", "DELETE"],
+  ["/sessions/{id}", "DELETE"],
+  ["/users", "GET"],
+  ["/users/{id}", "GET"],
+  ["/users/{id}", "PATCH"],
+  ["/users/{id}", "DELETE"],
+  ["/users/{id}/sessions", "GET"],
+  ["/users/{id}/sessions", "DELETE"],
+  ["/users/{id}/events", "GET"],
+  ["/verify", "GET"],
+  ["/.well-known/oauth-authorization-server", "GET"],
+  ["/.well-known/openid-configuration", "GET"],
+  ["/.well-known/jwks.json", "GET"],
+  ["/healthz", "GET"],
+];
+
+/** The methods of a path, as `Allow` lists them. */
+export function allowed(path) {
+  const taken = ROUTES.filter(([own]) => own === path).flatMap(([, method]) =>
+    method === "GET" ? ["GET", "HEAD"] : [method],
+  );
+  return [...taken, "OPTIONS"].join(", ");
+}
+
+/** Where the issuer is on loopback, the Worker answers at any address. */
+const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
+
+let people = 0;
+
+export class Worker {
+  constructor(parts) {
+    Object.assign(this, parts, { issuer: parts.vars.ISSUER });
+  }
+
+  async request(method, path, { json, form, bearer, headers = {}, body } = {}) {
+    const sent = { "CF-Connecting-IP": "192.0.2.1", "User-Agent": "tests", ...headers };
+    if (json !== undefined) {
+      body = JSON.stringify(json);
+      sent["Content-Type"] ??= "application/json";
+    }
+    if (form !== undefined) {
+      body = new URLSearchParams(form).toString();
+      sent["Content-Type"] ??= "application/x-www-form-urlencoded";
+    }
+    if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
+    const init = { method, headers: sent, body, redirect: "manual", duplex: "half" };
+    return this.answer(await this.ask(path, init));
+  }
+
+  /** Asks for a path at the address where the Worker answers, or for a whole URL, whose scheme, host and port arrive as they are. */
+  ask(path, init) {
+    const issuer = this.issuer ?? "";
+    const url =
+      path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer) ? new URL(issuer).origin + path : path;
+    // By the server, https would arrive as http.
+    return url.startsWith("/") ? this.server.fetch(url, init) : this.server.getWorker().fetch(url, init);
+  }
+
+  /** Reads a response, and checks what every response must have. */
+  async answer(response) {
+    const text = await response.text();
+    const answer = { status: response.status, headers: response.headers, text, body: undefined };
+    // To HEAD there is a type and no text.
+    if (text !== "" && /^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? ""))
+      answer.body = JSON.parse(text);
+    checkEveryResponse(answer);
+    return answer;
+  }
+
+  get(path, options) {
+    return this.request("GET", path, options);
+  }
+
+  post(path, options) {
+    return this.request("POST", path, options);
+  }
+
+  patch(path, options) {
+    return this.request("PATCH", path, options);
+  }
+
+  delete(path, options) {
+    return this.request("DELETE", path, options);
+  }
+
+  /** Registers somebody new and returns the token response, with the address and password beside it. */
+  async register(details = {}) {
+    const email = details.email ?? `person-${(people += 1)}@example.org`;
+    const json = { email, password: PASSWORD, ...details };
+    const { status, body } = await this.post("/register", { json });
+    assert.equal(status, 201, JSON.stringify(body));
+    return { ...body, email, password: json.password };
+  }
+
+  login({ email, password }, options) {
+    return this.post("/login", { json: { email, password }, ...options });
+  }
+
+  refresh(token, options) {
+    return this.post("/refresh", { json: { refresh_token: token }, ...options });
+  }
+
+  /** The refresh grant of OAuth; `parameters` are added, or stand for others. */
+  token(refresh_token, parameters, options) {
+    return this.post("/token", { form: { grant_type: "refresh_token", refresh_token, ...parameters }, ...options });
+  }
+
+  revoke(token, options) {
+    return this.post("/revoke", { form: { token }, ...options });
+  }
+
+  /** What a resource server, `{ entry, secret }`, is told of a token. */
+  introspect(token, server, options) {
+    return this.post("/introspect", {
+      form: { token },
+      headers: { Authorization: basic(server.entry.id, server.secret) },
+      ...options,
+    });
+  }
+
+  me(token, options) {
+    return this.get("/me", { bearer: token, ...options });
+  }
+
+  verify(token, options) {
+    return this.get("/verify", { bearer: token, ...options });
+  }
+
+  /** Runs on with these changes to the configuration it was started with, on the same data. */
+  async update({ vars = {}, secrets = {} } = {}) {
+    const changed = { vars: { ...this.vars, ...vars }, secrets: { ...this.secrets, ...secrets } };
+    await this.server.update(({ workers: [worker] }) => ({ workers: [{ ...worker, ...changed }] }));
+    const { DB: db, REVOCATIONS: kv } = await this.server.getWorker().getEnv();
+    Object.assign(this, { db, kv, issuer: changed.vars.ISSUER });
+  }
+
+  /** How many accounts and sessions there are. */
+  counts() {
+    return this.db
+      .prepare("SELECT (SELECT COUNT(*) FROM users) AS users, (SELECT COUNT(*) FROM refresh_tokens) AS sessions")
+      .first();
+  }
+
+  /** Shuts an account out, or lets it in again. */
+  disable({ user }, disabled = true) {
+    return this.db
+      .prepare("UPDATE users SET disabled_at = ? WHERE id = ?")
+      .bind(disabled ? 1 : null, user.id)
+      .run();
+  }
+
+  /** Stores a hash of the same password that was made with other parameters than the configured ones. */
+  async outdateHash({ user, password }) {
+    const outdated = phc({ message: password, memory: 19456, passes: 2 });
+    await this.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(outdated, user.id).run();
+    return outdated;
+  }
+
+  /** Registers somebody new and makes them an admin, as the command does. */
+  async registerAdmin() {
+    const admin = await this.register();
+    await this.setRoles(admin, ["user", "admin"]);
+    return admin;
+  }
+
+  /** Gives somebody these roles in D1. */
+  setRoles({ user }, roles) {
+    return this.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
+  }
+
+  /** Waits until the marks that are owed are written, which is behind the answers. */
+  async marksWritten() {
+    const owed = () => this.db.prepare("SELECT COUNT(*) AS n FROM owed_marks").first();
+    for (let tries = 0; (await owed()).n > 0; tries += 1) {
+      assert.ok(tries < 200, "marks are still owed");
+      await setTimeout(10);
+    }
+  }
+
+  /** Runs the scheduled event, as on another day: one walk through the sessions is all that begins in a day. */
+  async sweep() {
+    await this.db.prepare("UPDATE sweeps SET begun_at = 0").run();
+    return this.server.getWorker().scheduled({ cron: "17 * * * *" });
+  }
+
+  /** The row of a session. */
+  family(session) {
+    return this.db.prepare("SELECT * FROM refresh_tokens WHERE family_id = ?").bind(session).first();
+  }
+
+  /** Lets so many seconds pass for a session, or for all of them. */
+  async age(seconds, session = null) {
+    const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at", "access_expires_at"];
+    const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
+    await this.db.batch([
+      this.db.prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR family_id = ?2`).bind(seconds, session),
+      this.db
+        .prepare("UPDATE owed_marks SET access_expires_at = access_expires_at - ?1 WHERE ?2 IS NULL OR session_id = ?2")
+        .bind(seconds, session),
+    ]);
+  }
+
+  /** Opens so many connections: the requests of a race would otherwise arrive one after another, as theirs are made. */
+  warmUp(connections) {
+    return Promise.all(Array.from({ length: connections }, () => this.get("/.well-known/jwks.json")));
+  }
+
+  /** Everything in D1, by table. */
+  async dump() {
+    const tables =
+      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name <> 'd1_migrations'";
+    const { results } = await this.db.prepare(tables).all();
+    const rows = async ({ name }) => [name, (await this.db.prepare(`SELECT * FROM "${name}"`).all()).results];
+    return Object.fromEntries(await Promise.all(results.map(rows)));
+  }
+
+  /** Signs the claims of an access token anew with the Worker's own key, changed like this. */
+  async resign(token, changes) {
+    const [key] = JSON.parse(this.secrets.SIGNING_KEYS).keys;
+    const claims = { ...decodeJwt(token), ...changes };
+    return new SignJWT(claims).setProtectedHeader(decodeProtectedHeader(token)).sign(await importJWK(key, "ES256"));
+  }
+
+  /** Nothing of the session is accepted anywhere. */
+  async assertEnded({ access_token, refresh_token }) {
+    assertProblem(await this.refresh(refresh_token), 401, "invalid_refresh_token");
+    assertProblem(await this.me(access_token), 401, "invalid_token");
+    assertProblem(await this.verify(access_token), 401, "invalid_token");
+  }
+
+  /** The session is accepted where it is looked at. */
+  async assertLive({ access_token }) {
+    for (const check of ["me", "verify"]) assert.equal((await this[check](access_token)).status, 200, check);
+  }
+
+  /** The events logged since the last call, optionally of one kind. */
+  events(kind) {
+    const lines = this.server.getLogs().map((entry) => entry.message);
+    this.server.clearLogs();
+    const events = lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+    return kind === undefined ? events : events.filter((event) => event.event === kind);
+  }
+
+  close() {
+    return this.server.close();
+  }
+}
+
+/** What holds for every response, whatever was asked (ASVS 3.4, RFC 9457, RFC 6750). */
+function checkEveryResponse({ status, headers, body, text }) {
+  const exactly = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=63072000; includeSubDomains",
+    "x-content-type-options": "nosniff",
+    vary: "Origin",
+  };
+  for (const [name, value] of Object.entries(exactly)) assert.equal(headers.get(name), value, name);
+  assert.match(headers.get("x-request-id"), /^[\w-]{22}$/);
+  assert.match(headers.get("cache-control"), status === 200 ? /^(no-store|public, max-age=\d+)$/ : /^no-store$/);
+  assert.match(headers.get("cross-origin-resource-policy"), /^(same|cross)-origin$/);
+  for (const leak of ["server", "x-powered-by", "set-cookie"]) assert.equal(headers.get(leak), null, leak);
+  const challenge = /^(Basic realm="portcullis"|Bearer( error="invalid_token", error_description="[^"\\]+")?)$/;
+  if (status === 401) assert.match(headers.get("www-authenticate"), challenge);
+  const refused = /^Bearer error="insufficient_scope", error_description="[^"\\]+"$/;
+  if (status === 403 && body?.code === "forbidden") assert.match(headers.get("www-authenticate"), refused);
+  // Who is refused by the queue is told how long it is; of a profile, how much of the hour is left.
+  if (status === 503) assert.match(headers.get("retry-after"), body?.code === "overloaded" ? /^[1-9]\d?$/ : /^5$/);
+  if (status === 429) assert.match(headers.get("retry-after"), /^[1-9]\d{0,3}$/);
+  if (status >= 400 && text !== "") {
+    assert.equal(body.request_id, headers.get("x-request-id"));
+    if (headers.get("content-type") === "application/problem+json") {
+      assert.equal(body.status, status);
+      assert.match(body.code, /^[a-z_]+$/);
+    } else {
+      assert.match(body.error, /^[a-z_]+$/);
+      assert.match(body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+    }
+  }
+}
+
+/** The credential of RFC 7617. */
+export function basic(id, secret) {
+  return `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
+}
+
+/** A PHC string made by another implementation than the Worker's. */
+export function phc({
+  message = PASSWORD,
+  memory = 7168,
+  passes = 5,
+  parallelism = 1,
+  algorithm = "argon2id",
+  saltLength = 16,
+  tagLength = 32,
+}) {
+  const nonce = randomBytes(saltLength);
+  const tag = argon2Sync(algorithm, { message, nonce, memory, passes, parallelism, tagLength });
+  const [salt, hash] = [nonce, tag].map((bytes) => bytes.toString("base64").replace(/=+$/, ""));
+  return `$${algorithm}$v=19$m=${memory},t=${passes},p=${parallelism}$${salt}$${hash}`;
+}
+
+/** A refresh token like that one, whose tag does not fit. */
+export function forged(token) {
+  return token.slice(0, -1) + (token.endsWith("A") ? "Q" : "A");
+}
+
+/** An error of RFC 6749 §5.2, as a test expects it. */
+export function assertOAuthError(answer, status, error) {
+  assert.deepEqual(
+    [answer.status, answer.headers.get("content-type"), answer.body?.error],
+    [status, "application/json", error],
+    answer.text,
+  );
+  assert.deepEqual(Object.keys(answer.body), ["error", "error_description", "request_id"]);
+}
+
+/** A problem of RFC 9457, as a test expects it. */
+export function assertProblem(answer, status, code) {
+  assert.deepEqual(
+    [answer.status, answer.headers.get("content-type"), answer.body?.code],
+    [status, "application/problem+json", code],
+    answer.text,
+  );
+}

@@ -1,0 +1,117 @@
+// What `npm run deploy` looks at before it deploys, with a Worker in place of ours.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { unstable_readConfig } from "wrangler";
+import { secondDoor } from "../../scripts/check-config.mjs";
+import { Checkout } from "../support/checkout.mjs";
+
+let checkout, template;
+before(() => {
+  checkout = new Checkout();
+  checkout.link("node_modules");
+  template = checkout.read("wrangler.toml");
+});
+after(() => checkout.remove());
+
+/** Checks a configuration with a Worker that answers what this function of `url` and `env` returns. */
+function check(configure, answer) {
+  checkout.write("wrangler.toml", configure(template));
+  checkout.write(
+    "build/index.js",
+    `export default { fetch: (request, env) => (${answer})(new URL(request.url), env) };`,
+  );
+  return checkout.node(["scripts/check-config.mjs"]);
+}
+
+const asItIs = (text) => text;
+const setTo = (name, value) => (text) =>
+  text.replace(new RegExp(`^#? ?${name} = .*`, "m"), `${name} = ${JSON.stringify(value)}`);
+const all =
+  (...changes) =>
+  (text) =>
+    changes.reduce((text, change) => change(text), text);
+/** As the Worker does it: only the issuer's own origin is answered. */
+const strict = `(url, { ISSUER, BASE_PATH = "" }) => {
+  const there = url.origin === new URL(ISSUER).origin && url.pathname === BASE_PATH + "/healthz";
+  return there ? new Response("{}") : Response.json({ code: "wrong_host" }, { status: 421 });
+}`;
+
+test("the Worker is asked where it says that it is", async () => {
+  for (const configure of [asItIs, all(setTo("ISSUER", "https://example.com/auth"), setTo("BASE_PATH", "/auth"))]) {
+    const { code, stdout, stderr } = await check(configure, strict);
+    assert.deepEqual([code, stdout, stderr], [0, "", ""]);
+  }
+});
+
+test("it is warned of a second address, and goes on", async () => {
+  const routed = (text) =>
+    text.replace(/^workers_dev = true$/m, '$&\nroutes = [{ pattern = "auth.example.com", custom_domain = true }]');
+  const { code, stdout, stderr } = await check(all(routed, setTo("ISSUER", "https://auth.example.com")), strict);
+  assert.deepEqual([code, stdout], [0, ""]);
+  assert.match(stderr, /^\nwarning: workers_dev = true beside a route: .*\n$/);
+});
+
+test("what the Worker refuses its configuration for is told by name, once", async () => {
+  const misconfigured = `() => {
+    for (const variable of ["AUDIENCE", "ROLES", "ROLES"]) console.log(JSON.stringify({ event: "misconfigured", variable, problem: "is wrong" }));
+    return Response.json({ code: "misconfigured" }, { status: 503 });
+  }`;
+  const { code, stderr } = await check(asItIs, misconfigured);
+  assert.deepEqual(
+    [code, stderr],
+    [
+      1,
+      "\nerror: the Worker refuses to serve with the variables in wrangler.toml:\n  AUDIENCE is wrong\n  ROLES is wrong\n",
+    ],
+  );
+});
+
+test("an ISSUER that is no address is for the Worker to refuse", async () => {
+  const { code, stderr } = await check(
+    setTo("ISSUER", "auth.example.com"),
+    `() => Response.json({ code: "misconfigured" }, { status: 503 })`,
+  );
+  assert.deepEqual([code, /refuses to serve/.test(stderr)], [1, true]);
+});
+
+test("that there is no database to ask here is no reason not to deploy, but every other refusal is", async () => {
+  const answers = { 503: '{ "code": "unhealthy" }', 421: '{ "code": "wrong_host" }', 404: "not JSON" };
+  for (const [status, text] of Object.entries(answers)) {
+    const { code, stdout, stderr } = await check(
+      asItIs,
+      `() => new Response(${JSON.stringify(text)}, { status: ${status} })`,
+    );
+    if (status === "503") assert.deepEqual([code, stdout, stderr], [0, "", ""], status);
+    else
+      assert.deepEqual(
+        [code, stderr.includes(`answers http://127.0.0.1:8787/healthz with ${status}: ${text}`)],
+        [1, true],
+        stderr,
+      );
+  }
+});
+
+test("a second address beside a route is warned of, by what opens it", () => {
+  const routed = 'routes = [{ pattern = "auth.example.com", custom_domain = true }]';
+  const cases = [
+    [["workers_dev = true", routed], "workers_dev = true"],
+    [["workers_dev = true", 'route = "auth.example.com/*"'], "workers_dev = true"],
+    [["workers_dev = false", "preview_urls = true", routed], "preview_urls = true"],
+    [["workers_dev = true", "preview_urls = true", routed], "workers_dev = true and preview_urls = true"],
+    [["workers_dev = true"], undefined],
+    [["workers_dev = true", "routes = []"], undefined],
+    [["workers_dev = false", routed], undefined],
+    [[routed], undefined],
+  ];
+  for (const [lines, named] of cases) {
+    checkout.write("doors.toml", ['name = "doors"', 'compatibility_date = "2026-11-17"', ...lines].join("\n"));
+    const warning = secondDoor(unstable_readConfig({ config: checkout.path("doors.toml") }));
+    assert.equal(
+      warning?.split(" beside a route: the Worker answers at *.workers.dev too")[0],
+      named,
+      lines.join("; "),
+    );
+  }
+});

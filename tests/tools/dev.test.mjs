@@ -1,0 +1,99 @@
+// `npm run dev`, in a checkout of its own: on another port than the usual one, with a resource server.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cpSync } from "node:fs";
+import { createServer } from "node:net";
+import { after, before, test } from "node:test";
+
+import { decodeJwt } from "jose";
+
+import { path } from "../../scripts/lib.mjs";
+import { Checkout } from "../support/checkout.mjs";
+import { basic, PASSWORD } from "../support/harness.mjs";
+
+let checkout;
+before(async () => {
+  checkout = new Checkout();
+  checkout.link("node_modules", ".tools");
+  // Everything is installed and built; whatever wants to do it again here would do it to this checkout.
+  for (const name of ["npm", "cargo"]) checkout.program(`programs/${name}`, "process.exit(1);");
+  cpSync(path("build"), checkout.path("build"), { recursive: true });
+  const { stdout } = await checkout.node([
+    "-e",
+    'import("./scripts/build.mjs").then(({ buildInputs }) => process.stdout.write(buildInputs()))',
+  ]);
+  checkout.write("build/.inputs", stdout);
+});
+after(() => checkout.remove());
+
+test("on another port a resource server that keygen made is answered", { timeout: 120_000 }, async () => {
+  const { code, stdout, stderr } = await checkout.node(["scripts/keygen.mjs", "--resource-server", "orders-api"]);
+  assert.equal(code, 0, stderr);
+  const [secret] = stdout.match(/^[\w-]{43}$/m);
+  const [line] = stdout.match(/^RESOURCE_SERVERS = .*$/m);
+  const template = checkout.read("wrangler.toml");
+  const [, audience] = template.match(/^AUDIENCE = "(.*)"$/m);
+  checkout.write("wrangler.toml", template.replace(/^# RESOURCE_SERVERS = ""$/m, line));
+
+  const { url, stop } = await runDev(await freePort());
+  try {
+    const json = { email: "ada@example.org", password: PASSWORD };
+    const registered = await fetch(`${url}/register`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(json),
+    });
+    const { access_token, user } = await registered.json();
+    const { iss, aud } = decodeJwt(access_token);
+    assert.deepEqual([registered.status, iss, aud], [201, url, audience]);
+    const asked = await fetch(`${url}/introspect`, {
+      method: "POST",
+      headers: { Authorization: basic("orders-api", secret) },
+      body: new URLSearchParams({ token: access_token }),
+    });
+    const { active, sub } = await asked.json();
+    assert.deepEqual([asked.status, active, sub], [200, true, user.id]);
+  } finally {
+    await stop();
+  }
+});
+
+/** Starts it, and waits until the Worker answers. */
+async function runDev(port) {
+  const url = `http://127.0.0.1:${port}`;
+  const env = { ...process.env, PATH: `${checkout.path("programs")}:${process.env.PATH}`, PORT: String(port) };
+  const child = spawn(process.execPath, ["scripts/dev.mjs"], {
+    cwd: checkout.folder,
+    env,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
+  let hasEnded = false;
+  const ended = new Promise((resolve) => child.on("close", resolve)).then(() => (hasEnded = true));
+  const stop = async () => {
+    if (!hasEnded) process.kill(-child.pid, "SIGTERM");
+    await ended;
+  };
+  while (
+    !(await fetch(`${url}/healthz`).then(
+      ({ status }) => status === 200,
+      () => false,
+    ))
+  ) {
+    if (hasEnded) throw new Error(`it ended by itself:\n${output}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { url, stop };
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen({ host: "127.0.0.1", port: 0 }, () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}

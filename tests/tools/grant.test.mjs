@@ -1,0 +1,97 @@
+// npm run grant, on a local database of its own.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { Databases } from "../support/databases.mjs";
+
+let databases;
+before(async () => (databases = await Databases.make()));
+after(() => databases.remove());
+
+test("roles are given and taken, one event each, but not the last admin's", { timeout: 300_000 }, async () => {
+  const database = databases.empty("roles");
+  const insert = (id, address, roles, disabled) =>
+    database.run(
+      `INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at, disabled_at) VALUES ('${id}', '${address}', lower('${address}'), '', 0, '${JSON.stringify(roles)}', 0, ${disabled})`,
+    );
+  insert("id-o", "Person-O''Hara@example.org", ["user"], null);
+  insert("id-b", "person-b@example.org", ["user"], null);
+  insert("id-d", "person-d@example.org", ["auditor", "admin"], 1);
+  insert("id-c", "person-c@example.org", ["user", "admin", "auditor"], 1);
+  const grant = async (...args) => {
+    const { code, stdout, stderr } = await database.script("grant", ...args);
+    return [code, `${stdout}${stderr}`.trim()];
+  };
+  const [o, b, c] = ["Person-O'Hara@example.org", "person-b@example.org", "person-c@example.org"];
+  const refused = async (args, code, why) => {
+    const [found, text] = await grant(...args);
+    assert.equal(found, code, text);
+    assert.match(text, why);
+  };
+  await refused([], 2, /usage: npm run grant/);
+  await refused([o, "admin", "--forced"], 2, /usage: npm run grant/);
+  await refused([o, "root"], 1, /"root" is not a role/);
+  await refused(["person", "admin"], 1, /exactly one @/);
+  await refused(["nobody@example.org", "admin"], 1, /no account with the address nobody@example.org/);
+  await refused([o, "admin", "--revoke"], 1, /does not have the role admin/);
+  assert.deepEqual(await grant(o, "admin"), [0, `${o} has the role admin (roles: user, admin)`]);
+  await refused([o, "admin"], 1, /has the role admin already/);
+  // c is shut out, and no admin that could help.
+  await refused([o, "admin", "--revoke"], 1, /is the last admin.*--force/);
+  assert.equal((await grant(c, "admin", "--revoke"))[0], 0);
+  // A role that is in the list no longer.
+  assert.equal((await grant(c, "auditor", "--revoke"))[0], 0);
+  // In the order of the list, as the Worker stores them; what is not in it, last.
+  assert.deepEqual(await grant("person-d@example.org", "user"), [
+    0,
+    "person-d@example.org has the role user (roles: user, admin, auditor)",
+  ]);
+  assert.equal((await grant(b, "admin"))[0], 0);
+  assert.deepEqual(await grant(o, "admin", "--revoke"), [0, `${o} no longer has the role admin (roles: user)`]);
+  await refused([b, "admin", "--revoke"], 1, /is the last admin/);
+  assert.equal((await grant(b, "admin", "--revoke", "--force"))[0], 0);
+
+  const rolesOf = Object.fromEntries(database.rows("SELECT id, roles FROM users").map(({ id, roles }) => [id, roles]));
+  assert.deepEqual(rolesOf, {
+    "id-o": '["user"]',
+    "id-b": '["user"]',
+    "id-c": '["user"]',
+    "id-d": '["user","admin","auditor"]',
+  });
+  const events = database.rows(
+    "SELECT *, abs(at - unixepoch()) < 300 AND at = last_at AS now, length(id) AS length FROM events",
+  );
+  const seen = events.map(({ user_id, kind, count, now, length, detail, ...others }) => {
+    const { id, at, last_at, ...rest } = others;
+    assert.deepEqual(
+      [kind, count, now, length, new Set(Object.values(rest))],
+      ["roles_changed", 1, 1, 22, new Set([null])],
+    );
+    return `${user_id} ${detail}`;
+  });
+  assert.deepEqual(seen.sort(), [
+    'id-b ["user","admin"]',
+    'id-b ["user"]',
+    'id-c ["user","auditor"]',
+    'id-c ["user"]',
+    'id-d ["user","admin","auditor"]',
+    'id-o ["user","admin"]',
+    'id-o ["user"]',
+  ]);
+});
+
+test("a database that another process is writing to is waited for", { timeout: 120_000 }, async () => {
+  const database = databases.empty("busy");
+  database.run(
+    "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) VALUES ('id', 'a@example.org', 'a@example.org', '', 0, '[]', 0)",
+  );
+  await database.locked(async (free) => {
+    const grant = database.script("grant", "a@example.org", "admin");
+    // Longer than it takes to ask twice.
+    setTimeout(free, 10_000);
+    const { code, stderr } = await grant;
+    assert.equal(code, 0, stderr);
+  });
+  assert.deepEqual(database.rows("SELECT roles FROM users"), [{ roles: '["admin"]' }]);
+});

@@ -1,0 +1,45 @@
+// Every npm command says how it is used, and refuses what it does not know.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { capture, read } from "../../scripts/lib.mjs";
+
+const { scripts } = JSON.parse(read("package.json"));
+const commands = Object.keys(scripts);
+/** As npm runs it. */
+const ask = (name, argument) => capture("sh", ["-c", `${scripts[name]} "$@"`, "sh", argument]);
+const usageOf = (name) => new RegExp(`^usage: .*npm (run )?(--silent )?${name}\\b`, "m");
+
+test("every command prints its usage when it is asked for help, and does nothing else", async () => {
+  assert.ok(commands.length >= 10);
+  for (const name of commands) {
+    const { code, stdout, stderr } = await ask(name, "--help");
+    assert.deepEqual([code, stderr], [0, ""], name);
+    assert.match(stdout, usageOf(name));
+    assert.match(stdout, /\n\n[A-Z][^]*\.\n/, `${name} does not say what it does`);
+    assert.deepEqual(await ask(name, "-h"), { code, stdout, stderr }, `${name} -h`);
+  }
+});
+
+test("npm hands the question on", async () => {
+  const { code, stdout, stderr } = await capture("npm", [
+    "run",
+    "--silent",
+    "grant",
+    "--",
+    "somebody@example.org",
+    "--help",
+  ]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.match(stdout, /^usage: npm run grant/);
+});
+
+test("every command ends with 2 and its usage when it is given what it does not know", async () => {
+  for (const name of commands) {
+    const { code, stdout, stderr } = await ask(name, "--no-such-option");
+    assert.deepEqual([code, stdout], [2, ""], `${name}: ${stderr}`);
+    assert.match(stderr, /^\nerror: .*--no-such-option/);
+    assert.match(stderr, usageOf(name));
+  }
+});

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+
+import fc from "fast-check";
+import { unstable_readConfig as readConfig, unstable_splitSqlQuery as splitSqlQuery } from "wrangler";
+
+import { Database, sqlText } from "../../scripts/d1.mjs";
+import { Chunks, Errors, limits } from "../../scripts/import.mjs";
+import { Failure, path, read } from "../../scripts/lib.mjs";
+
+const anyText = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc
+    .array(
+      fc.constantFrom(
+        "'",
+        "''",
+        '"',
+        "`",
+        "[",
+        "]",
+        ";",
+        "--",
+        "/*",
+        "*/",
+        "\n",
+        "\r\n",
+        "\\",
+        "BEGIN TRANSACTION",
+        "COMMIT;",
+        "\u2028",
+        "\u{1f600}",
+        "é",
+        "%",
+        "?1",
+      ),
+    )
+    .map((parts) => parts.join("")),
+);
+const storable = anyText.filter((text) => !text.includes("\0"));
+const sqlite = new DatabaseSync(":memory:");
+
+test("any text is one literal of SQL, with its own value, however it is cut up", () => {
+  fc.assert(
+    fc.property(storable, (text) => {
+      const literal = sqlText(text);
+      assert.equal(sqlite.prepare(`SELECT ${literal} AS text`).get().text, text);
+      assert.deepEqual(splitSqlQuery(`SELECT ${literal};\nSELECT 2`), [`SELECT ${literal}`, "SELECT 2"]);
+    }),
+    { numRuns: 2000 },
+  );
+  assert.throws(() => sqlText("a\0b"), Failure);
+});
+
+test("rows come out of their chunks as they went in, and no statement is too long", () => {
+  const number = fc.nat({ max: 4_000_000_000 });
+  const row = fc.record({
+    id: storable,
+    email: storable,
+    email_key: storable,
+    username: fc.option(storable),
+    username_key: fc.option(storable),
+    name: fc.option(storable),
+    password_hash: fc.string({ maxLength: 1024 }).filter((text) => !text.includes("\0")),
+    roles: storable,
+    created_at: number,
+    disabled_at: fc.option(number),
+  });
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 60 }), fc.integer({ min: 1, max: 25 }), (rows, chunk) => {
+      const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
+      try {
+        const chunks = new Chunks(folder, chunk);
+        rows.forEach((columns, index) => chunks.add({ ...columns, line: 2 * index + 1 }));
+        const done = chunks.end();
+        assert.deepEqual(
+          done.map(({ total }) => total),
+          done.map((_, index) => Math.min((index + 1) * chunk, rows.length)),
+        );
+        assert.deepEqual(
+          done.map(({ last, total }) => [last, total]),
+          done.map(({ total }) => [2 * total - 1, total]),
+        );
+        const db = new DatabaseSync(":memory:");
+        db.exec(
+          "CREATE TABLE import_users (line INTEGER PRIMARY KEY, id TEXT, email TEXT, email_key TEXT, username TEXT, username_key TEXT, name TEXT, password_hash TEXT, roles TEXT, created_at INTEGER, disabled_at INTEGER) STRICT",
+        );
+        for (const { file } of done) {
+          assert.equal(statSync(file).mode & 0o777, 0o600);
+          for (const statement of splitSqlQuery(readFileSync(file, "utf8"))) {
+            assert.ok(Buffer.byteLength(statement) < 100_000);
+            db.exec(statement);
+          }
+        }
+        const stored = db
+          .prepare("SELECT * FROM import_users ORDER BY line")
+          .all()
+          .map((columns) => ({ ...columns }));
+        assert.deepEqual(
+          stored,
+          rows.map((columns, index) => ({ line: 2 * index + 1, ...columns })),
+        );
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("a thousand long rows make statements that D1 takes", () => {
+  const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
+  const chunks = new Chunks(folder);
+  const long = "'\u{1f600}".repeat(200);
+  for (let line = 1; line <= 1000; line += 1)
+    chunks.add({
+      line,
+      id: `${line}`,
+      email: long,
+      email_key: long,
+      username: null,
+      username_key: null,
+      name: long,
+      password_hash: "'".repeat(1024),
+      roles: "[]",
+      created_at: 0,
+      disabled_at: null,
+    });
+  const [{ file }] = chunks.end();
+  const statements = splitSqlQuery(readFileSync(file, "utf8"));
+  assert.ok(statements.length > 10);
+  for (const statement of statements) assert.ok(Buffer.byteLength(statement) <= 100_000);
+  rmSync(folder, { recursive: true });
+});
+
+test("the local and the deployed database are asked alike", () => {
+  assert.deepEqual(new Database({ remote: true }).where, ["--remote"]);
+  assert.deepEqual(new Database({ remote: false, "persist-to": "x" }).where, ["--local", "--persist-to", "x"]);
+});
+
+test("what a request may take, and what a hash takes today, is read from wrangler.toml", async () => {
+  const { cpuMs, argon2 } = await limits();
+  assert.equal(cpuMs, readConfig({ config: path("wrangler.toml") }).limits.cpu_ms);
+  assert.match(read("wrangler.toml"), new RegExp(`^cpu_ms = ${cpuMs}$`, "m"));
+  assert.match(argon2, /^\d+,\d+,\d+$/);
+});
+
+test("the first errors are shown, and all of them are counted", () => {
+  const errors = new Errors(undefined, "users.ndjson");
+  assert.doesNotThrow(() => errors.report("nothing"));
+  errors.add(3, "roles: x");
+  assert.throws(
+    () => errors.report("nothing was imported"),
+    new Failure("line 3: roles: x\n\n1 error: nothing was imported"),
+  );
+  for (let line = 4; line <= 40; line += 1) errors.add(line, "y");
+  assert.throws(
+    () => errors.report("nothing"),
+    /line 22: y\nand 18 more: --all-errors FILE [^]*\n\n38 errors: nothing/,
+  );
+});

@@ -1,0 +1,423 @@
+// npm run import and export, on local databases of their own, and a Worker that runs on one.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { pbkdf2Sync, randomUUID } from "node:crypto";
+import { createWriteStream, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { capture, path } from "../../scripts/lib.mjs";
+import { Databases } from "../support/databases.mjs";
+import { phc } from "../support/harness.mjs";
+
+const USERS = 100_000;
+const CHUNK = 25_000;
+const CHEAP = "$pbkdf2-sha256$i=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+let databases, folder;
+before(async () => {
+  databases = await Databases.make();
+  folder = databases.folder;
+});
+after(() => databases.remove());
+
+const file = (name, lines) => {
+  writeFileSync(
+    join(folder, name),
+    lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`).join(""),
+  );
+  return join(folder, name);
+};
+const user = (n, more) => ({ email: `person-${n}@example.org`, password_hash: CHEAP, ...more });
+
+/** How many users there are, and which tables an import has left. */
+function counts(database) {
+  const [{ users }] = database.rows("SELECT COUNT(*) AS users FROM users");
+  return {
+    users,
+    staging: database.rows("SELECT name FROM sqlite_master WHERE name LIKE 'import%'").map(({ name }) => name),
+  };
+}
+
+test("a hundred thousand users come in, however often it is interrupted, and log in", {
+  timeout: 600_000,
+}, async (t) => {
+  const database = databases.empty("many");
+  const secret = `cafe\u0301 au lait`;
+  const users = createWriteStream(join(folder, "many.ndjson"));
+  for (let n = 0; n < USERS; n += 1) {
+    const hash = n === 77_777 ? phc({ message: secret, memory: 64, passes: 1 }) : CHEAP;
+    users.write(
+      `${JSON.stringify({ email: `Person.${n}@Example.org`, username: `person-${n}`, name: `Ada O'Lovelace; "${n}"\\`, password_hash: hash, roles: n === 77_777 ? ["user", "admin"] : undefined, created_at: 1_700_000_000 + n })}\n`,
+    );
+  }
+  await new Promise((resolve) => users.end(resolve));
+
+  for (const [done, table] of [
+    ["loaded", "import_users"],
+    ["moved", "users"],
+  ]) {
+    await importUntil(`${done} ${CHUNK} of`, database, "--allow-admins");
+    const [{ count }] = database.rows(`SELECT COUNT(*) AS count FROM ${table}`);
+    assert.ok(count >= CHUNK && count < USERS, `${count} ${table}`);
+  }
+  // Meanwhile no other file may come between.
+  const other = await database.script("import", file("other.ndjson", [user("other")]));
+  assert.equal(other.code, 1);
+  assert.match(
+    other.stderr,
+    /an import of another file, .*, is unfinished \(\d+ of its 100000 users are in\).*--restart/,
+  );
+
+  const { code, stdout, stderr } = await database.script("import", join(folder, "many.ndjson"), "--allow-admins");
+  assert.equal(code, 0, stderr);
+  assert.match(
+    stdout,
+    /^checked 100000 users\n1 of them is an admin\n100000 hashes are weak, below OWASP's floors \(1 Argon2, 99999 PBKDF2-SHA256\): until .*--wrap-weak/m,
+  );
+  assert.match(stdout, /going on: \d+ users are still to be moved\n(moved \d+ of 100000\n)+imported 100000 users/);
+  assert.deepEqual(counts(database), { users: USERS, staging: [] });
+  const [sums] = database.rows(
+    "SELECT COUNT(DISTINCT email_key) AS emails, COUNT(DISTINCT username_key) AS usernames, SUM(created_at - 1700000000) AS sum, MIN(length(id)) AS shortest, SUM(password_version) AS versions FROM users",
+  );
+  assert.deepEqual(sums, {
+    emails: USERS,
+    usernames: USERS,
+    sum: (USERS * (USERS - 1)) / 2,
+    shortest: 22,
+    versions: 0,
+  });
+
+  await t.test("and one of them logs in through the Worker", { timeout: 120_000 }, async () => {
+    const worker = await runWorker(database);
+    try {
+      const login = (json) =>
+        fetch(`${worker.url}/login`, {
+          method: "POST",
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify(json),
+        });
+      assert.equal((await login({ username: "person-77777", password: "another one" })).status, 401);
+      for (const password of [secret, secret.normalize("NFC")]) {
+        const answer = await login({ email: "person.77777@example.org", password });
+        assert.equal(answer.status, 200);
+        const {
+          user: { email, username, name, roles, created_at },
+        } = await answer.json();
+        assert.deepEqual(
+          { email, username, name, roles, created_at },
+          {
+            email: "Person.77777@Example.org",
+            username: "person-77777",
+            name: `Ada O'Lovelace; "77777"\\`,
+            roles: ["user", "admin"],
+            created_at: 1_700_077_777,
+          },
+        );
+      }
+      const { access_token } = await (await login({ username: "person-77777", password: secret })).json();
+      const { events } = await (
+        await fetch(`${worker.url}/me/events`, { headers: { Authorization: `Bearer ${access_token}` } })
+      ).json();
+      const [made] = events.filter(({ kind }) => kind === "roles_changed");
+      assert.deepEqual([made.roles, "by" in made], [["user", "admin"], false]);
+    } finally {
+      await worker.stop();
+    }
+    const [{ password_hash }] = database.rows(
+      "SELECT password_hash FROM users WHERE email_key = 'person.77777@example.org'",
+    );
+    assert.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+  });
+});
+
+test("a file with a bad line, a taken name or an unknown form writes nothing; export gives back what import took", {
+  timeout: 480_000,
+}, async () => {
+  const [source, copy] = [databases.empty("source"), databases.empty("copy")];
+  const ids = [randomUUID(), randomUUID()];
+  const full = {
+    id: ids[0],
+    email: "Ada@Example.org",
+    username: "Ada-L",
+    name: "Ada; O'Hara\u{1f600}",
+    roles: ["user", "admin"],
+    password_hash: "$2b$11$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+    created_at: "2020-01-01T00:00:00Z",
+    disabled: true,
+  };
+  const some = [
+    full,
+    user(1, { id: ids[1] }),
+    ...Array.from({ length: 300 }, (_, n) => user(n + 2, { username: `u-${n}`, roles: [] })),
+  ];
+  const unnoticed = await source.script("import", file("some.ndjson", some));
+  assert.match(
+    unnoticed.stderr,
+    /line 1: roles: "admin" is taken with --allow-admins only\n\n1 error: nothing was imported/,
+  );
+  const done = await source.script("import", file("some.ndjson", some), "--allow-admins");
+  assert.equal(done.code, 0, done.stderr);
+  assert.deepEqual(counts(source), { users: 302, staging: [] });
+  // As `npm run grant` would have left it.
+  const [event, ...others] = source.rows("SELECT e.*, u.email FROM events AS e JOIN users AS u ON u.id = e.user_id");
+  assert.deepEqual(others, []);
+  assert.deepEqual(
+    [event.email, event.kind, event.count, event.actor_id, event.detail],
+    [full.email, "roles_changed", 1, null, '["user","admin"]'],
+  );
+  assert.ok(Math.abs(event.at - Date.now() / 1000) < 600 && event.last_at === event.at);
+
+  // Lines that cannot be taken: all of them are named, up to twenty, and nothing is written.
+  const bad = await source.script(
+    "import",
+    file("bad.ndjson", [
+      user("new"),
+      ...Array.from({ length: 25 }, (_, n) => user(`bad-${n}`, { password_hash: "md5" })),
+      user("new-2"),
+      "{",
+    ]),
+  );
+  assert.equal(bad.code, 1);
+  const odd = await source.script("import", file("odd.ndjson", [user("odd", { "a\u2028b": 1 })]));
+  assert.match(odd.stderr, /line 1: a\\u\{2028\}b: unknown field/);
+  assert.equal(bad.stderr.match(/^(error: )?line \d+: /gm).length, 20);
+  assert.match(
+    bad.stderr,
+    /error: line 2: password_hash: not a password hash of a known form[^]*line 21:[^]*and 6 more: --all-errors FILE [^]*\n\n26 errors: nothing was imported/,
+  );
+  const all = await source.script("import", join(folder, "bad.ndjson"), "--all-errors", "errors.txt");
+  assert.match(all.stderr, /and 6 more: all of them are in .*errors.txt\n\n26 errors/);
+  const written = readFileSync(join(folder, "errors.txt"), "utf8").split("\n");
+  assert.deepEqual(
+    [written.length, written[0].slice(0, 21), written[25].slice(0, 8), written[26]],
+    [27, "line 2: password_hash", "line 28:", ""],
+  );
+  assert.equal(statSync(join(folder, "errors.txt")).mode & 0o777, 0o600);
+  // Names that are taken.
+  const taken = await source.script(
+    "import",
+    file("taken.ndjson", [
+      user("new"),
+      user("x", { email: "ADA@example.org" }),
+      user("y", { username: "ADA-L" }),
+      user("z", { id: ids[1].toUpperCase() }),
+    ]),
+  );
+  assert.equal(taken.code, 1);
+  const takenBy = await source.script(
+    "import",
+    file(
+      "taken-many.ndjson",
+      some.map((line, n) => ({ ...line, id: undefined, username: `v-${n}`, roles: [] })),
+    ),
+    "--all-errors",
+    join(folder, "errors.txt"),
+  );
+  assert.match(takenBy.stderr, /and 282 more: all of them are in [^]*302 errors: nothing was imported/);
+  assert.deepEqual(
+    readFileSync(join(folder, "errors.txt"), "utf8"),
+    some.map((_, n) => `line ${n + 1}: the e-mail address is that of an account there is\n`).join(""),
+  );
+  assert.match(
+    taken.stderr,
+    /line 2: the e-mail address is that of an account there is\nline 3: the username is .*\nline 4: the id is .*\n\n3 errors: nothing was imported/,
+  );
+  assert.deepEqual(counts(source), { users: 302, staging: [] });
+
+  const exported = await source.script("export");
+  assert.equal(exported.code, 0, exported.stderr);
+  assert.match(exported.stderr, /password hash[^]*exported 302 users/);
+  assert.ok(!existsSync(source.env.WRANGLER_LOG_PATH), "no log keeps what was read");
+  const lines = exported.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const ada = lines.find(({ email }) => email === full.email);
+  assert.deepEqual(ada, {
+    ...full,
+    id: Buffer.from(ids[0].replaceAll("-", ""), "hex").toString("base64url"),
+    created_at: 1_577_836_800,
+  });
+  assert.deepEqual(
+    lines.map(({ id }) => id),
+    lines.map(({ id }) => id).sort(),
+  );
+
+  writeFileSync(join(folder, "exported.ndjson"), exported.stdout);
+  const again = await copy.script("import", "exported.ndjson", "--allow-admins", "--all-errors", "none.txt");
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(readFileSync(join(folder, "none.txt"), "utf8"), "");
+  assert.equal((await copy.script("export")).stdout, exported.stdout);
+  for (const { temporary } of [source, copy])
+    assert.deepEqual(
+      readdirSync(temporary).filter((name) => name.startsWith("portcullis")),
+      [],
+    );
+
+  // A chunk that cannot be moved is not, as a whole, and waits. Another file is refused meanwhile, but with --restart.
+  copy.run(
+    "CREATE TRIGGER late BEFORE INSERT ON users WHEN NEW.username = 'late' BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: users.email_key'); END",
+  );
+  const late = await copy.script("import", file("late.ndjson", [user("a"), user("b", { username: "late" })]));
+  assert.equal(late.code, 1);
+  assert.match(late.stderr, /UNIQUE constraint failed/);
+  assert.deepEqual(counts(copy), { users: 302, staging: ["import_file", "import_users"] });
+  copy.run("DROP TRIGGER late");
+  const restarted = await copy.script("import", file("other.ndjson", [user("a")]), "--restart");
+  assert.equal(restarted.code, 0, restarted.stderr);
+  assert.deepEqual(counts(copy), { users: 303, staging: [] });
+});
+
+test("weak hashes that are wrapped verify in the Worker, and an export keeps them", { timeout: 300_000 }, async () => {
+  const [source, copy] = [databases.empty("weak"), databases.empty("weak-copy")];
+  const hash = (password) =>
+    `$pbkdf2-sha256$i=1000$c2FsdHNhbHQ$${pbkdf2Sync(password, "saltsalt", 1000, 32, "sha256").toString("base64").replace(/=+$/, "")}`;
+  const weak = file("weak.ndjson", [
+    user("weak", { password_hash: hash("an old password") }),
+    user("strong", { password_hash: phc({ message: "another password", memory: 19_456, passes: 2 }) }),
+  ]);
+  const done = await source.script("import", weak, "--wrap-weak");
+  assert.match(done.stdout, /1 hash is weak, below OWASP's floors \(1 PBKDF2-SHA256\): each is wrapped/, done.stderr);
+  const stored = (name) =>
+    source.rows(`SELECT password_hash FROM users WHERE email = 'person-${name}@example.org'`)[0].password_hash;
+  assert.match(stored("weak"), /^\$wrapped\$pbkdf2-sha256\$i=1000\$c2FsdHNhbHQ\$32\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+  assert.match(stored("strong"), /^argon2\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+
+  const exported = await source.script("export");
+  writeFileSync(join(folder, "weak-exported.ndjson"), exported.stdout);
+  const again = await copy.script("import", "weak-exported.ndjson", "--wrap-weak");
+  assert.doesNotMatch(again.stdout, /weak, below/, again.stderr);
+  assert.equal((await copy.script("export")).stdout, exported.stdout);
+
+  const worker = await runWorker(copy);
+  try {
+    const login = async (name, password) =>
+      (
+        await fetch(`${worker.url}/login`, {
+          method: "POST",
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify({ email: `person-${name}@example.org`, password }),
+        })
+      ).status;
+    assert.deepEqual(
+      [
+        await login("weak", "an old pass"),
+        await login("weak", "an old password"),
+        await login("strong", "another password"),
+      ],
+      [401, 200, 200],
+    );
+  } finally {
+    await worker.stop();
+  }
+  for (const { password_hash } of copy.rows("SELECT password_hash FROM users"))
+    assert.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+});
+
+test("a command says how it is used, and what is missing", { timeout: 120_000 }, async () => {
+  const none = databases.absent("none");
+  for (const [name, args, code, why] of [
+    ["import", [], 2, /usage: npm run import/],
+    ["import", ["a", "b"], 2, /usage: npm run import/],
+    ["import", ["a", "--remote"], 2, /--persist-to is for the local database/],
+    ["import", [join(folder, "missing.ndjson")], 1, /there is no file/],
+    ["import", [file("empty.ndjson", [])], 1, /^\nerror: .*empty.ndjson is empty\n$/],
+    ["import", [file("blank.ndjson", ["", " "])], 1, /has no users in it/],
+    ["import", [folder], 1, /^\nerror: .* is a folder, not a file\n$/],
+    ["import", [file("same.ndjson", [user(1)]), "--all-errors", "same.ndjson"], 1, /would write over .*same.ndjson/],
+    ["import", [file("same.ndjson", [user(1)]), "--all-errors", folder], 1, /--all-errors cannot write/],
+    [
+      "import",
+      [
+        file("dear.ndjson", [
+          user(1, { password_hash: "$2b$13$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" }),
+        ]),
+      ],
+      1,
+      /line 1: password_hash: verifying it takes about \d+ ms of CPU, and cpu_ms in wrangler.toml allows 500: set it to at least \d+ while/,
+    ],
+    ["import", [file("one.ndjson", [user(1)])], 1, /no tables yet/],
+    ["export", ["x"], 2, /usage: npm run --silent export/],
+    ["export", [], 1, /no tables yet/],
+  ]) {
+    const answer = await none.script(name, ...args);
+    assert.equal(answer.code, code, answer.stderr);
+    assert.match(answer.stderr, why);
+  }
+  const loud = await capture("npm", ["run", "export"]);
+  assert.equal(loud.code, 1);
+  assert.match(loud.stderr, /npm run --silent export/);
+});
+
+/** Runs the import until it says so, and kills it there. */
+function importUntil(said, database, ...flags) {
+  return new Promise((resolve, reject) => {
+    const child = spawn("node", ["scripts/import.mjs", join(folder, "many.ndjson"), ...flags, ...database.options], {
+      cwd: path("."),
+      env: database.env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (more) => {
+      text += more;
+      if (text.includes(said)) child.kill("SIGKILL");
+    });
+    child
+      .on("error", reject)
+      .on("close", () => (text.includes(said) ? resolve() : reject(new Error(`it ended by itself:\n${text}`))));
+  });
+}
+
+/** A Worker on that database, as `npm run dev` starts it. */
+async function runWorker(database) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const child = spawn(
+    "wrangler",
+    [
+      "dev",
+      "--ip",
+      "127.0.0.1",
+      "--port",
+      String(port),
+      "--inspector-port",
+      "0",
+      "--show-interactive-dev-session=false",
+      ...database.options,
+    ],
+    { cwd: path("."), detached: true, stdio: ["ignore", "pipe", "pipe"] },
+  );
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
+  const closed = new Promise((resolve) => child.on("close", resolve));
+  const stop = async () => {
+    process.kill(-child.pid, "SIGTERM");
+    await closed;
+  };
+  const deadline = Date.now() + 60_000;
+  while (
+    !(await fetch(`${url}/healthz`).then(
+      ({ status }) => status === 200,
+      () => false,
+    ))
+  ) {
+    if (Date.now() > deadline) {
+      await stop();
+      throw new Error(`the Worker does not answer:\n${output}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { url, stop };
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen({ host: "127.0.0.1", port: 0 }, () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,158 @@
+// What docs/operations/restoring.md says of a database that was put back by D1 Time Travel, and the SQL it has for it.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+
+import { makeSecrets } from "../../scripts/secrets.mjs";
+import { assertProblem, startWorker } from "../support/harness.mjs";
+
+const page = readFileSync(new URL("../../docs/operations/restoring.md", import.meta.url), "utf8");
+const [since, endSessions, redo] = [...page.matchAll(/^```sql\n(.*?)^```/gms)].map(([, sql]) => sql);
+const CHANGED = "seven quiet harbours at dusk";
+
+let worker, admin, minute, kept, people;
+before(async () => {
+  worker = await startWorker();
+  admin = await worker.registerAdmin();
+  const names = ["ended", "refreshed", "changed", "deleted", "disabled", "demoted"];
+  people = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await worker.register()])));
+  await worker.setRoles(people.demoted, ["user", "admin"]);
+  // What is in the trail already is older than the minute.
+  await worker.db.prepare("UPDATE events SET at = at - 60").run();
+  minute = Math.floor(Date.now() / 1000) - 1;
+  kept = await worker.dump();
+
+  const { ended, refreshed, changed, deleted, disabled, demoted } = people;
+  assert.equal((await worker.revoke(ended.refresh_token)).status, 200);
+  people.refreshed.next = (await worker.refresh(refreshed.refresh_token)).body;
+  const passwords = { current_password: changed.password, new_password: CHANGED };
+  assert.equal((await worker.post("/me/password", { json: passwords, bearer: changed.access_token })).status, 200);
+  assert.equal(
+    (await worker.delete("/me", { json: { current_password: deleted.password }, bearer: deleted.access_token })).status,
+    204,
+  );
+  const change = (person, json) => worker.patch(`/users/${person.user.id}`, { json, bearer: admin.access_token });
+  assert.equal((await change(disabled, { disabled: true })).status, 200);
+  assert.equal((await change(demoted, { roles: ["user"] })).status, 200);
+});
+after(() => worker.close());
+
+/** Puts D1 back, and leaves KV as it is. */
+async function restore() {
+  // Deleting sessions owes marks, which restoring does not.
+  const tables = ["events", "refresh_tokens", "owed_marks", "users"];
+  // `is_ended` is computed.
+  const insert =
+    (table) =>
+    ({ is_ended, ...row }) =>
+      worker.db
+        .prepare(`INSERT INTO ${table} (${Object.keys(row)}) VALUES (${Object.keys(row).map(() => "?")})`)
+        .bind(...Object.values(row));
+  const rows = tables.toReversed().flatMap((table) => kept[table].map(insert(table)));
+  await worker.db.batch([...tables.map((table) => worker.db.prepare(`DELETE FROM ${table}`)), ...rows]);
+}
+
+const run = (sql) =>
+  worker.db.batch(
+    sql
+      .split(";\n")
+      .filter((text) => text.trim() !== "")
+      .map((text) => worker.db.prepare(text)),
+  );
+const hashOf = async ({ user }) =>
+  (await worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(user.id).first()).password_hash;
+
+test("after a restore what was ended, changed and deleted is undone, and these steps do it again", async (t) => {
+  const { ended, refreshed, changed, deleted, disabled, demoted } = people;
+  const newerHash = await hashOf(changed);
+
+  await t.test("the list has what has to be done again", async () => {
+    const at = new Date(minute * 1000).toISOString();
+    const [{ results }] = await run(since.replace("2026-11-25T12:00:00Z", at));
+    assert.deepEqual(
+      results.map(({ kind, user_id }) => [kind, user_id]).sort(),
+      [
+        ["deleted", deleted.user.id],
+        ["disabled", disabled.user.id],
+        ["password_changed", changed.user.id],
+        ["roles_changed", demoted.user.id],
+      ].sort(),
+    );
+    assert.equal(results.find(({ kind }) => kind === "roles_changed").detail, '["user"]');
+  });
+
+  await restore();
+  await t.test("the restore undoes it", async () => {
+    for (const person of [ended, disabled, deleted]) assert.equal((await worker.me(person.access_token)).status, 200);
+    // But for what KV knows.
+    assertProblem(await worker.verify(ended.access_token), 401, "invalid_token");
+    assertProblem(await worker.refresh(refreshed.next.refresh_token), 401, "invalid_refresh_token");
+    assert.deepEqual(worker.events("reuse_detected"), []);
+    assert.equal((await worker.login(changed)).status, 200);
+    assert.equal((await worker.login({ ...changed, password: CHANGED })).status, 401);
+    assert.equal((await worker.login(disabled)).status, 200);
+    assert.equal((await worker.login(deleted)).status, 200);
+    assert.equal((await worker.get("/users", { bearer: demoted.access_token })).status, 200);
+  });
+
+  await restore();
+  await t.test("out of service every route answers 503, and no token is lost", async () => {
+    const [, closed] = page.match(/^echo (\w+) \| npx wrangler secret put TOKEN_SECRET$/m);
+    await worker.update({ secrets: { TOKEN_SECRET: closed } });
+    for (const answer of [
+      await worker.login(ended),
+      await worker.refresh(ended.refresh_token),
+      await worker.me(ended.access_token),
+      await worker.verify(refreshed.access_token),
+    ]) {
+      assertProblem(answer, 503, "misconfigured");
+    }
+  });
+
+  await run(endSessions);
+  const values = {
+    DELETED_ID: deleted.user.id,
+    DISABLED_ID: disabled.user.id,
+    CHANGED_ID: changed.user.id,
+    NEWER_HASH: newerHash,
+  };
+  await run(Object.entries(values).reduce((sql, [name, value]) => sql.replaceAll(name, () => value), redo));
+  await worker.update({ secrets: { TOKEN_SECRET: makeSecrets().TOKEN_SECRET } });
+
+  await t.test("back in service no token of before is worth anything", async () => {
+    await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+    for (const person of [admin, ended, refreshed, refreshed.next, changed, deleted, disabled, demoted]) {
+      assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
+      assertProblem(await worker.me(person.access_token), 401, "invalid_token");
+      assertProblem(await worker.verify(person.access_token), 401, "invalid_token");
+    }
+  });
+
+  await t.test("and what was undone is as it was", async () => {
+    for (const person of [changed, deleted, disabled])
+      assertProblem(await worker.login(person), 401, "invalid_credentials");
+    assert.equal((await worker.login({ ...changed, password: CHANGED })).status, 200);
+    const { body } = await worker.login(refreshed);
+    const { body: trail } = await worker.get("/me/events", { bearer: body.access_token });
+    const endings = trail.events.filter(({ kind }) => kind === "revoked");
+    assert.deepEqual(
+      endings.map(({ session_id, reason }) => [session_id, reason]),
+      [[refreshed.session_id, "ended_by_admin"]],
+    );
+    const dump = await worker.dump();
+    const left = [
+      ...dump.users.map(({ id }) => id),
+      ...dump.refresh_tokens.map(({ user_id }) => user_id),
+      ...dump.events.map(({ user_id }) => user_id),
+    ];
+    assert.ok(!left.includes(deleted.user.id));
+  });
+});
+
+test("without the SQL the new secret ends the sessions where they are refreshed, and nowhere else", async () => {
+  const person = await worker.register();
+  await worker.update({ secrets: { TOKEN_SECRET: makeSecrets().TOKEN_SECRET } });
+  assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
+  assert.equal((await worker.me(person.access_token)).status, 200);
+});

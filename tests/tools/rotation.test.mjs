@@ -1,0 +1,256 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { parseEnv } from "node:util";
+
+import { LEAD, rotate, rotateFile } from "../../scripts/rotation.mjs";
+import { ALGORITHMS, devVars, makeKey, makeSecrets } from "../../scripts/secrets.mjs";
+
+const NOW = 1_700_000_000;
+const IDLE = 604_800;
+const options = { now: NOW, idleTtl: IDLE };
+
+let folder;
+before(() => (folder = mkdtempSync(join(tmpdir(), "portcullis-"))));
+after(() => rmSync(folder, { recursive: true }));
+
+const at = (signs_from, alg) => ({ ...makeKey(alg), signs_from });
+/** Runs the command, as from the folder. */
+function keygen(...args) {
+  const script = fileURLToPath(new URL("../../scripts/keygen.mjs", import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], {
+    encoding: "utf8",
+    env: { ...process.env, INIT_CWD: folder },
+  });
+  return { status, stdout, stderr };
+}
+const kids = ({ keys }) => keys.map(({ kid }) => kid);
+
+test("a set that Cloudflare would not take is not written", () => {
+  const file = join(folder, "large.env");
+  const text = (...algorithms) =>
+    `SIGNING_KEYS='${JSON.stringify({ keys: algorithms.map((alg, index) => at(NOW - 200 + index * 100, alg)) })}'\n`;
+  writeFileSync(file, text("RS256"));
+  assert.equal(rotateFile(file, options).added.alg, "RS256");
+  const two = text("RS256", "RS256");
+  writeFileSync(file, two);
+  assert.throws(() => rotateFile(file, options), /Cloudflare takes 5120/);
+  assert.equal(readFileSync(file, "utf8"), two);
+  // The older one is not needed any more once a refresh token cannot come with its last access token.
+  assert.equal(rotateFile(file, { ...options, now: NOW + IDLE }).keySet.keys.length, 2);
+  rmSync(file);
+});
+
+test("a rotation adds a key of the same algorithm that signs once every cache has it", () => {
+  assert.equal(LEAD, 300 + 300 + 600);
+  for (const alg of ALGORITHMS) {
+    const old = makeKey(alg);
+    const { keySet, added, report } = rotate({ keys: [old] }, options);
+    assert.deepEqual(keySet, { keys: [old, added] });
+    assert.deepEqual([added.alg, added.signs_from], [alg, NOW + LEAD]);
+    assert.notEqual(added.kid, old.kid);
+    assert.equal(report.length, 2);
+    assert.match(report[1], new RegExp(`${added.kid} \\(${alg}\\).*2023-11-14T22:33:20Z`));
+    for (const secret of [old, added].flatMap(({ d, k }) => [d, k]).filter(Boolean))
+      assert.ok(!report.join().includes(secret));
+  }
+  assert.equal(rotate({ keys: [makeKey()] }, { ...options, alg: "EdDSA" }).added.alg, "EdDSA");
+});
+
+test("the newest key is the one that began last, not the last of the list", () => {
+  const keySet = { keys: [at(NOW - 10, "EdDSA"), at(NOW - 20, "RS256"), makeKey("ES256")] };
+  assert.equal(rotate(keySet, options).added.alg, "EdDSA");
+  assert.equal(rotate({ keys: [makeKey("RS256"), makeKey("EdDSA")] }, options).added.alg, "RS256");
+});
+
+test("a retired key is kept as long as a refresh token may come with its last access token, to the second", () => {
+  const began = NOW - IDLE;
+  const superseded = { first: makeKey(), second: at(began - 1), third: at(began), active: at(NOW - 10) };
+  const { keySet, added, report } = rotate({ keys: Object.values(superseded) }, options);
+  // The first was superseded by the second, a second too long ago; the second by the third, just not.
+  assert.deepEqual(kids(keySet), kids({ keys: [superseded.second, superseded.third, superseded.active, added] }));
+  assert.match(report[0], new RegExp(`^dropped +${superseded.first.kid}`));
+});
+
+test("keys without a time are superseded by the first key with one, not by each other", () => {
+  const keys = [makeKey(), makeKey()];
+  const first = rotate({ keys }, options).keySet;
+  assert.equal(first.keys.length, 3);
+  const began = NOW + LEAD;
+  assert.equal(rotate(first, { ...options, now: began + IDLE }).keySet.keys.length, 4);
+  assert.equal(rotate(first, { ...options, now: began + IDLE + 1 }).keySet.keys.length, 2);
+});
+
+test("while a rotation is under way another is refused, unless it is forced", () => {
+  const { keySet, added } = rotate({ keys: [makeKey()] }, options);
+  for (const now of [NOW, NOW + LEAD - 1]) {
+    assert.throws(() => rotate(keySet, { ...options, now }), new RegExp(`under way.*${added.kid}.*--force`));
+  }
+  const forced = rotate(keySet, { ...options, force: true });
+  assert.equal(forced.keySet.keys.length, 3);
+  assert.ok(forced.added.signs_from > added.signs_from);
+  assert.equal(rotate(keySet, { ...options, now: NOW + LEAD }).keySet.keys.length, 3);
+});
+
+test("the rest of the file stays as it is, and only its owner can read it", () => {
+  const secrets = makeSecrets();
+  const around = (line) =>
+    `# kept\nOTHER="a$&b"\n${line}\nTOKEN_SECRET='${secrets.TOKEN_SECRET}'\n\n# end, without a line break`;
+  for (const line of [
+    `SIGNING_KEYS='${secrets.SIGNING_KEYS}'`,
+    `SIGNING_KEYS=${secrets.SIGNING_KEYS}`,
+    `  export SIGNING_KEYS = '${secrets.SIGNING_KEYS}'  `,
+  ]) {
+    const file = join(folder, "kept.env");
+    writeFileSync(file, around(line));
+    chmodSync(file, 0o644);
+    const { keySet } = rotateFile(file, options);
+    assert.equal(readFileSync(file, "utf8"), around(`SIGNING_KEYS='${JSON.stringify(keySet)}'`));
+    assert.deepEqual(
+      { ...parseEnv(readFileSync(file, "utf8")) },
+      { OTHER: "a$&b", SIGNING_KEYS: JSON.stringify(keySet), TOKEN_SECRET: secrets.TOKEN_SECRET },
+    );
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.deepEqual(readdirSync(folder), ["kept.env"]);
+    rmSync(file);
+  }
+});
+
+test("a file behind a link is edited where it is", () => {
+  const file = join(folder, "real.env");
+  const link = join(folder, "link.env");
+  writeFileSync(file, devVars(makeSecrets()));
+  symlinkSync(file, link);
+  const { added } = rotateFile(link, options);
+  assert.ok(readFileSync(file, "utf8").includes(added.kid));
+  for (const name of [file, link]) rmSync(name);
+});
+
+test("a file that cannot be rotated is left alone, and none of its values is shown", () => {
+  const file = join(folder, "bad.env");
+  const good = devVars(makeSecrets());
+  const pending = devVars({ ...makeSecrets(), SIGNING_KEYS: JSON.stringify({ keys: [at(0), at(NOW + 5)] }) });
+  const bad = [
+    "",
+    "TOKEN_SECRET=canary",
+    good + good,
+    "SIGNING_KEYS='canary'",
+    "SIGNING_KEYS='{\"canary\":1}'",
+    "SIGNING_KEYS='{\"keys\":[]}'",
+    'SIGNING_KEYS=\'{"keys":[{"kty":"canary"}]}\'',
+    pending,
+  ];
+  bad.push(
+    devVars({ ...makeSecrets(), SIGNING_KEYS: JSON.stringify({ keys: [{ ...makeKey(), signs_from: "canary" }] }) }),
+  );
+  for (const text of bad) {
+    writeFileSync(file, text);
+    assert.throws(
+      () => rotateFile(file, options),
+      (error) => error.constructor.name === "Failure" && !error.message.includes("canary"),
+      text,
+    );
+    assert.equal(readFileSync(file, "utf8"), text);
+  }
+  rmSync(file);
+  assert.throws(() => rotateFile(file, options), /there is no/);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test("what is no file of secrets at all gets one line that says so", () => {
+  const inUtf16 = (name, bytes) => () =>
+    writeFileSync(
+      join(folder, name),
+      Buffer.concat([Buffer.from(bytes), Buffer.from(devVars(makeSecrets()), "utf16le")]),
+    );
+  const mark = /begins with a byte order mark.*: save it as UTF-8 without one$/;
+  const cases = {
+    "absent.env": [() => {}, /there is no .*absent\.env$/],
+    "folder.env": [(file) => mkdirSync(file), /folder\.env is a folder, not a file of secrets$/],
+    "empty.env": [(file) => writeFileSync(file, ""), /empty\.env is empty$/],
+    "blank.env": [(file) => writeFileSync(file, " \n\n"), /blank\.env is empty$/],
+    "bom.env": [(file) => writeFileSync(file, `\ufeff${devVars(makeSecrets())}`), mark],
+    "little.env": [inUtf16("little.env", [0xff, 0xfe]), mark],
+    "big.env": [inUtf16("big.env", [0xfe, 0xff]), mark],
+    "loop.env": [(file) => symlinkSync(file, file), /loop\.env cannot be read \(ELOOP\)$/],
+    // The file beside it, which is to take its place, cannot have a name that long.
+    [`${"n".repeat(251)}.env`]: [
+      (file) => writeFileSync(file, devVars(makeSecrets())),
+      /n\.env cannot be written \(ENAMETOOLONG\)$/,
+    ],
+    "absent.env/x": [
+      () => writeFileSync(join(folder, "absent.env"), "x"),
+      /absent\.env\/x cannot be read \(ENOTDIR\)$/,
+    ],
+  };
+  for (const [name, [make, problem]] of Object.entries(cases)) {
+    const file = join(folder, name);
+    make(file);
+    const kept = name !== "absent.env/x" && lstatSync(file, { throwIfNoEntry: false })?.isFile() && readFileSync(file);
+    const { status, stdout, stderr } = keygen("--rotate", "--file", file);
+    assert.deepEqual([status, stdout, stderr.trim().split("\n").length], [1, "", 1], stderr);
+    assert.match(stderr.trim(), problem);
+    if (kept) assert.deepEqual(readFileSync(file), kept);
+  }
+  for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+});
+
+test("the command makes a set of any algorithm and rotates the kept copy of it", () => {
+  for (const alg of ALGORITHMS) {
+    const { status, stdout, stderr } = keygen("--alg", alg);
+    assert.equal(status, 0);
+    assert.equal(JSON.parse(parseEnv(stdout).SIGNING_KEYS).keys[0].alg, alg);
+    if (alg !== "HS256") assert.equal(stderr, "");
+  }
+  const file = join(folder, "secrets.env");
+  writeFileSync(file, keygen().stdout);
+  const before = Math.floor(Date.now() / 1000);
+  const { status, stdout } = keygen("--rotate", "--file", "secrets.env", "--alg", "EdDSA");
+  assert.equal(status, 0, stdout);
+  assert.match(stdout, /npx wrangler secret bulk secrets\.env/);
+  const { keys } = JSON.parse(parseEnv(readFileSync(file, "utf8")).SIGNING_KEYS);
+  assert.deepEqual(
+    keys.map(({ alg }) => alg),
+    ["ES256", "EdDSA"],
+  );
+  assert.ok(keys[1].signs_from - before - LEAD <= 5);
+  assert.match(stdout, /take EdDSA too before then/);
+  const again = keygen("--rotate", "--file", "secrets.env");
+  assert.deepEqual([again.status, /under way/.test(again.stderr)], [1, true]);
+  assert.equal(keygen("--rotate", "--file", "secrets.env", "--force").status, 0);
+
+  for (const args of [
+    ["--alg", "none"],
+    ["--alg"],
+    ["--rotate"],
+    ["--rotate", "--dev", "--file", "x"],
+    ["--rotate", "--remote"],
+    ["--file", "x"],
+    ["--unknown"],
+    ["x"],
+  ]) {
+    const refused = keygen(...args);
+    assert.deepEqual(
+      [refused.status, /usage: npm run keygen/.test(refused.stderr), refused.stdout],
+      [2, true, ""],
+      args.join(" "),
+    );
+  }
+  assert.ok(existsSync(file));
+});

@@ -1,0 +1,416 @@
+// src/bin/rules.rs, which reads what comes in beside the Worker by the Worker's own rules.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { before, test } from "node:test";
+
+import { rules, rulesBinary } from "../../scripts/rules.mjs";
+
+const NOW = 1_800_000_000;
+const HASH = "$pbkdf2-sha256$i=1000$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const ada = { email: "ada@example.org", password_hash: HASH };
+
+before(() => rulesBinary());
+
+const OPTIONS = { "--roles": "user,admin", "--now": String(NOW), "--cpu-ms": "500", "--argon2": "7168,5,1" };
+
+/** What is printed of the lines of a file, given as text or as the objects to be put there. */
+async function check(lines, { flags = [], ...changes } = {}) {
+  const input =
+    typeof lines === "string"
+      ? lines
+      : lines.map((line) => (typeof line === "string" ? line : JSON.stringify(line))).join("\n");
+  const { code, stdout, stderr } = await rules(
+    ["check-users", ...Object.entries({ ...OPTIONS, ...changes }).flat(), ...flags],
+    { input },
+  );
+  assert.equal(code, 0, stderr);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+test("a user with nothing but the needful gets the rest", async () => {
+  const [{ id, ...row }, end] = await check([ada]);
+  assert.match(id, /^[\w-]{22}$/);
+  assert.deepEqual(row, {
+    line: 1,
+    email: "ada@example.org",
+    email_key: "ada@example.org",
+    username: null,
+    username_key: null,
+    name: null,
+    password_hash: HASH,
+    roles: '["user"]',
+    created_at: NOW,
+    disabled_at: null,
+  });
+  assert.deepEqual(end, { users: 1, admins: 0, weak: { "PBKDF2-SHA256": 1 } });
+  const [again] = await check([ada]);
+  assert.notEqual(again.id, id);
+});
+
+test("every member is normalised as at registration", async () => {
+  const uuid = "00112233-4455-6677-8899-AABBCCDDEEFF";
+  const [row] = await check(
+    [
+      {
+        ...ada,
+        id: uuid,
+        email: " Ada@B\u00dcCHER.example\n",
+        username: "Ada-L",
+        name: " Jose\u0301 ",
+        roles: ["admin", "user"],
+        created_at: "2024-02-29T12:00:00.123+02:00",
+        disabled: true,
+      },
+    ],
+    { flags: ["--allow-admins"] },
+  );
+  assert.deepEqual(row, {
+    line: 1,
+    id: Buffer.from(uuid.replaceAll("-", ""), "hex").toString("base64url"),
+    email: "Ada@B\u00dcCHER.example",
+    email_key: "ada@xn--bcher-kva.example",
+    username: "Ada-L",
+    username_key: "ada-l",
+    name: "Jos\u00e9",
+    password_hash: HASH,
+    roles: '["user","admin"]',
+    created_at: Date.parse("2024-02-29T10:00:00Z") / 1000,
+    disabled_at: NOW,
+  });
+});
+
+test("null is as good as nothing, and ids are kept in either form", async () => {
+  const id = Buffer.alloc(16, 0xfb).toString("base64url");
+  const [nulls, own] = await check([
+    { ...ada, id: null, username: null, name: null, roles: null, created_at: null, disabled: null },
+    { email: "b@example.org", password_hash: HASH, id, created_at: 0, disabled: false, roles: [] },
+  ]);
+  assert.deepEqual(
+    [nulls.username, nulls.name, nulls.roles, nulls.created_at, nulls.disabled_at],
+    [null, null, '["user"]', NOW, null],
+  );
+  assert.deepEqual([own.id, own.created_at, own.disabled_at, own.roles], [id, 0, null, "[]"]);
+});
+
+test("hashes of other systems become the stored form", async () => {
+  const [row] = await check([
+    { ...ada, password_hash: "pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s=" },
+  ]);
+  assert.equal(row.password_hash, "$pbkdf2-sha256$i=12000$c2Vhc2FsdA$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s");
+});
+
+test("Argon2 of elsewhere says so, also where it does not come from Django", async () => {
+  const phc = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+  const answers = await check(
+    [phc, `argon2${phc}`].map((password_hash, n) => ({ email: `${n}@example.org`, password_hash })),
+  );
+  assert.deepEqual(
+    answers.map(({ password_hash }) => password_hash),
+    [`argon2${phc}`, `argon2${phc}`, undefined],
+  );
+});
+
+const bcrypt = (cost) => `$2b$${cost}$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW`;
+
+test("a hash that a request may not verify is refused, with what to set", async () => {
+  const dear = (password_hash, cpuMs) => check([{ ...ada, password_hash }], { "--cpu-ms": String(cpuMs) });
+  const [{ error }] = await dear(bcrypt(13), 500);
+  const [, about, needed] = error.match(
+    /^password_hash: verifying it takes about (\d+) ms of CPU, and cpu_ms in wrangler.toml allows 500: set it to at least (\d+) while there are such hashes$/,
+  );
+  // With what it says it is taken, and with half of it another is as well.
+  assert.ok(Number(about) > 500 && Number(needed) >= Number(about) && Number(needed) % 100 === 0, error);
+  assert.equal((await dear(bcrypt(13), needed))[0].password_hash, bcrypt(13));
+  assert.equal((await dear(bcrypt(10), 500))[0].password_hash, bcrypt(10));
+  assert.match((await dear(bcrypt(10), 100))[0].error, /allows 100: set it to at least \d00 /);
+  // The new hash counts too: what fits beside a cheap one does not beside the dearest.
+  const [cheap, dearest] = await Promise.all(
+    ["7168,5,1", "65536,16,1"].map((argon2) =>
+      check([{ ...ada, password_hash: bcrypt(10) }], { "--argon2": argon2, "--cpu-ms": "400" }),
+    ),
+  );
+  assert.deepEqual([cheap[0].password_hash, dearest[0].password_hash], [bcrypt(10), undefined]);
+});
+
+test("weak hashes are counted by their kind, and wrapped if that is wanted", async () => {
+  const users = [bcrypt("09"), bcrypt("09"), bcrypt(10), HASH].map((password_hash, n) => ({
+    email: `${n}@example.org`,
+    password_hash,
+  }));
+  const plain = await check(users);
+  assert.deepEqual(plain.at(-1), { users: 4, admins: 0, weak: { bcrypt: 2, "PBKDF2-SHA256": 1 } });
+  assert.deepEqual(
+    plain.slice(0, 4).map(({ password_hash }) => password_hash),
+    users.map(({ password_hash }) => password_hash),
+  );
+
+  const wrapped = await check(users, { flags: ["--wrap-weak"] });
+  assert.deepEqual(wrapped.at(-1), plain.at(-1));
+  const outer = "\\$argon2id\\$v=19\\$m=7168,t=5,p=1\\$[\\w+/]{22}\\$[\\w+/]{43}$";
+  const hashes = wrapped.slice(0, 4).map(({ password_hash }) => password_hash);
+  assert.match(hashes[0], new RegExp(`^\\$wrapped\\$2b\\$09\\$CCCCCCCCCCCCCCCCCCCCC\\.\\$23${outer}`));
+  assert.match(hashes[3], new RegExp(`^\\$wrapped\\$pbkdf2-sha256\\$i=1000\\$c2FsdA\\$32${outer}`));
+  assert.equal(hashes[2], bcrypt(10));
+  // Each has a salt of its own, and none is wrapped twice.
+  assert.notEqual(hashes[0], hashes[1]);
+  const again = await check(
+    hashes.map((password_hash, n) => ({ email: `${n}@example.org`, password_hash })),
+    { flags: ["--wrap-weak"] },
+  );
+  assert.deepEqual(
+    again.slice(0, 4).map(({ password_hash }) => password_hash),
+    hashes,
+  );
+  assert.deepEqual(again.at(-1).weak, {});
+  // What is around it costs as well.
+  assert.match(
+    (await check([{ ...ada, password_hash: HASH }], { flags: ["--wrap-weak"], "--cpu-ms": "30" }))[0].error,
+    /verifying it takes/,
+  );
+  assert.equal((await check([{ ...ada, password_hash: HASH }], { "--cpu-ms": "30" }))[0].password_hash, HASH);
+});
+
+test("admins are taken only if told so, and counted", async () => {
+  const users = [["user"], ["user", "admin"], ["admin"]].map((roles, n) => ({
+    email: `${n}@example.org`,
+    password_hash: HASH,
+    roles,
+  }));
+  const refused = await check(users);
+  assert.deepEqual(
+    refused.map(({ error }) => error),
+    [
+      undefined,
+      'roles: "admin" is taken with --allow-admins only',
+      'roles: "admin" is taken with --allow-admins only',
+      undefined,
+    ],
+  );
+  assert.equal(refused.at(-1).admins, 0);
+  const taken = await check(users, { flags: ["--allow-admins"] });
+  assert.deepEqual(
+    taken.slice(0, 3).map(({ roles }) => roles),
+    ['["user"]', '["user","admin"]', '["admin"]'],
+  );
+  assert.equal(taken.at(-1).admins, 2);
+});
+
+/** A member of every type that it is not, and what is said of it. */
+const KINDS = {
+  null: "null",
+  true: "true",
+  false: "false",
+  1: "a number",
+  '"x"': "text",
+  "[]": "an array",
+  "{}": "an object",
+};
+const WANTED = {
+  id: ["text", /null|"x"/],
+  email: ["text", /"x"/],
+  username: ["text", /null|"x"/],
+  name: ["text", /null|"x"/],
+  roles: ["an array of text", /null|\[\]/],
+  password_hash: ["text", /"x"/],
+  created_at: ["unix seconds, or a time of RFC 3339 as text", /null|1|"x"/],
+  disabled: ["true or false", /null|true|false/],
+};
+
+test("a member of a wrong type is named, with what it should be and what it is", async () => {
+  const cases = Object.entries(WANTED).flatMap(([member, [wanted, fits]]) =>
+    Object.entries(KINDS)
+      .filter(([json]) => !fits.test(json))
+      .map(([json, found]) => [member, json, `${member}: expected ${wanted}, found ${found}`]),
+  );
+  assert.equal(cases.length, 8 * 7 - 16);
+  const lines = cases.map(([member, json]) => JSON.stringify({ ...ada, [member]: "?" }).replace('"?"', json));
+  const answers = await check(lines.join("\n"));
+  assert.deepEqual(
+    answers.slice(0, -1).map(({ error }) => error),
+    cases.map(([, , error]) => error),
+  );
+});
+
+const bad = [
+  ["{", /EOF/],
+  ["[]", /^not a JSON object$/],
+  ["{} x", /missing field `email`/],
+  [`${JSON.stringify(ada)} {}`, /trailing/],
+  [`{"email":"a@example.org","email":"b@example.org","password_hash":"${HASH}"}`, /duplicate field `email`/],
+  [{ ...ada, role: "admin" }, /^role: unknown field `role`/],
+  [{ ...ada, "a\u001b[2J\u202e\u2028\u0007b": 1 }, /^a\\u\{1b\}\[2J\\u\{202e\}\\u\{2028\}\\u\{7\}b: unknown field/],
+  [{ ...ada, ["x".repeat(5000)]: 1 }, /^x{400}…$/],
+  [{ email: "ada@example.org" }, /missing field `password_hash`/],
+  [{ ...ada, email: "ada" }, /^email: .*exactly one @/],
+  [{ ...ada, username: "a" }, /^username: .*must be/],
+  [{ ...ada, username: "ada@example.org" }, /^username: .*must be/],
+  [{ ...ada, name: "a\nb" }, /^name: .*must be/],
+  [{ ...ada, name: "a\0b" }, /^name: .*must be/],
+  [{ ...ada, roles: ["root"] }, /^roles: "root" is not a role: ROLES in wrangler.toml has user,admin$/],
+  [{ ...ada, roles: ["\u001b]0;owned\u0007"] }, /^roles: "\\u\{1b\}\]0;owned\\u\{7\}" is not a role/],
+  [{ ...ada, roles: ["user", "user"] }, /^roles: one of them is there twice$/],
+  [{ ...ada, roles: ["user", 1] }, /^roles: expected an array of text, found a number in it$/],
+  [{ ...ada, roles: [["user"]] }, /^roles: expected an array of text, found an array in it$/],
+  [[null, "a@example.org", null, null, ["admin"], HASH, null, null], /^not a JSON object$/],
+  [{ ...ada, id: "00000000-0000-0000-0000-000000000000" }, /^id: .*not all zero/],
+  [{ ...ada, id: "AAAAAAAAAAAAAAAAAAAAAA" }, /^id: .*not all zero/],
+  [
+    { ...ada, password_hash: "5f4dcc3b5aa765d61d8327deb882cf99" },
+    /^password_hash: not a password hash of a known form/,
+  ],
+  [{ ...ada, password_hash: `$wp${bcrypt(10)}` }, /^password_hash: .*WordPress 6.8/],
+  [{ ...ada, password_hash: bcrypt(15) }, /^password_hash: .*too costly/],
+  [
+    {
+      ...ada,
+      password_hash: "$argon2id$v=19$m=102400,t=2,p=8$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    },
+    /^password_hash: .*too costly/,
+  ],
+  [{ ...ada, created_at: NOW * 1000 }, /^created_at: .*milliseconds/],
+  [{ ...ada, created_at: -1 }, /^created_at: expected unix seconds, .*, found -1$/],
+  [{ ...ada, created_at: 1.5 }, /^created_at: expected unix seconds, .*, found 1.5$/],
+  [{ ...ada, created_at: "2024-02-30T00:00:00Z" }, /^created_at: .*RFC 3339/],
+  [{ ...ada, created_at: "2024-02-01 00:00:00" }, /^created_at: .*RFC 3339/],
+  [{ ...ada, created_at: "1969-12-31T00:00:00Z" }, /^created_at: before 1970$/],
+  [{ ...ada, id: "42" }, /^id: must be/],
+  [{ ...ada, id: "00112233-4455-6677-8899-aabbccddeef" }, /^id: must be/],
+  [{ ...ada, id: "001122334455-6677-8899-aabb-ccddeeff" }, /^id: must be/],
+  [{ ...ada, id: "+0112233-4455-6677-8899-aabbccddeeff" }, /^id: must be/],
+  [JSON.stringify({ ...ada, name: "x".repeat(70_000) }), /64 KiB/],
+];
+
+test("a line that cannot be taken says why, by its number, and the others go on", async () => {
+  const good = (n) => ({ email: `good-${n}@example.org`, password_hash: HASH });
+  const answers = await check([good(0), ...bad.map(([line]) => line), good(1)]);
+  assert.equal(answers.length, bad.length + 3);
+  for (const [index, [line, why]] of bad.entries()) {
+    const { line: number, error } = answers[index + 1];
+    assert.equal(number, index + 2);
+    assert.match(error, why, JSON.stringify(line).slice(0, 200));
+    assert.doesNotMatch(error, /\bline 1\b/);
+  }
+  assert.deepEqual([answers.at(-2).email, answers.at(-2).line], ["good-1@example.org", bad.length + 2]);
+});
+
+test("what is not UTF-8 is an error of its line alone", async () => {
+  const input = Buffer.concat([
+    Buffer.from('{"email":"\xff@example.org"}\n', "latin1"),
+    Buffer.from(JSON.stringify(ada)),
+  ]);
+  const { stdout } = await rules(["check-users", ...Object.entries(OPTIONS).flat()], { input });
+  const [error, row] = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(error, { line: 1, error: "not UTF-8" });
+  assert.equal(row.line, 2);
+});
+
+test("no two lines share an id, an address or a username, in any spelling", async () => {
+  const id = randomUUID();
+  const user = (n, more) => ({ email: `u${n}@example.org`, password_hash: HASH, ...more });
+  const answers = await check([
+    user(1, { id, username: "one" }),
+    user(2, { id: id.toUpperCase() }),
+    user(3, { id: Buffer.from(id.replaceAll("-", ""), "hex").toString("base64url") }),
+    user(4, { email: "U1@EXAMPLE.org" }),
+    user(5, { username: "ONE" }),
+    // An id is no username.
+    user(6, { id: "abcdefghijklmnopqrstug" }),
+    user(7, { username: "abcdefghijklmnopqrstug" }),
+  ]);
+  assert.deepEqual(
+    answers.map(({ error }) => error),
+    [
+      undefined,
+      "the id is that of line 1",
+      "the id is that of line 1",
+      "the e-mail address is that of line 1",
+      "the username is that of line 1",
+      undefined,
+      undefined,
+      undefined,
+    ],
+  );
+});
+
+test("empty lines count, a byte order mark does not, line ends may be those of Windows", async () => {
+  const answers = await check(
+    `\ufeff${JSON.stringify(ada)}\r\n\r\n  \n${JSON.stringify({ ...ada, email: "b@example.org" })}\r\n`,
+  );
+  assert.deepEqual(
+    answers.map(({ line }) => line),
+    [1, 4, undefined],
+  );
+  assert.equal(answers.at(-1).users, 2);
+  assert.deepEqual(await check(""), [{ users: 0, admins: 0, weak: {} }]);
+});
+
+test("ROLES must be names", async () => {
+  for (const list of ["", "user,", "user,Admin", "user,1st", "us er", 'user,"x"']) {
+    const { code, stderr } = await rules(["check-role", "--roles", list, "user"]);
+    assert.equal(code, 1, list);
+    assert.match(stderr, /^ROLES in wrangler.toml must/);
+  }
+  assert.equal((await rules(["check-role", "--roles", "user, support-2nd_line, admin", "support-2nd_line"])).code, 0);
+  assert.match((await rules(["check-role", "--roles", "user,admin", "Admin"])).stderr, /"Admin" is not a role/);
+});
+
+test("an address has a key, or says what is wrong with it", async () => {
+  assert.equal((await rules(["email-key", " Ada@Example.ORG"])).stdout, "ada@example.org\n");
+  const { code, stdout, stderr } = await rules(["email-key", "ada"]);
+  assert.deepEqual([code, stdout], [1, ""]);
+  assert.match(stderr, /exactly one @/);
+});
+
+test("thousands of lines are checked at once and come back in their order", async () => {
+  const answers = await check(
+    Array.from({ length: 3000 }, (_, n) => ({ email: `${n}@example.org`, password_hash: n % 7 === 0 ? "none" : HASH })),
+  );
+  assert.deepEqual(
+    answers.slice(0, -1).map(({ line, email, error }) => (error === undefined ? `${line} ${email}` : `${line}`)),
+    Array.from({ length: 3000 }, (_, n) => (n % 7 === 0 ? `${n + 1}` : `${n + 1} ${n}@example.org`)),
+  );
+});
+
+test("today's cost must be one that the Worker takes", async () => {
+  for (const argon2 of ["7168,4,1", "64,1,1", "4294967295,1,1"]) {
+    const { code, stderr } = await rules(
+      ["check-users", ...Object.entries({ ...OPTIONS, "--argon2": argon2 }).flat()],
+      { input: "" },
+    );
+    assert.equal(code, 1, argon2);
+    assert.match(stderr, /^ARGON2_MEMORY_KIB/);
+  }
+});
+
+test("wrong arguments are 2", async () => {
+  const all = (changes) => ["check-users", ...Object.entries({ ...OPTIONS, ...changes }).flat()];
+  const without = (name) => [
+    "check-users",
+    ...Object.entries(OPTIONS)
+      .filter(([own]) => own !== name)
+      .flat(),
+  ];
+  for (const args of [
+    [],
+    ["email-key"],
+    ["check-users"],
+    without("--now"),
+    without("--cpu-ms"),
+    without("--argon2"),
+    all({ "--now": "soon" }),
+    all({ "--cpu-ms": "-1" }),
+    all({ "--argon2": "7168,5" }),
+    all({ "--argon2": "7168,5,1,1" }),
+    all({ "--after": "2" }),
+    [...all(), "--wrap"],
+  ]) {
+    assert.equal((await rules(args)).code, 2, args.join(" "));
+  }
+});

@@ -1,0 +1,92 @@
+// The set-up and the build, with programs in place of those that install and compile.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { Checkout, withInstallers } from "../support/checkout.mjs";
+
+const CANARY = "canary-of-the-account";
+/** All by which wrangler signs in, by today's names and earlier ones. */
+const CREDENTIALS = Object.fromEntries(
+  [
+    "CLOUDFLARE_API_TOKEN",
+    "CLOUDFLARE_API_KEY",
+    "CLOUDFLARE_EMAIL",
+    "CLOUDFLARE_ACCOUNT_ID",
+    "CLOUDFLARE_API_USER_SERVICE_KEY",
+    "CLOUDFLARE_ACCESS_CLIENT_ID",
+    "CLOUDFLARE_ACCESS_CLIENT_SECRET",
+    "CLOUDFLARE_OF_TOMORROW",
+    "CF_API_TOKEN",
+    "CF_API_KEY",
+    "CF_EMAIL",
+    "CF_ACCOUNT_ID",
+    "WRANGLER_CF_AUTHORIZATION_TOKEN",
+    "WRANGLER_BASIN_SQL_AUTH_TOKEN",
+    "WRANGLER_R2_SQL_AUTH_TOKEN",
+  ].map((name) => [name, CANARY]),
+);
+
+let checkout;
+before(() => (checkout = new Checkout()));
+after(() => checkout.remove());
+
+test("what signs in to Cloudflare is in the environment of wrangler and of no other program", async () => {
+  withInstallers(checkout);
+  checkout.program(".tools/bin/worker-build", 'write("build/index.js", ""); write("build/index_bg.wasm", "");');
+  const env = { ...CREDENTIALS, PASSED_ON: "yes", CLOUDFLARE_CF_FETCH_ENABLED: "true" };
+  const { code, stdout, stderr } = await checkout.node(["scripts/build.mjs"], env);
+  assert.equal(code, 0, stdout + stderr);
+  checkout.program("node_modules/.bin/wrangler");
+  const all = ["run", "capture", "tee"].map(
+    (how) => `await wrangler(["whoami"], ${how}); await ${how}("cargo", ["metadata"]);`,
+  );
+  const main = `import { capture, run, tee, wrangler } from "./scripts/lib.mjs"; await wrangler(["deploy"]); ${all.join(" ")}`;
+  const direct = await checkout.node(["--input-type=module", "-e", main], env);
+  assert.equal(direct.code, 0, direct.stdout + direct.stderr);
+
+  const calls = checkout.calls();
+  assert.deepEqual([...new Set(calls.map(({ program }) => program))].sort(), [
+    "cargo",
+    "npm",
+    "rustup",
+    "worker-build",
+    "wrangler",
+  ]);
+  for (const { program, args, env } of calls) {
+    const found = Object.keys(env).filter((name) => env[name].includes(CANARY));
+    assert.deepEqual(
+      found.sort(),
+      program === "wrangler" ? Object.keys(CREDENTIALS).sort() : [],
+      `${program} ${args.join(" ")}`,
+    );
+    assert.deepEqual(
+      [env.PASSED_ON, env.CLOUDFLARE_CF_FETCH_ENABLED, env.WRANGLER_SEND_METRICS],
+      ["yes", "false", "false"],
+      program,
+    );
+  }
+});
+
+test("a tool that does not compile with the versions it was released with is not compiled with others", async () => {
+  const failing = new Checkout();
+  try {
+    withInstallers(failing, {
+      cargo: 'console.error("error: crate 1.0.1 is not in the registry"); process.exit(101);',
+    });
+    const { code, stdout, stderr } = await failing.node(["scripts/setup.mjs"]);
+    assert.equal(code, 1, stdout);
+    const installs = failing.calls().filter(({ program }) => program === "cargo");
+    assert.deepEqual(
+      installs.map(({ args }) => args.includes("--locked")),
+      [true],
+    );
+    assert.match(
+      stderr,
+      /^\nerror: worker-build 0\.8\.7 could not be installed with the versions it was released with, and no others are tried/,
+    );
+    assert.match(stderr, /crate 1\.0\.1 is not in the registry/);
+  } finally {
+    failing.remove();
+  }
+});
