@@ -19,7 +19,7 @@ CREATE TABLE users (
   name TEXT,
   -- Argon2id PHC string: parameters, salt and hash, of the password in NFC. Of an imported account, until its owner logs in,
   -- what its old system made of what was typed, and longer if that does not read the whole password: "argon2" in front of
-  -- an Argon2 PHC string, or a form of src/auth/foreign_hash/, or "$wrapped", that form without its hash, and an Argon2id
+  -- an Argon2 PHC string, or a form of crates/core/src/password/imported/, or "$wrapped", that form without its hash, and an Argon2id
   -- over it
   password_hash TEXT NOT NULL,
   -- counts changes of the password, not rehashes of the same one: a log-in that verified an older one is refused

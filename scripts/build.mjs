@@ -55,13 +55,16 @@ export async function bundle() {
 export function buildInputs() {
   const hash = createHash("sha256");
   const settings = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml", "package-lock.json"];
-  const hashCore = ["crates/argon2-simd128/Cargo.toml", ...filesUnder("crates/argon2-simd128/src")];
+  const crates = ["argon2-simd128", "core"].flatMap((name) => [
+    `crates/${name}/Cargo.toml`,
+    ...filesUnder(`crates/${name}/src`),
+  ]);
   const files = [
     ...settings,
     "scripts/build.mjs",
     "scripts/entry.mjs",
     "scripts/esbuild.mjs",
-    ...hashCore,
+    ...crates,
     ...filesUnder("src"),
   ];
   for (const name of files.filter((name) => existsSync(path(name)))) {

@@ -1,4 +1,4 @@
-// Makes src/auth/common_passwords.bin, the set of the commonest passwords, from lists that two npm packages carry.
+// Makes crates/core/src/password/common_passwords.bin, the set of the commonest passwords, from lists that two npm packages carry.
 // docs/common-passwords.md says what is in it. Started by hand; nothing else needs the packages.
 //
 //   node scripts/common-passwords.mjs           makes it, and says how many of the commonest passwords are refused
@@ -30,7 +30,7 @@ export const SOURCES = [
 /** Of the set, in hex. Whoever makes another one writes it here, and into the provenance beside the set. */
 export const SHA256 = "30d76173f4e0f4f3d7035020c154be02e3e94e711e88fee6aba4960522109376";
 
-export const SET = "src/auth/common_passwords.bin";
+export const SET = "crates/core/src/password/common_passwords.bin";
 
 /** Makes the set of a list into a file, and answers how many passwords it has. */
 export async function make(list, file) {
@@ -48,7 +48,11 @@ export function verified(bytes, integrity) {
 export const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
 function maker(args, input) {
-  return capture("cargo", ["run", "--locked", "--quiet", "--example", "common_passwords", "--", ...args], { input });
+  return capture(
+    "cargo",
+    ["run", "--locked", "--quiet", "-p", "portcullis-core", "--example", "common_passwords", "--", ...args],
+    { input },
+  );
 }
 
 async function listOf({ name, version, integrity, list }, folder) {

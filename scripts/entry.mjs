@@ -22,7 +22,7 @@ function within(promise, milliseconds, late) {
     promise.then(settle(resolve), settle(reject));
   });
 }
-// For src/deadline.rs.
+// For src/platform/deadline.rs.
 globalThis.within = within;
 
 /** A binding, as the Worker uses it: its methods of these names, which always answer. */

@@ -8,7 +8,7 @@
 //     --all-errors FILE   writes all errors into that file, not just the first
 //
 // All or nothing, but for an interruption, after which the same command goes on where it stopped:
-//   1. Check every line by the Worker's own rules (src/bin/rules.rs). With any error nothing is written.
+//   1. Check every line by the Worker's own rules (crates/cli/src/main.rs). With any error nothing is written.
 //   2. Load the rows, in chunks, into a table of their own.
 //   3. Compare them with the users there are. With any conflict no user is written.
 //   4. Move them into `users`, chunk by chunk. A chunk leaves the table in the transaction that makes its users.

@@ -1,4 +1,4 @@
-// The Worker's own rules for what comes in beside it: the program of src/bin/rules.rs.
+// The Worker's own rules for what comes in beside it: the program of crates/cli/src/main.rs.
 
 import { existsSync } from "node:fs";
 
@@ -12,7 +12,7 @@ export function rulesBinary() {
   built ??= (async () => {
     const { code, stderr } = await capture(
       "cargo",
-      ["build", "--locked", "--bin", "rules", "--target-dir", path("target")],
+      ["build", "--locked", "-p", "portcullis-cli", "--target-dir", path("target")],
       { env, heard: tell },
     );
     if (code !== 0) fail(`the rules could not be compiled:\n${stderr}`);

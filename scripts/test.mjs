@@ -9,7 +9,6 @@ import { stripVTControlCharacters } from "node:util";
 import { bundle, filesUnder } from "./build.mjs";
 import { cargoDeny } from "./deny.mjs";
 import { Failure, fail, heading, misused, path, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
-import { impurities } from "./purity.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
@@ -38,7 +37,6 @@ const checks = [
     "lints, WebAssembly",
     () => run("cargo", ["clippy", "--locked", "--workspace", "--target", wasm, "--", "-D", "warnings"]),
   ],
-  ["purity of src/auth", checkPurity],
   ["dependencies: licenses, sources, bans", checkDependencies],
 ];
 const native = ["tests, native", nativeTests];
@@ -57,12 +55,6 @@ async function step(name, work) {
     throw new Failure(`${name} failed (${seconds(started)})`);
   }
   console.log(`-- ok (${seconds(started)})`);
-}
-
-function checkPurity() {
-  const files = filesUnder("src/auth").filter((file) => file.endsWith(".rs"));
-  const found = files.flatMap((file) => impurities(file, read(file)));
-  if (found.length > 0) fail(`src/auth holds pure rules only:\n${found.join("\n")}`);
 }
 
 // Without what it only warns of, which is for `npm run deny` to show.

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
 
-use crate::auth::id::Id;
 use crate::store::Costs;
+use portcullis_core::id::Id;
 
 /// What happened.
 #[derive(Serialize, Debug)]

@@ -8,14 +8,14 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::auth::access_token::Parties;
-use crate::auth::password::{HashCost, Hasher};
-use crate::auth::profile::ProfileClaim;
-use crate::auth::refresh_token::TokenKeys;
-use crate::auth::resource_server::ResourceServers;
-use crate::auth::roles::Roles;
-use crate::auth::signing_key::SigningKeys;
 use crate::http::split_origin;
+use portcullis_core::account::resource_server::ResourceServers;
+use portcullis_core::account::roles::Roles;
+use portcullis_core::password::{HashCost, Hasher};
+use portcullis_core::token::access::Parties;
+use portcullis_core::token::keys::SigningKeys;
+use portcullis_core::token::profile::ProfileClaim;
+use portcullis_core::token::refresh::TokenKeys;
 
 pub use addresses::Addresses;
 
@@ -130,9 +130,9 @@ impl Config {
         let clock_leeway = reader.number("CLOCK_LEEWAY_SECONDS", 0, 0..=MAX_CLOCK_LEEWAY);
         let password_min_length = reader.number("PASSWORD_MIN_LENGTH", 15, 8..=64);
         let cost = HashCost {
-            memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 1..=HashCost::MOST_MEMORY_KIB),
-            iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=HashCost::MOST_ITERATIONS),
-            parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=HashCost::MOST_PARALLELISM),
+            memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 1..=HashCost::MAX_MEMORY_KIB),
+            iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=HashCost::MAX_ITERATIONS),
+            parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=HashCost::MAX_PARALLELISM),
         };
         let also_answers_at = reader.text("ALSO_ANSWERS_AT", "", addresses::other_addresses);
         let allowed_origins = reader.text("ALLOWED_ORIGINS", "", addresses::allowed_origins);
@@ -321,7 +321,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::{Config, Found, Problem};
-    use crate::auth::profile::ProfileClaim;
+    use portcullis_core::token::profile::ProfileClaim;
 
     const SIGNING_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}]}"#;
     const TOKEN_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::members;
-use crate::error::ApiError;
+use crate::routes::error::ApiError;
 
 /// Of an access token, in bytes: several times the size of any of ours.
 const MAX_BEARER_BYTES: usize = 8 * 1024;
@@ -72,7 +72,7 @@ fn form_decoded(value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{basic, bearer, is_of_client};
-    use crate::error::ApiError;
+    use crate::routes::error::ApiError;
 
     #[test]
     fn a_bearer_token_is_taken_in_any_case_of_the_scheme() {

@@ -5,9 +5,9 @@ use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::web_sys::{ReadableStreamDefaultReader, Request as RawRequest};
 
 use super::{header, invalid};
-use crate::clock::now_millis;
-use crate::deadline::{Failure, within};
-use crate::error::ApiError;
+use crate::platform::clock::now_millis;
+use crate::platform::deadline::{Failure, within};
+use crate::routes::error::ApiError;
 
 /// Maximum body size, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;

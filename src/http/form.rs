@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::invalid;
-use crate::error::ApiError;
+use crate::routes::error::ApiError;
 
 /// The parameters that some route reads: an answer may name these, and no others, which are the input's.
 const NAMES: [&str; 9] = [
@@ -36,7 +36,7 @@ pub(super) fn parameters(body: &[u8]) -> Result<BTreeMap<String, String>, ApiErr
 #[cfg(test)]
 mod tests {
     use super::parameters;
-    use crate::error::ApiError;
+    use crate::routes::error::ApiError;
 
     #[test]
     fn a_parameter_without_a_value_is_absent() {

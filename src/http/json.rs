@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::invalid;
 use super::mismatch::explain;
-use crate::error::ApiError;
+use crate::routes::error::ApiError;
 
 const NOT_AN_OBJECT: &str = "The body must be a JSON object.";
 
@@ -28,7 +28,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::{json, missing};
-    use crate::error::ApiError;
+    use crate::routes::error::ApiError;
 
     #[derive(Deserialize, Debug)]
     #[serde(deny_unknown_fields)]

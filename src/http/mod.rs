@@ -7,16 +7,18 @@ mod form;
 mod json;
 mod media_type;
 mod mismatch;
+mod paging;
 mod query;
 mod request;
 mod response;
 
 use worker::web_sys::Headers;
 
-use crate::error::ApiError;
+use crate::routes::error::ApiError;
 
 pub use body::{MAX_BODY_BYTES, read_body};
 pub use cors::RefusedOrigins;
+pub use paging::Query;
 pub use request::{Method, Request, split_origin};
 pub use response::Reply;
 

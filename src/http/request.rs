@@ -10,8 +10,8 @@ use super::form::parameters;
 use super::json::{json, missing};
 use super::media_type::{FORM, JSON, MediaType, media_type};
 use super::{header, query};
-use crate::auth::client::Client;
-use crate::error::ApiError;
+use crate::routes::error::ApiError;
+use portcullis_core::account::client::Client;
 
 /// The methods that some route takes, and the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

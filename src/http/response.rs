@@ -9,8 +9,8 @@ use worker::web_sys::{Headers, Response, ResponseInit};
 use super::cors::{self, allowed_origin};
 use super::media_type::JSON;
 use super::request::{Method, Request};
-use crate::auth::id::Id;
-use crate::error::ApiError;
+use crate::routes::error::ApiError;
+use portcullis_core::id::Id;
 
 /// On every response (OWASP REST Security and HTTP Headers Cheat Sheets), but that what is public has the two of
 /// [`Reply::public`] otherwise.

@@ -1,54 +1,26 @@
 //! The routes: one file an endpoint, and the table of them.
 
-mod accounts;
-mod change_password;
-mod delete_me;
-mod delete_user;
-mod end_session;
-mod end_sessions;
-mod end_user_sessions;
-mod events;
-mod hashing;
-mod healthz;
-mod introspect;
-mod jwks;
-mod login;
-mod me;
-mod metadata;
-mod paging;
-mod refresh;
-mod register;
-mod revoke;
-mod revoke_all;
-mod sessions;
-mod token;
-mod token_response;
-mod update_me;
-mod update_user;
-mod user;
-mod user_sessions;
-mod users;
-mod verify;
+mod account;
+mod admin;
+pub mod context;
+pub mod error;
+mod gateway;
+mod health;
+mod oauth;
+mod sign_in;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use account::{change_password, delete_me, end_session, end_sessions, events, me, sessions, update_me};
+use admin::{delete_user, end_user_sessions, update_user, user, user_sessions, users};
+use context::Context;
+use error::{ApiError, ErrorFormat};
+use oauth::{introspect, jwks, metadata, revoke, token};
+use portcullis_core::id::Id;
+use sign_in::{login, refresh, register};
 
-use crate::auth::access_token::{AccessToken, Genuine, Purpose, Rejection, Unverified};
-use crate::auth::id::Id;
-use crate::auth::known_tokens::{KnownTokens, TokenHash};
-use crate::auth::signing_key::KeyState;
 use crate::config::Config;
-use crate::error::{ApiError, Dialect};
 use crate::http::{Method, Reply, Request};
-use crate::log::{self, Event, Tallies};
-use crate::marks;
-use crate::store::Store;
-use crate::store::callers::{Caller, Refusal};
-use crate::store::refresh_tokens::Ending;
-use crate::store::revocations::OwedMark;
-use crate::webcrypto::Keys;
 
-pub use healthz::Health;
+pub use health::Health;
 
 /// An endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,7 +82,7 @@ pub enum Route {
 /// What [`find`] takes of a whole path: what stands below the base path. But the metadata of an issuer with a path stands at
 /// the root of its host, that path behind the well-known one (RFC 8414 §3).
 #[must_use]
-pub fn below_base<'a>(path: &'a str, config: &Config) -> &'a str {
+pub fn strip_base_path<'a>(path: &'a str, config: &Config) -> &'a str {
     let metadata = path.strip_suffix(config.issuer_path()).filter(|path| metadata::PATHS.contains(path));
     metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()
 }
@@ -121,7 +93,7 @@ pub fn below_base<'a>(path: &'a str, config: &Config) -> &'a str {
 pub fn answers_anywhere(path: &str, config: &Config) -> bool {
     let issuer_path = config.issuer_path();
     let of_root = path.strip_suffix(issuer_path).filter(|_| !issuer_path.is_empty());
-    of_root.is_some_and(|path| metadata::PATHS.contains(&path)) || below_base(path, config) == "/healthz"
+    of_root.is_some_and(|path| metadata::PATHS.contains(&path)) || strip_base_path(path, config) == "/healthz"
 }
 
 /// The table: the endpoint of a method and a path below the base path.
@@ -129,11 +101,11 @@ pub fn answers_anywhere(path: &str, config: &Config) -> bool {
 pub fn find(method: Method, path: &str) -> Option<Route> {
     if let Some(id) = path.strip_prefix("/sessions/").filter(|id| !id.contains('/')) {
         // A text that is no id is nobody's: what asks for it is refused, or not found, like any other.
-        return (method == Method::Delete).then(|| Route::EndSession(Id::parse(id).unwrap_or(Id::NOBODY)));
+        return (method == Method::Delete).then(|| Route::EndSession(Id::parse(id).unwrap_or(Id::NIL)));
     }
     if let Some(rest) = path.strip_prefix("/users/") {
         let (id, part) = rest.split_once('/').map_or((rest, None), |(id, part)| (id, Some(part)));
-        let id = Id::parse(id).unwrap_or(Id::NOBODY);
+        let id = Id::parse(id).unwrap_or(Id::NIL);
         return Some(match (method, part) {
             (Method::Get | Method::Head, None) => Route::User(id),
             (Method::Patch, None) => Route::UpdateUser(id),
@@ -185,8 +157,8 @@ pub fn methods(path: &str) -> Option<String> {
 
 /// How errors are worded at a path.
 #[must_use]
-pub fn dialect(path: &str) -> Dialect {
-    if matches!(path, "/token" | "/revoke" | "/introspect") { Dialect::OAuth } else { Dialect::Problem }
+pub fn error_format(path: &str) -> ErrorFormat {
+    if matches!(path, "/token" | "/revoke" | "/introspect") { ErrorFormat::OAuth } else { ErrorFormat::Problem }
 }
 
 impl Route {
@@ -220,7 +192,7 @@ impl Route {
             Self::Token => token::post(context, request).await,
             Self::Revoke => revoke::post(context, request).await,
             Self::Introspect => introspect::post(context, request).await,
-            Self::RevokeAll => revoke_all::post(context, request).await,
+            Self::RevokeAll => crate::sessions::end::post(context, request).await,
             Self::Me => me::get(context, request).await,
             Self::UpdateMe => update_me::patch(context, request).await,
             Self::DeleteMe => delete_me::delete(context, request).await,
@@ -236,140 +208,19 @@ impl Route {
             Self::EndUserSessions(id) => end_user_sessions::delete(context, request, id).await,
             Self::UserSessions(id) => user_sessions::get(context, request, id).await,
             Self::UserEvents(id) => events::get(context, request, id).await,
-            Self::Verify => verify::get(context, request).await,
+            Self::Verify => gateway::get(context, request).await,
             Self::Metadata => metadata::get(context),
             Self::Jwks => jwks::get(context),
-            Self::Healthz => healthz::get(context).await,
+            Self::Healthz => health::get(context).await,
         }
-    }
-}
-
-/// What a route works with.
-pub struct Context<'a> {
-    /// The checked configuration.
-    pub config: &'a Config,
-    /// The imported signing keys.
-    pub keys: &'a Keys,
-    /// The access tokens that were seen. Never borrowed over an await.
-    pub known_tokens: &'a RefCell<KnownTokens>,
-    /// What is counted rather than logged.
-    pub tallies: &'a Tallies,
-    /// What the bindings answered last.
-    pub health: &'a Health,
-    /// The bindings.
-    pub store: &'a Store,
-    /// What runs behind the answer.
-    pub background: &'a worker::Context,
-    /// Unix seconds.
-    pub now: u64,
-    /// Of that second: tells apart what happens in it.
-    pub millisecond: u64,
-    /// Of this request.
-    pub request_id: Id,
-}
-
-impl Context<'_> {
-    fn log(&self, event: &Event<'_>) {
-        log::write(self.request_id, event);
-    }
-
-    /// The access token of a request, by signature and claims alone.
-    async fn authenticate(&self, request: &Request) -> Result<AccessToken, ApiError> {
-        self.verify_access_token(request.bearer()?).await?.map_err(|rejection| match rejection {
-            Rejection::Expired => ApiError::ExpiredToken,
-            _ => ApiError::InvalidToken,
-        })
-    }
-
-    /// The name of an event to record: of those in one second, the later sorts behind.
-    fn event_id(&self) -> String {
-        format!("{:03}.{}", self.millisecond, self.request_id)
-    }
-
-    /// What the store answers to somebody who may ask it; what an admin's route refuses is logged.
-    fn allowed<T>(&self, caller: Caller, answer: Result<T, Refusal>) -> Result<T, ApiError> {
-        if matches!(answer, Err(Refusal::NotAdmin)) {
-            self.log(&Event::Forbidden { user_id: caller.user_id, session_id: caller.family_id });
-        }
-        Ok(answer?)
-    }
-
-    /// Who asks, by signature and claims alone: whether the session is in force is for the store to tell.
-    async fn caller(&self, request: &Request) -> Result<Caller, ApiError> {
-        let token = self.authenticate(request).await?;
-        Ok(Caller { user_id: token.sub, family_id: token.sid })
-    }
-
-    async fn verify_access_token(&self, compact: &str) -> Result<Result<AccessToken, Rejection>, ApiError> {
-        self.read_access_token(compact, Purpose::Access).await
-    }
-
-    /// An access token by signature and claims alone. To know its session, a key that has expired is good enough.
-    async fn read_access_token(
-        &self,
-        compact: &str,
-        purpose: Purpose,
-    ) -> Result<Result<AccessToken, Rejection>, ApiError> {
-        let (config, keys) = (self.config, &self.config.signing_keys);
-        let genuine = match self.read_genuine(compact).await? {
-            Ok(genuine) => genuine,
-            Err(rejection) => return Ok(Err(rejection)),
-        };
-        let Some(key) = keys.find(genuine.kid()) else { return Ok(Err(Rejection::Signature)) };
-        let token = genuine.accept(purpose, self.now, config.clock_leeway);
-        // Only now, so that a token that has ended with its key is told to be expired, as any other.
-        let state = keys.state(key, self.now, config.key_overlap());
-        if purpose == Purpose::Access && state == KeyState::Expired && token.is_ok() {
-            return Ok(Err(Rejection::Signature));
-        }
-        Ok(token)
-    }
-
-    /// What a key of ours has signed, by its text alone.
-    async fn read_genuine(&self, compact: &str) -> Result<Result<Rc<Genuine>, Rejection>, ApiError> {
-        let hash = TokenHash::new(compact);
-        if let Some(known) = hash.and_then(|hash| self.known_tokens.borrow().find(hash)) {
-            return Ok(Ok(known));
-        }
-        let unverified = match Unverified::parse(compact) {
-            Ok(unverified) => unverified,
-            Err(rejection) => return Ok(Err(rejection)),
-        };
-        let Some(key) = self.config.signing_keys.find(unverified.kid()).filter(|key| unverified.is_for(key)) else {
-            return Ok(Err(Rejection::Signature));
-        };
-        let genuine = self.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
-        Ok(unverified.verify((key, genuine), &self.config.parties).map(|genuine| {
-            let genuine = Rc::new(genuine);
-            if let Some(hash) = hash {
-                self.known_tokens.borrow_mut().remember(hash, Rc::clone(&genuine));
-            }
-            genuine
-        }))
-    }
-
-    /// Writes the marks that an ending left to be written, and gives what became of it. D1 holds both, so a failure of KV is logged
-    /// and tried again behind the answer, and no more.
-    async fn settle<T>(&self, ending: Ending<T>) -> T {
-        self.mark(&ending.owed).await;
-        ending.outcome
-    }
-
-    async fn mark(&self, owed: &[OwedMark]) {
-        if owed.is_empty() {
-            return;
-        }
-        let written = marks::write(self.store, self.request_id, owed, self.now).await;
-        let behind = marks::follow_up(self.store.renewed(), self.request_id, written, self.config.log_costs);
-        self.background.wait_until(behind);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Route, find, methods};
-    use crate::auth::id::Id;
     use crate::http::Method;
+    use portcullis_core::id::Id;
 
     #[test]
     fn a_path_is_taken_only_as_it_is_spelt() {
@@ -384,7 +235,7 @@ mod tests {
     fn a_session_is_named_by_its_id() {
         let id = Id::new([7; 16]);
         assert_eq!(find(Method::Delete, &format!("/sessions/{id}")), Some(Route::EndSession(id)));
-        assert_eq!(find(Method::Delete, "/sessions/x"), Some(Route::EndSession(Id::NOBODY)));
+        assert_eq!(find(Method::Delete, "/sessions/x"), Some(Route::EndSession(Id::NIL)));
         assert_eq!(find(Method::Get, &format!("/sessions/{id}")), None);
         assert_eq!(find(Method::Delete, &format!("/sessions/{id}/")), None);
     }
@@ -396,7 +247,7 @@ mod tests {
         assert_eq!(find(Method::Patch, &format!("/users/{id}")), Some(Route::UpdateUser(id)));
         assert_eq!(find(Method::Delete, &format!("/users/{id}/sessions")), Some(Route::EndUserSessions(id)));
         assert_eq!(find(Method::Get, &format!("/users/{id}/events")), Some(Route::UserEvents(id)));
-        assert_eq!(find(Method::Get, "/users/x"), Some(Route::User(Id::NOBODY)));
+        assert_eq!(find(Method::Get, "/users/x"), Some(Route::User(Id::NIL)));
         for path in ["/users/", "/users//events"] {
             assert_ne!(find(Method::Get, path), Some(Route::Users), "{path}");
         }

@@ -7,7 +7,7 @@ use super::callers::{Caller, CallerIds, Refusal, admin_in_force};
 use super::refresh_tokens::FIND_SESSION;
 use super::users::{Account, Credentials, CredentialsRow, UserRow, account, credentials};
 use super::{Statement, Store, StoreError, integer};
-use crate::auth::id::Id;
+use portcullis_core::id::Id;
 
 pub(super) const FIND_ACCOUNT: &str = include_str!("sql/find_account.sql");
 const FIND_OWN_CREDENTIALS: &str = include_str!("sql/find_own_credentials.sql");

@@ -6,8 +6,8 @@ use worker::D1Type;
 
 use super::refresh_tokens::{FIND_SESSION, Session, SessionRow, session};
 use super::{Answers, Statement, Store, StoreError};
-use crate::auth::id::Id;
-use crate::auth::roles;
+use portcullis_core::account::roles;
+use portcullis_core::id::Id;
 
 /// Who asks, by an access token.
 #[derive(Clone, Copy, Debug)]

@@ -13,11 +13,13 @@ use super::refresh_tokens::{Ending, FIND_SESSION, NewFamily, Reason};
 use super::revocations::FIND_OWED_MARKS;
 use super::users::{Account, User, UserRow, account, roles_from_json, roles_to_json};
 use super::{Answers, Changed, Statement, Store, StoreError, integer, text};
-use crate::auth::client::Client;
-use crate::auth::id::Id;
-use crate::auth::profile::{Edit, Name, Username};
-use crate::auth::roles;
-use crate::auth::trail::Kind;
+use portcullis_core::account::audit::Kind;
+use portcullis_core::account::client::Client;
+use portcullis_core::account::roles;
+use portcullis_core::edit::Edit;
+use portcullis_core::id::Id;
+use portcullis_core::identity::display_name::Name;
+use portcullis_core::identity::username::Username;
 
 const CHANGE_DISABLED: &str = include_str!("sql/change_disabled.sql");
 const CHANGE_PASSWORD: &str = include_str!("sql/change_password.sql");

@@ -7,10 +7,10 @@ use worker::D1Type;
 use super::callers::{Caller, CallerIds, Refusal, admin_in_force, in_force};
 use super::refresh_tokens::FIND_SESSION;
 use super::{Answers, Statement, Store, StoreError, integer, text};
-use crate::auth::client::Client;
-use crate::auth::email::Email;
-use crate::auth::id::Id;
-use crate::auth::trail::{Cursor, Entry, Kind};
+use portcullis_core::account::audit::{Cursor, Entry, Kind};
+use portcullis_core::account::client::Client;
+use portcullis_core::id::Id;
+use portcullis_core::identity::email::Email;
 
 const COUNT_FAILED_LOGIN: &str = include_str!("sql/count_failed_login.sql");
 const COUNT_REGISTRATION_ATTEMPT: &str = include_str!("sql/count_registration_attempt.sql");

@@ -71,12 +71,12 @@ pub enum StoreError {
         cause: String,
     },
     /// Another row has that value already.
-    Conflict(Unique),
+    Conflict(TakenName),
 }
 
 /// The values that no two users share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unique {
+pub enum TakenName {
     /// `users.email_key`.
     Email,
     /// `users.username_key`.
@@ -204,9 +204,9 @@ fn d1_error(operation: &'static str, error: &worker::Error) -> StoreError {
     };
     let violates = |column: &str| cause.contains(&format!("UNIQUE constraint failed: {column}"));
     if violates("users.email_key") {
-        StoreError::Conflict(Unique::Email)
+        StoreError::Conflict(TakenName::Email)
     } else if violates("users.username_key") {
-        StoreError::Conflict(Unique::Username)
+        StoreError::Conflict(TakenName::Username)
     } else {
         StoreError::Unavailable { operation, cause }
     }

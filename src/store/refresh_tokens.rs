@@ -8,9 +8,9 @@ use super::events::INSERT_REUSE_EVENT;
 use super::revocations::{FIND_OWED_MARKS, OwedMark};
 use super::users::{User, UserRow, account, roles_from_json};
 use super::{Answers, Changed, Statement, Store, StoreError, integer, text};
-use crate::auth::client::Client;
-use crate::auth::id::Id;
-use crate::auth::refresh_token::{FamilyState, RefreshToken, SecretHash};
+use portcullis_core::account::client::Client;
+use portcullis_core::id::Id;
+use portcullis_core::token::refresh::{FamilyState, RefreshToken, SecretHash};
 
 pub(super) const END_EXCESS_SESSIONS: &str = include_str!("sql/end_excess_sessions.sql");
 const END_REUSED: &str = include_str!("sql/end_reused.sql");

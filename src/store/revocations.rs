@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use worker::D1Type;
 
 use super::{Statement, Store, StoreError, bindings, integer};
-use crate::auth::id::Id;
+use portcullis_core::id::Id;
 
 const DELETE_OWED_MARKS: &str = include_str!("sql/delete_owed_marks.sql");
 pub(super) const FIND_OWED_MARKS: &str = include_str!("sql/find_owed_marks.sql");

@@ -8,7 +8,7 @@ use super::callers::{Caller, CallerIds, Refusal, admin_in_force};
 use super::refresh_tokens::FIND_SESSION;
 use super::users::UserRow;
 use super::{Statement, Store, StoreError, integer};
-use crate::auth::id::Id;
+use portcullis_core::id::Id;
 
 const LIST_SESSIONS: &str = include_str!("sql/list_sessions.sql");
 

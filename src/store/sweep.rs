@@ -19,9 +19,9 @@ const SWEEP_FAMILIES: &str = include_str!("sql/sweep_families.sql");
 /// Rows that a step looks at: D1 answers nobody else while it runs.
 const STEP: u64 = 2_000;
 /// Statements of a run: a Worker may send D1 a thousand an invocation.
-const MOST_STATEMENTS: u32 = 900;
+const MAX_STATEMENTS: u32 = 900;
 /// Of these at most for the trail, of which a step is one; what is left is for the families, of which a step is two.
-const MOST_EVENT_STEPS: u32 = 200;
+const MAX_EVENT_STEPS: u32 = 200;
 /// Between two steps: whoever waits for D1, or in local workerd for this very thread, comes in between.
 const REST: Duration = Duration::from_millis(5);
 /// Comes behind every key: where a walk has arrived.
@@ -58,7 +58,7 @@ impl Store {
     /// How many went, in how many steps, and whether that is all.
     async fn sweep_events(&self, before: u64) -> Result<(usize, u32, bool), StoreError> {
         let mut swept = 0_usize;
-        for steps in 1..=MOST_EVENT_STEPS {
+        for steps in 1..=MAX_EVENT_STEPS {
             let values = [integer(before), integer(STEP)];
             let statement = Statement { sql: SWEEP_EVENTS, values: &values };
             let step = self.batch("sweep_events", &[statement]).await?.changes()?;
@@ -68,7 +68,7 @@ impl Store {
             }
             Delay::from(REST).await;
         }
-        Ok((swept, MOST_EVENT_STEPS, false))
+        Ok((swept, MAX_EVENT_STEPS, false))
     }
 
     async fn sweep_families(&self, before: u64, now: u64, steps: u32) -> Result<(usize, bool), StoreError> {
@@ -95,16 +95,16 @@ impl Store {
 
 /// How many steps through the families a run may take behind so many through the trail.
 const fn family_steps(event_steps: u32) -> u32 {
-    MOST_STATEMENTS.saturating_sub(event_steps) / 2
+    MAX_STATEMENTS.saturating_sub(event_steps) / 2
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_EVENT_STEPS, STEP, family_steps};
+    use super::{MAX_EVENT_STEPS, STEP, family_steps};
 
     #[test]
     fn a_run_asks_d1_no_more_than_a_worker_may() {
-        for event_steps in 0..=MOST_EVENT_STEPS {
+        for event_steps in 0..=MAX_EVENT_STEPS {
             assert!(event_steps + 2 * family_steps(event_steps) <= 1_000);
         }
     }

@@ -5,10 +5,11 @@ use worker::D1Type;
 
 use super::refresh_tokens::{END_EXCESS_SESSIONS, Ending, INSERT_FAMILY, NewFamily};
 use super::{Changed, Statement, Store, StoreError, integer, text};
-use crate::auth::client::Client;
-use crate::auth::email::Email;
-use crate::auth::id::Id;
-use crate::auth::profile::{Name, Username};
+use portcullis_core::account::client::Client;
+use portcullis_core::id::Id;
+use portcullis_core::identity::display_name::Name;
+use portcullis_core::identity::email::Email;
+use portcullis_core::identity::username::Username;
 
 const FIND_TAKEN: &str = include_str!("sql/find_taken.sql");
 const FIND_USER_BY_EMAIL: &str = include_str!("sql/find_user_by_email.sql");
@@ -47,7 +48,7 @@ pub struct Account {
 pub struct Credentials {
     /// Whose they are.
     pub user: User,
-    /// A PHC string, or that of another system; see [`crate::auth::password::StoredHash`].
+    /// A PHC string, or that of another system; see [`portcullis_core::password::StoredHash`].
     pub password_hash: String,
     /// Counts the changes of the password.
     pub password_version: u64,

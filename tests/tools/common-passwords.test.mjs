@@ -1,4 +1,4 @@
-// The set of the commonest passwords: what is made of a list, and that the one in src/auth/ is the one it is said to be.
+// The set of the commonest passwords: what is made of a list, and that the one in crates/core/src/ is the one it is said to be.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -19,7 +19,7 @@ const lines = (count, line) => Array.from({ length: count }, (_, index) => line(
 
 test("the set is the one that the script and the provenance name", () => {
   assert.equal(sha256(readFileSync(path(SET))), SHA256);
-  const provenance = read("src/auth/common_passwords.LICENSE");
+  const provenance = read("crates/core/src/password/common_passwords.LICENSE");
   assert.ok(provenance.includes(SHA256));
   for (const { name, version } of SOURCES) assert.ok(provenance.includes(`${name} ${version}`), name);
 });

@@ -1,4 +1,4 @@
-// src/bin/rules.rs, which reads what comes in beside the Worker by the Worker's own rules.
+// crates/cli/src/main.rs, which reads what comes in beside the Worker by the Worker's own rules.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";

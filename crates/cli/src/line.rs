@@ -1,0 +1,322 @@
+//! One line of a file of users: what it may say, and what is wrong with it otherwise, each error naming its member.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use portcullis_core::account::roles::{ADMIN, Roles, is_admin};
+use portcullis_core::id::Id;
+use portcullis_core::identity::display_name::Name;
+use portcullis_core::identity::email::Email;
+use portcullis_core::identity::username::Username;
+use portcullis_core::password::{Hasher, Password, SALT_LEN, StoredHash};
+
+/// How far `created_at` may lie ahead, in seconds: clocks differ, but milliseconds are no seconds.
+const MAX_AHEAD: u64 = 86_400;
+/// Two spellings, the dearest that a password can be for a hash of what was typed.
+const NOT_NFC: &str = "e\u{301}";
+
+/// What the lines of a file are checked by.
+pub struct Settings<'a> {
+    pub roles: RoleList<'a>,
+    /// Unix seconds.
+    pub now: u64,
+    /// Of today's cost.
+    pub hasher: Hasher,
+    /// What a request may take of the CPU, in milliseconds.
+    pub cpu_ms: u64,
+    pub allow_admins: bool,
+    pub wrap_weak: bool,
+}
+
+/// The roles there are, and how the configuration lists them.
+pub struct RoleList<'a> {
+    roles: Roles,
+    text: &'a str,
+}
+
+impl<'a> RoleList<'a> {
+    pub fn parse(text: &'a str) -> Result<Self, String> {
+        let roles = Roles::parse(text).map_err(|error| format!("ROLES in wrangler.toml {error}"))?;
+        Ok(Self { roles, text })
+    }
+
+    pub fn check(&self, role: &str) -> Result<(), String> {
+        let unknown = |_| format!("{role:?} is not a role: ROLES in wrangler.toml has {}", self.text);
+        self.roles.choose(&[role.to_owned()]).map(|_| ()).map_err(unknown)
+    }
+}
+
+/// A line, as docs/importing-users.md describes it. `null` is as good as nothing, since that is what databases give.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    #[serde(default, deserialize_with = "optional")]
+    id: Option<Text>,
+    email: Text,
+    #[serde(default, deserialize_with = "optional")]
+    username: Option<Text>,
+    #[serde(default, deserialize_with = "optional")]
+    name: Option<Text>,
+    #[serde(default, deserialize_with = "optional")]
+    roles: Option<Texts>,
+    password_hash: Text,
+    #[serde(default, deserialize_with = "optional")]
+    created_at: Option<Time>,
+    #[serde(default, deserialize_with = "optional")]
+    disabled: Option<Flag>,
+}
+
+/// The columns of `users`.
+#[derive(Serialize)]
+pub struct Row {
+    pub id: Id,
+    email: String,
+    pub email_key: String,
+    username: Option<String>,
+    pub username_key: Option<String>,
+    name: Option<String>,
+    password_hash: String,
+    roles: String,
+    created_at: u64,
+    disabled_at: Option<u64>,
+}
+
+/// A line that can be taken.
+pub struct User {
+    pub row: Row,
+    pub is_admin: bool,
+    /// What its hash is called, if that is weak.
+    pub weakness: Option<&'static str>,
+}
+
+/// What of all users is worth saying.
+#[derive(Default, Serialize)]
+pub struct Totals {
+    pub users: u64,
+    pub admins: u64,
+    /// How many weak hashes there are of each kind.
+    pub weak: BTreeMap<&'static str, u64>,
+}
+
+impl Totals {
+    pub fn add(&mut self, user: &User) {
+        self.admins = self.admins.saturating_add(user.is_admin.into());
+        if let Some(name) = user.weakness {
+            let count = self.weak.entry(name).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+/// Reads a line. What it echoes of it in an error is as it came.
+pub fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<User, String> {
+    let text = str::from_utf8(text).map_err(|_| "not UTF-8")?;
+    // A struct would also be read from an array of its members' values.
+    if !text.starts_with('{') {
+        return Err("not a JSON object".to_owned());
+    }
+    let line: Line = parse(text)?;
+    let email = Email::parse(&line.email.0).map_err(in_member("email"))?;
+    let username = line.username.map(|Text(text)| Username::parse(&text)).transpose().map_err(in_member("username"))?;
+    let name = line.name.map(|Text(text)| Name::parse(&text)).transpose().map_err(in_member("name"))?;
+    let (password_hash, weakness) = read_hash(settings, &line.password_hash.0).map_err(in_member("password_hash"))?;
+    let roles = read_roles(settings, line.roles).map_err(in_member("roles"))?;
+    let row = Row {
+        id: line.id.map_or_else(random_id, |Text(text)| read_id(&text)).map_err(in_member("id"))?,
+        email: email.address().to_owned(),
+        email_key: email.key().to_owned(),
+        username_key: username.as_ref().map(|username| username.key().to_owned()),
+        username: username.map(|username| username.as_str().to_owned()),
+        name: name.map(|name| name.as_str().to_owned()),
+        password_hash,
+        roles: Value::from(roles.as_slice()).to_string(),
+        created_at: line
+            .created_at
+            .map_or(Ok(settings.now), |time| seconds(time, settings.now))
+            .map_err(in_member("created_at"))?,
+        disabled_at: line.disabled.filter(|Flag(disabled)| *disabled).map(|_| settings.now),
+    };
+    Ok(User { row, is_admin: is_admin(&roles), weakness })
+}
+
+fn in_member<E: std::fmt::Display>(member: &'static str) -> impl Fn(E) -> String {
+    move |error| format!("{member}: {error}")
+}
+
+/// Reads an object; the member that is of a wrong type is named in front of what is wrong.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let object = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let message = without_position(error.inner());
+        let is_about_a_member = error.inner().is_data() && path != ".";
+        if is_about_a_member { format!("{path}: {message}") } else { message }
+    })?;
+    json.end().map_err(|error| without_position(&error))?;
+    Ok(object)
+}
+
+/// The message alone: its "line 1" is not the line of the file.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&position).map_or_else(|| message.clone(), str::to_owned)
+}
+
+/// Of a member that may be `null`, which counts as absent.
+fn optional<'de, D: Deserializer<'de>, T: TryFrom<Value, Error = String>>(from: D) -> Result<Option<T>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        value => T::try_from(value).map(Some).map_err(D::Error::custom),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+struct Text(String);
+
+struct Texts(Vec<String>);
+
+struct Flag(bool);
+
+enum Time {
+    Seconds(u64),
+    Text(String),
+}
+
+impl TryFrom<Value> for Text {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        if let Value::String(text) = value { Ok(Self(text)) } else { Err(expected("text", &value)) }
+    }
+}
+
+impl TryFrom<Value> for Texts {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        const WANTED: &str = "an array of text";
+        let Value::Array(values) = value else { return Err(expected(WANTED, &value)) };
+        let text = |value| match value {
+            Value::String(text) => Ok(text),
+            other => Err(expected(WANTED, &other) + " in it"),
+        };
+        values.into_iter().map(text).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl TryFrom<Value> for Flag {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        if let Value::Bool(flag) = value { Ok(Self(flag)) } else { Err(expected("true or false", &value)) }
+    }
+}
+
+impl TryFrom<Value> for Time {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        const WANTED: &str = "unix seconds, or a time of RFC 3339 as text";
+        match value {
+            Value::String(text) => Ok(Self::Text(text)),
+            Value::Number(number) => match number.as_u64() {
+                Some(seconds) => Ok(Self::Seconds(seconds)),
+                None => Err(format!("expected {WANTED}, found {number}")),
+            },
+            other => Err(expected(WANTED, &other)),
+        }
+    }
+}
+
+/// In words of our own: those of the libraries are about Rust.
+fn expected(what: &str, found: &Value) -> String {
+    let found = match found {
+        Value::Null => "null",
+        Value::Bool(true) => "true",
+        Value::Bool(false) => "false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    format!("expected {what}, found {found}")
+}
+
+fn read_roles(settings: &Settings<'_>, wanted: Option<Texts>) -> Result<Vec<String>, String> {
+    let Some(Texts(wanted)) = wanted else { return Ok(settings.roles.roles.first()) };
+    wanted.iter().try_for_each(|role| settings.roles.check(role))?;
+    let roles = settings.roles.roles.choose(&wanted).map_err(|_| "one of them is there twice")?;
+    if is_admin(&roles) && !settings.allow_admins {
+        return Err(format!("{ADMIN:?} is taken with --allow-admins only"));
+    }
+    Ok(roles)
+}
+
+/// The stored form of a hash, and what it is called if it is weak.
+fn read_hash(settings: &Settings<'_>, text: &str) -> Result<(String, Option<&'static str>), String> {
+    let mut hash = StoredHash::import(text).map_err(|error| error.to_string())?;
+    let weakness = hash.weakness();
+    if settings.wrap_weak && weakness.is_some() {
+        hash = settings.hasher.wrap(hash, random()?).map_err(|error| error.to_string())?;
+    }
+    let dearest = Password::for_login(NOT_NFC).map_err(|error| error.to_string())?;
+    let micros = settings.hasher.price_of(&dearest, &hash);
+    if micros > settings.cpu_ms.saturating_mul(1000) {
+        return Err(too_dear(micros, settings.cpu_ms));
+    }
+    Ok((hash.to_string(), weakness))
+}
+
+/// With a quarter to spare: the prices were measured on one machine.
+fn too_dear(micros: u64, cpu_ms: u64) -> String {
+    let about = micros.div_ceil(10_000).saturating_mul(10);
+    let needed = micros.saturating_add(micros / 4).div_ceil(100_000).saturating_mul(100);
+    format!(
+        "verifying it takes about {about} ms of CPU, and cpu_ms in wrangler.toml allows {cpu_ms}: set it to at least \
+         {needed} while there are such hashes"
+    )
+}
+
+/// Ours, or a UUID, whose 16 bytes it keeps.
+fn read_id(text: &str) -> Result<Id, String> {
+    let uuid = || {
+        let hex: String = text.split('-').collect();
+        let hyphens = text.match_indices('-').map(|(at, _)| at).eq([8, 13, 18, 23]);
+        let digits = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(&hex, 16).ok().filter(|_| hyphens && digits)?;
+        Some(Id::new(number.to_be_bytes()))
+    };
+    let id = Id::parse(text).or_else(uuid).filter(|id| *id != Id::NIL);
+    id.ok_or_else(|| "must be a UUID, or 22 characters of base64url, and not all zero".to_owned())
+}
+
+fn random_id() -> Result<Id, String> {
+    random().map(Id::new)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this program's one source of randomness")]
+fn random() -> Result<[u8; SALT_LEN], String> {
+    let mut bytes = [0; SALT_LEN];
+    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+fn seconds(time: Time, now: u64) -> Result<u64, String> {
+    let seconds = match time {
+        Time::Seconds(seconds) => seconds,
+        Time::Text(text) => {
+            let time = DateTime::parse_from_rfc3339(&text).map_err(|_| "not a time of RFC 3339")?;
+            u64::try_from(time.timestamp()).map_err(|_| "before 1970")?
+        }
+    };
+    if seconds > now.saturating_add(MAX_AHEAD) {
+        return Err("in the future: it must be seconds, not milliseconds".to_owned());
+    }
+    Ok(seconds)
+}

@@ -1,0 +1,275 @@
+//! The Worker's rules on the command line, for `npm run import` and `npm run grant`, so that what comes in beside `/register`
+//! is read by the same code. A native program; the Worker has nothing of it.
+//!
+//! ```text
+//! rules email-key ADDRESS
+//!     prints what the address is compared by
+//! rules check-role --roles LIST ROLE
+//!     says whether the list, which is that of the configuration, has that role
+//! rules check-users --roles LIST --now SECONDS --cpu-ms MS --argon2 M,T,P [--allow-admins] [--wrap-weak]
+//!     reads users from stdin, one JSON object a line, and prints for each {"line": n, and its columns} or
+//!     {"line": n, "error": "..."}; at the end {"users": how many, "admins": how many, "weak": {"bcrypt": how many, ...}}.
+//!     M,T,P is today's cost of a hash, MS what a request may take of the CPU. --wrap-weak puts a hash of today's cost around
+//!     weak ones.
+//! ```
+//!
+//! Ends with 0, with 1 for an error that it printed, with 2 for wrong arguments.
+
+mod line;
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Read, Write};
+use std::process::ExitCode;
+use std::thread;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use line::{RoleList, Row, Settings, Totals, User, read_user};
+use portcullis_core::identity::email::Email;
+use portcullis_core::password::{HashCost, Hasher};
+
+/// Of a line, in bytes: far beyond any user that can be taken.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// Of what is said of a line, before what does not print is escaped.
+const MAX_ERROR_CHARS: usize = 400;
+/// Lines that are checked at once, by all cores: wrapping a hash takes some 35 ms.
+const AT_ONCE: usize = 256;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["email-key", address] => {
+            Email::parse(address).map_err(|error| error.to_string()).and_then(|email| print(&email.key()))
+        }
+        ["check-role", "--roles", list, role] => RoleList::parse(list).and_then(|roles| roles.check(role)),
+        ["check-users", options @ ..] => match Options::read(options) {
+            Some(options) => options.settings().and_then(|settings| check_users(&settings)),
+            None => return usage(),
+        },
+        _ => return usage(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nowhere to report to if even this fails.
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    let _ = writeln!(io::stderr(), "usage: rules email-key | check-role | check-users; see crates/cli/src/main.rs");
+    ExitCode::from(2)
+}
+
+fn print(text: &impl std::fmt::Display) -> Result<(), String> {
+    writeln!(io::stdout(), "{text}").map_err(|error| error.to_string())
+}
+
+/// Those of check-users.
+#[derive(Default)]
+struct Options<'a> {
+    roles: &'a str,
+    now: u64,
+    cpu_ms: u64,
+    cost: Option<HashCost>,
+    allow_admins: bool,
+    wrap_weak: bool,
+}
+
+impl<'a> Options<'a> {
+    fn read(mut arguments: &[&'a str]) -> Option<Self> {
+        let mut options = Self::default();
+        loop {
+            arguments = match arguments {
+                [] => break,
+                ["--roles", roles, rest @ ..] => {
+                    options.roles = roles;
+                    rest
+                }
+                ["--now", now, rest @ ..] => {
+                    options.now = now.parse().ok()?;
+                    rest
+                }
+                ["--cpu-ms", cpu_ms, rest @ ..] => {
+                    options.cpu_ms = cpu_ms.parse().ok()?;
+                    rest
+                }
+                ["--argon2", cost, rest @ ..] => {
+                    options.cost = Some(read_cost(cost)?);
+                    rest
+                }
+                ["--allow-admins", rest @ ..] => {
+                    options.allow_admins = true;
+                    rest
+                }
+                ["--wrap-weak", rest @ ..] => {
+                    options.wrap_weak = true;
+                    rest
+                }
+                _ => return None,
+            };
+        }
+        if options.now == 0 || options.cpu_ms == 0 || options.cost.is_none() { None } else { Some(options) }
+    }
+
+    fn settings(&self) -> Result<Settings<'a>, String> {
+        let is_taken = |cost: &HashCost| {
+            cost.is_strong_enough()
+                && cost.memory_kib <= HashCost::MAX_MEMORY_KIB
+                && cost.iterations <= HashCost::MAX_ITERATIONS
+                && cost.parallelism <= HashCost::MAX_PARALLELISM
+        };
+        let hasher = self.cost.filter(is_taken).and_then(|cost| Hasher::new(cost).ok());
+        Ok(Settings {
+            roles: RoleList::parse(self.roles)?,
+            now: self.now,
+            hasher: hasher
+                .ok_or("ARGON2_MEMORY_KIB and ARGON2_ITERATIONS in wrangler.toml are not what the Worker takes")?,
+            cpu_ms: self.cpu_ms,
+            allow_admins: self.allow_admins,
+            wrap_weak: self.wrap_weak,
+        })
+    }
+}
+
+fn read_cost(text: &str) -> Option<HashCost> {
+    let numbers: Vec<u32> = text.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let [memory_kib, iterations, parallelism] = numbers.try_into().ok()?;
+    Some(HashCost { memory_kib, iterations, parallelism })
+}
+
+/// What is printed of a line.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Checked {
+    Row {
+        line: u64,
+        #[serde(flatten)]
+        row: Row,
+    },
+    Error {
+        line: u64,
+        error: String,
+    },
+    End(Totals),
+}
+
+fn check_users(settings: &Settings<'_>) -> Result<(), String> {
+    let failed = |error: io::Error| error.to_string();
+    let mut printed = io::BufWriter::new(io::stdout().lock());
+    let mut print = |checked: &Checked| {
+        serde_json::to_writer(&mut printed, checked).map_err(io::Error::from).and_then(|()| printed.write_all(b"\n"))
+    };
+    let mut seen = Seen::default();
+    let mut totals = Totals::default();
+    let mut lines = Lines { input: io::stdin().lock(), line: 0 };
+    loop {
+        let some = lines.by_ref().take(AT_ONCE).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        if some.is_empty() {
+            break;
+        }
+        for (line, user) in check_at_once(settings, &some)? {
+            totals.users = totals.users.saturating_add(1);
+            let checked = match user.and_then(|user| seen.unique(user, line)) {
+                Ok(user) => {
+                    totals.add(&user);
+                    Checked::Row { line, row: user.row }
+                }
+                Err(error) => Checked::Error { line, error: shown(&error) },
+            };
+            print(&checked).map_err(failed)?;
+        }
+    }
+    print(&Checked::End(totals)).map_err(failed)?;
+    printed.flush().map_err(failed)
+}
+
+/// What is read of lines, each with its number; `None` where one is too long.
+struct Lines<R> {
+    input: R,
+    line: u64,
+}
+
+type NumberedLine = (u64, Option<Vec<u8>>);
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = io::Result<NumberedLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let mut bytes = Vec::new();
+            match self.input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            self.line = self.line.saturating_add(1);
+            if bytes.len() as u64 == MAX_LINE_BYTES && !bytes.ends_with(b"\n") {
+                return Some(self.input.skip_until(b'\n').map(|_| (self.line, None)));
+            }
+            // Windows writes a mark in front of UTF-8.
+            let text =
+                bytes.strip_prefix("\u{feff}".as_bytes()).filter(|_| self.line == 1).unwrap_or(&bytes).trim_ascii();
+            if !text.is_empty() {
+                return Some(Ok((self.line, Some(text.to_vec()))));
+            }
+        }
+    }
+}
+
+type NumberedUser = (u64, Result<User, String>);
+
+/// Checks lines on all cores, and gives back each with its number, in their order.
+fn check_at_once(settings: &Settings<'_>, lines: &[NumberedLine]) -> Result<Vec<NumberedUser>, String> {
+    let check = |(line, text): &NumberedLine| {
+        let text = text.as_ref().ok_or_else(|| "longer than 64 KiB".to_owned());
+        (*line, text.and_then(|text| read_user(settings, text)))
+    };
+    let share = lines.len().div_ceil(thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let mut checked = Vec::with_capacity(lines.len());
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            lines.chunks(share).map(|lines| scope.spawn(|| lines.iter().map(check).collect::<Vec<_>>())).collect();
+        for thread in threads {
+            checked.extend(thread.join().map_err(|_| "checking a line failed")?);
+        }
+        Ok::<(), &str>(())
+    })?;
+    Ok(checked)
+}
+
+/// An error of bearable length, with nothing in it that acts on a terminal: it quotes what a stranger may have written.
+fn shown(text: &str) -> String {
+    let escape = |c: char| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() };
+    let is_cut = text.chars().nth(MAX_ERROR_CHARS).is_some();
+    text.chars().take(MAX_ERROR_CHARS).map(escape).chain(is_cut.then(|| "…".to_owned())).collect()
+}
+
+/// The values that no two users share, and the line of each: of the values only hashes, so that what grows with the file is small.
+#[derive(Default)]
+struct Seen(HashMap<[u8; 16], u64>);
+
+impl Seen {
+    fn unique(&mut self, user: User, line: u64) -> Result<User, String> {
+        let row = &user.row;
+        let id = row.id.to_string();
+        let values = [
+            ("id", Some(id.as_str())),
+            ("e-mail address", Some(row.email_key.as_str())),
+            ("username", row.username_key.as_deref()),
+        ];
+        for (what, value) in values.into_iter().filter_map(|(what, value)| Some((what, value?))) {
+            let hash = Sha256::new().chain_update(what).chain_update([0]).chain_update(value).finalize();
+            let key = hash.first_chunk().copied().unwrap_or_default();
+            let first = *self.0.entry(key).or_insert(line);
+            if first != line {
+                return Err(format!("the {what} is that of line {first}"));
+            }
+        }
+        Ok(user)
+    }
+}

@@ -1,0 +1,223 @@
+//! Resource servers: who may ask about tokens (RFC 7662 §2.1), each by a secret of its own.
+//!
+//! A secret is generated, of 32 random bytes. There is nothing to guess, so a plain SHA-256 of it can be kept where
+//! anybody may read it; a slow hash is for what people choose.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::token::strict_json;
+
+/// Of a SHA-256, in bytes.
+const HASH_LEN: usize = 32;
+/// Of an id, in bytes.
+const MAX_ID_LEN: usize = 64;
+
+/// The resource servers of a deployment, no two with the same id or the same secret.
+#[derive(Default)]
+pub struct ResourceServers(Vec<ResourceServer>);
+
+/// One of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResourceServer {
+    /// What it authenticates as.
+    pub id: String,
+    /// The `aud` of the tokens it may ask about.
+    pub audience: String,
+    secret_sha256: [u8; HASH_LEN],
+}
+
+/// What is wrong with the list. Says which one by its position, and never shows a value of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ResourceServerError {
+    /// Not a JSON array of objects, or a member stands twice.
+    NotAList,
+    /// The one at this position, counted from 1, is not usable: why.
+    Server(usize, &'static str),
+}
+
+/// Why a caller is none of them. The answer is the same for both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientAuthError {
+    /// There is no such id.
+    UnknownId,
+    /// The secret is not that one's.
+    WrongSecret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    secret_sha256: String,
+    audience: String,
+}
+
+impl ResourceServers {
+    /// Reads a JSON array of objects with `id`, `secret_sha256` (base64url) and `audience`.
+    ///
+    /// # Errors
+    /// [`ResourceServerError`] of the first bad one.
+    pub fn parse(json: &str) -> Result<Self, ResourceServerError> {
+        let elements = strict_json::parse_array(json.as_bytes()).ok_or(ResourceServerError::NotAList)?;
+        let mut servers: Vec<ResourceServer> = Vec::new();
+        for (position, element) in (1..).zip(elements) {
+            let server = ResourceServer::parse(element).map_err(|why| ResourceServerError::Server(position, why))?;
+            if servers.iter().any(|other| other.id == server.id) {
+                return Err(ResourceServerError::Server(position, "the same \"id\" stands twice"));
+            }
+            if servers.iter().any(|other| other.secret_sha256 == server.secret_sha256) {
+                return Err(ResourceServerError::Server(position, "the same secret stands twice"));
+            }
+            servers.push(server);
+        }
+        Ok(Self(servers))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one of that id, if the secret is its own.
+    ///
+    /// # Errors
+    /// [`ClientAuthError`].
+    pub fn authenticate(&self, id: &str, secret: &str) -> Result<&ResourceServer, ClientAuthError> {
+        // Before the look-up, so that it is done for an unknown id too.
+        let hash: [u8; HASH_LEN] = Sha256::digest(secret).into();
+        let server = self.0.iter().find(|server| server.id == id).ok_or(ClientAuthError::UnknownId)?;
+        if server.secret_sha256.ct_eq(&hash).into() { Ok(server) } else { Err(ClientAuthError::WrongSecret) }
+    }
+}
+
+impl ResourceServer {
+    fn parse(element: Value) -> Result<Self, &'static str> {
+        if !element.is_object() {
+            return Err("it is not a JSON object");
+        }
+        let Entry { id, secret_sha256, audience } = serde_json::from_value(element).map_err(
+            |_| "it must have \"id\", \"secret_sha256\" and \"audience\", all of them text, and nothing else",
+        )?;
+        // Unreserved characters: those that form-urlencoding them twice, or not at all, leaves as they are.
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if id.is_empty() || id.len() > MAX_ID_LEN || !id.bytes().all(unreserved) {
+            return Err("\"id\" must be 1 to 64 letters, digits, hyphens, dots, underscores and tildes");
+        }
+        if audience.is_empty() {
+            return Err("\"audience\" is empty");
+        }
+        let secret_sha256 = BASE64_URL_SAFE_NO_PAD
+            .decode(secret_sha256)
+            .ok()
+            .and_then(|bytes| <[u8; HASH_LEN]>::try_from(bytes).ok())
+            .ok_or("\"secret_sha256\" must be 32 bytes, in base64url without padding")?;
+        if secret_sha256 == <[u8; HASH_LEN]>::from(Sha256::digest("")) {
+            return Err("\"secret_sha256\" is that of no secret at all");
+        }
+        Ok(Self { id, audience, secret_sha256 })
+    }
+}
+
+impl std::fmt::Display for ResourceServerError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotAList => formatter.write_str("not a JSON array [{...}] without duplicate members"),
+            Self::Server(position, why) => write!(formatter, "server {position}: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{ClientAuthError, ResourceServerError, ResourceServers};
+
+    /// SHA-256 of "abc" (FIPS 180-2, appendix B.1).
+    const HASH_OF_ABC: &str = "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0";
+    /// SHA-256 of no bytes.
+    const HASH_OF_NOTHING: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+    /// SHA-256 of "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq" (the same, B.2).
+    const HASH_OF_LONG: &str = "JI1qYdIGOLjlwCaTDD5gOaM85Flk_yFn9uzt1BnbBsE";
+
+    fn server() -> Value {
+        json!({"id": "orders-api", "secret_sha256": HASH_OF_ABC, "audience": "https://api.example.org"})
+    }
+
+    fn with(mut server: Value, member: &str, value: Value) -> Value {
+        server[member] = value;
+        server
+    }
+
+    fn error(list: &Value) -> ResourceServerError {
+        ResourceServers::parse(&list.to_string()).err().unwrap()
+    }
+
+    #[test]
+    fn only_the_secret_of_the_same_server_is_taken() {
+        let billing = with(with(server(), "id", json!("billing")), "secret_sha256", json!(HASH_OF_LONG));
+        let servers = ResourceServers::parse(&json!([server(), billing]).to_string()).ok().unwrap();
+        let found = servers.authenticate("orders-api", "abc").unwrap();
+        assert_eq!((found.id.as_str(), found.audience.as_str()), ("orders-api", "https://api.example.org"));
+        for secret in ["", "ab", "abcd", "ABC", " abc", HASH_OF_ABC] {
+            assert_eq!(servers.authenticate("orders-api", secret), Err(ClientAuthError::WrongSecret), "{secret}");
+        }
+        assert_eq!(servers.authenticate("billing", "abc"), Err(ClientAuthError::WrongSecret));
+        for id in ["", "orders", "Orders-api", "orders-api "] {
+            assert_eq!(servers.authenticate(id, "abc"), Err(ClientAuthError::UnknownId), "{id}");
+        }
+        let none = ResourceServers::parse("[]").ok().unwrap();
+        assert!(none.is_empty() && !servers.is_empty());
+        assert_eq!(none.authenticate("", ""), Err(ClientAuthError::UnknownId));
+    }
+
+    #[test]
+    fn a_list_that_is_none_is_refused() {
+        for bad in ["", "null", "{}", "[", "[] x", "\"[]\"", r#"[{"id":"a","id":"b"}]"#] {
+            assert_eq!(ResourceServers::parse(bad).err(), Some(ResourceServerError::NotAList), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_member_is_checked() {
+        let mut extra = server();
+        extra["scope"] = json!("read");
+        let mut lacking = server();
+        lacking.as_object_mut().unwrap().remove("audience");
+        let long = "a".repeat(65);
+        let bad = [
+            extra,
+            lacking,
+            json!(["orders-api", HASH_OF_ABC, "https://api.example.org"]),
+            json!("orders-api"),
+            with(server(), "id", json!("")),
+            with(server(), "id", json!("orders api")),
+            with(server(), "id", json!("orders:api")),
+            with(server(), "id", json!("orders+api")),
+            with(server(), "id", json!("\u{e4}")),
+            with(server(), "id", json!(long)),
+            with(server(), "id", json!(1)),
+            with(server(), "audience", json!("")),
+            with(server(), "audience", json!(["https://api.example.org"])),
+            with(server(), "secret_sha256", json!("abc")),
+            with(server(), "secret_sha256", json!("")),
+            with(server(), "secret_sha256", json!(format!("{HASH_OF_ABC}="))),
+            with(server(), "secret_sha256", json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")),
+            with(server(), "secret_sha256", json!(HASH_OF_NOTHING)),
+        ];
+        for bad in bad {
+            assert!(matches!(error(&json!([bad])), ResourceServerError::Server(1, _)), "{bad}");
+        }
+        let other = with(server(), "secret_sha256", json!(HASH_OF_LONG));
+        let twice = |second| error(&json!([server(), second]));
+        assert_eq!(twice(other), ResourceServerError::Server(2, "the same \"id\" stands twice"));
+        let other = with(server(), "id", json!("billing"));
+        assert_eq!(twice(other), ResourceServerError::Server(2, "the same secret stands twice"));
+    }
+}

@@ -1,0 +1,7 @@
+//! What users are known by: e-mail address, username, display name.
+
+pub mod characters;
+pub mod display_name;
+pub mod email;
+mod reserved_usernames;
+pub mod username;

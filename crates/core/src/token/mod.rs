@@ -1,0 +1,11 @@
+//! Tokens: access tokens and the keys that sign them, refresh tokens.
+
+pub mod access;
+pub mod algorithm;
+pub mod external_signature;
+pub mod keys;
+pub mod profile;
+pub mod refresh;
+pub(crate) mod secret;
+pub(crate) mod strict_json;
+pub mod verified;

@@ -1,0 +1,116 @@
+//! What an isolate keeps, and the way of a request through it: match, limit, body, clock, handle, log.
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+use portcullis_core::id::Id;
+use portcullis_core::token::verified::VerifiedTokenCache;
+use worker::Env;
+use worker::web_sys::Request as RawRequest;
+
+use crate::config::{Config, Problem};
+use crate::http::{self, Method, RefusedOrigins, Reply, Request};
+use crate::log::{self, Event, Tallies};
+use crate::platform::clock::now_millis;
+use crate::platform::webcrypto::Keys;
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::routes::{self, Health};
+use crate::store::Store;
+
+/// What an isolate keeps from request to request: plain data and imported keys, nothing that belongs to a request.
+pub struct Isolate {
+    pub config: Config,
+    keys: Keys,
+    verified_tokens: RefCell<VerifiedTokenCache>,
+    refused_origins: RefCell<RefusedOrigins>,
+    tallies: Tallies,
+    health: Health,
+}
+
+thread_local! {
+    static ISOLATE: OnceCell<Rc<Isolate>> = const { OnceCell::new() };
+}
+
+/// Answers a request.
+pub async fn answer(
+    isolate: &Isolate,
+    store: &Store,
+    background: &worker::Context,
+    request: RawRequest,
+    read: &mut Request,
+    request_id: Id,
+) -> Reply {
+    let config = &isolate.config;
+    let path = routes::strip_base_path(&read.path, config);
+    let error_format = routes::error_format(path);
+    let refuse = |error: ApiError| error.into_reply(error_format, request_id);
+    // RFC 9110 §15.5.20. Before anything else: where no rule of the zone is in front, nothing is answered.
+    if !config.addresses.include(&read.target_origin) && !routes::answers_anywhere(&read.path, config) {
+        return refuse(ApiError::WrongHost);
+    }
+    if let Some(origin) = isolate.refused_origins.borrow_mut().note(read, &config.allowed_origins) {
+        log::write(request_id, &Event::OriginRefused { origin: &origin });
+    }
+    let Some(methods) = routes::methods(path) else {
+        return refuse(ApiError::NotFound);
+    };
+    if read.method == Method::Options {
+        return Reply::options(read, &methods, &config.allowed_origins);
+    }
+    let Some(route) = routes::find(read.method, path) else {
+        return refuse(ApiError::MethodNotAllowed(methods));
+    };
+    if route.takes_body() {
+        match http::read_body(&request).await {
+            Ok(body) => read.body = body,
+            Err(error) => return refuse(error),
+        }
+    }
+    // Only now: a client could hold its body back until a window that was open at the first byte has closed.
+    let now = now_millis();
+    let (now, millisecond) = (now / 1000, now % 1000);
+    let context = Context {
+        config,
+        keys: &isolate.keys,
+        verified_tokens: &isolate.verified_tokens,
+        tallies: &isolate.tallies,
+        health: &isolate.health,
+        store,
+        background,
+        now,
+        millisecond,
+        request_id,
+    };
+    let reply = route.handle(&context, read).await.unwrap_or_else(refuse);
+    if config.log_costs {
+        // The route's name, not the path: what somebody puts into a path may be a token.
+        let route = format!("{route:?}");
+        let route = route.split('(').next().unwrap_or_default();
+        log::write_costs(request_id, route, Some(reply.status()), store.costs());
+    }
+    reply
+}
+
+/// Reads the configuration and imports the keys, unless this isolate has them. Requests that come in together at the
+/// very first may each do so; a lock held over the import would get the waiting ones cancelled by the runtime.
+pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
+    if let Some(isolate) = ISOLATE.with(|cell| cell.get().cloned()) {
+        return Ok(isolate);
+    }
+    let config = Config::from_env(env)?;
+    let problem = |problem: String| vec![Problem { variable: "SIGNING_KEYS", problem }];
+    if config.signing_keys.active(now_millis() / 1000).is_none() {
+        return Err(problem("the \"signs_from\" of every key lies ahead: none may sign yet".to_owned()));
+    }
+    let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
+    let isolate = Rc::new(Isolate {
+        config,
+        keys,
+        verified_tokens: RefCell::default(),
+        refused_origins: RefCell::default(),
+        tallies: Tallies::default(),
+        health: Health::default(),
+    });
+    Ok(ISOLATE.with(|cell| cell.get_or_init(|| isolate).clone()))
+}

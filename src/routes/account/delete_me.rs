@@ -1,0 +1,27 @@
+//! `DELETE /me`: deletes the caller's account, with everything it held. Asks for the password.
+
+use serde::Deserialize;
+
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use portcullis_core::account::audit::Kind;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    current_password: String,
+}
+
+/// What remains is one entry of the audit trail: that an account of this id was deleted, and when.
+pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let body: Body = request.json()?;
+    let credentials = context.own_credentials(caller).await?;
+    context.verify_current_password(request, caller, &credentials, &body.current_password).await?;
+    let change = context.change(request, caller);
+    let ending = context.store.delete_own(&change, credentials.password_version).await?;
+    let ended = context.settle(ending).await?;
+    context.log_change(caller.user_id, None, Kind::Deleted, ended);
+    Ok(Reply::new(204))
+}

@@ -1,0 +1,102 @@
+//! `GET /me/events` and `GET /users/{id}/events`: the audit trail of an account, the latest first.
+
+use serde::Serialize;
+
+use crate::http::Query;
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::store::events::Excerpt;
+use portcullis_core::account::audit::{self, Cursor, Entry, Kind};
+use portcullis_core::id::Id;
+
+#[derive(Serialize)]
+struct Body {
+    events: Vec<Shown>,
+    next_cursor: Option<String>,
+}
+
+/// Members that do not apply are left out.
+#[derive(Serialize)]
+struct Shown {
+    at: u64,
+    kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_id: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_user_agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reuse: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<String>>,
+}
+
+/// One's own: who among the admins did something, and from which session, is not shown.
+pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let excerpt = excerpt(context, request)?;
+    let entries = context.store.own_trail(caller, &excerpt, context.now).await??;
+    reply(entries, excerpt.limit, false)
+}
+
+/// Somebody's, for admins. Of a deleted account it is the one entry that says so.
+pub async fn get(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let excerpt = excerpt(context, request)?;
+    let answer = context.store.trail_of(caller, id, &excerpt, context.now).await?;
+    reply(context.allowed(caller, answer)?, excerpt.limit, true)
+}
+
+fn excerpt(context: &Context<'_>, request: &Request) -> Result<Excerpt, ApiError> {
+    let query = Query::parse(request, &["limit", "cursor"])?;
+    Ok(Excerpt {
+        since: context.now.saturating_sub(context.config.audit_ttl),
+        before: query.cursor(Cursor::parse)?.unwrap_or_else(Cursor::start),
+        limit: query.limit()?,
+    })
+}
+
+fn reply(entries: Vec<Entry>, limit: usize, for_admin: bool) -> Result<Reply, ApiError> {
+    let (entries, next) = audit::page(entries, limit);
+    let events = entries.into_iter().map(|entry| shown(entry, for_admin)).collect::<Result<_, _>>()?;
+    Reply::json(200, &Body { events, next_cursor: next.map(|cursor| cursor.encode()) })
+}
+
+fn shown(entry: Entry, for_admin: bool) -> Result<Shown, ApiError> {
+    let by_admin = entry.actor_id.is_some();
+    let is_counted = entry.kind.is_counted();
+    let detail = |kind| entry.detail.clone().filter(|_| entry.kind == kind);
+    let roles = detail(Kind::RolesChanged).map(|json| serde_json::from_str(&json)).transpose();
+    Ok(Shown {
+        at: entry.at,
+        kind: entry.kind,
+        count: is_counted.then_some(entry.count),
+        last_at: is_counted.then_some(entry.last_at),
+        by: by_admin.then_some("admin"),
+        admin_id: entry.actor_id.filter(|_| for_admin),
+        session_id: entry.session_id.filter(|_| for_admin || !by_admin),
+        reason: detail(Kind::Revoked),
+        reuse: detail(Kind::ReuseDetected),
+        roles: roles.map_err(|error| ApiError::Internal(format!("roles of an event: {error}")))?,
+        ip: entry.client.ip,
+        user_agent: entry.client.user_agent,
+        other_ip: entry.other.ip,
+        other_user_agent: entry.other.user_agent,
+    })
+}

@@ -1,0 +1,68 @@
+//! `GET /sessions` and what `GET /users/{id}/sessions` shares with it: the sessions of an account that are in force. Never a
+//! token.
+
+use serde::Serialize;
+
+use crate::http::Query;
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::store::sessions::{SessionSummary, SessionsQuery};
+use portcullis_core::account::audit::Cursor;
+use portcullis_core::id::Id;
+
+#[derive(Serialize)]
+struct Body {
+    sessions: Vec<Shown>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    id: Id,
+    /// Whether it is the caller's own.
+    current: bool,
+    created_at: u64,
+    created_ip: Option<String>,
+    created_user_agent: Option<String>,
+    last_used_at: u64,
+    last_used_ip: Option<String>,
+    last_used_user_agent: Option<String>,
+    expires_at: u64,
+    absolute_expires_at: u64,
+}
+
+pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let query = query(request)?;
+    let sessions = context.store.list_own_sessions(caller, &query, context.now).await??;
+    reply(sessions, query.limit, caller.family_id)
+}
+
+/// Which page is asked for. The session that began last comes first.
+pub fn query(request: &Request) -> Result<SessionsQuery, ApiError> {
+    let query = Query::parse(request, &["limit", "cursor"])?;
+    let before = query.cursor(Cursor::parse)?.unwrap_or_else(Cursor::start);
+    Ok(SessionsQuery { before: (before.at, before.id), limit: query.limit()? })
+}
+
+/// `sessions`: one more than the limit, if there are more.
+pub fn reply(mut sessions: Vec<SessionSummary>, limit: usize, own: Id) -> Result<Reply, ApiError> {
+    let more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let last = sessions.last().filter(|_| more);
+    let next_cursor = last.map(|last| Cursor { at: last.created_at, id: last.family_id.to_string() }.encode());
+    let show = |session: SessionSummary| Shown {
+        id: session.family_id,
+        current: session.family_id == own,
+        created_at: session.created_at,
+        created_ip: session.created_ip,
+        created_user_agent: session.created_user_agent,
+        last_used_at: session.rotated_at,
+        last_used_ip: session.rotated_ip,
+        last_used_user_agent: session.rotated_user_agent,
+        expires_at: session.expires_at,
+        absolute_expires_at: session.absolute_expires_at,
+    };
+    Reply::json(200, &Body { sessions: sessions.into_iter().map(show).collect(), next_cursor })
+}

@@ -1,0 +1,68 @@
+//! `PATCH /me`: changes the caller's name and username.
+
+use serde::Deserialize;
+
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::store::changes::{ProfileChange, ProfileOutcome};
+use portcullis_core::account::audit::Kind;
+use portcullis_core::edit::Edit;
+use portcullis_core::identity::display_name::Name;
+use portcullis_core::identity::username::{Username, UsernameError};
+
+/// Changes are counted by the hour, in seconds.
+const HOUR: u64 = 3_600;
+
+/// Roles, the address and all else are no members.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[serde(default)]
+    username: Edit<String>,
+    #[serde(default)]
+    name: Edit<String>,
+    current_password: Option<String>,
+}
+
+/// 1. Check what is cheap.
+/// 2. The username is a log-in name, so changing it requires the password (ASVS 7.5.1).
+/// 3. Change both, and record it, in one transaction.
+pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let body: Body = request.json()?;
+    // 1.
+    if !body.username.is_edit() && !body.name.is_edit() {
+        return Err(ApiError::InvalidRequest("Send name, username, or both.".to_owned()));
+    }
+    let mut change = ProfileChange {
+        username: body.username.check(|text| Username::parse(&text))?,
+        name: body.name.check(|text| Name::parse(&text))?,
+    };
+    // 2.
+    if change.username.is_edit() {
+        let credentials = context.own_credentials(caller).await?;
+        if change.username.value().map(Username::as_str) == credentials.user.username.as_deref() {
+            change.username = Edit::Keep;
+        } else {
+            // An import may have brought a reserved one, which then is theirs.
+            let own = credentials.user.username.as_deref().and_then(|own| Username::parse(own).ok());
+            let is_own = |wanted: &Username| own.as_ref().is_some_and(|own| own.key() == wanted.key());
+            if change.username.value().is_some_and(|wanted| wanted.is_reserved() && !is_own(wanted)) {
+                return Err(UsernameError::Reserved.into());
+            }
+            let missing =
+                || ApiError::InvalidRequest("Changing the username requires the member current_password.".to_owned());
+            let password = body.current_password.as_deref().ok_or_else(missing)?;
+            context.verify_current_password(request, caller, &credentials, password).await?;
+        }
+    }
+    // 3.
+    let (user, outcome) = context.store.change_profile(&context.change(request, caller), &change).await??;
+    match outcome {
+        ProfileOutcome::Changed => context.log_change(caller.user_id, None, Kind::ProfileChanged, 0),
+        ProfileOutcome::Unchanged => {}
+        ProfileOutcome::TooOften => return Err(ApiError::TooManyRequests(HOUR.saturating_sub(context.now % HOUR))),
+    }
+    Reply::json(200, &user)
+}

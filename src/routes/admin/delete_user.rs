@@ -1,0 +1,16 @@
+//! `DELETE /users/{id}`: takes an account out, with everything it held, for admins.
+
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::store::changes::AdminChange;
+use portcullis_core::id::Id;
+
+pub async fn delete(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    if id == caller.user_id {
+        return Err(ApiError::InvalidRequest("Your own account goes by DELETE /me, with the password.".to_owned()));
+    }
+    context.change_as_admin(request, caller, id, &AdminChange::Delete).await?;
+    Ok(Reply::new(204))
+}

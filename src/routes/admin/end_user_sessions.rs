@@ -1,0 +1,14 @@
+//! `DELETE /users/{id}/sessions`: ends every session of somebody, for admins.
+
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::sessions::end::SessionsEnded;
+use crate::store::changes::AdminChange;
+use portcullis_core::id::Id;
+
+pub async fn delete(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let changes = context.change_as_admin(request, caller, id, &AdminChange::EndSessions).await?;
+    Reply::json(200, &SessionsEnded { sessions_ended: changes.sessions_ended })
+}

@@ -1,0 +1,39 @@
+//! `GET /users`: the accounts, for admins, in the order of their e-mail addresses.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use crate::http::Query;
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::store::accounts::Search;
+use crate::store::users::Account;
+use portcullis_core::identity::email;
+
+#[derive(Serialize)]
+struct Body {
+    users: Vec<Account>,
+    next_cursor: Option<String>,
+}
+
+/// `email`: how the address begins. A cursor is the key of the last address of the page before, so a page holds what it
+/// held however many accounts come or go meanwhile.
+pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let caller = context.caller(request).await?;
+    let query = Query::parse(request, &["email", "limit", "cursor"])?;
+    let key = |cursor: &str| {
+        // An empty one comes of a client that asks on after the last page, and would begin anew for ever.
+        String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok().filter(|key| !key.is_empty())
+    };
+    let search = Search {
+        prefix: query.text("email").map(email::search_key).unwrap_or_default(),
+        after: query.cursor(key)?,
+        limit: query.limit()?,
+    };
+    let answer = context.store.list_accounts(caller, &search, context.now).await?;
+    let found = context.allowed(caller, answer)?;
+    let next_cursor = found.more_after.map(|key| BASE64_URL_SAFE_NO_PAD.encode(key));
+    Reply::json(200, &Body { users: found.accounts, next_cursor })
+}

@@ -1,0 +1,25 @@
+//! `GET /verify`: whether an access token is good, for gateways and other Workers. Signature and KV only, no D1.
+
+use serde::Serialize;
+
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use portcullis_core::id::Id;
+
+#[derive(Serialize)]
+struct Body {
+    sub: Id,
+    sid: Id,
+    roles: Vec<String>,
+    exp: u64,
+}
+
+/// Without an answer from KV there is none from here: 503, not a guess.
+pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let token = context.authenticate(request).await?;
+    if context.store.is_marked_revoked(token.sid).await? {
+        return Err(ApiError::InvalidToken);
+    }
+    Reply::json(200, &Body { sub: token.sub, sid: token.sid, roles: token.roles, exp: token.exp })
+}

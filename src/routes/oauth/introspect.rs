@@ -1,0 +1,138 @@
+//! `POST /introspect`: what a token is worth at this moment (RFC 7662), for servers that cannot wait for it to expire.
+
+use serde::Serialize;
+
+use super::token::CREDENTIALS;
+use crate::http::{Reply, Request};
+use crate::log::Event;
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::store::refresh_tokens::Session;
+use portcullis_core::account::resource_server::{ClientAuthError, ResourceServer};
+use portcullis_core::id::Id;
+use portcullis_core::token::refresh::{Judgement, PREFIX, RefreshToken, judge};
+
+/// Of a token that is worth something (§2.2). Times in unix seconds.
+#[derive(Serialize)]
+struct Introspection<'a> {
+    active: bool,
+    /// Only an access token lets anybody in. RFC 7662 has no word for it, so this is that of other servers.
+    token_use: &'static str,
+    iss: &'a str,
+    sub: Id,
+    aud: &'a str,
+    client_id: &'a str,
+    iat: u64,
+    exp: u64,
+    sid: Id,
+    #[serde(flatten)]
+    access: Option<Access>,
+}
+
+/// What only an access token has.
+#[derive(Serialize)]
+struct Access {
+    token_type: &'static str,
+    jti: Id,
+    /// As they are now, not as they were when the token was issued.
+    roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+}
+
+/// Of any other, for whatever reason.
+#[derive(Serialize)]
+struct Inactive {
+    active: bool,
+}
+
+/// 1. Who asks is a configured resource server, before anything of the token is looked at (§2.1).
+/// 2. It may ask about tokens that are meant for it. Of any other it learns as much as of one that does not exist (§4).
+/// 3. Asking changes nothing: no refresh token is rotated by it, and a rotated-out one is no reuse.
+pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    // 1.
+    let caller = authenticate(context, request)?;
+    let parameters = request.form()?;
+    if CREDENTIALS.into_iter().any(|name| parameters.contains_key(name)) {
+        return Err(ApiError::InvalidRequest("A client authenticates in one way, not in two.".to_owned()));
+    }
+    let token = parameters
+        .get("token")
+        .ok_or_else(|| ApiError::InvalidRequest("The parameter token is missing.".to_owned()))?;
+    // 2.
+    let is_for_caller = caller.audience == context.config.parties.audience;
+    if !is_for_caller {
+        context.log(&Event::IntrospectionRefused { reason: "other_audience" });
+    }
+    // 3.
+    let introspection = match token.starts_with(PREFIX) {
+        _ if !is_for_caller => None,
+        true => refresh_token(context, token).await?,
+        false => access_token(context, token).await?,
+    };
+    match introspection {
+        Some(introspection) => Reply::json(200, &introspection),
+        None => Reply::json(200, &Inactive { active: false }),
+    }
+}
+
+fn authenticate<'a>(context: &'a Context<'_>, request: &Request) -> Result<&'a ResourceServer, ApiError> {
+    let reason = match request.basic() {
+        None => "no_credentials",
+        Some((id, secret)) => match context.config.resource_servers.authenticate(&id, &secret) {
+            Ok(server) => return Ok(server),
+            Err(ClientAuthError::UnknownId) => "unknown_id",
+            Err(ClientAuthError::WrongSecret) => "wrong_secret",
+        },
+    };
+    context.log(&Event::IntrospectionRefused { reason });
+    Err(ApiError::UnauthenticatedClient)
+}
+
+async fn access_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<Introspection<'a>>, ApiError> {
+    let Ok(token) = context.verify_access_token(text).await? else { return Ok(None) };
+    let session = context.store.find_session(token.sid).await?;
+    let Some(session) = session.filter(|session| session.is_in_force_for(token.sub, context.now)) else {
+        return Ok(None);
+    };
+    let access = Access {
+        token_type: "Bearer",
+        jti: token.jti,
+        roles: session.user.roles.clone(),
+        username: session.user.username.clone(),
+    };
+    Ok(Some(describe(context, &session, token.iat, token.exp, Some(access))))
+}
+
+async fn refresh_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<Introspection<'a>>, ApiError> {
+    let Some(token) = RefreshToken::parse(text, &context.config.token_keys) else { return Ok(None) };
+    let Some(session) = context.store.find_session(token.family_id()).await? else { return Ok(None) };
+    let Session { state, .. } = &session;
+    // Only the live one: that a predecessor would still be let pass for a while is for those who lost the answer.
+    if judge(&token, state, context.now, context.config.refresh_grace) != Judgement::Rotate {
+        return Ok(None);
+    }
+    Ok(Some(describe(context, &session, state.rotated_at, state.expires_at, None)))
+}
+
+fn describe<'a>(
+    context: &Context<'a>,
+    session: &Session,
+    iat: u64,
+    exp: u64,
+    access: Option<Access>,
+) -> Introspection<'a> {
+    let parties = &context.config.parties;
+    Introspection {
+        active: true,
+        token_use: if access.is_some() { "access_token" } else { "refresh_token" },
+        iss: &parties.issuer,
+        sub: session.user.id,
+        aud: &parties.audience,
+        client_id: &parties.client_id,
+        iat,
+        exp,
+        sid: session.family_id,
+        access,
+    }
+}

@@ -1,0 +1,98 @@
+//! `POST /register`: makes an account and signs it in.
+
+use serde::Deserialize;
+
+use crate::http::{Reply, Request};
+use crate::log::Event;
+use crate::platform::random::random;
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+use crate::store::users::{NewUser, User};
+use crate::store::{StoreError, TakenName};
+use portcullis_core::id::Id;
+use portcullis_core::identity::display_name::Name;
+use portcullis_core::identity::email::Email;
+use portcullis_core::identity::username::Username;
+use portcullis_core::password::hashing_queue::Account;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    email: String,
+    password: String,
+    username: Option<String>,
+    name: Option<String>,
+}
+
+/// 1. Check everything that is cheap, and refuse a name that is taken, before hashing.
+/// 2. Hash, and make the whole reply, so that nothing can fail once the account exists.
+/// 3. Insert the account and its session in one transaction. Of many requests for one name the unique index lets one
+///    through; the others get the same 409 as in step 1.
+pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    if !context.config.registration_open {
+        return Err(ApiError::RegistrationClosed);
+    }
+    let body: Body = request.json()?;
+    // 1.
+    let email = Email::parse(&body.email)?;
+    let username = body.username.as_deref().map(Username::for_registration).transpose()?;
+    let name = body.name.as_deref().map(Name::parse).transpose()?;
+    let (username_text, name_text) = (username.as_ref().map(Username::as_str), name.as_ref().map(Name::as_str));
+    let password = context.new_password(&body.password, Some(&email), username_text, name_text)?;
+    let taken = context.store.find_taken(&email, username.as_ref()).await?;
+    // In this order, so that whoever asks about addresses has to bring a username that is free.
+    if taken.username {
+        return Err(refused(context, request, &email, TakenName::Username).await?);
+    }
+    if taken.email {
+        return Err(refused(context, request, &email, TakenName::Email).await?);
+    }
+    // 2.
+    let password_hash = context.hash(request, &Account::Email(email.key().to_owned()), &password).await?;
+    let user = User {
+        id: Id::new(random()?),
+        email: email.address().to_owned(),
+        username: username_text.map(str::to_owned),
+        name: name_text.map(str::to_owned),
+        // Never taken from a request.
+        roles: context.config.roles.first(),
+        created_at: context.now,
+    };
+    let first_token = Context::first_token()?;
+    let family = context.new_family(user.id, 0, &first_token);
+    let reply = context.token_response(201, &user, &first_token, family.expires_at).await?;
+    // 3.
+    let new_user = NewUser {
+        id: user.id,
+        email: &email,
+        username: username.as_ref(),
+        name: name.as_ref(),
+        password_hash: &password_hash,
+        roles: &user.roles,
+    };
+    match context.store.insert_user(&new_user, &family, &request.client, context.now).await {
+        Ok(()) => {}
+        Err(StoreError::Conflict(unique)) => return Err(refused(context, request, &email, unique).await?),
+        Err(error) => return Err(error.into()),
+    }
+    context.log(&Event::Registered { user_id: user.id, session_id: first_token.family_id() });
+    Ok(reply)
+}
+
+/// Logs that a name is taken. The owner of an address sees the attempt in the audit trail.
+async fn refused(
+    context: &Context<'_>,
+    request: &Request,
+    email: &Email,
+    taken: TakenName,
+) -> Result<ApiError, ApiError> {
+    let reason = match taken {
+        TakenName::Username => "username_taken",
+        TakenName::Email => {
+            context.store.count_registration_attempt(email, &request.client, context.now).await?;
+            "email_taken"
+        }
+    };
+    context.log(&Event::RegistrationRefused { reason });
+    Ok(ApiError::Taken(taken))
+}

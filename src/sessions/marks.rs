@@ -1,0 +1,109 @@
+//! Writes the marks by which `/verify` knows that a session was revoked.
+//!
+//! D1 holds the revocation and that its mark is owed, so nothing here can undo or fail it. A mark is written before the answer.
+//! Behind the answer D1 forgets what is written, and what failed is tried again; what fails then too is left to the scheduled
+//! event, which runs every minute.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use worker::Delay;
+
+use crate::config::MAX_CLOCK_LEEWAY;
+use crate::log::{self, Event};
+use crate::platform::clock::now_millis;
+use crate::routes::error::ApiError;
+use crate::store::Store;
+use crate::store::revocations::OwedMark;
+use portcullis_core::id::Id;
+
+/// Delay between two tries of a mark: KV takes one write per second for each key.
+const PAUSE: Duration = Duration::from_millis(1_100);
+/// Tries after the answer, beside the one before it.
+const MORE_TRIES: u32 = 2;
+/// Marks per page of the scheduled event.
+const PAGE: u64 = 100;
+/// Maximum pages per run: an invocation may make 1,000 requests to its bindings.
+const MAX_PAGES: u32 = 8;
+
+/// Result of writing marks.
+#[derive(Default)]
+pub struct Written {
+    /// They are in KV, or no longer matter.
+    done: Vec<OwedMark>,
+    /// KV did not take them.
+    failed: Vec<OwedMark>,
+}
+
+/// Writes marks to KV, each for as long as an access token of its session can live: by what was issued, not by how long tokens
+/// live as configured today, and with the most leeway there may be. Failures are logged.
+pub async fn write(store: &Store, request_id: Id, owed: &[OwedMark], now: u64) -> Written {
+    let puts = owed.iter().map(async |mark| {
+        let lifetime = mark.access_expires_at.saturating_add(MAX_CLOCK_LEEWAY).saturating_sub(now);
+        if lifetime == 0 { Ok(()) } else { store.mark_revoked(mark.session_id, lifetime, now).await }
+    });
+    let mut written = Written::default();
+    let mut first_failure = None;
+    for (mark, put) in owed.iter().zip(join_all(puts).await) {
+        match put {
+            Ok(()) => written.done.push(*mark),
+            Err(error) => {
+                written.failed.push(*mark);
+                first_failure.get_or_insert((mark.session_id, error));
+            }
+        }
+    }
+    if let Some((session_id, error)) = first_failure {
+        let (marks, cause) = (written.failed.len(), error.to_string());
+        log::write(request_id, &Event::RevocationMarkFailed { session_id, marks, cause: &cause });
+    }
+    written
+}
+
+/// Behind the answer: forgets what is written, and tries again what failed.
+pub async fn follow_up(store: Store, request_id: Id, mut written: Written, logs_costs: bool) {
+    // The answer goes first.
+    Delay::from(Duration::ZERO).await;
+    forget(&store, request_id, &written.done).await;
+    for _ in 0..MORE_TRIES {
+        if written.failed.is_empty() {
+            break;
+        }
+        Delay::from(PAUSE).await;
+        written = write(&store, request_id, &written.failed, now_millis() / 1000).await;
+        forget(&store, request_id, &written.done).await;
+    }
+    if logs_costs {
+        log::write_costs(request_id, "Marks", None, store.costs());
+    }
+}
+
+/// The scheduled event: writes the marks that are still owed.
+pub async fn write_owed(store: &Store, request_id: Id) {
+    let mut after: Option<OwedMark> = None;
+    let (mut marks, mut failed, mut failed_pages) = (0_usize, 0_usize, 0_u32);
+    for _ in 0..MAX_PAGES {
+        let page = match store.list_owed_marks(after.as_ref(), PAGE).await {
+            Ok(page) => page,
+            Err(error) => return ApiError::from(error).log_cause(request_id),
+        };
+        let written = write(store, request_id, &page, now_millis() / 1000).await;
+        forget(store, request_id, &written.done).await;
+        (marks, failed) = (marks.saturating_add(written.done.len()), failed.saturating_add(written.failed.len()));
+        after = page.last().copied();
+        failed_pages = failed_pages.saturating_add(u32::from(written.done.is_empty()));
+        // Where KV takes none of two pages, it will not take the next.
+        if failed_pages == 2 || u64::try_from(page.len()).unwrap_or(u64::MAX) < PAGE {
+            break;
+        }
+    }
+    if marks > 0 || failed > 0 {
+        log::write(request_id, &Event::OwedMarksWritten { marks, failed });
+    }
+}
+
+async fn forget(store: &Store, request_id: Id, done: &[OwedMark]) {
+    if let Err(error) = store.forget_owed_marks(done).await {
+        ApiError::from(error).log_cause(request_id);
+    }
+}

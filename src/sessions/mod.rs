@@ -1,0 +1,5 @@
+//! Sessions: how they begin, are refreshed and end, whichever way a user comes in.
+
+mod delivery;
+pub mod end;
+pub mod marks;
