@@ -15,7 +15,8 @@ use portcullis_core::password::{HashCost, Hasher};
 use portcullis_core::token::access::Parties;
 use portcullis_core::token::keys::SigningKeys;
 use portcullis_core::token::profile::ProfileClaim;
-use portcullis_core::token::refresh::TokenKeys;
+use portcullis_core::token::refresh::REFRESH_TOKEN;
+use portcullis_core::token::sealed::{SealingKeys, SealingSecrets};
 
 pub use addresses::Addresses;
 
@@ -64,8 +65,8 @@ pub struct Config {
     pub access_token_claims: Vec<ProfileClaim>,
     /// `SIGNING_KEYS`, a secret. With keys of HS256 only if `ALLOW_HS256`.
     pub signing_keys: SigningKeys,
-    /// `TOKEN_SECRET`, a secret.
-    pub token_keys: TokenKeys,
+    /// `TOKEN_SECRET`, a secret: the keys of the refresh tokens.
+    pub refresh_token_keys: SealingKeys,
 }
 
 /// One thing that is wrong: which variable, and what, never its value.
@@ -148,8 +149,8 @@ impl Config {
         let allow_hs256 = reader.text("ALLOW_HS256", "false", |text| one_of(text, "true", "false"));
         let signing_keys =
             reader.required("SIGNING_KEYS", |text| SigningKeys::parse(text).map_err(|error| error.to_string()));
-        let token_keys =
-            reader.required("TOKEN_SECRET", |text| TokenKeys::parse(text).map_err(|error| error.to_string()));
+        let sealing_secrets =
+            reader.required("TOKEN_SECRET", |text| SealingSecrets::parse(text).map_err(|error| error.to_string()));
 
         let hasher = if cost.is_strong_enough() { Hasher::new(cost).ok() } else { None };
         if hasher.is_none() {
@@ -159,7 +160,7 @@ impl Config {
         if symmetric && allow_hs256 == Some(false) {
             reader.problem("SIGNING_KEYS", "has an HS256 key, with which everyone who verifies tokens can also make them: set ALLOW_HS256 to \"true\" if that is wanted");
         }
-        if signing_keys.is_some() && token_keys.is_some() && reader.is_shared("TOKEN_SECRET", "SIGNING_KEYS") {
+        if signing_keys.is_some() && sealing_secrets.is_some() && reader.is_shared("TOKEN_SECRET", "SIGNING_KEYS") {
             reader.problem("TOKEN_SECRET", "must not be a key of SIGNING_KEYS as well");
         }
         // An access token never outlives its session, so a shorter session would cut every one of them short.
@@ -192,7 +193,7 @@ impl Config {
                 log_refreshes: log_refreshes?,
                 access_token_claims: access_token_claims?,
                 signing_keys: signing_keys?,
-                token_keys: token_keys?,
+                refresh_token_keys: sealing_secrets?.keys(REFRESH_TOKEN)?,
             })
         })();
         match config {

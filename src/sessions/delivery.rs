@@ -72,7 +72,7 @@ impl Context<'_> {
             access_token: access::complete(signing_input, &signature),
             token_type: "Bearer",
             expires_in: expires_at.saturating_sub(self.now),
-            refresh_token: refresh_token.encode(&self.config.token_keys),
+            refresh_token: refresh_token.encode(&self.config.refresh_token_keys),
             refresh_expires_in: session_expires_at.saturating_sub(self.now),
             session_id,
             user,

@@ -105,7 +105,7 @@ async fn access_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<In
 }
 
 async fn refresh_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<Introspection<'a>>, ApiError> {
-    let Some(token) = RefreshToken::parse(text, &context.config.token_keys) else { return Ok(None) };
+    let Some(token) = RefreshToken::parse(text, &context.config.refresh_token_keys) else { return Ok(None) };
     let Some(session) = context.store.find_session(token.family_id()).await? else { return Ok(None) };
     let Session { state, .. } = &session;
     // Only the live one: that a predecessor would still be let pass for a while is for those who lost the answer.

@@ -52,7 +52,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
 /// The session a token belongs to; of a refresh token, with the hash of its secret.
 async fn session_of(context: &Context<'_>, token: &str) -> Result<Option<(Id, Option<SecretHash>)>, ApiError> {
     if token.starts_with(PREFIX) {
-        let token = RefreshToken::parse(token, &context.config.token_keys);
+        let token = RefreshToken::parse(token, &context.config.refresh_token_keys);
         return Ok(token.map(|token| (token.family_id(), Some(token.secret_hash()))));
     }
     let token = context.read_access_token(token, Purpose::Logout).await?;

@@ -40,7 +40,7 @@ pub async fn rotate(
     access_token: Option<&str>,
 ) -> Result<Reply, ApiError> {
     // 1.
-    let Some(token) = RefreshToken::parse(refresh_token, &context.config.token_keys) else {
+    let Some(token) = RefreshToken::parse(refresh_token, &context.config.refresh_token_keys) else {
         // Anybody can make these up.
         if let Some(count) = context.tallies.forged_refresh_tokens.add(context.now) {
             let count = Some(count);

@@ -6,6 +6,7 @@ pub mod external_signature;
 pub mod keys;
 pub mod profile;
 pub mod refresh;
+pub mod sealed;
 pub(crate) mod secret;
 pub(crate) mod strict_json;
 pub mod verified;

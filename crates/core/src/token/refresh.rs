@@ -1,94 +1,31 @@
-//! Refresh tokens: their form, their keys, and the rule by which one is judged.
+//! Refresh tokens: their form, and the rule by which one is judged.
 //!
-//! A *family* is one signed-in session. Its tokens differ in their generation only:
+//! The tokens of a session, its *family*, differ in their generation only. They are sealed texts ([`super::sealed`]):
 //!
 //! ```text
-//! pcrt_ || base64url( family_id(16) || generation(u32, big endian) || family_secret(32) || tag(16) )
-//! tag = first 16 bytes of HMAC-SHA-256(K, label || family_id || generation || family_secret)
+//! pcrt_ || base64url( family_id(16) || generation(u32, big endian) || session_secret(32) || tag(16) )
 //! ```
 //!
-//! `K` comes from the token secret, and only a hash of the family secret is stored. So a forged token fails its tag and
-//! never reaches the database, a stolen database yields no token, and the successor of a token is a pure function of it:
-//! two tabs that refresh at once get the same one.
+//! Only a hash of the session secret is stored. So a forged token fails its tag and never reaches the database, a stolen
+//! database yields no token, and the successor of a token is a pure function of it: two tabs that refresh at once get the same
+//! one.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
+use super::sealed::{Kind, SealingKeys};
 use crate::id::Id;
-use crate::token::secret::may_be_random;
 
 /// What every token begins with, so that secret scanners recognise it.
 pub const PREFIX: &str = "pcrt_";
-/// Of the family secret, in bytes.
+/// Length of a session secret, in bytes.
 pub const SECRET_LEN: usize = 32;
-/// Of the tag, in bytes.
-const TAG_LEN: usize = 16;
-const GENERATION_LEN: usize = size_of::<u32>();
-const TOKEN_LEN: usize = Id::LEN + GENERATION_LEN + SECRET_LEN + TAG_LEN;
-/// Of a token secret, in bytes.
-const MIN_TOKEN_SECRET_LEN: usize = 32;
-
-const KEY_LABEL: &[u8] = b"portcullis refresh token key v1";
-const TAG_LABEL: &[u8] = b"portcullis refresh token tag v1";
-
-/// The keys `K` of the tags. The first makes tokens, all are accepted, so that the secret can be rotated with no one
-/// logged out.
-pub struct TokenKeys {
-    first: Hmac<Sha256>,
-    rest: Vec<Hmac<Sha256>>,
-}
-
-/// What is wrong with the configured token secrets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenSecretError {
-    /// Not base64url.
-    NotBase64,
-    /// Decodes to fewer than 32 bytes.
-    TooShort,
-    /// Long enough, but of too few different bytes to be random.
-    NotRandom,
-}
-
-impl TokenKeys {
-    /// Reads a comma-separated list of secrets, each at least 32 random bytes in base64url, and derives their keys.
-    ///
-    /// # Errors
-    /// [`TokenSecretError`] of the first bad secret.
-    pub fn parse(secrets: &str) -> Result<Self, TokenSecretError> {
-        let mut keys = Vec::new();
-        for secret in secrets.split(',') {
-            let secret = secret.trim().trim_end_matches('=');
-            let secret = BASE64_URL_SAFE_NO_PAD.decode(secret).map_err(|_| TokenSecretError::NotBase64)?;
-            if secret.len() < MIN_TOKEN_SECRET_LEN {
-                return Err(TokenSecretError::TooShort);
-            }
-            if !may_be_random(&secret) {
-                return Err(TokenSecretError::NotRandom);
-            }
-            // HMAC takes a key of any length, so the error never comes.
-            let keyed = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).map_err(|_| TokenSecretError::TooShort);
-            let derived = keyed(&secret)?.chain_update(KEY_LABEL).finalize().into_bytes();
-            keys.push(keyed(&derived)?);
-        }
-        let mut keys = keys.into_iter();
-        let first = keys.next().ok_or(TokenSecretError::TooShort)?;
-        Ok(Self { first, rest: keys.collect() })
-    }
-}
-
-impl fmt::Display for TokenSecretError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::NotBase64 => "must be base64url, or several of them separated by commas",
-            Self::TooShort => "must be at least 32 bytes once decoded",
-            Self::NotRandom => "must be random bytes",
-        })
-    }
-}
+/// Refresh tokens, as sealed texts.
+pub const REFRESH_TOKEN: Kind =
+    Kind { label: "portcullis refresh token v1", prefix: PREFIX, field_lens: &[Id::LEN, size_of::<u32>(), SECRET_LEN] };
 
 /// SHA-256 of a family secret, base64url: what is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,20 +60,14 @@ impl RefreshToken {
         Self { family_id, generation: 0, secret }
     }
 
-    /// Reads a token; `None` for any text that is not canonical or whose tag none of the keys made.
+    /// Reads a token; `None` for any text that is not canonical or that none of the keys sealed.
     #[must_use]
-    pub fn parse(text: &str, keys: &TokenKeys) -> Option<Self> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
-        let bytes: [u8; TOKEN_LEN] = bytes.try_into().ok()?;
-        let (family_id, rest) = bytes.split_first_chunk()?;
-        let (generation, rest) = rest.split_first_chunk()?;
-        let (secret, tag) = rest.split_first_chunk()?;
-        let token =
-            Self { family_id: Id::new(*family_id), generation: u32::from_be_bytes(*generation), secret: *secret };
-        std::iter::once(&keys.first)
-            .chain(&keys.rest)
-            .any(|key| token.mac(key).verify_truncated_left(tag).is_ok())
-            .then_some(token)
+    pub fn parse(text: &str, keys: &SealingKeys) -> Option<Self> {
+        let fields = keys.open(text)?;
+        let (family_id, rest) = fields.split_first_chunk()?;
+        let (generation, secret) = rest.split_first_chunk()?;
+        let generation = u32::from_be_bytes(*generation);
+        Some(Self { family_id: Id::new(*family_id), generation, secret: secret.try_into().ok()? })
     }
 
     /// The one token that follows this one; `None` at the end of the 2^32 generations.
@@ -147,15 +78,8 @@ impl RefreshToken {
 
     /// The text handed to the client.
     #[must_use]
-    pub fn encode(&self, keys: &TokenKeys) -> String {
-        let mut bytes = Vec::with_capacity(TOKEN_LEN);
-        bytes.extend_from_slice(self.family_id.as_bytes());
-        bytes.extend_from_slice(&self.generation.to_be_bytes());
-        bytes.extend_from_slice(&self.secret);
-        bytes.extend(self.mac(&keys.first).finalize().into_bytes().into_iter().take(TAG_LEN));
-        let mut text = PREFIX.to_owned();
-        BASE64_URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
-        text
+    pub fn encode(&self, keys: &SealingKeys) -> String {
+        keys.seal(&[self.family_id.as_bytes(), &self.generation.to_be_bytes(), &self.secret])
     }
 
     /// The session: the `sid` claim of its access tokens.
@@ -174,14 +98,6 @@ impl RefreshToken {
     #[must_use]
     pub fn secret_hash(&self) -> SecretHash {
         SecretHash(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.secret)))
-    }
-
-    fn mac(&self, key: &Hmac<Sha256>) -> Hmac<Sha256> {
-        key.clone()
-            .chain_update(TAG_LABEL)
-            .chain_update(self.family_id.as_bytes())
-            .chain_update(self.generation.to_be_bytes())
-            .chain_update(self.secret)
     }
 }
 
@@ -293,22 +209,17 @@ pub fn judge(token: &RefreshToken, state: &FamilyState, now: u64, grace: u64) ->
 
 #[cfg(test)]
 mod tests {
-    use hmac::{Hmac, Mac as _};
-    use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
-    use sha2::Sha256;
-
-    use super::{
-        FamilyState, Judgement, PREFIX, RefreshToken, RefusalReason, Reuse, TokenKeys, TokenSecretError, judge,
-    };
+    use super::{FamilyState, Judgement, PREFIX, REFRESH_TOKEN, RefreshToken, RefusalReason, Reuse, judge};
     use crate::id::Id;
+    use crate::token::sealed::tests::{SECRET_A, SECRET_B};
+    use crate::token::sealed::{SealingKeys, SealingSecrets};
+    use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-    const SECRET_A: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-    const SECRET_B: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA";
     const NOW: u64 = 1_700_000_000;
     const GRACE: u64 = 30;
 
-    fn keys(secrets: &str) -> TokenKeys {
-        TokenKeys::parse(secrets).unwrap()
+    fn keys(secrets: &str) -> SealingKeys {
+        SealingSecrets::parse(secrets).unwrap().keys(REFRESH_TOKEN).unwrap()
     }
 
     fn token(generation: u32) -> RefreshToken {
@@ -327,20 +238,6 @@ mod tests {
         }
     }
 
-    /// RFC 4231 §4.2 and §4.3: the library's HMAC-SHA-256 is the RFC's.
-    #[test]
-    fn rfc_4231_hmac_vectors() {
-        let hex = |key: &[u8], data: &[u8]| {
-            let mac = Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(data).finalize().into_bytes();
-            mac.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-        };
-        assert_eq!(hex(&[0x0b; 20], b"Hi There"), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-        assert_eq!(
-            hex(b"Jefe", b"what do ya want for nothing?"),
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
-    }
-
     #[test]
     fn a_token_reads_back_and_shows_no_secret() {
         let keys = keys(SECRET_A);
@@ -352,24 +249,6 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_character_makes_a_token_that_is_none() {
-        let keys = keys(SECRET_A);
-        let text = token(3).encode(&keys);
-        for position in 0..text.len() {
-            for replacement in ['A', 'B', 'z', '-', '=', ' '] {
-                let mut chars: Vec<char> = text.chars().collect();
-                if chars[position] != replacement {
-                    chars[position] = replacement;
-                    assert_eq!(RefreshToken::parse(&String::from_iter(chars), &keys), None);
-                }
-            }
-        }
-        for bad in ["", "pcrt_", &text[1..], &text[..text.len() - 1], &format!("{text}A"), &format!("{text}=")] {
-            assert_eq!(RefreshToken::parse(bad, &keys), None, "{bad}");
-        }
-    }
-
-    #[test]
     fn the_token_secret_can_be_rotated_with_no_one_logged_out() {
         let old = token(3).encode(&keys(SECRET_A));
         let both = keys(&format!("{SECRET_B}, {SECRET_A}"));
@@ -378,19 +257,6 @@ mod tests {
         assert!(RefreshToken::parse(&successor, &keys(SECRET_B)).is_some(), "the first secret makes tokens");
         assert!(RefreshToken::parse(&successor, &keys(SECRET_A)).is_none());
         assert!(RefreshToken::parse(&old, &keys(SECRET_B)).is_none(), "a removed secret accepts nothing");
-    }
-
-    #[test]
-    fn weak_token_secrets_are_refused() {
-        for (secret, error) in [
-            ("", TokenSecretError::TooShort),
-            ("not base64url!", TokenSecretError::NotBase64),
-            ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg", TokenSecretError::TooShort),
-            ("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", TokenSecretError::NotRandom),
-            (&format!("{SECRET_A},"), TokenSecretError::TooShort),
-        ] {
-            assert_eq!(TokenKeys::parse(secret).err(), Some(error), "{secret}");
-        }
     }
 
     #[test]
