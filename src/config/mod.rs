@@ -287,7 +287,9 @@ fn profile_claims(text: &str) -> Result<Vec<ProfileClaim>, String> {
     let mut claims = Vec::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let claim = ProfileClaim::parse(name);
-        let claim = claim.ok_or("must list of email, name and preferred_username, separated by commas")?;
+        let claim = claim.ok_or(
+            "must list claims separated by commas: email, name, given_name, family_name, preferred_username, user_metadata, app_metadata",
+        )?;
         if claims.contains(&claim) {
             return Err("must list no claim twice".to_owned());
         }

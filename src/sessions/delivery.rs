@@ -60,6 +60,7 @@ impl Context<'_> {
             email: Some(EmailClaims::unverified(&user.email)),
             name: user.name.as_deref(),
             preferred_username: user.username.as_deref(),
+            ..Profile::default()
         };
         let profile = profile.only(&self.config.access_token_claims);
         // There was one when the configuration was read, and time goes on.

@@ -18,4 +18,5 @@ pub mod edit;
 pub mod id;
 pub mod identity;
 pub mod password;
+pub mod sign_in;
 pub mod token;

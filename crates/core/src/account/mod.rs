@@ -2,5 +2,6 @@
 
 pub mod audit;
 pub mod client;
+pub mod metadata;
 pub mod resource_server;
 pub mod roles;

@@ -450,7 +450,8 @@ pub(crate) mod tests {
             more.map(|(name, value)| (name.clone(), value.clone())).collect::<Value>()
         };
         let email = EmailClaims::unverified("ada@example.org");
-        let full = Profile { email: Some(email), name: Some("Ada"), preferred_username: Some("ada") };
+        let full =
+            Profile { email: Some(email), name: Some("Ada"), preferred_username: Some("ada"), ..Profile::default() };
         let everything = json!({
             "email": "ada@example.org", "email_verified": false, "name": "Ada", "preferred_username": "ada",
         });

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::account::metadata::{MAX_CLAIM_BYTES, Metadata};
+
 /// What an access token may say of its user beside who it is, for whoever needs it without asking. Nothing is
 /// decided by it, so it is not read back.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Debug)]
@@ -15,6 +17,18 @@ pub struct Profile<'a> {
     /// The username; the claim is that of `OpenID` Connect Core §5.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<&'a str>,
+    /// The given name (first name), as in `OpenID` Connect Core §5.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<&'a str>,
+    /// The family name (last name), as in `OpenID` Connect Core §5.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_name: Option<&'a str>,
+    /// What admins keep about the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_metadata: Option<&'a Metadata>,
+    /// What the user wrote about themselves: nothing may be decided by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_metadata: Option<&'a Metadata>,
 }
 
 /// The claims of an e-mail address. It is never in a token without `email_verified`: a library that finds none may take the
@@ -42,6 +56,14 @@ pub enum ProfileClaim {
     Name,
     /// `preferred_username`.
     PreferredUsername,
+    /// `given_name`.
+    GivenName,
+    /// `family_name`.
+    FamilyName,
+    /// `app_metadata`.
+    AppMetadata,
+    /// `user_metadata`.
+    UserMetadata,
 }
 
 impl ProfileClaim {
@@ -52,20 +74,80 @@ impl ProfileClaim {
             "email" => Some(Self::Email),
             "name" => Some(Self::Name),
             "preferred_username" => Some(Self::PreferredUsername),
+            "given_name" => Some(Self::GivenName),
+            "family_name" => Some(Self::FamilyName),
+            "app_metadata" => Some(Self::AppMetadata),
+            "user_metadata" => Some(Self::UserMetadata),
             _ => None,
         }
     }
 }
 
 impl Profile<'_> {
-    /// What of it these claims are for.
+    /// The part that these claims are for. Metadata that would make the token carry more than [`MAX_CLAIM_BYTES`] of it is left out,
+    /// that of the user first.
     #[must_use]
     pub fn only(self, claims: &[ProfileClaim]) -> Self {
-        let kept = |claim: ProfileClaim| claims.contains(&claim);
+        let is_kept = |claim: ProfileClaim| claims.contains(&claim);
+        let mut room = MAX_CLAIM_BYTES;
+        let mut fitting = |metadata: Option<&'_ Metadata>, claim: ProfileClaim| {
+            let left =
+                metadata.filter(|_| is_kept(claim)).and_then(|metadata| room.checked_sub(metadata.as_str().len()));
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let keeps_app_metadata = fitting(self.app_metadata, ProfileClaim::AppMetadata);
+        let keeps_user_metadata = fitting(self.user_metadata, ProfileClaim::UserMetadata);
         Self {
-            email: self.email.filter(|_| kept(ProfileClaim::Email)),
-            name: self.name.filter(|_| kept(ProfileClaim::Name)),
-            preferred_username: self.preferred_username.filter(|_| kept(ProfileClaim::PreferredUsername)),
+            email: self.email.filter(|_| is_kept(ProfileClaim::Email)),
+            name: self.name.filter(|_| is_kept(ProfileClaim::Name)),
+            preferred_username: self.preferred_username.filter(|_| is_kept(ProfileClaim::PreferredUsername)),
+            given_name: self.given_name.filter(|_| is_kept(ProfileClaim::GivenName)),
+            family_name: self.family_name.filter(|_| is_kept(ProfileClaim::FamilyName)),
+            app_metadata: self.app_metadata.filter(|_| keeps_app_metadata),
+            user_metadata: self.user_metadata.filter(|_| keeps_user_metadata),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Profile, ProfileClaim};
+    use crate::account::metadata::{MAX_CLAIM_BYTES, Metadata};
+
+    fn metadata(length: usize) -> Metadata {
+        Metadata::from_stored(format!(r#"{{"x":"{}"}}"#, "a".repeat(length - 8)))
+    }
+
+    #[test]
+    fn only_the_named_claims_are_there() {
+        let own = metadata(20);
+        let profile = Profile {
+            name: Some("Ada"),
+            given_name: Some("Ada"),
+            family_name: Some("Lovelace"),
+            user_metadata: Some(&own),
+            ..Profile::default()
+        };
+        let claims = |claims: &[ProfileClaim]| serde_json::to_value(profile.only(claims)).unwrap();
+        assert_eq!(claims(&[]), json!({}));
+        assert_eq!(claims(&[ProfileClaim::FamilyName, ProfileClaim::AppMetadata]), json!({"family_name": "Lovelace"}));
+        assert_eq!(claims(&[ProfileClaim::UserMetadata]), json!({"user_metadata": {"x": "a".repeat(12)}}));
+    }
+
+    #[test]
+    fn a_token_carries_at_most_1024_bytes_of_metadata() {
+        let kept = |app: usize, user: usize| {
+            let (app, user) = (metadata(app), metadata(user));
+            let profile = Profile { app_metadata: Some(&app), user_metadata: Some(&user), ..Profile::default() };
+            let profile = profile.only(&[ProfileClaim::UserMetadata, ProfileClaim::AppMetadata]);
+            (profile.app_metadata.is_some(), profile.user_metadata.is_some())
+        };
+        assert_eq!(kept(MAX_CLAIM_BYTES - 100, 100), (true, true));
+        assert_eq!(kept(MAX_CLAIM_BYTES - 100, 101), (true, false));
+        assert_eq!(kept(MAX_CLAIM_BYTES + 1, MAX_CLAIM_BYTES), (false, true));
+        assert_eq!(kept(MAX_CLAIM_BYTES + 1, MAX_CLAIM_BYTES + 1), (false, false));
     }
 }

@@ -1,0 +1,88 @@
+//! What an app keeps about a user beside the profile: JSON objects that Portcullis stores and does not read.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// Maximum length of an object as compact JSON, in bytes.
+const MAX_BYTES: usize = 4096;
+/// Maximum length of all objects in one access token, in bytes: it is sent with each request.
+pub const MAX_CLAIM_BYTES: usize = 1024;
+
+/// A JSON object of at most 4 KB, as compact JSON.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Metadata(String);
+
+/// The object is longer than 4 KB as compact JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MetadataTooLong;
+
+impl Metadata {
+    /// Takes an object by the rule above.
+    ///
+    /// # Errors
+    /// [`MetadataTooLong`].
+    pub fn new(object: Map<String, Value>) -> Result<Self, MetadataTooLong> {
+        let json = Value::Object(object).to_string();
+        if json.len() > MAX_BYTES { Err(MetadataTooLong) } else { Ok(Self(json)) }
+    }
+
+    /// An object as it was stored.
+    #[must_use]
+    pub fn from_stored(json: String) -> Self {
+        Self(json)
+    }
+
+    /// The compact JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl fmt::Display for MetadataTooLong {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "The object must be at most {MAX_BYTES} bytes long as compact JSON.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{MAX_BYTES, Metadata, MetadataTooLong};
+
+    fn metadata(value: serde_json::Value) -> Result<Metadata, MetadataTooLong> {
+        let serde_json::Value::Object(object) = value else { panic!("{value} is no object") };
+        Metadata::new(object)
+    }
+
+    #[test]
+    fn an_object_is_kept_as_compact_json() {
+        let object = metadata(json!({"theme": "dark", "n": [1, null, {"x": "\u{0}"}]})).unwrap();
+        assert_eq!(object.as_str(), r#"{"n":[1,null,{"x":"\u0000"}],"theme":"dark"}"#);
+        assert_eq!(serde_json::to_string(&object).unwrap(), object.as_str());
+        assert_eq!(Metadata::from_stored(object.as_str().to_owned()), object);
+    }
+
+    #[test]
+    fn an_object_of_more_than_4096_bytes_is_refused() {
+        let of_length = |length: usize| metadata(json!({ "x": "a".repeat(length - r#"{"x":""}"#.len()) }));
+        assert_eq!(of_length(MAX_BYTES).map(|object| object.as_str().len()), Ok(MAX_BYTES));
+        assert_eq!(of_length(MAX_BYTES + 1), Err(MetadataTooLong));
+        assert_eq!(
+            metadata(json!({ "x": "\u{e4}".repeat(MAX_BYTES / 2) })),
+            Err(MetadataTooLong),
+            "bytes, not characters"
+        );
+    }
+}
