@@ -19,12 +19,12 @@ Measures Portcullis beside what one would use instead, all on this machine.
   --case NAME    only the cases with that in their names
   --scale        a million users instead
   --flood        somebody else's logins beside a flood instead`;
-const OPTIONS = {
+const OPTIONS = /** @type {const} */ ({
   quick: { type: "boolean" },
-  case: { type: "string" },
+  case: { type: "string", multiple: false },
   scale: { type: "boolean" },
   flood: { type: "boolean" },
-};
+});
 /** The names of the cases, whose file can be read only once all is installed; bench/main.mjs checks that these are they. */
 export const CASES = [
   "hash",
@@ -41,7 +41,7 @@ export const CASES = [
 async function main(args) {
   const { scale, flood, quick, case: part } = parse(args);
   await setup();
-  await bundle();
+  await bundle("release");
   if (!scale && !flood) await packagesOf("bench", "what Portcullis is compared with");
   // On the project's own Node, which may be newer than the one that runs this.
   const flags = [...(quick ? ["--quick"] : []), ...(scale ? ["--scale"] : flood ? ["--flood"] : chosen(part))];

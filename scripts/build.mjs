@@ -1,76 +1,75 @@
-// Compiles the Worker to WebAssembly, into build/. Wrangler calls this too ([build] in wrangler.toml), so it is
-// skipped when nothing that goes into it has changed.
+// Compiles the Worker to WebAssembly by the tool in crates/build: into build/release what is deployed and `npm test` tests,
+// into build/dev what `npm run dev` and `npm test -- e2e` run, which is compiled in seconds. Wrangler calls this too ([build]
+// in wrangler.toml), so it is skipped when nothing that goes into it has changed.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { checkFlags, env, path, read, run, runIfStarted, seconds, wrangler } from "./lib.mjs";
-import { setup, tools } from "./setup.mjs";
+import { checkFlags, env, fail, path, read, run, runIfStarted, seconds, wrangler } from "./lib.mjs";
+import { setup } from "./setup.mjs";
 
 const usage = `npm run build
 
-Compiles the Worker into build/, unless it is there already and nothing that goes into it has changed.`;
+Compiles the Worker as it is deployed into build/release, unless it is there already and nothing that goes into it has changed.`;
 
-const stamp = path("build", ".inputs");
-const outputs = ["index.js", "index_bg.wasm"].map((name) => path("build", name));
+/** What each profile is for, and how long it takes on two cores. */
+const PROFILES = {
+  dev: "for development (about 2 minutes the first time, then seconds)",
+  release: "for release (2 to 3 minutes)",
+};
 
-export async function build() {
+/** The environment variable that names the profile that wrangler builds: a release unless `npm run dev` sets it. */
+const VARIABLE = "PORTCULLIS_PROFILE";
+
+/** The script and the options that make wrangler use the build of a profile. */
+export const wranglerBuild = (profile) => ({
+  script: `build/${profile}/index.js`,
+  options: { env: { [VARIABLE]: profile } },
+});
+
+/** @param {string} profile dev or release */
+export async function build(profile) {
   const inputs = buildInputs();
+  const stamp = path("build", profile, ".inputs");
+  const outputs = ["index.js", "index_bg.wasm"].map((name) => path("build", profile, name));
   if (outputs.every(existsSync) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) return;
 
   const started = Date.now();
-  console.log("build: compiling the Worker (1 to 2 minutes the first time)");
-  rmSync(stamp, { force: true });
-  await run(path(".tools", "bin", "worker-build"), ["--release"], {
-    env: {
-      ...env,
-      // Of a compile error the message is enough.
-      RUST_BACKTRACE: "0",
-      // worker-build downloads whichever of these it is not given.
-      WASM_BINDGEN_BIN: path(".tools", "bin", "wasm-bindgen"),
-      WASM_OPT_BIN: path("node_modules", ".bin", "wasm-opt"),
-      ESBUILD_BIN: path("scripts", "esbuild.mjs"),
-    },
-  });
-  mkdirSync(path("build"), { recursive: true });
-  // What was there before the build began: a file saved while it ran makes the next build run again.
-  writeFileSync(stamp, inputs);
+  console.log(`build: compiling the Worker ${PROFILES[profile]}`);
+  const tool = ["run", "--quiet", "--locked", "--profile", "tool", "--package", "portcullis-build"];
+  // Of a compile error the message is enough.
+  await run("cargo", [...tool, "--", profile], { env: { ...env, RUST_BACKTRACE: "0" } });
+  // A file that was saved while it ran makes the next build run again.
+  if (buildInputs() === inputs) writeFileSync(stamp, inputs);
   console.log(`build: done (${seconds(started)})`);
 }
 
-/** Builds, and bundles what wrangler would upload, into dist/. */
-export async function bundle() {
-  await build();
-  const bundled = path("build", ".dist-inputs");
-  const inputs = `${buildInputs()}\n${read("wrangler.toml")}`;
-  if (existsSync(path("dist")) && existsSync(bundled) && readFileSync(bundled, "utf8") === inputs) return;
+/**
+ * Builds, and bundles what wrangler would upload, into dist/.
+ * @param {string} profile dev or release
+ */
+export async function bundle(profile) {
+  const stamp = path("build", ".dist-inputs");
+  const inputs = `${profile}\n${buildInputs()}\n${read("wrangler.toml")}`;
+  await build(profile);
+  if (existsSync(path("dist")) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) return;
 
-  rmSync(bundled, { force: true });
+  rmSync(stamp, { force: true });
   rmSync(path("dist"), { recursive: true, force: true });
-  await wrangler(["deploy", "--dry-run", "--outdir", "dist"]);
-  writeFileSync(bundled, inputs);
+  const { script, options } = wranglerBuild(profile);
+  await wrangler(["deploy", script, "--dry-run", "--outdir", "dist"], run, options);
+  writeFileSync(stamp, inputs);
 }
 
 /** A hash over everything that goes into the build. */
 export function buildInputs() {
   const hash = createHash("sha256");
   const settings = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml", "package-lock.json"];
-  const crates = ["argon2-simd128", "core"].flatMap((name) => [
-    `crates/${name}/Cargo.toml`,
-    ...filesUnder(`crates/${name}/src`),
-  ]);
-  const files = [
-    ...settings,
-    "scripts/build.mjs",
-    "scripts/entry.mjs",
-    "scripts/esbuild.mjs",
-    ...crates,
-    ...filesUnder("src"),
-  ];
+  const files = [...settings, "scripts/build.mjs", "scripts/entry.mjs", ...["crates", "src"].flatMap(filesUnder)];
   for (const name of files.filter((name) => existsSync(path(name)))) {
     hash.update(`\0${name}\0`).update(readFileSync(path(name)));
   }
-  return hash.update(`\0${JSON.stringify(tools())}\0${process.env.RUSTFLAGS ?? ""}`).digest("hex");
+  return hash.update(`\0${process.env.RUSTFLAGS ?? ""}`).digest("hex");
 }
 
 /** The project's files under a folder, in an order that does not depend on the machine. */
@@ -83,8 +82,10 @@ export function filesUnder(dir) {
 
 async function main(args) {
   checkFlags(args, [], usage);
+  const profile = process.env[VARIABLE] ?? "release";
+  if (!Object.hasOwn(PROFILES, profile)) fail(`${VARIABLE} is "${profile}", neither dev nor release`);
   await setup();
-  await build();
+  await build(profile);
 }
 
 runIfStarted(import.meta.url, main, usage);

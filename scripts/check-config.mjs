@@ -23,7 +23,7 @@ runIfStarted(import.meta.url, async () => {
     vars: { ...vars, ...makeSecrets() },
   };
   // Not where .dev.vars is, which would stand in for what is deployed.
-  const server = createTestHarness({ root: path("build"), workers: [{ config }] });
+  const server = createTestHarness({ root: path("build", "release"), workers: [{ config }] });
   try {
     await server.listen();
     const url = healthUrl(vars);

@@ -11,7 +11,7 @@
 
 import { writeFileSync } from "node:fs";
 
-import { build } from "./build.mjs";
+import { build, wranglerBuild } from "./build.mjs";
 import {
   capture,
   checkFlags,
@@ -20,55 +20,64 @@ import {
   isLoopback,
   path,
   read,
+  readToml,
   run,
   runIfStarted,
+  variable,
   wrangler,
-  wranglerString,
 } from "./lib.mjs";
 import { makeSecrets, putRemoteSecrets, remoteSecrets } from "./secrets.mjs";
-import { setup } from "./setup.mjs";
+import { npmPackages, setup } from "./setup.mjs";
 
 const usage = `npm run deploy -- [--dry-run]
 
 Makes the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.
   --dry-run    does what needs no account: builds, and starts the Worker here with the variables of wrangler.toml`;
 
+const { options: release } = wranglerBuild("release");
+
 async function main(args) {
   checkFlags(args, ["--dry-run"], usage);
   const dryRun = args.includes("--dry-run");
+  await npmPackages();
   const problem = addressProblem();
   if (problem && !dryRun) fail(problem);
   await setup();
-  await build();
+  await build("release");
   await run("node", ["scripts/check-config.mjs"]);
   if (dryRun) {
-    await wrangler(["deploy", "--dry-run"]);
+    await wrangler(["deploy", "--dry-run"], run, release);
     if (problem) console.log(`\nnote: a real deployment would have stopped at this:\n${problem}`);
     return;
   }
   await checkAccount();
 
   heading("storage");
-  await createNamespace(`${wranglerString("name")}-revocations`);
-  await createDatabase(wranglerString("database_name"));
+  const { name, d1_databases, kv_namespaces } = readToml("wrangler.toml");
+  if (!bound(kv_namespaces, "REVOCATIONS").id) await createNamespace(`${name}-revocations`);
+  const database = bound(d1_databases, "DB");
+  if (!database.database_id) await createDatabase(database);
   await wrangler(["d1", "migrations", "apply", "DB", "--remote"]);
   heading("secrets");
   await addMissingSecrets();
   heading("code");
-  await wrangler(["deploy"]);
+  await wrangler(["deploy"], run, release);
 }
 
 // Tokens name these addresses, and whoever checks a token compares them: wrong ones are worse than no deployment.
 function addressProblem() {
-  const issuer = wranglerString("ISSUER") ?? "";
+  const issuer = variable("ISSUER") ?? "";
   if (!/^https:\/\//.test(issuer) || isLoopback(issuer)) {
     return `set ISSUER in wrangler.toml to the https address this Worker will be reached at (it is "${issuer}")`;
   }
-  const audience = wranglerString("AUDIENCE") ?? "";
+  const audience = variable("AUDIENCE") ?? "";
   if (audience === "" || isLoopback(audience)) {
     return `set AUDIENCE in wrangler.toml to whom the access tokens are for, such as your API's address (it is "${audience}")`;
   }
 }
+
+const bound = (storage = [], name) =>
+  storage.find(({ binding }) => binding === name) ?? fail(`wrangler.toml has no binding ${name}`);
 
 async function checkAccount() {
   const { code, stdout, stderr } = await wrangler(["whoami", "--json"], capture);
@@ -82,7 +91,6 @@ async function checkAccount() {
 
 // Wrangler would create it along with the code, but cannot find it again if the code is then refused.
 async function createNamespace(title) {
-  if (wranglerString("id")) return;
   const find = async () => (await ask(["kv", "namespace", "list"])).find((namespace) => namespace.title === title)?.id;
   let id = await find();
   if (!id) {
@@ -95,11 +103,9 @@ async function createNamespace(title) {
 }
 
 // A database is found by its name, so wrangler.toml needs no id of it.
-async function createDatabase(name) {
-  if (wranglerString("database_id")) return;
+async function createDatabase({ database_name: name, jurisdiction }) {
   if ((await ask(["d1", "list", "--json"])).some((database) => database.name === name)) return;
   // It cannot be moved later, so what wrangler.toml says about where to keep it counts here.
-  const jurisdiction = wranglerString("jurisdiction");
   await check(["d1", "create", name, ...(jurisdiction ? ["--jurisdiction", jurisdiction] : [])]);
   console.log(`created the D1 database ${name}`);
 }

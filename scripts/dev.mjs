@@ -1,34 +1,39 @@
 // Runs Portcullis on this machine: `npm run dev`, or with another port `PORT=9000 npm run dev`. Its database and keys
-// stay in .wrangler/state; delete that folder to start afresh. Wrangler builds again when a source changes.
+// stay in .wrangler/state; delete that folder to start afresh. Wrangler builds again when a source changes: for development,
+// which takes seconds. What is deployed is built for release.
 
 import { createServer } from "node:net";
 
-import { build } from "./build.mjs";
-import { checkFlags, Failure, fail, isLoopback, run, runIfStarted, wrangler, wranglerString } from "./lib.mjs";
+import { build, wranglerBuild } from "./build.mjs";
+import { checkFlags, Failure, fail, isLoopback, run, runIfStarted, variable, wrangler } from "./lib.mjs";
+import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
 const usage = `[PORT=8787] npm run dev
 
-Builds Portcullis and serves it on 127.0.0.1, with a database and keys of its own on this machine.`;
+Builds Portcullis for development and serves it on 127.0.0.1, with a database and keys of its own on this machine.`;
 
 async function main(args) {
   checkFlags(args, [], usage);
   const port = portOf(process.env.PORT ?? "8787");
   const url = `http://127.0.0.1:${port}`;
-  const issuer = localIssuer(url);
   await checkPort(port);
   await setup();
-  await build();
+  const issuer = localIssuer(url);
+  await build("dev");
   await wrangler(["d1", "migrations", "apply", "DB", "--local"]);
 
-  console.log(`\nPortcullis will answer at ${url}. Try: curl ${url}${wranglerString("BASE_PATH") ?? ""}/healthz\n`);
-  await wrangler(["dev", "--ip", "127.0.0.1", "--port", port, ...issuer], run, { stdio: "inherit" });
+  console.log(`\nPortcullis will answer at ${url}. Try: curl ${url}${variable("BASE_PATH") ?? ""}/healthz\n`);
+  // Meanwhile, so that `npm run grant` need not compile them. If they do not compile, that will say so.
+  rulesBinary({ quiet: true }).catch(() => {});
+  const { script, options } = wranglerBuild("dev");
+  await wrangler(["dev", script, "--ip", "127.0.0.1", "--port", port, ...issuer], run, { stdio: "inherit", ...options });
 }
 
 // What is configured for production must not be where local tokens say they are from, nor a port that is not used. Whom they
 // are for stays what wrangler.toml says: a name and no address, which RESOURCE_SERVERS and other servers compare.
 function localIssuer(url) {
-  const issuer = wranglerString("ISSUER") ?? fail("wrangler.toml sets no ISSUER");
+  const issuer = variable("ISSUER") ?? fail("wrangler.toml sets no ISSUER");
   if (!URL.canParse(issuer)) fail(`ISSUER in wrangler.toml is not a URL: "${issuer}"`);
   const { origin, pathname, protocol } = new URL(issuer);
   // One that would be refused in production is refused here too.

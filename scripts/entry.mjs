@@ -1,5 +1,5 @@
-// The Worker's entry, in place of the one that worker-build writes, which makes three proxies a request to do what the
-// functions of wasm-bindgen do by themselves: after a panic, the next call makes a new instance (tests/guarantees/panic.test.mjs).
+// The Worker's entry: it calls the functions of wasm-bindgen, which make a new instance by themselves at the next call after a
+// panic (tests/guarantees/panic.test.mjs).
 //
 // It also bounds every wait: a wait that never ends never frees its memory (docs/cut-off-requests.md).
 

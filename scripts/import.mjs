@@ -32,7 +32,7 @@ import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 import { Database, parseCommand, sqlText } from "./d1.mjs";
-import { env, Failure, fail, namedFile, path, root, runIfStarted, variable, wranglerString } from "./lib.mjs";
+import { env, Failure, fail, namedFile, path, root, runIfStarted, variable } from "./lib.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
@@ -106,11 +106,7 @@ export async function limits() {
   // Here, as it is not there before the packages are.
   const { unstable_readConfig } = await import("wrangler");
   const { limits } = unstable_readConfig({ config: path("wrangler.toml") });
-  const argon2 = [
-    variable("ARGON2_MEMORY_KIB"),
-    variable("ARGON2_ITERATIONS"),
-    wranglerString("ARGON2_PARALLELISM") || "1",
-  ];
+  const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS"), variable("ARGON2_PARALLELISM") ?? "1"];
   return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
 }
 
@@ -295,8 +291,12 @@ const forget = ["DROP TABLE IF EXISTS import_users", "DROP TABLE IF EXISTS impor
 
 /** What is wrong with the lines: the first are shown, and all of them go into a file, if one is named. */
 export class Errors {
+  count = 0;
+  /** @type {string[]} */
+  sentences = [];
+
   constructor(name, input) {
-    Object.assign(this, { count: 0, sentences: [], wantsAll: name !== undefined });
+    this.wantsAll = name !== undefined;
     if (!this.wantsAll) return;
     this.file = namedFile(name);
     if (statSync(this.file, { throwIfNoEntry: false })?.isFile() && realpathSync(this.file) === realpathSync(input)) {
@@ -335,8 +335,22 @@ export class Errors {
 
 /** Rows as files of SQL, each with so many that one run of wrangler is worth it. */
 export class Chunks {
+  /** @type {{ file: string, last: number, total: number }[]} the files that are written */
+  done = [];
+  /** Of the current file. */
+  file;
+  descriptor;
+  inFile = 0;
+  /** @type {string[]} of the current statement */
+  rows = [];
+  bytes = 0;
+  /** Of all files. */
+  total = 0;
+  last = 0;
+
   constructor(folder, chunk = CHUNK) {
-    Object.assign(this, { folder, chunk, done: [], rows: [], bytes: 0, inFile: 0, total: 0, last: 0 });
+    this.folder = folder;
+    this.chunk = chunk;
   }
 
   add(row) {
@@ -365,14 +379,17 @@ export class Chunks {
       this.descriptor,
       `INSERT OR IGNORE INTO import_users (${names.join(", ")}) SELECT ${fields} FROM json_each(${sqlText(`[${this.rows.join(",")}]`)});\n`,
     );
-    Object.assign(this, { rows: [], bytes: 0 });
+    this.rows = [];
+    this.bytes = 0;
   }
 
   endFile() {
     this.endStatement();
     closeSync(this.descriptor);
     this.done.push({ file: this.file, last: this.last, total: this.total });
-    Object.assign(this, { file: undefined, descriptor: undefined, inFile: 0 });
+    this.file = undefined;
+    this.descriptor = undefined;
+    this.inFile = 0;
   }
 }
 

@@ -17,7 +17,7 @@ import { existsSync, utimesSync } from "node:fs";
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
 
-import { fail, misused, namedFile, path, runIfStarted, variable, wranglerString } from "./lib.mjs";
+import { fail, misused, namedFile, path, runIfStarted, variable } from "./lib.mjs";
 import { LEAD, MARGIN, rotateFile, time } from "./rotation.mjs";
 import {
   ALGORITHMS,
@@ -28,7 +28,7 @@ import {
   remoteSecrets,
   writeDevVars,
 } from "./secrets.mjs";
-import { setup } from "./setup.mjs";
+import { npmPackages, setup } from "./setup.mjs";
 
 const usage = `npm run keygen -- [--alg ${ALGORITHMS.join("|")}] [--dev | --remote] [--force]
        npm run keygen -- --rotate (--dev | --file <path>) [--alg …] [--force]
@@ -46,6 +46,7 @@ that asks /introspect.
 async function main(args) {
   if (args[0] === "--resource-server") return printResourceServer(args.slice(1));
   const { dev, remote, rotate, force, file, alg } = flags(args);
+  await npmPackages();
   if (alg === "HS256" && variable("ALLOW_HS256") !== "true") {
     // Not to stdout, where the secrets may go.
     console.error('note: an HS256 key is refused until ALLOW_HS256 in wrangler.toml is "true"');
@@ -95,15 +96,15 @@ function reloadDev() {
 }
 
 function flags(args) {
-  const flag = { type: "boolean", default: false };
-  const options = {
+  const flag = /** @type {const} */ ({ type: "boolean", default: false });
+  const options = /** @type {const} */ ({
     dev: flag,
     remote: flag,
     rotate: flag,
     force: flag,
     file: { type: "string" },
     alg: { type: "string" },
-  };
+  });
   let values;
   try {
     ({ values } = parseArgs({ args, options }));
@@ -121,10 +122,11 @@ function flags(args) {
 
 const refuse = (problem) => misused(problem, usage);
 
-function printResourceServer([id, audience = wranglerString("AUDIENCE"), ...more]) {
+async function printResourceServer([id, named, ...more]) {
   if (more.length > 0 || id === undefined)
     refuse("--resource-server takes an id, and the audience if it is another than AUDIENCE");
-  const { secret, entry } = makeResourceServer(id, audience);
+  await npmPackages();
+  const { secret, entry } = makeResourceServer(id, named ?? variable("AUDIENCE"));
   // Within single quotes TOML knows no escapes, but JSON does.
   const json = JSON.stringify(entry).replaceAll("'", "\\u0027");
   console.log(`secret, for that server alone, shown this once:\n\n${secret}\n`);

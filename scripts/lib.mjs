@@ -3,6 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { createRequire } from "node:module";
 import { constants, homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -44,6 +45,7 @@ export const envWithoutNpmBin = { ...env, PATH: env.PATH.split(delimiter).slice(
 /** An expected failure: its message is for the user, a stack trace would only hide it. */
 export class Failure extends Error {}
 
+/** @returns {never} */
 export function fail(message) {
   throw new Failure(message);
 }
@@ -65,7 +67,10 @@ export async function runIfStarted(url, main, usage) {
   }
 }
 
-/** Fails because a script was called in a way it does not know. Shows the forms of its usage, without what they mean. */
+/**
+ * Fails because a script was called in a way it does not know. Shows the forms of its usage, without what they mean.
+ * @returns {never}
+ */
 export function misused(problem, usage) {
   const [forms] = usage.split("\n\n");
   throw Object.assign(new Failure(`${problem}\nusage: ${forms}`), { exitCode: 2 });
@@ -77,27 +82,53 @@ export function checkFlags(args, known, usage) {
   if (unknown !== undefined) misused(`unknown argument ${unknown}`, usage);
 }
 
-/** Runs a command to its end, its output going to ours; throws if it fails. */
+/**
+ * @typedef {import("node:child_process").SpawnOptions & { input?: string, heard?: (text: string) => void }} Options
+ * @typedef {{ code: number, stdout: string, stderr: string }} Ended
+ */
+
+/**
+ * Runs a command to its end, its output going to ours; throws if it fails.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {Options} options
+ */
 export async function run(command, args, options = {}) {
-  const { code } = await start(command, args, { stdio: ["ignore", "inherit", "inherit"], ...options });
-  if (code !== 0) fail(`\`${shown(command, args)}\` failed (exit code ${code})`);
+  const ended = await start(command, args, { stdio: ["ignore", "inherit", "inherit"], ...options });
+  if (ended.code !== 0) fail(`\`${shown(command, args)}\` failed (exit code ${ended.code})`);
+  return ended;
 }
 
 /**
  * Runs a command and keeps its output; `input` goes to its stdin, `heard` gets what it writes to stderr as it comes. Never
  * throws for a command that ran and failed.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {Options} options
  */
 export function capture(command, args, { input, ...options } = {}) {
   return start(command, args, { stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"], ...options }, input);
 }
 
-/** Runs a command with its output both shown and kept. */
+/**
+ * Runs a command with its output both shown and kept.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {Options} options
+ */
 export function tee(command, args, options = {}) {
   return start(command, args, { stdio: ["ignore", "pipe", "pipe"], show: true, ...options });
 }
 
-/** Runs wrangler on the project's own Node, signed in; with no terminal on its stdin it asks nothing. */
-export const wrangler = (args, how = run, options = {}) => how("wrangler", args, { env: wranglerEnv, ...options });
+/**
+ * Runs wrangler on the project's own Node, signed in; with no terminal on its stdin it asks nothing. `env` is added to its
+ * environment.
+ * @param {string[]} args
+ * @param {(command: string, args: string[], options?: Options) => Promise<Ended>} how
+ * @param {Options} options
+ */
+export const wrangler = (args, how = run, { env: more = {}, ...options } = {}) =>
+  how("wrangler", args, { env: { ...wranglerEnv, ...more }, ...options });
 
 export function onPath(program) {
   return env.PATH.split(delimiter).some((dir) => existsSync(join(dir, program)));
@@ -111,10 +142,14 @@ export function seconds(since) {
   return `${((Date.now() - since) / 1000).toFixed(1)} s`;
 }
 
-/** A string of wrangler.toml. Enough for the plain `key = "value"` lines the scripts look at. */
-export function wranglerString(key) {
-  const [, , value] = read("wrangler.toml").match(new RegExp(`^${key}\\s*=\\s*(["'])(.*?)\\1`, "m")) ?? [];
-  return value;
+/** What a TOML file says. Its reader is one of the npm packages: only for what runs once they are installed. */
+export function readToml(name) {
+  const { parse } = createRequire(import.meta.url)("smol-toml");
+  try {
+    return parse(read(name));
+  } catch (error) {
+    fail(`${name} cannot be read: ${error.message}`);
+  }
 }
 
 /** The Worker's defaults of what the scripts need to know; a test compares them with wrangler.toml's comments. */
@@ -128,7 +163,8 @@ export const DEFAULTS = {
 
 /** A variable as the Worker reads it: what wrangler.toml sets, or else the default. */
 export function variable(name) {
-  return wranglerString(name) || DEFAULTS[name];
+  const value = readToml("wrangler.toml").vars?.[name] ?? "";
+  return value === "" ? DEFAULTS[name] : String(value);
 }
 
 /** Whether an address is this machine's own. */
@@ -138,15 +174,23 @@ export function isLoopback(address) {
 
 /** The version of a crate in Cargo.lock, or in another lock file. */
 export function lockedVersion(crate, file = "Cargo.lock") {
-  const version = read(file).match(new RegExp(`^name = "${crate}"\\nversion = "([^"]+)"`, "m"))?.[1];
-  return version ?? fail(`${file} names no version of ${crate}`);
+  const { version } =
+    readToml(file).package.find(({ name }) => name === crate) ?? fail(`${file} does not name ${crate}`);
+  return version;
 }
 
 const shown = (command, args) => [command, ...args].join(" ");
 const running = new Set();
 let stoppedBy;
 
-function start(command, args, { show = false, heard = () => {}, ...options }, input) {
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {Options & { show?: boolean }} options
+ * @param {string} [input]
+ * @returns {Promise<Ended>}
+ */
+function start(command, args, { show = false, heard = (_text) => {}, ...options }, input) {
   return new Promise((resolve, reject) => {
     // A process group of its own, so that stopping a command also stops what it started. One that reads the
     // terminal has to stay in the terminal's group.
@@ -172,14 +216,15 @@ function start(command, args, { show = false, heard = () => {}, ...options }, in
       if (show) process.stderr.write(text);
     });
     child.stdin?.on("error", () => {}).end(input);
-    child.on("error", (error) => {
+    child.on("error", (/** @type {NodeJS.ErrnoException} */ error) => {
       running.delete(stop);
       reject(error.code === "ENOENT" ? new Failure(`${command} was not found`) : error);
     });
     child.on("close", (code, signal) => {
       running.delete(stop);
-      if (stoppedBy) process.exit(exitCode(stoppedBy));
-      resolve({ code: code ?? exitCode(signal), stdout, stderr });
+      // The last command to stop ends this process. Until then nothing goes on behind the commands that have stopped.
+      if (stoppedBy && running.size === 0) process.exit(exitCode(stoppedBy));
+      if (!stoppedBy) resolve({ code: code ?? exitCode(signal), stdout, stderr });
     });
   });
 }

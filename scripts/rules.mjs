@@ -7,13 +7,13 @@ import { capture, env, fail, path } from "./lib.mjs";
 const binary = path("target", "debug", "rules");
 let built;
 
-/** Compiles the program unless it is there as its sources are, and returns its path. */
-export function rulesBinary() {
+/** Compiles the program unless it is there as its sources are, and returns its path. `quiet`: does not say that it compiles. */
+export function rulesBinary({ quiet = false } = {}) {
   built ??= (async () => {
     const { code, stderr } = await capture(
       "cargo",
-      ["build", "--locked", "-p", "portcullis-cli", "--target-dir", path("target")],
-      { env, heard: tell },
+      ["build", "--locked", "--workspace", "--bin", "rules", "--target-dir", path("target")],
+      { env, heard: quiet ? undefined : tell },
     );
     if (code !== 0) fail(`the rules could not be compiled:\n${stderr}`);
     return existsSync(binary) ? binary : fail(`cargo made no ${binary}`);

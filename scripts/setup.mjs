@@ -1,49 +1,28 @@
 // Installs what the other scripts need and is not there yet: npm packages (with the Node that wrangler needs), the
-// Rust toolchain, the build tools, the local secrets. Nothing outside this folder but Rust itself. A step that is
+// Rust toolchain, the local secrets. Nothing outside this folder but Rust itself. A step that is
 // done is skipped, an interrupted one starts again.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import {
-  capture,
-  envWithoutNpmBin,
-  fail,
-  lockedVersion,
-  onPath,
-  path,
-  read,
-  run,
-  runIfStarted,
-  seconds,
-} from "./lib.mjs";
+import { capture, envWithoutNpmBin, fail, onPath, path, read, readToml, run, runIfStarted, seconds } from "./lib.mjs";
 import { writeDevVars } from "./secrets.mjs";
 
-// Kept until all tools are installed, so that what was compiled before an interruption is not compiled again.
-const compiled = path(".tools", "compiled");
+const CARGO_DENY = "0.20.2";
 
-/** The tools installed with cargo, each with the minutes that takes on two cores. */
-export function tools() {
-  return {
-    "worker-build": { version: "0.8.7", minutes: 3 },
-    // Library and command-line tool have to be the same version, or the build stops.
-    "wasm-bindgen-cli": { version: lockedVersion("wasm-bindgen"), minutes: 2 },
-    "cargo-deny": { version: "0.20.2", minutes: 5, onlyIf: "deny" },
-  };
-}
-
-/** `deny`: also cargo-deny, which only the checks need. */
+/** `deny`: also cargo-deny, which only `npm run deny` needs. */
 export async function setup({ deny = false } = {}) {
   await npmPackages();
   await rustToolchain();
-  await cargoTools(Object.entries(tools()).filter(([, tool]) => deny || tool.onlyIf !== "deny"));
+  if (deny) await cargoDeny();
   if (!existsSync(path(".dev.vars"))) {
     writeDevVars();
     console.log("setup: made .dev.vars with fresh secrets for this machine");
   }
 }
 
-async function npmPackages() {
+/** Installs the npm packages alone. */
+export async function npmPackages() {
   await packagesOf(".", "npm packages", () => {
     if (existsSync(path("node_modules", ".bin", "node"))) return;
     fail("npm left out the project's own Node, as it does with `ignore-scripts` set: unset that, and run this again.");
@@ -76,7 +55,7 @@ async function rustToolchain() {
         "Install one: build-essential on Debian and Ubuntu, `xcode-select --install` on macOS.",
     );
   }
-  const { channel, components, targets } = toolchain();
+  const { channel, components, targets } = readToml("rust-toolchain.toml").toolchain;
   const { stdout } = await capture("rustup", ["component", "list", "--installed", "--toolchain", channel]);
   const installed = stdout.split("\n");
   const missing = (names) =>
@@ -92,42 +71,32 @@ async function rustToolchain() {
   if (newTargets.length > 0) await rustup("target", "add", "--toolchain", channel, ...newTargets);
 }
 
-function toolchain() {
-  const text = read("rust-toolchain.toml");
-  const strings = (list) => [...list.matchAll(/"([^"]+)"/g)].map((match) => match[1]);
-  const list = (key) => strings(text.match(new RegExp(`^${key} = \\[(.*)\\]`, "m"))[1]);
-  return { channel: text.match(/^channel = "([^"]+)"/m)[1], components: list("components"), targets: list("targets") };
-}
-
-async function cargoTools(wanted) {
-  const installed = existsSync(path(".tools", ".crates.toml")) ? read(".tools/.crates.toml") : "";
-  const missing = wanted.filter(([name, { version }]) => !installed.includes(`"${name} ${version} `));
-  for (const [name, tool] of missing) await cargoTool(name, tool);
-  rmSync(compiled, { recursive: true, force: true });
-}
-
-async function cargoTool(name, { version, minutes }) {
-  await step(`${name} ${version}`, `${minutes} minutes`, async () => {
-    const install = [
-      "install",
-      "--root",
-      path(".tools"),
-      "--target-dir",
-      compiled,
-      "--quiet",
-      "--locked",
-      name,
-      "--version",
-      version,
-    ];
-    // The tools' own lock files are what their authors tested. Without one, whatever was published last night would run here.
+async function cargoDeny() {
+  if (hasCargoDeny()) return;
+  await step(`cargo-deny ${CARGO_DENY}`, "5 minutes", async () => {
+    // Kept until it is installed, so that what was compiled before an interruption is not compiled again.
+    const compiled = path(".tools", "compiled");
+    const where = ["--root", path(".tools"), "--target-dir", compiled];
+    // Its own lock file is what its authors tested. Without it, whatever was published last night would run here.
+    const install = ["install", ...where, "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY];
     const { code, stderr } = await capture("cargo", install);
-    if (code === 0) return;
-    fail(
-      `${name} ${version} could not be installed with the versions it was released with, and no others are tried:\n\n${stderr.trim()}\n\n` +
-        "If the network failed, run this again: it goes on where it stopped. If the registry has no such version, use one that does.",
-    );
+    if (code !== 0) {
+      fail(
+        `cargo-deny ${CARGO_DENY} could not be installed with the versions it was released with, and no others are tried:\n\n${stderr.trim()}\n\n` +
+          "If the network failed, run this again: it goes on where it stopped. If the registry has no such version, use one that does.",
+      );
+    }
+    rmSync(compiled, { recursive: true, force: true });
   });
+}
+
+/** Whether cargo-deny is installed, in the version that is used. */
+export function hasCargoDeny() {
+  const installed = ".tools/.crates.toml";
+  return (
+    existsSync(path(installed)) &&
+    Object.keys(readToml(installed).v1).some((name) => name.startsWith(`cargo-deny ${CARGO_DENY} `))
+  );
 }
 
 async function step(what, duration, work) {

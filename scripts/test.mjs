@@ -1,46 +1,55 @@
 // `npm test`: everything that can be checked without the network, cheapest first, ending in the line
 // `total: N passed, M failed`. It stops at the first step that fails, which counts as one failure if it is not a test.
 //
-//   npm test -- native          only the Rust tests
-//   npm test -- e2e [pattern]   only the tests against the built Worker: the files, or else the test names, that match
+// It tests the Worker as it is deployed. A part of it, for while you work:
+//
+//   npm test -- native               only the Rust tests
+//   npm test -- e2e [pattern ...]    only the tests against the Worker, built for development as for `npm run dev`: the files,
+//                                    or else the test names, that match one of the patterns
 
 import { stripVTControlCharacters } from "node:util";
 
 import { bundle, filesUnder } from "./build.mjs";
-import { cargoDeny } from "./deny.mjs";
-import { Failure, fail, heading, misused, path, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
+import { Failure, fail, heading, misused, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
 const wasm = "wasm32-unknown-unknown";
 const tally = { passed: 0, failed: 0 };
 
-const usage = `npm test -- [native | e2e [PATTERN]]
+const usage = `npm test -- [native | e2e [PATTERN ...]]
 
-Checks everything that can be checked without the network, or a part of it.
-  native           only the Rust tests
-  e2e [PATTERN]    only the tests against the built Worker: the files, or else the test names, that have PATTERN in them`;
+Checks everything that can be checked without the network, against the Worker as it is deployed; or a part of it.
+  native               only the Rust tests
+  e2e [PATTERN ...]    only the tests against the Worker, built for development: the files, or else the test names, that have
+                       one of the patterns in them`;
 
-async function main([part, pattern, ...more]) {
-  const parts = { undefined: [...checks, native, worker, endToEnd], native: [native], e2e: [worker, endToEnd] };
+async function main([part, ...patterns]) {
+  const parts = {
+    undefined: [...lints, native, worker("release"), endToEnd],
+    native: [native],
+    e2e: [worker("dev"), endToEnd],
+  };
   const steps = parts[part] ?? misused(`unknown part ${part}`, usage);
-  const [unknown] = part === "e2e" ? more : [pattern];
+  const unknown = part === "e2e" ? patterns.find((pattern) => pattern.startsWith("-")) : patterns[0];
   if (unknown !== undefined) misused(`unknown argument ${unknown}`, usage);
-  await step("setup", () => setup({ deny: part === undefined }));
-  for (const [name, work] of steps) await step(name, () => work(pattern));
+  await step("setup", setup);
+  for (const [name, work] of steps) await step(name, () => work(patterns));
 }
 
-const checks = [
+const lints = [
   ["format", () => run("cargo", ["fmt", "--all", "--check"])],
   ["lints, native", () => run("cargo", ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])],
   [
     "lints, WebAssembly",
-    () => run("cargo", ["clippy", "--locked", "--workspace", "--target", wasm, "--", "-D", "warnings"]),
+    () => run("cargo", ["clippy", "--locked", "--workspace", "--exclude", "portcullis-build", "--target", wasm, "--", "-D", "warnings"]),
   ],
-  ["dependencies: licenses, sources, bans", checkDependencies],
 ];
 const native = ["tests, native", nativeTests];
-const worker = ["the Worker, as deployed", buildWorker];
+const worker = (profile) => [
+  profile === "release" ? "the Worker, as deployed" : "the Worker, for development",
+  () => buildWorker(profile),
+];
 const endToEnd = ["tests, end to end", nodeTests];
 
 async function step(name, work) {
@@ -57,11 +66,6 @@ async function step(name, work) {
   console.log(`-- ok (${seconds(started)})`);
 }
 
-// Without what it only warns of, which is for `npm run deny` to show.
-function checkDependencies() {
-  return run(cargoDeny, ["--locked", "--log-level", "error", "check", "bans", "licenses", "sources"]);
-}
-
 async function nativeTests() {
   // All of them, so that the counts are complete.
   const { code, stdout } = await tee("cargo", ["test", "--locked", "--workspace", "--no-fail-fast"]);
@@ -72,33 +76,44 @@ async function nativeTests() {
 }
 
 // What the end-to-end tests start in workerd, without building it again for every file.
-async function buildWorker() {
-  await bundle();
+async function buildWorker(profile) {
+  await bundle(profile);
   // Here, because compiling takes longer than a test may.
   await rulesBinary();
 }
 
-async function nodeTests(pattern) {
+async function nodeTests(patterns) {
   // Here, where compiling it takes nothing from a test's time.
   await run("cargo", ["build", "--locked", "--quiet", "--example", "resource_server"]);
   await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
   const files = ["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs"));
   const options = ["--test", "--test-reporter=spec", "--test-concurrency=2", "--test-timeout=120000"];
-  const { code, stdout } = await tee("node", [...options, ...chosen(files, pattern)]);
-  const text = stripVTControlCharacters(stdout);
-  const summary = (name) => Number([...text.matchAll(new RegExp(`^ℹ ${name} (\\d+)$`, "gm"))].at(-1)?.[1] ?? 0);
-  // A test that ran into its time limit is "cancelled".
-  count([{ groups: { passed: summary("pass"), failed: summary("fail") + summary("cancelled") } }]);
-  if (code !== 0) fail("the end-to-end tests failed");
+  let failed = false;
+  for (const chosen of choices(files, patterns)) {
+    const { code, stdout } = await tee("node", [...options, ...chosen]);
+    const text = stripVTControlCharacters(stdout);
+    const summary = (name) => Number([...text.matchAll(new RegExp(`^ℹ ${name} (\\d+)$`, "gm"))].at(-1)?.[1] ?? 0);
+    // A test that ran into its time limit is "cancelled".
+    count([{ groups: { passed: summary("pass"), failed: summary("fail") + summary("cancelled") } }]);
+    failed ||= code !== 0;
+  }
+  if (failed) fail("the end-to-end tests failed");
 }
 
-// A file without a matching test would count as one that passed.
-function chosen(files, pattern) {
-  if (pattern === undefined) return files;
-  const named = files.filter((file) => file.includes(pattern));
-  if (named.length > 0) return named;
-  const holding = files.filter((file) => read(file).includes(pattern));
-  return holding.length > 0 ? [`--test-name-pattern=${pattern}`, ...holding] : fail(`no test matches ${pattern}`);
+/** What node is run with: with the files that a pattern names, and with the others that have a test that one names. */
+function choices(files, patterns) {
+  if (patterns.length === 0) return [files];
+  const namesFile = (pattern) => files.some((file) => file.includes(pattern));
+  const named = files.filter((file) => patterns.some((pattern) => file.includes(pattern)));
+  const tests = patterns.filter((pattern) => !namesFile(pattern));
+  const missing = tests.find((pattern) => !files.some((file) => read(file).includes(pattern)));
+  if (missing !== undefined) fail(`no test matches ${missing}`);
+  // A file without a matching test would count as one that passed.
+  const holding = files.filter(
+    (file) => !named.includes(file) && tests.some((pattern) => read(file).includes(pattern)),
+  );
+  const byName = [...tests.map((pattern) => `--test-name-pattern=${pattern}`), ...holding];
+  return [...(named.length > 0 ? [named] : []), ...(holding.length > 0 ? [byName] : [])];
 }
 
 function count(results) {

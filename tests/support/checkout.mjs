@@ -91,6 +91,8 @@ export class Checkout {
 
 /** Stand-ins for all that the set-up installs with; `cargo` runs this JavaScript. */
 export function withInstallers(checkout, { cargo = "" } = {}) {
+  mkdirSync(checkout.path("node_modules"));
+  checkout.link("node_modules/smol-toml");
   checkout.program("programs/npm", 'write("node_modules/.bin/node", "");');
   checkout.program(
     "programs/rustup",

@@ -19,7 +19,7 @@ after(() => checkout.remove());
 function check(configure, answer) {
   checkout.write("wrangler.toml", configure(template));
   checkout.write(
-    "build/index.js",
+    "build/release/index.js",
     `export default { fetch: (request, env) => (${answer})(new URL(request.url), env) };`,
   );
   return checkout.node(["scripts/check-config.mjs"]);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cpSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { after, before, test } from "node:test";
 
@@ -18,12 +18,13 @@ before(async () => {
   checkout.link("node_modules", ".tools");
   // Everything is installed and built; whatever wants to do it again here would do it to this checkout.
   for (const name of ["npm", "cargo"]) checkout.program(`programs/${name}`, "process.exit(1);");
-  cpSync(path("build"), checkout.path("build"), { recursive: true });
+  for (const name of readdirSync(path("dist"))) cpSync(path("dist", name), checkout.path("build", "dev", name));
   const { stdout } = await checkout.node([
     "-e",
     'import("./scripts/build.mjs").then(({ buildInputs }) => process.stdout.write(buildInputs()))',
   ]);
-  checkout.write("build/.inputs", stdout);
+  checkout.write("build/dev/index_bg.wasm", "");
+  checkout.write("build/dev/.inputs", stdout);
 });
 after(() => checkout.remove());
 

@@ -27,7 +27,7 @@ test("the API by example works pasted in order", { skip: noCurl }, async () => {
   const section = readme.slice(readme.indexOf("## The API by example"), readme.indexOf("### Endpoints"));
   const pasted = [...section.matchAll(/^```sh\n(.*?)^```/gms)].map(([, lines]) => lines).join("\n");
   assert.match(pasted, /^sleep 31$/m);
-  const script = pasted.replace("http://127.0.0.1:8787", worker.url.origin).replace("sleep 31", "sleep 6");
+  const script = pasted.replace(/^URL=.*$/m, `URL=${worker.url.origin}`).replace("sleep 31", "sleep 6");
   const lines = (await bash(script)).trim().split("\n");
   const seen = lines.map((line) => {
     const answer = JSON.parse(line);
