@@ -5,18 +5,21 @@
 import { createServer } from "node:net";
 
 import { build, wranglerBuild } from "./build.mjs";
-import { checkFlags, Failure, fail, isLoopback, run, runIfStarted, variable, wrangler } from "./lib.mjs";
+import { checkFlags, fail, isLoopback, run, runIfStarted, variable, wrangler } from "./lib.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
+/** The address of localhost that every machine has. Given the name itself, workerd binds only one of its addresses. */
+const LOOPBACK = "127.0.0.1";
+
 const usage = `[PORT=8787] npm run dev
 
-Builds Portcullis for development and serves it on 127.0.0.1, with a database and keys of its own on this machine.`;
+Builds Portcullis for development and serves it on localhost, with a database and keys of its own on this machine.`;
 
 async function main(args) {
   checkFlags(args, [], usage);
   const port = portOf(process.env.PORT ?? "8787");
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://localhost:${port}`;
   await checkPort(port);
   await setup();
   const issuer = localIssuer(url);
@@ -24,10 +27,10 @@ async function main(args) {
   await wrangler(["d1", "migrations", "apply", "DB", "--local"]);
 
   console.log(`\nPortcullis will answer at ${url}. Try: curl ${url}${variable("BASE_PATH") ?? ""}/healthz\n`);
-  // Meanwhile, so that `npm run grant` need not compile them. If they do not compile, that will say so.
+  // In the background, so that `npm run grant` finds them compiled. It reports the error if they do not compile.
   rulesBinary({ quiet: true }).catch(() => {});
   const { script, options } = wranglerBuild("dev");
-  await wrangler(["dev", script, "--ip", "127.0.0.1", "--port", port, ...issuer], run, { stdio: "inherit", ...options });
+  await wrangler(["dev", script, "--ip", LOOPBACK, "--port", port, ...issuer], run, { stdio: "inherit", ...options });
 }
 
 // What is configured for production must not be where local tokens say they are from, nor a port that is not used. Whom they
@@ -41,13 +44,20 @@ function localIssuer(url) {
   return ["--var", `ISSUER:${url}${pathname.replace(/\/$/, "")}`];
 }
 
-// Wrangler would find out only after everything else, and advise an option that is not ours.
-function checkPort(port) {
-  return new Promise((resolve, reject) => {
-    const taken = (error) =>
-      error.code === "EADDRINUSE" ? new Failure(`port ${port} is in use. Try another: PORT=9000 npm run dev`) : error;
-    const server = createServer().once("error", (error) => reject(taken(error)));
-    server.listen({ host: "127.0.0.1", port: Number(port) }, () => server.close(resolve));
+// Wrangler would find out only after everything else, and advise an option that is not ours. Clients that try
+// IPv6 first would reach another server on the IPv6 address of localhost.
+async function checkPort(port) {
+  const errors = await Promise.all([LOOPBACK, "::1"].map((host) => errorOfListening(host, Number(port))));
+  if (errors.some((error) => error?.code === "EADDRINUSE"))
+    fail(`port ${port} is in use. Try another: PORT=9000 npm run dev`);
+  // Not every machine has IPv6.
+  if (errors[0]) throw errors[0];
+}
+
+function errorOfListening(host, port) {
+  return new Promise((resolve) => {
+    const server = createServer().once("error", resolve);
+    server.listen({ host, port }, () => server.close(() => resolve(undefined)));
   });
 }
 

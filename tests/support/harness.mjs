@@ -10,7 +10,7 @@ import { createTestHarness } from "wrangler";
 
 import { makeSecrets } from "../../scripts/secrets.mjs";
 
-export const ISSUER = "http://127.0.0.1:8787";
+export const ISSUER = "http://localhost:8787";
 export const PASSWORD = "correct horse battery staple";
 /** The cheapest that the configuration takes, so that the tests hash at real but bearable cost. */
 export const VARS = {
@@ -138,7 +138,7 @@ export class Worker {
 
   /** Registers somebody new and returns the token response, with the address and password beside it. */
   async register(details = {}) {
-    const email = details.email ?? `person-${(people += 1)}@example.org`;
+    const email = details.email ?? `person-${++people}@example.org`;
     const json = { email, password: PASSWORD, ...details };
     const { status, body } = await this.post("/register", { json });
     assert.equal(status, 201, JSON.stringify(body));

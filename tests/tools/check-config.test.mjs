@@ -86,7 +86,7 @@ test("that there is no database to ask here is no reason not to deploy, but ever
     if (status === "503") assert.deepEqual([code, stdout, stderr], [0, "", ""], status);
     else
       assert.deepEqual(
-        [code, stderr.includes(`answers http://127.0.0.1:8787/healthz with ${status}: ${text}`)],
+        [code, stderr.includes(`answers http://localhost:8787/healthz with ${status}: ${text}`)],
         [1, true],
         stderr,
       );

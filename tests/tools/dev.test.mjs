@@ -62,7 +62,7 @@ test("on another port a resource server that keygen made is answered", { timeout
 
 /** Starts it, and waits until the Worker answers. */
 async function runDev(port) {
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://localhost:${port}`;
   const env = { ...process.env, PATH: `${checkout.path("programs")}:${process.env.PATH}`, PORT: String(port) };
   const child = spawn(process.execPath, ["scripts/dev.mjs"], {
     cwd: checkout.folder,
