@@ -150,7 +150,7 @@ export const CASES = [
 ];
 
 let people = 0;
-const newcomer = () => ({ email: `person-${(people += 1)}@example.org`, password: PASSWORD, name: "Ada Lovelace" });
+const newcomer = () => ({ email: `person-${++people}@example.org`, password: PASSWORD, name: "Ada Lovelace" });
 const of = (server, name, step) => ({ name, step, cpu: () => server.cpu() });
 
 async function registered(server) {

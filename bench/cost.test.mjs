@@ -10,7 +10,7 @@ const page = read("docs/scale.md");
 const says = (text) => assert.ok(page.replaceAll(/\s+/g, " ").includes(text), text);
 
 test("the tables of costs are the computed ones", () => {
-  const [, shown] = page.match(/<!-- bench\/cost\.mjs -->\n([^]*?)\n<!-- end -->/);
+  const [, shown] = page.match(/<!-- bench\/cost\.mjs -->\n([\s\S]*?)\n<!-- end -->/);
   assert.equal(shown, costTables());
   // Also when the habits change: nothing is without a number.
   assert.doesNotMatch(shown, /NaN|undefined|Infinity/);

@@ -2,7 +2,6 @@
 
 import { argon2Sync, scryptSync } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { performance } from "node:perf_hooks";
 
 import { capture, env, fail, path } from "../scripts/lib.mjs";
 import { ARGON2, PASSWORD, SALT, SCRYPT } from "./parameters.mjs";

@@ -21,22 +21,23 @@ export function plot({ results, machine, versions, date }) {
 <line x1="${x(1)}" y1="${1.7 * ROW}" x2="${x(1)}" y2="${height - 1.5 * ROW}" stroke="#888" stroke-dasharray="3 3"/>
 <text x="${x(1) + 4}" y="${2 * ROW}" fill="#666">1 = as fast</text>
 ${drawn.join("\n")}
-<text x="${MARGIN}" y="${height - 0.5 * ROW}" fill="#666" font-size="11">${escape(where)}. Red line: the most it may be. Thin line: quartiles.</text>
+<text x="${MARGIN}" y="${height - 0.5 * ROW}" fill="#666" font-size="11">${escapeXml(where)}. Red line: the most it may be. Thin line: quartiles.</text>
 </svg>
 `;
 }
 
 function drawRow({ heading, name, ratio, bar, kept }, y, x) {
-  if (heading !== undefined) return `<text x="${MARGIN}" y="${y + 12}" font-weight="bold">${escape(heading)}</text>`;
+  if (heading !== undefined) return `<text x="${MARGIN}" y="${y + 12}" font-weight="bold">${escapeXml(heading)}</text>`;
   const fill = kept === false ? "#d98c5f" : "#5f8fd9";
   const limit =
     bar === undefined
       ? ""
       : `<line x1="${x(bar)}" y1="${y - 3}" x2="${x(bar)}" y2="${y + 19}" stroke="#c00" stroke-width="2"/>`;
-  return `<text x="${LABEL - 8}" y="${y + 12}" text-anchor="end">${escape(name.replaceAll("`", ""))}</text>
+  return `<text x="${LABEL - 8}" y="${y + 12}" text-anchor="end">${escapeXml(name.replaceAll("`", ""))}</text>
 <rect x="${x(0)}" y="${y}" width="${x(ratio.median) - x(0)}" height="16" fill="${fill}"/>
 <line x1="${x(ratio.low)}" y1="${y + 8}" x2="${x(ratio.high)}" y2="${y + 8}" stroke="#223"/>${limit}
 <text x="${Math.max(x(ratio.high), x(bar ?? 0)) + 6}" y="${y + 12}">${ratio.median.toFixed(2)}</text>`;
 }
 
-const escape = (text) => text.replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character]);
+const escapeXml = (text) =>
+  text.replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character]);

@@ -115,7 +115,8 @@ export function populate(
         sqlite.exec("BEGIN");
         for (let index = from; index < upto; index += 1) statement.run(...row(index));
         sqlite.exec("COMMIT");
-        progress((done += upto - from), all);
+        done += upto - from;
+        progress(done, all);
       }
     };
     const ids = new Draws(seed, "users").bytes(users * 16);
@@ -294,7 +295,9 @@ class Draws {
       this.stream = this.cipher.update(Buffer.alloc(Math.max(count, 1 << 20)));
       this.at = 0;
     }
-    return this.stream.subarray(this.at, (this.at += count));
+    const start = this.at;
+    this.at += count;
+    return this.stream.subarray(start, this.at);
   }
 
   id() {

@@ -263,7 +263,7 @@ function operations({ entry, secret }) {
   const account = ({ user }) => `/users/${user.id}`;
   let names = 0;
   const newcomer = (username) => () => ({
-    email: `newcomer.${(names += 1)}@example.org`,
+    email: `newcomer.${++names}@example.org`,
     password: PASSWORD,
     ...(username ? { username: `newcomer-${names}` } : {}),
   });
@@ -357,7 +357,7 @@ function operations({ entry, secret }) {
       name: "change the username",
       ...somebody,
       act: (site, { access_token }) =>
-        site.send("PATCH", "/me", { bearer: access_token, json: { username: `changed-${(names += 1)}` } }),
+        site.send("PATCH", "/me", { bearer: access_token, json: { username: `changed-${++names}` } }),
     },
     {
       name: "change the password, 2 other sessions",
@@ -398,7 +398,7 @@ function operations({ entry, secret }) {
     {
       name: "change roles",
       ...somebody,
-      prepare: async (site, person) => {
+      prepare: async (_site, person) => {
         person.roles = person.roles?.length === 0 ? ["user"] : [];
         return person;
       },

@@ -82,7 +82,7 @@ function parseKeySet(value, file) {
   const bare = value.replace(/^(['"`])(.*)\1$/, "$2");
   try {
     const keySet = JSON.parse(bare);
-    const sound = ({ signs_from = 0, ...key }) =>
+    const sound = (/** @type {any} */ { signs_from = 0, ...key }) =>
       ALGORITHMS.includes(algorithmOf(key)) && Number.isSafeInteger(signs_from);
     if (Array.isArray(keySet.keys) && keySet.keys.length > 0 && keySet.keys.every(sound)) return keySet;
   } catch {

@@ -8,12 +8,12 @@ import { capture, fail, path, wrangler } from "./lib.mjs";
 
 // The algorithms, how a key of each is made, and the members its RFC 7638 thumbprint is of, in alphabetical order.
 const KINDS = {
-  ES256: { generate: () => pair("ec", { namedCurve: "P-256" }), named: ["crv", "kty", "x", "y"] },
-  EdDSA: { generate: () => pair("ed25519"), named: ["crv", "kty", "x"] },
-  RS256: { generate: () => pair("rsa", { modulusLength: 3072 }), named: ["e", "kty", "n"] },
+  ES256: { generate: () => jwk(generateKeyPairSync("ec", { namedCurve: "P-256" })), named: ["crv", "kty", "x", "y"] },
+  EdDSA: { generate: () => jwk(generateKeyPairSync("ed25519")), named: ["crv", "kty", "x"] },
+  RS256: { generate: () => jwk(generateKeyPairSync("rsa", { modulusLength: 3072 })), named: ["e", "kty", "n"] },
   HS256: { generate: () => ({ kty: "oct", k: randomBytes(32).toString("base64url") }) },
 };
-const pair = (type, options) => generateKeyPairSync(type, options).privateKey.export({ format: "jwk" });
+const jwk = ({ privateKey }) => privateKey.export({ format: "jwk" });
 
 export const ALGORITHMS = Object.keys(KINDS);
 

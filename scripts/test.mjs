@@ -11,6 +11,7 @@ import { stripVTControlCharacters } from "node:util";
 
 import { bundle, filesUnder } from "./build.mjs";
 import { Failure, fail, heading, misused, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
+import { lints } from "./lint.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
@@ -37,14 +38,6 @@ async function main([part, ...patterns]) {
   for (const [name, work] of steps) await step(name, () => work(patterns));
 }
 
-const lints = [
-  ["format", () => run("cargo", ["fmt", "--all", "--check"])],
-  ["lints, native", () => run("cargo", ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])],
-  [
-    "lints, WebAssembly",
-    () => run("cargo", ["clippy", "--locked", "--workspace", "--exclude", "portcullis-build", "--target", wasm, "--", "-D", "warnings"]),
-  ],
-];
 const native = ["tests, native", nativeTests];
 const worker = (profile) => [
   profile === "release" ? "the Worker, as deployed" : "the Worker, for development",

@@ -28,7 +28,8 @@ const [password, salt] = [PASSWORD, SALT].map((text) => new TextEncoder().encode
 function inModule(module, hash) {
   let instance;
   return () => {
-    const { exports } = (instance ??= new WebAssembly.Instance(module));
+    instance ??= new WebAssembly.Instance(module);
+    const { exports } = instance;
     // Its memory may grow when it is first called, which gives it another buffer.
     const room = exports.room();
     new Uint8Array(exports.memory.buffer, room).set([...password, ...salt]);

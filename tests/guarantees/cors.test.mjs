@@ -185,7 +185,10 @@ test("an origin that is refused is named in the log, once, and nothing else of t
   await worker.update({ vars: { ALLOWED_ORIGINS: LISTED.join(",") } });
   worker.events();
   const refused = () =>
-    worker.events("origin_refused").map(({ level, request_id, event, ...rest }) => (assert.equal(level, "warn"), rest));
+    worker.events("origin_refused").map(({ level, request_id, event, ...rest }) => {
+      assert.equal(level, "warn");
+      return rest;
+    });
   const typo = "https://app.example.org:3000";
   for (let again = 0; again < 3; again += 1) await preflight("/login", typo);
   assert.deepEqual(refused(), [{ origin: typo }]);

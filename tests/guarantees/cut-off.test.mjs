@@ -48,7 +48,7 @@ async function outdated() {
 
 let newcomers = 0;
 const newcomer = () => ({
-  email: `newcomer-${(newcomers += 1)}@example.org`,
+  email: `newcomer-${++newcomers}@example.org`,
   password: "correct horse battery staple",
 });
 const withPassword = ({ email }, password) => ({ json: { email, password } });

@@ -29,7 +29,7 @@ let newcomers = 0;
 
 /** A request of each route that reads a body, which changes little. */
 const REQUESTS = {
-  "POST /register": () => json({ email: `newcomer-${(newcomers += 1)}@example.org`, password: PASSWORD }),
+  "POST /register": () => json({ email: `newcomer-${++newcomers}@example.org`, password: PASSWORD }),
   "POST /login": ({ email, password }) => json({ email, password }),
   "POST /refresh": ({ refresh_token }) => json({ refresh_token }),
   "POST /token": ({ refresh_token }) => form({ grant_type: "refresh_token", refresh_token }),

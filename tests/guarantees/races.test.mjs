@@ -84,7 +84,9 @@ for (const [name, { act, again }] of Object.entries(endings)) {
     let person;
     const tally = { issued: 0, refused: 0 };
     for (let round = 0; round < ROUNDS; round += 1) {
-      const session = again && person ? await login(person) : (person = await worker.register());
+      const isAgain = again && person !== undefined;
+      if (!isAgain) person = await worker.register();
+      const session = isAgain ? await login(person) : person;
       const [{ issued, refused }] = await race(round, [session], () => act(session));
       tally.issued += issued.length - 1;
       tally.refused += Number(refused);

@@ -146,7 +146,8 @@ test("an answer that was lost is asked for again, and costs nothing", async () =
   let lost = 0;
   browser.network = async (send) => {
     const answer = await send();
-    if ((lost += 1) === 1) throw new TypeError("fetch failed");
+    lost += 1;
+    if (lost === 1) throw new TypeError("fetch failed");
     return answer;
   };
   assert.notEqual(await tab.accessToken(), null);
@@ -176,7 +177,10 @@ test("a logout is over for every tab, also for one that is just refreshing", asy
   const { promise: held, resolve: release } = Promise.withResolvers();
   const { promise: arrived, resolve: arrive } = Promise.withResolvers();
   browser.network = async (send, pathname) => {
-    if (pathname === "/refresh") await (arrive(), held);
+    if (pathname === "/refresh") {
+      arrive();
+      await held;
+    }
     return send();
   };
   const refreshing = a.accessToken();

@@ -17,7 +17,7 @@ test("every command prints its usage when it is asked for help, and does nothing
     const { code, stdout, stderr } = await ask(name, "--help");
     assert.deepEqual([code, stderr], [0, ""], name);
     assert.match(stdout, usageOf(name));
-    assert.match(stdout, /\n\n[A-Z][^]*\.\n/, `${name} does not say what it does`);
+    assert.match(stdout, /\n\n[A-Z][\s\S]*\.\n/, `${name} does not say what it does`);
     assert.deepEqual(await ask(name, "-h"), { code, stdout, stderr }, `${name} -h`);
   }
 });

@@ -175,7 +175,7 @@ test("another person's session, an unknown one, an ended one and no id are the s
     "",
     "%27",
     `${person.session_id}=`,
-    person.session_id.toLowerCase() + "x",
+    `${person.session_id.toLowerCase()}x`,
   ]) {
     const answer = await end(person, id);
     assertProblem(answer, 404, "not_found");

@@ -113,10 +113,14 @@ test("a token that is none, past, meant for another, or of an account shut out i
       access_token.slice(0, -1),
       refresh_token.slice(5),
     ],
-    expired: async ({ session_id, refresh_token, access_token }) => (
-      await worker.age(IDLE, session_id), [refresh_token, access_token]
-    ),
-    disabled: async (one) => (await worker.disable(one), [one.refresh_token, one.access_token]),
+    expired: async ({ session_id, refresh_token, access_token }) => {
+      await worker.age(IDLE, session_id);
+      return [refresh_token, access_token];
+    },
+    disabled: async (one) => {
+      await worker.disable(one);
+      return [one.refresh_token, one.access_token];
+    },
     "of another's session": async ({ access_token }) => [
       await signed({ ...decodeJwt(access_token), sub: person.user.id }),
     ],

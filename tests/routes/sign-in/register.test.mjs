@@ -13,7 +13,7 @@ const JSON_TYPE = { "Content-Type": "application/json" };
 /** Good for one account. */
 const fresh = (() => {
   let count = 0;
-  return () => ({ email: `fresh-${(count += 1)}@example.org`, password: PASSWORD });
+  return () => ({ email: `fresh-${++count}@example.org`, password: PASSWORD });
 })();
 
 /** Sends what has to be refused, and sees to it that it left no trace. */
@@ -250,7 +250,7 @@ test("an unusable username or name is refused with its rule", async () => {
 });
 
 /** That many bytes that no rule calls a pattern. */
-const longPassword = (bytes) => "correct horse battery staple ".repeat(40).slice(0, bytes - 1) + "x";
+const longPassword = (bytes) => `${"correct horse battery staple ".repeat(40).slice(0, bytes - 1)}x`;
 
 test("an unusable password is refused with the reason", async () => {
   const mine = { email: "Only.Myself@example.org", username: "only-myself-here", name: "Only Myself Herself" };
@@ -262,7 +262,7 @@ test("an unusable password is refused with the reason", async () => {
       "fourteen chare\u0301",
       "\u{1f600}\u{1f680}\u{1f98a}\u{1f9e1}\u{1f40d}\u{1f422}\u{1f433}",
     ],
-    password_too_long: [longPassword(1025), "\u{1f600}\u{1f680}".repeat(128) + "x", "x".repeat(8000)],
+    password_too_long: [longPassword(1025), `${"\u{1f600}\u{1f680}".repeat(128)}x`, "x".repeat(8000)],
     password_too_common: [
       "qwertyuiop12345",
       "QwertyUIOP12345",
@@ -477,7 +477,7 @@ test("text that means something to SQL, JSON or HTML is stored as it stands", as
     ["o'hara@example.org", "Robert'); DROP TABLE users;--", "' OR 1=1; DROP TABLE users;--"],
     ["x'or'1'='1@example.org", 'a"b\\c', '" OR ""="" UNION SELECT *'],
     ["%@example.org", "%", "%%%%%_____%%%%%_LIKE"],
-    ["_@example.org", "${7*7}{{7*7}}<%= 7*7 %>", "?1 ?2 ?3 :a @b $c NULL"],
+    ["_@example.org", `\${7*7}{{7*7}}<%= 7*7 %>`, "?1 ?2 ?3 :a @b $c NULL"],
     ["null@example.org", "NULL", "\\'; EXEC xp_cmdshell --"],
     ["b@example.org", "<script>alert(1)</script>", '"}],"roles":["admin"]'],
     ["c`d@example.org", '","roles":["admin"],"x":"', "x', roles='[\"admin\"]"],
