@@ -1,9 +1,9 @@
 -- Portcullis, the schema as it stands. The migrations lead to it, and a test proves that both give the same.
 -- Times are unix seconds. A nullable time is a state: NULL means "has not happened".
 -- Identifiers are 16 random bytes, base64url without padding (22 characters): they carry no order and no meaning. An
--- imported account may have brought its own.
+-- imported account may have brought its own. The id of a session begins with the slot of its owner (12 bits).
 
--- One row a person.
+-- One row per user.
 CREATE TABLE users (
   -- the "sub" claim of the access tokens
   id TEXT PRIMARY KEY NOT NULL,
@@ -20,10 +20,10 @@ CREATE TABLE users (
   -- Argon2id PHC string: parameters, salt and hash, of the password in NFC. Of an imported account, until its owner logs in,
   -- what its old system made of what was typed, and longer if that does not read the whole password: "argon2" in front of
   -- an Argon2 PHC string, or a form of crates/core/src/password/imported/, or "$wrapped", that form without its hash, and an Argon2id
-  -- over it
-  password_hash TEXT NOT NULL,
-  -- counts changes of the password, not rehashes of the same one: a log-in that verified an older one is refused
-  password_version INTEGER NOT NULL,
+  -- over it. NULL: the account has no password, and no password is right
+  password_hash TEXT,
+  -- counts changes of the credentials, not rehashes of the same password: a log-in that verified an older one is refused
+  credentials_version INTEGER NOT NULL,
   -- JSON array of role names, the "roles" claim
   roles TEXT NOT NULL,
   -- when the account was made
@@ -33,26 +33,65 @@ CREATE TABLE users (
   -- the address it was registered from, as the platform tells it
   created_ip TEXT,
   -- the user agent it was registered with, as the client tells it, cut to 256 characters
-  created_user_agent TEXT
+  created_user_agent TEXT,
+  -- when the user proved that the address is theirs
+  email_verified_at INTEGER,
+  -- 0 to 4095, made of email_key at registration: what the sessions of the user begin with, so that users can be moved to
+  -- another database by slots
+  slot INTEGER NOT NULL,
+  -- optional given name
+  given_name TEXT,
+  -- optional family name
+  family_name TEXT,
+  -- JSON object, to be changed by the user
+  metadata TEXT,
+  -- JSON object, to be changed by admins
+  app_metadata TEXT,
+  -- whether the roles grant access to the admin routes
+  is_admin INTEGER GENERATED ALWAYS AS (instr(roles, '"admin"') > 0) VIRTUAL,
+  CHECK (slot BETWEEN 0 AND 4095)
 ) STRICT, WITHOUT ROWID;
 
--- One account an address, whoever comes first.
+-- One account per address.
 CREATE UNIQUE INDEX users_email_key ON users (email_key);
 
--- Partial, so that people without a username cost no index entry.
+-- Partial, so that users without a username cost no index entry.
 CREATE UNIQUE INDEX users_username_key ON users (username_key) WHERE username_key IS NOT NULL;
 
--- Finds the admins, so that the last one is known as such. Partial: everybody else costs no index entry.
-CREATE INDEX users_admins ON users (disabled_at) WHERE instr(roles, '"admin"') > 0;
+-- Finds the admins, so that the last one is known as such. Partial: other users cost no index entry.
+CREATE INDEX users_admins ON users (disabled_at) WHERE is_admin = 1;
 
--- One row a family (a signed-in session) for its whole life. Refreshing updates the row in place and never adds one.
--- No token can be made from what is here: the tag needs the token secret, and only a hash of the family secret is kept.
+-- The user object: the columns that a user is shown by, as one JSON text, and what finds and verifies a user beside it. The
+-- one place that selects these columns. One text is faster to read than its members, each of which crosses from the runtime.
+CREATE VIEW user_objects AS
+SELECT
+  id, email_key, username_key, password_hash, credentials_version, slot,
+  json_object(
+    'id', id, 'email', email, 'email_verified_at', email_verified_at, 'username', username, 'name', name,
+    'given_name', given_name, 'family_name', family_name, 'roles', roles, 'metadata', metadata, 'app_metadata', app_metadata,
+    'created_at', created_at, 'disabled_at', disabled_at
+  ) AS user
+FROM users;
+
+-- The key of the function that makes a slot of an address, so that a session id says nothing of an address. Never changes,
+-- and is the same in all databases of a deployment. It protects nothing else.
+CREATE TABLE slot_key (
+  -- there is one row
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  -- 32 random bytes in hexadecimal
+  secret TEXT NOT NULL
+) STRICT;
+
+INSERT INTO slot_key (id, secret) VALUES (1, lower(hex(randomblob(32))));
+
+-- One row per session for its whole life. Refreshing updates the row in place and never adds one.
+-- No token can be made from what is here: the tag needs the token secret, and only a hash of the session secret is kept.
 CREATE TABLE refresh_tokens (
   -- the "sid" claim of the access tokens of the session
-  family_id TEXT PRIMARY KEY NOT NULL,
+  session_id TEXT PRIMARY KEY NOT NULL,
   -- whose session it is
   user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-  -- SHA-256 of the secret every token of the family carries, base64url
+  -- SHA-256 of the secret every token of the session carries, base64url
   secret_hash TEXT NOT NULL,
   -- the one live generation: a token of an older one has been rotated out
   generation INTEGER NOT NULL,
@@ -85,6 +124,10 @@ CREATE TABLE refresh_tokens (
   -- logout: its own token was revoked. ended_by_user: from another session. logout_all: "log out everywhere". reuse: a rotated-out token came back.
   -- password_changed: the password was changed. ended_by_admin, disabled: by an admin. session_limit: ended by MAX_SESSIONS_PER_USER. expired: the same, but the session had already expired
   revoked_reason TEXT,
+  -- how the user authenticated: values of RFC 8176, separated by spaces
+  amr TEXT NOT NULL,
+  -- when the user authenticated. A refresh leaves it
+  authenticated_at INTEGER NOT NULL,
   -- whether it was ended: 0 for the sessions that are in force or have expired
   is_ended INTEGER GENERATED ALWAYS AS (revoked_at IS NOT NULL) VIRTUAL,
   CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
@@ -97,18 +140,16 @@ CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id, is_ended, create
 -- The sessions that may act, once their expires_at has been compared with the clock: not ended, and of an account that is
 -- not disabled. What only a signed-in person, or only an admin, may change or list has this in its own statement.
 CREATE VIEW callers AS
-SELECT
-  f.family_id, f.user_id, f.expires_at, u.roles, u.password_version,
-  instr(u.roles, '"admin"') > 0 AS is_admin
-FROM refresh_tokens AS f
-JOIN users AS u ON u.id = f.user_id
-WHERE f.revoked_at IS NULL AND u.disabled_at IS NULL;
+SELECT s.session_id, s.user_id, s.expires_at, u.credentials_version, u.is_admin
+FROM refresh_tokens AS s
+JOIN users AS u ON u.id = s.user_id
+WHERE s.revoked_at IS NULL AND u.disabled_at IS NULL;
 
 -- Enabled admins.
 CREATE VIEW admins AS
 SELECT id
 FROM users
-WHERE instr(roles, '"admin"') > 0 AND disabled_at IS NULL;
+WHERE is_admin = 1 AND disabled_at IS NULL;
 
 -- The sessions whose revocation is still to be marked in KV: whatever ends a session owes a mark from that statement on, and
 -- the row goes once the mark is written. A scheduled event writes the marks of the rows that remain.
@@ -128,7 +169,7 @@ CREATE TRIGGER refresh_tokens_revoked AFTER UPDATE OF revoked_at ON refresh_toke
 WHEN OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL AND NEW.access_expires_at > unixepoch() - 60
 BEGIN
   INSERT OR REPLACE INTO owed_marks (user_id, session_id, access_expires_at)
-  VALUES (NEW.user_id, NEW.family_id, NEW.access_expires_at);
+  VALUES (NEW.user_id, NEW.session_id, NEW.access_expires_at);
 END;
 
 -- So does one that is deleted, as with its account.
@@ -136,13 +177,13 @@ CREATE TRIGGER refresh_tokens_deleted AFTER DELETE ON refresh_tokens
 WHEN OLD.revoked_at IS NULL AND OLD.access_expires_at > unixepoch() - 60
 BEGIN
   INSERT OR REPLACE INTO owed_marks (user_id, session_id, access_expires_at)
-  VALUES (OLD.user_id, OLD.family_id, OLD.access_expires_at);
+  VALUES (OLD.user_id, OLD.session_id, OLD.access_expires_at);
 END;
 
 -- The audit trail, but for what other rows record already: registrations are in users, log-ins and ended sessions in
 -- refresh_tokens. A change of an account is decided by the statement that inserts its event: the other statements of the
 -- same transaction take place only if the event is there.
-CREATE TABLE events (
+CREATE TABLE audit_events (
   -- whose account. Empty for failed log-ins to accounts that do not exist
   user_id TEXT NOT NULL,
   -- when. Of what is counted, the start of the hour
@@ -172,11 +213,11 @@ CREATE TABLE events (
   PRIMARY KEY (user_id, at, id)
 ) STRICT, WITHOUT ROWID;
 
--- Finds the oldest, for the sweep.
-CREATE INDEX events_at ON events (at);
+-- Finds the oldest, for the cleanup.
+CREATE INDEX audit_events_at ON audit_events (at);
 
--- How far the sweep has walked through a table, in the order of its keys and in steps.
-CREATE TABLE sweeps (
+-- How far the cleanup has walked through a table, in the order of its keys and in steps.
+CREATE TABLE cleanup_progress (
   -- the table
   name TEXT PRIMARY KEY NOT NULL,
   -- the last step went from behind this key
@@ -187,4 +228,4 @@ CREATE TABLE sweeps (
   begun_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO sweeps (name, after, upto, begun_at) VALUES ('refresh_tokens', '', '~', 0);
+INSERT INTO cleanup_progress (name, after, upto, begun_at) VALUES ('refresh_tokens', '', '~', 0);

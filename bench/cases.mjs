@@ -170,13 +170,13 @@ async function bareUpdate(server) {
   const database = await server.database();
   await database.batch([
     database.prepare(
-      `INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at)
-       VALUES ('u', 'ada@example.org', 'ada@example.org', '', 0, '["user"]', 0)`,
+      `INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at)
+       VALUES ('u', 'ada@example.org', 'ada@example.org', '', 0, 0, '["user"]', 0)`,
     ),
     database.prepare(
-      `INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at,
-         absolute_expires_at, access_expires_at)
-       VALUES ('zBV0bvxXN7Rnw5VbBBAWkg', 'u', 'NfVgY6wIhv-rh_lmJ8BSyr6fyKHXdQrBdmFgQDfCHSY', 0, 0, 0, 0, 0, 9999999999, 0)`,
+      `INSERT INTO refresh_tokens (session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at,
+         rotated_at, expires_at, absolute_expires_at, access_expires_at)
+       VALUES ('zBV0bvxXN7Rnw5VbBBAWkg', 'u', 'NfVgY6wIhv-rh_lmJ8BSyr6fyKHXdQrBdmFgQDfCHSY', 'pwd', 0, 0, 0, 0, 0, 0, 9999999999, 0)`,
     ),
   ]);
   let refresh_token = `zBV0bvxXN7Rnw5VbBBAWkg.0.${"A".repeat(92)}`;

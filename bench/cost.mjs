@@ -26,8 +26,8 @@ export const BEHIND = { revoke: [1, 4, 1, 0, 0] };
 const CPU_MS = { hashing: 20, other: 1 };
 const HASHING = ["register", "login", "login, wrong password"];
 
-/** Bytes in D1, index entries included, of a user, a family and an event, as bench/scale.mjs found them. */
-export const BYTES = { user: 540, family: 589, event: 365 };
+/** Bytes in D1, index entries included, of a user, a session and an event, as bench/scale.mjs found them. */
+export const BYTES = { user: 540, session: 589, event: 365 };
 const DATABASE_BYTES = 10e9;
 /** Entries of failed log-ins stay as long as the audit trail. */
 const TRAIL_MONTHS = 3;
@@ -82,16 +82,16 @@ export function month(users, habits = HABITS) {
   const sum = (of) => Object.entries(times).reduce((total, [name, count]) => total + count * of(name), 0);
   const counted = (place) => sum((name) => COUNTED[name][place] + (BEHIND[name]?.[place] ?? 0));
   const begun = times.login + times.register;
-  const families = begun * habits.monthsKept;
+  const sessions = begun * habits.monthsKept;
   // A walk reads every row twice a day; a row that goes is counted as one written.
-  const swept = { read: families * 2 * daysAMonth, written: begun };
+  const swept = { read: sessions * 2 * daysAMonth, written: begun };
   const used = {
     requests: sum(() => 1),
     cpuMs: sum((name) => (HASHING.includes(name) ? CPU_MS.hashing : CPU_MS.other)),
     rowsRead: counted(1) + swept.read,
     rowsWritten: counted(2) + swept.written,
     gigabytes:
-      (users * BYTES.user + families * BYTES.family + times["login, wrong password"] * TRAIL_MONTHS * BYTES.event) /
+      (users * BYTES.user + sessions * BYTES.session + times["login, wrong password"] * TRAIL_MONTHS * BYTES.event) /
       1e9,
     kvReads: counted(3),
     kvWrites: counted(4),
@@ -102,7 +102,7 @@ export function month(users, habits = HABITS) {
   const total = PLAN + Object.values(dollars).reduce((one, other) => one + other);
   const refreshesASecond = times.refresh / (daysAMonth * 86_400);
   const databases = Math.ceil((used.gigabytes * 1e9) / DATABASE_BYTES);
-  return { users, times, used, dollars, total, families, refreshesASecond, databases };
+  return { users, times, used, dollars, total, sessions, refreshesASecond, databases };
 }
 
 /** The tables of docs/scale.md, as Markdown: what a month uses, and what it costs. */

@@ -33,9 +33,13 @@ test("the limits the page tells follow from the habits", () => {
 });
 
 test("bytes of a row are those that the sweep is made for", () => {
-  for (const [table, bytes] of Object.entries({ users: BYTES.user, refresh_tokens: BYTES.family, events: BYTES.event }))
+  for (const [table, bytes] of Object.entries({
+    users: BYTES.user,
+    refresh_tokens: BYTES.session,
+    events: BYTES.event,
+  }))
     says(`| \`${table}\` | ${bytes} |`);
-  assert.ok(read("src/store/sweep.rs").includes(`let most_families = 10_000_000_000 / ${BYTES.family};`));
+  assert.ok(read("src/store/cleanup.rs").includes(`let max_sessions = 10_000_000_000 / ${BYTES.session};`));
 });
 
 test("prices and what the plan includes make the dollars", () => {

@@ -1,12 +1,12 @@
-// A population for a local D1: users, families and audit events as the Worker would have made them, in every state a family
+// A population for a local D1: users, sessions and audit events as the Worker would have made them, in every state a session
 // can be in. It goes straight into D1's SQLite file, which no Worker may have open meanwhile, through the tables and indexes
 // that the migrations made.
 //
-// The same seed and numbers give the same people, families and states; their times hang on `now`. Ids are random, so rows fall
+// The same seed and numbers give the same people, sessions and states; their times hang on `now`. Ids are random, so rows fall
 // all over the B-trees, as the Worker's do: the file is as large as one that grew by log-ins, not as dense as a sorted load.
 // Memory is bounded: 16 bytes a user, a batch, and SQLite's cache.
 //
-//   families   state
+//   sessions   state
 //   20 %       over longer than the trail is kept: half expired, half ended. What the sweep is to take
 //   30 %       in force
 //   30 %       expired within the time the trail is kept
@@ -23,7 +23,7 @@ import { DatabaseSync } from "node:sqlite";
 export const PASSWORD = "correct horse battery staple";
 export const ADMINS = 5;
 const DAY = 86_400;
-/** Defaults of the Worker, in seconds: what the times of families are made of. */
+/** Defaults of the Worker, in seconds: what the times of sessions are made of. */
 const [IDLE, ABSOLUTE, ACCESS, KEPT] = [7 * DAY, 30 * DAY, 900, 90 * DAY];
 const BATCH = 10_000;
 
@@ -93,16 +93,16 @@ export const usernameOf = (user) => (user % 3 === 0 ? `${FIRST[user % 16]}_${LAS
 
 /**
  * Fills the tables of a D1 file that has the schema and nobody in it. `progress(done, all)` is called as rows go in.
- * Gives how many rows there are, and how many families the sweep is to take.
+ * Gives how many rows there are, and how many sessions the sweep is to take.
  */
 export function populate(
   file,
-  { users, families, seed = 1, now = Math.floor(Date.now() / 1000), progress = () => {} },
+  { users, sessions, seed = 1, now = Math.floor(Date.now() / 1000), progress = () => {} },
 ) {
-  // What families point at is there, and checking it would read as much again.
+  // What sessions point at is there, and checking it would read as much again.
   const sqlite = new DatabaseSync(file, { enableForeignKeyConstraints: false });
   const events = Math.floor(users / 2);
-  const all = users + families + events;
+  const all = users + sessions + events;
   let done = 0;
   try {
     // A fill that breaks off is thrown away, so nothing is journalled.
@@ -121,14 +121,20 @@ export function populate(
     };
     const ids = new Draws(seed, "users").bytes(users * 16);
     const idOf = (user) => ids.base64urlSlice(user * 16, user * 16 + 16);
-    insert("users", USER_COLUMNS, users, userRows(idOf, new Draws(seed, "user"), now));
-    insert("refresh_tokens", FAMILY_COLUMNS, families, familyRows(idOf, users, new Draws(seed, "family"), now));
-    insert("events", EVENT_COLUMNS, events, eventRows(idOf, users, new Draws(seed, "event"), now));
+    const slotOf = (user) => ids.readUInt16BE(user * 16) >> 4;
+    insert("users", USER_COLUMNS, users, userRows(idOf, slotOf, new Draws(seed, "user"), now));
+    insert(
+      "refresh_tokens",
+      SESSION_COLUMNS,
+      sessions,
+      sessionRows(idOf, slotOf, users, new Draws(seed, "session"), now),
+    );
+    insert("audit_events", EVENT_COLUMNS, events, eventRows(idOf, users, new Draws(seed, "event"), now));
     sqlite.exec("PRAGMA journal_mode = WAL");
   } finally {
     sqlite.close();
   }
-  return { users, families, events, due: Math.floor(families / 10) * 2 + Math.min(families % 10, 2) };
+  return { users, sessions, events, due: Math.floor(sessions / 10) * 2 + Math.min(sessions % 10, 2) };
 }
 
 /** Bytes of the file by table or index, and of all of it. */
@@ -155,15 +161,16 @@ const USER_COLUMNS = [
   "username_key",
   "name",
   "password_hash",
-  "password_version",
+  "credentials_version",
   "roles",
   "created_at",
   "disabled_at",
   "created_ip",
   "created_user_agent",
+  "slot",
 ];
 
-function userRows(idOf, draws, now) {
+function userRows(idOf, slotOf, draws, now) {
   const nonce = createHash("sha256").update("the one salt").digest().subarray(0, 16);
   const tag = argon2Sync("argon2id", {
     message: PASSWORD,
@@ -195,13 +202,14 @@ function userRows(idOf, draws, now) {
       disabled,
       draws.address(),
       draws.of(AGENTS),
+      slotOf(user),
     ];
   };
 }
 
-const FAMILY_COLUMNS = [
+const SESSION_COLUMNS = [
   ...[
-    "family_id",
+    "session_id",
     "user_id",
     "secret_hash",
     "generation",
@@ -211,28 +219,23 @@ const FAMILY_COLUMNS = [
     "created_user_agent",
   ],
   ...["rotated_at", "rotated_ip", "rotated_user_agent", "expires_at", "absolute_expires_at", "access_expires_at"],
-  ...["revoked_at", "revoked_ip", "revoked_user_agent", "revoked_reason"],
+  ...["revoked_at", "revoked_ip", "revoked_user_agent", "revoked_reason", "amr", "authenticated_at"],
 ];
 
-function familyRows(idOf, users, draws, now) {
-  return (family) => {
-    const state = family % 10;
+function sessionRows(idOf, slotOf, users, draws, now) {
+  return (session) => {
+    const state = session % 10;
     const [isEnded, isDue] = [[1, 8, 9].includes(state), state < 2];
     // When it was used last: in force for less than the idle lifetime, the others before they were over.
     const over = isDue ? now - KEPT - 3600 - draws.below(30 * DAY) : now - 3600 - draws.below(KEPT - DAY);
     const inForce = state >= 2 && state < 5;
     const rotated = inForce ? now - draws.below(IDLE - DAY) : isEnded ? over - draws.below(DAY) : over - IDLE;
     const created = rotated - draws.below(ABSOLUTE - IDLE);
+    const user = Math.floor(users * draws.fraction() ** 1.5);
     const [agent, address] = [draws.of(AGENTS), draws.address()];
     const ended = isEnded ? [over, address, agent, draws.of(REASONS)] : [null, null, null, null];
     return [
-      ...[
-        draws.id(),
-        idOf(Math.floor(users * draws.fraction() ** 1.5)),
-        draws.bytes(32).base64urlSlice(),
-        draws.below(300),
-        0,
-      ],
+      ...[draws.idIn(slotOf(user)), idOf(user), draws.bytes(32).base64urlSlice(), draws.below(300), 0],
       ...[
         created,
         draws.address(),
@@ -245,6 +248,7 @@ function familyRows(idOf, users, draws, now) {
         rotated + ACCESS,
       ],
       ...ended,
+      ...["pwd", created],
     ];
   };
 }
@@ -302,6 +306,13 @@ class Draws {
 
   id() {
     return this.bytes(16).base64urlSlice();
+  }
+
+  /** An id that begins with a slot. */
+  idIn(slot) {
+    const bytes = Buffer.from(this.bytes(16));
+    bytes.writeUInt16BE((slot << 4) | (bytes[1] & 0x0f));
+    return bytes.base64urlSlice();
   }
 
   fraction() {

@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { read } from "../scripts/lib.mjs";
 import { ADMINS, addressOf, populate, sizes, usernameOf } from "./population.mjs";
 
-const SIZE = { users: 500, families: 2_500, now: 1_800_000_000 };
+const SIZE = { users: 500, sessions: 2_500, now: 1_800_000_000 };
 const KEPT = 90 * 86_400;
 
 let folder, file, told;
@@ -44,7 +44,7 @@ function rows(sql, name = file) {
 const number = (sql) => Object.values(rows(sql)[0])[0];
 
 test("there are as many as asked for, each belonging to somebody, and the file is in order", () => {
-  assert.deepEqual(told, { users: 500, families: 2_500, events: 250, due: 500 });
+  assert.deepEqual(told, { users: 500, sessions: 2_500, events: 250, due: 500 });
   for (const [table, count] of Object.entries({ users: 500, refresh_tokens: 2_500, events: 250 }))
     assert.equal(number(`SELECT COUNT(*) FROM ${table}`), count);
   assert.deepEqual(rows("PRAGMA foreign_key_check"), []);
@@ -54,7 +54,7 @@ test("there are as many as asked for, each belonging to somebody, and the file i
   assert.ok(sizes(file).parts.refresh_tokens > 2_500 * 300 && sizes(file).total > sizes(file).parts.refresh_tokens);
 });
 
-test("families are in every state, as many as it says", () => {
+test("sessions are in every state, as many as it says", () => {
   const { now } = SIZE;
   const of = (condition) => number(`SELECT COUNT(*) FROM refresh_tokens WHERE ${condition}`);
   assert.equal(of(`COALESCE(revoked_at, expires_at) < ${now - KEPT}`), 500);
@@ -65,12 +65,12 @@ test("families are in every state, as many as it says", () => {
   // As the Worker would have made them.
   assert.equal(
     of(
-      "created_at > rotated_at OR rotated_at > expires_at OR expires_at > absolute_expires_at OR length(family_id) <> 22 OR length(secret_hash) <> 43",
+      "created_at > rotated_at OR rotated_at > expires_at OR expires_at > absolute_expires_at OR length(session_id) <> 22 OR length(secret_hash) <> 43",
     ),
     0,
   );
   assert.equal(of(`rotated_at > ${now} OR revoked_at > ${now}`), 0);
-  assert.equal(number(`SELECT COUNT(*) FROM events WHERE at < ${now - KEPT - 3600}`), 25);
+  assert.equal(number(`SELECT COUNT(*) FROM audit_events WHERE at < ${now - KEPT - 3600}`), 25);
 });
 
 test("people are found by what they are called, and admins are there", () => {
@@ -84,7 +84,7 @@ test("people are found by what they are called, and admins are there", () => {
 });
 
 test("a seed gives the same population, and another one another", () => {
-  const all = (name) => rows("SELECT * FROM refresh_tokens ORDER BY family_id", name);
+  const all = (name) => rows("SELECT * FROM refresh_tokens ORDER BY session_id", name);
   assert.deepEqual(all(fill("again.sqlite", SIZE)), all(file));
   assert.notDeepEqual(all(fill("other.sqlite", { ...SIZE, seed: 2 })), all(file));
 });

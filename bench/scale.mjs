@@ -1,8 +1,8 @@
-// `npm run bench -- --scale`: every operation on a database of 1,000 users and 5,000 families and on one of 1,000,000 and
-// 5,000,000, in two workerd processes, interleaved; then the sweep, until a fifth of all families are gone. Rows and round trips
+// `npm run bench -- --scale`: every operation on a database of 1,000 users and 5,000 sessions and on one of 1,000,000 and
+// 5,000,000, in two workerd processes, interleaved; then the sweep, until a fifth of all sessions are gone. Rows and round trips
 // must be the same in both, and no step of the sweep may be larger than it says; latency is told, not judged.
 //
-//   --quick   20,000 users and 100,000 families
+//   --quick   20,000 users and 100,000 sessions
 //
 // The state is in .wrangler/scale, the results in bench/results/scale.json; both are ignored by git.
 
@@ -26,11 +26,11 @@ const { Miniflare, convertV4MiniflareOptions } = createRequire(
   createRequire(import.meta.url).resolve("wrangler/package.json"),
 )("miniflare");
 
-const SMALL = { users: 1_000, families: 5_000 };
-const LARGE = { users: 1_000_000, families: 5_000_000 };
-const QUICK = { users: 20_000, families: 100_000 };
+const SMALL = { users: 1_000, sessions: 5_000 };
+const LARGE = { users: 1_000_000, sessions: 5_000_000 };
+const QUICK = { users: 20_000, sessions: 100_000 };
 /** Of a filled database, and of its write-ahead log as it is swept. */
-const BYTES_A_FAMILY = 1_200;
+const BYTES_A_SESSION = 1_200;
 
 /** Repetitions of an operation, behind two that warm it up. Those that hash are slow, and there are many of them. */
 const ROUNDS = { cheap: 25, hashing: 9, warmUp: 2 };
@@ -42,7 +42,7 @@ const RESULTS = path("bench", "results", "scale.json");
 export async function scale({ quick }) {
   const started = Date.now();
   const large = quick ? QUICK : LARGE;
-  checkSpace(large.families * BYTES_A_FAMILY);
+  checkSpace(large.sessions * BYTES_A_SESSION);
   const secrets = makeSecrets();
   const introspector = makeResourceServer("scale", "https://api.example.org");
   const sites = [];
@@ -57,7 +57,7 @@ export async function scale({ quick }) {
     heading("many refreshes at once");
     const rate = await refreshRate(sites[1]);
     console.log(
-      `${count(rate.aSecond)} a second, of ${rate.clients} clients at once on ${count(sites[1].rows.families)} families: client, Worker and D1 on this machine`,
+      `${count(rate.aSecond)} a second, of ${rate.clients} clients at once on ${count(sites[1].rows.sessions)} sessions: client, Worker and D1 on this machine`,
     );
     heading("the sweep");
     const swept = await sweepAll(sites[1]);
@@ -66,7 +66,7 @@ export async function scale({ quick }) {
     const statement = rotations(sites[1].file);
     for (const { name, rows, bytes } of sites) console.log(`${name}: ${bytesTold(rows, bytes)}`);
     console.log(
-      `the statement of a refresh takes SQLite itself ${statement.median.toFixed(0)} us (${statement.low.toFixed(0)}-${statement.high.toFixed(0)}), on families drawn at random`,
+      `the statement of a refresh takes SQLite itself ${statement.median.toFixed(0)} us (${statement.low.toFixed(0)}-${statement.high.toFixed(0)}), on sessions drawn at random`,
     );
     const result = {
       made: new Date().toISOString(),
@@ -111,7 +111,7 @@ function machine() {
 // ---- the two Workers ----
 
 /** A database with the schema and a population, and later the Worker on it. */
-async function fill(name, { users, families }) {
+async function fill(name, { users, sessions }) {
   const started = Date.now();
   const folder = join(FOLDER, name);
   rmSync(folder, { recursive: true, force: true });
@@ -125,7 +125,7 @@ async function fill(name, { users, families }) {
   let told = 0;
   const rows = populate(join(files, file), {
     users,
-    families,
+    sessions,
     progress(done, all) {
       if (done < all && Date.now() - told < 2000) return;
       told = Date.now();
@@ -197,7 +197,7 @@ class Site {
     const line = JSON.parse(message);
     // Not of what follows behind the answer.
     if (line.event === "costs" && line.route !== "Marks") this.lines.set(line.request_id, line);
-    else if (line.event === "swept") this.swept.push(line);
+    else if (line.event === "cleaned_up") this.swept.push(line);
     else if (line.level === "error") console.error(message);
   }
 
@@ -532,15 +532,15 @@ function rotations(file) {
     sqlite.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -64000");
     const now = Math.floor(Date.now() / 1000);
     const live =
-      "SELECT family_id, secret_hash, generation FROM refresh_tokens WHERE family_id > ? AND revoked_at IS NULL AND expires_at > ? LIMIT 1";
+      "SELECT session_id, secret_hash, generation FROM refresh_tokens WHERE session_id > ? AND revoked_at IS NULL AND expires_at > ? LIMIT 1";
     const drawn = Array.from({ length: 2_000 }, () =>
       sqlite.prepare(live).get(randomBytes(16).toString("base64url"), now),
     ).filter(Boolean);
-    const rotate = sqlite.prepare(read("src/store/sql/rotate.sql"));
-    const took = drawn.map(({ family_id, secret_hash, generation }) => {
+    const rotate = sqlite.prepare(read("src/store/sql/sessions/rotate.sql"));
+    const took = drawn.map(({ session_id, secret_hash, generation }) => {
       const started = performance.now();
       sqlite.exec("BEGIN");
-      rotate.all(family_id, secret_hash, generation, now, 30, 604_800, "192.0.2.1", "portcullis-bench", 900, null);
+      rotate.all(session_id, secret_hash, generation, now, 30, 604_800, "192.0.2.1", "portcullis-bench", 900, null);
       sqlite.exec("COMMIT");
       return (performance.now() - started) * 1000;
     });
@@ -551,26 +551,28 @@ function rotations(file) {
 }
 
 /** What a row takes, index entries included. */
-function bytesTold({ users, families, events }, { total, parts }) {
+function bytesTold({ users, sessions, events }, { total, parts }) {
   const of = (names) =>
     Object.entries(parts)
       .filter(([name]) => names.some((own) => name.startsWith(own)))
       .reduce((sum, [, bytes]) => sum + bytes, 0);
-  const each = [of(["users"]) / users, of(["refresh_tokens"]) / families, of(["events"]) / events].map(Math.round);
-  return `${(total / 1e6).toFixed(0)} MB; ${each[0]} bytes a user, ${each[1]} a family, ${each[2]} an event`;
+  const each = [of(["users"]) / users, of(["refresh_tokens"]) / sessions, of(["audit_events"]) / events].map(
+    Math.round,
+  );
+  return `${(total / 1e6).toFixed(0)} MB; ${each[0]} bytes a user, ${each[1]} a session, ${each[2]} an event`;
 }
 
 // ---- the sweep ----
 
-const ADVANCE = read("src/store/sql/advance_sweep.sql");
-const TAKE_OUT = read("src/store/sql/sweep_families.sql");
-const [STEP, MOST_STATEMENTS, MOST_EVENT_STEPS] = ["STEP", "MOST_STATEMENTS", "MOST_EVENT_STEPS"].map(constantOfSweep);
-/** A step through the trail is one statement, one through the families two, in one round trip. */
-const MOST_TRIPS = MOST_EVENT_STEPS + (MOST_STATEMENTS - MOST_EVENT_STEPS) / 2;
+const ADVANCE = read("src/store/sql/cleanup/advance.sql");
+const TAKE_OUT = read("src/store/sql/cleanup/delete_sessions.sql");
+const [STEP, MAX_STATEMENTS, MAX_EVENT_STEPS] = ["STEP", "MAX_STATEMENTS", "MAX_EVENT_STEPS"].map(constantOfSweep);
+/** A step through the trail is one statement, one through the sessions two, in one round trip. */
+const MAX_TRIPS = MAX_EVENT_STEPS + (MAX_STATEMENTS - MAX_EVENT_STEPS) / 2;
 const KEPT = 90 * 86_400;
 
 function constantOfSweep(name) {
-  const [, digits] = read("src/store/sweep.rs").match(new RegExp(`^const ${name}: \\w+ = ([\\d_]+);`, "m"));
+  const [, digits] = read("src/store/cleanup.rs").match(new RegExp(`^const ${name}: \\w+ = ([\\d_]+);`, "m"));
   return Number(digits.replaceAll("_", ""));
 }
 
@@ -608,7 +610,7 @@ async function sweepAll(site) {
     due,
     left,
     runs,
-    walkedRowsASecond: site.rows.families / total("seconds"),
+    walkedRowsASecond: site.rows.sessions / total("seconds"),
     sweptRowsASecond: total("sessions") / total("seconds"),
     steps,
     refreshMs: {
@@ -616,7 +618,7 @@ async function sweepAll(site) {
       beside: { ...summary(refreshes.beside), longest: Math.max(...refreshes.beside), count: refreshes.beside.length },
     },
     memoryMiB: memory,
-    bounded: left.sessions === 0 && steps.largest.rows <= STEP && runs.every(({ trips }) => trips <= MOST_TRIPS),
+    bounded: left.sessions === 0 && steps.largest.rows <= STEP && runs.every(({ trips }) => trips <= MAX_TRIPS),
   };
   const { alone, beside } = result.refreshMs;
   console.log(
@@ -653,7 +655,7 @@ async function dueRows({ db }) {
   const sessions = db
     .prepare("SELECT COUNT(*) AS count FROM refresh_tokens WHERE COALESCE(revoked_at, expires_at) < ?")
     .bind(now - KEPT);
-  const events = db.prepare("SELECT COUNT(*) AS count FROM events WHERE at < ?").bind(now - KEPT - 3600);
+  const events = db.prepare("SELECT COUNT(*) AS count FROM audit_events WHERE at < ?").bind(now - KEPT - 3600);
   const answers = await db.batch([sessions, events]);
   const [
     {

@@ -46,7 +46,7 @@ function line({ id, email, username, name, roles, password_hash, created_at, dis
     ...(username === null ? {} : { username }),
     ...(name === null ? {} : { name }),
     roles: JSON.parse(roles),
-    password_hash,
+    ...(password_hash === null ? {} : { password_hash }),
     created_at,
     ...(disabled_at === null ? {} : { disabled: true }),
   };

@@ -52,14 +52,12 @@ async function change(database, { id, roles }, newRoles, spareLastAdmin) {
   const [user, event, before, after] = [id, randomBytes(16).toString("base64url"), roles, JSON.stringify(newRoles)].map(
     sqlText,
   );
-  const another =
-    "(disabled_at IS NOT NULL OR EXISTS (SELECT 1 FROM users AS other " +
-    `WHERE instr(other.roles, '"admin"') > 0 AND other.disabled_at IS NULL AND other.id <> ${user}))`;
+  const another = `(disabled_at IS NOT NULL OR EXISTS (SELECT 1 FROM admins WHERE admins.id <> ${user}))`;
   const [, changed, [account]] = await database.query(
-    "INSERT INTO events (user_id, at, id, kind, count, last_at, detail) " +
+    "INSERT INTO audit_events (user_id, at, id, kind, count, last_at, detail) " +
       `SELECT id, unixepoch(), ${event}, 'roles_changed', 1, unixepoch(), ${after} FROM users ` +
       `WHERE id = ${user} AND roles = ${before}${spareLastAdmin ? ` AND ${another}` : ""}`,
-    `UPDATE users SET roles = ${after} WHERE id = ${user} AND EXISTS (SELECT 1 FROM events WHERE user_id = ${user} AND id = ${event}) RETURNING id`,
+    `UPDATE users SET roles = ${after} WHERE id = ${user} AND EXISTS (SELECT 1 FROM audit_events WHERE user_id = ${user} AND id = ${event}) RETURNING id`,
     `SELECT roles FROM users WHERE id = ${user}`,
   );
   return { changed: changed.length === 1, now: account?.roles };

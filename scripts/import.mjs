@@ -62,8 +62,10 @@ const columns = {
   roles: "TEXT NOT NULL",
   created_at: "INTEGER NOT NULL",
   disabled_at: "INTEGER",
+  slot: "INTEGER NOT NULL",
 };
 const names = Object.keys(columns);
+const SLOT_KEY = "SELECT secret FROM slot_key";
 
 async function main(args) {
   const flag = { type: "boolean", default: false };
@@ -81,8 +83,9 @@ async function main(args) {
   const folder = mkdtempSync(join(tmpdir(), "portcullis-import-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-  const checked = await check(file, folder, values, errors);
-  const { loaded, line } = await begin(database, checked, values.restart);
+  const slotKey = await findSlotKey(database);
+  const checked = await check(file, folder, values, slotKey, errors);
+  const { loaded, line } = await begin(database, checked, slotKey, values.restart);
   if (!loaded) await load(database, checked, line);
   const rows = await compare(database, checked.users, errors);
   try {
@@ -110,8 +113,18 @@ export async function limits() {
   return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
 }
 
+/** The key that makes slots of addresses; `undefined` where it cannot be read. What is wrong with the file is reported first. */
+async function findSlotKey(database) {
+  try {
+    const [[row]] = await database.query(SLOT_KEY);
+    return row?.secret;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
+}
+
 /** Writes the rows as chunks of SQL into the folder. With any error it throws, and they are never run. */
-async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": wrapWeak }, errors) {
+async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": wrapWeak }, slotKey, errors) {
   const started = Math.floor(Date.now() / 1000);
   const { cpuMs, argon2 } = await limits();
   const flags = [...(allowAdmins ? ["--allow-admins"] : []), ...(wrapWeak ? ["--wrap-weak"] : [])];
@@ -125,6 +138,8 @@ async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": w
     String(cpuMs),
     "--argon2",
     argon2,
+    "--slot-key",
+    slotKey ?? "0".repeat(64),
     ...flags,
   ];
   const program = spawn(await rulesBinary(), args, { cwd: root, env, stdio: ["pipe", "pipe", "pipe"] });
@@ -188,13 +203,14 @@ async function* lines(stream) {
 }
 
 /** Finds what an interrupted import of this file has done, or makes room for a new one. */
-async function begin(database, { hash, users }, restart) {
+async function begin(database, { hash, users }, slotKey, restart) {
   const definitions = Object.entries(columns)
     .map(([name, type]) => `${name} ${type}`)
     .join(", ");
   const answers = await database.query(
     // Fails, and everything with it, where there is no such table.
     "SELECT 1 FROM users LIMIT 0",
+    SLOT_KEY,
     ...(restart ? forget : []),
     "CREATE TABLE IF NOT EXISTS import_file (hash TEXT NOT NULL, users INTEGER NOT NULL, loaded INTEGER NOT NULL) STRICT",
     `CREATE TABLE IF NOT EXISTS import_users (${definitions}) STRICT`,
@@ -202,6 +218,8 @@ async function begin(database, { hash, users }, restart) {
     "SELECT hash, users, loaded, (SELECT MAX(line) FROM import_users) AS line, (SELECT COUNT(*) FROM import_users) AS rows FROM import_file",
   );
   const [found] = answers.at(-1);
+  if (answers[1][0]?.secret !== slotKey)
+    fail("the slot key of the database could not be read at first: run this again");
   const loaded = found.loaded !== 0;
   if (found.hash !== hash) {
     const state = loaded
@@ -276,10 +294,10 @@ async function move(database, users, rows) {
   for (let left = rows; ; left -= CHUNK) {
     const isLast = left <= CHUNK;
     await database.query(
-      `INSERT INTO users (${columnsOfUsers}, password_version) SELECT ${columnsOfUsers}, 0 ${chunk}`,
+      `INSERT INTO users (${columnsOfUsers}, credentials_version) SELECT ${columnsOfUsers}, 0 ${chunk}`,
       // As `npm run grant` leaves it. There is one such event of the account, which its id can name.
-      "INSERT INTO events (user_id, at, id, kind, count, last_at, detail) " +
-        `SELECT id, unixepoch(), id, 'roles_changed', 1, unixepoch(), roles FROM (SELECT id, roles ${chunk}) WHERE instr(roles, '"admin"') > 0`,
+      "INSERT INTO audit_events (user_id, at, id, kind, count, last_at, detail) " +
+        `SELECT id, unixepoch(), id, 'roles_changed', 1, unixepoch(), roles FROM users WHERE is_admin = 1 AND id IN (SELECT id ${chunk})`,
       ...(isLast ? forget : [`DELETE FROM import_users WHERE line IN (SELECT line ${chunk})`]),
     );
     console.log(`moved ${isLast ? users : users - left + CHUNK} of ${users}`);

@@ -26,7 +26,7 @@ use platform::random::random;
 use routes::error::{ApiError, ErrorFormat};
 use sessions::marks;
 use store::Store;
-use store::sweep::Swept;
+use store::cleanup::CleanedUp;
 
 #[event(start)]
 fn start() {
@@ -50,7 +50,7 @@ async fn fetch(request: RawRequest, env: Env, background: worker::Context) -> wo
     Ok(reply.into_response(&read, request_id, &isolate.config.allowed_origins)?)
 }
 
-/// When the marks that are owed are written: the `crons` of `wrangler.toml` have it, and beside it when the sweep runs.
+/// When the marks that are owed are written: the `crons` of `wrangler.toml` have it, and beside it when the cleanup runs.
 const MARKS_CRON: &str = "* * * * *";
 
 /// What runs by the clock. There is nobody to answer: what went wrong is in the log, and the next run goes on.
@@ -66,17 +66,19 @@ async fn scheduled(event: worker::ScheduledEvent, env: Env, _context: worker::Sc
         marks::write_owed(&store, id).await;
         "Marks"
     } else {
-        sweep(&store, &isolate, id).await;
-        "Sweep"
+        clean_up(&store, &isolate, id).await;
+        "Cleanup"
     };
     if isolate.config.log_costs {
         log::write_costs(id, work, None, store.costs());
     }
 }
 
-async fn sweep(store: &Store, isolate: &Isolate, id: Id) {
-    match store.sweep(isolate.config.audit_ttl, now_millis() / 1000).await {
-        Ok(Swept { sessions, events, complete }) => log::write(id, &Event::Swept { sessions, events, complete }),
+async fn clean_up(store: &Store, isolate: &Isolate, id: Id) {
+    match store.clean_up(isolate.config.audit_ttl, now_millis() / 1000).await {
+        Ok(CleanedUp { sessions, events, complete }) => {
+            log::write(id, &Event::CleanedUp { sessions, events, complete });
+        }
         Err(error) => ApiError::from(error).log_cause(id),
     }
 }

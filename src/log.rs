@@ -5,7 +5,7 @@ use std::cell::Cell;
 use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
 
-use crate::store::Costs;
+use portcullis_core::costs::Costs;
 use portcullis_core::id::Id;
 
 /// What happened.
@@ -48,8 +48,8 @@ pub enum Event<'a> {
         change: &'static str,
         sessions_ended: usize,
     },
-    /// The sweep took so many rows out. If it is not `complete`, the next one goes on.
-    Swept { sessions: usize, events: usize, complete: bool },
+    /// The cleanup deleted rows. If it is not `complete`, the next one goes on.
+    CleanedUp { sessions: usize, events: usize, complete: bool },
     /// A page asked whose origin `ALLOWED_ORIGINS` does not list: its browser keeps the answer from it. Each once per isolate.
     OriginRefused { origin: &'a str },
     /// A caller of `/introspect` is no resource server of ours, or one that our tokens are not meant for.
@@ -68,7 +68,7 @@ pub enum Event<'a> {
     InternalError { cause: &'a str },
     /// A variable or secret is bad; nothing is served.
     Misconfigured { variable: &'a str, problem: &'a str },
-    /// What the request, or the sweep, cost, where `LOG_COSTS` is on. `status` where somebody was answered.
+    /// What the request, or the cleanup, cost, where `LOG_COSTS` is on. `status` where somebody was answered.
     Costs {
         route: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 
 const STATEMENT = `UPDATE refresh_tokens
   SET generation = generation + 1, rotated_at = ?2, rotated_ip = ?3, rotated_user_agent = ?4, expires_at = ?2 + 604800
-  WHERE family_id = ?1
+  WHERE session_id = ?1
   RETURNING generation`;
 
 export default {

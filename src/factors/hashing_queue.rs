@@ -43,14 +43,19 @@ impl Context<'_> {
     }
 
     /// Verifies a password against a stored hash. If it matches and the stored hash is outdated, the same turn makes the
-    /// one that replaces it.
+    /// one that replaces it. Without a stored hash, of an account that does not exist or has no password, it does the work of
+    /// one verification, and nothing matches.
     pub async fn verify(
         &self,
         request: &Request,
         account: &Account,
         password: &Password,
-        stored: &str,
+        stored: Option<&str>,
     ) -> Result<Result<Verified, HashError>, ApiError> {
+        let Some(stored) = stored else {
+            self.verify_dummy(request, account, password).await?;
+            return Ok(Ok(Verified::Differs));
+        };
         let salt = random()?;
         let price = self.config.hasher.price(password, stored);
         self.in_turn(request, account, price, |hasher| {
@@ -69,11 +74,15 @@ impl Context<'_> {
         &self,
         request: &Request,
         account: &Account,
-        current: (&Password, &str),
+        current: (&Password, Option<&str>),
         new: &Password,
     ) -> Result<Result<Option<String>, HashError>, ApiError> {
-        let salt = random()?;
         let (password, stored) = current;
+        let Some(stored) = stored else {
+            self.verify_dummy(request, account, password).await?;
+            return Ok(Ok(None));
+        };
+        let salt = random()?;
         let hasher = &self.config.hasher;
         let price = hasher.price(password, stored).saturating_add(hasher.cpu_micros());
         self.in_turn(request, account, price, |hasher| match hasher.verify(password, stored)? {
@@ -83,13 +92,8 @@ impl Context<'_> {
         .await
     }
 
-    /// The work of one verification, for an account that does not exist.
-    pub async fn verify_dummy(
-        &self,
-        request: &Request,
-        account: &Account,
-        password: &Password,
-    ) -> Result<(), ApiError> {
+    /// The work of one verification.
+    async fn verify_dummy(&self, request: &Request, account: &Account, password: &Password) -> Result<(), ApiError> {
         let price = self.config.hasher.cpu_micros();
         Ok(self.in_turn(request, account, price, |hasher| hasher.verify_dummy(password)).await??)
     }

@@ -6,41 +6,42 @@ use crate::http::Request;
 use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::callers::Caller;
-use crate::store::changes::{AdminChange, ChangeRequest, Changes};
-use crate::store::users::Credentials;
-use portcullis_core::account::audit::Kind;
+use crate::store::admin::{ActionResult, AdminAction};
+use crate::store::audit::ActionContext;
+use crate::store::credentials::Credentials;
+use portcullis_core::account::audit::AuditEvent;
+use portcullis_core::account::caller::Caller;
 use portcullis_core::id::Id;
 use portcullis_core::identity::email::Email;
 use portcullis_core::password::Password;
 use portcullis_core::password::hashing_queue::Account;
 
 impl Context<'_> {
-    /// A change that the caller asks for.
-    pub fn change<'r>(&self, request: &'r Request, caller: Caller) -> ChangeRequest<'r> {
+    /// What the store is told of an action of the caller.
+    pub fn action<'r>(&self, request: &'r Request, caller: Caller) -> ActionContext<'r> {
         let (event_id, client) = (self.event_id(), &request.client);
-        ChangeRequest { caller, client, event_id, leeway: MAX_CLOCK_LEEWAY, now: self.now }
+        ActionContext { caller, client, event_id, leeway: MAX_CLOCK_LEEWAY, now: self.now }
     }
 
     /// Does what an admin asks for, marks the sessions that ended, and logs what was recorded.
-    pub async fn change_as_admin(
+    pub async fn act_as_admin(
         &self,
         request: &Request,
         caller: Caller,
         target: Id,
-        change: &AdminChange,
-    ) -> Result<Changes, ApiError> {
-        let ending = self.store.change_as_admin(&self.change(request, caller), target, change).await?;
-        let changes = self.allowed(caller, self.settle(ending).await)?;
-        for kind in &changes.kinds {
-            self.log_change(target, Some(caller.user_id), *kind, changes.sessions_ended);
+        action: &AdminAction,
+    ) -> Result<ActionResult, ApiError> {
+        let outcome = self.store.act_as_admin(&self.action(request, caller), target, action).await;
+        let result = self.allowed(caller, self.settle(outcome).await)?;
+        for event in &result.events {
+            self.log_change(target, Some(caller.user_id), *event, result.sessions_ended);
         }
-        Ok(changes)
+        Ok(result)
     }
 
-    pub fn log_change(&self, user_id: Id, admin_id: Option<Id>, kind: Kind, sessions_ended: usize) {
-        let sessions_ended = if kind.ends_sessions() { sessions_ended } else { 0 };
-        self.log(&Event::AccountChanged { user_id, admin_id, change: kind.as_str(), sessions_ended });
+    pub fn log_change(&self, user_id: Id, admin_id: Option<Id>, event: AuditEvent, sessions_ended: usize) {
+        let sessions_ended = if event.ends_sessions() { sessions_ended } else { 0 };
+        self.log(&Event::AccountChanged { user_id, admin_id, change: event.as_str(), sessions_ended });
     }
 
     /// A new password by the rules, which know its owner.
@@ -66,7 +67,7 @@ impl Context<'_> {
 
     /// What verifying the caller's password needs, if its session is in force.
     pub async fn own_credentials(&self, caller: Caller) -> Result<Credentials, ApiError> {
-        Ok(self.store.find_own_credentials(caller, self.now).await??)
+        Ok(self.store.find_own_credentials(caller, self.now).await?)
     }
 
     /// Verifies that whoever holds the access token knows the password too. A wrong one counts as a failed log-in.
@@ -79,7 +80,7 @@ impl Context<'_> {
     ) -> Result<(), ApiError> {
         let password = Password::for_login(input).map_err(|_| ApiError::WrongPassword)?;
         let account = Account::User(caller.user_id);
-        match self.verify(request, &account, &password, &credentials.password_hash).await?? {
+        match self.verify(request, &account, &password, credentials.password_hash.as_deref()).await?? {
             Verified::Matches { .. } => Ok(()),
             Verified::Differs => Err(self.wrong_current_password(request, caller).await?),
         }
@@ -87,7 +88,7 @@ impl Context<'_> {
 
     /// Counts a wrong current password as a failed log-in.
     pub async fn wrong_current_password(&self, request: &Request, caller: Caller) -> Result<ApiError, ApiError> {
-        let (user_id, session_id) = (Some(caller.user_id), Some(caller.family_id));
+        let (user_id, session_id) = (Some(caller.user_id), Some(caller.session_id));
         self.count_failed_login(request, user_id, session_id, "wrong_current_password").await?;
         Ok(ApiError::WrongPassword)
     }

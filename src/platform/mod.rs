@@ -1,6 +1,12 @@
 //! The runtime: clock, randomness, WebCrypto, bindings, deadlines. The only home of JavaScript values.
 
 pub mod clock;
+pub mod d1;
 pub mod deadline;
+pub mod kv;
 pub mod random;
 pub mod webcrypto;
+
+fn missing_binding(name: &str) -> worker::Error {
+    worker::Error::RustError(format!("there is no binding {name}"))
+}

@@ -2,7 +2,7 @@
 //!
 //! `crypto.subtle` is some twenty times as fast at ES256 as the same in WebAssembly, which promises no constant time
 //! either, and has every algorithm here. No other file handles JavaScript values, but for `config/` where it reads the
-//! variables, `deadline.rs`, and `http/` and `store/bindings.rs` where they take over what the runtime has.
+//! variables, the others of `platform/`, and `http/` where it takes over what the runtime has.
 
 use std::fmt;
 

@@ -15,10 +15,9 @@ use crate::http::Request;
 use crate::log::{self, Event, Tallies};
 use crate::platform::webcrypto::Keys;
 use crate::sessions::marks;
-use crate::store::Store;
-use crate::store::callers::{Caller, Refusal};
-use crate::store::refresh_tokens::Ending;
-use crate::store::revocations::OwedMark;
+use crate::store::{Denial, Store, StoreError, WithOwedMarks};
+use portcullis_core::account::caller::Caller;
+use portcullis_core::account::session::OwedMark;
 
 /// What a route works with.
 pub struct Context<'a> {
@@ -62,10 +61,10 @@ impl Context<'_> {
         format!("{:03}.{}", self.millisecond, self.request_id)
     }
 
-    /// What the store answers to somebody who may ask it; what an admin's route refuses is logged.
-    pub fn allowed<T>(&self, caller: Caller, answer: Result<T, Refusal>) -> Result<T, ApiError> {
-        if matches!(answer, Err(Refusal::NotAdmin)) {
-            self.log(&Event::Forbidden { user_id: caller.user_id, session_id: caller.family_id });
+    /// The answer of the store to an admin's route. A caller who is not an admin is logged.
+    pub fn allowed<T>(&self, caller: Caller, answer: Result<T, StoreError>) -> Result<T, ApiError> {
+        if matches!(answer, Err(StoreError::Denied { denial: Denial::NotAdmin, .. })) {
+            self.log(&Event::Forbidden { user_id: caller.user_id, session_id: caller.session_id });
         }
         Ok(answer?)
     }
@@ -73,7 +72,7 @@ impl Context<'_> {
     /// Who asks, by signature and claims alone: whether the session is in force is for the store to tell.
     pub async fn caller(&self, request: &Request) -> Result<Caller, ApiError> {
         let token = self.authenticate(request).await?;
-        Ok(Caller { user_id: token.sub, family_id: token.sid })
+        Ok(Caller { user_id: token.sub, session_id: token.sid })
     }
 
     pub async fn verify_access_token(&self, compact: &str) -> Result<Result<AccessToken, Rejection>, ApiError> {
@@ -124,11 +123,16 @@ impl Context<'_> {
         }))
     }
 
-    /// Writes the marks that an ending left to be written, and gives what became of it. D1 holds both, so a failure of KV is logged
-    /// and tried again behind the answer, and no more.
-    pub async fn settle<T>(&self, ending: Ending<T>) -> T {
-        self.mark(&ending.owed).await;
-        ending.outcome
+    /// Writes the marks that an operation found owed, also where it was denied, and gives what it did. D1 holds both, so a failure
+    /// of KV is logged and tried again behind the answer, and no more.
+    pub async fn settle<T>(&self, outcome: Result<WithOwedMarks<T>, StoreError>) -> Result<T, StoreError> {
+        match &outcome {
+            Ok(WithOwedMarks { owed_marks, .. }) | Err(StoreError::Denied { owed_marks, .. }) => {
+                self.mark(owed_marks).await;
+            }
+            Err(_) => {}
+        }
+        Ok(outcome?.value)
     }
 
     pub async fn mark(&self, owed: &[OwedMark]) {

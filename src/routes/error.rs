@@ -11,8 +11,7 @@ use crate::config::Problem;
 use crate::http::{MAX_BODY_BYTES, Reply};
 use crate::log::{self, Event};
 use crate::platform::webcrypto::CryptoError;
-use crate::store::callers::Refusal;
-use crate::store::{StoreError, TakenName};
+use crate::store::{Denial, StoreError, TakenName};
 use portcullis_core::account::roles::UnknownRole;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::NameError;
@@ -296,7 +295,8 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict(unique) => Self::Taken(unique),
+            StoreError::Conflict(name) => Self::Taken(name),
+            StoreError::Denied { denial, .. } => denial.into(),
             StoreError::Corrupt { .. } => Self::Internal(error.to_string()),
             StoreError::Unavailable { .. } => Self::Storage(error),
         }
@@ -333,14 +333,14 @@ impl From<UsernameError> for ApiError {
     }
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotInForce => Self::InvalidToken,
-            Refusal::NotAdmin => Self::NotAdmin,
-            Refusal::NotFound => Self::NotFound,
-            Refusal::LastAdmin => Self::LastAdmin,
-            Refusal::PasswordChanged => Self::WrongPassword,
+impl From<Denial> for ApiError {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::SessionNotInForce => Self::InvalidToken,
+            Denial::NotAdmin => Self::NotAdmin,
+            Denial::NotFound => Self::NotFound,
+            Denial::LastAdmin => Self::LastAdmin,
+            Denial::CredentialsChanged => Self::WrongPassword,
         }
     }
 }

@@ -6,9 +6,10 @@ use crate::http::Reply;
 use crate::platform::random::random;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::refresh_tokens::NewFamily;
-use crate::store::users::User;
-use portcullis_core::id::Id;
+use crate::store::sessions::NewSession;
+use portcullis_core::account::session::AMR_PASSWORD;
+use portcullis_core::account::user::User;
+use portcullis_core::id::{Id, Slot};
 use portcullis_core::token::access::{self, AccessToken};
 use portcullis_core::token::profile::{EmailClaims, Profile};
 use portcullis_core::token::refresh::RefreshToken;
@@ -25,17 +26,26 @@ struct TokenResponse<'a> {
 }
 
 impl Context<'_> {
-    /// Draws the first refresh token of a new session.
-    pub fn first_token() -> Result<RefreshToken, ApiError> {
-        Ok(RefreshToken::first(Id::new(random()?), random()?))
+    /// Draws the first refresh token of a new session of a user in that slot.
+    pub fn first_token(slot: Slot) -> Result<RefreshToken, ApiError> {
+        Ok(RefreshToken::first(Id::in_slot(slot, random()?), random()?))
     }
 
     /// The session that a log-in or registration begins with that token.
-    pub fn new_family<'a>(&self, user_id: Id, password_version: u64, token: &'a RefreshToken) -> NewFamily<'a> {
+    pub fn new_session<'a>(&self, user_id: Id, credentials_version: u64, token: &'a RefreshToken) -> NewSession<'a> {
         let expires_at = self.now.saturating_add(self.config.refresh_idle_ttl);
         let absolute_expires_at = self.now.saturating_add(self.config.session_ttl);
         let access_expires_at = self.access_expires_at(expires_at);
-        NewFamily { user_id, password_version, token, expires_at, absolute_expires_at, access_expires_at }
+        NewSession {
+            user_id,
+            credentials_version,
+            token,
+            amr: AMR_PASSWORD,
+            authenticated_at: self.now,
+            expires_at,
+            absolute_expires_at,
+            access_expires_at,
+        }
     }
 
     /// Issues an access token beside that refresh token. `session_expires_at`: the idle end, which no access token outlives.
@@ -46,7 +56,7 @@ impl Context<'_> {
         refresh_token: &RefreshToken,
         session_expires_at: u64,
     ) -> Result<Reply, ApiError> {
-        let session_id = refresh_token.family_id();
+        let session_id = refresh_token.session_id();
         let expires_at = self.access_expires_at(session_expires_at);
         let claims = AccessToken {
             sub: user.id,

@@ -7,8 +7,8 @@ use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::callers::Caller;
-use crate::store::refresh_tokens::Reason;
+use portcullis_core::account::audit::RevocationReason;
+use portcullis_core::account::caller::Caller;
 
 #[derive(Serialize)]
 pub struct SessionsEnded {
@@ -28,12 +28,12 @@ pub async fn end_all(
     caller: Caller,
     keep_own: bool,
 ) -> Result<Reply, ApiError> {
-    let reason = Reason::LogoutAll;
+    let reason = RevocationReason::LogoutAll;
     let (client, now) = (&request.client, context.now);
     // 1.
-    let ending = context.store.revoke_all_families(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await?;
+    let revoked = context.store.revoke_all_sessions(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await;
     // 2.
-    let ended = context.settle(ending).await?;
+    let ended = context.settle(revoked).await?;
     context.log(&Event::RevokedAll { user_id: caller.user_id, sessions: ended, reason: reason.as_str() });
     Reply::json(200, &SessionsEnded { sessions_ended: ended })
 }

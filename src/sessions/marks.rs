@@ -14,7 +14,7 @@ use crate::log::{self, Event};
 use crate::platform::clock::now_millis;
 use crate::routes::error::ApiError;
 use crate::store::Store;
-use crate::store::revocations::OwedMark;
+use portcullis_core::account::session::OwedMark;
 use portcullis_core::id::Id;
 
 /// Delay between two tries of a mark: KV takes one write per second for each key.

@@ -1,118 +1,170 @@
-//! Accounts, as admins and the people themselves see them. Who asks is checked in the same round trip.
+//! Accounts: what users do with their own, and what admins do by the same statements.
 
-use serde::Deserialize;
-use worker::D1Type;
-
-use super::callers::{Caller, CallerIds, Refusal, admin_in_force};
-use super::refresh_tokens::FIND_SESSION;
-use super::users::{Account, Credentials, CredentialsRow, UserRow, account, credentials};
-use super::{Statement, Store, StoreError, integer};
+use portcullis_core::account::audit::AuditEvent;
+use portcullis_core::account::user::User;
+use portcullis_core::edit::Edit;
 use portcullis_core::id::Id;
+use portcullis_core::identity::display_name::Name;
+use portcullis_core::identity::username::Username;
+use serde::Deserialize;
 
-pub(super) const FIND_ACCOUNT: &str = include_str!("sql/find_account.sql");
-const FIND_OWN_CREDENTIALS: &str = include_str!("sql/find_own_credentials.sql");
-const LIST_ACCOUNTS: &str = include_str!("sql/list_accounts.sql");
+use super::Store;
+use super::audit::{ActionContext, EventKey, insert_own_event};
+use super::batch::{Affected, Answers, Batch, Rows, sql, values};
+use super::callers::{find_session, in_force};
+use super::error::{Denial, StoreError, WithOwedMarks};
+use super::revocations::find_owed_marks;
+use super::rows::AccountRow;
 
-/// Sorts behind every character of an address.
-const LAST_CHARACTER: char = '\u{10FFFF}';
+const COUNT_OPEN_SESSIONS: &str = sql!("accounts/count_open_sessions.sql");
+const DELETE_AUDIT_EVENTS: &str = sql!("accounts/delete_audit_events.sql");
+const DELETE_SESSIONS: &str = sql!("accounts/delete_sessions.sql");
+const DELETE_USER: &str = sql!("accounts/delete_user.sql");
+const FIND: &str = sql!("accounts/find.sql");
+const INSERT_PROFILE_EVENT: &str = sql!("accounts/insert_profile_event.sql");
+const UPDATE_PROFILE: &str = sql!("accounts/update_profile.sql");
 
-/// Which accounts are asked for, in the order of their addresses.
-pub struct Search {
-    /// Only addresses whose key begins so.
-    pub prefix: String,
-    /// Only those behind this key.
-    pub after: Option<String>,
-    /// So many.
-    pub limit: usize,
+/// Maximum changes of a profile per hour: each writes rows.
+const MAX_PROFILE_CHANGES: u64 = 20;
+
+/// What is to become of a profile.
+pub struct ProfileChange {
+    /// The username.
+    pub username: Edit<Username>,
+    /// The name to show.
+    pub name: Edit<Name>,
 }
 
-/// Accounts, and the key behind which there are more, if there are.
-pub struct Page {
-    /// In the order of their addresses.
-    pub accounts: Vec<Account>,
-    /// The key of the last one.
-    pub more_after: Option<String>,
+/// What became of a profile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProfileOutcome {
+    /// It is as asked for now.
+    Changed,
+    /// It was so already.
+    Unchanged,
+    /// It has been changed as often in this hour as it may.
+    TooOften,
 }
 
 #[derive(Deserialize)]
-struct ListedRow {
-    email_key: String,
-    #[serde(flatten)]
-    account: UserRow,
+struct CountRow {
+    sessions: usize,
+}
+
+/// The handle of a deletion.
+pub(super) struct Deletion(Rows<CountRow>);
+
+impl Deletion {
+    /// The number of sessions that ended with it.
+    pub(super) fn sessions_ended(self, answers: &Answers) -> Result<usize, StoreError> {
+        Ok(answers.row(self.0)?.map_or(0, |row| row.sessions))
+    }
+}
+
+/// Finds an account.
+pub(super) fn find_account(batch: &mut Batch<'_>, id: Id) -> Rows<AccountRow> {
+    batch.query(FIND, values![id])
+}
+
+/// Deletes the account of an event with everything it held but the event, if the event is there.
+pub(super) fn delete_account<'v>(batch: &mut Batch<'v>, key: &'v EventKey) -> Deletion {
+    let values = || values![key.user_id, key.at, &key.id];
+    let counted = batch.query(COUNT_OPEN_SESSIONS, values());
+    for sql in [DELETE_AUDIT_EVENTS, DELETE_SESSIONS, DELETE_USER] {
+        batch.execute(sql, values());
+    }
+    Deletion(counted)
+}
+
+impl ProfileChange {
+    /// Whether the profile is so already.
+    fn is_in(&self, user: &User) -> bool {
+        let username = self.username.value().map(Username::as_str);
+        let name = self.name.value().map(Name::as_str);
+        (!self.username.is_edit() || username == user.username.as_deref())
+            && (!self.name.is_edit() || name == user.name.as_deref())
+    }
 }
 
 impl Store {
-    /// What verifying the caller's password needs, if its session is in force. One round trip.
+    /// Changes the caller's profile, and gives it as it is then; [`StoreError::Conflict`] if the username is taken. One round
+    /// trip.
     ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
-    pub async fn find_own_credentials(
+    /// Changes of one hour are counted in one row, which holds the name of the last: the change takes place only if that is its
+    /// own.
+    pub async fn change_profile(
         &self,
-        caller: Caller,
-        now: u64,
-    ) -> Result<Result<Credentials, Refusal>, StoreError> {
-        const OPERATION: &str = "find_own_credentials";
-        let ids = CallerIds::new(caller);
-        let values = [D1Type::Text(&ids.family_id), D1Type::Text(&ids.user_id), integer(now)];
-        let statement = Statement { sql: FIND_OWN_CREDENTIALS, values: &values };
-        let row: Option<CredentialsRow> = self.batch(OPERATION, &[statement]).await?.row()?;
-        Ok(row.map(|row| credentials(OPERATION, row)).transpose()?.ok_or(Refusal::NotInForce))
+        context: &ActionContext<'_>,
+        change: &ProfileChange,
+    ) -> Result<(User, ProfileOutcome), StoreError> {
+        let ActionContext { caller, client, ref event_id, now, .. } = *context;
+        let username = change.username.value();
+        let name = change.name.value().map(Name::as_str);
+        let mut batch = self.batch("change_profile");
+        let event = values![
+            caller.session_id,
+            caller.user_id,
+            now,
+            client.ip.as_deref(),
+            client.user_agent.as_deref(),
+            event_id,
+            change.username.is_edit(),
+            username.map(Username::as_str),
+            change.name.is_edit(),
+            name,
+            MAX_PROFILE_CHANGES,
+        ];
+        let profile = values![
+            caller.user_id,
+            now,
+            event_id,
+            change.username.is_edit(),
+            username.map(Username::as_str),
+            username.map(Username::key),
+            change.name.is_edit(),
+            name,
+        ];
+        let recorded = batch.query::<Affected>(INSERT_PROFILE_EVENT, event);
+        batch.execute(UPDATE_PROFILE, profile);
+        let found = find_session(&mut batch, caller.session_id);
+        let answers = batch.run().await?;
+        let user = in_force(&answers, found, caller, now)?.user;
+        let outcome = if answers.row(recorded)?.is_some() {
+            ProfileOutcome::Changed
+        } else if change.is_in(&user) {
+            ProfileOutcome::Unchanged
+        } else {
+            ProfileOutcome::TooOften
+        };
+        Ok((user, outcome))
     }
 
-    /// One account, for an admin. One round trip.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
-    pub async fn find_account(&self, caller: Caller, id: Id, now: u64) -> Result<Result<Account, Refusal>, StoreError> {
-        const OPERATION: &str = "find_account";
-        let (ids, id) = (CallerIds::new(caller), id.to_string());
-        let statements = [
-            Statement { sql: FIND_SESSION, values: &ids.find() },
-            Statement { sql: FIND_ACCOUNT, values: &[D1Type::Text(&id)] },
-        ];
-        let mut answers = self.batch(OPERATION, &statements).await?;
-        if let Err(refusal) = admin_in_force(OPERATION, &mut answers, caller, now)? {
-            return Ok(Err(refusal));
-        }
-        let row: Option<UserRow> = answers.row()?;
-        Ok(row.map(|row| account(OPERATION, row)).transpose()?.ok_or(Refusal::NotFound))
-    }
-
-    /// Accounts by the beginning of their address, for an admin. One round trip; rows read are bounded by the limit.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
-    pub async fn list_accounts(
+    /// Deletes the caller's account, if the credentials are still of that version, with everything it held but the event that
+    /// says so. Gives the number of sessions that ended with it. One round trip.
+    pub async fn delete_own(
         &self,
-        caller: Caller,
-        search: &Search,
-        now: u64,
-    ) -> Result<Result<Page, Refusal>, StoreError> {
-        const OPERATION: &str = "list_accounts";
-        let ids = CallerIds::new(caller);
-        let after = search.after.as_deref().unwrap_or_default();
-        let end = format!("{}{LAST_CHARACTER}", search.prefix);
-        let values = [
-            // One bound to begin at, so that a page far behind is found as fast as the first.
-            D1Type::Text(after.max(&search.prefix)),
-            D1Type::Text(&end),
-            D1Type::Text(after),
-            integer(u64::try_from(search.limit).unwrap_or(u64::MAX).saturating_add(1)),
-            D1Type::Text(&ids.family_id),
-            D1Type::Text(&ids.user_id),
-            integer(now),
-        ];
-        let statements =
-            [Statement { sql: FIND_SESSION, values: &ids.find() }, Statement { sql: LIST_ACCOUNTS, values: &values }];
-        let mut answers = self.batch(OPERATION, &statements).await?;
-        if let Err(refusal) = admin_in_force(OPERATION, &mut answers, caller, now)? {
-            return Ok(Err(refusal));
-        }
-        let mut rows: Vec<ListedRow> = answers.rows()?;
-        let more = rows.len() > search.limit;
-        rows.truncate(search.limit);
-        let more_after = rows.last().filter(|_| more).map(|row| row.email_key.clone());
-        let accounts = rows.into_iter().map(|row| account(OPERATION, row.account)).collect::<Result<_, _>>()?;
-        Ok(Ok(Page { accounts, more_after }))
+        context: &ActionContext<'_>,
+        credentials_version: u64,
+    ) -> Result<WithOwedMarks<usize>, StoreError> {
+        let caller = context.caller;
+        let key = EventKey::new(caller.user_id, AuditEvent::Deleted, context);
+        let mut batch = self.batch("delete_own");
+        let found = find_session(&mut batch, caller.session_id);
+        let account = find_account(&mut batch, caller.user_id);
+        let recorded = insert_own_event(&mut batch, context, &key, credentials_version);
+        let deletion = delete_account(&mut batch, &key);
+        let owed = find_owed_marks(&mut batch, caller.user_id);
+        let answers = batch.run().await?;
+        let (account, recorded) = (answers.row(account)?, answers.row(recorded)?);
+        let outcome = in_force(&answers, found, caller, context.now).and_then(|_| {
+            if recorded.is_some() {
+                deletion.sessions_ended(&answers)
+            } else if account.map(|row| row.is_last_admin(&answers)).transpose()?.unwrap_or(false) {
+                Err(Denial::LastAdmin.into())
+            } else {
+                Err(Denial::CredentialsChanged.into())
+            }
+        });
+        WithOwedMarks::attach(outcome, answers.rows(owed)?)
     }
 }

@@ -7,88 +7,84 @@
 //! A mark is written after D1 has accepted the revocation, and only ever says *revoked*: without one, nothing is known. D1
 //! keeps in `owed_marks` which are still to be written, from the statement that ends a session on, so none is forgotten.
 
-use serde::{Deserialize, Serialize};
-use worker::D1Type;
-
-use super::{Statement, Store, StoreError, bindings, integer};
+use portcullis_core::account::session::OwedMark;
 use portcullis_core::id::Id;
+use portcullis_core::token::refresh::SecretHash;
+use serde::Serialize;
 
-const DELETE_OWED_MARKS: &str = include_str!("sql/delete_owed_marks.sql");
-pub(super) const FIND_OWED_MARKS: &str = include_str!("sql/find_owed_marks.sql");
-const LIST_OWED_MARKS: &str = include_str!("sql/list_owed_marks.sql");
+use super::Store;
+use super::batch::{Batch, Rows, sql, values};
+use super::error::StoreError;
+use crate::platform::kv;
 
-/// The least `expirationTtl` KV takes, in seconds.
+const DELETE_OWED_MARKS: &str = sql!("revocations/delete_owed_marks.sql");
+const FIND_OWED_MARKS: &str = sql!("revocations/find_owed_marks.sql");
+const FIND_OWED_MARKS_OF_SESSION: &str = sql!("revocations/find_owed_marks_of_session.sql");
+const LIST_OWED_MARKS: &str = sql!("revocations/list_owed_marks.sql");
+
+/// The minimum `expirationTtl` that KV takes, in seconds.
 const MIN_TTL: u64 = 60;
 
-/// A session that has ended, and whose mark is not known to be in KV.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OwedMark {
-    /// Whose session it was.
-    pub user_id: Id,
-    /// The `sid` claim.
-    pub session_id: Id,
-    /// Until when an access token of it can live, in unix seconds.
-    pub access_expires_at: u64,
+/// Finds the marks that the sessions of a user owe.
+pub(super) fn find_owed_marks(batch: &mut Batch<'_>, user_id: Id) -> Rows<OwedMark> {
+    batch.query(FIND_OWED_MARKS, values![user_id])
+}
+
+/// Finds the marks that the sessions of the user of a session owe; with a secret, only if it is that session's.
+pub(super) fn find_owed_marks_of_session<'v>(
+    batch: &mut Batch<'v>,
+    session_id: Id,
+    secret_hash: Option<&'v SecretHash>,
+) -> Rows<OwedMark> {
+    batch.query(FIND_OWED_MARKS_OF_SESSION, values![session_id, secret_hash.map(SecretHash::as_str)])
 }
 
 impl Store {
     /// Marks a session as revoked for as long as an access token of it can live, in seconds. One KV put.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
     pub async fn mark_revoked(&self, sid: Id, longest: u64, now: u64) -> Result<(), StoreError> {
         self.count(|costs| costs.kv_puts = costs.kv_puts.saturating_add(1));
-        let put = bindings::put(&self.env, &key(sid), &now.to_string(), longest.max(MIN_TTL)).await;
+        let put = kv::put(&self.env, &key(sid), &now.to_string(), longest.max(MIN_TTL)).await;
         put.map_err(|error| kv_error("kv_put", &error))
     }
 
     /// Whether a session is marked as revoked. One KV get.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
     pub async fn is_marked_revoked(&self, sid: Id) -> Result<bool, StoreError> {
         Ok(self.read(&key(sid)).await?.is_some())
     }
 
     /// The marks that are owed, in the order of their keys, behind that one. One round trip.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
     pub async fn list_owed_marks(&self, after: Option<&OwedMark>, limit: u64) -> Result<Vec<OwedMark>, StoreError> {
-        let ids = after.map(|mark| (mark.user_id.to_string(), mark.session_id.to_string())).unwrap_or_default();
-        let values = [D1Type::Text(&ids.0), D1Type::Text(&ids.1), integer(limit)];
-        self.batch("list_owed_marks", &[Statement { sql: LIST_OWED_MARKS, values: &values }]).await?.rows()
+        let (user_id, session_id) =
+            after.map(|mark| (mark.user_id.to_string(), mark.session_id.to_string())).unwrap_or_default();
+        let mut batch = self.batch("list_owed_marks");
+        let owed = batch.query(LIST_OWED_MARKS, values![user_id, session_id, limit]);
+        batch.run().await?.rows(owed)
     }
 
     /// Forgets marks that have been written, or no longer matter. One round trip, one row written for each.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
     pub async fn forget_owed_marks(&self, marks: &[OwedMark]) -> Result<(), StoreError> {
         #[derive(Serialize)]
         struct Key(Id, Id);
+        const OPERATION: &str = "forget_owed_marks";
         if marks.is_empty() {
             return Ok(());
         }
         let keys: Vec<_> = marks.iter().map(|mark| Key(mark.user_id, mark.session_id)).collect();
-        let corrupt =
-            |error: serde_json::Error| StoreError::Corrupt { operation: "forget_owed_marks", cause: error.to_string() };
+        let corrupt = |error: serde_json::Error| StoreError::Corrupt { operation: OPERATION, cause: error.to_string() };
         let keys = serde_json::to_string(&keys).map_err(corrupt)?;
-        let statement = Statement { sql: DELETE_OWED_MARKS, values: &[D1Type::Text(&keys)] };
-        self.batch("forget_owed_marks", &[statement]).await.map(|_| ())
+        let mut batch = self.batch(OPERATION);
+        batch.execute(DELETE_OWED_MARKS, values![keys]);
+        batch.run().await.map(|_| ())
     }
 
     /// Whether KV answers.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
     pub async fn check_revocations(&self) -> Result<(), StoreError> {
         self.read("health").await.map(|_| ())
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.count(|costs| costs.kv_gets = costs.kv_gets.saturating_add(1));
-        bindings::get(&self.env, key).await.map_err(|error| kv_error("kv_get", &error))
+        kv::get(&self.env, key).await.map_err(|error| kv_error("kv_get", &error))
     }
 }
 

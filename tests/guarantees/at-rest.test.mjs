@@ -105,10 +105,10 @@ test("no password, token or secret is anywhere, nor any part of one that could b
     entries.push(["a token", token]);
     if (token.startsWith("pcrt_")) {
       const bytes = Buffer.from(token.slice(5), "base64url");
-      const familySecret = bytes.subarray(20, 52);
+      const sessionSecret = bytes.subarray(20, 52);
       for (const encoding of ["base64url", "base64", "hex"])
-        entries.push(["a family secret", familySecret.toString(encoding)]);
-      entries.push(["a family secret, as it stands in the token", token.slice(5 + 28, 5 + 68)]);
+        entries.push(["a session secret", sessionSecret.toString(encoding)]);
+      entries.push(["a session secret, as it stands in the token", token.slice(5 + 28, 5 + 68)]);
     } else {
       entries.push(["a signature", token.split(".")[2]], ["claims", token.split(".")[1]]);
     }
@@ -138,7 +138,7 @@ test("the log tells what happened", () => {
     "revoked",
     "revoked_all",
     "account_changed",
-    "swept",
+    "cleaned_up",
     "storage_fault",
   ]) {
     assert.ok(kinds.has(kind), kind);

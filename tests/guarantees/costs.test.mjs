@@ -255,7 +255,7 @@ test("rows read do not depend on how many users and sessions there are", async (
   // Of one's own sessions a log-in counts those that have not been ended, so they are as many each time.
   const login = async (json) => {
     const answer = await worker.post("/login", { json: { ...json, password: person.password } });
-    await worker.db.prepare("DELETE FROM refresh_tokens WHERE family_id = ?").bind(answer.body.session_id).run();
+    await worker.db.prepare("DELETE FROM refresh_tokens WHERE session_id = ?").bind(answer.body.session_id).run();
     return answer;
   };
   const acts = [
@@ -283,10 +283,10 @@ test("rows read do not depend on how many users and sessions there are", async (
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000)";
   await worker.db.batch([
     worker.db.prepare(
-      `INSERT INTO users (id, email, email_key, username, username_key, password_hash, password_version, roles, created_at) ${numbers} SELECT 'id' || n, 'e' || n, 'e' || n, 'u' || n, 'u' || n, '', 0, '[]', 0 FROM numbers`,
+      `INSERT INTO users (id, email, email_key, username, username_key, password_hash, credentials_version, slot, roles, created_at) ${numbers} SELECT 'id' || n, 'e' || n, 'e' || n, 'u' || n, 'u' || n, '', 0, 0, '[]', 0 FROM numbers`,
     ),
     worker.db.prepare(
-      `INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) ${numbers} SELECT 'f' || n, 'id' || n, '', 0, 0, 0, 0, 0, 0, 0 FROM numbers`,
+      `INSERT INTO refresh_tokens (session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) ${numbers} SELECT 'f' || n, 'id' || n, '', 'pwd', 0, 0, 0, 0, 0, 0, 0, 0 FROM numbers`,
     ),
   ]);
   assert.deepEqual(await readAll(), few);
@@ -296,8 +296,8 @@ test("rows read do not depend on how many users and sessions there are", async (
 function insertSessions({ user }, count, { revoked, accessExpires = 0 }) {
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
   const columns =
-    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
-  const values = `printf('%06d', n) || substr(?2, 7), ?2, '', 0, 0, unixepoch() - n, 0, unixepoch() + 600, 0, unixepoch() + ?3, ${revoked ? "unixepoch() - n, 'logout'" : "NULL, NULL"}`;
+    "session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  const values = `printf('%06d', n) || substr(?2, 7), ?2, '', 'pwd', 0, 0, 0, unixepoch() - n, 0, unixepoch() + 600, 0, unixepoch() + ?3, ${revoked ? "unixepoch() - n, 'logout'" : "NULL, NULL"}`;
   return worker.db
     .prepare(`INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT ${values} FROM numbers`)
     .bind(count, user.id, accessExpires)
@@ -383,19 +383,34 @@ test("one request writes at most 900 marks, and the scheduled event the rest", a
   assert.equal(list_complete, false);
   const marked = [...keys, ...(await worker.kv.list({ prefix: "revoked:", cursor })).keys].map(({ name }) => name);
   const ended = (
-    await worker.db.prepare("SELECT family_id FROM refresh_tokens WHERE user_id = ?").bind(busy.user.id).all()
+    await worker.db.prepare("SELECT session_id FROM refresh_tokens WHERE user_id = ?").bind(busy.user.id).all()
   ).results;
   assert.equal(ended.length, 1001);
-  for (const { family_id } of ended) assert.ok(marked.includes(`revoked:${family_id}`), family_id);
+  for (const { session_id } of ended) assert.ok(marked.includes(`revoked:${session_id}`), session_id);
 });
 
 // They sort, but no more than the sessions of one account.
-const SORTS = ["find_endings.sql", "end_excess_sessions.sql"];
+const SORTS = ["audit/find_revocations.sql", "sessions/revoke_excess.sql"];
 
-for (const file of readdirSync(STATEMENTS)) {
+/** The numbers of the parameters that a text names, in ascending order. */
+const parametersIn = (text) =>
+  [...new Set([...text.matchAll(/\?(\d+)/g)].map(([, number]) => Number(number)))].sort((a, b) => a - b);
+
+const files = readdirSync(STATEMENTS, { recursive: true }).filter((name) => name.endsWith(".sql"));
+assert.ok(files.length > 40);
+for (const file of files) {
+  const [, head, sql] = readFileSync(new URL(file, STATEMENTS), "utf8").match(/^((?:--.*\n)*)([^]*)$/);
+
+  test(`${file} names its parameters and its cost`, () => {
+    assert.deepEqual(parametersIn(head), parametersIn(sql));
+    assert.match(head, /^-- (\?1 |No parameters\.$)/m);
+    assert.match(head, /^-- Cost: .*\.$/m);
+    assert.doesNotMatch(head, /[;']/);
+    assert.doesNotMatch(sql, /--/);
+  });
+
   test(`${file} runs on an index`, async () => {
-    const sql = readFileSync(new URL(file, STATEMENTS), "utf8");
-    const parameters = Math.max(0, ...[...sql.matchAll(/\?(\d+)/g)].map(([, number]) => Number(number)));
+    const parameters = Math.max(0, ...parametersIn(sql));
     const values = Array.from({ length: parameters }, () => 1);
     const { results } = await worker.db
       .prepare(`EXPLAIN QUERY PLAN ${sql}`)

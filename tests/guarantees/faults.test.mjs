@@ -201,7 +201,12 @@ test("a change that fails halfway leaves everything as it was, and no event", as
   };
   const everything = async () => {
     const dump = async (table) => (await worker.db.prepare(`SELECT * FROM ${table}`).all()).results;
-    return [await dump("users"), await dump("refresh_tokens"), await dump("events"), (await worker.kv.list()).keys];
+    return [
+      await dump("users"),
+      await dump("refresh_tokens"),
+      await dump("audit_events"),
+      (await worker.kv.list()).keys,
+    ];
   };
   const before = await everything();
   for (const [moment, acts] of Object.entries(changes)) {
@@ -288,7 +293,7 @@ for (const [name, again] of Object.entries(REPEATS)) {
     const { user, access_token, session_id } = person;
     // As a KV that fails leaves it: D1 has the end, and that its mark is owed.
     await worker.db
-      .prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE family_id = ?")
+      .prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE session_id = ?")
       .bind(session_id)
       .run();
     const owed = () => worker.db.prepare("SELECT * FROM owed_marks WHERE user_id = ?").bind(user.id).all();

@@ -25,7 +25,7 @@ test("the health check queries storage once per five seconds, whatever it answer
       [0, 0],
     ],
   );
-  await worker.db.prepare("ALTER TABLE sweeps RENAME TO sweeps_away").run();
+  await worker.db.prepare("ALTER TABLE cleanup_progress RENAME TO cleanup_progress_away").run();
   await worker.update();
   worker.events();
   for (let count = 0; count < 3; count += 1) assertProblem(await worker.get("/healthz"), 503, "unhealthy");
@@ -39,7 +39,7 @@ test("the health check queries storage once per five seconds, whatever it answer
     events.filter(({ event }) => event === "costs").map(({ d1_round_trips }) => d1_round_trips),
     [1, 0, 0],
   );
-  await worker.db.prepare("ALTER TABLE sweeps_away RENAME TO sweeps").run();
+  await worker.db.prepare("ALTER TABLE cleanup_progress_away RENAME TO cleanup_progress").run();
 });
 
 test("of refresh tokens that are not genuine the first is logged, and the others are counted", async () => {

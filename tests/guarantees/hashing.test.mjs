@@ -23,7 +23,7 @@ async function crowd(count, password_hash) {
   const template = await worker.register();
   const ids = Array.from({ length: count }, () => randomBytes(16).toString("base64url"));
   const insert = worker.db.prepare(
-    "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) SELECT ?1, ?2, ?2, COALESCE(?4, password_hash), 0, roles, created_at FROM users WHERE id = ?3",
+    "INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) SELECT ?1, ?2, ?2, COALESCE(?4, password_hash), 0, slot, roles, created_at FROM users WHERE id = ?3",
   );
   const people = ids.map((id) => ({ email: `${id.toLowerCase()}@example.org`, password: template.password, id }));
   await worker.db.batch(people.map(({ id, email }) => insert.bind(id, email, template.user.id, password_hash ?? null)));

@@ -109,10 +109,10 @@ test("a thief's session stays in the list however many others begin and end", as
   await worker.refresh(thief.refresh_token);
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1500)";
   const columns =
-    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+    "session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
   await worker.db
     .prepare(
-      `INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT printf('%06d', n) || substr(?1, 7), ?1, '', 0, 0, unixepoch() + n, 0, unixepoch() + 600, 0, 0, unixepoch() + n, 'logout' FROM numbers`,
+      `INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT printf('%06d', n) || substr(?1, 7), ?1, '', 'pwd', 0, 0, 0, unixepoch() + n, 0, unixepoch() + 600, 0, 0, unixepoch() + n, 'logout' FROM numbers`,
     )
     .bind(person.user.id)
     .run();

@@ -16,8 +16,8 @@ before(async () => {
 after(() => worker.close());
 beforeEach(async () => {
   await worker.db.batch([
-    worker.db.prepare("DELETE FROM refresh_tokens WHERE family_id <> ?").bind(person.session_id),
-    worker.db.prepare("DELETE FROM events"),
+    worker.db.prepare("DELETE FROM refresh_tokens WHERE session_id <> ?").bind(person.session_id),
+    worker.db.prepare("DELETE FROM audit_events"),
   ]);
   worker.events();
 });
@@ -26,31 +26,32 @@ beforeEach(async () => {
 const EVENTS_TTL = AUDIT_TTL + 3600;
 
 /** Sessions of the person that end so, by SQL expressions of `n`. Their keys lie among one another. */
-function insertFamilies(name, count, { expires = "unixepoch() + 600000", revoked = "NULL" }) {
+function insertSessions(name, count, { expires = "unixepoch() + 600000", revoked = "NULL" }) {
   const columns =
-    "family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+    "session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
   const key = "substr(printf('%08X', n * 2654435761 % 4294967296) || ?2 || 'AAAAAAAAAAAAAAAAAAAAAA', 1, 22)";
-  const insert = `INSERT INTO refresh_tokens (${columns}) ${NUMBERS} SELECT ${key}, ?3, '', 0, 0, 0, 0, ${expires}, ${expires}, 0, ${revoked}, CASE WHEN ${revoked} IS NULL THEN NULL ELSE 'logout' END FROM numbers`;
+  const insert = `INSERT INTO refresh_tokens (${columns}) ${NUMBERS} SELECT ${key}, ?3, '', 'pwd', 0, 0, 0, 0, 0, ${expires}, ${expires}, 0, ${revoked}, CASE WHEN ${revoked} IS NULL THEN NULL ELSE 'logout' END FROM numbers`;
   return worker.db.prepare(insert).bind(count, name, person.user.id).run();
 }
 
 function insertEvents(name, count, at) {
-  const insert = `INSERT INTO events (user_id, at, id, kind, count, last_at) ${NUMBERS} SELECT 'u' || n % 97, ${at}, ?2 || n, 'profile_changed', 1, ${at} FROM numbers`;
+  const insert = `INSERT INTO audit_events (user_id, at, id, kind, count, last_at) ${NUMBERS} SELECT 'u' || n % 97, ${at}, ?2 || n, 'profile_changed', 1, ${at} FROM numbers`;
   return worker.db.prepare(insert).bind(count, name).run();
 }
 
 const rows = async () => ({
-  families: (await worker.db.prepare("SELECT * FROM refresh_tokens ORDER BY family_id").all()).results,
-  events: (await worker.db.prepare("SELECT * FROM events ORDER BY user_id, at, id").all()).results,
+  sessions: (await worker.db.prepare("SELECT * FROM refresh_tokens ORDER BY session_id").all()).results,
+  events: (await worker.db.prepare("SELECT * FROM audit_events ORDER BY user_id, at, id").all()).results,
   users: (await worker.db.prepare("SELECT * FROM users ORDER BY id").all()).results,
 });
-const place = () => worker.db.prepare("SELECT after, upto FROM sweeps WHERE name = 'refresh_tokens'").first();
-const goOnAt = (upto) => worker.db.prepare("UPDATE sweeps SET upto = ? WHERE name = 'refresh_tokens'").bind(upto).run();
-const ids = async () => (await rows()).families.map(({ family_id }) => family_id);
+const place = () => worker.db.prepare("SELECT after, upto FROM cleanup_progress WHERE name = 'refresh_tokens'").first();
+const goOnAt = (upto) =>
+  worker.db.prepare("UPDATE cleanup_progress SET upto = ? WHERE name = 'refresh_tokens'").bind(upto).run();
+const ids = async () => (await rows()).sessions.map(({ session_id }) => session_id);
 const insertEnded = (id) =>
   worker.db
     .prepare(
-      "INSERT INTO refresh_tokens (family_id, user_id, secret_hash, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) VALUES (?, ?, '', 0, 0, 0, 0, 1000, 1000, 1000)",
+      "INSERT INTO refresh_tokens (session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) VALUES (?, ?, '', 'pwd', 0, 0, 0, 0, 0, 1000, 1000, 1000)",
     )
     .bind(id.padEnd(22, "A"), person.user.id)
     .run();
@@ -65,7 +66,13 @@ async function sweep() {
   return event;
 }
 
-const swept = (sessions, events, complete = true) => ({ level: "info", event: "swept", sessions, events, complete });
+const swept = (sessions, events, complete = true) => ({
+  level: "info",
+  event: "cleaned_up",
+  sessions,
+  events,
+  complete,
+});
 
 test("with nothing to take out the sweep takes nothing", async () => {
   const before = await rows();
@@ -74,16 +81,16 @@ test("with nothing to take out the sweep takes nothing", async () => {
 });
 
 test("of a large backlog exactly the dead goes, and the living is left byte for byte", async () => {
-  await insertFamilies("live", 1800, {});
-  await insertFamilies("kept", 200, {
+  await insertSessions("live", 1800, {});
+  await insertSessions("kept", 200, {
     expires: `unixepoch() - ${AUDIT_TTL} + 60 + n`,
     revoked: `CASE n % 2 WHEN 0 THEN unixepoch() - ${AUDIT_TTL} + 60 + n END`,
   });
   await insertEvents("kept", 2000, `unixepoch() - ${AUDIT_TTL} + 60 + n`);
   const living = await rows();
-  assert.deepEqual([living.families.length, living.events.length], [2001, 2000]);
-  await insertFamilies("old", 15_000, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
-  await insertFamilies("out", 15_000, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
+  assert.deepEqual([living.sessions.length, living.events.length], [2001, 2000]);
+  await insertSessions("old", 15_000, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertSessions("out", 15_000, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
   await insertEvents("old", 30_000, `unixepoch() - ${EVENTS_TTL} - n`);
   const total = { sessions: 0, events: 0 };
   let runs = 0;
@@ -103,11 +110,11 @@ test("of a large backlog exactly the dead goes, and the living is left byte for 
 
 test("what ended exactly so long ago as it is kept is the limit", async () => {
   // Seconds around the limit, and more than the test takes beside it.
-  await insertFamilies("gone", 3, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
-  await insertFamilies("gonetoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertSessions("gone", 3, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
+  await insertSessions("gonetoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
   await insertEvents("gone", 3, `unixepoch() - ${EVENTS_TTL} - n`);
-  await insertFamilies("stays", 3, { expires: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
-  await insertFamilies("staystoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
+  await insertSessions("stays", 3, { expires: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
+  await insertSessions("staystoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
   await insertEvents("stays", 3, `unixepoch() - ${EVENTS_TTL} + 20 + n`);
   assert.deepEqual(await sweep(), swept(6, 3));
   const left = JSON.stringify(await rows());
@@ -116,11 +123,11 @@ test("what ended exactly so long ago as it is kept is the limit", async () => {
 
 test("a session that was ended counts from its ending, one that was not from its expiry", async () => {
   const old = `unixepoch() - ${AUDIT_TTL} - 100`;
-  await insertFamilies("early", 1, { expires: "unixepoch() + 600", revoked: old });
-  await insertFamilies("lately", 1, { expires: "unixepoch() + 600", revoked: "unixepoch() - 100" });
-  await insertFamilies("expired", 1, { expires: old });
-  await insertFamilies("endedlate", 1, { expires: old, revoked: "unixepoch() - 100" });
-  await insertFamilies("living", 1, {});
+  await insertSessions("early", 1, { expires: "unixepoch() + 600", revoked: old });
+  await insertSessions("lately", 1, { expires: "unixepoch() + 600", revoked: "unixepoch() - 100" });
+  await insertSessions("expired", 1, { expires: old });
+  await insertSessions("endedlate", 1, { expires: old, revoked: "unixepoch() - 100" });
+  await insertSessions("living", 1, {});
   assert.deepEqual(await sweep(), swept(2, 0));
   const left = (await ids()).join(" ");
   assert.deepEqual(
@@ -130,7 +137,7 @@ test("a session that was ended counts from its ending, one that was not from its
 });
 
 test("a shorter retention takes out more, a longer one nothing", async () => {
-  await insertFamilies("day", 2, { expires: "unixepoch() - 86401" });
+  await insertSessions("day", 2, { expires: "unixepoch() - 86401" });
   await insertEvents("day", 2, "unixepoch() - 90001");
   assert.deepEqual(await sweep(), swept(0, 0));
   await worker.update({ vars: { AUDIT_TTL_SECONDS: "86400" } });
@@ -156,7 +163,7 @@ test("a walk that broke off goes on where it got to, and begins anew behind the 
 
 test("a walk begins once a day, and one that is under way goes on", async () => {
   const today = () => worker.server.getWorker().scheduled({ cron: "17 * * * *" });
-  const begunAt = () => worker.db.prepare("SELECT begun_at FROM sweeps").first("begun_at");
+  const begunAt = () => worker.db.prepare("SELECT begun_at FROM cleanup_progress").first("begun_at");
   await sweep();
   const begun = await begunAt();
   assert.ok(Math.abs(begun - Date.now() / 1000) < 60);
@@ -164,21 +171,21 @@ test("a walk begins once a day, and one that is under way goes on", async () => 
   await insertEvents("old", 1, "1000");
   await today();
   assert.deepEqual(
-    worker.events("swept").map(({ sessions, events, complete }) => [sessions, events, complete]),
+    worker.events("cleaned_up").map(({ sessions, events, complete }) => [sessions, events, complete]),
     [[0, 1, true]],
   );
   assert.deepEqual(await place(), { after: "~", upto: "~" });
   await goOnAt("");
   await today();
   assert.deepEqual(
-    worker.events("swept").map(({ sessions }) => sessions),
+    worker.events("cleaned_up").map(({ sessions }) => sessions),
     [1],
   );
   await insertEnded("Mx");
-  await worker.db.prepare("UPDATE sweeps SET begun_at = begun_at - 86400").run();
+  await worker.db.prepare("UPDATE cleanup_progress SET begun_at = begun_at - 86400").run();
   await today();
   assert.deepEqual(
-    worker.events("swept").map(({ sessions }) => sessions),
+    worker.events("cleaned_up").map(({ sessions }) => sessions),
     [1],
   );
   assert.ok((await begunAt()) >= begun);
@@ -196,29 +203,29 @@ test("a place behind every key, or before, harms nothing", async () => {
 });
 
 test("a step that D1 refuses is logged, loses nothing that lives, and the next sweep goes on", async () => {
-  await insertFamilies("dead", 5000, { expires: "1000" });
-  const count = async () => (await rows()).families.length;
+  await insertSessions("dead", 5000, { expires: "1000" });
+  const count = async () => (await rows()).sessions.length;
   const all = await count();
   const [poisoned] = (
     await worker.db
-      .prepare("SELECT family_id FROM refresh_tokens WHERE expires_at = 1000 ORDER BY family_id LIMIT 1 OFFSET 3000")
+      .prepare("SELECT session_id FROM refresh_tokens WHERE expires_at = 1000 ORDER BY session_id LIMIT 1 OFFSET 3000")
       .all()
   ).results;
   await worker.db
     .prepare(
-      `CREATE TRIGGER stuck BEFORE DELETE ON refresh_tokens WHEN OLD.family_id = '${poisoned.family_id}' BEGIN SELECT RAISE(ABORT, 'disk full'); END`,
+      `CREATE TRIGGER stuck BEFORE DELETE ON refresh_tokens WHEN OLD.session_id = '${poisoned.session_id}' BEGIN SELECT RAISE(ABORT, 'disk full'); END`,
     )
     .run();
   const failed = await sweep();
   assert.deepEqual([failed.level, failed.event], ["error", "storage_fault"]);
-  assert.match(failed.cause, /^sweep_families: .*disk full/);
+  assert.match(failed.cause, /^delete_old_sessions: .*disk full/);
   const left = await count();
   assert.ok(
     left < all && left > all - 3001,
     "what was taken out before stays out, the step that failed left all it had",
   );
   const stuckAt = await place();
-  assert.ok(stuckAt.upto < poisoned.family_id);
+  assert.ok(stuckAt.upto < poisoned.session_id);
   await worker.assertLive(person);
   // As long as it is stuck nothing behind it goes, and nothing is lost.
   assert.equal((await sweep()).event, "storage_fault");
@@ -230,22 +237,22 @@ test("a step that D1 refuses is logged, loses nothing that lives, and the next s
 
 test("without a table, or without its place, the sweep logs that and nothing else happens", async () => {
   await insertEnded("Mx");
-  await worker.db.prepare("ALTER TABLE events RENAME TO events_away").run();
+  await worker.db.prepare("ALTER TABLE audit_events RENAME TO audit_events_away").run();
   assert.equal((await sweep()).event, "storage_fault");
-  await worker.db.prepare("ALTER TABLE events_away RENAME TO events").run();
+  await worker.db.prepare("ALTER TABLE audit_events_away RENAME TO audit_events").run();
   assert.equal((await ids()).length, 2);
-  const before = await worker.db.prepare("SELECT * FROM sweeps").first();
-  await worker.db.prepare("DELETE FROM sweeps").run();
+  const before = await worker.db.prepare("SELECT * FROM cleanup_progress").first();
+  await worker.db.prepare("DELETE FROM cleanup_progress").run();
   assert.equal((await sweep()).event, "internal_error");
   assert.equal((await ids()).length, 2);
   await worker.db
-    .prepare("INSERT INTO sweeps (name, after, upto, begun_at) VALUES (?, ?, ?, 0)")
+    .prepare("INSERT INTO cleanup_progress (name, after, upto, begun_at) VALUES (?, ?, ?, 0)")
     .bind(before.name, before.after, "~")
     .run();
   assert.deepEqual(await sweep(), swept(1, 0));
 });
 
-test("a bad configuration is logged, and sweeps nothing", async () => {
+test("a bad configuration is logged, and deletes nothing", async () => {
   await insertEnded("Mx");
   await worker.update({ vars: { AUDIT_TTL_SECONDS: "60" } });
   worker.events();
@@ -258,13 +265,13 @@ test("a bad configuration is logged, and sweeps nothing", async () => {
 });
 
 test("a walk takes two statements for 2,000 sessions, and the trail one for as many entries", async () => {
-  await insertFamilies("dead", 8000, { expires: "1000" });
+  await insertSessions("dead", 8000, { expires: "1000" });
   await insertEvents("old", 4500, "1000");
   await worker.sweep();
   const [{ route, d1_round_trips, kv_gets, kv_puts, d1_rows_read, d1_rows_written, ...rest }, ...more] =
     worker.events("costs");
-  assert.deepEqual([route, rest.status, more.length, kv_gets, kv_puts], ["Sweep", undefined, 0, 0, 0]);
-  // Two full steps through the trail and one that is not, four through the families and one to the end.
+  assert.deepEqual([route, rest.status, more.length, kv_gets, kv_puts], ["Cleanup", undefined, 0, 0, 0]);
+  // Two full steps through the trail and one that is not, four through the sessions and one to the end.
   assert.equal(d1_round_trips, 3 + 5);
   // What goes is one row by D1's count, index entries and all; and the place of each step is one.
   assert.equal(d1_rows_written, 8000 + 4500 + 5);
@@ -272,7 +279,7 @@ test("a walk takes two statements for 2,000 sessions, and the trail one for as m
 });
 
 test("refreshes while the sweep runs are answered, and none of their sessions goes", async () => {
-  await insertFamilies("dead", 80_000, { expires: "1000" });
+  await insertSessions("dead", 80_000, { expires: "1000" });
   const sessions = [];
   for (let count = 0; count < 3; count += 1) sessions.push((await worker.login(person)).body);
   worker.events();
@@ -291,7 +298,7 @@ test("refreshes while the sweep runs are answered, and none of their sessions go
   // One comes before the sweep, or waits until it is over; more than that come in between its steps.
   assert.ok(answered > 2, `${answered} times`);
   assert.deepEqual(
-    worker.events("swept").map(({ sessions, complete }) => [sessions, complete]),
+    worker.events("cleaned_up").map(({ sessions, complete }) => [sessions, complete]),
     [[80_000, true]],
   );
   for (const session of sessions) await worker.assertLive(session);

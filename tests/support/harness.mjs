@@ -232,13 +232,13 @@ export class Worker {
 
   /** Runs the scheduled event, as on another day: one walk through the sessions is all that begins in a day. */
   async sweep() {
-    await this.db.prepare("UPDATE sweeps SET begun_at = 0").run();
+    await this.db.prepare("UPDATE cleanup_progress SET begun_at = 0").run();
     return this.server.getWorker().scheduled({ cron: "17 * * * *" });
   }
 
   /** The row of a session. */
   family(session) {
-    return this.db.prepare("SELECT * FROM refresh_tokens WHERE family_id = ?").bind(session).first();
+    return this.db.prepare("SELECT * FROM refresh_tokens WHERE session_id = ?").bind(session).first();
   }
 
   /** Lets so many seconds pass for a session, or for all of them. */
@@ -246,7 +246,9 @@ export class Worker {
     const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at", "access_expires_at"];
     const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
     await this.db.batch([
-      this.db.prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR family_id = ?2`).bind(seconds, session),
+      this.db
+        .prepare(`UPDATE refresh_tokens SET ${changes} WHERE ?2 IS NULL OR session_id = ?2`)
+        .bind(seconds, session),
       this.db
         .prepare("UPDATE owed_marks SET access_expires_at = access_expires_at - ?1 WHERE ?2 IS NULL OR session_id = ?2")
         .bind(seconds, session),

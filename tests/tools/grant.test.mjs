@@ -13,7 +13,7 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
   const database = databases.empty("roles");
   const insert = (id, address, roles, disabled) =>
     database.run(
-      `INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at, disabled_at) VALUES ('${id}', '${address}', lower('${address}'), '', 0, '${JSON.stringify(roles)}', 0, ${disabled})`,
+      `INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at, disabled_at) VALUES ('${id}', '${address}', lower('${address}'), '', 0, 0, '${JSON.stringify(roles)}', 0, ${disabled})`,
     );
   insert("id-o", "Person-O''Hara@example.org", ["user"], null);
   insert("id-b", "person-b@example.org", ["user"], null);
@@ -60,7 +60,7 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
     "id-d": '["user","admin","auditor"]',
   });
   const events = database.rows(
-    "SELECT *, abs(at - unixepoch()) < 300 AND at = last_at AS now, length(id) AS length FROM events",
+    "SELECT *, abs(at - unixepoch()) < 300 AND at = last_at AS now, length(id) AS length FROM audit_events",
   );
   const seen = events.map(({ user_id, kind, count, now, length, detail, ...others }) => {
     const { id, at, last_at, ...rest } = others;
@@ -84,7 +84,7 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
 test("a database that another process is writing to is waited for", { timeout: 120_000 }, async () => {
   const database = databases.empty("busy");
   database.run(
-    "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) VALUES ('id', 'a@example.org', 'a@example.org', '', 0, '[]', 0)",
+    "INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) VALUES ('id', 'a@example.org', 'a@example.org', '', 0, 0, '[]', 0)",
   );
   await database.locked(async (free) => {
     const grant = database.script("grant", "a@example.org", "admin");

@@ -87,7 +87,7 @@ test("rows come out of their chunks as they went in, and no statement is too lon
         );
         const db = new DatabaseSync(":memory:");
         db.exec(
-          "CREATE TABLE import_users (line INTEGER PRIMARY KEY, id TEXT, email TEXT, email_key TEXT, username TEXT, username_key TEXT, name TEXT, password_hash TEXT, roles TEXT, created_at INTEGER, disabled_at INTEGER) STRICT",
+          "CREATE TABLE import_users (line INTEGER PRIMARY KEY, id TEXT, email TEXT, email_key TEXT, username TEXT, username_key TEXT, name TEXT, password_hash TEXT, roles TEXT, created_at INTEGER, disabled_at INTEGER, slot INTEGER) STRICT",
         );
         for (const { file } of done) {
           assert.equal(statSync(file).mode & 0o777, 0o600);

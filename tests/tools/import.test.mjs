@@ -80,7 +80,7 @@ test("a hundred thousand users come in, however often it is interrupted, and log
   assert.match(stdout, /going on: \d+ users are still to be moved\n(moved \d+ of 100000\n)+imported 100000 users/);
   assert.deepEqual(counts(database), { users: USERS, staging: [] });
   const [sums] = database.rows(
-    "SELECT COUNT(DISTINCT email_key) AS emails, COUNT(DISTINCT username_key) AS usernames, SUM(created_at - 1700000000) AS sum, MIN(length(id)) AS shortest, SUM(password_version) AS versions FROM users",
+    "SELECT COUNT(DISTINCT email_key) AS emails, COUNT(DISTINCT username_key) AS usernames, SUM(created_at - 1700000000) AS sum, MIN(length(id)) AS shortest, SUM(credentials_version) AS versions FROM users",
   );
   assert.deepEqual(sums, {
     emails: USERS,
@@ -162,7 +162,9 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   assert.equal(done.code, 0, done.stderr);
   assert.deepEqual(counts(source), { users: 302, staging: [] });
   // As `npm run grant` would have left it.
-  const [event, ...others] = source.rows("SELECT e.*, u.email FROM events AS e JOIN users AS u ON u.id = e.user_id");
+  const [event, ...others] = source.rows(
+    "SELECT e.*, u.email FROM audit_events AS e JOIN users AS u ON u.id = e.user_id",
+  );
   assert.deepEqual(others, []);
   assert.deepEqual(
     [event.email, event.kind, event.count, event.actor_id, event.detail],

@@ -19,7 +19,7 @@ before(async () => {
   people = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await worker.register()])));
   await worker.setRoles(people.demoted, ["user", "admin"]);
   // What is in the trail already is older than the minute.
-  await worker.db.prepare("UPDATE events SET at = at - 60").run();
+  await worker.db.prepare("UPDATE audit_events SET at = at - 60").run();
   minute = Math.floor(Date.now() / 1000) - 1;
   kept = await worker.dump();
 

@@ -1,7 +1,7 @@
 // crates/cli/src/main.rs, which reads what comes in beside the Worker by the Worker's own rules.
 
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHmac, randomUUID } from "node:crypto";
 import { before, test } from "node:test";
 
 import { rules, rulesBinary } from "../../scripts/rules.mjs";
@@ -12,7 +12,19 @@ const ada = { email: "ada@example.org", password_hash: HASH };
 
 before(() => rulesBinary());
 
-const OPTIONS = { "--roles": "user,admin", "--now": String(NOW), "--cpu-ms": "500", "--argon2": "7168,5,1" };
+const OPTIONS = {
+  "--roles": "user,admin",
+  "--now": String(NOW),
+  "--cpu-ms": "500",
+  "--argon2": "7168,5,1",
+  "--slot-key": "5c".repeat(32),
+};
+
+/** The slot of an address under that key. */
+function slotOf(email) {
+  const tag = createHmac("sha256", OPTIONS["--slot-key"]).update("portcullis slot v1").update(email).digest();
+  return tag.readUInt16BE() >> 4;
+}
 
 /** What is printed of the lines of a file, given as text or as the objects to be put there. */
 async function check(lines, { flags = [], ...changes } = {}) {
@@ -45,6 +57,7 @@ test("a user with nothing but the needful gets the rest", async () => {
     roles: '["user"]',
     created_at: NOW,
     disabled_at: null,
+    slot: slotOf("ada@example.org"),
   });
   assert.deepEqual(end, { users: 1, admins: 0, weak: { "PBKDF2-SHA256": 1 } });
   const [again] = await check([ada]);
@@ -80,6 +93,7 @@ test("every member is normalised as at registration", async () => {
     roles: '["user","admin"]',
     created_at: Date.parse("2024-02-29T10:00:00Z") / 1000,
     disabled_at: NOW,
+    slot: slotOf("ada@xn--bcher-kva.example"),
   });
 });
 
@@ -404,6 +418,8 @@ test("wrong arguments are 2", async () => {
     without("--now"),
     without("--cpu-ms"),
     without("--argon2"),
+    without("--slot-key"),
+    all({ "--slot-key": "5c" }),
     all({ "--now": "soon" }),
     all({ "--cpu-ms": "-1" }),
     all({ "--argon2": "7168,5" }),

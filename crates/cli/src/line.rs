@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use portcullis_core::account::roles::{ADMIN, Roles, is_admin};
-use portcullis_core::id::Id;
+use portcullis_core::id::{Id, Slot, SlotKey};
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
@@ -28,6 +28,8 @@ pub struct Settings<'a> {
     pub hasher: Hasher,
     /// What a request may take of the CPU, in milliseconds.
     pub cpu_ms: u64,
+    /// Of the database that the users are for.
+    pub slot_key: SlotKey,
     pub allow_admins: bool,
     pub wrap_weak: bool,
 }
@@ -83,6 +85,7 @@ pub struct Row {
     roles: String,
     created_at: u64,
     disabled_at: Option<u64>,
+    slot: u16,
 }
 
 /// A line that can be taken.
@@ -129,6 +132,7 @@ pub fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<User, String> {
         id: line.id.map_or_else(random_id, |Text(text)| read_id(&text)).map_err(in_member("id"))?,
         email: email.address().to_owned(),
         email_key: email.key().to_owned(),
+        slot: Slot::of(email.key(), &settings.slot_key).number(),
         username_key: username.as_ref().map(|username| username.key().to_owned()),
         username: username.map(|username| username.as_str().to_owned()),
         name: name.map(|name| name.as_str().to_owned()),

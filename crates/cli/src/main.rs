@@ -6,10 +6,10 @@
 //!     prints what the address is compared by
 //! rules check-role --roles LIST ROLE
 //!     says whether the list, which is that of the configuration, has that role
-//! rules check-users --roles LIST --now SECONDS --cpu-ms MS --argon2 M,T,P [--allow-admins] [--wrap-weak]
+//! rules check-users --roles LIST --now SECONDS --cpu-ms MS --argon2 M,T,P --slot-key HEX [--allow-admins] [--wrap-weak]
 //!     reads users from stdin, one JSON object a line, and prints for each {"line": n, and its columns} or
 //!     {"line": n, "error": "..."}; at the end {"users": how many, "admins": how many, "weak": {"bcrypt": how many, ...}}.
-//!     M,T,P is today's cost of a hash, MS what a request may take of the CPU. --wrap-weak puts a hash of today's cost around
+//!     M,T,P is today's cost of a hash, MS what a request may take of the CPU, HEX the slot key of the database. --wrap-weak puts a hash of today's cost around
 //!     weak ones.
 //! ```
 //!
@@ -26,6 +26,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use line::{RoleList, Row, Settings, Totals, User, read_user};
+use portcullis_core::id::SlotKey;
 use portcullis_core::identity::email::Email;
 use portcullis_core::password::{HashCost, Hasher};
 
@@ -76,6 +77,7 @@ struct Options<'a> {
     now: u64,
     cpu_ms: u64,
     cost: Option<HashCost>,
+    slot_key: Option<SlotKey>,
     allow_admins: bool,
     wrap_weak: bool,
 }
@@ -102,6 +104,10 @@ impl<'a> Options<'a> {
                     options.cost = Some(read_cost(cost)?);
                     rest
                 }
+                ["--slot-key", key, rest @ ..] => {
+                    options.slot_key = Some(SlotKey::parse(key)?);
+                    rest
+                }
                 ["--allow-admins", rest @ ..] => {
                     options.allow_admins = true;
                     rest
@@ -113,10 +119,12 @@ impl<'a> Options<'a> {
                 _ => return None,
             };
         }
-        if options.now == 0 || options.cpu_ms == 0 || options.cost.is_none() { None } else { Some(options) }
+        let is_complete =
+            options.now != 0 && options.cpu_ms != 0 && options.cost.is_some() && options.slot_key.is_some();
+        is_complete.then_some(options)
     }
 
-    fn settings(&self) -> Result<Settings<'a>, String> {
+    fn settings(self) -> Result<Settings<'a>, String> {
         let is_taken = |cost: &HashCost| {
             cost.is_strong_enough()
                 && cost.memory_kib <= HashCost::MAX_MEMORY_KIB
@@ -130,6 +138,7 @@ impl<'a> Options<'a> {
             hasher: hasher
                 .ok_or("ARGON2_MEMORY_KIB and ARGON2_ITERATIONS in wrangler.toml are not what the Worker takes")?,
             cpu_ms: self.cpu_ms,
+            slot_key: self.slot_key.ok_or("there is no slot key")?,
             allow_admins: self.allow_admins,
             wrap_weak: self.wrap_weak,
         })

@@ -1,11 +1,13 @@
 //! Identifiers of users, sessions and tokens: 16 random bytes, so that none can be guessed and none tells an order. An
-//! imported user may have brought its own.
+//! imported user may have brought its own. The identifier of a session begins with the slot of its owner.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Sha256;
 
 /// 128 random bits; its text is base64url without padding, 22 characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,6 +26,17 @@ impl Id {
         Self(bytes)
     }
 
+    /// An identifier that begins with that slot: 12 bits of it, and 116 random ones.
+    #[must_use]
+    pub const fn in_slot(slot: Slot, random: [u8; Self::LEN]) -> Self {
+        let mut bytes = random;
+        let [first, second, ..] = &mut bytes;
+        let [high, low] = (slot.0 << 4).to_be_bytes();
+        *first = high;
+        *second = low | (*second & 0x0f);
+        Self(bytes)
+    }
+
     /// Reads the canonical text; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -35,6 +48,55 @@ impl Id {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
+    }
+}
+
+/// What users are distributed to databases by: all sessions of a user name the slot of the user, so that a database can be split
+/// later and every token still tells where its session is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot(u16);
+
+/// Makes slots of addresses. A slot is in every session id, so the key keeps it from telling anything of the address.
+pub struct SlotKey(Hmac<Sha256>);
+
+const SLOT_LABEL: &[u8] = b"portcullis slot v1";
+/// Length of a slot key as text: 32 bytes in hexadecimal.
+const SLOT_KEY_LEN: usize = 64;
+
+impl Slot {
+    /// The number of slots. It never changes.
+    pub const COUNT: u16 = 1 << 12;
+
+    /// The slot of a user, by what the address is compared by.
+    #[must_use]
+    pub fn of(email_key: &str, key: &SlotKey) -> Self {
+        let tag = key.0.clone().chain_update(email_key).finalize().into_bytes();
+        let number = tag.first_chunk().map_or(0, |first| u16::from_be_bytes(*first));
+        Self(number >> 4)
+    }
+
+    /// A slot as it was stored; `None` for what is not one.
+    #[must_use]
+    pub const fn from_stored(number: u16) -> Option<Self> {
+        if number < Self::COUNT { Some(Self(number)) } else { None }
+    }
+
+    /// The number to store.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl SlotKey {
+    /// Reads a key as it is stored: 64 hexadecimal digits. `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != SLOT_KEY_LEN || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let key = Hmac::<Sha256>::new_from_slice(text.as_bytes()).ok()?;
+        Some(Self(key.chain_update(SLOT_LABEL)))
     }
 }
 
@@ -59,7 +121,7 @@ impl<'de> Deserialize<'de> for Id {
 
 #[cfg(test)]
 mod tests {
-    use super::Id;
+    use super::{Id, Slot, SlotKey};
 
     #[test]
     fn text_and_bytes_are_one_to_one() {
@@ -76,6 +138,39 @@ mod tests {
         let twin = format!("{}x", text.strip_suffix('w').unwrap());
         for bad in [twin.as_str(), "", "AAAA", &format!("{text}="), &format!(" {text}")] {
             assert_eq!(Id::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_slot_is_the_first_12_bits_of_a_session_id_and_the_rest_stays_random() {
+        for (number, random, bytes) in
+            [(0, 0xff, [0x00, 0x0f, 0xff]), (4095, 0x00, [0xff, 0xf0, 0x00]), (0xabc, 0x5a, [0xab, 0xca, 0x5a])]
+        {
+            let id = Id::in_slot(Slot::from_stored(number).unwrap(), [random; 16]);
+            assert_eq!(id.as_bytes().first_chunk(), Some(&bytes));
+            assert!(id.as_bytes().iter().skip(2).all(|byte| *byte == random));
+        }
+        assert_eq!(Slot::from_stored(4096), None);
+    }
+
+    #[test]
+    fn a_slot_depends_on_the_address_and_the_key_alone() {
+        let (key, other) = (SlotKey::parse(&"ab".repeat(32)).unwrap(), SlotKey::parse(&"cd".repeat(32)).unwrap());
+        let slots =
+            |key: &SlotKey| (0..64).map(|n| Slot::of(&format!("{n}@example.org"), key).number()).collect::<Vec<_>>();
+        assert_eq!(slots(&key), slots(&key));
+        assert_ne!(slots(&key), slots(&other));
+        let distinct: std::collections::BTreeSet<_> = slots(&key).into_iter().collect();
+        assert!(distinct.len() > 48 && distinct.iter().all(|slot| *slot < Slot::COUNT));
+    }
+
+    /// Computed with another implementation: a slot must stay what it is for ever.
+    #[test]
+    fn the_slot_of_an_address_never_changes() {
+        let key = SlotKey::parse(&"00".repeat(32)).unwrap();
+        assert_eq!(Slot::of("ada@example.org", &key).number(), 646);
+        for bad in ["", "00", &"0g".repeat(32), &"00".repeat(33)] {
+            assert!(SlotKey::parse(bad).is_none(), "{bad}");
         }
     }
 }

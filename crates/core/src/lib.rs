@@ -14,6 +14,7 @@
 )]
 
 pub mod account;
+pub mod costs;
 pub mod edit;
 pub mod id;
 pub mod identity;

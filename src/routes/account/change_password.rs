@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use portcullis_core::account::audit::Kind;
+use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::identity::email::Email;
 use portcullis_core::password::Password;
 use portcullis_core::password::hashing_queue::Account;
@@ -34,18 +34,20 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     // 2.
     let current = Password::for_login(&body.current_password).map_err(|_| ApiError::WrongPassword)?;
     let account = Account::User(caller.user_id);
-    let hashed = context.verify_and_hash_new(request, &account, (&current, &credentials.password_hash), &new).await??;
+    let hashed = context
+        .verify_and_hash_new(request, &account, (&current, credentials.password_hash.as_deref()), &new)
+        .await??;
     let Some(new_hash) = hashed else {
         return Err(context.wrong_current_password(request, caller).await?);
     };
     // 3.
-    let token = Context::first_token()?;
-    let session = context.new_family(user.id, credentials.password_version.saturating_add(1), &token);
+    let token = Context::first_token(credentials.slot)?;
+    let session = context.new_session(user.id, credentials.version.saturating_add(1), &token);
     let reply = context.token_response(200, user, &token, session.expires_at).await?;
     // 4.
-    let change = context.change(request, caller);
-    let ending = context.store.change_password(&change, credentials.password_version, &new_hash, &session).await?;
-    let ended = context.settle(ending).await?;
-    context.log_change(caller.user_id, None, Kind::PasswordChanged, ended);
+    let action = context.action(request, caller);
+    let changed = context.store.change_password(&action, credentials.version, &new_hash, &session).await;
+    let ended = context.settle(changed).await?;
+    context.log_change(caller.user_id, None, AuditEvent::PasswordChanged, ended);
     Ok(reply)
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use portcullis_core::account::audit::Kind;
+use portcullis_core::account::audit::AuditEvent;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,9 +19,9 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
     let body: Body = request.json()?;
     let credentials = context.own_credentials(caller).await?;
     context.verify_current_password(request, caller, &credentials, &body.current_password).await?;
-    let change = context.change(request, caller);
-    let ending = context.store.delete_own(&change, credentials.password_version).await?;
-    let ended = context.settle(ending).await?;
-    context.log_change(caller.user_id, None, Kind::Deleted, ended);
+    let action = context.action(request, caller);
+    let deleted = context.store.delete_own(&action, credentials.version).await;
+    let ended = context.settle(deleted).await?;
+    context.log_change(caller.user_id, None, AuditEvent::Deleted, ended);
     Ok(Reply::new(204))
 }

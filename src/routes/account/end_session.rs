@@ -4,15 +4,15 @@ use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::refresh_tokens::Reason;
+use portcullis_core::account::audit::RevocationReason;
 use portcullis_core::id::Id;
 
 /// Another person's session, an unknown one, one that has ended and a text that is no id are the same 404.
 pub async fn delete(context: &Context<'_>, request: &Request, session_id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
-    let reason = Reason::EndedByUser;
-    let ending = context.store.revoke_own_family(caller, session_id, reason, &request.client, context.now).await?;
-    context.settle(ending).await?;
+    let reason = RevocationReason::EndedByUser;
+    let revoked = context.store.revoke_own_session(caller, session_id, reason, &request.client, context.now).await;
+    context.settle(revoked).await?;
     context.log(&Event::Revoked { user_id: caller.user_id, session_id, reason: reason.as_str() });
     Ok(Reply::new(204))
 }

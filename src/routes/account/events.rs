@@ -6,8 +6,8 @@ use crate::http::Query;
 use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::events::Excerpt;
-use portcullis_core::account::audit::{self, Cursor, Entry, Kind};
+use crate::store::audit::Excerpt;
+use portcullis_core::account::audit::{self, AuditEntry, AuditEvent, Cursor};
 use portcullis_core::id::Id;
 
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ struct Body {
 #[derive(Serialize)]
 struct Shown {
     at: u64,
-    kind: Kind,
+    kind: AuditEvent,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ struct Shown {
 pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let excerpt = excerpt(context, request)?;
-    let entries = context.store.own_trail(caller, &excerpt, context.now).await??;
+    let entries = context.store.own_trail(caller, &excerpt, context.now).await?;
     reply(entries, excerpt.limit, false)
 }
 
@@ -59,7 +59,7 @@ pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, 
 pub async fn get(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let excerpt = excerpt(context, request)?;
-    let answer = context.store.trail_of(caller, id, &excerpt, context.now).await?;
+    let answer = context.store.trail_of(caller, id, &excerpt, context.now).await;
     reply(context.allowed(caller, answer)?, excerpt.limit, true)
 }
 
@@ -72,27 +72,27 @@ fn excerpt(context: &Context<'_>, request: &Request) -> Result<Excerpt, ApiError
     })
 }
 
-fn reply(entries: Vec<Entry>, limit: usize, for_admin: bool) -> Result<Reply, ApiError> {
+fn reply(entries: Vec<AuditEntry>, limit: usize, for_admin: bool) -> Result<Reply, ApiError> {
     let (entries, next) = audit::page(entries, limit);
     let events = entries.into_iter().map(|entry| shown(entry, for_admin)).collect::<Result<_, _>>()?;
     Reply::json(200, &Body { events, next_cursor: next.map(|cursor| cursor.encode()) })
 }
 
-fn shown(entry: Entry, for_admin: bool) -> Result<Shown, ApiError> {
+fn shown(entry: AuditEntry, for_admin: bool) -> Result<Shown, ApiError> {
     let by_admin = entry.actor_id.is_some();
-    let is_counted = entry.kind.is_counted();
-    let detail = |kind| entry.detail.clone().filter(|_| entry.kind == kind);
-    let roles = detail(Kind::RolesChanged).map(|json| serde_json::from_str(&json)).transpose();
+    let is_counted = entry.event.is_counted();
+    let detail = |event| entry.detail.clone().filter(|_| entry.event == event);
+    let roles = detail(AuditEvent::RolesChanged).map(|json| serde_json::from_str(&json)).transpose();
     Ok(Shown {
         at: entry.at,
-        kind: entry.kind,
+        kind: entry.event,
         count: is_counted.then_some(entry.count),
         last_at: is_counted.then_some(entry.last_at),
         by: by_admin.then_some("admin"),
         admin_id: entry.actor_id.filter(|_| for_admin),
         session_id: entry.session_id.filter(|_| for_admin || !by_admin),
-        reason: detail(Kind::Revoked),
-        reuse: detail(Kind::ReuseDetected),
+        reason: detail(AuditEvent::Revoked),
+        reuse: detail(AuditEvent::ReuseDetected),
         roles: roles.map_err(|error| ApiError::Internal(format!("roles of an event: {error}")))?,
         ip: entry.client.ip,
         user_agent: entry.client.user_agent,

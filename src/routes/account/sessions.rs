@@ -35,8 +35,8 @@ struct Shown {
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let query = query(request)?;
-    let sessions = context.store.list_own_sessions(caller, &query, context.now).await??;
-    reply(sessions, query.limit, caller.family_id)
+    let sessions = context.store.list_own_sessions(caller, &query, context.now).await?;
+    reply(sessions, query.limit, caller.session_id)
 }
 
 /// Which page is asked for. The session that began last comes first.
@@ -51,10 +51,10 @@ pub fn reply(mut sessions: Vec<SessionSummary>, limit: usize, own: Id) -> Result
     let more = sessions.len() > limit;
     sessions.truncate(limit);
     let last = sessions.last().filter(|_| more);
-    let next_cursor = last.map(|last| Cursor { at: last.created_at, id: last.family_id.to_string() }.encode());
+    let next_cursor = last.map(|last| Cursor { at: last.created_at, id: last.session_id.to_string() }.encode());
     let show = |session: SessionSummary| Shown {
-        id: session.family_id,
-        current: session.family_id == own,
+        id: session.session_id,
+        current: session.session_id == own,
         created_at: session.created_at,
         created_ip: session.created_ip,
         created_user_agent: session.created_user_agent,

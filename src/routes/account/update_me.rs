@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::changes::{ProfileChange, ProfileOutcome};
-use portcullis_core::account::audit::Kind;
+use crate::store::accounts::{ProfileChange, ProfileOutcome};
+use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::edit::Edit;
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::username::{Username, UsernameError};
@@ -58,9 +58,9 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
         }
     }
     // 3.
-    let (user, outcome) = context.store.change_profile(&context.change(request, caller), &change).await??;
+    let (user, outcome) = context.store.change_profile(&context.action(request, caller), &change).await?;
     match outcome {
-        ProfileOutcome::Changed => context.log_change(caller.user_id, None, Kind::ProfileChanged, 0),
+        ProfileOutcome::Changed => context.log_change(caller.user_id, None, AuditEvent::ProfileChanged, 0),
         ProfileOutcome::Unchanged => {}
         ProfileOutcome::TooOften => return Err(ApiError::TooManyRequests(HOUR.saturating_sub(context.now % HOUR))),
     }

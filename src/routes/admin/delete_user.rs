@@ -3,7 +3,7 @@
 use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::changes::AdminChange;
+use crate::store::admin::AdminAction;
 use portcullis_core::id::Id;
 
 pub async fn delete(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
@@ -11,6 +11,6 @@ pub async fn delete(context: &Context<'_>, request: &Request, id: Id) -> Result<
     if id == caller.user_id {
         return Err(ApiError::InvalidRequest("Your own account goes by DELETE /me, with the password.".to_owned()));
     }
-    context.change_as_admin(request, caller, id, &AdminChange::Delete).await?;
+    context.act_as_admin(request, caller, id, &AdminAction::Delete).await?;
     Ok(Reply::new(204))
 }

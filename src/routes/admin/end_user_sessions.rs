@@ -4,11 +4,11 @@ use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
 use crate::sessions::end::SessionsEnded;
-use crate::store::changes::AdminChange;
+use crate::store::admin::AdminAction;
 use portcullis_core::id::Id;
 
 pub async fn delete(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
-    let changes = context.change_as_admin(request, caller, id, &AdminChange::EndSessions).await?;
-    Reply::json(200, &SessionsEnded { sessions_ended: changes.sessions_ended })
+    let result = context.act_as_admin(request, caller, id, &AdminAction::EndSessions).await?;
+    Reply::json(200, &SessionsEnded { sessions_ended: result.sessions_ended })
 }

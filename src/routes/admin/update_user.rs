@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::changes::AdminChange;
+use crate::store::admin::AdminAction;
 use portcullis_core::id::Id;
 
 #[derive(Deserialize)]
@@ -24,11 +24,11 @@ pub async fn patch(context: &Context<'_>, request: &Request, id: Id) -> Result<R
     }
     let Ok(roles) = body.roles.map(|roles| context.config.roles.choose(&roles)).transpose() else {
         // Which roles there are is for admins to know, as whether there is such an account.
-        let answer = context.store.find_account(caller, id, context.now).await?;
+        let answer = context.store.find_account(caller, id, context.now).await;
         context.allowed(caller, answer)?;
         return Err(ApiError::UnknownRole);
     };
-    let changes =
-        context.change_as_admin(request, caller, id, &AdminChange::Update { roles, disabled: body.disabled }).await?;
-    Reply::json(200, &changes.account)
+    let result =
+        context.act_as_admin(request, caller, id, &AdminAction::Update { roles, disabled: body.disabled }).await?;
+    Reply::json(200, &result.account)
 }

@@ -7,6 +7,6 @@ use portcullis_core::id::Id;
 
 pub async fn get(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
-    let answer = context.store.find_account(caller, id, context.now).await?;
+    let answer = context.store.find_account(caller, id, context.now).await;
     Reply::json(200, &context.allowed(caller, answer)?)
 }

@@ -9,6 +9,6 @@ use portcullis_core::id::Id;
 pub async fn get(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
     let caller = context.caller(request).await?;
     let query = sessions::query(request)?;
-    let answer = context.store.list_sessions_of(caller, id, &query, context.now).await?;
-    sessions::reply(context.allowed(caller, answer)?, query.limit, caller.family_id)
+    let answer = context.store.list_sessions_of(caller, id, &query, context.now).await;
+    sessions::reply(context.allowed(caller, answer)?, query.limit, caller.session_id)
 }

@@ -8,8 +8,8 @@ use crate::http::Query;
 use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::accounts::Search;
-use crate::store::users::Account;
+use crate::store::admin::Search;
+use portcullis_core::account::user::Account;
 use portcullis_core::identity::email;
 
 #[derive(Serialize)]
@@ -32,7 +32,7 @@ pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiE
         after: query.cursor(key)?,
         limit: query.limit()?,
     };
-    let answer = context.store.list_accounts(caller, &search, context.now).await?;
+    let answer = context.store.list_accounts(caller, &search, context.now).await;
     let found = context.allowed(caller, answer)?;
     let next_cursor = found.more_after.map(|key| BASE64_URL_SAFE_NO_PAD.encode(key));
     Reply::json(200, &Body { users: found.accounts, next_cursor })

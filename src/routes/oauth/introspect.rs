@@ -7,8 +7,8 @@ use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::refresh_tokens::Session;
 use portcullis_core::account::resource_server::{ClientAuthError, ResourceServer};
+use portcullis_core::account::session::Session;
 use portcullis_core::id::Id;
 use portcullis_core::token::refresh::{Judgement, PREFIX, RefreshToken, judge};
 
@@ -106,7 +106,7 @@ async fn access_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<In
 
 async fn refresh_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<Introspection<'a>>, ApiError> {
     let Some(token) = RefreshToken::parse(text, &context.config.refresh_token_keys) else { return Ok(None) };
-    let Some(session) = context.store.find_session(token.family_id()).await? else { return Ok(None) };
+    let Some(session) = context.store.find_session(token.session_id()).await? else { return Ok(None) };
     let Session { state, .. } = &session;
     // Only the live one: that a predecessor would still be let pass for a while is for those who lost the answer.
     if judge(&token, state, context.now, context.config.refresh_grace) != Judgement::Rotate {
@@ -132,7 +132,7 @@ fn describe<'a>(
         client_id: &parties.client_id,
         iat,
         exp,
-        sid: session.family_id,
+        sid: session.id,
         access,
     }
 }

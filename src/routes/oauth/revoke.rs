@@ -6,7 +6,7 @@ use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::refresh_tokens::Reason;
+use portcullis_core::account::audit::RevocationReason;
 use portcullis_core::id::Id;
 use portcullis_core::token::access::{AccessToken, Purpose};
 use portcullis_core::token::refresh::{PREFIX, RefreshToken, SecretHash};
@@ -22,7 +22,7 @@ struct Body {
 
 /// 1. A token that is not ours names no session: 200, and nothing happens (§2.2). An access token is accepted
 ///    until `REFRESH_IDLE_TTL_SECONDS` after its expiry, as a logout must take.
-/// 2. Any genuine refresh token ends its family, the live one and a rotated-out one alike: whoever holds one has been
+/// 2. Any genuine refresh token ends its session, the live one and a rotated-out one alike: whoever holds one has been
 ///    signed in, and a logout must take.
 /// 3. A mark in KV that an earlier ending still owes is written too.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
@@ -39,10 +39,10 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     if let Some((session_id, secret_hash)) = session_of(context, &body.token).await? {
         // 2.
         let client = &request.client;
-        let reason = Reason::Logout;
-        let ending = context.store.revoke_family(session_id, secret_hash.as_ref(), reason, client, context.now).await?;
+        let reason = RevocationReason::Logout;
+        let revoked = context.store.revoke_session(session_id, secret_hash.as_ref(), reason, client, context.now).await;
         // 3.
-        if let Some(user_id) = context.settle(ending).await {
+        if let Some(user_id) = context.settle(revoked).await? {
             context.log(&Event::Revoked { user_id, session_id, reason: reason.as_str() });
         }
     }
@@ -53,7 +53,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
 async fn session_of(context: &Context<'_>, token: &str) -> Result<Option<(Id, Option<SecretHash>)>, ApiError> {
     if token.starts_with(PREFIX) {
         let token = RefreshToken::parse(token, &context.config.refresh_token_keys);
-        return Ok(token.map(|token| (token.family_id(), Some(token.secret_hash()))));
+        return Ok(token.map(|token| (token.session_id(), Some(token.secret_hash()))));
     }
     let token = context.read_access_token(token, Purpose::Logout).await?;
     let names_session = |token: &AccessToken| context.now < token.exp.saturating_add(context.config.refresh_idle_ttl);

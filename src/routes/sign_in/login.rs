@@ -7,7 +7,7 @@ use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::users::{Credentials, LoginName};
+use crate::store::credentials::{Credentials, LoginName};
 use portcullis_core::id::Id;
 use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
@@ -23,7 +23,7 @@ struct Body {
 }
 
 /// 1. Read the account. A name that cannot be one is an account that does not exist.
-/// 2. Verify the password; for an unknown account do the same work, also where the failure is counted. Only then look whether
+/// 2. Verify the password; for an account that is unknown or has no password do the same work, also where the failure is counted. Only then look whether
 ///    the account is disabled.
 /// 3. Begin the session, unless the account changed since step 1; replace an outdated hash, and end the sessions that the account
 ///    then has too many of, in the same transaction.
@@ -54,21 +54,22 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         _ => return Err(ApiError::InvalidRequest("Send either email or username.".to_owned())),
     };
     // 2.
-    let Some(credentials) = credentials else {
-        context.verify_dummy(request, &account, &password).await?;
+    let stored = credentials.as_ref().and_then(|credentials| credentials.password_hash.as_deref());
+    let verified = context.verify(request, &account, &password, stored).await?;
+    let Some(credentials) = &credentials else {
         return failed(context, request, None, "unknown_account").await;
     };
     let user_id = credentials.user.id;
     let unusable = |error| ApiError::Internal(format!("the password hash of user {user_id}: {error}"));
-    let verified = context.verify(request, &account, &password, &credentials.password_hash).await?;
     let new_hash = match verified.map_err(unusable)? {
+        Verified::Differs if stored.is_none() => return failed(context, request, Some(user_id), "no_password").await,
         Verified::Differs => return failed(context, request, Some(user_id), "wrong_password").await,
         Verified::Matches { .. } if credentials.disabled => {
             return failed(context, request, Some(user_id), "disabled").await;
         }
         Verified::Matches { new_hash } => new_hash,
     };
-    begin_session(context, request, &credentials, new_hash.as_deref()).await
+    begin_session(context, request, credentials, new_hash.as_deref()).await
 }
 
 async fn begin_session(
@@ -78,19 +79,19 @@ async fn begin_session(
     new_hash: Option<&str>,
 ) -> Result<Reply, ApiError> {
     let user = &credentials.user;
-    let rehashed = new_hash.map(|new_hash| (credentials.password_hash.as_str(), new_hash));
-    let token = Context::first_token()?;
-    let family = context.new_family(user.id, credentials.password_version, &token);
-    let reply = context.token_response(200, user, &token, family.expires_at).await?;
+    let rehashed = credentials.password_hash.as_deref().zip(new_hash);
+    let token = Context::first_token(credentials.slot)?;
+    let session = context.new_session(user.id, credentials.version, &token);
+    let reply = context.token_response(200, user, &token, session.expires_at).await?;
     // 3.
     let max_sessions = context.config.max_sessions;
-    let ending = context.store.insert_session(&family, &request.client, rehashed, max_sessions, context.now).await?;
-    if !context.settle(ending).await {
+    let begun = context.store.insert_session(&session, &request.client, rehashed, max_sessions, context.now).await;
+    if !context.settle(begun).await? {
         return failed(context, request, Some(user.id), "account_changed").await;
     }
     context.log(&Event::LoginSucceeded {
         user_id: user.id,
-        session_id: token.family_id(),
+        session_id: token.session_id(),
         rehashed: rehashed.is_some(),
     });
     Ok(reply)

@@ -6,7 +6,8 @@ use crate::http::{Reply, Request};
 use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::refresh_tokens::{Issued, Rotation, RotationTimes, Session};
+use crate::store::sessions::{Issued, Rotation, RotationTimes};
+use portcullis_core::account::session::Session;
 use portcullis_core::id::Id;
 use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{Judgement, RefreshToken, RefusalReason, judge};
@@ -30,7 +31,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
 ///    issued in its session: whoever has only one of the two gets nothing, and nothing is judged by it.
 /// 2. One statement rotates, or lets a grace retry pass, or changes nothing.
 /// 3. If it issued, answer with the successor, which is the same for everyone who presents this token.
-/// 4. A rotated-out token has ended the family in the same transaction that found it out. Mark it in KV and log it before the
+/// 4. A rotated-out token has ended the session in the same transaction that found it out. Mark it in KV and log it before the
 ///    answer.
 /// 5. For any other reason nothing happens. The answer is the same for all of them.
 pub async fn rotate(
@@ -51,12 +52,12 @@ pub async fn rotate(
     let user_id = match access_token {
         None => None,
         Some(compact) => match context.read_access_token(compact, Purpose::Session).await? {
-            Ok(access) if access.sid == token.family_id() => Some(access.sub),
-            _ => return Err(refused(context, Some(token.family_id()), "access_token")),
+            Ok(access) if access.sid == token.session_id() => Some(access.sub),
+            _ => return Err(refused(context, Some(token.session_id()), "access_token")),
         },
     };
     let Some(successor) = token.successor() else {
-        return Err(refused(context, Some(token.family_id()), "generations_exhausted"));
+        return Err(refused(context, Some(token.session_id()), "generations_exhausted"));
     };
     // 2.
     let config = context.config;
@@ -67,17 +68,17 @@ pub async fn rotate(
     match rotation {
         // 3.
         Rotation::Issued(issued) => {
-            log_issued(context, request, token.family_id(), &issued);
+            log_issued(context, request, token.session_id(), &issued);
             context.token_response(200, &issued.user, &successor, issued.expires_at).await
         }
         // 4.
-        Rotation::Reused(ending) => {
-            let session = context.settle(ending).await;
+        Rotation::Reused(reused) => {
+            let session = context.settle(Ok(reused)).await?;
             let verdict = judge(&token, &session.state, context.now, config.refresh_grace);
             let Judgement::Reuse(reuse) = verdict else {
                 return Err(ApiError::Internal(format!("a session was ended for reuse, and judged {verdict:?}")));
             };
-            let (user_id, session_id) = (session.user.id, session.family_id);
+            let (user_id, session_id) = (session.user.id, session.id);
             context.log(&Event::ReuseDetected { user_id, session_id, reason: reuse.as_str() });
             Err(ApiError::InvalidRefreshToken)
         }
@@ -88,9 +89,9 @@ pub async fn rotate(
             } else {
                 why_refused(context, &token, &session)?
             };
-            Err(refused(context, Some(session.family_id), reason))
+            Err(refused(context, Some(session.id), reason))
         }
-        Rotation::Refused(None) => Err(refused(context, Some(token.family_id()), "unknown")),
+        Rotation::Refused(None) => Err(refused(context, Some(token.session_id()), "unknown")),
     }
 }
 

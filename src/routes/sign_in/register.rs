@@ -7,8 +7,9 @@ use crate::log::Event;
 use crate::platform::random::random;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::store::users::{NewUser, User};
+use crate::store::registration::NewUser;
 use crate::store::{StoreError, TakenName};
+use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::email::Email;
@@ -39,12 +40,12 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let name = body.name.as_deref().map(Name::parse).transpose()?;
     let (username_text, name_text) = (username.as_ref().map(Username::as_str), name.as_ref().map(Name::as_str));
     let password = context.new_password(&body.password, Some(&email), username_text, name_text)?;
-    let taken = context.store.find_taken(&email, username.as_ref()).await?;
+    let found = context.store.find_taken(&email, username.as_ref()).await?;
     // In this order, so that whoever asks about addresses has to bring a username that is free.
-    if taken.username {
+    if found.username_taken {
         return Err(refused(context, request, &email, TakenName::Username).await?);
     }
-    if taken.email {
+    if found.email_taken {
         return Err(refused(context, request, &email, TakenName::Email).await?);
     }
     // 2.
@@ -58,24 +59,25 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         roles: context.config.roles.first(),
         created_at: context.now,
     };
-    let first_token = Context::first_token()?;
-    let family = context.new_family(user.id, 0, &first_token);
-    let reply = context.token_response(201, &user, &first_token, family.expires_at).await?;
+    let first_token = Context::first_token(found.slot)?;
+    let session = context.new_session(user.id, 0, &first_token);
+    let reply = context.token_response(201, &user, &first_token, session.expires_at).await?;
     // 3.
     let new_user = NewUser {
         id: user.id,
         email: &email,
+        slot: found.slot,
         username: username.as_ref(),
         name: name.as_ref(),
-        password_hash: &password_hash,
+        password_hash: Some(&password_hash),
         roles: &user.roles,
     };
-    match context.store.insert_user(&new_user, &family, &request.client, context.now).await {
+    match context.store.insert_user(&new_user, &session, &request.client, context.now).await {
         Ok(()) => {}
         Err(StoreError::Conflict(unique)) => return Err(refused(context, request, &email, unique).await?),
         Err(error) => return Err(error.into()),
     }
-    context.log(&Event::Registered { user_id: user.id, session_id: first_token.family_id() });
+    context.log(&Event::Registered { user_id: user.id, session_id: first_token.session_id() });
     Ok(reply)
 }
 

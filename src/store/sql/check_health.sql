@@ -1,6 +1,8 @@
+-- No parameters.
+-- Cost: 5 look-ups by key that find nothing.
 SELECT
   EXISTS (SELECT 1 FROM users WHERE id = '') AS users,
-  EXISTS (SELECT 1 FROM refresh_tokens WHERE family_id = '') AS refresh_tokens,
+  EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = '') AS refresh_tokens,
   EXISTS (SELECT 1 FROM owed_marks WHERE user_id = '') AS owed_marks,
-  EXISTS (SELECT 1 FROM events WHERE user_id = '~') AS events,
-  EXISTS (SELECT 1 FROM sweeps WHERE name = '') AS sweeps
+  EXISTS (SELECT 1 FROM audit_events WHERE user_id = '~') AS audit_events,
+  EXISTS (SELECT 1 FROM cleanup_progress WHERE name = '') AS cleanup_progress

@@ -24,7 +24,7 @@ const remove = (session, json = { current_password: PASSWORD }, options) =>
 const passwords = (new_password, current_password = PASSWORD) => ({ current_password, new_password });
 const row = ({ user }) => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first();
 const events = async ({ user }) =>
-  (await worker.db.prepare("SELECT * FROM events WHERE user_id = ? ORDER BY at, id").bind(user.id).all()).results;
+  (await worker.db.prepare("SELECT * FROM audit_events WHERE user_id = ? ORDER BY at, id").bind(user.id).all()).results;
 const kinds = async (person) => (await events(person)).map(({ kind }) => kind);
 const json = { "Content-Type": "application/json" };
 
@@ -261,7 +261,7 @@ test("a profile is changed twenty times an hour, and then not until the next", a
     assert.equal((await patch(person, { name: "Name 19" })).status, 200, "what is so already is no change");
   });
   await worker.db
-    .prepare("UPDATE events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
+    .prepare("UPDATE audit_events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
     .bind(person.user.id)
     .run();
   assert.equal((await patch(person, { name: "One more" })).body.name, "One more");
@@ -385,7 +385,7 @@ test("of several new passwords from one session at once, one is taken, and it is
   for (const [index, password] of wanted.entries()) {
     assert.equal((await worker.login({ ...person, password })).status, answers[index].status === 200 ? 200 : 401);
   }
-  assert.equal((await row(person)).password_version, 1);
+  assert.equal((await row(person)).credentials_version, 1);
   assert.deepEqual(
     (await kinds(person)).filter((kind) => kind === "password_changed"),
     ["password_changed"],
@@ -397,7 +397,7 @@ test("a password that was verified, and is another by the time of the change, ch
   const { sql } = await worker.db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'callers'").first();
   const view = (text) => worker.db.batch([worker.db.prepare("DROP VIEW callers"), worker.db.prepare(text)]);
   // What the change looks at is one ahead of what was read for verifying, as if somebody had been faster.
-  await view(sql.replace("u.password_version", "u.password_version + 1 AS password_version"));
+  await view(sql.replace("u.credentials_version", "u.credentials_version + 1 AS credentials_version"));
   try {
     await unchanged(person, async () => {
       for (const answer of [await change(person, passwords(NEW)), await remove(person)])

@@ -26,7 +26,8 @@ const US = by("192.0.2.1", "tests");
 const asAdmin = (method, path, json) => worker.request(method, path, { bearer: admin.access_token, json });
 const own = (session, query = "") => worker.get(`/me/events${query}`, { bearer: session.access_token });
 const wrong = (person) => ({ ...person, password: "something else altogether" });
-const stored = async () => (await worker.db.prepare("SELECT * FROM events ORDER BY user_id, at, id").all()).results;
+const stored = async () =>
+  (await worker.db.prepare("SELECT * FROM audit_events ORDER BY user_id, at, id").all()).results;
 
 async function login(person, options) {
   const { status, body } = await worker.login(person, options);
@@ -208,7 +209,7 @@ test("failed log-ins are one row an hour, with how many there were and from wher
   ])
     await worker.login(wrong(person), from(ip, agent));
   await worker.db
-    .prepare("UPDATE events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
+    .prepare("UPDATE audit_events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
     .bind(person.user.id)
     .run();
   await Promise.all(Array.from({ length: 3 }, () => worker.login(wrong(person))));
@@ -233,7 +234,7 @@ test("failed log-ins are one row an hour, with how many there were and from wher
 });
 
 test("a failed log-in that is counted after its account was deleted leaves no address behind", async () => {
-  const count = readFileSync(new URL("../../../src/store/sql/count_failed_login.sql", import.meta.url), "utf8");
+  const count = readFileSync(new URL("../../../src/store/sql/audit/count_failed_login.sql", import.meta.url), "utf8");
   const before = await stored();
   await worker.db
     .prepare(count)
@@ -256,7 +257,7 @@ test("a failed log-in to no account costs what one to an account does, and is no
     { email: person.email, password: "wrong" },
     { username: "counted.too", password: "wrong" },
   ]) {
-    await worker.db.prepare("DELETE FROM events WHERE kind = 'login_failed'").run();
+    await worker.db.prepare("DELETE FROM audit_events WHERE kind = 'login_failed'").run();
     const unknown = known.email ? nobody : { username: "nobody.at.all", password: "wrong" };
     for (const expected of [first, { ...first, d1_rows_written: 1 }, { ...first, d1_rows_written: 1 }]) {
       assert.deepEqual(await costOf(known), expected);
@@ -284,7 +285,7 @@ test("pages of any size give the whole trail once and in one order, also where e
     if (moment !== null) {
       await worker.db.batch([
         worker.db.prepare("UPDATE users SET created_at = ?1 WHERE id = ?2").bind(moment, person.user.id),
-        worker.db.prepare("UPDATE events SET at = ?1 WHERE user_id = ?2").bind(moment, person.user.id),
+        worker.db.prepare("UPDATE audit_events SET at = ?1 WHERE user_id = ?2").bind(moment, person.user.id),
         worker.db
           .prepare(
             "UPDATE refresh_tokens SET created_at = ?1, revoked_at = CASE WHEN revoked_at IS NULL THEN NULL ELSE ?1 END WHERE user_id = ?2",
@@ -354,7 +355,7 @@ test("a trail shows nothing older than it is kept, but the registration", async 
   await worker.revoke(other.refresh_token);
   const now = Math.floor(Date.now() / 1000);
   const insert = worker.db.prepare(
-    "INSERT INTO events (user_id, at, id, kind, count, last_at) VALUES (?1, ?2, ?3, 'profile_changed', 1, ?2)",
+    "INSERT INTO audit_events (user_id, at, id, kind, count, last_at) VALUES (?1, ?2, ?3, 'profile_changed', 1, ?2)",
   );
   await worker.db.batch([
     insert.bind(person.user.id, now - AUDIT_TTL - 1, "older"),
@@ -362,7 +363,7 @@ test("a trail shows nothing older than it is kept, but the registration", async 
     worker.db.prepare("UPDATE users SET created_at = 1000 WHERE id = ?").bind(person.user.id),
     // It began before, and ended within.
     worker.db
-      .prepare("UPDATE refresh_tokens SET created_at = ? WHERE family_id = ?")
+      .prepare("UPDATE refresh_tokens SET created_at = ? WHERE session_id = ?")
       .bind(now - AUDIT_TTL - 1, other.session_id),
   ]);
   const [seen, shown] = await trails(person);
@@ -443,7 +444,7 @@ test("a change that does not happen is not recorded, and one that is not recorde
   for (const [trigger, failing] of [
     ["UPDATE ON users", changes],
     ["DELETE ON users", deletions],
-    ["INSERT ON events", [...changes, ...deletions, ending]],
+    ["INSERT ON audit_events", [...changes, ...deletions, ending]],
     ["UPDATE ON refresh_tokens", [ending]],
   ]) {
     await worker.db.prepare(`CREATE TRIGGER full BEFORE ${trigger} BEGIN SELECT RAISE(ABORT, 'disk full'); END`).run();
@@ -469,7 +470,7 @@ test("of a deleted account admins see that and by whom, and others nothing", asy
     assertProblem(await own(person), 401, "invalid_token");
   }
   await worker.db
-    .prepare("UPDATE events SET at = at - ?1, last_at = last_at - ?1 WHERE user_id = ?2")
+    .prepare("UPDATE audit_events SET at = at - ?1, last_at = last_at - ?1 WHERE user_id = ?2")
     .bind(AUDIT_TTL + 10, removed.user.id)
     .run();
   assertProblem(await asAdmin("GET", `/users/${removed.user.id}/events`), 404, "not_found");

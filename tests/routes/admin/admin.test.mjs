@@ -22,9 +22,9 @@ const show = ({ user }) => as(admin, "GET", `/users/${user.id}`);
 const list = async (query = "") => as(admin, "GET", `/users${query}`);
 const row = ({ user }) => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first();
 const kinds = async ({ user }) =>
-  (await worker.db.prepare("SELECT kind FROM events WHERE user_id = ? ORDER BY kind").bind(user.id).all()).results.map(
-    ({ kind }) => kind,
-  );
+  (
+    await worker.db.prepare("SELECT kind FROM audit_events WHERE user_id = ? ORDER BY kind").bind(user.id).all()
+  ).results.map(({ kind }) => kind);
 const sent = { PATCH: { disabled: true } };
 
 /** Every route for admins, at that account where there is one. */
@@ -60,13 +60,13 @@ async function insertPeople(prefix, count) {
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
   const person =
     "substr(?1 || '-AAAAAAAAAAAAAAAAAAAAAA', 1, 17) || printf('%04d', n) || 'A', printf('%s-%04d@Example.org', ?1, n), printf('%s-%04d@example.org', ?1, n)";
-  const insert = `INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) ${numbers} SELECT ${person}, '', 0, '["user"]', n FROM numbers`;
+  const insert = `INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) ${numbers} SELECT ${person}, '', 0, 0, '["user"]', n FROM numbers`;
   await worker.db.prepare(insert).bind(prefix, count).run();
 }
 
 function insertPerson(id, email, key = email) {
   const insert =
-    "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) VALUES (?, ?, ?, '', 0, '[]', 0)";
+    "INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) VALUES (?, ?, ?, '', 0, 0, '[]', 0)";
   return worker.db.prepare(insert).bind(id.padEnd(22, "A"), email, key).run();
 }
 

@@ -142,7 +142,7 @@ test("a token that is none, past, meant for another, or of an account shut out i
     "of another type": async ({ access_token }) => [await signed(decodeJwt(access_token), { typ: "JWT" })],
     "another secret in the row": async (one) => {
       await worker.db
-        .prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE family_id = ?")
+        .prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE session_id = ?")
         .bind(one.session_id)
         .run();
       return [one.refresh_token];

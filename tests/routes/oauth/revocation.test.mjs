@@ -198,7 +198,7 @@ test("log out everywhere reaches a session that expired so lately that leeway ma
   const lately = (await worker.login(person)).body;
   const longAgo = (await worker.login(person)).body;
   const expire =
-    "UPDATE refresh_tokens SET expires_at = unixepoch() - ?1, access_expires_at = unixepoch() - ?1 WHERE family_id = ?2";
+    "UPDATE refresh_tokens SET expires_at = unixepoch() - ?1, access_expires_at = unixepoch() - ?1 WHERE session_id = ?2";
   await worker.db.prepare(expire).bind(10, lately.session_id).run();
   await worker.db.prepare(expire).bind(100, longAgo.session_id).run();
   assert.equal((await worker.post("/revoke-all", { bearer: person.access_token })).body.sessions_ended, 2);

@@ -174,7 +174,7 @@ test("every reason for refusal gets one and the same answer", async () => {
       await worker.age(GRACE, session_id);
     },
     "another secret in the row": ({ session_id }) =>
-      worker.db.prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE family_id = ?").bind(session_id).run(),
+      worker.db.prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE session_id = ?").bind(session_id).run(),
   };
   const answers = [];
   for (const [name, arrange] of Object.entries(cases)) {

@@ -275,12 +275,12 @@ test("a stored hash that is damaged is our fault, tells nothing, and harms nobod
 test("a log-in whose password is changed while it is being verified begins no session", async () => {
   const person = await worker.register();
   // Hashing blocks the one thread that local D1 runs on too, so no change can come in between by itself: a view whose
-  // password_version is another at every look stands in for it.
+  // credentials_version is another at every look stands in for it.
   const columns = "id, email, email_key, username, username_key, name, password_hash, roles, created_at, disabled_at";
   await worker.db.batch([
     worker.db.prepare("ALTER TABLE users RENAME TO users_away"),
     worker.db.prepare(
-      `CREATE VIEW users AS SELECT ${columns}, abs(random() % 1000000000) AS password_version FROM users_away`,
+      `CREATE VIEW users AS SELECT ${columns}, abs(random() % 1000000000) AS credentials_version FROM users_away`,
     ),
   ]);
   worker.events();

@@ -208,7 +208,10 @@ test("every reason for refusal gets one and the same answer", async () => {
     },
     "another secret in the row": async () => {
       const { refresh_token, session_id } = await fresh();
-      await worker.db.prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE family_id = ?").bind(session_id).run();
+      await worker.db
+        .prepare("UPDATE refresh_tokens SET secret_hash = 'x' WHERE session_id = ?")
+        .bind(session_id)
+        .run();
       return refresh_token;
     },
   };

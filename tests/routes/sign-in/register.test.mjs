@@ -347,7 +347,7 @@ test("nothing but the four members is taken, at any level: nobody gives themselv
     email_key: "x",
     username_key: "x",
     password_hash: "x",
-    password_version: 9,
+    credentials_version: 9,
     disabled_at: null,
     session_id: "x",
     expires_in: 1e9,
@@ -524,12 +524,12 @@ async function assertOneOf(requests, code, before) {
 // Fifty at once seldom meet between the check and the insert, so here the rival comes exactly then.
 test("whoever finds the name taken only at the insert is told the same, and nothing of them stays", async () => {
   const columns =
-    "id, email, email_key, username, username_key, name, password_hash, password_version, roles, created_at";
+    "id, email, email_key, username, username_key, name, password_hash, credentials_version, slot, roles, created_at";
   for (const [code, ...keys] of [
     ["email_taken", "NEW.email_key", "'rival'"],
     ["username_taken", "'rival@example.org'", "NEW.username_key"],
   ]) {
-    const rival = `INSERT INTO users (${columns}) VALUES ('rival', '', ${keys[0]}, '', ${keys[1]}, '', '', 0, '[]', 0)`;
+    const rival = `INSERT INTO users (${columns}) VALUES ('rival', '', ${keys[0]}, '', ${keys[1]}, '', '', 0, 0, '[]', 0)`;
     await worker.db.exec(`CREATE TRIGGER rival BEFORE INSERT ON users WHEN NEW.id <> 'rival' BEGIN ${rival}; END`);
     try {
       await assertRefused({ json: { ...fresh(), username: "in-between" } }, 409, code);

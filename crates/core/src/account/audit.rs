@@ -12,7 +12,7 @@ use crate::id::Id;
 /// What happened, as the column `kind` and everybody who reads a trail name it.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Debug)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum AuditEvent {
     /// An account was made.
     Registered,
     /// A session began.
@@ -41,7 +41,7 @@ pub enum Kind {
     Deleted,
 }
 
-impl Kind {
+impl AuditEvent {
     /// The stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -75,15 +75,48 @@ impl Kind {
     }
 }
 
+/// Why a session was revoked, as the column `revoked_reason` and the log name it. `reuse`, `session_limit` and `expired` are in
+/// the statements that decide them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RevocationReason {
+    /// One of its tokens was sent to `/revoke`.
+    Logout,
+    /// The user ended it from another session.
+    EndedByUser,
+    /// "Log out everywhere".
+    LogoutAll,
+    /// The user changed the password.
+    PasswordChanged,
+    /// An admin ended it.
+    EndedByAdmin,
+    /// An admin disabled the account.
+    Disabled,
+}
+
+impl RevocationReason {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::EndedByUser => "ended_by_user",
+            Self::LogoutAll => "logout_all",
+            Self::PasswordChanged => "password_changed",
+            Self::EndedByAdmin => "ended_by_admin",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 /// One entry. Times in unix seconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
+pub struct AuditEntry {
     /// When; of what is counted, the start of the hour.
     pub at: u64,
     /// Tells entries of one second apart, in their order.
     pub id: String,
     /// What.
-    pub kind: Kind,
+    pub event: AuditEvent,
     /// Number of occurrences; more than 1 only for failed log-ins, registration attempts and profile changes.
     pub count: u64,
     /// When it happened last.
@@ -100,14 +133,14 @@ pub struct Entry {
     pub detail: Option<String>,
 }
 
-impl Entry {
+impl AuditEntry {
     /// Something that happened once, of which nothing else is told.
     #[must_use]
-    pub fn new(at: u64, id: String, kind: Kind) -> Self {
+    pub fn new(at: u64, id: String, event: AuditEvent) -> Self {
         Self {
             at,
             id,
-            kind,
+            event,
             count: 1,
             last_at: at,
             actor_id: None,
@@ -154,7 +187,7 @@ impl Cursor {
 /// Merges entries of several records into one page, the latest first, and tells where the next one goes on, if there is
 /// more. Every record has to give its latest `limit + 1`.
 #[must_use]
-pub fn page(mut entries: Vec<Entry>, limit: usize) -> (Vec<Entry>, Option<Cursor>) {
+pub fn page(mut entries: Vec<AuditEntry>, limit: usize) -> (Vec<AuditEntry>, Option<Cursor>) {
     entries.sort_by(|a, b| Reverse((a.at, &a.id)).cmp(&Reverse((b.at, &b.id))));
     let more = entries.len() > limit;
     entries.truncate(limit);
@@ -164,10 +197,10 @@ pub fn page(mut entries: Vec<Entry>, limit: usize) -> (Vec<Entry>, Option<Cursor
 
 #[cfg(test)]
 mod tests {
-    use super::{Cursor, Entry, Kind, page};
+    use super::{AuditEntry, AuditEvent, Cursor, page};
 
-    fn entry(at: u64, id: &str) -> Entry {
-        Entry::new(at, id.to_owned(), Kind::LoggedIn)
+    fn entry(at: u64, id: &str) -> AuditEntry {
+        AuditEntry::new(at, id.to_owned(), AuditEvent::LoggedIn)
     }
 
     #[test]
@@ -182,12 +215,17 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_has_one_name_everywhere() {
-        for kind in [Kind::Registered, Kind::LoginFailed, Kind::ReuseDetected, Kind::SessionsEnded, Kind::RolesChanged]
-        {
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+    fn an_event_has_one_name_everywhere() {
+        for event in [
+            AuditEvent::Registered,
+            AuditEvent::LoginFailed,
+            AuditEvent::ReuseDetected,
+            AuditEvent::SessionsEnded,
+            AuditEvent::RolesChanged,
+        ] {
+            assert_eq!(serde_json::to_value(event).unwrap(), event.as_str());
         }
-        assert!(serde_json::from_str::<Kind>("\"promoted\"").is_err());
+        assert!(serde_json::from_str::<AuditEvent>("\"promoted\"").is_err());
     }
 
     #[test]

@@ -34,7 +34,7 @@ const HEADER_MEMBERS: [&str; 3] = ["alg", "kid", "typ"];
 pub struct AccessToken {
     /// The user.
     pub sub: Id,
-    /// The session: the family of the refresh token.
+    /// The session.
     pub sid: Id,
     /// This token.
     pub jti: Id,

@@ -3,7 +3,7 @@
 //! The tokens of a session, its *family*, differ in their generation only. They are sealed texts ([`super::sealed`]):
 //!
 //! ```text
-//! pcrt_ || base64url( family_id(16) || generation(u32, big endian) || session_secret(32) || tag(16) )
+//! pcrt_ || base64url( session_id(16) || generation(u32, big endian) || session_secret(32) || tag(16) )
 //! ```
 //!
 //! Only a hash of the session secret is stored. So a forged token fails its tag and never reaches the database, a stolen
@@ -27,7 +27,7 @@ pub const SECRET_LEN: usize = 32;
 pub const REFRESH_TOKEN: Kind =
     Kind { label: "portcullis refresh token v1", prefix: PREFIX, field_lens: &[Id::LEN, size_of::<u32>(), SECRET_LEN] };
 
-/// SHA-256 of a family secret, base64url: what is stored.
+/// SHA-256 of a session secret, base64url: what is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SecretHash(String);
 
@@ -48,26 +48,26 @@ impl SecretHash {
 /// A genuine token: one whose tag was made by one of our keys. Its `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken {
-    family_id: Id,
+    session_id: Id,
     generation: u32,
     secret: [u8; SECRET_LEN],
 }
 
 impl RefreshToken {
-    /// The first token of a new family.
+    /// The first token of a new session.
     #[must_use]
-    pub const fn first(family_id: Id, secret: [u8; SECRET_LEN]) -> Self {
-        Self { family_id, generation: 0, secret }
+    pub const fn first(session_id: Id, secret: [u8; SECRET_LEN]) -> Self {
+        Self { session_id, generation: 0, secret }
     }
 
     /// Reads a token; `None` for any text that is not canonical or that none of the keys sealed.
     #[must_use]
     pub fn parse(text: &str, keys: &SealingKeys) -> Option<Self> {
         let fields = keys.open(text)?;
-        let (family_id, rest) = fields.split_first_chunk()?;
+        let (session_id, rest) = fields.split_first_chunk()?;
         let (generation, secret) = rest.split_first_chunk()?;
         let generation = u32::from_be_bytes(*generation);
-        Some(Self { family_id: Id::new(*family_id), generation, secret: secret.try_into().ok()? })
+        Some(Self { session_id: Id::new(*session_id), generation, secret: secret.try_into().ok()? })
     }
 
     /// The one token that follows this one; `None` at the end of the 2^32 generations.
@@ -79,13 +79,13 @@ impl RefreshToken {
     /// The text handed to the client.
     #[must_use]
     pub fn encode(&self, keys: &SealingKeys) -> String {
-        keys.seal(&[self.family_id.as_bytes(), &self.generation.to_be_bytes(), &self.secret])
+        keys.seal(&[self.session_id.as_bytes(), &self.generation.to_be_bytes(), &self.secret])
     }
 
     /// The session: the `sid` claim of its access tokens.
     #[must_use]
-    pub const fn family_id(&self) -> Id {
-        self.family_id
+    pub const fn session_id(&self) -> Id {
+        self.session_id
     }
 
     /// Counts the refreshes since the log-in.
@@ -103,14 +103,14 @@ impl RefreshToken {
 
 impl fmt::Debug for RefreshToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "RefreshToken({}, {})", self.family_id, self.generation)
+        write!(formatter, "RefreshToken({}, {})", self.session_id, self.generation)
     }
 }
 
-/// What is stored of a family and of its user, as far as the rule needs it. Times in unix seconds.
+/// What is stored of a session and of its user, as far as the rule needs it. Times in unix seconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FamilyState {
-    /// Of the family secret.
+pub struct SessionState {
+    /// Of the session secret.
     pub secret_hash: SecretHash,
     /// The one live generation.
     pub generation: u32,
@@ -124,7 +124,7 @@ pub struct FamilyState {
     pub user_disabled: bool,
 }
 
-impl FamilyState {
+impl SessionState {
     /// Whether the session is in force: what an access token of it is worth where its state is known.
     #[must_use]
     pub const fn is_in_force(&self, now: u64) -> bool {
@@ -140,7 +140,7 @@ pub enum Judgement {
     /// The immediate predecessor within the grace window, from a client that lost the response or from a second tab: it
     /// gets the successor that already is the live token.
     GraceRetry,
-    /// A rotated-out token beyond the grace window: somebody else has had it. The family ends.
+    /// A rotated-out token beyond the grace window: somebody else has had it. The session ends.
     Reuse(Reuse),
     /// Nothing is issued, nothing ends.
     Refused(RefusalReason),
@@ -169,7 +169,7 @@ impl Reuse {
 /// Why a genuine token is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusalReason {
-    /// No such family, or not with this secret, or of a generation that is still to come.
+    /// No such session, another secret, or a generation that is still to come.
     Unknown,
     /// The session was ended.
     Revoked,
@@ -179,12 +179,12 @@ pub enum RefusalReason {
     Expired,
 }
 
-/// Judges a genuine token by the state of its family. `grace` in seconds; 0 turns grace retries off.
+/// Judges a genuine token by the state of its session. `grace` in seconds; 0 turns grace retries off.
 ///
-/// The statement that rotates (`store/sql/rotate.sql`) decides [`Judgement::Rotate`] and [`Judgement::GraceRetry`] by the
+/// The statement that rotates (`store/sql/sessions/rotate.sql`) decides [`Judgement::Rotate`] and [`Judgement::GraceRetry`] by the
 /// same conditions in one step; this tells what it was when that statement changed nothing.
 #[must_use]
-pub fn judge(token: &RefreshToken, state: &FamilyState, now: u64, grace: u64) -> Judgement {
+pub fn judge(token: &RefreshToken, state: &SessionState, now: u64, grace: u64) -> Judgement {
     if token.secret_hash() != state.secret_hash || token.generation > state.generation {
         return Judgement::Refused(RefusalReason::Unknown);
     }
@@ -209,7 +209,7 @@ pub fn judge(token: &RefreshToken, state: &FamilyState, now: u64, grace: u64) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{FamilyState, Judgement, PREFIX, REFRESH_TOKEN, RefreshToken, RefusalReason, Reuse, judge};
+    use super::{Judgement, PREFIX, REFRESH_TOKEN, RefreshToken, RefusalReason, Reuse, SessionState, judge};
     use crate::id::Id;
     use crate::token::sealed::tests::{SECRET_A, SECRET_B};
     use crate::token::sealed::{SealingKeys, SealingSecrets};
@@ -226,9 +226,9 @@ mod tests {
         RefreshToken { generation, ..RefreshToken::first(Id::new([9; 16]), [7; 32]) }
     }
 
-    /// A family whose live token is of the fifth generation, made just now.
-    fn family() -> FamilyState {
-        FamilyState {
+    /// A session whose live token is of the fifth generation, made just now.
+    fn session() -> SessionState {
+        SessionState {
             secret_hash: token(0).secret_hash(),
             generation: 5,
             rotated_at: NOW,
@@ -267,42 +267,42 @@ mod tests {
 
     #[test]
     fn the_live_token_rotates_until_the_second_the_session_expires() {
-        let state = FamilyState { expires_at: NOW + 1, ..family() };
+        let state = SessionState { expires_at: NOW + 1, ..session() };
         assert_eq!(judge(&token(5), &state, NOW, GRACE), Judgement::Rotate);
         assert_eq!(judge(&token(5), &state, NOW + 1, GRACE), Judgement::Refused(RefusalReason::Expired));
     }
 
     #[test]
     fn the_predecessor_is_a_retry_within_the_window_and_reuse_from_its_last_second_on() {
-        assert_eq!(judge(&token(4), &family(), NOW, GRACE), Judgement::GraceRetry);
-        assert_eq!(judge(&token(4), &family(), NOW + GRACE - 1, GRACE), Judgement::GraceRetry);
-        assert_eq!(judge(&token(4), &family(), NOW + GRACE, GRACE), Judgement::Reuse(Reuse::Predecessor));
+        assert_eq!(judge(&token(4), &session(), NOW, GRACE), Judgement::GraceRetry);
+        assert_eq!(judge(&token(4), &session(), NOW + GRACE - 1, GRACE), Judgement::GraceRetry);
+        assert_eq!(judge(&token(4), &session(), NOW + GRACE, GRACE), Judgement::Reuse(Reuse::Predecessor));
     }
 
     #[test]
     fn without_a_window_the_predecessor_is_reuse_at_once() {
-        assert_eq!(judge(&token(4), &family(), NOW, 0), Judgement::Reuse(Reuse::Predecessor));
+        assert_eq!(judge(&token(4), &session(), NOW, 0), Judgement::Reuse(Reuse::Predecessor));
     }
 
     #[test]
     fn older_generations_are_reuse_even_within_the_window() {
         for generation in 0..4 {
-            assert_eq!(judge(&token(generation), &family(), NOW, GRACE), Judgement::Reuse(Reuse::Older));
+            assert_eq!(judge(&token(generation), &session(), NOW, GRACE), Judgement::Reuse(Reuse::Older));
         }
     }
 
     #[test]
     fn consumed_token_is_reuse_even_after_expiry_and_with_a_disabled_user() {
-        let state = FamilyState { expires_at: NOW, user_disabled: true, ..family() };
+        let state = SessionState { expires_at: NOW, user_disabled: true, ..session() };
         assert_eq!(judge(&token(3), &state, NOW, GRACE), Judgement::Reuse(Reuse::Older));
         assert_eq!(judge(&token(4), &state, NOW + GRACE, GRACE), Judgement::Reuse(Reuse::Predecessor));
     }
 
     #[test]
     fn a_retry_of_an_ended_session_is_refused_and_no_reuse() {
-        let expired = FamilyState { expires_at: NOW + 1, ..family() };
+        let expired = SessionState { expires_at: NOW + 1, ..session() };
         assert_eq!(judge(&token(4), &expired, NOW + 1, GRACE), Judgement::Refused(RefusalReason::Expired));
-        let disabled = FamilyState { user_disabled: true, ..family() };
+        let disabled = SessionState { user_disabled: true, ..session() };
         for generation in [4, 5] {
             assert_eq!(
                 judge(&token(generation), &disabled, NOW, GRACE),
@@ -312,8 +312,8 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_family_refuses_every_generation() {
-        let state = FamilyState { revoked: true, ..family() };
+    fn a_revoked_session_refuses_every_generation() {
+        let state = SessionState { revoked: true, ..session() };
         for generation in 0..=5 {
             assert_eq!(judge(&token(generation), &state, NOW, GRACE), Judgement::Refused(RefusalReason::Revoked));
         }
@@ -321,20 +321,20 @@ mod tests {
 
     #[test]
     fn a_session_is_in_force_until_it_expires_or_is_ended_or_its_user_is_shut_out() {
-        assert!(family().is_in_force(NOW + 999));
-        assert!(!family().is_in_force(NOW + 1000));
-        assert!(!FamilyState { revoked: true, ..family() }.is_in_force(NOW));
-        assert!(!FamilyState { user_disabled: true, ..family() }.is_in_force(NOW));
+        assert!(session().is_in_force(NOW + 999));
+        assert!(!session().is_in_force(NOW + 1000));
+        assert!(!SessionState { revoked: true, ..session() }.is_in_force(NOW));
+        assert!(!SessionState { user_disabled: true, ..session() }.is_in_force(NOW));
     }
 
     #[test]
     fn another_secret_or_a_generation_to_come_is_unknown_and_ends_nothing() {
         let other = RefreshToken { secret: [8; 32], ..token(5) };
-        assert_eq!(judge(&other, &family(), NOW, GRACE), Judgement::Refused(RefusalReason::Unknown));
-        assert_eq!(judge(&token(6), &family(), NOW, GRACE), Judgement::Refused(RefusalReason::Unknown));
+        assert_eq!(judge(&other, &session(), NOW, GRACE), Judgement::Refused(RefusalReason::Unknown));
+        assert_eq!(judge(&token(6), &session(), NOW, GRACE), Judgement::Refused(RefusalReason::Unknown));
     }
 
-    /// One thing that happens to a family.
+    /// One thing that happens to a session.
     #[derive(Clone, Copy, Debug)]
     enum Step {
         /// Somebody presents the n-th token ever issued (counted back from the newest).
@@ -358,7 +358,7 @@ mod tests {
         ]
     }
 
-    /// The reference: what a family is to those who use it, told without generations.
+    /// The reference: a session as its users see it, without generations.
     struct Model {
         issued: u32,
         rotated_at: u64,
@@ -375,7 +375,7 @@ mod tests {
         #[test]
         fn rotation_keeps_its_promises_under_any_interleaving(steps in proptest::collection::vec(step(), 1..60)) {
             let mut now = NOW;
-            let mut state = FamilyState { generation: 0, expires_at: NOW + IDLE, ..family() };
+            let mut state = SessionState { generation: 0, expires_at: NOW + IDLE, ..session() };
             let mut model = Model {
                 issued: 0,
                 rotated_at: NOW,

@@ -1,0 +1,12 @@
+//! The caller of an endpoint.
+
+use crate::id::Id;
+
+/// Who asks, by an access token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The `sub` claim.
+    pub user_id: Id,
+    /// The `sid` claim.
+    pub session_id: Id,
+}

@@ -1,0 +1,256 @@
+//! Statements that run together, and their answers, each taken by the handle of its statement.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use portcullis_core::id::Id;
+use serde::Deserialize;
+use worker::{D1Result, D1Type};
+
+use super::Store;
+use super::error::{StoreError, TakenName};
+use crate::platform::d1;
+
+/// A value of a parameter.
+pub(super) enum Value<'v> {
+    Null,
+    Integer(u64),
+    Text(Cow<'v, str>),
+}
+
+/// The values of the parameters of a statement, in their order.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$($crate::store::batch::Value::from($value)),*] };
+}
+pub(super) use values;
+
+/// A statement out of a file in `sql/`.
+macro_rules! sql {
+    ($file:literal) => {
+        $crate::store::batch::without_head(include_str!(concat!("sql/", $file)))
+    };
+}
+pub(super) use sql;
+
+/// The statement without the comment at its head, which is for those who read the file and need not travel with every query.
+pub(super) const fn without_head(file: &'static str) -> &'static str {
+    let mut rest = file.as_bytes();
+    while let [b'-', b'-', ..] = rest {
+        while let [byte, behind @ ..] = rest {
+            rest = behind;
+            if *byte == b'\n' {
+                break;
+            }
+        }
+    }
+    // What is cut off ends with a line break, so the rest is UTF-8 too.
+    match str::from_utf8(rest) {
+        Ok(statement) => statement,
+        Err(_) => file,
+    }
+}
+
+/// Statements that run in one round trip and one transaction: all of them, or none.
+pub(super) struct Batch<'v> {
+    store: &'v Store,
+    operation: &'static str,
+    statements: Vec<(&'static str, Vec<Value<'v>>)>,
+}
+
+/// The handle of a statement that returns rows.
+pub(super) struct Rows<T> {
+    index: usize,
+    row: PhantomData<T>,
+}
+
+impl<T> Clone for Rows<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Rows<T> {}
+
+/// The handle of a statement that returns none: the number of rows that it changed.
+#[derive(Clone, Copy)]
+pub(super) struct Changes {
+    index: usize,
+}
+
+/// The row that a changing statement returns for each row that it affected.
+#[derive(Deserialize)]
+pub(super) struct Affected {}
+
+/// The answers to a batch.
+pub(super) struct Answers {
+    pub(super) operation: &'static str,
+    results: Vec<D1Result>,
+}
+
+impl<'v> Batch<'v> {
+    /// A batch without statements. `operation` names it where it fails.
+    pub(super) const fn new(store: &'v Store, operation: &'static str) -> Self {
+        Self { store, operation, statements: Vec::new() }
+    }
+
+    /// Adds a statement that returns rows.
+    pub(super) fn query<T>(&mut self, sql: &'static str, values: Vec<Value<'v>>) -> Rows<T> {
+        Rows { index: self.add(sql, values), row: PhantomData }
+    }
+
+    /// Adds a statement that returns no rows.
+    pub(super) fn execute(&mut self, sql: &'static str, values: Vec<Value<'v>>) -> Changes {
+        Changes { index: self.add(sql, values) }
+    }
+
+    fn add(&mut self, sql: &'static str, values: Vec<Value<'v>>) -> usize {
+        self.statements.push((sql, values));
+        self.statements.len().saturating_sub(1)
+    }
+
+    /// Runs the statements.
+    pub(super) async fn run(self) -> Result<Answers, StoreError> {
+        let Self { store, operation, statements } = self;
+        store.count(|costs| costs.d1_round_trips = costs.d1_round_trips.saturating_add(1));
+        let results = async {
+            let database = d1::database(&store.env)?;
+            let prepare = |(sql, values): &(&'static str, Vec<Value<'_>>)| {
+                let values: Vec<_> = values.iter().map(Value::to_d1).collect();
+                database.prepare(*sql).bind_refs(&values)
+            };
+            let prepared = statements.iter().map(prepare).collect::<Result<_, _>>()?;
+            database.batch(prepared).await
+        };
+        let results = results.await.map_err(|error| failure(operation, &error))?;
+        for result in results.iter().filter(|_| store.counts_rows) {
+            if let Ok(Some(meta)) = result.meta() {
+                store.count(|costs| {
+                    costs.d1_rows_read = costs.d1_rows_read.saturating_add(meta.rows_read.unwrap_or(0));
+                    costs.d1_rows_written = costs.d1_rows_written.saturating_add(meta.rows_written.unwrap_or(0));
+                });
+            }
+        }
+        Ok(Answers { operation, results })
+    }
+}
+
+impl Answers {
+    /// The rows of a statement.
+    pub(super) fn rows<T: for<'de> Deserialize<'de>>(&self, statement: Rows<T>) -> Result<Vec<T>, StoreError> {
+        self.result(statement.index)?.results().map_err(|error| self.corrupt(error.to_string()))
+    }
+
+    /// The first row of a statement.
+    pub(super) fn row<T: for<'de> Deserialize<'de>>(&self, statement: Rows<T>) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(statement)?.into_iter().next())
+    }
+
+    /// The number of rows that a statement changed, by D1's own count.
+    pub(super) fn changes(&self, statement: Changes) -> Result<usize, StoreError> {
+        let meta = self.result(statement.index)?.meta().map_err(|error| self.corrupt(error.to_string()))?;
+        meta.and_then(|meta| meta.changes).ok_or_else(|| self.corrupt("no count of changes".to_owned()))
+    }
+
+    /// The error for an answer that the schema does not allow.
+    pub(super) const fn corrupt(&self, cause: String) -> StoreError {
+        StoreError::Corrupt { operation: self.operation, cause }
+    }
+
+    fn result(&self, index: usize) -> Result<&D1Result, StoreError> {
+        self.results.get(index).ok_or_else(|| self.corrupt("an answer is missing".to_owned()))
+    }
+}
+
+impl Value<'_> {
+    /// The value as D1 takes it: an i64 would become a `BigInt`, which it refuses.
+    #[expect(clippy::cast_precision_loss, reason = "seconds and counts stay far below 2^53")]
+    fn to_d1(&self) -> D1Type<'_> {
+        match self {
+            Self::Null => D1Type::Null,
+            Self::Integer(number) => D1Type::Real(*number as f64),
+            Self::Text(text) => D1Type::Text(text),
+        }
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(number: u64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<u32> for Value<'_> {
+    fn from(number: u32) -> Self {
+        Self::Integer(number.into())
+    }
+}
+
+impl From<u16> for Value<'_> {
+    fn from(number: u16) -> Self {
+        Self::Integer(number.into())
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(flag: bool) -> Self {
+        Self::Integer(flag.into())
+    }
+}
+
+impl<'v> From<&'v str> for Value<'v> {
+    fn from(text: &'v str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl<'v> From<&'v String> for Value<'v> {
+    fn from(text: &'v String) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+impl From<Id> for Value<'_> {
+    fn from(id: Id) -> Self {
+        Self::Text(Cow::Owned(id.to_string()))
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value<'_> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+fn failure(operation: &'static str, error: &worker::Error) -> StoreError {
+    // Not `D1Error`'s own `Display`: that one panics.
+    let cause = match error {
+        worker::Error::D1(error) => error.cause(),
+        other => other.to_string(),
+    };
+    let violates = |column: &str| cause.contains(&format!("UNIQUE constraint failed: {column}"));
+    if violates("users.email_key") {
+        StoreError::Conflict(TakenName::Email)
+    } else if violates("users.username_key") {
+        StoreError::Conflict(TakenName::Username)
+    } else {
+        StoreError::Unavailable { operation, cause }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_head;
+
+    #[test]
+    fn the_comment_at_the_head_of_a_file_does_not_travel() {
+        assert_eq!(without_head("-- ?1 id.\n-- Cost: 1.\nSELECT 1 -- one\n"), "SELECT 1 -- one\n");
+        assert_eq!(without_head("SELECT 1"), "SELECT 1");
+        assert_eq!(without_head("-- nothing"), "");
+    }
+}

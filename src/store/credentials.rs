@@ -1,0 +1,111 @@
+//! What users authenticate with.
+
+use portcullis_core::account::audit::{AuditEvent, RevocationReason};
+use portcullis_core::account::caller::Caller;
+use portcullis_core::account::user::{Account, User};
+use portcullis_core::id::Slot;
+use portcullis_core::identity::email::Email;
+use portcullis_core::identity::username::Username;
+use serde::Deserialize;
+
+use super::Store;
+use super::audit::{ActionContext, EventKey, insert_own_event};
+use super::batch::{Answers, sql, values};
+use super::callers::{find_session, in_force};
+use super::error::{Denial, StoreError, WithOwedMarks};
+use super::revocations::find_owed_marks;
+use super::rows::account;
+use super::sessions::{NewSession, revoke_recorded};
+
+const CHANGE_PASSWORD: &str = sql!("credentials/change_password.sql");
+const FIND_BY_EMAIL: &str = sql!("credentials/find_by_email.sql");
+const FIND_BY_USERNAME: &str = sql!("credentials/find_by_username.sql");
+const FIND_OWN: &str = sql!("credentials/find_own.sql");
+
+/// What a log-in needs to know of an account.
+pub struct Credentials {
+    /// Whose they are.
+    pub user: User,
+    /// A PHC string, or that of another system; see [`portcullis_core::password::StoredHash`]. `None`: the account has no
+    /// password.
+    pub password_hash: Option<String>,
+    /// Counts the changes of the credentials.
+    pub version: u64,
+    /// Whether the account is disabled.
+    pub disabled: bool,
+    /// What the sessions of the user begin with.
+    pub slot: Slot,
+}
+
+/// The name by which a user logs in.
+pub enum LoginName<'a> {
+    /// Compared by [`Email::key`].
+    Email(&'a Email),
+    /// Compared by [`Username::key`].
+    Username(&'a Username),
+}
+
+#[derive(Deserialize)]
+struct CredentialsRow {
+    user: String,
+    password_hash: Option<String>,
+    credentials_version: u64,
+    slot: u16,
+}
+
+impl Store {
+    /// What a log-in by that name needs. One round trip.
+    pub async fn find_credentials(&self, name: &LoginName<'_>) -> Result<Option<Credentials>, StoreError> {
+        let (sql, key) = match name {
+            LoginName::Email(email) => (FIND_BY_EMAIL, email.key()),
+            LoginName::Username(username) => (FIND_BY_USERNAME, username.key()),
+        };
+        let mut batch = self.batch("find_credentials");
+        let found = batch.query(sql, values![key]);
+        let answers = batch.run().await?;
+        answers.row(found)?.map(|row| credentials(&answers, row)).transpose()
+    }
+
+    /// What verifying the caller's password needs, if the session is in force. One round trip.
+    pub async fn find_own_credentials(&self, caller: Caller, now: u64) -> Result<Credentials, StoreError> {
+        let mut batch = self.batch("find_own_credentials");
+        let found = batch.query(FIND_OWN, values![caller.session_id, caller.user_id, now]);
+        let answers = batch.run().await?;
+        let row = answers.row(found)?.ok_or(Denial::SessionNotInForce)?;
+        credentials(&answers, row)
+    }
+
+    /// Replaces the caller's password, if the credentials are still of that version, revokes every session of the account and
+    /// begins a new one, for the new version. Gives the number of sessions it revoked. One round trip.
+    pub async fn change_password(
+        &self,
+        context: &ActionContext<'_>,
+        credentials_version: u64,
+        new_hash: &str,
+        new_session: &NewSession<'_>,
+    ) -> Result<WithOwedMarks<usize>, StoreError> {
+        let ActionContext { caller, client, leeway, now, .. } = *context;
+        let key = EventKey::new(caller.user_id, AuditEvent::PasswordChanged, context);
+        let mut batch = self.batch("change_password");
+        let found = find_session(&mut batch, caller.session_id);
+        let recorded = insert_own_event(&mut batch, context, &key, credentials_version);
+        batch.execute(CHANGE_PASSWORD, values![key.user_id, key.at, &key.id, new_hash]);
+        let revoked = revoke_recorded(&mut batch, &key, RevocationReason::PasswordChanged, Some(client), leeway);
+        new_session.insert_renewed(&mut batch, &key, client);
+        let owed = find_owed_marks(&mut batch, caller.user_id);
+        let answers = batch.run().await?;
+        let (recorded, revoked) = (answers.row(recorded)?, answers.rows(revoked)?);
+        let outcome = in_force(&answers, found, caller, now).and_then(|_| {
+            recorded.ok_or(Denial::CredentialsChanged)?;
+            Ok(revoked.len())
+        });
+        WithOwedMarks::attach(outcome, answers.rows(owed)?)
+    }
+}
+
+fn credentials(answers: &Answers, row: CredentialsRow) -> Result<Credentials, StoreError> {
+    let CredentialsRow { user, password_hash, credentials_version, slot } = row;
+    let Account { user, disabled_at } = account(answers, &user)?;
+    let slot = Slot::from_stored(slot).ok_or_else(|| answers.corrupt("slot".to_owned()))?;
+    Ok(Credentials { user, password_hash, version: credentials_version, disabled: disabled_at.is_some(), slot })
+}

@@ -1,0 +1,99 @@
+//! Making accounts.
+
+use portcullis_core::account::client::Client;
+use portcullis_core::id::{Id, Slot, SlotKey};
+use portcullis_core::identity::display_name::Name;
+use portcullis_core::identity::email::Email;
+use portcullis_core::identity::username::Username;
+use serde::Deserialize;
+
+use super::Store;
+use super::batch::{sql, values};
+use super::error::StoreError;
+use super::rows::roles_to_json;
+use super::sessions::NewSession;
+
+const FIND_TAKEN: &str = sql!("registration/find_taken.sql");
+const INSERT_USER: &str = sql!("registration/insert_user.sql");
+
+/// Which names of a registration are taken, and the slot of the address.
+#[derive(Clone, Copy, Debug)]
+pub struct Availability {
+    /// Whether the e-mail address is taken.
+    pub email_taken: bool,
+    /// Whether the username is taken.
+    pub username_taken: bool,
+    /// The slot of a user with this address.
+    pub slot: Slot,
+}
+
+/// An account to be made.
+pub struct NewUser<'a> {
+    /// Random.
+    pub id: Id,
+    /// Must not be taken.
+    pub email: &'a Email,
+    /// Of that address.
+    pub slot: Slot,
+    /// Must not be taken.
+    pub username: Option<&'a Username>,
+    /// To show.
+    pub name: Option<&'a Name>,
+    /// A PHC string; `None` for an account without a password.
+    pub password_hash: Option<&'a str>,
+    /// The `roles` claim.
+    pub roles: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct TakenRow {
+    email_taken: u8,
+    username_taken: u8,
+    slot_key: Option<String>,
+}
+
+impl Store {
+    /// Which of these names are taken, and the slot of the address. One round trip.
+    pub async fn find_taken(&self, email: &Email, username: Option<&Username>) -> Result<Availability, StoreError> {
+        let mut batch = self.batch("find_taken");
+        let found = batch.query::<TakenRow>(FIND_TAKEN, values![email.key(), username.map(Username::key)]);
+        let answers = batch.run().await?;
+        let row = answers.row(found)?.ok_or_else(|| answers.corrupt("no row".to_owned()))?;
+        let slot_key = row.slot_key.as_deref().and_then(SlotKey::parse);
+        let slot_key = slot_key.ok_or_else(|| answers.corrupt("no slot key".to_owned()))?;
+        Ok(Availability {
+            email_taken: row.email_taken != 0,
+            username_taken: row.username_taken != 0,
+            slot: Slot::of(email.key(), &slot_key),
+        })
+    }
+
+    /// Makes an account and its first session, both or neither; [`StoreError::Conflict`] if a name was taken meanwhile. One round
+    /// trip.
+    pub async fn insert_user(
+        &self,
+        user: &NewUser<'_>,
+        session: &NewSession<'_>,
+        client: &Client,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let values = values![
+            user.id,
+            user.email.address(),
+            user.email.key(),
+            user.username.map(Username::as_str),
+            user.username.map(Username::key),
+            user.name.map(Name::as_str),
+            user.password_hash,
+            roles_to_json(user.roles),
+            now,
+            client.ip.as_deref(),
+            client.user_agent.as_deref(),
+            user.slot.number(),
+        ];
+        let mut batch = self.batch("insert_user");
+        batch.execute(INSERT_USER, values);
+        session.insert(&mut batch, client, now);
+        batch.run().await.map(|_| ())
+    }
+}

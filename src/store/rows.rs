@@ -1,0 +1,85 @@
+//! Rows of more than one statement, and what they become.
+
+use portcullis_core::account::client::Client;
+use portcullis_core::account::session::Session;
+use portcullis_core::account::user::{Account, User};
+use portcullis_core::id::Id;
+use portcullis_core::token::refresh::{SecretHash, SessionState};
+use serde::Deserialize;
+
+use super::batch::Answers;
+use super::error::StoreError;
+
+/// The object that the view `user_objects` makes: one column, as each costs as much to take over from the runtime as all of it.
+#[derive(Deserialize)]
+struct UserObject {
+    id: Id,
+    email: String,
+    username: Option<String>,
+    name: Option<String>,
+    /// A JSON array.
+    roles: String,
+    created_at: u64,
+    disabled_at: Option<u64>,
+}
+
+/// A session with its user.
+#[derive(Deserialize)]
+pub(super) struct SessionRow {
+    session_id: Id,
+    secret_hash: String,
+    generation: u32,
+    rotated_at: u64,
+    expires_at: u64,
+    revoked_at: Option<u64>,
+    user: String,
+}
+
+/// An account, as an admin's operation finds it.
+#[derive(Deserialize)]
+pub(super) struct AccountRow {
+    user: String,
+    another_is_admin: u8,
+}
+
+impl AccountRow {
+    pub(super) fn account(&self, answers: &Answers) -> Result<Account, StoreError> {
+        account(answers, &self.user)
+    }
+
+    /// Whether it is the only enabled admin.
+    pub(super) fn is_last_admin(&self, answers: &Answers) -> Result<bool, StoreError> {
+        Ok(self.another_is_admin == 0 && self.account(answers)?.is_enabled_admin())
+    }
+}
+
+/// An account out of a user object.
+pub(super) fn account(answers: &Answers, object: &str) -> Result<Account, StoreError> {
+    let object: UserObject = serde_json::from_str(object).map_err(|error| answers.corrupt(format!("user: {error}")))?;
+    let UserObject { id, email, username, name, roles, created_at, disabled_at } = object;
+    let roles = serde_json::from_str(&roles).map_err(|error| answers.corrupt(format!("roles: {error}")))?;
+    Ok(Account { user: User { id, email, username, name, roles, created_at }, disabled_at })
+}
+
+pub(super) fn session(answers: &Answers, row: SessionRow) -> Result<Session, StoreError> {
+    let Account { user, disabled_at } = account(answers, &row.user)?;
+    let state = SessionState {
+        secret_hash: SecretHash::from_stored(row.secret_hash),
+        generation: row.generation,
+        rotated_at: row.rotated_at,
+        expires_at: row.expires_at,
+        revoked: row.revoked_at.is_some(),
+        user_disabled: disabled_at.is_some(),
+    };
+    Ok(Session { id: row.session_id, state, user })
+}
+
+/// Roles as the column `roles` holds them.
+pub(super) fn roles_to_json(roles: &[String]) -> String {
+    serde_json::Value::from(roles).to_string()
+}
+
+/// A client out of two columns.
+pub(super) const fn client(ip: Option<String>, user_agent: Option<String>) -> Client {
+    Client { ip, user_agent }
+}

@@ -1,0 +1,24 @@
+-- ?1 caller session_id, ?2 caller user_id, ?3 now, ?4 id, ?5 kind, ?6 target user_id, ?7 new roles,
+-- ?8 whether it removes an admin.
+-- Cost: the caller and the target read, 2 rows written (the event and its index entry).
+INSERT INTO audit_events (user_id, at, id, kind, count, last_at, actor_id, session_id, detail)
+SELECT target.id, ?3, ?4, ?5, 1, ?3, callers.user_id, callers.session_id, ?7
+FROM callers
+JOIN users AS target ON target.id = ?6
+WHERE callers.session_id = ?1
+  AND callers.user_id = ?2
+  AND callers.expires_at > ?3
+  AND callers.is_admin
+  AND CASE ?5
+    WHEN 'disabled' THEN target.disabled_at IS NULL
+    WHEN 'enabled' THEN target.disabled_at IS NOT NULL
+    WHEN 'roles_changed' THEN target.roles <> ?7
+    ELSE TRUE
+  END
+  AND (
+    NOT ?8
+    OR target.is_admin = 0
+    OR target.disabled_at IS NOT NULL
+    OR EXISTS (SELECT 1 FROM admins WHERE admins.id <> target.id)
+  )
+RETURNING id

@@ -1,0 +1,11 @@
+-- ?1 user_id or empty, ?2 now, ?3 session_id, ?4 ip, ?5 user_agent.
+-- Cost: 1 row written, and an index entry for the first of an hour.
+INSERT INTO audit_events (
+  user_id, at, id, kind, count, last_at, session_id, ip, user_agent, other_ip, other_user_agent
+)
+SELECT ?1, ?2 - ?2 % 3600, 'login_failed', 'login_failed', 1, ?2, ?3, ?4, ?5, ?4, ?5
+WHERE ?1 = '' OR EXISTS (SELECT 1 FROM users WHERE id = ?1)
+ON CONFLICT (user_id, at, id) DO UPDATE
+SET
+  count = count + 1, last_at = excluded.last_at, session_id = excluded.session_id,
+  ip = excluded.ip, user_agent = excluded.user_agent

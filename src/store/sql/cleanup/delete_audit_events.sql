@@ -1,0 +1,10 @@
+-- ?1 end of the time to delete, ?2 rows of a step.
+-- Cost: at most the rows of a step read by index, 1 row written for each.
+DELETE FROM audit_events
+WHERE (user_id, at, id) IN (
+  SELECT user_id, at, id
+  FROM audit_events
+  WHERE at < ?1 - 3600
+  ORDER BY at
+  LIMIT ?2
+)

@@ -1,2 +1,0 @@
-DELETE FROM owed_marks
-WHERE (user_id, session_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))

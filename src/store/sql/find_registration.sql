@@ -1,3 +1,0 @@
-SELECT created_at, created_ip AS ip, created_user_agent AS user_agent
-FROM users
-WHERE id = ?1

@@ -1,3 +1,0 @@
-SELECT id, email, username, name, password_hash, password_version, roles, created_at, disabled_at
-FROM users
-WHERE email_key = ?1

@@ -1,0 +1,16 @@
+-- ?1 session_id of the new one, ?2 user_id, ?3 now, ?4 maximum number of sessions, ?5 ip, ?6 user_agent.
+-- Cost: the open sessions of the user read by index, 3 rows written for each one too many.
+UPDATE refresh_tokens
+SET
+  revoked_at = MIN(?3, expires_at),
+  revoked_reason = CASE WHEN expires_at <= ?3 THEN 'expired' ELSE 'session_limit' END,
+  revoked_ip = CASE WHEN expires_at > ?3 THEN ?5 END,
+  revoked_user_agent = CASE WHEN expires_at > ?3 THEN ?6 END
+WHERE session_id IN (
+  SELECT session_id
+  FROM refresh_tokens
+  WHERE user_id = ?2 AND is_ended = 0 AND session_id <> ?1
+  ORDER BY expires_at > ?3, generation > 0, rotated_at
+  LIMIT MIN(200, MAX(0, (SELECT count(*) FROM refresh_tokens WHERE user_id = ?2 AND is_ended = 0) - ?4))
+)
+RETURNING session_id, user_id, access_expires_at
