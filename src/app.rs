@@ -9,8 +9,9 @@ use worker::Env;
 use worker::web_sys::Request as RawRequest;
 
 use crate::config::{Config, Problem};
-use crate::http::{self, Method, RefusedOrigins, Reply, Request};
+use crate::http::{Method, RefusedOrigins, Reply, Request};
 use crate::log::{self, Event, Tallies};
+use crate::platform::body;
 use crate::platform::clock::now_millis;
 use crate::platform::webcrypto::Keys;
 use crate::routes::context::Context;
@@ -62,9 +63,9 @@ pub async fn answer(
         return refuse(ApiError::MethodNotAllowed(methods));
     };
     if route.takes_body() {
-        match http::read_body(&request).await {
+        match body::read(&request).await {
             Ok(body) => read.body = body,
-            Err(error) => return refuse(error),
+            Err(error) => return refuse(error.into()),
         }
     }
     // Only now: a client could hold its body back until a window that was open at the first byte has closed.

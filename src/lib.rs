@@ -19,11 +19,11 @@ use worker::web_sys::{Request as RawRequest, Response};
 use worker::{Env, event};
 
 use app::{Isolate, answer, isolate};
-use http::Request;
+use http::{ErrorFormat, Request};
 use log::Event;
 use platform::clock::now_millis;
 use platform::random::random;
-use routes::error::{ApiError, ErrorFormat};
+use routes::error::ApiError;
 use sessions::marks;
 use store::Store;
 use store::cleanup::CleanedUp;
@@ -42,12 +42,12 @@ async fn fetch(request: RawRequest, env: Env, background: worker::Context) -> wo
         Ok(isolate) => isolate,
         Err(problems) => {
             let reply = ApiError::Misconfigured(problems).into_reply(ErrorFormat::Problem, request_id);
-            return Ok(reply.into_response(&read, request_id, &[])?);
+            return reply.into_response(&read, request_id, &[]);
         }
     };
     let store = Store::new(env, isolate.config.log_costs);
     let reply = answer(&isolate, &store, &background, request, &mut read, request_id).await;
-    Ok(reply.into_response(&read, request_id, &isolate.config.allowed_origins)?)
+    reply.into_response(&read, request_id, &isolate.config.allowed_origins)
 }
 
 /// When the marks that are owed are written: the `crons` of `wrangler.toml` have it, and beside it when the cleanup runs.

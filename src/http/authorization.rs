@@ -3,34 +3,34 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::members;
-use crate::routes::error::ApiError;
+use super::error::RequestError;
+use super::header::members;
 
-/// Of an access token, in bytes: several times the size of any of ours.
+/// Maximum size of an access token, in bytes: several times the size of any of ours.
 const MAX_BEARER_BYTES: usize = 8 * 1024;
-/// Of the credentials of a client, in bytes: several times the size of any that we make.
+/// Maximum size of the credentials of a client, in bytes: several times the size of any that we make.
 const MAX_BASIC_BYTES: usize = 1024;
 
 /// A credential of another scheme is none (RFC 6750 §3.1), and neither is the scheme without a token.
-pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, ApiError> {
+pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, RequestError> {
     let credentials = authorization.unwrap_or_default();
     if are_several(credentials) {
-        return Err(ApiError::SeveralCredentials);
+        return Err(RequestError::SeveralCredentials);
     }
     let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
     let token = token.trim_matches(' ');
     if !scheme.eq_ignore_ascii_case("Bearer") || token.is_empty() {
-        return Err(ApiError::MissingToken);
+        return Err(RequestError::MissingToken);
     }
     let unpadded = token.trim_end_matches('=');
     let is_b64token = unpadded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
     if token.len() > MAX_BEARER_BYTES || unpadded.is_empty() || !is_b64token {
-        return Err(ApiError::InvalidToken);
+        return Err(RequestError::InvalidToken);
     }
     Ok(token)
 }
 
-/// Whether there is anything but an access token, good or not: then a client authenticates, or tries to.
+/// Whether a client authenticates, or tries to: whether there is anything but an access token, valid or not.
 pub(super) fn is_of_client(authorization: &str) -> bool {
     let scheme = authorization.split(' ').next().unwrap_or_default();
     let is_bearer = scheme.eq_ignore_ascii_case("Bearer") && !are_several(authorization);
@@ -71,8 +71,7 @@ fn form_decoded(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{basic, bearer, is_of_client};
-    use crate::routes::error::ApiError;
+    use super::{RequestError, basic, bearer, is_of_client};
 
     #[test]
     fn a_bearer_token_is_taken_in_any_case_of_the_scheme() {
@@ -124,7 +123,7 @@ mod tests {
             Some("Basic YTpi"),
             Some("Digest username=\"a, Bearer b\", realm = \"b\", uri=/me"),
         ] {
-            assert!(matches!(bearer(header), Err(ApiError::MissingToken)), "{header:?}");
+            assert!(matches!(bearer(header), Err(RequestError::MissingToken)), "{header:?}");
         }
         for header in [
             "Bearer a, Bearer b",
@@ -139,7 +138,7 @@ mod tests {
             "Digest username=\"a\", realm=\"b\", Bearer a",
             "a, b",
         ] {
-            assert!(matches!(bearer(Some(header)), Err(ApiError::SeveralCredentials)), "{header}");
+            assert!(matches!(bearer(Some(header)), Err(RequestError::SeveralCredentials)), "{header}");
         }
         let long = format!("Bearer {}", "a".repeat(8193));
         for header in [
@@ -153,7 +152,7 @@ mod tests {
             "Bearer {}",
             &long,
         ] {
-            assert!(matches!(bearer(Some(header)), Err(ApiError::InvalidToken)), "{header}");
+            assert!(matches!(bearer(Some(header)), Err(RequestError::InvalidToken)), "{header}");
         }
     }
 

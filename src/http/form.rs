@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::invalid;
-use crate::routes::error::ApiError;
+use super::error::{RequestError, invalid};
 
-/// The parameters that some route reads: an answer may name these, and no others, which are the input's.
+/// The parameters that routes read. An error names only these: any other name is input.
 const NAMES: [&str; 9] = [
     "client_assertion",
     "client_assertion_type",
@@ -18,12 +17,12 @@ const NAMES: [&str; 9] = [
     "token_type_hint",
 ];
 
-pub(super) fn parameters(body: &[u8]) -> Result<BTreeMap<String, String>, ApiError> {
+pub(super) fn parameters(body: &[u8]) -> Result<BTreeMap<String, String>, RequestError> {
     let mut parameters = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(body) {
         if parameters.contains_key(name.as_ref()) {
             return Err(match NAMES.into_iter().find(|own| *own == name) {
-                Some(own) => ApiError::InvalidRequest(format!("The parameter {own} is repeated.")),
+                Some(own) => RequestError::Invalid(format!("The parameter {own} is repeated.")),
                 None => invalid("A parameter is repeated."),
             });
         }
@@ -35,8 +34,7 @@ pub(super) fn parameters(body: &[u8]) -> Result<BTreeMap<String, String>, ApiErr
 
 #[cfg(test)]
 mod tests {
-    use super::parameters;
-    use crate::routes::error::ApiError;
+    use super::{RequestError, parameters};
 
     #[test]
     fn a_parameter_without_a_value_is_absent() {
@@ -54,7 +52,7 @@ mod tests {
             ("c4n4ry=1&c4n4ry=2", "A parameter is repeated."),
         ] {
             let error = parameters(body.as_bytes()).unwrap_err();
-            assert!(matches!(&error, ApiError::InvalidRequest(detail) if detail == expected), "{error:?}");
+            assert!(matches!(&error, RequestError::Invalid(detail) if detail == expected), "{error:?}");
         }
     }
 }

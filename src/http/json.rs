@@ -1,80 +1,285 @@
 //! Bodies of JSON.
+//!
+//! `serde_json` puts the input into its errors. So a body is read in two steps: JSON into members, then members into the struct of
+//! an endpoint, by a deserializer whose errors name the member and never its value.
 
-use serde::de::DeserializeOwned;
+use std::fmt;
 
-use super::invalid;
-use super::mismatch::explain;
-use crate::routes::error::ApiError;
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
+use serde_json::Value;
+
+use super::error::{RequestError, invalid};
 
 const NOT_AN_OBJECT: &str = "The body must be a JSON object.";
 
-pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // A struct would also be read from an array of its members' values.
+pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestError> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(invalid(NOT_AN_OBJECT));
     }
-    serde_json::from_slice(body).map_err(|error| ApiError::InvalidRequest(explain::<T>(body, &error)))
+    let Members(members) = serde_json::from_slice(body).map_err(|error| {
+        invalid(format!("The body is not valid JSON: line {}, column {}.", error.line(), error.column()))
+    })?;
+    let members = members.into_iter().map(|(name, value)| (name.clone(), Member { name, value }));
+    T::deserialize(MapDeserializer::new(members)).map_err(|Mismatch(detail)| invalid(detail))
 }
 
-/// What is wrong with a body that is not there: which member is missing.
+/// Reports an empty body: which member is missing.
 ///
-/// Never read as an empty object: a page of any origin can have its browser send a request without a body, without being asked.
-pub(super) fn missing<T: DeserializeOwned>() -> ApiError {
+/// An empty body is never read as an empty object: a page of any origin can have its browser send one without a preflight.
+pub(super) fn missing<T: DeserializeOwned>() -> RequestError {
     json::<T>(b"{}").err().unwrap_or_else(|| invalid(NOT_AN_OBJECT))
+}
+
+/// The members of an object in their order, repeated ones included, which the struct then refuses.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+/// What does not fit, without any input.
+#[derive(Debug)]
+struct Mismatch(String);
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+impl Error for Mismatch {
+    /// Not with the message, which may repeat input.
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self("The body does not have the required form.".to_owned())
+    }
+
+    fn missing_field(name: &'static str) -> Self {
+        Self(format!("The member {name} is missing."))
+    }
+
+    fn duplicate_field(name: &'static str) -> Self {
+        Self(format!("The member {name} is repeated."))
+    }
+
+    fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
+        Self(format!("A member is unknown. Known are: {}.", known.join(", ")))
+    }
+}
+
+/// A member's value. `name` is one of the struct's, as unknown members are refused before their values are read.
+struct Member {
+    name: String,
+    value: Value,
+}
+
+impl Member {
+    fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "text",
+            Value::Array(_) => "an array",
+            Value::Object(_) => "an object",
+        }
+    }
+
+    /// Reads a value of the expected kind by `serde_json`.
+    fn read<V>(self, expected: &str, read: impl FnOnce(Value) -> Result<V, serde_json::Error>) -> Result<V, Mismatch> {
+        let Self { name, .. } = &self;
+        let detail = if self.kind() == expected {
+            format!("The member {name} has a value that is not accepted.")
+        } else {
+            format!("The member {name} must be {expected}, not {}.", self.kind())
+        };
+        read(self.value).map_err(|_| Mismatch(detail))
+    }
+}
+
+impl IntoDeserializer<'_, Mismatch> for Member {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! expecting {
+    ($($method:ident $expected:literal;)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+            self.read($expected, |value| value.$method(visitor))
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Member {
+    type Error = Mismatch;
+
+    expecting! {
+        deserialize_any "of another type";
+        deserialize_bool "a boolean";
+        deserialize_str "text";
+        deserialize_string "text";
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        let Self { name, value: Value::Array(elements) } = self else {
+            return self.read("an array", |value| value.deserialize_seq(visitor));
+        };
+        let named = |(index, value)| Self { name: format!("{name}[{index}]"), value };
+        visitor.visit_seq(SeqDeserializer::new(elements.into_iter().enumerate().map(named)))
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct newtype_struct tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
-    use super::{json, missing};
-    use crate::routes::error::ApiError;
+    use super::{RequestError, json, missing};
 
     #[derive(Deserialize, Debug)]
     #[serde(deny_unknown_fields)]
     struct Body {
         email: String,
         name: Option<String>,
+        roles: Option<Vec<String>>,
+        disabled: Option<bool>,
     }
 
     fn refusal(body: &str) -> String {
         match json::<Body>(body.as_bytes()) {
-            Err(ApiError::InvalidRequest(detail)) => detail,
+            Err(RequestError::Invalid(detail)) => detail,
             other => panic!("{other:?}"),
         }
     }
 
+    /// The refusal of a body that is valid except for these members.
+    fn refusal_of(members: &str) -> String {
+        refusal(&format!("{{\"email\":\"a\",{members}}}"))
+    }
+
     #[test]
     fn a_body_of_the_right_form_is_read() {
-        let body: Body = json(b" {\"email\":\"a\",\"name\":\"b\"}\n").unwrap();
-        assert_eq!((body.email.as_str(), body.name.as_deref()), ("a", Some("b")));
-        // What is null is as if it were not there.
-        for body in [&b"{\"email\":\"a\"}"[..], b"{\"email\":\"a\",\"name\":null}"] {
-            assert_eq!(json::<Body>(body).unwrap().name, None);
+        let body =
+            json::<Body>(b" {\"email\":\"a\",\"name\":\"b\",\"roles\":[\"x\",\"y\"],\"disabled\":true}\n").unwrap();
+        assert_eq!((body.email.as_str(), body.name.as_deref(), body.disabled), ("a", Some("b"), Some(true)));
+        assert_eq!(body.roles.unwrap(), ["x", "y"]);
+        // null is the same as absent.
+        for body in [&b"{\"email\":\"a\"}"[..], b"{\"email\":\"a\",\"name\":null,\"roles\":null}"] {
+            let body = json::<Body>(body).unwrap();
+            assert_eq!((body.name, body.roles, body.disabled), (None, None, None));
         }
     }
 
     #[test]
-    fn what_does_not_fit_is_told_without_repeating_input() {
+    fn a_body_that_is_not_an_object_of_these_members_is_refused() {
         for (body, detail) in [
             ("", "The body must be a JSON object."),
             ("[\"a\",\"b\"]", "The body must be a JSON object."),
             ("\u{feff}{\"email\":\"a\"}", "The body must be a JSON object."),
-            ("{\"email\":\"a\"", "The body is not valid JSON: line 1, column 12."),
-            ("{\"email\":\"a\"} x", "The body is not valid JSON: line 1, column 15."),
-            ("{\"email\":\"\\ud800\"}", "The body is not valid JSON in the member email: line 1, column 17."),
             ("{}", "The member email is missing."),
-            ("{\"email\":\"a\",\"email\":\"b\"}", "The member email stands twice: line 1, column 20."),
-            ("{\"evil`, expected x\":1}", "A member is unknown: line 1, column 20. Known are: email, name."),
-            ("{\"email\":{\"$ne\":\"\"}}", "The member email must be text, not an object."),
+            ("{\"email\":\"a\",\"email\":\"b\"}", "The member email is repeated."),
+            ("{\"evil`, expected x\":1}", "A member is unknown. Known are: email, name, roles, disabled."),
+            ("{\"email\":1,\"evil\":1}", "The member email must be text, not a number."),
         ] {
             assert_eq!(refusal(body), detail, "{body}");
         }
-        assert!(!refusal("{\"email\":12345}").contains("12345"));
     }
 
     #[test]
-    fn a_body_that_is_not_there_misses_its_members_and_is_never_an_empty_object() {
+    fn a_member_of_the_wrong_type_is_named_with_what_it_must_be_and_what_it_is() {
+        let kinds = [
+            ("null", "null"),
+            ("true", "a boolean"),
+            ("1", "a number"),
+            ("-1.5", "a number"),
+            ("\"c4n4ry\"", "text"),
+            ("[]", "an array"),
+            ("{\"$ne\":\"\"}", "an object"),
+        ];
+        for (member, expected, valid) in [
+            ("name", "text", ["null", "\"c4n4ry\""]),
+            ("roles", "an array", ["null", "[]"]),
+            ("disabled", "a boolean", ["null", "true"]),
+        ] {
+            for (value, found) in kinds.into_iter().filter(|(value, _)| !valid.contains(value)) {
+                let expected = format!("The member {member} must be {expected}, not {found}.");
+                assert_eq!(refusal_of(&format!("\"{member}\":{value}")), expected);
+            }
+        }
+        assert_eq!(refusal("{\"email\":null}"), "The member email must be text, not null.");
+        assert_eq!(refusal_of("\"roles\":[\"a\",1]"), "The member roles[1] must be text, not a number.");
+        assert_eq!(refusal_of("\"roles\":[null]"), "The member roles[0] must be text, not null.");
+    }
+
+    #[test]
+    fn invalid_json_is_reported_before_anything_else_and_where_it_is() {
+        for (body, place) in [
+            ("{\"email\":\"a\"", "line 1, column 12"),
+            ("{\"email\":1,", "line 1, column 11"),
+            ("{\"email\":1}}", "line 1, column 12"),
+            ("{\"email\":\"a\"} x", "line 1, column 15"),
+            ("{\"email\":\"\\ud800\"}", "line 1, column 17"),
+            ("{\"c4n4ry\":\\}", "line 1, column 11"),
+            ("{\"email\":\n1e999}", "line 2, column 5"),
+        ] {
+            assert_eq!(refusal(body), format!("The body is not valid JSON: {place}."), "{body}");
+        }
+        let deep = format!("{{\"email\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+        assert!(refusal(&deep).starts_with("The body is not valid JSON: "));
+    }
+
+    #[test]
+    fn no_input_is_repeated() {
+        for text in ["c4n4ry\\u0000\\n\\u001b[2J", "c4n4ry`, expected x", "c4n4ry.x", "c4n4ry\\u202e", "\\\"c4n4ry"] {
+            for body in [
+                format!("{{\"{text}\":1}}"),
+                format!("{{\"email\":[\"{text}\"]}}"),
+                format!("{{\"email\":\"{text}\\ud800\"}}"),
+                format!("{{\"email\":\"a\",\"disabled\":\"{text}\"}}"),
+                format!("{{\"email\":\"a\",\"roles\":[{{\"{text}\":\"{text}\"}}]}}"),
+            ] {
+                let detail = refusal(&body);
+                assert!(!detail.contains("c4n4ry") && !detail.chars().any(char::is_control), "{detail}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_body_lacks_its_members_and_is_never_an_empty_object() {
         #[derive(Deserialize)]
         struct Optional {
             #[expect(dead_code, reason = "nothing is ever read into it")]
@@ -84,7 +289,7 @@ mod tests {
             (missing::<Body>(), "The member email is missing."),
             (missing::<Optional>(), "The body must be a JSON object."),
         ] {
-            assert!(matches!(&error, ApiError::InvalidRequest(detail) if detail == expected), "{error:?}");
+            assert!(matches!(&error, RequestError::Invalid(detail) if detail == expected), "{error:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The media types of the bodies that are read here.
 
-use super::members;
+use super::header::members;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";

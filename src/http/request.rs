@@ -6,11 +6,12 @@ use serde::de::DeserializeOwned;
 use worker::web_sys::Request as RawRequest;
 
 use super::authorization::{basic, bearer, is_of_client};
+use super::error::RequestError;
 use super::form::parameters;
+use super::header::header;
 use super::json::{json, missing};
 use super::media_type::{FORM, JSON, MediaType, media_type};
-use super::{header, query};
-use crate::routes::error::ApiError;
+use super::query;
 use portcullis_core::account::client::Client;
 
 /// The methods that some route takes, and the others.
@@ -44,7 +45,7 @@ pub struct Request {
     pub query: Option<String>,
     /// Where it comes from; nowhere, if its method changes nothing.
     pub client: Client,
-    /// The bytes of the body; empty until the caller has put there what [`read_body`](super::read_body) gave.
+    /// The bytes of the body; empty until the caller has put there what [`read`](crate::platform::body::read) gave.
     pub body: Vec<u8>,
     /// As the runtime has it.
     raw: RawRequest,
@@ -57,7 +58,6 @@ pub struct Request {
 
 impl Request {
     /// Everything but the body.
-    #[must_use]
     pub fn read(request: &RawRequest) -> Self {
         let headers = request.headers();
         let header = |name: &str| header(&headers, name);
@@ -96,82 +96,67 @@ impl Request {
     }
 
     /// Whether the client has reset the connection. One that only closed its side cannot be told from one that waits.
-    #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.raw.signal().aborted()
     }
 
     /// The parameters of the query, in their order.
-    #[must_use]
     pub fn query_parameters(&self) -> Vec<(String, String)> {
         query::parameters(self.query.as_deref().unwrap_or_default())
     }
 
     /// The bearer credential (RFC 6750 §2.1): only ever from this header.
-    ///
-    /// # Errors
-    /// [`ApiError::MissingToken`] if there is none, [`ApiError::SeveralCredentials`], [`ApiError::InvalidToken`] for what cannot be
-    /// a token.
-    pub fn bearer(&self) -> Result<&str, ApiError> {
+    pub fn bearer(&self) -> Result<&str, RequestError> {
         bearer(self.authorization.as_deref())
     }
 
     /// The id and the secret by which a client authenticates (RFC 6749 §2.3.1: both form-urlencoded, then as RFC 7617 has
     /// it); `None` for anything else.
-    #[must_use]
     pub fn basic(&self) -> Option<(String, String)> {
         basic(self.authorization.as_deref()?)
     }
 
     /// The body as JSON of exactly this form.
-    ///
-    /// # Errors
-    /// [`ApiError::UnsupportedMediaType`], or [`ApiError::InvalidRequest`] saying what does not fit.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, RequestError> {
         let is_patch = self.method == Method::Patch;
         match self.media_type() {
             // What is not there has no type to be wrong.
             _ if self.body.is_empty() => Err(missing::<T>()),
             Some(MediaType::Json) => json(&self.body),
             Some(MediaType::MergePatch) if is_patch => json(&self.body),
-            _ if is_patch => Err(ApiError::UnsupportedMediaType("application/json or application/merge-patch+json")),
-            _ => Err(ApiError::UnsupportedMediaType(JSON)),
+            _ if is_patch => {
+                Err(RequestError::UnsupportedMediaType("application/json or application/merge-patch+json"))
+            }
+            _ => Err(RequestError::UnsupportedMediaType(JSON)),
         }
     }
 
     /// Whether a client authenticates by the header, or tries to: whether there is anything in it but an access token.
-    #[must_use]
     pub fn has_client_authorization(&self) -> bool {
         self.authorization.as_deref().is_some_and(is_of_client)
     }
 
     /// The body as a form: its parameters. As OAuth wants it (RFC 6749 §3.2), repeated ones are refused and empty ones
     /// count as omitted; unknown ones are for the caller to ignore.
-    ///
-    /// # Errors
-    /// As [`Self::json`].
-    pub fn form(&self) -> Result<BTreeMap<String, String>, ApiError> {
+    pub fn form(&self) -> Result<BTreeMap<String, String>, RequestError> {
         match self.media_type() {
             _ if self.body.is_empty() => Ok(BTreeMap::new()),
             Some(MediaType::Form) => parameters(&self.body),
-            _ => Err(ApiError::UnsupportedMediaType(FORM)),
+            _ => Err(RequestError::UnsupportedMediaType(FORM)),
         }
     }
 
-    /// The body as JSON of exactly this form, or as a form, whose parameters `from_form` picks from, as [`Self::form`]
-    /// reads them.
-    ///
-    /// # Errors
-    /// As [`Self::json`].
+    /// The body as JSON of exactly this form, or as a form, from whose parameters, as [`Self::form`] reads them, `from_form`
+    /// makes the same.
     pub fn json_or_form<T: DeserializeOwned>(
         &self,
-        from_form: impl FnOnce(BTreeMap<String, String>) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
+        from_form: impl FnOnce(BTreeMap<String, String>) -> Result<T, RequestError>,
+    ) -> Result<T, RequestError> {
         match self.media_type() {
             _ if self.body.is_empty() => from_form(BTreeMap::new()),
             Some(MediaType::Json) => json(&self.body),
             Some(MediaType::Form) => from_form(parameters(&self.body)?),
-            _ => Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded or application/json")),
+            _ => Err(RequestError::UnsupportedMediaType("application/x-www-form-urlencoded or application/json")),
         }
     }
 
@@ -183,7 +168,6 @@ impl Request {
 }
 
 /// The origin of an absolute URL as the runtime writes it, and what stands behind it, which is empty if nothing does.
-#[must_use]
 pub fn split_origin(url: &str) -> (&str, &str) {
     let host = url.find("://").map_or(0, |at| at.saturating_add(3));
     let end = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| at.saturating_add(host));

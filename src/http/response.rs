@@ -3,17 +3,15 @@
 use std::cell::OnceCell;
 
 use serde::Serialize;
-use wasm_bindgen::JsValue;
 use worker::web_sys::{Headers, Response, ResponseInit};
 
 use super::cors::{self, allowed_origin};
+use super::error::NotRepresentable;
 use super::media_type::JSON;
 use super::request::{Method, Request};
-use crate::routes::error::ApiError;
 use portcullis_core::id::Id;
 
-/// On every response (OWASP REST Security and HTTP Headers Cheat Sheets), but that what is public has the two of
-/// [`Reply::public`] otherwise.
+/// On every response (OWASP REST Security and HTTP Headers Cheat Sheets). [`Reply::public`] replaces two of them.
 const COMMON_HEADERS: [(&str, &str); 7] = [
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -23,6 +21,7 @@ const COMMON_HEADERS: [(&str, &str); 7] = [
     ("Vary", "Origin"),
     ("X-Content-Type-Options", "nosniff"),
 ];
+
 /// A reply to be sent. No `Debug`: it may carry tokens.
 pub struct Reply {
     status: u16,
@@ -33,29 +32,23 @@ pub struct Reply {
 
 impl Reply {
     /// A reply without a body, not to be stored.
-    #[must_use]
     pub fn new(status: u16) -> Self {
         Self { status, body: None, headers: Vec::new() }
     }
 
-    /// A reply of JSON.
-    ///
-    /// # Errors
-    /// [`ApiError::Internal`] for what JSON cannot carry.
-    pub fn json(status: u16, value: &impl Serialize) -> Result<Self, ApiError> {
-        let body = serde_json::to_string(value).map_err(|error| ApiError::Internal(error.to_string()))?;
+    /// A reply of JSON. Fails with the caller's own error for a value that JSON cannot represent.
+    pub fn json<E: From<NotRepresentable>>(status: u16, value: &impl Serialize) -> Result<Self, E> {
+        let body = serde_json::to_string(value).map_err(|error| NotRepresentable(error.to_string()))?;
         Ok(Self::new(status).body(JSON, body))
     }
 
     /// Adds a body.
-    #[must_use]
     pub fn body(mut self, content_type: &'static str, body: String) -> Self {
         self.body = Some(body);
         self.header("Content-Type", content_type.to_owned())
     }
 
     /// Adds or replaces a header.
-    #[must_use]
     pub fn header(mut self, name: &'static str, value: String) -> Self {
         self.headers.retain(|(own, _)| *own != name);
         self.headers.push((name, value));
@@ -63,20 +56,17 @@ impl Reply {
     }
 
     /// Lets anyone store the reply for `max_age` seconds and embed it anywhere, for public data.
-    #[must_use]
     pub fn public(self, max_age: u32) -> Self {
         self.header("Cache-Control", format!("public, max-age={max_age}"))
             .header("Cross-Origin-Resource-Policy", "cross-origin".to_owned())
     }
 
     /// The status.
-    #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
     /// Answers `OPTIONS` on a path that takes these methods: a preflight, if the request is one.
-    #[must_use]
     pub fn options(request: &Request, methods: &str, allowed_origins: &[String]) -> Self {
         let reply = Self::new(204).header("Allow", methods.to_owned());
         if !request.asks_for_method || allowed_origin(request, allowed_origins).is_none() {
@@ -89,15 +79,12 @@ impl Reply {
     }
 
     /// The response to send, with the headers that every response has.
-    ///
-    /// # Errors
-    /// Those of the runtime for a header it does not take; ours are all valid.
     pub fn into_response(
         self,
         request: &Request,
         request_id: Id,
         allowed_origins: &[String],
-    ) -> Result<Response, JsValue> {
+    ) -> worker::Result<Response> {
         let init = ResponseInit::new();
         init.set_status(self.status);
         init.set_headers(common_headers()?.as_ref());
@@ -116,9 +103,9 @@ impl Reply {
     }
 }
 
-/// [`COMMON_HEADERS`] as the runtime has them. Made once an isolate, for the runtime to copy: set one by one on every
-/// response, they cost more than the rest of it.
-fn common_headers() -> Result<Headers, JsValue> {
+/// [`COMMON_HEADERS`] as the runtime has them. Made once per isolate, for the runtime to copy: set one by one on every response,
+/// they cost more than the rest of it.
+fn common_headers() -> worker::Result<Headers> {
     thread_local! {
         static COMMON: OnceCell<Headers> = const { OnceCell::new() };
     }

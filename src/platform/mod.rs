@@ -1,5 +1,6 @@
-//! The runtime: clock, randomness, WebCrypto, bindings, deadlines. The only home of JavaScript values.
+//! The runtime: bodies, clock, deadlines, randomness, WebCrypto. The only home of JavaScript values.
 
+pub mod body;
 pub mod clock;
 pub mod d1;
 pub mod deadline;

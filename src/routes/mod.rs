@@ -12,13 +12,13 @@ mod sign_in;
 use account::{change_password, delete_me, end_session, end_sessions, events, me, sessions, update_me};
 use admin::{delete_user, end_user_sessions, update_user, user, user_sessions, users};
 use context::Context;
-use error::{ApiError, ErrorFormat};
+use error::ApiError;
 use oauth::{introspect, jwks, metadata, revoke, token};
 use portcullis_core::id::Id;
 use sign_in::{login, refresh, register};
 
 use crate::config::Config;
-use crate::http::{Method, Reply, Request};
+use crate::http::{ErrorFormat, Method, Reply, Request};
 
 pub use health::Health;
 

@@ -89,7 +89,7 @@ impl Context<'_> {
             user,
         };
         // RFC 6749 §5.1 asks for the older header as well.
-        Ok(Reply::json(status, &response)?.header("Pragma", "no-cache".to_owned()))
+        Reply::json(status, &response).map(|reply| reply.header("Pragma", "no-cache".to_owned()))
     }
 
     /// The end of an access token that is issued now, in unix seconds.

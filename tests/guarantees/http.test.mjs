@@ -435,32 +435,21 @@ test("an error about a body names the member that it is about, and repeats nothi
     ["PATCH", "/me", { name: 1 }, "The member name must be text, not a number."],
     ["PATCH", "/me", { name: "x", username: false }, "The member username must be text, not a boolean."],
     ["DELETE", "/me", { current_password: [] }, "The member current_password must be text, not an array."],
-    ["PATCH", path, { roles: "c4n4ry" }, "The member roles must be an array of text, not text."],
-    ["PATCH", path, { roles: { 0: "user" } }, "The member roles must be an array of text, not an object."],
+    ["PATCH", path, { roles: "c4n4ry" }, "The member roles must be an array, not text."],
+    ["PATCH", path, { roles: { 0: "user" } }, "The member roles must be an array, not an object."],
     ["PATCH", path, { roles: ["user", 1] }, "The member roles[1] must be text, not a number."],
     ["PATCH", path, { roles: [null] }, "The member roles[0] must be text, not null."],
     ["PATCH", path, { disabled: "true" }, "The member disabled must be a boolean, not text."],
-    [
-      "PATCH",
-      path,
-      { disabled: true, c4n4ry: 1 },
-      "A member is unknown: line 1, column 25. Known are: roles, disabled.",
-    ],
+    ["PATCH", path, { disabled: true, c4n4ry: 1 }, "A member is unknown. Known are: roles, disabled."],
   ]) {
     const { status, text, body } = await worker.request(method, target, { json, bearer: admin.access_token });
     assert.deepEqual([status, body.detail ?? body.error_description], [400, expected], `${method} ${target}`);
     assert.doesNotMatch(text, /c4n4ry|12345/);
   }
   for (const [body, expected] of [
-    [
-      `{"email":"${email}","password":"\\ud800"}`,
-      "The body is not valid JSON in the member password: line 1, column 49.",
-    ],
-    [`{"email":"${email}","email":"c4n4ry"}`, "The member email stands twice: line 1, column 37."],
-    [
-      '{"c4n4ry\\u0000\\u001b[2J\\n":1}',
-      "A member is unknown: line 1, column 26. Known are: email, username, password.",
-    ],
+    [`{"email":"${email}","password":"\\ud800"}`, "The body is not valid JSON: line 1, column 49."],
+    [`{"email":"${email}","email":"c4n4ry"}`, "The member email is repeated."],
+    ['{"c4n4ry\\u0000\\u001b[2J\\n":1}', "A member is unknown. Known are: email, username, password."],
   ]) {
     const { status, text, body: problem } = await worker.post("/login", { body, headers: JSON_TYPE });
     assert.deepEqual([status, problem.detail], [400, expected]);

@@ -10,5 +10,5 @@ pub const MAX_AGE: u32 = 300;
 pub fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
     let config = context.config;
     let keys = config.signing_keys.public_set(context.now, config.key_overlap());
-    Ok(Reply::json(200, &keys)?.public(MAX_AGE))
+    Reply::json(200, &keys).map(|reply| reply.public(MAX_AGE))
 }

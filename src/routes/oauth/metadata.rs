@@ -38,7 +38,7 @@ pub fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
     let issuer = config.parties.issuer.as_str();
     let publishes_keys = config.signing_keys.published(context.now, config.key_overlap()).next().is_some();
     let metadata = metadata(issuer, publishes_keys, !config.resource_servers.is_empty());
-    Ok(Reply::json(200, &metadata)?.public(MAX_AGE))
+    Reply::json(200, &metadata).map(|reply| reply.public(MAX_AGE))
 }
 
 fn metadata(issuer: &str, publishes_keys: bool, answers_introspection: bool) -> Metadata<'_> {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::http::{Reply, Request};
+use crate::http::{Reply, Request, RequestError};
 use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
@@ -29,7 +29,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let body: Body = request.json_or_form(|mut parameters| {
         let token = parameters
             .remove("token")
-            .ok_or_else(|| ApiError::InvalidRequest("The parameter token is missing.".to_owned()))?;
+            .ok_or_else(|| RequestError::Invalid("The parameter token is missing.".to_owned()))?;
         Ok(Body { token, _token_type_hint: parameters.remove("token_type_hint") })
     })?;
     if body.token.is_empty() {

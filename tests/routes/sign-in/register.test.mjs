@@ -370,7 +370,7 @@ test("nothing but the four members is taken, at any level: nobody gives themselv
     await assertInvalid(`{"email":"evil@example.org","password":"${PASSWORD}","${member}":{"roles":["admin"]}}`);
   }
   const detail = await assertRefused({ json: { ...fresh(), "<script>`, expected `": 1 } }, 400, "invalid_request");
-  assert.match(detail, /^A member is unknown: line 1, column \d+\. Known are: email, password, username, name\.$/);
+  assert.match(detail, /^A member is unknown\. Known are: email, password, username, name\.$/);
 
   const { status, body } = await worker.post("/register?role=admin&roles[]=admin&email=evil@example.org", {
     json: fresh(),

@@ -1,0 +1,67 @@
+//! Bodies of errors.
+
+use ::http::StatusCode;
+use serde::Serialize;
+
+use super::response::Reply;
+use portcullis_core::id::Id;
+
+/// How an endpoint formats its errors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ErrorFormat {
+    /// RFC 9457.
+    Problem,
+    /// RFC 6749 §5.2, which strict OAuth clients expect of `/token`, `/revoke` and `/introspect`.
+    OAuth,
+}
+
+/// An error, as a client reads it.
+pub struct ErrorBody<'a> {
+    /// The status.
+    pub status: u16,
+    /// The stable code, for programs; in an OAuth body one of RFC 6749 §5.2.
+    pub code: &'static str,
+    /// The explanation, for people.
+    pub detail: &'a str,
+    /// Names the request in the log.
+    pub request_id: Id,
+}
+
+/// RFC 9457 §3.1. With `about:blank` the title is the status's own phrase.
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    request_id: Id,
+}
+
+#[derive(Serialize)]
+struct OAuthBody<'a> {
+    error: &'static str,
+    error_description: &'a str,
+    request_id: Id,
+}
+
+impl ErrorBody<'_> {
+    /// The reply in that format.
+    pub fn reply(&self, format: ErrorFormat) -> Reply {
+        let &Self { status, code, detail, request_id } = self;
+        let (content_type, body) = match format {
+            ErrorFormat::Problem => {
+                let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+                let title = title.unwrap_or("Error");
+                let body = ProblemBody { r#type: "about:blank", title, status, code, detail, request_id };
+                ("application/problem+json", serde_json::to_string(&body))
+            }
+            ErrorFormat::OAuth => {
+                let body = OAuthBody { error: code, error_description: detail, request_id };
+                ("application/json", serde_json::to_string(&body))
+            }
+        };
+        // Plain text always serializes; if it did not, the status would still tell.
+        body.map_or_else(|_| Reply::new(status), |body| Reply::new(status).body(content_type, body))
+    }
+}

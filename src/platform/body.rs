@@ -1,0 +1,85 @@
+//! Reading a body, within limits of size and time.
+
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
+use worker::web_sys::{ReadableStreamDefaultReader, Request as RawRequest};
+
+use super::clock::now_millis;
+use super::deadline::{Failure, within};
+
+/// Maximum body size, in bytes.
+pub const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Largest oversized body that is still read to its end, in bytes.
+const MAX_DISCARDED_BYTES: usize = 256 * 1024;
+/// Maximum time for a client to send a body, from the end of the headers on, in milliseconds.
+const MAX_BODY_MILLIS: u64 = 10_000;
+/// Maximum reads per body: each takes some 60 microseconds, however small the piece.
+const MAX_READS: u32 = 512;
+
+/// Why a body is not read.
+#[derive(Debug)]
+pub enum BodyError {
+    /// It is larger than [`MAX_BODY_BYTES`].
+    TooLarge,
+    /// It takes longer than [`MAX_BODY_MILLIS`].
+    Timeout,
+    /// The client stopped sending.
+    Aborted,
+    /// It takes more than [`MAX_READS`] reads.
+    TooManyPieces,
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// What a reader of a stream reads; without a value at the end of the stream.
+    type Chunk;
+    #[wasm_bindgen(method, getter)]
+    fn value(this: &Chunk) -> Option<Uint8Array>;
+}
+
+/// Reads a body.
+///
+/// An oversized body is read to its end and discarded: a connection that is closed while the client still sends may lose the
+/// answer. One that is far too large is not.
+pub async fn read(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
+    let announced = request.headers().get("Content-Length").ok().flatten();
+    let body = match announced.and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length > MAX_DISCARDED_BYTES => return Err(BodyError::TooLarge),
+        // Takes half the time. HTTP holds the client to the announced length.
+        Some(length) if length <= MAX_BODY_BYTES => {
+            let body = request.array_buffer().map_err(|_| BodyError::Aborted)?;
+            Uint8Array::new(&settled(&body, MAX_BODY_MILLIS).await?).to_vec()
+        }
+        _ => in_chunks(request).await?,
+    };
+    if body.len() > MAX_BODY_BYTES { Err(BodyError::TooLarge) } else { Ok(body) }
+}
+
+/// Keeps only enough of an oversized body to detect it.
+async fn in_chunks(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
+    let (mut body, mut length) = (Vec::new(), 0_usize);
+    let Some(stream) = request.body() else { return Ok(body) };
+    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+    let end = now_millis().saturating_add(MAX_BODY_MILLIS);
+    for _ in 0..MAX_READS {
+        let read = settled(&reader.read(), end.saturating_sub(now_millis())).await?;
+        let Some(chunk) = read.unchecked_into::<Chunk>().value() else { return Ok(body) };
+        let chunk = chunk.to_vec();
+        length = length.saturating_add(chunk.len());
+        if length > MAX_DISCARDED_BYTES {
+            return Err(BodyError::TooLarge);
+        }
+        if body.len() <= MAX_BODY_BYTES {
+            body.extend(chunk);
+        }
+    }
+    Err(BodyError::TooManyPieces)
+}
+
+/// What a promise of the client resolves to, if it does so within that many milliseconds.
+async fn settled(part: &Promise, millis: u64) -> Result<JsValue, BodyError> {
+    within(part, millis).await.map_err(|failure| match failure {
+        Failure::Late => BodyError::Timeout,
+        Failure::Rejected => BodyError::Aborted,
+    })
+}
