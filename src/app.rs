@@ -14,9 +14,9 @@ use crate::log::{self, Event, Tallies};
 use crate::platform::body;
 use crate::platform::clock::now_millis;
 use crate::platform::webcrypto::Keys;
-use crate::routes::context::Context;
+use crate::routes;
+use crate::routes::context::{Context, Health};
 use crate::routes::error::ApiError;
-use crate::routes::{self, Health};
 use crate::store::Store;
 
 /// What an isolate keeps from request to request: plain data and imported keys, nothing that belongs to a request.
@@ -53,16 +53,15 @@ pub async fn answer(
     if let Some(origin) = isolate.refused_origins.borrow_mut().note(read, &config.allowed_origins) {
         log::write(request_id, &Event::OriginRefused { origin: &origin });
     }
-    let Some(methods) = routes::methods(path) else {
-        return refuse(ApiError::NotFound);
+    let Some((endpoint, path_id)) = routes::find(read.method, path) else {
+        return match routes::methods(path) {
+            None => refuse(ApiError::NotFound),
+            Some(methods) if read.method == Method::Options => Reply::options(read, &methods, &config.allowed_origins),
+            Some(methods) => refuse(ApiError::MethodNotAllowed(methods)),
+        };
     };
-    if read.method == Method::Options {
-        return Reply::options(read, &methods, &config.allowed_origins);
-    }
-    let Some(route) = routes::find(read.method, path) else {
-        return refuse(ApiError::MethodNotAllowed(methods));
-    };
-    if route.takes_body() {
+    read.path_id = path_id;
+    if endpoint.reads_body() {
         match body::read(&request).await {
             Ok(body) => read.body = body,
             Err(error) => return refuse(error.into()),
@@ -83,12 +82,10 @@ pub async fn answer(
         millisecond,
         request_id,
     };
-    let reply = route.handle(&context, read).await.unwrap_or_else(refuse);
+    let reply = endpoint.handle(&context, read).await.unwrap_or_else(refuse);
     if config.log_costs {
-        // The route's name, not the path: what somebody puts into a path may be a token.
-        let route = format!("{route:?}");
-        let route = route.split('(').next().unwrap_or_default();
-        log::write_costs(request_id, route, Some(reply.status()), store.costs());
+        // The endpoint's name, not the path, into which somebody may have put a token.
+        log::write_costs(request_id, endpoint.name, Some(reply.status()), store.costs());
     }
     reply
 }

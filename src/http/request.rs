@@ -13,6 +13,7 @@ use super::json::{json, missing};
 use super::media_type::{FORM, JSON, MediaType, media_type};
 use super::query;
 use portcullis_core::account::client::Client;
+use portcullis_core::id::Id;
 
 /// The methods that some route takes, and the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +48,8 @@ pub struct Request {
     pub client: Client,
     /// The bytes of the body; empty until the caller has put there what [`read`](crate::platform::body::read) gave.
     pub body: Vec<u8>,
+    /// The id in the path; [`Id::NIL`] until the caller has put there what routing found.
+    pub path_id: Id,
     /// As the runtime has it.
     raw: RawRequest,
     authorization: Option<String>,
@@ -85,6 +88,7 @@ impl Request {
             query: query.map(str::to_owned),
             client: Client::new(of_change("CF-Connecting-IP"), of_change("User-Agent").as_deref()),
             body: Vec::new(),
+            path_id: Id::NIL,
             // The handle: its own method of this name would copy the body.
             raw: Clone::clone(request),
             authorization: header("Authorization"),

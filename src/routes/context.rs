@@ -1,6 +1,6 @@
 //! What a handler is given.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use portcullis_core::id::Id;
@@ -8,7 +8,6 @@ use portcullis_core::token::access::{AccessToken, Purpose, Rejection, Unverified
 use portcullis_core::token::keys::KeyState;
 use portcullis_core::token::verified::{TokenHash, VerifiedTokenCache};
 
-use super::Health;
 use super::error::ApiError;
 use crate::config::Config;
 use crate::http::Request;
@@ -18,6 +17,21 @@ use crate::sessions::marks;
 use crate::store::{Denial, Store, StoreError, WithOwedMarks};
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::session::OwedMark;
+
+/// What the bindings answered when this isolate last asked them.
+#[derive(Default)]
+pub struct Health {
+    pub answer: RefCell<Option<HealthAnswer>>,
+    /// When the request that is asking now began, in unix seconds.
+    pub asked_at: Cell<Option<u64>>,
+}
+
+#[derive(Clone)]
+pub struct HealthAnswer {
+    /// Unix seconds.
+    pub at: u64,
+    pub failing: Vec<&'static str>,
+}
 
 /// What a route works with.
 pub struct Context<'a> {

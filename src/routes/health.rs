@@ -1,13 +1,11 @@
 //! `GET /healthz`: whether the bindings answer. That the configuration is good shows in there being an answer at all.
 
-use std::cell::{Cell, RefCell};
-
 use futures_util::future::join;
 use serde::Serialize;
 
-use crate::http::Reply;
+use crate::http::{Reply, Request};
 use crate::platform::clock::now_millis;
-use crate::routes::context::Context;
+use crate::routes::context::{Context, Health, HealthAnswer};
 use crate::routes::error::ApiError;
 
 /// Seconds for which an answer is reused: anyone may ask, and each check costs D1 and KV.
@@ -15,31 +13,16 @@ const FRESH_SECONDS: u64 = 5;
 /// Seconds after which whoever asked is considered cut off: storage is given up before.
 const ASKING_SECONDS: u64 = 30;
 
-/// What the bindings answered when this isolate asked them last.
-#[derive(Default)]
-pub struct Health {
-    answer: RefCell<Option<Answer>>,
-    /// Since when somebody asks, in unix seconds.
-    asked_at: Cell<Option<u64>>,
-}
-
-#[derive(Clone)]
-struct Answer {
-    /// Unix seconds.
-    at: u64,
-    failing: Vec<&'static str>,
-}
-
 #[derive(Serialize)]
 struct Body {
     status: &'static str,
 }
 
-pub async fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
+pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let Health { answer, asked_at } = context.health;
     // While one asks, the others are given what was known last: what does not answer must not be asked by all of them.
     let is_asked = asked_at.get().is_some_and(|at| context.now < at.saturating_add(ASKING_SECONDS));
-    let is_fresh = |answer: &Answer| is_asked || context.now < answer.at.saturating_add(FRESH_SECONDS);
+    let is_fresh = |answer: &HealthAnswer| is_asked || context.now < answer.at.saturating_add(FRESH_SECONDS);
     let kept = answer.borrow().clone().filter(is_fresh);
     let failing = match kept {
         Some(answer) => answer.failing,
@@ -60,7 +43,7 @@ async fn ask(context: &Context<'_>) -> Vec<&'static str> {
         }
     }
     // By the clock as it is now: an answer may take long to come.
-    context.health.answer.replace(Some(Answer { at: now_millis() / 1000, failing: failing.clone() }));
+    context.health.answer.replace(Some(HealthAnswer { at: now_millis() / 1000, failing: failing.clone() }));
     context.health.asked_at.set(None);
     failing
 }

@@ -1,4 +1,4 @@
-//! The routes: one file an endpoint, and the table of them.
+//! The endpoints: the table of them, and one file for each.
 
 mod account;
 mod admin;
@@ -20,128 +20,143 @@ use sign_in::{login, refresh, register};
 use crate::config::Config;
 use crate::http::{ErrorFormat, Method, Reply, Request};
 
-pub use health::Health;
-
-/// An endpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Route {
-    /// `POST /register`.
-    Register,
-    /// `POST /login`.
-    Login,
-    /// `POST /refresh`.
-    Refresh,
-    /// `POST /token`.
-    Token,
-    /// `POST /revoke`.
-    Revoke,
-    /// `POST /introspect`.
-    Introspect,
-    /// `POST /revoke-all`.
-    RevokeAll,
-    /// `GET /me`.
-    Me,
-    /// `PATCH /me`.
-    UpdateMe,
-    /// `DELETE /me`.
-    DeleteMe,
-    /// `POST /me/password`.
-    ChangePassword,
-    /// `GET /me/events`.
-    MyEvents,
-    /// `GET /sessions`.
-    Sessions,
-    /// `DELETE /sessions`.
-    EndSessions,
-    /// `DELETE /sessions/{id}`.
-    EndSession(Id),
-    /// `GET /users`.
-    Users,
-    /// `GET /users/{id}`.
-    User(Id),
-    /// `PATCH /users/{id}`.
-    UpdateUser(Id),
-    /// `DELETE /users/{id}`.
-    DeleteUser(Id),
-    /// `DELETE /users/{id}/sessions`.
-    EndUserSessions(Id),
-    /// `GET /users/{id}/sessions`.
-    UserSessions(Id),
-    /// `GET /users/{id}/events`.
-    UserEvents(Id),
-    /// `GET /verify`.
-    Verify,
-    /// `GET /.well-known/oauth-authorization-server` and `GET /.well-known/openid-configuration`.
-    Metadata,
-    /// `GET /.well-known/jwks.json`.
-    Jwks,
-    /// `GET /healthz`.
-    Healthz,
+/// An endpoint: a row of the table.
+pub struct Endpoint {
+    /// Its name in the log.
+    pub name: &'static str,
+    method: Method,
+    pattern: Pattern,
+    body: Body,
+    error_format: ErrorFormat,
+    handler: Handler,
 }
 
-/// What [`find`] takes of a whole path: what stands below the base path. But the metadata of an issuer with a path stands at
-/// the root of its host, that path behind the well-known one (RFC 8414 §3).
-#[must_use]
-pub fn strip_base_path<'a>(path: &'a str, config: &Config) -> &'a str {
-    let metadata = path.strip_suffix(config.issuer_path()).filter(|path| metadata::PATHS.contains(path));
-    metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()
+/// Whether an endpoint reads a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Body {
+    Read,
+    Ignored,
 }
 
-/// Whether a whole path is answered at any address: the health check, as what watches over a deployment may know it by another
-/// one, and the metadata at the root of the host, of an issuer with a path, as that is for the whole host to serve.
-#[must_use]
-pub fn answers_anywhere(path: &str, config: &Config) -> bool {
-    let issuer_path = config.issuer_path();
-    let of_root = path.strip_suffix(issuer_path).filter(|_| !issuer_path.is_empty());
-    of_root.is_some_and(|path| metadata::PATHS.contains(&path)) || strip_base_path(path, config) == "/healthz"
+/// Makes the table, and the call of each handler, from rows. tests/support/routes.mjs reads the same rows: one line each.
+macro_rules! endpoints {
+    ($($name:ident: $method:ident $pattern:literal => $handler:path, $body:ident, $error_format:ident;)*) => {
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        enum Handler {
+            $($name,)*
+        }
+
+        const ENDPOINTS: &[Endpoint] = &[$(Endpoint {
+            name: stringify!($name),
+            method: Method::$method,
+            pattern: Pattern::new($pattern),
+            body: Body::$body,
+            error_format: ErrorFormat::$error_format,
+            handler: Handler::$name,
+        },)*];
+
+        impl Handler {
+            async fn call(self, context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+                match self {
+                    $(Self::$name => $handler(context, request).await,)*
+                }
+            }
+        }
+    };
 }
 
-/// The table: the endpoint of a method and a path below the base path.
-#[must_use]
-pub fn find(method: Method, path: &str) -> Option<Route> {
-    if let Some(id) = path.strip_prefix("/sessions/").filter(|id| !id.contains('/')) {
-        // A text that is no id is nobody's: what asks for it is refused, or not found, like any other.
-        return (method == Method::Delete).then(|| Route::EndSession(Id::parse(id).unwrap_or(Id::NIL)));
+// Name: method pattern => handler, body, format of errors. What answers GET answers HEAD. Of several endpoints at a path the order is
+// that of Allow, and the format is the same.
+endpoints! {
+    Register: Post "/register" => register::post, Read, Problem;
+    Login: Post "/login" => login::post, Read, Problem;
+    Refresh: Post "/refresh" => refresh::post, Read, Problem;
+    Token: Post "/token" => token::post, Read, OAuth;
+    Revoke: Post "/revoke" => revoke::post, Read, OAuth;
+    Introspect: Post "/introspect" => introspect::post, Read, OAuth;
+    RevokeAll: Post "/revoke-all" => crate::sessions::end::post, Ignored, Problem;
+    Me: Get "/me" => me::get, Ignored, Problem;
+    UpdateMe: Patch "/me" => update_me::patch, Read, Problem;
+    DeleteMe: Delete "/me" => delete_me::delete, Read, Problem;
+    ChangePassword: Post "/me/password" => change_password::post, Read, Problem;
+    MyEvents: Get "/me/events" => events::get_own, Ignored, Problem;
+    Sessions: Get "/sessions" => sessions::get, Ignored, Problem;
+    EndSessions: Delete "/sessions" => end_sessions::delete, Ignored, Problem;
+    EndSession: Delete "/sessions/{id}" => end_session::delete, Ignored, Problem;
+    Users: Get "/users" => users::get, Ignored, Problem;
+    User: Get "/users/{id}" => user::get, Ignored, Problem;
+    UpdateUser: Patch "/users/{id}" => update_user::patch, Read, Problem;
+    DeleteUser: Delete "/users/{id}" => delete_user::delete, Ignored, Problem;
+    UserSessions: Get "/users/{id}/sessions" => user_sessions::get, Ignored, Problem;
+    EndUserSessions: Delete "/users/{id}/sessions" => end_user_sessions::delete, Ignored, Problem;
+    UserEvents: Get "/users/{id}/events" => events::get, Ignored, Problem;
+    Verify: Get "/verify" => gateway::get, Ignored, Problem;
+    OAuthMetadata: Get "/.well-known/oauth-authorization-server" => metadata::get, Ignored, Problem;
+    OpenIdMetadata: Get "/.well-known/openid-configuration" => metadata::get, Ignored, Problem;
+    Jwks: Get "/.well-known/jwks.json" => jwks::get, Ignored, Problem;
+    Healthz: Get "/healthz" => health::get, Ignored, Problem;
+}
+
+/// A path, of which one segment may be `{id}`.
+struct Pattern {
+    /// The path, or what is before the id.
+    prefix: &'static str,
+    /// What is after the id, if there is one.
+    suffix: Option<&'static str>,
+}
+
+impl Pattern {
+    /// Runs at compile time.
+    const fn new(pattern: &'static str) -> Self {
+        let mut at = 0_usize;
+        let mut rest = pattern.as_bytes();
+        while let [byte, tail @ ..] = rest {
+            if *byte == b'{'
+                && let Some((prefix, end)) = pattern.split_at_checked(at)
+                && let Some((_, suffix)) = end.split_at_checked("{id}".len())
+            {
+                return Self { prefix, suffix: Some(suffix) };
+            }
+            at = at.saturating_add(1);
+            rest = tail;
+        }
+        Self { prefix: pattern, suffix: None }
     }
-    if let Some(rest) = path.strip_prefix("/users/") {
-        let (id, part) = rest.split_once('/').map_or((rest, None), |(id, part)| (id, Some(part)));
-        let id = Id::parse(id).unwrap_or(Id::NIL);
-        return Some(match (method, part) {
-            (Method::Get | Method::Head, None) => Route::User(id),
-            (Method::Patch, None) => Route::UpdateUser(id),
-            (Method::Delete, None) => Route::DeleteUser(id),
-            (Method::Delete, Some("sessions")) => Route::EndUserSessions(id),
-            (Method::Get | Method::Head, Some("sessions")) => Route::UserSessions(id),
-            (Method::Get | Method::Head, Some("events")) => Route::UserEvents(id),
-            _ => return None,
-        });
+
+    /// The id of a path that matches, empty if the pattern has none.
+    fn match_id<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let Some(suffix) = self.suffix else { return (path == self.prefix).then_some("") };
+        path.strip_prefix(self.prefix)?.strip_suffix(suffix).filter(|id| !id.contains('/'))
     }
-    Some(match (method, path) {
-        (Method::Post, "/register") => Route::Register,
-        (Method::Post, "/login") => Route::Login,
-        (Method::Post, "/refresh") => Route::Refresh,
-        (Method::Post, "/token") => Route::Token,
-        (Method::Post, "/revoke") => Route::Revoke,
-        (Method::Post, "/introspect") => Route::Introspect,
-        (Method::Post, "/revoke-all") => Route::RevokeAll,
-        (Method::Get | Method::Head, "/me") => Route::Me,
-        (Method::Patch, "/me") => Route::UpdateMe,
-        (Method::Delete, "/me") => Route::DeleteMe,
-        (Method::Post, "/me/password") => Route::ChangePassword,
-        (Method::Get | Method::Head, "/me/events") => Route::MyEvents,
-        (Method::Get | Method::Head, "/sessions") => Route::Sessions,
-        (Method::Delete, "/sessions") => Route::EndSessions,
-        (Method::Get | Method::Head, "/users") => Route::Users,
-        (Method::Get | Method::Head, "/verify") => Route::Verify,
-        (Method::Get | Method::Head, path) if metadata::PATHS.contains(&path) => Route::Metadata,
-        (Method::Get | Method::Head, "/.well-known/jwks.json") => Route::Jwks,
-        (Method::Get | Method::Head, "/healthz") => Route::Healthz,
-        _ => return None,
-    })
 }
 
-/// The methods a path takes, as `Allow` lists them; `None` for an unknown path.
-#[must_use]
+impl Endpoint {
+    fn accepts(&self, method: Method) -> bool {
+        method == self.method || (method == Method::Head && self.method == Method::Get)
+    }
+
+    /// Whether it reads a body.
+    pub fn reads_body(&self) -> bool {
+        self.body == Body::Read
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+        self.handler.call(context, request).await
+    }
+}
+
+/// The endpoint for a method at a path below the base path, and the id in the path: [`Id::NIL`], which nothing has, if there is none
+/// or it is not an id. So what an invalid id names is refused, or not found, like anything else.
+pub fn find(method: Method, path: &str) -> Option<(&'static Endpoint, Id)> {
+    let at_path = |endpoint: &'static Endpoint| {
+        let id = endpoint.pattern.match_id(path)?;
+        Some((endpoint, Id::parse(id).unwrap_or(Id::NIL)))
+    };
+    ENDPOINTS.iter().filter(|endpoint| endpoint.accepts(method)).find_map(at_path)
+}
+
+/// The methods of a path below the base path, as `Allow` lists them; `None` for an unknown path.
 pub fn methods(path: &str) -> Option<String> {
     const NAMES: [(Method, &str); 5] = [
         (Method::Get, "GET"),
@@ -150,109 +165,77 @@ pub fn methods(path: &str) -> Option<String> {
         (Method::Patch, "PATCH"),
         (Method::Delete, "DELETE"),
     ];
-    let taken: Vec<_> =
+    let accepted: Vec<_> =
         NAMES.iter().filter(|(method, _)| find(*method, path).is_some()).map(|(_, name)| *name).collect();
-    (!taken.is_empty()).then(|| [taken, vec!["OPTIONS"]].concat().join(", "))
+    (!accepted.is_empty()).then(|| [accepted, vec!["OPTIONS"]].concat().join(", "))
 }
 
-/// How errors are worded at a path.
-#[must_use]
+/// The format of errors at a path below the base path.
 pub fn error_format(path: &str) -> ErrorFormat {
-    if matches!(path, "/token" | "/revoke" | "/introspect") { ErrorFormat::OAuth } else { ErrorFormat::Problem }
+    let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.pattern.match_id(path).is_some());
+    endpoint.map_or(ErrorFormat::Problem, |endpoint| endpoint.error_format)
 }
 
-impl Route {
-    /// Whether the endpoint reads a body.
-    #[must_use]
-    pub fn takes_body(self) -> bool {
-        matches!(
-            self,
-            Self::Register
-                | Self::Login
-                | Self::Refresh
-                | Self::Token
-                | Self::Revoke
-                | Self::Introspect
-                | Self::UpdateMe
-                | Self::DeleteMe
-                | Self::ChangePassword
-                | Self::UpdateUser(_)
-        )
-    }
+fn is_at(path: &str, handlers: &[Handler]) -> bool {
+    find(Method::Get, path).is_some_and(|(endpoint, _)| handlers.contains(&endpoint.handler))
+}
 
-    /// Answers a request.
-    ///
-    /// # Errors
-    /// Every way of not answering as asked.
-    pub async fn handle(self, context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-        match self {
-            Self::Register => register::post(context, request).await,
-            Self::Login => login::post(context, request).await,
-            Self::Refresh => refresh::post(context, request).await,
-            Self::Token => token::post(context, request).await,
-            Self::Revoke => revoke::post(context, request).await,
-            Self::Introspect => introspect::post(context, request).await,
-            Self::RevokeAll => crate::sessions::end::post(context, request).await,
-            Self::Me => me::get(context, request).await,
-            Self::UpdateMe => update_me::patch(context, request).await,
-            Self::DeleteMe => delete_me::delete(context, request).await,
-            Self::ChangePassword => change_password::post(context, request).await,
-            Self::MyEvents => events::get_own(context, request).await,
-            Self::Sessions => sessions::get(context, request).await,
-            Self::EndSessions => end_sessions::delete(context, request).await,
-            Self::EndSession(id) => end_session::delete(context, request, id).await,
-            Self::Users => users::get(context, request).await,
-            Self::User(id) => user::get(context, request, id).await,
-            Self::UpdateUser(id) => update_user::patch(context, request, id).await,
-            Self::DeleteUser(id) => delete_user::delete(context, request, id).await,
-            Self::EndUserSessions(id) => end_user_sessions::delete(context, request, id).await,
-            Self::UserSessions(id) => user_sessions::get(context, request, id).await,
-            Self::UserEvents(id) => events::get(context, request, id).await,
-            Self::Verify => gateway::get(context, request).await,
-            Self::Metadata => metadata::get(context),
-            Self::Jwks => jwks::get(context),
-            Self::Healthz => health::get(context).await,
-        }
-    }
+const METADATA: [Handler; 2] = [Handler::OAuthMetadata, Handler::OpenIdMetadata];
+
+/// What of a whole path is below the base path; empty if nothing is. The metadata of an issuer with a path is at the root of its host,
+/// with that path behind the well-known one (RFC 8414 §3).
+pub fn strip_base_path<'a>(path: &'a str, config: &Config) -> &'a str {
+    let metadata = path.strip_suffix(config.issuer_path()).filter(|path| is_at(path, &METADATA));
+    metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()
+}
+
+/// Whether a whole path is answered at any address: the health check, because what monitors a deployment may know another address, and
+/// the metadata of an issuer with a path at the root of the host, because the whole host serves it.
+pub fn answers_anywhere(path: &str, config: &Config) -> bool {
+    let issuer_path = config.issuer_path();
+    let at_root = path.strip_suffix(issuer_path).filter(|_| !issuer_path.is_empty());
+    at_root.is_some_and(|path| is_at(path, &METADATA)) || is_at(strip_base_path(path, config), &[Handler::Healthz])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Route, find, methods};
+    use super::{ENDPOINTS, Handler, find, methods};
     use crate::http::Method;
     use portcullis_core::id::Id;
 
+    fn found(method: Method, path: &str) -> Option<(&'static str, Id)> {
+        find(method, path).map(|(endpoint, id)| (endpoint.name, id))
+    }
+
     #[test]
-    fn a_path_is_taken_only_as_it_is_spelt() {
-        assert_eq!(find(Method::Get, "/me"), Some(Route::Me));
+    fn a_path_is_matched_only_as_it_is_spelled() {
+        assert_eq!(found(Method::Get, "/me"), Some(("Me", Id::NIL)));
         for path in ["/me/", "//me", "/ME", "/me;x", "/me%00", "/%6de", "/me/x.css", "me", "", "/"] {
-            assert_eq!(find(Method::Get, path), None, "{path}");
+            assert_eq!(found(Method::Get, path), None, "{path}");
             assert_eq!(methods(path), None, "{path}");
         }
     }
 
     #[test]
-    fn a_session_is_named_by_its_id() {
+    fn an_id_in_a_path_is_parsed_and_nil_if_it_is_invalid() {
         let id = Id::new([7; 16]);
-        assert_eq!(find(Method::Delete, &format!("/sessions/{id}")), Some(Route::EndSession(id)));
-        assert_eq!(find(Method::Delete, "/sessions/x"), Some(Route::EndSession(Id::NIL)));
-        assert_eq!(find(Method::Get, &format!("/sessions/{id}")), None);
-        assert_eq!(find(Method::Delete, &format!("/sessions/{id}/")), None);
-    }
-
-    #[test]
-    fn an_account_is_named_by_its_id_and_what_is_none_is_nobodys() {
-        let id = Id::new([7; 16]);
-        assert_eq!(find(Method::Get, &format!("/users/{id}")), Some(Route::User(id)));
-        assert_eq!(find(Method::Patch, &format!("/users/{id}")), Some(Route::UpdateUser(id)));
-        assert_eq!(find(Method::Delete, &format!("/users/{id}/sessions")), Some(Route::EndUserSessions(id)));
-        assert_eq!(find(Method::Get, &format!("/users/{id}/events")), Some(Route::UserEvents(id)));
-        assert_eq!(find(Method::Get, "/users/x"), Some(Route::User(Id::NIL)));
-        for path in ["/users/", "/users//events"] {
-            assert_ne!(find(Method::Get, path), Some(Route::Users), "{path}");
+        for (method, path, name) in [
+            (Method::Delete, "/sessions/{id}", "EndSession"),
+            (Method::Get, "/users/{id}", "User"),
+            (Method::Head, "/users/{id}", "User"),
+            (Method::Patch, "/users/{id}", "UpdateUser"),
+            (Method::Delete, "/users/{id}/sessions", "EndUserSessions"),
+            (Method::Get, "/users/{id}/events", "UserEvents"),
+        ] {
+            assert_eq!(found(method, &path.replace("{id}", &id.to_string())), Some((name, id)));
+            for invalid in ["x", "", "%20"] {
+                assert_eq!(found(method, &path.replace("{id}", invalid)), Some((name, Id::NIL)));
+            }
+            assert_eq!(found(method, &path.replace("{id}", "x/y")), None);
         }
-        for path in [format!("/users/{id}/"), format!("/users/{id}/events/"), format!("/users/{id}/x")] {
-            assert_eq!(methods(&path), None, "{path}");
+        assert_eq!(found(Method::Get, &format!("/sessions/{id}")), None);
+        for path in ["/sessions/x/", "/users/x/", "/users/x/events/", "/users/x/y", "/users/x/sessions/y"] {
+            assert_eq!(methods(path), None, "{path}");
         }
     }
 
@@ -262,6 +245,18 @@ mod tests {
         assert_eq!(methods("/login").as_deref(), Some("POST, OPTIONS"));
         assert_eq!(methods("/sessions").as_deref(), Some("GET, HEAD, DELETE, OPTIONS"));
         assert_eq!(methods("/sessions/x").as_deref(), Some("DELETE, OPTIONS"));
-        assert_eq!(find(Method::Other, "/login"), None);
+        assert!(find(Method::Other, "/login").is_none());
+    }
+
+    #[test]
+    fn every_endpoint_is_found_and_the_errors_of_a_path_have_one_format() {
+        for endpoint in ENDPOINTS {
+            let path = [endpoint.pattern.prefix, endpoint.pattern.suffix.map_or("", |_| "x")].concat()
+                + endpoint.pattern.suffix.unwrap_or_default();
+            let (own, _) = find(endpoint.method, &path).unwrap();
+            assert!(own.handler == endpoint.handler, "{} is hidden by {}", endpoint.name, own.name);
+            assert_eq!(super::error_format(&path), endpoint.error_format, "{}", endpoint.name);
+        }
+        assert!(super::is_at("/healthz", &[Handler::Healthz]) && !super::is_at("/me", &[Handler::Healthz]));
     }
 }

@@ -8,7 +8,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createTestHarness } from "wrangler";
 
 import { makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
-import { assertProblem, PASSWORD, ROUTES, startWorker } from "../support/harness.mjs";
+import { assertProblem, PASSWORD, startWorker } from "../support/harness.mjs";
+import { ROUTES } from "../support/routes.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { allowed, ROUTES, startWorker } from "../support/harness.mjs";
+import { startWorker } from "../support/harness.mjs";
+import { allowed, ROUTES } from "../support/routes.mjs";
 
 const LISTED = [
   "https://app.example.org",

@@ -6,7 +6,8 @@ import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
 import { LEAPING, startDirect } from "../support/direct.mjs";
-import { basic, ROUTES } from "../support/harness.mjs";
+import { basic } from "../support/harness.mjs";
+import { ROUTES } from "../support/routes.mjs";
 
 /** By how much the memory may grow over the whole matrix, in KiB. */
 const GROWTH = 3 * 1024;

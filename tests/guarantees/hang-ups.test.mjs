@@ -6,7 +6,8 @@ import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
 import { startDirect } from "../support/direct.mjs";
-import { basic, PASSWORD, ROUTES } from "../support/harness.mjs";
+import { basic, PASSWORD } from "../support/harness.mjs";
+import { ROUTES, WITH_BODY } from "../support/routes.mjs";
 
 /** By how much the memory may grow, in KiB. */
 const GROWTH = 3 * 1024;
@@ -150,7 +151,8 @@ for (const [stage, routes, count] of [
   });
 }
 
-test("every route that reads a body is among these", async () => {
+test("every route that reads a body is among these, and no other reads one", async () => {
+  assert.deepEqual(ALL.toSorted(), WITH_BODY.toSorted());
   for (const [path, method] of ROUTES) {
     const client = await worker.send(
       method,

@@ -7,16 +7,8 @@ import { request as httpRequest } from "node:http";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
-import {
-  allowed,
-  assertOAuthError,
-  assertProblem,
-  basic,
-  ISSUER,
-  PASSWORD,
-  ROUTES,
-  startWorker,
-} from "../support/harness.mjs";
+import { assertOAuthError, assertProblem, basic, ISSUER, PASSWORD, startWorker } from "../support/harness.mjs";
+import { allowed, BEARER_ROUTES, OAUTH_PATHS, ROUTES, WITH_BODY } from "../support/routes.mjs";
 
 let worker;
 let person;
@@ -27,10 +19,27 @@ before(async () => {
 after(() => worker.close());
 
 const JSON_TYPE = { "Content-Type": "application/json" };
-const BEARER_ROUTES = ROUTES.filter(([path]) =>
-  ["/me", "/sessions", "/sessions/{id}", "/verify", "/revoke-all"].includes(path),
-);
-const BODY_ROUTES = ["/register", "/login", "/refresh", "/revoke"];
+/** A body of each route that reads one, and the status that it gets. */
+const BODIES = {
+  "POST /register": { json: { email: "padded@example.org", password: PASSWORD }, status: 201 },
+  "POST /login": { json: { email: "nobody@example.org", password: PASSWORD }, status: 401 },
+  "POST /refresh": { json: { refresh_token: "x" }, status: 401 },
+  "POST /token": { form: "grant_type=refresh_token&refresh_token=x", status: 400 },
+  "POST /revoke": { json: { token: "x" }, status: 200 },
+  "POST /introspect": { form: "token=x", status: 401 },
+  "PATCH /me": { json: { name: "Ada" }, status: 200 },
+  "DELETE /me": { json: { current_password: "wrong" }, status: 403 },
+  "POST /me/password": { json: { current_password: "wrong", new_password: "another horse battery" }, status: 403 },
+  "PATCH /users/{id}": { json: { roles: ["user"] }, status: 403 },
+};
+
+/** The parts of a route, as `person` asks for it. */
+function requestOf(route) {
+  const [method, path] = route.split(" ");
+  const isBearer = BEARER_ROUTES.some(([own, ownMethod]) => own === path && ownMethod === method);
+  const headers = isBearer ? { Authorization: `Bearer ${person.access_token}` } : {};
+  return { method, path: path.replace("{id}", person.user.id), headers };
+}
 
 /** A request just as it is written: `fetch` tidies paths, joins repeated headers (lists, here) and refuses methods. */
 async function raw(method, path, { headers = {}, body } = {}) {
@@ -181,25 +190,21 @@ test("OPTIONS names the methods of a path, and needs no credential", async () =>
 test("a body may have 16384 bytes and not one more, whether its length is announced or not", async () => {
   const inChunks = (body) =>
     ReadableStream.from([body.slice(0, 16000), body.slice(16000)].map((chunk) => Buffer.from(chunk)));
-  const bodies = {
-    "/register": [{ email: "padded@example.org", password: PASSWORD }, 201],
-    "/login": [{ email: "nobody@example.org", password: PASSWORD }, 401],
-    "/refresh": [{ refresh_token: "x" }, 401],
-    "/revoke": [{ token: "x" }, 200],
-  };
-  for (const path of BODY_ROUTES) {
-    const [json, status] = bodies[path];
-    const padded = (length) => JSON.stringify(json).padEnd(length);
-    for (const send of [(body) => body, inChunks]) {
+  assert.deepEqual(Object.keys(BODIES).toSorted(), WITH_BODY.toSorted());
+  for (const [route, { json, form, status }] of Object.entries(BODIES)) {
+    const { method, path, headers: own } = requestOf(route);
+    const headers = { ...own, ...(json ? JSON_TYPE : { "Content-Type": "application/x-www-form-urlencoded" }) };
+    const padded = (length) => (json ? JSON.stringify(json).padEnd(length) : `${form}&x=`.padEnd(length, "x"));
+    const send = (body) => worker.request(method, path, { body, headers });
+    for (const framed of [(body) => body, inChunks]) {
       for (const length of [16385, 20_000]) {
-        const answer = await worker.post(path, { body: send(padded(length)), headers: JSON_TYPE });
-        assert.equal(answer.status, 413, path);
+        const answer = await send(framed(padded(length)));
+        assert.equal(answer.status, 413, route);
         assert.match(answer.text, /16384/);
       }
     }
-    assert.equal((await worker.post(path, { body: inChunks(padded(16384)), headers: JSON_TYPE })).status, status, path);
-    if (path !== "/register")
-      assert.equal((await worker.post(path, { body: padded(16384), headers: JSON_TYPE })).status, status, path);
+    assert.equal((await send(inChunks(padded(16384)))).status, status, route);
+    if (path !== "/register") assert.equal((await send(padded(16384))).status, status, route);
   }
   assertProblem(await worker.post("/login", { body: "x".repeat(16385), headers: JSON_TYPE }), 413, "body_too_large");
   // Where no body is read, none is judged.
@@ -209,6 +214,17 @@ test("a body may have 16384 bytes and not one more, whether its length is announ
 test("a body of another type than the endpoint takes is refused", async () => {
   const form = "application/x-www-form-urlencoded";
   const json = Buffer.from(JSON.stringify({ email: "nobody@example.org", password: PASSWORD }));
+  // It looks at the credentials of its caller first.
+  const routes = WITH_BODY.filter((route) => route !== "POST /introspect");
+  const typed = (route, type) => {
+    const { method, path, headers: own } = requestOf(route);
+    // Of DELETE, Node's client does not say by itself how long its body is.
+    const headers = { ...own, "Content-Length": json.length };
+    return raw(method, path, {
+      headers: { ...headers, ...(type === undefined ? {} : { "Content-Type": type }) },
+      body: json,
+    });
+  };
   for (const type of [
     undefined,
     "",
@@ -232,19 +248,11 @@ test("a body of another type than the endpoint takes is refused", async () => {
     'text/plain; x="application/json"',
   ]) {
     const headers = type === undefined ? {} : { "Content-Type": type };
-    for (const path of BODY_ROUTES) {
-      const answer = await raw("POST", path, { headers, body: json });
-      assert.equal(answer.status, 415, `${path} ${type}`);
-    }
+    for (const route of routes) assert.equal((await typed(route, type)).status, 415, `${route} ${type}`);
     assertProblem(await raw("POST", "/login", { headers, body: json }), 415, "unsupported_media_type");
   }
-  for (const path of BODY_ROUTES.filter((path) => path !== "/revoke")) {
-    assertProblem(
-      await raw("POST", path, { headers: { "Content-Type": form }, body: json }),
-      415,
-      "unsupported_media_type",
-    );
-  }
+  for (const route of routes.filter((route) => !OAUTH_PATHS.includes(route.split(" ")[1])))
+    assertProblem(await typed(route, form), 415, "unsupported_media_type");
   for (const types of [
     ["application/json", "text/plain"],
     ["application/json;a=b", "text/plain"],
@@ -475,9 +483,12 @@ test("an error about a body names the member that it is about, and repeats nothi
 
 test("the bearer credential is read from one header, in any case of the scheme", async () => {
   const token = person.access_token;
-  for (const [path, method] of BEARER_ROUTES.filter(([, method]) => method === "GET")) {
+  const admin = await worker.registerAdmin();
+  for (const [pattern, method] of BEARER_ROUTES.filter(([, method]) => method === "GET")) {
+    const path = pattern.replace("{id}", person.user.id);
     for (const scheme of ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "]) {
-      assert.equal((await raw(method, path, { headers: { Authorization: `${scheme} ${token}` } })).status, 200, scheme);
+      const headers = { Authorization: `${scheme} ${admin.access_token}` };
+      assert.equal((await raw(method, path, { headers })).status, 200, `${scheme} ${path}`);
     }
   }
   const missing = [401, "missing_token", "Bearer"];

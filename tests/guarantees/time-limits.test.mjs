@@ -8,20 +8,8 @@ import { after, before, test } from "node:test";
 import { makeResourceServer } from "../../scripts/secrets.mjs";
 import { IMPATIENT, startDirect } from "../support/direct.mjs";
 import { assertOAuthError, assertProblem, basic } from "../support/harness.mjs";
+import { OAUTH_PATHS, WITH_BODY } from "../support/routes.mjs";
 
-const WITH_A_BODY = [
-  "POST /register",
-  "POST /login",
-  "POST /refresh",
-  "POST /token",
-  "POST /revoke",
-  "POST /introspect",
-  "PATCH /me",
-  "DELETE /me",
-  "POST /me/password",
-  "PATCH /users/x",
-];
-const OAUTH = ["/token", "/revoke", "/introspect"];
 /** By how much the memory may grow, in KiB. */
 const GROWTH = 3 * 1024;
 const WAVE = 50;
@@ -41,14 +29,14 @@ after(() => worker.close());
 const json = () => ({ email: person.email, password: person.password });
 
 function assertTooSlow(answer, path) {
-  if (OAUTH.includes(path)) assertOAuthError(answer, 408, "invalid_request");
+  if (OAUTH_PATHS.includes(path)) assertOAuthError(answer, 408, "invalid_request");
   else assertProblem(answer, 408, "request_timeout");
 }
 
 for (const chunked of [false, true]) {
   const kind = chunked ? "of an unknown length" : "of a known length";
   test(`a body ${kind} that does not come is given up on every route, and the connection closed`, async () => {
-    const waits = WITH_A_BODY.flatMap((route) => ["headers", "half"].map((part) => [...route.split(" "), part]));
+    const waits = WITH_BODY.flatMap((route) => ["headers", "half"].map((part) => [...route.split(" "), part]));
     const given = waits.map(async ([method, path, part]) => {
       const client = await worker.send(method, path, { json: json(), chunked }, part);
       assertTooSlow(await client.answer(), path);
@@ -131,7 +119,7 @@ for (const [call, operations] of Object.entries(OPERATIONS)) {
         ...options,
         headers: { ...options.headers, ...plan.headers },
       });
-      if (OAUTH.includes(path)) assertOAuthError(answer, 503, "temporarily_unavailable");
+      if (OAUTH_PATHS.includes(path)) assertOAuthError(answer, 503, "temporarily_unavailable");
       else assertProblem(answer, 503, "storage_unavailable");
       await plan.untilEnded();
       plan.release();

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { after, before, test } from "node:test";
 
-import { assertOAuthError, assertProblem, ROUTES, startWorker } from "../support/harness.mjs";
+import { assertOAuthError, assertProblem, startWorker } from "../support/harness.mjs";
+import { OAUTH_PATHS, ROUTES } from "../support/routes.mjs";
 
 const ISSUER = "https://auth.example.org";
 const OAUTH = "/.well-known/oauth-authorization-server";
@@ -30,7 +31,7 @@ before(async () => (worker = await startWorker({ vars: { ISSUER } })));
 after(() => worker.close());
 
 function assertWrongHost(answer, path, origin) {
-  if (["/token", "/revoke", "/introspect"].includes(path)) assertOAuthError(answer, 421, "invalid_request");
+  if (OAUTH_PATHS.includes(path)) assertOAuthError(answer, 421, "invalid_request");
   else assertProblem(answer, 421, "wrong_host");
   const { host } = new URL(origin);
   assert.ok(!answer.text.includes(host) && !answer.text.includes("example"), answer.text);

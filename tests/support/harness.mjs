@@ -36,45 +36,6 @@ export async function startWorker({ vars = {}, secrets = {}, dist = "dist" } = {
   return new Worker({ server, url, db, kv, secrets: worker.secrets, vars: worker.vars });
 }
 
-/** Every route: its path and method. */
-export const ROUTES = [
-  ["/register", "POST"],
-  ["/login", "POST"],
-  ["/refresh", "POST"],
-  ["/token", "POST"],
-  ["/revoke", "POST"],
-  ["/introspect", "POST"],
-  ["/revoke-all", "POST"],
-  ["/me", "GET"],
-  ["/me", "PATCH"],
-  ["/me", "DELETE"],
-  ["/me/password", "POST"],
-  ["/me/events", "GET"],
-  ["/sessions", "GET"],
-  ["/sessions", "DELETE"],
-  ["/sessions/{id}", "DELETE"],
-  ["/users", "GET"],
-  ["/users/{id}", "GET"],
-  ["/users/{id}", "PATCH"],
-  ["/users/{id}", "DELETE"],
-  ["/users/{id}/sessions", "GET"],
-  ["/users/{id}/sessions", "DELETE"],
-  ["/users/{id}/events", "GET"],
-  ["/verify", "GET"],
-  ["/.well-known/oauth-authorization-server", "GET"],
-  ["/.well-known/openid-configuration", "GET"],
-  ["/.well-known/jwks.json", "GET"],
-  ["/healthz", "GET"],
-];
-
-/** The methods of a path, as `Allow` lists them. */
-export function allowed(path) {
-  const taken = ROUTES.filter(([own]) => own === path).flatMap(([, method]) =>
-    method === "GET" ? ["GET", "HEAD"] : [method],
-  );
-  return [...taken, "OPTIONS"].join(", ");
-}
-
 /** Where the issuer is on loopback, the Worker answers at any address. */
 const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
 

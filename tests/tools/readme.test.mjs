@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { ROUTES, startWorker } from "../support/harness.mjs";
+import { startWorker } from "../support/harness.mjs";
+import { ROUTES } from "../support/routes.mjs";
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const readme = read("README.md");

@@ -5,10 +5,10 @@ use crate::log::Event;
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
 use portcullis_core::account::audit::RevocationReason;
-use portcullis_core::id::Id;
 
 /// Another person's session, an unknown one, one that has ended and a text that is no id are the same 404.
-pub async fn delete(context: &Context<'_>, request: &Request, session_id: Id) -> Result<Reply, ApiError> {
+pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let session_id = request.path_id;
     let caller = context.caller(request).await?;
     let reason = RevocationReason::EndedByUser;
     let revoked = context.store.revoke_own_session(caller, session_id, reason, &request.client, context.now).await;

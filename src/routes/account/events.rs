@@ -56,7 +56,8 @@ pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, 
 }
 
 /// Somebody's, for admins. Of a deleted account it is the one entry that says so.
-pub async fn get(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
+pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let id = request.path_id;
     let caller = context.caller(request).await?;
     let excerpt = excerpt(context, request)?;
     let answer = context.store.trail_of(caller, id, &excerpt, context.now).await;

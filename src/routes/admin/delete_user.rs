@@ -4,9 +4,9 @@ use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
 use crate::store::admin::AdminAction;
-use portcullis_core::id::Id;
 
-pub async fn delete(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
+pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let id = request.path_id;
     let caller = context.caller(request).await?;
     if id == caller.user_id {
         return Err(ApiError::InvalidRequest("Your own account goes by DELETE /me, with the password.".to_owned()));

@@ -6,7 +6,6 @@ use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
 use crate::store::admin::AdminAction;
-use portcullis_core::id::Id;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +15,8 @@ struct Body {
 }
 
 /// Disabling an account ends its sessions in the same transaction. What is so already is no error, and is not recorded.
-pub async fn patch(context: &Context<'_>, request: &Request, id: Id) -> Result<Reply, ApiError> {
+pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let id = request.path_id;
     let caller = context.caller(request).await?;
     let body: Body = request.json()?;
     if body.roles.is_none() && body.disabled.is_none() {

@@ -1,13 +1,13 @@
 //! `GET /.well-known/jwks.json`: the public keys (RFC 7517 §5).
 
-use crate::http::Reply;
+use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
 
 /// Seconds. A new key is to be published for longer than this before it signs: `LEAD` in scripts/rotation.mjs.
 pub const MAX_AGE: u32 = 300;
 
-pub fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
+pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
     let keys = config.signing_keys.public_set(context.now, config.key_overlap());
     Reply::json(200, &keys).map(|reply| reply.public(MAX_AGE))

@@ -4,12 +4,9 @@
 use serde::Serialize;
 
 use super::jwks::MAX_AGE;
-use crate::http::Reply;
+use crate::http::{Reply, Request};
 use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-
-/// The names of the document, as they stand behind the host or the base path.
-pub const PATHS: [&str; 2] = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
 /// RFC 8414 §2. What there is none of is left out (§3.2), `response_types_supported` too: nobody authorizes here.
 #[derive(Serialize)]
@@ -33,7 +30,7 @@ struct Introspection {
 }
 
 /// Every address is the configured issuer's, never the one that was asked (§6.2).
-pub fn get(context: &Context<'_>) -> Result<Reply, ApiError> {
+pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
     let issuer = config.parties.issuer.as_str();
     let publishes_keys = config.signing_keys.published(context.now, config.key_overlap()).next().is_some();

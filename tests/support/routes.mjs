@@ -1,0 +1,61 @@
+// The endpoints, from their table in src/routes/mod.rs. A row that cannot be read is an error, so no test misses one.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+
+const ROW =
+  /^(?<name>\w+): (?<method>Get|Post|Patch|Delete) "(?<path>\/[\w/.{}-]*)" => [\w:]+, (?<body>Read|Ignored), (?<errorFormat>Problem|OAuth);$/;
+
+/** The rows of the table: `name`, `method`, `path`, `readsBody`, `errorFormat`. */
+export const ENDPOINTS = rows(readFileSync(new URL("../../src/routes/mod.rs", import.meta.url), "utf8"));
+
+function rows(source) {
+  const [, table] = source.match(/^endpoints! \{\n(.*?)^\}$/ms) ?? assert.fail("src/routes/mod.rs has no table");
+  return table
+    .trimEnd()
+    .split("\n")
+    .map((line) => {
+      const { groups } = line.trim().match(ROW) ?? assert.fail(`not a row of the table: ${line}`);
+      const { name, method, path, body, errorFormat } = groups;
+      return { name, method: method.toUpperCase(), path, readsBody: body === "Read", errorFormat };
+    });
+}
+
+/** Every endpoint: its path and method. */
+export const ROUTES = ENDPOINTS.map(({ path, method }) => [path, method]);
+
+const named = ({ method, path }) => `${method} ${path}`;
+
+/** Every endpoint that reads a body, such as "POST /login". */
+export const WITH_BODY = ENDPOINTS.filter(({ readsBody }) => readsBody).map(named);
+
+/** The paths whose errors are those of OAuth. */
+export const OAUTH_PATHS = ENDPOINTS.filter(({ errorFormat }) => errorFormat === "OAuth").map(({ path }) => path);
+
+/** Every endpoint that does without an access token. Any other, and so a new one, is tested to require it. */
+const WITHOUT_BEARER = [
+  "POST /register",
+  "POST /login",
+  "POST /refresh",
+  "POST /token",
+  "POST /revoke",
+  "POST /introspect",
+  "GET /.well-known/oauth-authorization-server",
+  "GET /.well-known/openid-configuration",
+  "GET /.well-known/jwks.json",
+  "GET /healthz",
+];
+for (const route of WITHOUT_BEARER) assert.ok(ENDPOINTS.map(named).includes(route), `there is no ${route}`);
+
+/** Every endpoint that requires an access token: its path and method. */
+export const BEARER_ROUTES = ENDPOINTS.filter((endpoint) => !WITHOUT_BEARER.includes(named(endpoint))).map(
+  ({ path, method }) => [path, method],
+);
+
+/** The methods of a path, as `Allow` lists them. */
+export function allowed(path) {
+  const methods = ROUTES.filter(([own]) => own === path).flatMap(([, method]) =>
+    method === "GET" ? ["GET", "HEAD"] : [method],
+  );
+  return [...methods, "OPTIONS"].join(", ");
+}
