@@ -9,13 +9,13 @@ use worker::Env;
 use worker::web_sys::Request as RawRequest;
 
 use crate::config::{Config, Problem};
+use crate::context::{Context, Health};
 use crate::http::{Method, RefusedOrigins, Reply, Request};
 use crate::log::{self, Event, Tallies};
 use crate::platform::body;
 use crate::platform::clock::now_millis;
 use crate::platform::webcrypto::Keys;
 use crate::routes;
-use crate::routes::context::{Context, Health};
 use crate::routes::error::ApiError;
 use crate::store::Store;
 

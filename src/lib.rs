@@ -6,6 +6,7 @@
 
 mod app;
 mod config;
+mod context;
 mod factors;
 mod http;
 mod log;

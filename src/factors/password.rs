@@ -1,108 +1,257 @@
-//! What the routes that change accounts share.
+//! Passwords as a factor.
 
-use crate::config::MAX_CLOCK_LEEWAY;
-use crate::factors::hashing_queue::Verified;
-use crate::http::Request;
-use crate::log::Event;
-use crate::routes::context::Context;
-use crate::routes::error::ApiError;
-use crate::store::admin::{ActionResult, AdminAction};
-use crate::store::audit::ActionContext;
-use crate::store::credentials::Credentials;
-use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::account::caller::Caller;
-use portcullis_core::id::Id;
+use portcullis_core::account::user::User;
+use portcullis_core::id::{Id, Slot};
 use portcullis_core::identity::email::Email;
-use portcullis_core::password::Password;
+use portcullis_core::identity::username::Username;
 use portcullis_core::password::hashing_queue::Account;
+use portcullis_core::password::{HashError, Hasher, Password, Verification};
+use portcullis_core::sign_in::Method;
 
-impl Context<'_> {
-    /// What the store is told of an action of the caller.
-    pub fn action<'r>(&self, request: &'r Request, caller: Caller) -> ActionContext<'r> {
-        let (event_id, client) = (self.event_id(), &request.client);
-        ActionContext { caller, client, event_id, leeway: MAX_CLOCK_LEEWAY, now: self.now }
-    }
+use super::hashing_queue::in_turn;
+use super::{FactorError, Proof};
+use crate::context::Context;
+use crate::http::Request;
+use crate::log::{self, Event};
+use crate::platform::random::random;
+use crate::store::StoreError;
+use crate::store::credentials::{Credentials, LoginName};
 
-    /// Does what an admin asks for, marks the sessions that ended, and logs what was recorded.
-    pub async fn act_as_admin(
-        &self,
-        request: &Request,
-        caller: Caller,
-        target: Id,
-        action: &AdminAction,
-    ) -> Result<ActionResult, ApiError> {
-        let outcome = self.store.act_as_admin(&self.action(request, caller), target, action).await;
-        let result = self.allowed(caller, self.settle(outcome).await)?;
-        for event in &result.events {
-            self.log_change(target, Some(caller.user_id), *event, result.sessions_ended);
-        }
-        Ok(result)
-    }
+/// By what a user logs in, as it was sent.
+pub enum SentName<'a> {
+    /// An e-mail address.
+    Email(&'a str),
+    /// A username.
+    Username(&'a str),
+}
 
-    pub fn log_change(&self, user_id: Id, admin_id: Option<Id>, event: AuditEvent, sessions_ended: usize) {
-        let sessions_ended = if event.ends_sessions() { sessions_ended } else { 0 };
-        self.log(&Event::AccountChanged { user_id, admin_id, change: event.as_str(), sessions_ended });
-    }
+/// A verified password of an account that may log in.
+pub struct PasswordLogin {
+    /// The proof.
+    pub proof: Proof,
+    /// Whose account it is.
+    pub user: User,
+    /// An outdated hash, and the one that replaces it.
+    pub rehash: Option<(String, String)>,
+}
 
-    /// A new password by the rules, which know its owner.
-    pub fn new_password(
-        &self,
-        input: &str,
-        email: Option<&Email>,
-        username: Option<&str>,
-        name: Option<&str>,
-    ) -> Result<Password, ApiError> {
-        let issuer = self.config.parties.issuer.as_str();
-        let about = [
-            email.map(Email::key),
-            email.map(Email::local_key),
-            username,
-            name,
-            Some(issuer),
-            issuer.split_once("://").map(|(_, address)| address),
-        ];
-        let about: Vec<_> = about.into_iter().flatten().collect();
-        Ok(Password::for_registration(input, self.config.password_min_length, &about)?)
-    }
+/// A new password, hashed.
+pub struct NewPassword {
+    /// The proof: whoever sets a password knows it.
+    pub proof: Proof,
+    /// The hash to store.
+    pub hash: String,
+}
 
-    /// What verifying the caller's password needs, if its session is in force.
-    pub async fn own_credentials(&self, caller: Caller) -> Result<Credentials, ApiError> {
-        Ok(self.store.find_own_credentials(caller, self.now).await?)
+/// Verifies the password of an account.
+///
+/// 1. Read the account. A malformed name is treated as the name of no account.
+/// 2. Verify the password; for an unknown account do the same work, counting the failure included.
+/// 3. Only then look at whether the account is disabled.
+pub async fn log_in(
+    context: &Context<'_>,
+    request: &Request,
+    name: &SentName<'_>,
+    password: &str,
+) -> Result<PasswordLogin, FactorError> {
+    // Too long for any account, so skipping the work tells nothing.
+    let Ok(password) = Password::for_login(password) else {
+        log::write(context.request_id, &Event::LoginFailed { user_id: None, reason: "password_too_long" });
+        return Err(FactorError::InvalidCredentials);
+    };
+    // 1.
+    let (credentials, account) = find_credentials(context, name).await?;
+    // 2.
+    let Some(credentials) = credentials else {
+        verify_dummy(context, request, &account, &password).await?;
+        return Err(failed(context, request, None, "unknown_account").await?);
+    };
+    let user_id = credentials.user.id;
+    let Some(stored) = &credentials.password_hash else {
+        verify_dummy(context, request, &account, &password).await?;
+        return Err(failed(context, request, Some(user_id), "no_password").await?);
+    };
+    let (salt, price) = (random()?, context.config.hasher.price(&password, stored));
+    let verified = in_turn(context, request, &account, price, |hasher| {
+        Ok(match hasher.verify(&password, stored)? {
+            Verification::Differs => None,
+            // The same turn makes the hash that replaces an outdated one.
+            Verification::Matches { outdated } => Some(outdated.then(|| hasher.hash(&password, salt)).transpose()?),
+        })
+    });
+    let verified: Result<_, HashError> = verified.await?;
+    let invalid = |error| FactorError::Hash(format!("the password hash of user {user_id}: {error}"));
+    let Some(new_hash) = verified.map_err(invalid)? else {
+        return Err(failed(context, request, Some(user_id), "wrong_password").await?);
+    };
+    // 3.
+    if credentials.disabled {
+        return Err(failed(context, request, Some(user_id), "disabled").await?);
     }
+    let Credentials { slot, version, .. } = credentials;
+    let proof = Proof { user_id, slot, credentials_version: version, method: Method::Password };
+    let rehash = new_hash.map(|new_hash| (stored.clone(), new_hash));
+    Ok(PasswordLogin { proof, user: credentials.user, rehash })
+}
 
-    /// Verifies that whoever holds the access token knows the password too. A wrong one counts as a failed log-in.
-    pub async fn verify_current_password(
-        &self,
-        request: &Request,
-        caller: Caller,
-        credentials: &Credentials,
-        input: &str,
-    ) -> Result<(), ApiError> {
-        let password = Password::for_login(input).map_err(|_| ApiError::WrongPassword)?;
-        let account = Account::User(caller.user_id);
-        match self.verify(request, &account, &password, credentials.password_hash.as_deref()).await?? {
-            Verified::Matches { .. } => Ok(()),
-            Verified::Differs => Err(self.wrong_current_password(request, caller).await?),
-        }
-    }
+/// Checks a new password by the rules, which know the names of its user.
+pub fn check_new(
+    context: &Context<'_>,
+    input: &str,
+    email: Option<&Email>,
+    username: Option<&str>,
+    name: Option<&str>,
+) -> Result<Password, FactorError> {
+    let issuer = context.config.parties.issuer.as_str();
+    let about = [
+        email.map(Email::key),
+        email.map(Email::local_key),
+        username,
+        name,
+        Some(issuer),
+        issuer.split_once("://").map(|(_, address)| address),
+    ];
+    let about: Vec<_> = about.into_iter().flatten().collect();
+    Password::for_registration(input, context.config.password_min_length, &about).map_err(FactorError::NewPassword)
+}
 
-    /// Counts a wrong current password as a failed log-in.
-    pub async fn wrong_current_password(&self, request: &Request, caller: Caller) -> Result<ApiError, ApiError> {
-        let (user_id, session_id) = (Some(caller.user_id), Some(caller.session_id));
-        self.count_failed_login(request, user_id, session_id, "wrong_current_password").await?;
-        Ok(ApiError::WrongPassword)
-    }
+/// Hashes the password of an account that is being created.
+pub async fn register(
+    context: &Context<'_>,
+    request: &Request,
+    user_id: Id,
+    slot: Slot,
+    email: &Email,
+    password: &Password,
+) -> Result<NewPassword, FactorError> {
+    let (salt, price) = (random()?, context.config.hasher.cpu_micros());
+    let account = Account::Email(email.key().to_owned());
+    let hash = in_turn(context, request, &account, price, |hasher| hasher.hash(password, salt)).await??;
+    let proof = Proof { user_id, slot, credentials_version: 0, method: Method::Password };
+    Ok(NewPassword { proof, hash })
+}
 
-    /// Logs a failed log-in, and counts it in the audit trail of the account; of no account, in a row for all of them, so
-    /// that both take the same work.
-    pub async fn count_failed_login(
-        &self,
-        request: &Request,
-        user_id: Option<Id>,
-        session_id: Option<Id>,
-        reason: &'static str,
-    ) -> Result<(), ApiError> {
-        self.log(&Event::LoginFailed { user_id, reason });
-        Ok(self.store.count_failed_login(user_id, session_id, &request.client, self.now).await?)
+/// Verifies the current password of the caller (ASVS 6.2.3), and hashes the new one in the same turn.
+pub async fn change(
+    context: &Context<'_>,
+    request: &Request,
+    caller: Caller,
+    credentials: &Credentials,
+    current: &str,
+    new: &Password,
+) -> Result<NewPassword, FactorError> {
+    let salt = random()?;
+    let hasher = &context.config.hasher;
+    let hash = verify_current(context, request, caller, credentials, current, hasher.cpu_micros(), |hasher| {
+        hasher.hash(new, salt)
+    });
+    let hash = hash.await?;
+    let credentials_version = credentials.version.saturating_add(1);
+    let proof =
+        Proof { user_id: caller.user_id, slot: credentials.slot, credentials_version, method: Method::Password };
+    Ok(NewPassword { proof, hash })
+}
+
+/// Verifies that whoever holds the access token knows the password too.
+pub async fn confirm(
+    context: &Context<'_>,
+    request: &Request,
+    caller: Caller,
+    credentials: &Credentials,
+    current: &str,
+) -> Result<(), FactorError> {
+    verify_current(context, request, caller, credentials, current, 0, |_| Ok(())).await
+}
+
+/// Verifies the current password of the caller, and does `then`, at that price, in the same turn. A wrong password counts as a
+/// failed login.
+async fn verify_current<T>(
+    context: &Context<'_>,
+    request: &Request,
+    caller: Caller,
+    credentials: &Credentials,
+    current: &str,
+    then_price: u64,
+    then: impl FnOnce(&Hasher) -> Result<T, HashError>,
+) -> Result<T, FactorError> {
+    let current = Password::for_login(current).map_err(|_| FactorError::WrongPassword)?;
+    let account = Account::User(caller.user_id);
+    let Some(stored) = &credentials.password_hash else {
+        verify_dummy(context, request, &account, &current).await?;
+        return Err(wrong_current(context, request, caller).await?);
+    };
+    let price = context.config.hasher.price(&current, stored).saturating_add(then_price);
+    let verified = in_turn(context, request, &account, price, |hasher| match hasher.verify(&current, stored)? {
+        Verification::Differs => Ok(None),
+        Verification::Matches { .. } => then(hasher).map(Some),
+    });
+    match verified.await?? {
+        Some(value) => Ok(value),
+        None => Err(wrong_current(context, request, caller).await?),
     }
+}
+
+async fn wrong_current(context: &Context<'_>, request: &Request, caller: Caller) -> Result<FactorError, FactorError> {
+    let (user_id, session_id) = (Some(caller.user_id), Some(caller.session_id));
+    count_failure(context, request, user_id, session_id, "wrong_current_password").await?;
+    Ok(FactorError::WrongPassword)
+}
+
+async fn find_credentials(
+    context: &Context<'_>,
+    name: &SentName<'_>,
+) -> Result<(Option<Credentials>, Account), StoreError> {
+    // The queue counts the name itself, whether there is such an account or not.
+    Ok(match *name {
+        SentName::Email(text) => match Email::parse(text) {
+            Ok(email) => {
+                let credentials = context.store.find_credentials(&LoginName::Email(&email)).await?;
+                (credentials, Account::Email(email.key().to_owned()))
+            }
+            Err(_) => (None, Account::Malformed(text.to_owned())),
+        },
+        SentName::Username(text) => match Username::parse(text) {
+            Ok(username) => {
+                let credentials = context.store.find_credentials(&LoginName::Username(&username)).await?;
+                (credentials, Account::Username(username.key().to_owned()))
+            }
+            Err(_) => (None, Account::Malformed(text.to_owned())),
+        },
+    })
+}
+
+/// Does the work of one verification, for an account without a password.
+async fn verify_dummy(
+    context: &Context<'_>,
+    request: &Request,
+    account: &Account,
+    password: &Password,
+) -> Result<(), FactorError> {
+    let price = context.config.hasher.cpu_micros();
+    Ok(in_turn(context, request, account, price, |hasher| hasher.verify_dummy(password)).await??)
+}
+
+/// Counts a failed login, and gives the one error for all of them.
+pub async fn failed(
+    context: &Context<'_>,
+    request: &Request,
+    user_id: Option<Id>,
+    reason: &'static str,
+) -> Result<FactorError, FactorError> {
+    count_failure(context, request, user_id, None, reason).await?;
+    Ok(FactorError::InvalidCredentials)
+}
+
+/// Logs a failed login and counts it in the audit trail of the account. Without an account it is counted in one row for all, so
+/// that both take the same work.
+async fn count_failure(
+    context: &Context<'_>,
+    request: &Request,
+    user_id: Option<Id>,
+    session_id: Option<Id>,
+    reason: &'static str,
+) -> Result<(), StoreError> {
+    log::write(context.request_id, &Event::LoginFailed { user_id, reason });
+    context.store.count_failed_login(user_id, session_id, &request.client, context.now).await
 }

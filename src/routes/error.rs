@@ -6,17 +6,20 @@
 use std::borrow::Cow;
 
 use crate::config::Problem;
+use crate::factors::FactorError;
 use crate::http::{ErrorBody, ErrorFormat, NotRepresentable, Reply, RequestError};
 use crate::log::{self, Event};
 use crate::platform::body::{BodyError, MAX_BODY_BYTES};
 use crate::platform::webcrypto::CryptoError;
+use crate::sessions::SessionError;
 use crate::store::{Denial, StoreError, TakenName};
 use portcullis_core::account::roles::UnknownRole;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::NameError;
 use portcullis_core::identity::email::EmailError;
 use portcullis_core::identity::username::UsernameError;
-use portcullis_core::password::{HashError, PasswordError};
+use portcullis_core::password::PasswordError;
+use portcullis_core::token::access::Rejection;
 
 /// Seconds until a request that found storage unavailable may be repeated.
 const RETRY_AFTER: &str = "5";
@@ -301,21 +304,40 @@ impl From<CryptoError> for ApiError {
     }
 }
 
-impl From<HashError> for ApiError {
-    fn from(error: HashError) -> Self {
-        Self::Internal(error.to_string())
+impl From<FactorError> for ApiError {
+    fn from(error: FactorError) -> Self {
+        match error {
+            FactorError::InvalidCredentials => Self::InvalidCredentials,
+            FactorError::WrongPassword => Self::WrongPassword,
+            FactorError::NewPassword(error) => Self::UnusablePassword(error),
+            FactorError::ShareTaken(seconds) => Self::TooManyRequests(seconds),
+            FactorError::QueueFull(seconds) => Self::Overloaded(seconds),
+            FactorError::ClientLeft => Self::ClientLeft,
+            FactorError::Hash(cause) => Self::Internal(cause),
+            FactorError::Crypto(error) => error.into(),
+            FactorError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Request(error) => error.into(),
+            SessionError::AccessToken(Rejection::Expired) => Self::ExpiredToken,
+            SessionError::AccessToken(_) => Self::InvalidToken,
+            SessionError::RefreshToken => Self::InvalidRefreshToken,
+            SessionError::AccountChanged => Self::InvalidCredentials,
+            SessionError::Internal(cause) => Self::Internal(cause),
+            SessionError::Crypto(error) => error.into(),
+            SessionError::Store(error) => error.into(),
+        }
     }
 }
 
 impl From<EmailError> for ApiError {
     fn from(error: EmailError) -> Self {
         Self::UnusableEmail(error)
-    }
-}
-
-impl From<PasswordError> for ApiError {
-    fn from(error: PasswordError) -> Self {
-        Self::UnusablePassword(error)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
+use crate::sessions::bearer::authenticate;
 use portcullis_core::id::Id;
 
 #[derive(Serialize)]
@@ -17,7 +18,7 @@ struct Body {
 
 /// Without an answer from KV there is none from here: 503, not a guess.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let token = context.authenticate(request).await?;
+    let token = authenticate(context, request).await?;
     if context.store.is_marked_revoked(token.sid).await? {
         return Err(ApiError::InvalidToken);
     }

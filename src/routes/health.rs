@@ -3,9 +3,9 @@
 use futures_util::future::join;
 use serde::Serialize;
 
+use crate::context::{Context, Health, HealthAnswer};
 use crate::http::{Reply, Request};
 use crate::platform::clock::now_millis;
-use crate::routes::context::{Context, Health, HealthAnswer};
 use crate::routes::error::ApiError;
 
 /// Seconds for which an answer is reused: anyone may ask, and each check costs D1 and KV.

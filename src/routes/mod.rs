@@ -2,7 +2,6 @@
 
 mod account;
 mod admin;
-pub mod context;
 pub mod error;
 mod gateway;
 mod health;
@@ -11,13 +10,13 @@ mod sign_in;
 
 use account::{change_password, delete_me, end_session, end_sessions, events, me, sessions, update_me};
 use admin::{delete_user, end_user_sessions, update_user, user, user_sessions, users};
-use context::Context;
 use error::ApiError;
 use oauth::{introspect, jwks, metadata, revoke, token};
 use portcullis_core::id::Id;
 use sign_in::{login, refresh, register};
 
 use crate::config::Config;
+use crate::context::Context;
 use crate::http::{ErrorFormat, Method, Reply, Request};
 
 /// An endpoint: a row of the table.
@@ -74,7 +73,6 @@ endpoints! {
     Token: Post "/token" => token::post, Read, OAuth;
     Revoke: Post "/revoke" => revoke::post, Read, OAuth;
     Introspect: Post "/introspect" => introspect::post, Read, OAuth;
-    RevokeAll: Post "/revoke-all" => crate::sessions::end::post, Ignored, Problem;
     Me: Get "/me" => me::get, Ignored, Problem;
     UpdateMe: Patch "/me" => update_me::patch, Read, Problem;
     DeleteMe: Delete "/me" => delete_me::delete, Read, Problem;

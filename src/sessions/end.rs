@@ -1,39 +1,105 @@
-//! `POST /revoke-all`: ends every session of the caller ("log out everywhere").
+//! Ending sessions: first in D1, which decides, then the marks in KV, then the log.
 
-use serde::Serialize;
-
-use crate::config::MAX_CLOCK_LEEWAY;
-use crate::http::{Reply, Request};
-use crate::log::Event;
-use crate::routes::context::Context;
-use crate::routes::error::ApiError;
 use portcullis_core::account::audit::RevocationReason;
 use portcullis_core::account::caller::Caller;
+use portcullis_core::account::session::OwedMark;
+use portcullis_core::id::Id;
+use portcullis_core::token::access::Purpose;
+use portcullis_core::token::refresh::{PREFIX, RefreshToken, SecretHash};
 
-#[derive(Serialize)]
-pub struct SessionsEnded {
-    pub sessions_ended: usize,
+use super::{SessionError, bearer, marks};
+use crate::config::MAX_CLOCK_LEEWAY;
+use crate::context::Context;
+use crate::http::Request;
+use crate::log::{self, Event};
+use crate::store::{StoreError, WithOwedMarks};
+
+/// Ends the session of a token (RFC 7009), if there is one.
+///
+/// 1. A token that is not ours names no session, and nothing happens (§2.2). An access token is accepted for
+///    `REFRESH_IDLE_TTL_SECONDS` after its expiry, and a rotated-out refresh token like the live one: whoever holds one has been
+///    signed in, and a logout must take effect.
+/// 2. A mark in KV that an earlier revocation still owes is written too.
+pub async fn end_by_token(context: &Context<'_>, request: &Request, token: &str) -> Result<(), SessionError> {
+    // 1.
+    let Some((session_id, secret_hash)) = session_of(context, token).await? else { return Ok(()) };
+    // 2.
+    let (client, reason) = (&request.client, RevocationReason::Logout);
+    let ending = context.store.revoke_session(session_id, secret_hash.as_ref(), reason, client, context.now).await;
+    if let Some(user_id) = settle(context, ending).await? {
+        log::write(context.request_id, &Event::Revoked { user_id, session_id, reason: reason.as_str() });
+    }
+    Ok(())
 }
 
-pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = context.caller(request).await?;
-    end_all(context, request, caller, false).await
+/// Ends one session of the caller.
+pub async fn end_own(
+    context: &Context<'_>,
+    request: &Request,
+    caller: Caller,
+    session_id: Id,
+) -> Result<(), SessionError> {
+    let (client, reason) = (&request.client, RevocationReason::EndedByUser);
+    let ending = context.store.revoke_own_session(caller, session_id, reason, client, context.now).await;
+    settle(context, ending).await?;
+    log::write(context.request_id, &Event::Revoked { user_id: caller.user_id, session_id, reason: reason.as_str() });
+    Ok(())
 }
 
-/// 1. One statement ends them all, but for the caller's own if `keep_own`, if the caller's own is in force.
-/// 2. Those that can still have a live access token are marked in KV.
+/// Ends every session of the caller, but for its own if `keep_own`. Gives the number of sessions that ended.
 pub async fn end_all(
     context: &Context<'_>,
     request: &Request,
     caller: Caller,
     keep_own: bool,
-) -> Result<Reply, ApiError> {
-    let reason = RevocationReason::LogoutAll;
-    let (client, now) = (&request.client, context.now);
-    // 1.
-    let revoked = context.store.revoke_all_sessions(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, now).await;
-    // 2.
-    let ended = context.settle(revoked).await?;
-    context.log(&Event::RevokedAll { user_id: caller.user_id, sessions: ended, reason: reason.as_str() });
-    Reply::json(200, &SessionsEnded { sessions_ended: ended })
+) -> Result<usize, SessionError> {
+    let (client, reason) = (&request.client, RevocationReason::LogoutAll);
+    let ending =
+        context.store.revoke_all_sessions(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, context.now).await;
+    let sessions = settle(context, ending).await?;
+    let event = Event::RevokedAll { user_id: caller.user_id, sessions, reason: reason.as_str() };
+    log::write(context.request_id, &event);
+    Ok(sessions)
+}
+
+/// Writes the marks that an ending left to be written, and gives its outcome. D1 holds both, so a failure of KV is logged and
+/// tried again after the reply, and no more.
+pub async fn settle<T>(context: &Context<'_>, ending: Result<WithOwedMarks<T>, StoreError>) -> Result<T, StoreError> {
+    match ending {
+        Ok(WithOwedMarks { value, owed_marks }) => {
+            mark(context, &owed_marks).await;
+            Ok(value)
+        }
+        Err(error) => {
+            if let StoreError::Denied { owed_marks, .. } = &error {
+                mark(context, owed_marks).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn mark(context: &Context<'_>, owed: &[OwedMark]) {
+    if owed.is_empty() {
+        return;
+    }
+    let written = marks::write(context.store, context.request_id, owed, context.now).await;
+    let after = marks::follow_up(context.store.renewed(), context.request_id, written, context.config.log_costs);
+    context.background.wait_until(after);
+}
+
+/// The session of a token; of a refresh token, with the hash of its secret.
+async fn session_of(context: &Context<'_>, token: &str) -> Result<Option<(Id, Option<SecretHash>)>, SessionError> {
+    if token.starts_with(PREFIX) {
+        let token = RefreshToken::parse(token, &context.config.refresh_token_keys);
+        return Ok(token.map(|token| (token.session_id(), Some(token.secret_hash()))));
+    }
+    match bearer::read(context, token, Purpose::Logout).await {
+        Ok(token) => {
+            let names_session = context.now < token.exp.saturating_add(context.config.refresh_idle_ttl);
+            Ok(names_session.then_some((token.sid, None)))
+        }
+        Err(SessionError::AccessToken(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

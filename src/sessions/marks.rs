@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use worker::Delay;
 
+use super::log_failure;
 use crate::config::MAX_CLOCK_LEEWAY;
 use crate::log::{self, Event};
 use crate::platform::clock::now_millis;
-use crate::routes::error::ApiError;
 use crate::store::Store;
 use portcullis_core::account::session::OwedMark;
 use portcullis_core::id::Id;
@@ -85,7 +85,7 @@ pub async fn write_owed(store: &Store, request_id: Id) {
     for _ in 0..MAX_PAGES {
         let page = match store.list_owed_marks(after.as_ref(), PAGE).await {
             Ok(page) => page,
-            Err(error) => return ApiError::from(error).log_cause(request_id),
+            Err(error) => return log_failure(request_id, &error),
         };
         let written = write(store, request_id, &page, now_millis() / 1000).await;
         forget(store, request_id, &written.done).await;
@@ -104,6 +104,6 @@ pub async fn write_owed(store: &Store, request_id: Id) {
 
 async fn forget(store: &Store, request_id: Id, done: &[OwedMark]) {
     if let Err(error) = store.forget_owed_marks(done).await {
-        ApiError::from(error).log_cause(request_id);
+        log_failure(request_id, &error);
     }
 }

@@ -1,5 +1,65 @@
-//! Sessions: how they begin, are refreshed and end, whichever way a user comes in.
+//! Sessions: how they begin, are refreshed and end, whichever way a user signs in.
 
+pub mod bearer;
+pub mod begin;
+pub mod changes;
 mod delivery;
 pub mod end;
 pub mod marks;
+pub mod refresh;
+
+use portcullis_core::id::Id;
+use portcullis_core::token::access::Rejection;
+
+use crate::http::{NotRepresentable, RequestError};
+use crate::log::{self, Event};
+use crate::platform::webcrypto::CryptoError;
+use crate::store::StoreError;
+
+/// Why there is no session, or no token of it.
+#[derive(Debug)]
+pub enum SessionError {
+    /// The request carries no usable credentials.
+    Request(RequestError),
+    /// The access token is not accepted.
+    AccessToken(Rejection),
+    /// The refresh token is not accepted: the one answer for every reason.
+    RefreshToken,
+    /// The account changed since its user proved who they are.
+    AccountChanged,
+    /// Something that cannot happen did.
+    Internal(String),
+    /// The runtime failed.
+    Crypto(CryptoError),
+    /// Storage failed or denied it.
+    Store(StoreError),
+}
+
+impl From<RequestError> for SessionError {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<NotRepresentable> for SessionError {
+    fn from(NotRepresentable(cause): NotRepresentable) -> Self {
+        Self::Internal(cause)
+    }
+}
+
+impl From<CryptoError> for SessionError {
+    fn from(error: CryptoError) -> Self {
+        Self::Crypto(error)
+    }
+}
+
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Logs a failure of the store after the reply, when nobody can be told of it.
+fn log_failure(request_id: Id, error: &StoreError) {
+    log::write(request_id, &Event::StorageFault { cause: &error.to_string() });
+}

@@ -82,7 +82,7 @@ impl Store {
         context: &ActionContext<'_>,
         credentials_version: u64,
         new_hash: &str,
-        new_session: &NewSession<'_>,
+        new_session: &NewSession,
     ) -> Result<WithOwedMarks<usize>, StoreError> {
         let ActionContext { caller, client, leeway, now, .. } = *context;
         let key = EventKey::new(caller.user_id, AuditEvent::PasswordChanged, context);

@@ -73,7 +73,7 @@ impl Store {
     pub async fn insert_user(
         &self,
         user: &NewUser<'_>,
-        session: &NewSession<'_>,
+        session: &NewSession,
         client: &Client,
         now: u64,
     ) -> Result<(), StoreError> {

@@ -31,15 +31,15 @@ const REVOKE_REUSED: &str = sql!("sessions/revoke_reused.sql");
 const ROTATE: &str = sql!("sessions/rotate.sql");
 
 /// A session to begin. Times in unix seconds.
-pub struct NewSession<'a> {
+pub struct NewSession {
     /// Whose it is.
     pub user_id: Id,
     /// As it was when the credentials were verified: another one since then begins no session.
     pub credentials_version: u64,
     /// Its first token.
-    pub token: &'a RefreshToken,
+    pub token: RefreshToken,
     /// How the user authenticated: values of RFC 8176, separated by spaces.
-    pub amr: &'a str,
+    pub amr: String,
     /// When the user authenticated.
     pub authenticated_at: u64,
     /// Its idle end.
@@ -50,7 +50,7 @@ pub struct NewSession<'a> {
     pub access_expires_at: u64,
 }
 
-impl NewSession<'_> {
+impl NewSession {
     fn values<'v>(&'v self, client: &'v Client, now: u64) -> Vec<Value<'v>> {
         values![
             self.token.session_id(),
@@ -63,7 +63,7 @@ impl NewSession<'_> {
             self.expires_at,
             self.absolute_expires_at,
             self.access_expires_at,
-            self.amr,
+            &self.amr,
             self.authenticated_at,
         ]
     }
@@ -205,7 +205,7 @@ impl Store {
     /// was disabled, deleted, or had its credentials changed since they were read, and no session began.
     pub async fn insert_session(
         &self,
-        session: &NewSession<'_>,
+        session: &NewSession,
         client: &Client,
         rehashed: Option<(&str, &str)>,
         max_sessions: u64,

@@ -2,9 +2,13 @@
 
 use serde::Deserialize;
 
+use crate::context::Context;
+use crate::factors::password;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
+use crate::sessions::bearer::caller;
+use crate::sessions::changes::{action, log_change};
+use crate::sessions::end::settle;
 use portcullis_core::account::audit::AuditEvent;
 
 #[derive(Deserialize)]
@@ -15,13 +19,13 @@ struct Body {
 
 /// What remains is one entry of the audit trail: that an account of this id was deleted, and when.
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = context.caller(request).await?;
+    let caller = caller(context, request).await?;
     let body: Body = request.json()?;
-    let credentials = context.own_credentials(caller).await?;
-    context.verify_current_password(request, caller, &credentials, &body.current_password).await?;
-    let action = context.action(request, caller);
+    let credentials = context.store.find_own_credentials(caller, context.now).await?;
+    password::confirm(context, request, caller, &credentials, &body.current_password).await?;
+    let action = action(context, request, caller);
     let deleted = context.store.delete_own(&action, credentials.version).await;
-    let ended = context.settle(deleted).await?;
-    context.log_change(caller.user_id, None, AuditEvent::Deleted, ended);
+    let ended = settle(context, deleted).await?;
+    log_change(context, caller.user_id, None, AuditEvent::Deleted, ended);
     Ok(Reply::new(204))
 }

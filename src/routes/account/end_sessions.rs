@@ -1,17 +1,26 @@
 //! `DELETE /sessions`: ends every session of the caller; with `?except=current`, all but its own.
 
+use serde::Serialize;
+
+use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::sessions::end;
+use crate::sessions::bearer::caller;
+use crate::sessions::end::end_all;
+
+#[derive(Serialize)]
+pub struct SessionsEnded {
+    pub sessions_ended: usize,
+}
 
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = context.caller(request).await?;
+    let caller = caller(context, request).await?;
     let keep_own = match request.query.as_deref() {
         None | Some("") => false,
         Some("except=current") => true,
-        // Not ignored: a slip of the pen would end the caller's own session too.
+        // Not ignored: a typing error would end the caller's own session too.
         Some(_) => return Err(ApiError::InvalidRequest("The only query is except=current.".to_owned())),
     };
-    end::end_all(context, request, caller, keep_own).await
+    let sessions_ended = end_all(context, request, caller, keep_own).await?;
+    Reply::json(200, &SessionsEnded { sessions_ended })
 }

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use crate::context::Context;
 use crate::http::Query;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
+use crate::sessions::bearer::caller;
+use crate::sessions::changes::for_admin;
 use crate::store::audit::Excerpt;
 use portcullis_core::account::audit::{self, AuditEntry, AuditEvent, Cursor};
 use portcullis_core::id::Id;
@@ -49,7 +51,7 @@ struct Shown {
 
 /// One's own: who among the admins did something, and from which session, is not shown.
 pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = context.caller(request).await?;
+    let caller = caller(context, request).await?;
     let excerpt = excerpt(context, request)?;
     let entries = context.store.own_trail(caller, &excerpt, context.now).await?;
     reply(entries, excerpt.limit, false)
@@ -58,10 +60,10 @@ pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, 
 /// Somebody's, for admins. Of a deleted account it is the one entry that says so.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id;
-    let caller = context.caller(request).await?;
+    let caller = caller(context, request).await?;
     let excerpt = excerpt(context, request)?;
     let answer = context.store.trail_of(caller, id, &excerpt, context.now).await;
-    reply(context.allowed(caller, answer)?, excerpt.limit, true)
+    reply(for_admin(context, caller, answer)?, excerpt.limit, true)
 }
 
 fn excerpt(context: &Context<'_>, request: &Request) -> Result<Excerpt, ApiError> {

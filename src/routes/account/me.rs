@@ -1,11 +1,12 @@
 //! `GET /me`: the caller. Asks D1, so a revoked session or a disabled account is refused at once.
 
+use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
+use crate::sessions::bearer::authenticate;
 
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let token = context.authenticate(request).await?;
+    let token = authenticate(context, request).await?;
     let session = context.store.find_session(token.sid).await?;
     match session.filter(|session| session.is_in_force_for(token.sub, context.now)) {
         Some(session) => Reply::json(200, &session.user),

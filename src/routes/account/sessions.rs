@@ -3,10 +3,11 @@
 
 use serde::Serialize;
 
+use crate::context::Context;
 use crate::http::Query;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
+use crate::sessions::bearer::caller;
 use crate::store::sessions::{SessionSummary, SessionsQuery};
 use portcullis_core::account::audit::Cursor;
 use portcullis_core::id::Id;
@@ -33,7 +34,7 @@ struct Shown {
 }
 
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = context.caller(request).await?;
+    let caller = caller(context, request).await?;
     let query = query(request)?;
     let sessions = context.store.list_own_sessions(caller, &query, context.now).await?;
     reply(sessions, query.limit, caller.session_id)

@@ -2,9 +2,12 @@
 
 use serde::Deserialize;
 
+use crate::context::Context;
+use crate::factors::password;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
+use crate::sessions::bearer::caller;
+use crate::sessions::changes::{action, log_change};
 use crate::store::accounts::{ProfileChange, ProfileOutcome};
 use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::edit::Edit;
@@ -29,7 +32,7 @@ struct Body {
 /// 2. The username is a log-in name, so changing it requires the password (ASVS 7.5.1).
 /// 3. Change both, and record it, in one transaction.
 pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = context.caller(request).await?;
+    let caller = caller(context, request).await?;
     let body: Body = request.json()?;
     // 1.
     if !body.username.is_edit() && !body.name.is_edit() {
@@ -41,7 +44,7 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
     };
     // 2.
     if change.username.is_edit() {
-        let credentials = context.own_credentials(caller).await?;
+        let credentials = context.store.find_own_credentials(caller, context.now).await?;
         if change.username.value().map(Username::as_str) == credentials.user.username.as_deref() {
             change.username = Edit::Keep;
         } else {
@@ -54,13 +57,13 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
             let missing =
                 || ApiError::InvalidRequest("Changing the username requires the member current_password.".to_owned());
             let password = body.current_password.as_deref().ok_or_else(missing)?;
-            context.verify_current_password(request, caller, &credentials, password).await?;
+            password::confirm(context, request, caller, &credentials, password).await?;
         }
     }
     // 3.
-    let (user, outcome) = context.store.change_profile(&context.action(request, caller), &change).await?;
+    let (user, outcome) = context.store.change_profile(&action(context, request, caller), &change).await?;
     match outcome {
-        ProfileOutcome::Changed => context.log_change(caller.user_id, None, AuditEvent::ProfileChanged, 0),
+        ProfileOutcome::Changed => log_change(context, caller.user_id, None, AuditEvent::ProfileChanged, 0),
         ProfileOutcome::Unchanged => {}
         ProfileOutcome::TooOften => return Err(ApiError::TooManyRequests(HOUR.saturating_sub(context.now % HOUR))),
     }

@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 
+use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
+use crate::sessions::bearer::caller;
+use crate::sessions::changes::{act_as_admin, for_admin};
 use crate::store::admin::AdminAction;
 
 #[derive(Deserialize)]
@@ -17,7 +19,7 @@ struct Body {
 /// Disabling an account ends its sessions in the same transaction. What is so already is no error, and is not recorded.
 pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id;
-    let caller = context.caller(request).await?;
+    let caller = caller(context, request).await?;
     let body: Body = request.json()?;
     if body.roles.is_none() && body.disabled.is_none() {
         return Err(ApiError::InvalidRequest("Send roles, disabled, or both.".to_owned()));
@@ -25,10 +27,10 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
     let Ok(roles) = body.roles.map(|roles| context.config.roles.choose(&roles)).transpose() else {
         // Which roles there are is for admins to know, as whether there is such an account.
         let answer = context.store.find_account(caller, id, context.now).await;
-        context.allowed(caller, answer)?;
+        for_admin(context, caller, answer)?;
         return Err(ApiError::UnknownRole);
     };
     let result =
-        context.act_as_admin(request, caller, id, &AdminAction::Update { roles, disabled: body.disabled }).await?;
+        act_as_admin(context, request, caller, id, &AdminAction::Update { roles, disabled: body.disabled }).await?;
     Reply::json(200, &result.account)
 }

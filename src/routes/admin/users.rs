@@ -4,10 +4,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
 
+use crate::context::Context;
 use crate::http::Query;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
+use crate::sessions::bearer::caller;
+use crate::sessions::changes::for_admin;
 use crate::store::admin::Search;
 use portcullis_core::account::user::Account;
 use portcullis_core::identity::email;
@@ -21,7 +23,7 @@ struct Body {
 /// `email`: how the address begins. A cursor is the key of the last address of the page before, so a page holds what it
 /// held however many accounts come or go meanwhile.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = context.caller(request).await?;
+    let caller = caller(context, request).await?;
     let query = Query::parse(request, &["email", "limit", "cursor"])?;
     let key = |cursor: &str| {
         // An empty one comes of a client that asks on after the last page, and would begin anew for ever.
@@ -33,7 +35,7 @@ pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiE
         limit: query.limit()?,
     };
     let answer = context.store.list_accounts(caller, &search, context.now).await;
-    let found = context.allowed(caller, answer)?;
+    let found = for_admin(context, caller, answer)?;
     let next_cursor = found.more_after.map(|key| BASE64_URL_SAFE_NO_PAD.encode(key));
     Reply::json(200, &Body { users: found.accounts, next_cursor })
 }

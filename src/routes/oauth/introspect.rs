@@ -3,13 +3,15 @@
 use serde::Serialize;
 
 use super::token::CREDENTIALS;
+use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::log::Event;
-use crate::routes::context::Context;
+use crate::log::{self, Event};
 use crate::routes::error::ApiError;
+use crate::sessions::{SessionError, bearer};
 use portcullis_core::account::resource_server::{ClientAuthError, ResourceServer};
 use portcullis_core::account::session::Session;
 use portcullis_core::id::Id;
+use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{Judgement, PREFIX, RefreshToken, judge};
 
 /// Of a token that is worth something (§2.2). Times in unix seconds.
@@ -62,7 +64,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     // 2.
     let is_for_caller = caller.audience == context.config.parties.audience;
     if !is_for_caller {
-        context.log(&Event::IntrospectionRefused { reason: "other_audience" });
+        log::write(context.request_id, &Event::IntrospectionRefused { reason: "other_audience" });
     }
     // 3.
     let introspection = match token.starts_with(PREFIX) {
@@ -85,12 +87,16 @@ fn authenticate<'a>(context: &'a Context<'_>, request: &Request) -> Result<&'a R
             Err(ClientAuthError::WrongSecret) => "wrong_secret",
         },
     };
-    context.log(&Event::IntrospectionRefused { reason });
+    log::write(context.request_id, &Event::IntrospectionRefused { reason });
     Err(ApiError::UnauthenticatedClient)
 }
 
 async fn access_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<Introspection<'a>>, ApiError> {
-    let Ok(token) = context.verify_access_token(text).await? else { return Ok(None) };
+    let token = match bearer::read(context, text, Purpose::Access).await {
+        Ok(token) => token,
+        Err(SessionError::AccessToken(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     let session = context.store.find_session(token.sid).await?;
     let Some(session) = session.filter(|session| session.is_in_force_for(token.sub, context.now)) else {
         return Ok(None);

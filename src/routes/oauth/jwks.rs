@@ -1,7 +1,7 @@
 //! `GET /.well-known/jwks.json`: the public keys (RFC 7517 §5).
 
+use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
 
 /// Seconds. A new key is to be published for longer than this before it signs: `LEAD` in scripts/rotation.mjs.

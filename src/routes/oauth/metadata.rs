@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::jwks::MAX_AGE;
+use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
 
 /// RFC 8414 §2. What there is none of is left out (§3.2), `response_types_supported` too: nobody authorizes here.

@@ -1,9 +1,9 @@
 //! `POST /token`: the token endpoint of OAuth (RFC 6749 §3.2), for the one grant there is: refreshing (§6).
 
+use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
 use crate::routes::error::ApiError;
-use crate::routes::sign_in::refresh;
+use crate::sessions::refresh::refresh;
 
 /// What a client would authenticate with in the body (RFC 6749 §2.3.1, RFC 7521 §4.2).
 pub const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
@@ -36,5 +36,5 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         return Err(ApiError::InvalidClient);
     }
     // 2.
-    refresh::rotate(context, request, required("refresh_token")?, None).await
+    Ok(refresh(context, request, required("refresh_token")?, None).await?)
 }

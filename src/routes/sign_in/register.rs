@@ -1,20 +1,21 @@
-//! `POST /register`: makes an account and signs it in.
+//! `POST /register`: creates an account and its first session.
 
-use serde::Deserialize;
-
-use crate::http::{Reply, Request};
-use crate::log::Event;
-use crate::platform::random::random;
-use crate::routes::context::Context;
-use crate::routes::error::ApiError;
-use crate::store::registration::NewUser;
-use crate::store::{StoreError, TakenName};
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
-use portcullis_core::password::hashing_queue::Account;
+use serde::Deserialize;
+
+use crate::context::Context;
+use crate::factors::password;
+use crate::http::{Reply, Request};
+use crate::log::{self, Event};
+use crate::platform::random::random;
+use crate::routes::error::ApiError;
+use crate::sessions::{SessionError, begin};
+use crate::store::registration::NewUser;
+use crate::store::{StoreError, TakenName};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,9 +27,9 @@ struct Body {
 }
 
 /// 1. Check everything that is cheap, and refuse a name that is taken, before hashing.
-/// 2. Hash, and make the whole reply, so that nothing can fail once the account exists.
-/// 3. Insert the account and its session in one transaction. Of many requests for one name the unique index lets one
-///    through; the others get the same 409 as in step 1.
+/// 2. Hash the password.
+/// 3. Insert the account and its session in one transaction. Of several requests for one name the unique index accepts one; the
+///    others get the same 409 as in step 1.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     if !context.config.registration_open {
         return Err(ApiError::RegistrationClosed);
@@ -39,9 +40,9 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let username = body.username.as_deref().map(Username::for_registration).transpose()?;
     let name = body.name.as_deref().map(Name::parse).transpose()?;
     let (username_text, name_text) = (username.as_ref().map(Username::as_str), name.as_ref().map(Name::as_str));
-    let password = context.new_password(&body.password, Some(&email), username_text, name_text)?;
+    let password = password::check_new(context, &body.password, Some(&email), username_text, name_text)?;
     let found = context.store.find_taken(&email, username.as_ref()).await?;
-    // In this order, so that whoever asks about addresses has to bring a username that is free.
+    // In this order, so that whoever asks about addresses has to send a username that is free.
     if found.username_taken {
         return Err(refused(context, request, &email, TakenName::Username).await?);
     }
@@ -49,7 +50,6 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         return Err(refused(context, request, &email, TakenName::Email).await?);
     }
     // 2.
-    let password_hash = context.hash(request, &Account::Email(email.key().to_owned()), &password).await?;
     let user = User {
         id: Id::new(random()?),
         email: email.address().to_owned(),
@@ -59,9 +59,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         roles: context.config.roles.first(),
         created_at: context.now,
     };
-    let first_token = Context::first_token(found.slot)?;
-    let session = context.new_session(user.id, 0, &first_token);
-    let reply = context.token_response(201, &user, &first_token, session.expires_at).await?;
+    let new = password::register(context, request, user.id, found.slot, &email, &password).await?;
     // 3.
     let new_user = NewUser {
         id: user.id,
@@ -69,16 +67,13 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         slot: found.slot,
         username: username.as_ref(),
         name: name.as_ref(),
-        password_hash: Some(&password_hash),
+        password_hash: Some(&new.hash),
         roles: &user.roles,
     };
-    match context.store.insert_user(&new_user, &session, &request.client, context.now).await {
-        Ok(()) => {}
-        Err(StoreError::Conflict(unique)) => return Err(refused(context, request, &email, unique).await?),
-        Err(error) => return Err(error.into()),
+    match begin::register(context, request, &new.proof, &new_user, &user).await {
+        Err(SessionError::Store(StoreError::Conflict(taken))) => Err(refused(context, request, &email, taken).await?),
+        reply => Ok(reply?),
     }
-    context.log(&Event::Registered { user_id: user.id, session_id: first_token.session_id() });
-    Ok(reply)
 }
 
 /// Logs that a name is taken. The owner of an address sees the attempt in the audit trail.
@@ -95,6 +90,6 @@ async fn refused(
             "email_taken"
         }
     };
-    context.log(&Event::RegistrationRefused { reason });
+    log::write(context.request_id, &Event::RegistrationRefused { reason });
     Ok(ApiError::Taken(taken))
 }

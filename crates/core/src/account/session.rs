@@ -6,9 +6,6 @@ use crate::account::user::User;
 use crate::id::Id;
 use crate::token::refresh::SessionState;
 
-/// The method of a password, as RFC 8176 names it.
-pub const AMR_PASSWORD: &str = "pwd";
-
 /// A session and the user it belongs to.
 pub struct Session {
     /// The `sid` claim.

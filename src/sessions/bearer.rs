@@ -1,0 +1,56 @@
+//! Who sends a request: access tokens, by signature and claims alone. Whether their session is in force, the store tells.
+
+use std::rc::Rc;
+
+use portcullis_core::account::caller::Caller;
+use portcullis_core::token::access::{AccessToken, Purpose, Rejection, Unverified, VerifiedToken};
+use portcullis_core::token::keys::KeyState;
+use portcullis_core::token::verified::TokenHash;
+
+use super::SessionError;
+use crate::context::Context;
+use crate::http::Request;
+
+/// The access token of a request.
+pub async fn authenticate(context: &Context<'_>, request: &Request) -> Result<AccessToken, SessionError> {
+    read(context, request.bearer()?, Purpose::Access).await
+}
+
+/// The user and the session of the access token of a request.
+pub async fn caller(context: &Context<'_>, request: &Request) -> Result<Caller, SessionError> {
+    let token = authenticate(context, request).await?;
+    Ok(Caller { user_id: token.sub, session_id: token.sid })
+}
+
+/// Verifies an access token. To name a session, a token whose key has expired suffices.
+pub async fn read(context: &Context<'_>, compact: &str, purpose: Purpose) -> Result<AccessToken, SessionError> {
+    let keys = &context.config.signing_keys;
+    let verified = verify(context, compact).await?;
+    let key = keys.find(verified.kid()).ok_or(SessionError::AccessToken(Rejection::Signature))?;
+    let token =
+        verified.accept(purpose, context.now, context.config.clock_leeway).map_err(SessionError::AccessToken)?;
+    // Only now: a token that expires with its key is reported as expired, as any other.
+    let state = keys.state(key, context.now, context.config.key_overlap());
+    if purpose == Purpose::Access && state == KeyState::Expired {
+        return Err(SessionError::AccessToken(Rejection::Signature));
+    }
+    Ok(token)
+}
+
+/// What one of our keys signed, whether it has expired or not.
+async fn verify(context: &Context<'_>, compact: &str) -> Result<Rc<VerifiedToken>, SessionError> {
+    let hash = TokenHash::new(compact);
+    if let Some(verified) = hash.and_then(|hash| context.verified_tokens.borrow().find(hash)) {
+        return Ok(verified);
+    }
+    let unverified = Unverified::parse(compact).map_err(SessionError::AccessToken)?;
+    let key = context.config.signing_keys.find(unverified.kid()).filter(|key| unverified.is_for(key));
+    let key = key.ok_or(SessionError::AccessToken(Rejection::Signature))?;
+    let is_valid = context.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
+    let verified = unverified.verify((key, is_valid), &context.config.parties).map_err(SessionError::AccessToken)?;
+    let verified = Rc::new(verified);
+    if let Some(hash) = hash {
+        context.verified_tokens.borrow_mut().remember(hash, Rc::clone(&verified));
+    }
+    Ok(verified)
+}

@@ -1,0 +1,95 @@
+//! The one place where sessions begin. Each takes a [`Proof`], which only a factor makes, so no way in can skip one.
+//!
+//! Every function makes the whole reply before it asks the store, so that nothing can fail once the session exists.
+
+use portcullis_core::account::audit::AuditEvent;
+use portcullis_core::account::caller::Caller;
+use portcullis_core::account::user::User;
+use portcullis_core::id::Id;
+use portcullis_core::sign_in::{NextStep, next_step};
+use portcullis_core::token::refresh::RefreshToken;
+
+use super::SessionError;
+use super::changes::{action, log_change};
+use super::delivery::{access_expires_at, deliver};
+use super::end::settle;
+use crate::context::Context;
+use crate::factors::Proof;
+use crate::factors::password::{NewPassword, PasswordLogin};
+use crate::http::{Reply, Request};
+use crate::log::{self, Event};
+use crate::platform::random::random;
+use crate::store::credentials::Credentials;
+use crate::store::registration::NewUser;
+use crate::store::sessions::NewSession;
+
+/// Begins the session of a login.
+///
+/// In one transaction: unless the credentials changed since the proof, the session begins, an outdated hash is replaced, and the
+/// sessions beyond the maximum of the account end.
+///
+/// Fails with [`SessionError::AccountChanged`] if they did.
+pub async fn log_in(context: &Context<'_>, request: &Request, login: &PasswordLogin) -> Result<Reply, SessionError> {
+    let PasswordLogin { proof, user, rehash } = login;
+    let session = new_session(context, proof)?;
+    let reply = deliver(context, 200, user, &session.token, session.expires_at).await?;
+    let rehash = rehash.as_ref().map(|(old, new)| (old.as_str(), new.as_str()));
+    let max_sessions = context.config.max_sessions;
+    let ending = context.store.insert_session(&session, &request.client, rehash, max_sessions, context.now).await;
+    if !settle(context, ending).await? {
+        return Err(SessionError::AccountChanged);
+    }
+    let (session_id, rehashed) = (session.token.session_id(), rehash.is_some());
+    log::write(context.request_id, &Event::LoginSucceeded { user_id: user.id, session_id, rehashed });
+    Ok(reply)
+}
+
+/// Inserts an account and begins its first session, in one transaction.
+pub async fn register(
+    context: &Context<'_>,
+    request: &Request,
+    proof: &Proof,
+    new_user: &NewUser<'_>,
+    user: &User,
+) -> Result<Reply, SessionError> {
+    let session = new_session(context, proof)?;
+    let reply = deliver(context, 201, user, &session.token, session.expires_at).await?;
+    context.store.insert_user(new_user, &session, &request.client, context.now).await?;
+    log::write(context.request_id, &Event::Registered { user_id: user.id, session_id: session.token.session_id() });
+    Ok(reply)
+}
+
+/// Stores a new password, ends every session of its user and begins a new one, in one transaction: somebody may have a copy of the
+/// tokens of every session, the caller's included (ASVS 7.2.4).
+pub async fn change_password(
+    context: &Context<'_>,
+    request: &Request,
+    caller: Caller,
+    credentials: &Credentials,
+    new: &NewPassword,
+) -> Result<Reply, SessionError> {
+    let session = new_session(context, &new.proof)?;
+    let reply = deliver(context, 200, &credentials.user, &session.token, session.expires_at).await?;
+    let action = action(context, request, caller);
+    let ending = context.store.change_password(&action, credentials.version, &new.hash, &session).await;
+    let ended = settle(context, ending).await?;
+    log_change(context, caller.user_id, None, AuditEvent::PasswordChanged, ended);
+    Ok(reply)
+}
+
+fn new_session(context: &Context<'_>, proof: &Proof) -> Result<NewSession, SessionError> {
+    let NextStep::Begin { amr } = next_step(&[proof.method()]) else {
+        return Err(SessionError::Internal(format!("{:?} does not suffice to sign in", proof.method())));
+    };
+    let expires_at = context.now.saturating_add(context.config.refresh_idle_ttl);
+    Ok(NewSession {
+        user_id: proof.user_id(),
+        credentials_version: proof.credentials_version(),
+        amr,
+        token: RefreshToken::first(Id::in_slot(proof.slot(), random()?), random()?),
+        authenticated_at: context.now,
+        expires_at,
+        absolute_expires_at: context.now.saturating_add(context.config.session_ttl),
+        access_expires_at: access_expires_at(context, expires_at),
+    })
+}

@@ -1,0 +1,62 @@
+//! Changes of accounts, which may end sessions: first in D1, then the marks in KV, then the log.
+
+use portcullis_core::account::audit::AuditEvent;
+use portcullis_core::account::caller::Caller;
+use portcullis_core::id::Id;
+
+use super::end::settle;
+use crate::config::MAX_CLOCK_LEEWAY;
+use crate::context::Context;
+use crate::http::Request;
+use crate::log::{self, Event};
+use crate::store::admin::{ActionResult, AdminAction};
+use crate::store::audit::ActionContext;
+use crate::store::{Denial, StoreError};
+
+/// Who acts on an account, from where and when.
+pub fn action<'r>(context: &Context<'_>, request: &'r Request, caller: Caller) -> ActionContext<'r> {
+    ActionContext {
+        caller,
+        client: &request.client,
+        event_id: event_id(context),
+        leeway: MAX_CLOCK_LEEWAY,
+        now: context.now,
+    }
+}
+
+/// The name of an event to record: of several in one second, the later sorts behind.
+pub fn event_id(context: &Context<'_>) -> String {
+    format!("{:03}.{}", context.millisecond, context.request_id)
+}
+
+/// Does what an admin asks for, marks the sessions that ended, and logs what was recorded.
+pub async fn act_as_admin(
+    context: &Context<'_>,
+    request: &Request,
+    caller: Caller,
+    target: Id,
+    admin_action: &AdminAction,
+) -> Result<ActionResult, StoreError> {
+    let ending = context.store.act_as_admin(&action(context, request, caller), target, admin_action).await;
+    let result = for_admin(context, caller, settle(context, ending).await)?;
+    for event in &result.events {
+        log_change(context, target, Some(caller.user_id), *event, result.sessions_ended);
+    }
+    Ok(result)
+}
+
+/// The answer of the store to an admin's route. A caller who is not an admin is logged.
+pub fn for_admin<T>(context: &Context<'_>, caller: Caller, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    if matches!(answer, Err(StoreError::Denied { denial: Denial::NotAdmin, .. })) {
+        let event = Event::Forbidden { user_id: caller.user_id, session_id: caller.session_id };
+        log::write(context.request_id, &event);
+    }
+    answer
+}
+
+/// Logs a change of an account that was recorded.
+pub fn log_change(context: &Context<'_>, user_id: Id, admin_id: Option<Id>, event: AuditEvent, sessions_ended: usize) {
+    let sessions_ended = if event.ends_sessions() { sessions_ended } else { 0 };
+    let event = Event::AccountChanged { user_id, admin_id, change: event.as_str(), sessions_ended };
+    log::write(context.request_id, &event);
+}

@@ -1,0 +1,121 @@
+//! Refreshing: a refresh token for its successor and a new access token (RFC 9700 §4.14.2, refresh token rotation).
+
+use portcullis_core::account::session::Session;
+use portcullis_core::id::Id;
+use portcullis_core::token::access::Purpose;
+use portcullis_core::token::refresh::{Judgement, RefreshToken, RefusalReason, judge};
+
+use super::changes::event_id;
+use super::delivery::deliver;
+use super::end::settle;
+use super::{SessionError, bearer};
+use crate::context::Context;
+use crate::http::{Reply, Request};
+use crate::log::{self, Event};
+use crate::store::sessions::{Issued, Rotation, RotationTimes};
+
+/// Refreshes a session. `access_token`: the one that came beside the refresh token, expired or not.
+///
+/// 1. A token whose tag is not ours goes no further: no storage is asked. The same holds beside an access token that was never
+///    issued in its session: whoever has only one of the two gets nothing, and nothing is judged by it.
+/// 2. One statement rotates the token, accepts a grace retry, or changes nothing.
+/// 3. If it issued, the reply is the successor, which is the same for every request that presents this token.
+/// 4. A rotated-out token has ended the session in the transaction that detected it. The session is marked in KV and the reuse is
+///    logged before the reply.
+/// 5. For any other reason nothing happens. The reply is the same for all of them.
+pub async fn refresh(
+    context: &Context<'_>,
+    request: &Request,
+    refresh_token: &str,
+    access_token: Option<&str>,
+) -> Result<Reply, SessionError> {
+    let config = context.config;
+    // 1.
+    let Some(token) = RefreshToken::parse(refresh_token, &config.refresh_token_keys) else {
+        // Anybody can make these up.
+        if let Some(count) = context.tallies.forged_refresh_tokens.add(context.now) {
+            let event = Event::RefreshRefused { session_id: None, reason: "not_genuine", count: Some(count) };
+            log::write(context.request_id, &event);
+        }
+        return Err(SessionError::RefreshToken);
+    };
+    let session_id = token.session_id();
+    let user_id = match access_token {
+        None => None,
+        Some(compact) => match bearer::read(context, compact, Purpose::Session).await {
+            Ok(access) if access.sid == session_id => Some(access.sub),
+            Ok(_) | Err(SessionError::AccessToken(_)) => return Err(refused(context, session_id, "access_token")),
+            Err(error) => return Err(error),
+        },
+    };
+    let Some(successor) = token.successor() else {
+        return Err(refused(context, session_id, "generations_exhausted"));
+    };
+    // 2.
+    let times =
+        RotationTimes { grace: config.refresh_grace, idle: config.refresh_idle_ttl, access: config.access_token_ttl };
+    let event_id = event_id(context);
+    match context.store.rotate(&token, user_id, times, &event_id, &request.client, context.now).await? {
+        // 3.
+        Rotation::Issued(issued) => {
+            log_issued(context, request, session_id, &issued);
+            deliver(context, 200, &issued.user, &successor, issued.expires_at).await
+        }
+        // 4.
+        Rotation::Reused(ending) => {
+            let session = settle(context, Ok(ending)).await?;
+            let judgement = judge(&token, &session.state, context.now, config.refresh_grace);
+            let Judgement::Reuse(reuse) = judgement else {
+                return Err(SessionError::Internal(format!("a session was ended for reuse, and judged {judgement:?}")));
+            };
+            let event = Event::ReuseDetected { user_id: session.user.id, session_id, reason: reuse.as_str() };
+            log::write(context.request_id, &event);
+            Err(SessionError::RefreshToken)
+        }
+        // 5.
+        Rotation::Refused(Some(session)) => {
+            let is_of_other = user_id.is_some_and(|user_id| user_id != session.user.id);
+            let reason = if is_of_other { "access_token" } else { why_refused(context, &token, &session)? };
+            Err(refused(context, session_id, reason))
+        }
+        Rotation::Refused(None) => Err(refused(context, session_id, "unknown")),
+    }
+}
+
+fn log_issued(context: &Context<'_>, request: &Request, session_id: Id, issued: &Issued) {
+    let user_id = issued.user.id;
+    if issued.retries == 0 {
+        // The most frequent event would fill the log with what the row says already.
+        if context.config.log_refreshes {
+            log::write(context.request_id, &Event::Refreshed { user_id, session_id });
+        }
+        return;
+    }
+    let event = Event::GraceRetry {
+        user_id,
+        session_id,
+        retries: issued.retries,
+        same_ip: issued.rotated_by.ip == request.client.ip,
+        same_user_agent: issued.rotated_by.user_agent == request.client.user_agent,
+    };
+    log::write(context.request_id, &event);
+}
+
+/// Why nothing was issued for a token.
+fn why_refused(context: &Context<'_>, token: &RefreshToken, session: &Session) -> Result<&'static str, SessionError> {
+    match judge(token, &session.state, context.now, context.config.refresh_grace) {
+        Judgement::Refused(RefusalReason::Unknown) => Ok("unknown"),
+        Judgement::Refused(RefusalReason::Revoked) => Ok("revoked"),
+        Judgement::Refused(RefusalReason::UserDisabled) => Ok("user_disabled"),
+        Judgement::Refused(RefusalReason::Expired) => Ok("expired"),
+        judgement @ (Judgement::Rotate | Judgement::GraceRetry | Judgement::Reuse(_)) => {
+            Err(SessionError::Internal(format!("a session was left as it was, and judged {judgement:?}")))
+        }
+    }
+}
+
+fn refused(context: &Context<'_>, session_id: Id, reason: &'static str) -> SessionError {
+    let event = Event::RefreshRefused { session_id: Some(session_id), reason, count: None };
+    log::write(context.request_id, &event);
+    SessionError::RefreshToken
+}
