@@ -84,12 +84,12 @@ export function month(users, habits = HABITS) {
   const begun = times.login + times.register;
   const sessions = begun * habits.monthsKept;
   // A walk reads every row twice a day; a row that goes is counted as one written.
-  const swept = { read: sessions * 2 * daysAMonth, written: begun };
+  const cleaned = { read: sessions * 2 * daysAMonth, written: begun };
   const used = {
     requests: sum(() => 1),
     cpuMs: sum((name) => (HASHING.includes(name) ? CPU_MS.hashing : CPU_MS.other)),
-    rowsRead: counted(1) + swept.read,
-    rowsWritten: counted(2) + swept.written,
+    rowsRead: counted(1) + cleaned.read,
+    rowsWritten: counted(2) + cleaned.written,
     gigabytes:
       (users * BYTES.user + sessions * BYTES.session + times["login, wrong password"] * TRAIL_MONTHS * BYTES.event) /
       1e9,

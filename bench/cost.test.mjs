@@ -32,11 +32,11 @@ test("the limits the page tells follow from the habits", () => {
   says(`Without \`/verify\` a million users are $${without[0]}, and a hundred million $${without[1]}`);
 });
 
-test("bytes of a row are those that the sweep is made for", () => {
+test("bytes of a row are those that the cleanup is made for", () => {
   for (const [table, bytes] of Object.entries({
     users: BYTES.user,
     refresh_tokens: BYTES.session,
-    events: BYTES.event,
+    audit_events: BYTES.event,
   }))
     says(`| \`${table}\` | ${bytes} |`);
   assert.ok(read("src/store/cleanup.rs").includes(`let max_sessions = 10_000_000_000 / ${BYTES.session};`));

@@ -7,14 +7,14 @@
 // Memory is bounded: 16 bytes a user, a batch, and SQLite's cache.
 //
 //   sessions   state
-//   20 %       over longer than the trail is kept: half expired, half ended. What the sweep is to take
+//   20 %       over longer than the trail is kept: half expired, half ended. What the cleanup is to delete
 //   30 %       in force
 //   30 %       expired within the time the trail is kept
 //   20 %       ended within it: two thirds logged out, the rest for the other reasons
 //
 // Their owners are drawn so that people differ: the 1,000,000 have five sessions each on average, some none, the busiest some
 // five hundred. A third of the users have a username, two thirds a name, one in a hundred is shut out, the first five are
-// admins. Half as many events as users, a tenth of them to be swept. Everybody's password is PASSWORD, under one real Argon2id
+// admins. Half as many events as users, a tenth of them to be deleted. Everybody's password is PASSWORD, under one real Argon2id
 // hash of the default parameters.
 
 import { argon2Sync, createCipheriv, createHash } from "node:crypto";
@@ -93,7 +93,7 @@ export const usernameOf = (user) => (user % 3 === 0 ? `${FIRST[user % 16]}_${LAS
 
 /**
  * Fills the tables of a D1 file that has the schema and nobody in it. `progress(done, all)` is called as rows go in.
- * Gives how many rows there are, and how many sessions the sweep is to take.
+ * Gives how many rows there are, and how many sessions the cleanup is to take.
  */
 export function populate(
   file,

@@ -1,6 +1,6 @@
 // `npm run bench -- --scale`: every operation on a database of 1,000 users and 5,000 sessions and on one of 1,000,000 and
-// 5,000,000, in two workerd processes, interleaved; then the sweep, until a fifth of all sessions are gone. Rows and round trips
-// must be the same in both, and no step of the sweep may be larger than it says; latency is told, not judged.
+// 5,000,000, in two workerd processes, interleaved; then the cleanup, until a fifth of all sessions are gone. Rows and round trips
+// must be the same in both, and no step of the cleanup may be larger than it says; latency is told, not judged.
 //
 //   --quick   20,000 users and 100,000 sessions
 //
@@ -29,7 +29,7 @@ const { Miniflare, convertV4MiniflareOptions } = createRequire(
 const SMALL = { users: 1_000, sessions: 5_000 };
 const LARGE = { users: 1_000_000, sessions: 5_000_000 };
 const QUICK = { users: 20_000, sessions: 100_000 };
-/** Of a filled database, and of its write-ahead log as it is swept. */
+/** Of a filled database, and of its write-ahead log as it is cleaned up. */
 const BYTES_A_SESSION = 1_200;
 
 /** Repetitions of an operation, behind two that warm it up. Those that hash are slow, and there are many of them. */
@@ -59,8 +59,8 @@ export async function scale({ quick }) {
     console.log(
       `${count(rate.aSecond)} a second, of ${rate.clients} clients at once on ${count(sites[1].rows.sessions)} sessions: client, Worker and D1 on this machine`,
     );
-    heading("the sweep");
-    const swept = await sweepAll(sites[1]);
+    heading("the cleanup");
+    const cleaned = await cleanUpAll(sites[1]);
     await sites[1].stop();
     heading("the file");
     const statement = rotations(sites[1].file);
@@ -75,7 +75,7 @@ export async function scale({ quick }) {
       operations,
       rate,
       statement,
-      swept,
+      cleaned,
     };
     mkdirSync(path("bench", "results"), { recursive: true });
     writeFileSync(RESULTS, `${JSON.stringify(result, null, 2)}\n`);
@@ -85,9 +85,10 @@ export async function scale({ quick }) {
     if (unequal.length > 0) console.log(`\nnot the same in both: ${unequal.join(", ")}`);
     const miscounted = Object.keys(COUNTED).filter((name) => !isAsCounted(operations, name));
     if (miscounted.length > 0) console.log(`\nnot as bench/cost.mjs has it: ${miscounted.join(", ")}`);
-    if (!swept.bounded) console.log("\na step of the sweep was larger than it may be, or not all that was due is gone");
+    if (!cleaned.bounded)
+      console.log("\na step of the cleanup was larger than it may be, or not all that was due is gone");
     console.log(`\nresults: bench/results/scale.json (${seconds(started)})`);
-    const isGood = unequal.length === 0 && miscounted.length === 0 && swept.bounded;
+    const isGood = unequal.length === 0 && miscounted.length === 0 && cleaned.bounded;
     if (!isGood) process.exitCode = 1;
   } finally {
     for (const site of sites) await site.stop();
@@ -138,7 +139,7 @@ async function fill(name, { users, sessions }) {
 
 class Site {
   constructor(parts) {
-    Object.assign(this, parts, { lines: new Map(), swept: [] });
+    Object.assign(this, parts, { lines: new Map(), cleaned: [] });
   }
 
   async start(bindings) {
@@ -181,13 +182,13 @@ class Site {
   }
 
   /** Runs the scheduled event, and gives what it logged and what it cost. */
-  async sweep() {
-    const before = this.swept.length;
+  async cleanUp() {
+    const before = this.cleaned.length;
     const { status } = await fetch(new URL("/cdn-cgi/local/scheduled?cron=17+*+*+*+*", this.url));
     if (status !== 200) fail(`the scheduled event was answered ${status}`);
-    for (let tries = 0; tries < 200 && this.swept.length === before; tries += 1)
+    for (let tries = 0; tries < 200 && this.cleaned.length === before; tries += 1)
       await new Promise((resolve) => setTimeout(resolve, 5));
-    const line = this.swept[before] ?? fail("the sweep did not log what it did");
+    const line = this.cleaned[before] ?? fail("the cleanup did not log what it did");
     const [trips, read, written] = await this.costOf({ id: line.request_id });
     return { ...line, trips, read, written };
   }
@@ -197,7 +198,7 @@ class Site {
     const line = JSON.parse(message);
     // Not of what follows behind the answer.
     if (line.event === "costs" && line.route !== "Marks") this.lines.set(line.request_id, line);
-    else if (line.event === "cleaned_up") this.swept.push(line);
+    else if (line.event === "cleaned_up") this.cleaned.push(line);
     else if (line.level === "error") console.error(message);
   }
 
@@ -562,22 +563,22 @@ function bytesTold({ users, sessions, events }, { total, parts }) {
   return `${(total / 1e6).toFixed(0)} MB; ${each[0]} bytes a user, ${each[1]} a session, ${each[2]} an event`;
 }
 
-// ---- the sweep ----
+// ---- the cleanup ----
 
 const ADVANCE = read("src/store/sql/cleanup/advance.sql");
 const TAKE_OUT = read("src/store/sql/cleanup/delete_sessions.sql");
-const [STEP, MAX_STATEMENTS, MAX_EVENT_STEPS] = ["STEP", "MAX_STATEMENTS", "MAX_EVENT_STEPS"].map(constantOfSweep);
+const [STEP, MAX_STATEMENTS, MAX_EVENT_STEPS] = ["STEP", "MAX_STATEMENTS", "MAX_EVENT_STEPS"].map(constantOfCleanup);
 /** A step through the trail is one statement, one through the sessions two, in one round trip. */
 const MAX_TRIPS = MAX_EVENT_STEPS + (MAX_STATEMENTS - MAX_EVENT_STEPS) / 2;
 const KEPT = 90 * 86_400;
 
-function constantOfSweep(name) {
+function constantOfCleanup(name) {
   const [, digits] = read("src/store/cleanup.rs").match(new RegExp(`^const ${name}: \\w+ = ([\\d_]+);`, "m"));
   return Number(digits.replaceAll("_", ""));
 }
 
-/** Sweeps until a walk has come to the end, with somebody refreshing all the while. */
-async function sweepAll(site) {
+/** Cleans up until a walk has come to the end, with somebody refreshing all the while. */
+async function cleanUpAll(site) {
   const person = await site.person();
   const due = await dueRows(site);
   const refreshes = { alone: [], beside: [] };
@@ -591,7 +592,7 @@ async function sweepAll(site) {
     for (let complete = false; !complete && runs.length < 100; ) {
       const started = performance.now();
       let running = true;
-      const run = site.sweep().finally(() => (running = false));
+      const run = site.cleanUp().finally(() => (running = false));
       while (running) await refresh(refreshes.beside);
       const { sessions, events, trips, read, written, ...line } = await run;
       complete = line.complete;
@@ -611,7 +612,7 @@ async function sweepAll(site) {
     left,
     runs,
     walkedRowsASecond: site.rows.sessions / total("seconds"),
-    sweptRowsASecond: total("sessions") / total("seconds"),
+    deletedRowsASecond: total("sessions") / total("seconds"),
     steps,
     refreshMs: {
       alone: summary(refreshes.alone),
@@ -628,7 +629,7 @@ async function sweepAll(site) {
       ["runs", String(runs.length)],
       [
         "walked",
-        `${count(Math.round(result.walkedRowsASecond))} rows a second, ${count(Math.round(result.sweptRowsASecond))} of them taken out`,
+        `${count(Math.round(result.walkedRowsASecond))} rows a second, ${count(Math.round(result.deletedRowsASecond))} of them taken out`,
       ],
       [
         "largest step by D1's count",
@@ -649,7 +650,7 @@ async function sweepAll(site) {
   return result;
 }
 
-/** What the sweep is to take out at this moment. */
+/** What the cleanup is to delete at this moment. */
 async function dueRows({ db }) {
   const now = Math.floor(Date.now() / 1000);
   const sessions = db

@@ -9,12 +9,12 @@ const STATEMENT = `UPDATE refresh_tokens
 export default {
   async fetch(request, env) {
     const { refresh_token } = await request.json();
-    const [family, , secret] = refresh_token.split(".");
+    const [session, , secret] = refresh_token.split(".");
     const { headers } = request;
     const row = await env.DB.prepare(STATEMENT)
-      .bind(family, Math.floor(Date.now() / 1000), headers.get("CF-Connecting-IP"), headers.get("User-Agent"))
+      .bind(session, Math.floor(Date.now() / 1000), headers.get("CF-Connecting-IP"), headers.get("User-Agent"))
       .first();
     if (row === null) return Response.json({ code: "invalid_refresh_token" }, { status: 401 });
-    return Response.json({ refresh_token: `${family}.${row.generation}.${secret}`, expires_in: 900 });
+    return Response.json({ refresh_token: `${session}.${row.generation}.${secret}`, expires_in: 900 });
   },
 };

@@ -3,9 +3,9 @@
 
 export default {
   async fetch(request, env) {
-    const [family] = request.headers.get("Authorization").slice("Bearer ".length).split(".");
-    const mark = await env.REVOCATIONS.get(`revoked:${family}`, { type: "text", cacheTtl: 30 });
+    const [session] = request.headers.get("Authorization").slice("Bearer ".length).split(".");
+    const mark = await env.REVOCATIONS.get(`revoked:${session}`, { type: "text", cacheTtl: 30 });
     if (mark !== null) return Response.json({ code: "invalid_token" }, { status: 401 });
-    return Response.json({ sid: family, roles: ["user"], exp: 1800000000 });
+    return Response.json({ sid: session, roles: ["user"], exp: 1800000000 });
   },
 };

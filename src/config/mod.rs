@@ -57,7 +57,7 @@ pub struct Config {
     pub audit_ttl: u64,
     /// `RESOURCE_SERVERS`: who may ask `/introspect`.
     pub resource_servers: ResourceServers,
-    /// `LOG_COSTS`: whether every request, and the sweep, logs its round trips, rows and KV operations.
+    /// `LOG_COSTS`: whether every request, and the cleanup, logs its round trips, rows and KV operations.
     pub log_costs: bool,
     /// `LOG_REFRESHES`: whether every refresh is logged.
     pub log_refreshes: bool,

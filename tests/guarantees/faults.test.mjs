@@ -9,16 +9,6 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Takes a table away while `act` runs. */
-async function without(table, act) {
-  await worker.db.prepare(`ALTER TABLE ${table} RENAME TO ${table}_away`).run();
-  try {
-    return await act();
-  } finally {
-    await worker.db.prepare(`ALTER TABLE ${table}_away RENAME TO ${table}`).run();
-  }
-}
-
 /** In a fresh isolate, as one keeps the answer for a few seconds. */
 async function assertUnhealthy(what) {
   await worker.update();
@@ -37,7 +27,7 @@ for (const table of ["users", "refresh_tokens"]) {
     const person = await worker.register();
     const before = [await worker.counts(), await worker.family(person.session_id)];
     const newcomer = { email: `newcomer-${table}@example.org`, password: person.password };
-    await without(table, async () => {
+    await worker.without(table, async () => {
       worker.events();
       assertUnavailable(await worker.post("/register", { json: newcomer }));
       assertUnavailable(await worker.login(person));
@@ -66,7 +56,7 @@ for (const table of ["users", "refresh_tokens"]) {
 
 test("an unknown account is not told from a known one by a read that failed", async () => {
   const person = await worker.register();
-  await without("users", async () => {
+  await worker.without("users", async () => {
     for (const email of [person.email, "nobody@example.org"])
       assertUnavailable(await worker.login({ ...person, email }));
   });
@@ -74,7 +64,7 @@ test("an unknown account is not told from a known one by a read that failed", as
 
 test("a refresh at /token that D1 does not take is a 503 in OAuth's words, and one on a corrupt row a 500", async () => {
   const person = await worker.register();
-  const answers = [await without("refresh_tokens", () => worker.token(person.refresh_token))];
+  const answers = [await worker.without("refresh_tokens", () => worker.token(person.refresh_token))];
   await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
   answers.push(await worker.token(person.refresh_token));
   assertOAuthError(answers[0], 503, "temporarily_unavailable");
@@ -86,7 +76,7 @@ test("a refresh at /token that D1 does not take is a 503 in OAuth's words, and o
 
 test("a revocation that D1 does not take is a 503 in OAuth's words, and no mark says otherwise", async () => {
   const person = await worker.register();
-  await without("refresh_tokens", async () => {
+  await worker.without("refresh_tokens", async () => {
     for (const token of [person.refresh_token, person.access_token]) {
       const answer = await worker.revoke(token);
       assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
@@ -157,7 +147,7 @@ test("without the audit trail no account is changed, no login failure is answere
   const account = `/users/${person.user.id}`;
   const row = () => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(person.user.id).first();
   const before = await row();
-  await without("events", async () => {
+  await worker.without("audit_events", async () => {
     assertUnavailable(await worker.login({ ...person, password: "wrong" }));
     assertUnavailable(await worker.login({ ...person, email: "nobody@example.org" }));
     assertUnavailable(await worker.request("PATCH", "/me", { ...own, json: { name: "X" } }));

@@ -221,6 +221,21 @@ export class Worker {
     return Promise.all(Array.from({ length: connections }, () => this.get("/.well-known/jwks.json")));
   }
 
+  /** Takes a table away while `act` runs, and the views of it, which would follow it to its new name. */
+  async without(table, act) {
+    const found = await this.db
+      .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'view' AND sql LIKE '%' || ? || '%'")
+      .bind(table)
+      .all();
+    const run = (...statements) => this.db.batch(statements.map((sql) => this.db.prepare(sql)));
+    await run(...found.results.map(({ name }) => `DROP VIEW ${name}`), `ALTER TABLE ${table} RENAME TO ${table}_away`);
+    try {
+      return await act();
+    } finally {
+      await run(`ALTER TABLE ${table}_away RENAME TO ${table}`, ...found.results.map(({ sql }) => sql));
+    }
+  }
+
   /** Everything in D1, by table. */
   async dump() {
     const tables =

@@ -41,11 +41,11 @@ after(() => worker.close());
 /** Puts D1 back, and leaves KV as it is. */
 async function restore() {
   // Deleting sessions owes marks, which restoring does not.
-  const tables = ["events", "refresh_tokens", "owed_marks", "users"];
-  // `is_ended` is computed.
+  const tables = ["audit_events", "refresh_tokens", "owed_marks", "users"];
+  // `is_ended` and `is_admin` are computed.
   const insert =
     (table) =>
-    ({ is_ended, ...row }) =>
+    ({ is_ended, is_admin, ...row }) =>
       worker.db
         .prepare(`INSERT INTO ${table} (${Object.keys(row)}) VALUES (${Object.keys(row).map(() => "?")})`)
         .bind(...Object.values(row));
@@ -144,7 +144,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
     const left = [
       ...dump.users.map(({ id }) => id),
       ...dump.refresh_tokens.map(({ user_id }) => user_id),
-      ...dump.events.map(({ user_id }) => user_id),
+      ...dump.audit_events.map(({ user_id }) => user_id),
     ];
     assert.ok(!left.includes(deleted.user.id));
   });

@@ -521,11 +521,11 @@ test("of a deleted account nothing personal is left in D1, and one entry says th
     Object.entries(await worker.dump()).flatMap(([table, rows]) =>
       rows.filter((found) => pattern.test(JSON.stringify(found))).map(() => table),
     );
-  assert.deepEqual([...new Set(await tables(canary))].sort(), ["events", "refresh_tokens", "users"]);
+  assert.deepEqual([...new Set(await tables(canary))].sort(), ["audit_events", "refresh_tokens", "users"]);
   assert.equal((await remove(renewed, { current_password: `canary ${NEW}` }, from)).status, 204);
   await worker.marksWritten();
   assert.deepEqual(await tables(canary), []);
-  assert.deepEqual(await tables(new RegExp(person.user.id)), ["events"]);
+  assert.deepEqual(await tables(new RegExp(person.user.id)), ["audit_events"]);
   for (const { session_id } of [session, reused, renewed]) assert.deepEqual(await tables(new RegExp(session_id)), []);
   const [{ at, last_at, id, ...left }] = await events(person);
   const nothing = {

@@ -202,6 +202,7 @@ async function snapshot({ user, session_id }) {
   };
   // Computed from the others.
   delete rows.refresh_tokens.is_ended;
+  delete rows.users.is_admin;
   const statements = Object.entries(rows).map(([table, row]) => {
     const sql = `INSERT OR REPLACE INTO ${table} (${Object.keys(row).join(", ")}) VALUES (${Object.keys(row).fill("?").join(", ")})`;
     return worker.db.prepare(sql).bind(...Object.values(row));
@@ -372,16 +373,13 @@ test("the caller is authenticated before its request is looked at, and its reque
 test("with D1 failing there is no answer rather than a guess, but to strangers and of forged tokens", async () => {
   const { access_token, refresh_token } = await worker.register();
   for (const table of ["users", "refresh_tokens"]) {
-    await worker.db.prepare(`ALTER TABLE ${table} RENAME TO ${table}_away`).run();
-    try {
+    await worker.without(table, async () => {
       for (const token of [access_token, refresh_token])
         assertOAuthError(await worker.introspect(token, api), 503, "temporarily_unavailable");
       assertOAuthError(await worker.introspect(access_token, { ...api, secret: "wrong" }), 401, "invalid_client");
       for (const token of [`${access_token}x`, forged(refresh_token)]) await assertInactive(token);
       await assertInactive(access_token, stranger);
-    } finally {
-      await worker.db.prepare(`ALTER TABLE ${table}_away RENAME TO ${table}`).run();
-    }
+    });
   }
   assert.equal(await isActive(access_token), true);
 });

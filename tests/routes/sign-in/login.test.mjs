@@ -272,6 +272,29 @@ test("a stored hash that is damaged is our fault, tells nothing, and harms nobod
   }
 });
 
+test("no password is right for an account without one, and nothing of it changes", async () => {
+  const person = await worker.register();
+  const bare = (sql) => worker.db.prepare(sql).bind(person.user.id).first();
+  await worker.db.prepare("UPDATE users SET password_hash = NULL WHERE id = ?").bind(person.user.id).run();
+  const before = await bare("SELECT * FROM users WHERE id = ?");
+  const own = { bearer: person.access_token };
+  for (const password of [person.password, "", "null", "another correct horse battery"]) {
+    worker.events();
+    assertProblem(await worker.login({ ...person, password }), 401, "invalid_credentials");
+    const [{ user_id, reason }] = worker.events("login_failed");
+    assert.deepEqual([user_id, reason], [person.user.id, "no_password"]);
+    const json = { current_password: password };
+    const change = { ...json, new_password: "quite another horse battery" };
+    assertProblem(await worker.post("/me/password", { ...own, json: change }), 403, "wrong_password");
+    assertProblem(await worker.delete("/me", { ...own, json }), 403, "wrong_password");
+    const username = { ...json, username: "bare-account" };
+    assertProblem(await worker.request("PATCH", "/me", { ...own, json: username }), 403, "wrong_password");
+  }
+  assert.deepEqual(await bare("SELECT * FROM users WHERE id = ?"), before);
+  assert.equal((await worker.me(person.access_token)).status, 200);
+  assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+});
+
 test("a log-in whose password is changed while it is being verified begins no session", async () => {
   const person = await worker.register();
   // Hashing blocks the one thread that local D1 runs on too, so no change can come in between by itself: a view whose

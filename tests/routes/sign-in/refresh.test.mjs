@@ -31,7 +31,8 @@ test("a refresh gives the successor, and an access token of the same session", a
   assert.equal(decodeJwt(access_token).sid, first.session_id);
   assert.notEqual(decodeJwt(access_token).jti, decodeJwt(first.access_token).jti);
   assert.notEqual(refresh_token, first.refresh_token);
-  assert.equal((await worker.family(first.session_id)).generation, 1);
+  const { generation, amr, authenticated_at, created_at } = await worker.family(first.session_id);
+  assert.deepEqual([generation, amr, authenticated_at], [1, "pwd", created_at]);
   assert.equal((await worker.refresh(refresh_token)).status, 200);
 });
 
