@@ -1,5 +1,5 @@
 // What Portcullis costs a month, in dollars, from what its operations were counted to cost (bench/scale.mjs compares COUNTED
-// with what it counts) and from Cloudflare's prices. docs/scale.md shows the table; a test compares the two.
+// with what it counts) and from Cloudflare's prices. docs/performance/scale.md shows the table; a test compares the two.
 //
 //   node bench/cost.mjs    prints the tables
 
@@ -105,7 +105,7 @@ export function month(users, habits = HABITS) {
   return { users, times, used, dollars, total, sessions, refreshesASecond, databases };
 }
 
-/** The tables of docs/scale.md, as Markdown: what a month uses, and what it costs. */
+/** The tables of docs/performance/scale.md, as Markdown: what a month uses, and what it costs. */
 export function costTables() {
   const months = [10e3, 1e6, 100e6].map((users) => month(users));
   const used = months.map(({ users, used, refreshesASecond, databases }) => [

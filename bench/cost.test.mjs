@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { read } from "../scripts/lib.mjs";
 import { BYTES, costTables, HABITS, month } from "./cost.mjs";
 
-const page = read("docs/scale.md");
+const page = read("docs/performance/scale.md");
 /** Without line breaks, and what is within a sentence. */
 const says = (text) => assert.ok(page.replaceAll(/\s+/g, " ").includes(text), text);
 
@@ -25,7 +25,7 @@ test("the limits the page tells follow from the habits", () => {
   says(`at ${(most / 1e6).toFixed(1)} million and ${Math.round((peak * most) / 1e7) * 10} refreshes a second`);
   const week = month(1e6, { ...HABITS, monthsKept: 37 / 30 });
   says(`of a week instead of three months some ${Math.round(10e3 / week.used.gigabytes / 1e3)} million`);
-  says(`full at some ${Math.round(((most / 1e6) * million.times.login) / 30 / 1e4)}0,000 log-ins a day`);
+  says(`full at some ${Math.round(((most / 1e6) * million.times.login) / 30 / 1e4)}0,000 logins a day`);
   const without = [1e6, 100e6].map((users) =>
     Math.round(month(users, { ...HABITS, verifies: 0 }).total).toLocaleString("en"),
   );

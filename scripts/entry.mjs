@@ -1,7 +1,7 @@
 // The Worker's entry: it calls the functions of wasm-bindgen, which make a new instance by themselves at the next call after a
 // panic (tests/guarantees/panic.test.mjs).
 //
-// It also bounds every wait: a wait that never ends never frees its memory (docs/cut-off-requests.md).
+// It also bounds every wait: a wait that never ends never frees its memory (docs/reference/cut-off-requests.md).
 
 import { fetch, scheduled } from "./index.js";
 

@@ -1,6 +1,6 @@
 //! The configuration: every variable and secret, read and checked once. A bad one refuses to serve.
 //!
-//! The README lists them as a table; the names, defaults and checks here are that table.
+//! docs/reference/configuration.md lists them; a test compares the names and defaults.
 
 mod addresses;
 

@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// Sessions alone, at 589 bytes each (docs/scale.md), in the 10 GB that a database may have.
+    /// Sessions alone, at 589 bytes each (docs/performance/scale.md), in the 10 GB that a database may have.
     #[test]
     fn hourly_runs_walk_through_the_fullest_database_within_a_day() {
         let max_sessions = 10_000_000_000 / 589;

@@ -1,4 +1,4 @@
-// What docs/operations/restoring.md says of a database that was put back by D1 Time Travel, and the SQL it has for it.
+// What docs/operations/backup.md says of a database that was put back by D1 Time Travel, and the SQL it has for it.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { makeSecrets } from "../../scripts/secrets.mjs";
 import { assertProblem, startWorker } from "../support/harness.mjs";
 
-const page = readFileSync(new URL("../../docs/operations/restoring.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../docs/operations/backup.md", import.meta.url), "utf8");
 const [since, endSessions, redo] = [...page.matchAll(/^```sql\n(.*?)^```/gms)].map(([, sql]) => sql);
 const CHANGED = "seven quiet harbours at dusk";
 

@@ -52,7 +52,7 @@ impl<'a> RoleList<'a> {
     }
 }
 
-/// A line, as docs/importing-users.md describes it. `null` is as good as nothing, since that is what databases give.
+/// A line, as docs/migrating/importing.md describes it. `null` is as good as nothing, since that is what databases give.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {

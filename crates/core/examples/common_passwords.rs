@@ -1,4 +1,4 @@
-//! Makes the set of the commonest passwords, and tells what of a list is refused; see docs/common-passwords.md.
+//! Makes the set of the commonest passwords, and tells what of a list is refused; see docs/reference/common-passwords.md.
 //!
 //! ```text
 //! common_passwords make FILE

@@ -2,7 +2,7 @@
 //!
 //! It has all passwords of at least 15 characters of a list of a million, which is where `PASSWORD_MIN_LENGTH` begins, and
 //! the 100,000 most common ones of at least 8, where it may begin. `scripts/common-passwords.mjs` makes it;
-//! `docs/common-passwords.md` has where the list comes from and what was measured.
+//! `docs/reference/common-passwords.md` has where the list comes from and what was measured.
 //!
 //! It is a binary fuse filter of 16 bits (Graf and Lemire, "Binary Fuse Filters: Fast and Smaller Than Xor Filters"): what
 //! was put into it is found, and so is one in 65,536 of all other texts. Of 8 bits it would be one in 256, and that many
