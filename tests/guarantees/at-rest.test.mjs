@@ -72,7 +72,7 @@ before(async () => {
     refresh_token,
   ]);
 
-  const logs = worker.server.getLogs().map(({ message }) => message);
+  const logs = worker.logged();
   const { results: tables } = await worker.db
     .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'")
     .all();

@@ -378,7 +378,7 @@ test("one request writes at most 900 marks, and the scheduled event the rest", a
   const { status, kv_puts } = await costOf(() => worker.post("/revoke-all", { bearer: busy.access_token }));
   assert.deepEqual([status, kv_puts], [200, 900]);
   await waitFor(async () => (await worker.db.prepare("SELECT COUNT(*) AS n FROM owed_marks").first()).n === 101);
-  await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+  await worker.schedule("* * * * *");
   const { keys, list_complete, cursor } = await worker.kv.list({ prefix: "revoked:" });
   assert.equal(list_complete, false);
   const marked = [...keys, ...(await worker.kv.list({ prefix: "revoked:", cursor })).keys].map(({ name }) => name);

@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
-import { LEAPING, startDirect } from "../support/direct.mjs";
-import { basic } from "../support/harness.mjs";
+import { basic, startWorker } from "../support/harness.mjs";
+import { LEAPING } from "../support/preludes.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
 /** By how much the memory may grow over the whole matrix, in KiB. */
@@ -18,7 +18,7 @@ const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
 
 let worker, reader, admin, base;
 before(async () => {
-  worker = await startDirect({ prelude: LEAPING, vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
+  worker = await startWorker({ prelude: LEAPING, vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
   [reader, admin] = [await worker.register(), await worker.registerAdmin()];
   // Verifying an outdated hash takes the most memory.
   await worker.login(await outdated());
@@ -234,7 +234,7 @@ test("every route is in the matrix", () => {
 });
 
 test("each reuse is logged once", async () => {
-  const logged = (await worker.events("reuse_detected")).map(({ session_id }) => session_id);
+  const logged = worker.events("reuse_detected").map(({ session_id }) => session_id);
   for (const session of reused) assert.equal(logged.filter((id) => id === session).length, 1);
 });
 

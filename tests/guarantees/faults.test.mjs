@@ -230,25 +230,28 @@ test("a row that is not as the schema promises is a fixed 500, and the next requ
 
 test("with KV failing a revocation still holds in D1, and /verify gives no answer rather than a guess", async () => {
   // A binding of another kind under the same name: every call of KV throws, as it does when KV is down.
-  const broken = await startWorker({ vars: { REVOCATIONS: "not a namespace" } });
+  await worker.update({ vars: { REVOCATIONS: "not a namespace" } });
   try {
-    const person = await broken.register();
-    const other = (await broken.login(person)).body;
-    assertUnavailable(await broken.verify(person.access_token));
-    broken.events();
-    assert.equal((await broken.revoke(person.refresh_token)).status, 200);
-    const [failure] = broken.events("revocation_mark_failed");
+    const person = await worker.register();
+    const other = (await worker.login(person)).body;
+    assertUnavailable(await worker.verify(person.access_token));
+    worker.events();
+    assert.equal((await worker.revoke(person.refresh_token)).status, 200);
+    const [failure] = worker.events("revocation_mark_failed");
     assert.deepEqual([failure.level, failure.session_id], ["error", person.session_id]);
-    assertProblem(await broken.refresh(person.refresh_token), 401, "invalid_refresh_token");
-    assertProblem(await broken.me(person.access_token), 401, "invalid_token");
-    assert.equal((await broken.post("/revoke-all", { bearer: other.access_token })).status, 200);
-    assertProblem(await broken.refresh(other.refresh_token), 401, "invalid_refresh_token");
-    const health = await broken.get("/healthz");
+    assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
+    assertProblem(await worker.me(person.access_token), 401, "invalid_token");
+    assert.equal((await worker.post("/revoke-all", { bearer: other.access_token })).status, 200);
+    assertProblem(await worker.refresh(other.refresh_token), 401, "invalid_refresh_token");
+    const health = await worker.get("/healthz");
     assertProblem(health, 503, "unhealthy");
     assert.equal(health.body.detail, "Not answering: KV.");
   } finally {
-    await broken.close();
+    await worker.update();
   }
+  // What was owed is paid as soon as KV answers.
+  await worker.schedule("* * * * *");
+  await worker.marksWritten();
 });
 
 // What ends a session again, by which its mark is written if it is still owed.
@@ -273,7 +276,7 @@ const REPEATS = {
   "an admin's disabling": ({ user }, _, admin) =>
     worker.patch(`/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }),
   "an admin's deleting": ({ user }, _, admin) => worker.delete(`/users/${user.id}`, { bearer: admin.access_token }),
-  "the scheduled event": () => worker.server.getWorker().scheduled({ cron: "* * * * *" }),
+  "the scheduled event": () => worker.schedule("* * * * *"),
 };
 for (const [name, again] of Object.entries(REPEATS)) {
   test(`a mark that failed is made good by ${name}`, async () => {
@@ -313,7 +316,7 @@ test("a mark that no longer matters is forgotten, not written", async () => {
     .prepare("INSERT INTO owed_marks (user_id, session_id, access_expires_at) VALUES (?, ?, unixepoch() - 61)")
     .bind(user.id, session_id)
     .run();
-  await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+  await worker.schedule("* * * * *");
   await worker.marksWritten();
   assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
 });
@@ -322,6 +325,6 @@ test("an account that is deleted by hand has its sessions marked by the clock", 
   const { access_token, user } = await worker.register();
   await worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run();
   assert.equal((await worker.verify(access_token)).status, 200);
-  await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+  await worker.schedule("* * * * *");
   assertProblem(await worker.verify(access_token), 401, "invalid_token");
 });

@@ -5,8 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
-import { startDirect } from "../support/direct.mjs";
-import { basic, PASSWORD } from "../support/harness.mjs";
+import { basic, PASSWORD, startWorker } from "../support/harness.mjs";
 import { ROUTES, WITH_BODY } from "../support/routes.mjs";
 
 /** By how much the memory may grow, in KiB. */
@@ -80,7 +79,7 @@ const STAGES = {
 
 let worker, people, admin, leaver, base;
 before(async () => {
-  worker = await startDirect({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
+  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
   people = [];
   while (people.length < WAVE) people.push(await worker.register());
   [admin, leaver] = [await worker.registerAdmin(), await worker.register()];

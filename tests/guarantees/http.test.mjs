@@ -680,7 +680,7 @@ test("whatever a client sends, an event is logged as one line of JSON without it
     });
     await raw("POST", "/refresh", { headers, body: JSON.stringify({ refresh_token: text }) });
   }
-  const lines = worker.server.getLogs().map((entry) => entry.message);
+  const lines = worker.logged();
   const kinds = new Set();
   for (const line of lines) {
     assert.doesNotMatch(line, /[\n\r\u2028]/);

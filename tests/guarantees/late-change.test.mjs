@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { startDirect } from "../support/direct.mjs";
-import { assertProblem, PASSWORD } from "../support/harness.mjs";
+import { assertProblem, PASSWORD, startWorker } from "../support/harness.mjs";
 
 let worker;
-before(async () => (worker = await startDirect()));
+before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
 test("a password change that another has overtaken is refused, and begins no session", async () => {

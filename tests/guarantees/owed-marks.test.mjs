@@ -6,14 +6,13 @@ import { after, before, test } from "node:test";
 
 import { unstable_readConfig as readConfig } from "wrangler";
 
-import { startDirect } from "../support/direct.mjs";
-import { assertProblem } from "../support/harness.mjs";
+import { assertProblem, startWorker } from "../support/harness.mjs";
 
 const EVERY_MINUTE = "* * * * *";
 
 let worker, admin;
 before(async () => {
-  worker = await startDirect();
+  worker = await startWorker();
   admin = await worker.registerAdmin();
 });
 after(() => worker.close());

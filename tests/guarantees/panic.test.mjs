@@ -1,9 +1,6 @@
 // A panic ends what the isolate is doing, and no more than that: the next request finds a new instance.
 
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { startWorker } from "../support/harness.mjs";
@@ -25,25 +22,16 @@ const TRAP = `
   };
 `;
 
-let worker, dist;
-before(async () => {
-  dist = mkdtempSync(join(tmpdir(), "portcullis-"));
-  cpSync("dist", dist, { recursive: true });
-  const built = join(dist, "index.js");
-  writeFileSync(built, `${TRAP}${readFileSync(built, "utf8")}`);
-  worker = await startWorker({ dist });
-});
-after(async () => {
-  await worker.close();
-  rmSync(dist, { recursive: true });
-});
+let worker;
+before(async () => (worker = await startWorker({ prelude: TRAP })));
+after(() => worker.close());
 
 test("a panic fails its own request, and what comes after is served by a new instance", async () => {
   const person = await worker.register();
   const outcomes = [];
   for (let n = 0; n < 12; n += 1) {
     outcomes.push(
-      await worker.server.fetch("/.well-known/jwks.json").then(
+      await fetch(new URL("/.well-known/jwks.json", worker.url)).then(
         ({ status }) => status,
         () => "failed",
       ),
@@ -53,7 +41,7 @@ test("a panic fails its own request, and what comes after is served by a new ins
   assert.equal(failed.length, 1, String(outcomes));
   assert.ok(failed[0] === "failed" || failed[0] >= 500, String(outcomes));
   assert.equal(outcomes.at(-1), 200);
-  const made = worker.server.getLogs().filter(({ message }) => message === "instance").length;
+  const made = worker.logged().filter((line) => line === "instance").length;
   assert.equal(made, 2);
   assert.equal((await worker.refresh(person.refresh_token)).status, 200);
 });

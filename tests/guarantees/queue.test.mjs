@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { startDirect } from "../support/direct.mjs";
-import { assertProblem } from "../support/harness.mjs";
+import { assertProblem, startWorker } from "../support/harness.mjs";
 
 /** "correct horse battery staple", by libxcrypt: some twenty times as dear as a hash of ours, and six times. */
 const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
@@ -16,7 +15,7 @@ const OF_AN_ACCOUNT = 4;
 
 let worker, person;
 before(async () => {
-  worker = await startDirect();
+  worker = await startWorker();
   person = await worker.register({ username: "queuing" });
 });
 after(() => worker.close());

@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { startDirect } from "../support/direct.mjs";
-import { assertOAuthError, assertProblem } from "../support/harness.mjs";
+import { assertOAuthError, assertProblem, startWorker } from "../support/harness.mjs";
 
 let worker;
-before(async () => (worker = await startDirect()));
+before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
 /** Somebody whose first refresh token was stolen, and rotated out longer ago than the grace window. */
@@ -39,7 +38,7 @@ async function recorded({ email, password, session_id }) {
 
 /** Nothing of the session is accepted any more, the owner is told, and so is whoever reads the log. */
 async function assertAlarmed(person) {
-  const logged = (await worker.events("reuse_detected")).filter(({ session_id }) => session_id === person.session_id);
+  const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === person.session_id);
   assert.equal(logged.length, 1);
   assert.equal((await recorded(person)).length, 1);
   assertProblem(await worker.refresh(person.live), 401, "invalid_refresh_token");

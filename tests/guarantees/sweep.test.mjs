@@ -162,7 +162,7 @@ test("a walk that broke off goes on where it got to, and begins anew behind the 
 });
 
 test("a walk begins once a day, and one that is under way goes on", async () => {
-  const today = () => worker.server.getWorker().scheduled({ cron: "17 * * * *" });
+  const today = () => worker.schedule("17 * * * *");
   const begunAt = () => worker.db.prepare("SELECT begun_at FROM cleanup_progress").first("begun_at");
   await sweep();
   const begun = await begunAt();

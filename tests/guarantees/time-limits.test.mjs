@@ -6,8 +6,8 @@ import { connect } from "node:net";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
-import { IMPATIENT, startDirect } from "../support/direct.mjs";
-import { assertOAuthError, assertProblem, basic } from "../support/harness.mjs";
+import { assertOAuthError, assertProblem, basic, startWorker } from "../support/harness.mjs";
+import { IMPATIENT } from "../support/preludes.mjs";
 import { OAUTH_PATHS, WITH_BODY } from "../support/routes.mjs";
 
 /** By how much the memory may grow, in KiB. */
@@ -18,7 +18,7 @@ const resourceServer = makeResourceServer("time-limits", "https://api.example.or
 
 let worker, person;
 before(async () => {
-  worker = await startDirect({
+  worker = await startWorker({
     prelude: IMPATIENT,
     vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) },
   });
@@ -155,7 +155,7 @@ test("a mark that KV never acknowledges takes nothing from the logout", async ()
   assert.equal((await worker.revoke(body.refresh_token, { headers: plan.headers })).status, 200);
   await plan.untilEnded();
   plan.release();
-  assert.ok((await worker.events("revocation_mark_failed")).length > 0);
+  assert.ok(worker.events("revocation_mark_failed").length > 0);
   // It is tried again behind the answer.
   await worker.marksWritten();
   assert.equal((await worker.verify(body.access_token)).status, 401);

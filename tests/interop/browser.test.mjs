@@ -42,7 +42,7 @@ class Browser {
       const { pathname } = new URL(url);
       this.requests.push(pathname);
       assert.ok(signal === undefined ? pathname === "/me" : signal instanceof AbortSignal, pathname);
-      return this.network(() => worker.server.fetch(pathname, options), pathname);
+      return this.network(() => worker.ask(pathname, options), pathname);
     };
     return openTab(localStorage, navigator, fetch);
   }

@@ -6,9 +6,10 @@ import { argon2Sync, randomBytes } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 
 import { decodeJwt, decodeProtectedHeader, importJWK, SignJWT } from "jose";
-import { createTestHarness } from "wrangler";
 
 import { makeSecrets } from "../../scripts/secrets.mjs";
+import { Client } from "./client.mjs";
+import { Runtime } from "./runtime.mjs";
 
 export const ISSUER = "http://localhost:8787";
 export const PASSWORD = "correct horse battery staple";
@@ -21,19 +22,20 @@ export const VARS = {
   ARGON2_ITERATIONS: "5",
 };
 
-/** A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. `dist`: what was built. */
-export async function startWorker({ vars = {}, secrets = {}, dist = "dist" } = {}) {
-  const worker = {
-    configPath: "wrangler.toml",
-    prebuiltWorkerDir: dist,
-    vars: { ...VARS, ...vars },
-    secrets: { ...makeSecrets(), ...secrets },
-  };
-  const server = createTestHarness({ workers: [worker] });
-  const { url } = await server.listen();
-  await server.getWorker().applyD1Migrations("DB");
-  const { DB: db, REVOCATIONS: kv } = await server.getWorker().getEnv();
-  return new Worker({ server, url, db, kv, secrets: worker.secrets, vars: worker.vars });
+/**
+ * A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. `prelude`: JavaScript that runs before
+ * what was built, such as a clock of tests/support/preludes.mjs.
+ */
+export async function startWorker({ vars = {}, secrets = {}, prelude } = {}) {
+  const configuration = { vars: { ...VARS, ...vars }, secrets: { ...makeSecrets(), ...secrets } };
+  const runtime = await Runtime.start(bindings(configuration), { prelude });
+  return new Worker(runtime, configuration);
+}
+
+/** What is set, as the Worker is given it. */
+function bindings({ vars, secrets }) {
+  const all = Object.entries({ ...vars, ...secrets });
+  return Object.fromEntries(all.filter(([, value]) => value !== null && value !== undefined));
 }
 
 /** Where the issuer is on loopback, the Worker answers at any address. */
@@ -42,8 +44,9 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
 let people = 0;
 
 export class Worker {
-  constructor(parts) {
-    Object.assign(this, parts, { issuer: parts.vars.ISSUER });
+  constructor(runtime, { vars, secrets }) {
+    const { url, db, kv } = runtime;
+    Object.assign(this, { runtime, url, db, kv, vars, secrets, issuer: vars.ISSUER });
   }
 
   async request(method, path, { json, form, bearer, headers = {}, body } = {}) {
@@ -61,13 +64,11 @@ export class Worker {
     return this.answer(await this.ask(path, init));
   }
 
-  /** Asks for a path at the address where the Worker answers, or for a whole URL, whose scheme, host and port arrive as they are. */
+  /** Asks for a path at the address of the issuer, or for a whole URL, whose scheme, host and port arrive as they are. */
   ask(path, init) {
     const issuer = this.issuer ?? "";
-    const url =
-      path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer) ? new URL(issuer).origin + path : path;
-    // By the server, https would arrive as http.
-    return url.startsWith("/") ? this.server.fetch(url, init) : this.server.getWorker().fetch(url, init);
+    const isElsewhere = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer);
+    return this.runtime.fetch(isElsewhere ? new URL(issuer).origin + path : path, init);
   }
 
   /** Reads a response, and checks what every response must have. */
@@ -140,12 +141,36 @@ export class Worker {
     return this.get("/verify", { bearer: token, ...options });
   }
 
-  /** Runs on with these changes to the configuration it was started with, on the same data. */
+  /** Goes on with these changes to the configuration it was started with, as a new isolate, on the same data. */
   async update({ vars = {}, secrets = {} } = {}) {
     const changed = { vars: { ...this.vars, ...vars }, secrets: { ...this.secrets, ...secrets } };
-    await this.server.update(({ workers: [worker] }) => ({ workers: [{ ...worker, ...changed }] }));
-    const { DB: db, REVOCATIONS: kv } = await this.server.getWorker().getEnv();
-    Object.assign(this, { db, kv, issuer: changed.vars.ISSUER });
+    await this.runtime.configure(bindings(changed));
+    this.issuer = changed.vars.ISSUER;
+  }
+
+  /** A request that follows a plan of tests/support/wrapper.mjs, and the test of it. */
+  plan(plan) {
+    return this.runtime.plan(plan);
+  }
+
+  /** Sends a request over a connection of its own: all of it, or `part` of it. Resolves once it is on its way. */
+  send(method, path, options, part) {
+    return Client.send(this.url, method, path, options, part);
+  }
+
+  /** Runs the scheduled event of a cron expression as the plan says, to the end of all that it begins. */
+  schedule(cron, plan) {
+    return this.runtime.schedule(cron, plan);
+  }
+
+  /** The WebAssembly memory of the isolate, in KiB. It never shrinks. */
+  async memory() {
+    const { headers } = await this.get("/.well-known/jwks.json");
+    const request = headers.get("x-request-id");
+    const costs = this.runtime.log.lines
+      .map(eventOf)
+      .find(({ event, request_id }) => event === "costs" && request_id === request);
+    return costs.memory_kib;
   }
 
   /** How many accounts and sessions there are. */
@@ -194,7 +219,7 @@ export class Worker {
   /** Runs the scheduled event, as on another day: one walk through the sessions is all that begins in a day. */
   async sweep() {
     await this.db.prepare("UPDATE cleanup_progress SET begun_at = 0").run();
-    return this.server.getWorker().scheduled({ cron: "17 * * * *" });
+    await this.schedule("17 * * * *");
   }
 
   /** The row of a session. */
@@ -266,15 +291,23 @@ export class Worker {
 
   /** The events logged since the last call, optionally of one kind. */
   events(kind) {
-    const lines = this.server.getLogs().map((entry) => entry.message);
-    this.server.clearLogs();
-    const events = lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
-    return kind === undefined ? events : events.filter((event) => event.event === kind);
+    const events = this.logged().map(eventOf);
+    return events.filter(({ event }) => event !== undefined && (kind === undefined || event === kind));
+  }
+
+  /** The lines logged since the last call. */
+  logged() {
+    return this.runtime.log.take();
   }
 
   close() {
-    return this.server.close();
+    return this.runtime.close();
   }
+}
+
+/** The event that a line of the log tells of; the runtime has lines of its own. */
+function eventOf(line) {
+  return line.startsWith("{") ? JSON.parse(line) : {};
 }
 
 /** What holds for every response, whatever was asked (ASVS 3.4, RFC 9457, RFC 6750). */

@@ -121,7 +121,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   await worker.update({ secrets: { TOKEN_SECRET: makeSecrets().TOKEN_SECRET } });
 
   await t.test("back in service no token of before is worth anything", async () => {
-    await worker.server.getWorker().scheduled({ cron: "* * * * *" });
+    await worker.schedule("* * * * *");
     for (const person of [admin, ended, refreshed, refreshed.next, changed, deleted, disabled, demoted]) {
       assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
       assertProblem(await worker.me(person.access_token), 401, "invalid_token");

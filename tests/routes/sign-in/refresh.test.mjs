@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { decodeJwt, importJWK, SignJWT } from "jose";
 
-import { makeKey } from "../../../scripts/secrets.mjs";
+import { makeKey, makeSecrets } from "../../../scripts/secrets.mjs";
 import { assertProblem, forged, startWorker } from "../../support/harness.mjs";
 
 const GRACE = 30;
@@ -380,27 +380,25 @@ test("an access token beside the refresh token has to be one of the session's, a
 test("the token secret and the signing key can be rotated with no one logged out", async () => {
   const { refresh_token, access_token } = await worker.register();
   const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
-  const rotating = await startWorker();
-  const next = rotating.secrets;
-  await rotating.close();
-  const reconfigure = (secrets) =>
-    worker.server.update(({ workers: [options] }) => ({ workers: [{ ...options, secrets }] }));
+  const next = makeSecrets();
   const keys = (...sets) => JSON.stringify({ keys: sets.flatMap((set) => JSON.parse(set).keys) });
 
-  await reconfigure({
-    SIGNING_KEYS: keys(next.SIGNING_KEYS, SIGNING_KEYS),
-    TOKEN_SECRET: `${next.TOKEN_SECRET},${TOKEN_SECRET}`,
+  await worker.update({
+    secrets: {
+      SIGNING_KEYS: keys(next.SIGNING_KEYS, SIGNING_KEYS),
+      TOKEN_SECRET: `${next.TOKEN_SECRET},${TOKEN_SECRET}`,
+    },
   });
   assert.equal((await worker.me(access_token)).status, 200);
   const { status, body } = await worker.refresh(refresh_token);
   assert.equal(status, 200);
 
-  await reconfigure(next);
+  await worker.update({ secrets: next });
   assertProblem(await worker.me(access_token), 401, "invalid_token");
   assert.equal((await worker.me(body.access_token)).status, 200);
   assert.equal((await worker.refresh(body.refresh_token)).status, 200);
   assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
-  await reconfigure(worker.secrets);
+  await worker.update();
 });
 
 function without({ ...object }, member) {

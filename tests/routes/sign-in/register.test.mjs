@@ -530,11 +530,13 @@ test("whoever finds the name taken only at the insert is told the same, and noth
     ["username_taken", "'rival@example.org'", "NEW.username_key"],
   ]) {
     const rival = `INSERT INTO users (${columns}) VALUES ('rival', '', ${keys[0]}, '', ${keys[1]}, '', '', 0, 0, '[]', 0)`;
-    await worker.db.exec(`CREATE TRIGGER rival BEFORE INSERT ON users WHEN NEW.id <> 'rival' BEGIN ${rival}; END`);
+    await worker.db
+      .prepare(`CREATE TRIGGER rival BEFORE INSERT ON users WHEN NEW.id <> 'rival' BEGIN ${rival}; END`)
+      .run();
     try {
       await assertRefused({ json: { ...fresh(), username: "in-between" } }, 409, code);
     } finally {
-      await worker.db.exec("DROP TRIGGER rival");
+      await worker.db.prepare("DROP TRIGGER rival").run();
     }
   }
   await worker.register({ username: "in-between" });

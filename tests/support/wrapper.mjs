@@ -1,7 +1,10 @@
-// The Worker that tests/support/direct.mjs starts: the built one, with D1 and KV that delay, fail and lose what the test says.
+// The Worker that tests/support/runtime.mjs starts: the built one, with D1 and KV that delay, fail and lose what the test says.
 //
-// A request names its plan in the header X-Plan, as JSON; the scheduled event asks the test for one. `at` is the number of
-// a storage call, from 1 on, or "each"; with `only` just calls of that kind are counted. `does` is what happens to it:
+// A request names in the header X-Test, as JSON, its `number`, which is logged once it is answered, and the `url` to show to the
+// Worker, if it is not the one it was sent to.
+//
+// In the header X-Plan, as JSON, a request names its plan; the scheduled event asks the test for one. `at` is the number of a
+// storage call, from 1 on, or "each"; with `only` just calls of that kind are counted. `does` is what happens to it:
 //
 //   hold           it waits until the test releases it, or the client has reset the connection, and then takes place
 //   hold answer    it takes place, and its answer waits
@@ -9,28 +12,59 @@
 //   fail           it is refused, and nothing takes place
 //   lose           it takes place, and is answered as if it had failed
 //
-// With `later` the clock is that many milliseconds ahead from then on (tests/support/direct.mjs, LEAPING).
+// With `later` the clock is that many milliseconds ahead from then on (tests/support/preludes.mjs, LEAPING).
 //
 // With an `id` the test is told that the request is there, when a call is held, and what was called, once all that the request
 // began has ended.
 
-import portcullis from "./index.js";
+import "./prelude.mjs";
+
+/** What answers, and the bindings that it is given: those of workerd, until the test configures others. */
+let instance, bindings;
+async function use(number, env) {
+  [instance, bindings] = [(await import(`./instance-${number}.mjs`)).default, env];
+}
+
+/** Does what the test asks of the wrapper itself. */
+async function follow({ instance, configuration, statements, method, values }, { DB, REVOCATIONS, TEST }) {
+  if (configuration !== undefined) return use(instance, { DB, REVOCATIONS, TEST, ...configuration });
+  if (method !== undefined) return REVOCATIONS[method](...values);
+  return DB.batch(statements.map(({ sql, values }) => DB.prepare(sql).bind(...values)));
+}
 
 export default {
   async fetch(request, env, ctx) {
-    const run = new Run(JSON.parse(request.headers.get("X-Plan") ?? "{}"), env, ctx, request.signal);
+    const { order, number, url } = JSON.parse(request.headers.get("X-Test") ?? "{}");
+    if (order) {
+      return follow(await request.json(), env).then(
+        (done) => Response.json({ done }),
+        ({ message }) => Response.json({ error: message }),
+      );
+    }
+    if (instance === undefined) await use(0, env);
+    // A URL arrives in its normal form, as from Cloudflare.
+    const seen = url ?? new URL(request.url).href;
+    if (seen !== request.url) request = new Request(seen, request);
+    const plan = request.headers.get("X-Plan");
     try {
-      return await portcullis.fetch(request, run.env, run.ctx);
+      if (plan === null) return await instance.fetch(request, bindings, ctx);
+      const run = new Run(JSON.parse(plan), bindings, ctx, request.signal);
+      try {
+        return await instance.fetch(request, run.env, run.ctx);
+      } finally {
+        run.answered();
+      }
     } finally {
-      run.answered();
+      if (number !== undefined) console.log(JSON.stringify({ test: "answered", number }));
     }
   },
 
   async scheduled(event, env, ctx) {
+    if (instance === undefined) await use(0, env);
     const plan = await env.TEST.fetch("http://test/plan");
-    const run = new Run(await plan.json(), env, ctx);
+    const run = new Run(await plan.json(), bindings, ctx);
     try {
-      await portcullis.scheduled(event, run.env, run.ctx);
+      await instance.scheduled(event, run.env, run.ctx);
     } finally {
       run.answered();
     }

@@ -1,0 +1,221 @@
+// The built Worker in workerd, with D1 and KV on the disk, and nothing in between: a proxy would hide from a Worker that its
+// client left. Inside, tests/support/wrapper.mjs stands in front of it, which delays and fails storage calls as a test plans.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+
+import { read, wranglerString } from "../../scripts/lib.mjs";
+import { patiently } from "./patience.mjs";
+import { Database, namespace } from "./storage.mjs";
+
+const NAME = "portcullis";
+const WRAPPER = fileURLToPath(new URL("./wrapper.mjs", import.meta.url));
+/** How often a Worker can be configured anew. */
+const INSTANCES = 120;
+
+/**
+ * A running Worker and what a test needs to look into it. `bindings`: its configuration. `prelude`: JavaScript that runs before
+ * what was built.
+ */
+export class Runtime {
+  log = new Log();
+  db = new Database((statements) => this.#have({ statements }));
+  kv = namespace((method, values) => this.#have({ method, values }));
+  #plans = new Plans();
+  #answers = new Map();
+  #configured = 0;
+
+  static async start(bindings, { prelude = "" } = {}) {
+    const runtime = new Runtime();
+    assert.doesNotMatch(read("wrangler.toml"), /^compatibility_flags/m, "these tests set no compatibility flags");
+    const miniflare = new Miniflare(
+      convertV4MiniflareOptions({
+        name: NAME,
+        modules: modules(prelude),
+        modulesRoot: resolve("dist"),
+        compatibilityDate: wranglerString("compatibility_date"),
+        bindings,
+        d1Databases: { DB: "db" },
+        kvNamespaces: { REVOCATIONS: "kv" },
+        serviceBindings: { TEST: (request) => runtime.#plans.answer(request) },
+        unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+        handleStructuredLogs: ({ message }) => runtime.#hear(message),
+        cf: false,
+        telemetry: { enabled: false },
+      }),
+    );
+    Object.assign(runtime, { miniflare, url: await miniflare.unsafeGetDirectURL(NAME) });
+    const migrations = readdirSync("migrations").sort();
+    const schema = migrations.map((name) => readFileSync(join("migrations", name), "utf8"));
+    await runtime.db.batch(schema.map((sql) => runtime.db.prepare(sql)));
+    return runtime;
+  }
+
+  /**
+   * A request as `fetch` makes it, of a path or of a whole URL, which the Worker sees as it is. Resolves when what the Worker
+   * logged before its answer is in `log`.
+   */
+  async fetch(target, { headers, ...init } = {}) {
+    const number = this.#answers.size + 1;
+    const logged = Promise.withResolvers();
+    this.#answers.set(number, logged);
+    const path = target.startsWith("/") ? target : target.replace(/^[a-z]+:\/\/[^/]*/, "") || "/";
+    const test = { number, url: target === path ? undefined : target };
+    const sent = new Headers(headers);
+    sent.set("X-Test", JSON.stringify(test));
+    const response = await fetch(`${this.url.origin}${path}`, { ...init, headers: sent });
+    await patiently(logged.promise, "the Worker does not log that it answered");
+    return response;
+  }
+
+  /** Goes on with another configuration, as a new instance of the Worker, on the same data. */
+  async configure(bindings) {
+    this.#configured += 1;
+    assert.ok(this.#configured < INSTANCES, "a Worker is configured too often");
+    await this.#have({ instance: this.#configured, configuration: bindings });
+  }
+
+  /** Has the wrapper do something. */
+  async #have(order) {
+    const headers = { "X-Test": '{"order":true}' };
+    const response = await fetch(this.url, { method: "POST", headers, body: JSON.stringify(order) });
+    const { done, error } = await response.json();
+    if (error !== undefined) throw new Error(error);
+    return done;
+  }
+
+  /** A request that follows a plan of tests/support/wrapper.mjs. */
+  plan(plan) {
+    return this.#plans.watch(plan);
+  }
+
+  /** Runs the scheduled event of a cron expression as the plan says, to the end of all that it begins. */
+  async schedule(cron, plan = {}) {
+    const watched = this.#plans.watch(plan);
+    this.#plans.scheduled = watched.plan;
+    try {
+      await this.miniflare.getWorker(NAME).then((worker) => worker.scheduled({ cron }));
+      await watched.untilEnded();
+    } finally {
+      this.#plans.scheduled = {};
+    }
+    return watched;
+  }
+
+  close() {
+    return this.miniflare.dispose();
+  }
+
+  #hear(message) {
+    if (!message.startsWith('{"test"')) return this.log.add(message);
+    const { test, ...said } = JSON.parse(message);
+    if (test === "answered") this.#answers.get(said.number).resolve();
+    else this.#plans.hear(test, said);
+  }
+}
+
+function modules(prelude) {
+  const inDist = (name) => resolve("dist", name);
+  const module = (name, contents) => ({ type: "ESModule", path: inDist(name), contents });
+  const built = readFileSync(inDist("index.js"), "utf8");
+  const wasm = readdirSync("dist").filter((name) => name.endsWith(".wasm"));
+  return [
+    module("wrapper.mjs", readFileSync(WRAPPER, "utf8")),
+    module("prelude.mjs", prelude),
+    // A module is run once, so each instance is of a module of its own.
+    ...Array.from({ length: INSTANCES }, (_, number) => module(`instance-${number}.mjs`, built)),
+    ...wasm.map((name) => ({ type: "CompiledWasm", path: inDist(name) })),
+  ];
+}
+
+/** The plans of requests, and what the wrapper tells of them. */
+class Plans {
+  scheduled = {};
+  #watched = new Map();
+
+  watch(plan) {
+    const watched = new Watched({ ...plan, id: this.#watched.size + 1 });
+    this.#watched.set(watched.plan.id, watched);
+    return watched;
+  }
+
+  async answer(request) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/plan") return Response.json(this.scheduled);
+    await this.#watched.get(Number(pathname.split("/").at(-1))).held();
+    return new Response();
+  }
+
+  hear(what, { id, calls }) {
+    this.#watched.get(id)[what](calls);
+  }
+}
+
+/** A request that follows a plan. */
+class Watched {
+  #begun = Promise.withResolvers();
+  #held = Promise.withResolvers();
+  #released = Promise.withResolvers();
+  #ended = Promise.withResolvers();
+
+  constructor(plan) {
+    this.plan = plan;
+  }
+
+  /** What makes a request follow the plan. */
+  get headers() {
+    return { "X-Plan": JSON.stringify(this.plan) };
+  }
+
+  begun() {
+    this.#begun.resolve();
+  }
+
+  held() {
+    this.#held.resolve();
+    return this.#released.promise;
+  }
+
+  ended(calls) {
+    this.#ended.resolve(calls);
+    // If it is not held there is no such call.
+    this.#held.resolve(false);
+  }
+
+  /** Waits until the Worker has the headers of the request. */
+  untilBegun() {
+    return patiently(this.#begun.promise, "the request does not arrive");
+  }
+
+  /** Waits until a call is held; `false` if the request ended without it. */
+  async untilHeld() {
+    return (await patiently(this.#held.promise, "no call is held")) !== false;
+  }
+
+  release() {
+    this.#released.resolve();
+  }
+
+  /** Waits for the end of all that the request began. The storage calls that it made. */
+  untilEnded() {
+    return patiently(this.#ended.promise, "what the request began does not end");
+  }
+}
+
+/** The lines that the Worker logged. */
+class Log {
+  lines = [];
+
+  add(line) {
+    this.lines.push(line);
+  }
+
+  /** The lines since the last time. */
+  take() {
+    return this.lines.splice(0);
+  }
+}
