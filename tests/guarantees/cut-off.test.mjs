@@ -6,7 +6,6 @@ import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
 import { basic, startWorker } from "../support/harness.mjs";
-import { LEAPING } from "../support/preludes.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
 /** By how much the memory may grow over the whole matrix, in KiB. */
@@ -18,7 +17,7 @@ const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
 
 let worker, reader, admin, base;
 before(async () => {
-  worker = await startWorker({ prelude: LEAPING, vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
+  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
   [reader, admin] = [await worker.register(), await worker.registerAdmin()];
   // Verifying an outdated hash takes the most memory.
   await worker.login(await outdated());
@@ -128,8 +127,8 @@ async function begin(route, [arrange, ask], planned) {
   const { id, query = "", ...options } = ask(person);
   const [method, path] = route.split(" ");
   // An isolate keeps what it found about its bindings for some seconds.
-  const later = route === "GET /healthz" ? 6_000 : 0;
-  const plan = worker.plan({ ...planned, later });
+  if (route === "GET /healthz") await worker.advance(6);
+  const plan = worker.plan(planned);
   const client = await worker.send(method, path.replace("{id}", id) + query, { ...options, plan });
   return { person, plan, client };
 }

@@ -148,6 +148,11 @@ export class Worker {
     this.issuer = changed.vars.ISSUER;
   }
 
+  /** Puts the Worker's clock that many seconds ahead. What D1 and the test take for now stays as it is. */
+  advance(seconds) {
+    return this.runtime.advance(1000 * seconds);
+  }
+
   /** A request that follows a plan of tests/support/wrapper.mjs, and the test of it. */
   plan(plan) {
     return this.runtime.plan(plan);
@@ -205,6 +210,68 @@ export class Worker {
   /** Gives somebody these roles in D1. */
   setRoles({ user }, roles) {
     return this.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
+  }
+
+  /**
+   * Remembers an account with all that belongs to it, and gives a function that puts it back, however it has ended: that takes
+   * no password hash, which is most of what a new account costs.
+   */
+  async snapshot({ user }) {
+    const columns = await this.#ownedColumns();
+    const owned = Object.entries(columns).map(([table, names]) => [table, names, table === "users" ? "id" : "user_id"]);
+    const rows = ([table, names, owner]) =>
+      this.db.prepare(`SELECT ${names} FROM ${table} WHERE ${owner} = ?`).bind(user.id);
+    const kept = await this.db.batch(owned.map(rows));
+    const remove = owned.map(([table, , owner]) =>
+      this.db.prepare(`DELETE FROM ${table} WHERE ${owner} = ?`).bind(user.id),
+    );
+    const insert = owned.flatMap(([table, names], index) =>
+      kept[index].results.map((row) => {
+        const values = Object.values(row);
+        return this.db.prepare(`INSERT INTO ${table} (${names}) VALUES (${values.map(() => "?")})`).bind(...values);
+      }),
+    );
+    const marks = (await this.sessionIds({ user })).map((id) => `revoked:${id}`);
+    return async () => {
+      // Twice, as what is deleted may leave something behind in another table.
+      await this.db.batch([...remove, ...remove, ...insert]);
+      await Promise.all(marks.map((mark) => this.kv.delete(mark)));
+    };
+  }
+
+  /** The tables with what belongs to an account, that of the accounts first, and the columns that are not computed. */
+  async #ownedColumns() {
+    const { results } = await this.db
+      .prepare(
+        "SELECT t.name AS name, group_concat(c.name) AS columns FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table' GROUP BY t.name HAVING t.name = 'users' OR SUM(c.name = 'user_id') > 0 ORDER BY t.name <> 'users'",
+      )
+      .all();
+    return Object.fromEntries(results.map(({ name, columns }) => [name, columns]));
+  }
+
+  /** The ids of an account's sessions. */
+  async sessionIds({ user }) {
+    const { results } = await this.db
+      .prepare("SELECT family_id AS id FROM refresh_tokens WHERE user_id = ?")
+      .bind(user.id)
+      .all();
+    return results.map(({ id }) => id);
+  }
+
+  /** Accounts as many as that, of one password, for which nothing is hashed; with this hash if there is one. */
+  async insertPeople(count, password_hash = null) {
+    const template = await this.register();
+    const ids = Array.from({ length: count }, () => randomBytes(16).toString("base64url"));
+    const insert = this.db.prepare(
+      "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) SELECT ?1, ?2, ?2, COALESCE(?4, password_hash), 0, roles, created_at FROM users WHERE id = ?3",
+    );
+    const people = ids.map((id) => ({
+      user: { id },
+      email: `${id.toLowerCase()}@example.org`,
+      password: template.password,
+    }));
+    await this.db.batch(people.map(({ user, email }) => insert.bind(user.id, email, template.user.id, password_hash)));
+    return people;
   }
 
   /** Waits until the marks that are owed are written, which is behind the answers. */

@@ -1,4 +1,4 @@
-// Clocks for the Worker: JavaScript that runs before what was built (`prelude` of `startWorker`).
+// JavaScript that runs before what was built (`prelude` of `startWorker`).
 
 /** How many times as fast the time passes for an impatient Worker. */
 const HASTE = 20;
@@ -8,10 +8,4 @@ export const IMPATIENT = `
   globalThis.setTimeout = (act, milliseconds) => real.wait(act, milliseconds / ${HASTE});
   // There is no clock before the first request.
   Date.now = () => (real.began ??= real.now()) + ${HASTE} * (real.now() - real.began);
-`;
-
-/** A request can put the clock ahead, by its plan. */
-export const LEAPING = `
-  const now = Date.now;
-  Date.now = () => now() + (globalThis.ahead ?? 0);
 `;

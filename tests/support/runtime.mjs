@@ -79,6 +79,11 @@ export class Runtime {
     await this.#have({ instance: this.#configured, configuration: bindings });
   }
 
+  /** Puts the Worker's clock ahead. That of D1 stays. */
+  advance(milliseconds) {
+    return this.#have({ advance: milliseconds });
+  }
+
   /** Has the wrapper do something. */
   async #have(order) {
     const headers = { "X-Test": '{"order":true}' };

@@ -12,12 +12,15 @@
 //   fail           it is refused, and nothing takes place
 //   lose           it takes place, and is answered as if it had failed
 //
-// With `later` the clock is that many milliseconds ahead from then on (tests/support/preludes.mjs, LEAPING).
-//
 // With an `id` the test is told that the request is there, when a call is held, and what was called, once all that the request
 // began has ended.
 
 import "./prelude.mjs";
+
+/** By how many milliseconds the test has put the clock ahead. */
+let ahead = 0;
+const now = Date.now;
+Date.now = () => now() + ahead;
 
 /** What answers, and the bindings that it is given: those of workerd, until the test configures others. */
 let instance, bindings;
@@ -26,7 +29,8 @@ async function use(number, env) {
 }
 
 /** Does what the test asks of the wrapper itself. */
-async function follow({ instance, configuration, statements, method, values }, { DB, REVOCATIONS, TEST }) {
+async function follow({ instance, configuration, statements, method, values, advance }, { DB, REVOCATIONS, TEST }) {
+  if (advance !== undefined) return (ahead += advance);
   if (configuration !== undefined) return use(instance, { DB, REVOCATIONS, TEST, ...configuration });
   if (method !== undefined) return REVOCATIONS[method](...values);
   return DB.batch(statements.map(({ sql, values }) => DB.prepare(sql).bind(...values)));
@@ -81,7 +85,6 @@ class Run {
 
   constructor(plan, env, ctx, signal) {
     const { DB, REVOCATIONS, TEST } = env;
-    globalThis.ahead = (globalThis.ahead ?? 0) + (plan.later ?? 0);
     this.#plan = plan;
     this.#test = TEST;
     this.#left = new Promise((resolve) => signal?.addEventListener("abort", resolve));

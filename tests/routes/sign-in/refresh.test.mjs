@@ -39,7 +39,7 @@ test("a refresh gives the successor, and an access token of the same session", a
 test("fifty parallel refreshes of one token get one and the same successor, round after round", async () => {
   const { session_id, ...session } = await worker.register();
   let token = session.refresh_token;
-  for (let round = 1; round <= 20; round += 1) {
+  for (let round = 1; round <= 5; round += 1) {
     const answers = await Promise.all(Array.from({ length: 50 }, () => worker.refresh(token)));
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
     const successors = new Set(answers.map(({ body }) => body.refresh_token));
@@ -50,23 +50,23 @@ test("fifty parallel refreshes of one token get one and the same successor, roun
   }
   // One live token remains: the newest still refreshes.
   assert.equal((await worker.refresh(token)).status, 200);
-  assert.equal((await worker.family(session_id)).generation, 21);
+  assert.equal((await worker.family(session_id)).generation, 6);
 });
 
 test("without a grace window one of fifty parallel refreshes succeeds, and the session ends as reused", async () => {
-  const strict = await startWorker({ vars: { REFRESH_GRACE_SECONDS: "0" } });
+  await worker.update({ vars: { REFRESH_GRACE_SECONDS: "0" } });
   try {
-    await strict.warmUp(50);
+    await worker.warmUp(50);
     for (let round = 0; round < 5; round += 1) {
-      const { refresh_token, session_id } = await strict.register();
-      const answers = await Promise.all(Array.from({ length: 50 }, () => strict.refresh(refresh_token)));
+      const { refresh_token, session_id } = await worker.register();
+      const answers = await Promise.all(Array.from({ length: 50 }, () => worker.refresh(refresh_token)));
       const successes = answers.filter(({ status }) => status === 200);
       assert.equal(successes.length, 1);
-      assert.equal((await strict.family(session_id)).revoked_reason, "reuse");
-      assertProblem(await strict.refresh(successes[0].body.refresh_token), 401, "invalid_refresh_token");
+      assert.equal((await worker.family(session_id)).revoked_reason, "reuse");
+      assertProblem(await worker.refresh(successes[0].body.refresh_token), 401, "invalid_refresh_token");
     }
   } finally {
-    await strict.close();
+    await worker.update();
   }
 });
 
@@ -176,9 +176,9 @@ test("every reason for refusal gets one and the same answer", async () => {
     forged: async () => forged((await fresh()).refresh_token),
     "an access token": async () => (await fresh()).access_token,
     "made with another secret": async () => {
-      const other = await startWorker();
-      const { refresh_token } = await other.register();
-      await other.close();
+      await worker.update({ secrets: makeSecrets() });
+      const { refresh_token } = await fresh();
+      await worker.update();
       return refresh_token;
     },
     revoked: async () => {
