@@ -4,15 +4,16 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { unstable_readConfig as readConfig } from "wrangler";
-
-import { assertProblem, startWorker } from "../support/harness.mjs";
+import { read } from "../../scripts/lib.mjs";
+import { assertProblem, restored, startWorker } from "../support/harness.mjs";
+import { SKIPPING } from "../support/preludes.mjs";
 
 const EVERY_MINUTE = "* * * * *";
+const EVERY_HOUR = "17 * * * *";
 
 let worker, admin;
 before(async () => {
-  worker = await startWorker();
+  worker = await startWorker({ prelude: SKIPPING });
   admin = await worker.registerAdmin();
 });
 after(() => worker.close());
@@ -75,14 +76,17 @@ const REPEATABLE = [
   "DELETE /users/{id}/sessions",
 ];
 
-/** Somebody with two sessions, of which the first was refreshed longer ago than the grace window. */
-async function somebody() {
-  const person = await worker.register();
-  const second = (await worker.login(person)).body;
-  const { access_token } = (await worker.refresh(person.refresh_token)).body;
-  await worker.age(60, person.session_id);
-  return { ...person, access_token, sessions: [person, second] };
-}
+/** An account with two sessions, of which the first was refreshed longer ago than the grace window. */
+const somebody = restored(
+  () => worker,
+  async () => {
+    const person = await worker.register();
+    const second = (await worker.login(person)).body;
+    const { access_token } = (await worker.refresh(person.refresh_token)).body;
+    await worker.age(60, person.session_id);
+    return { ...person, access_token, sessions: [person, second] };
+  },
+);
 
 /** An ending that a plan is followed for, and the storage calls it led to. */
 async function end(name, plan, person) {
@@ -112,9 +116,8 @@ async function payDebts(plan) {
 }
 
 test("the scheduled event runs every minute, and the sweep every hour", () => {
-  const { crons } = readConfig({ config: "wrangler.toml" }).triggers;
-  assert.ok(crons.includes(EVERY_MINUTE), crons.join("; "));
-  assert.equal(crons.length, 2);
+  const [, crons] = read("wrangler.toml").match(/^crons = (\[.*\])$/m);
+  assert.deepEqual(JSON.parse(crons), [EVERY_MINUTE, EVERY_HOUR]);
 });
 
 for (const name of Object.keys(ENDINGS)) {
@@ -189,11 +192,11 @@ for (const name of REPEATABLE) {
   });
 }
 
-test("a dead token that is revoked 300 times costs one put at most", async () => {
+test("a dead token that is revoked forty times costs one put at most", async () => {
   const person = await somebody();
   await end("POST /revoke", {}, person);
   const calls = [];
-  for (let count = 0; count < 300; count += 1) calls.push(...(await end("POST /revoke", {}, person)).calls);
+  for (let count = 0; count < 40; count += 1) calls.push(...(await end("POST /revoke", {}, person)).calls);
   assert.ok(puts(calls).length <= 1, `${puts(calls).length} puts`);
 });
 

@@ -3,19 +3,22 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { assertOAuthError, assertProblem, startWorker } from "../support/harness.mjs";
+import { assertOAuthError, assertProblem, restored, startWorker } from "../support/harness.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Somebody whose first refresh token was stolen, and rotated out longer ago than the grace window. */
-async function robbed() {
-  const person = await worker.register();
-  const { body } = await worker.refresh(person.refresh_token);
-  await worker.age(60, person.session_id);
-  return { ...person, stolen: person.refresh_token, live: body.refresh_token, access_token: body.access_token };
-}
+/** An account whose first refresh token was stolen, and rotated out longer ago than the grace window. */
+const robbed = restored(
+  () => worker,
+  async () => {
+    const person = await worker.register();
+    const { body } = await worker.refresh(person.refresh_token);
+    await worker.age(60, person.session_id);
+    return { ...person, stolen: person.refresh_token, live: body.refresh_token, access_token: body.access_token };
+  },
+);
 
 const REPLAYS = {
   "/refresh": (refresh_token) => ({ json: { refresh_token } }),
@@ -53,6 +56,7 @@ for (const path of Object.keys(REPLAYS)) {
         const { calls } = await replay(path, await robbed());
         for (const [index, { kind, behindAnswer }] of calls.entries()) {
           const person = await robbed();
+          worker.events();
           const plan = worker.plan({ at: index + 1, does });
           const client = await worker.send("POST", path, { ...REPLAYS[path](person.stolen), plan });
           assert.equal(await plan.untilHeld(), true, `${kind} ${index + 1}`);
@@ -84,9 +88,9 @@ for (const path of Object.keys(REPLAYS)) {
   });
 }
 
-test("a thousand replays of one token are one reuse", async () => {
+test("two hundred replays of one token are one reuse", async () => {
   const person = await robbed();
-  for (let wave = 0; wave < 10; wave += 1)
+  for (let wave = 0; wave < 2; wave += 1)
     await Promise.all(Array.from({ length: 100 }, () => replay("/refresh", person)));
   assert.equal((await recorded(person)).length, 1);
 });

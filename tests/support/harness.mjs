@@ -213,8 +213,7 @@ export class Worker {
   }
 
   /**
-   * Remembers an account with all that belongs to it, and gives a function that puts it back, however it has ended: that takes
-   * no password hash, which is most of what a new account costs.
+   * Remembers an account with all that belongs to it, and gives a function that puts it back, however it has ended.
    */
   async snapshot({ user }) {
     const columns = await this.#ownedColumns();
@@ -408,6 +407,22 @@ function checkEveryResponse({ status, headers, body, text }) {
       assert.match(body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
     }
   }
+}
+
+/**
+ * Makes an account once, and puts it back as it was made each time that it is asked for: that takes no password hash, which is
+ * most of what a new account costs.
+ */
+export function restored(getWorker, make) {
+  let made;
+  return async () => {
+    if (made === undefined) {
+      const person = await make();
+      made = { person, restore: await getWorker().snapshot(person) };
+    }
+    await made.restore();
+    return made.person;
+  };
 }
 
 /** The credential of RFC 7617. */

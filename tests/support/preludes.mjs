@@ -1,11 +1,27 @@
 // JavaScript that runs before what was built (`prelude` of `startWorker`).
 
-/** How many times as fast the time passes for an impatient Worker. */
+/** How many times as fast the time passes. */
 const HASTE = 20;
-/** The time passes faster: the waits of the Worker, which are seconds, are as much shorter. */
+
+/** The clock runs faster, and all waits of the Worker, which are seconds, are as much shorter. */
 export const IMPATIENT = `
   const real = { wait: setTimeout, now: Date.now, began: undefined };
   globalThis.setTimeout = (act, milliseconds) => real.wait(act, milliseconds / ${HASTE});
   // There is no clock before the first request.
   Date.now = () => (real.began ??= real.now()) + ${HASTE} * (real.now() - real.began);
+`;
+
+/** The clock is the real one, but a wait is over sooner, when the clock moves on to where it should be then. */
+export const SKIPPING = `
+  const real = { wait: setTimeout, now: Date.now };
+  let ahead = 0;
+  Date.now = () => real.now() + ahead;
+  globalThis.setTimeout = (act, milliseconds) => {
+    const due = Date.now() + milliseconds;
+    const end = () => {
+      ahead = Math.max(ahead, due - real.now());
+      act();
+    };
+    return real.wait(end, milliseconds / ${HASTE});
+  };
 `;
