@@ -197,12 +197,15 @@ const BAD = [
 ];
 
 const REQUESTS = [
-  ...ROUTES.map(([path, method]) => [method, path]),
+  ["GET", "/healthz"],
+  ["POST", "/login"],
   ["OPTIONS", "/login"],
   ["HEAD", "/me"],
-  ["DELETE", "/me"],
   ["GET", "/unknown"],
 ];
+/** What a configuration is read for is not known before it is read: every route is asked for where that fails and where the keys do. */
+const ASKED_FOR_ALL = ["a missing issuer", "a point that is not on the curve", "nothing at all"];
+const ALL_REQUESTS = [...REQUESTS, ...ROUTES.map(([path, method]) => [method, path])];
 
 test("with a bad configuration every route is refused alike, and the log says why without showing it", async (t) => {
   const good = { ISSUER: "https://auth.example.org", AUDIENCE: "https://api.example.org", ...makeSecrets() };
@@ -212,7 +215,7 @@ test("with a bad configuration every route is refused alike, and the log says wh
       // Past `update`, which takes out what is null.
       await worker.runtime.configure({ ...good, ...changes });
       worker.events();
-      for (const [method, path] of REQUESTS) {
+      for (const [method, path] of ASKED_FOR_ALL.includes(what) ? ALL_REQUESTS : REQUESTS) {
         const answer = await worker.request(method, path, { headers: { Origin: "https://app.example.org" } });
         const request_id = answer.headers.get("x-request-id");
         if (method === "HEAD") {

@@ -63,10 +63,9 @@ const formats = {
 for (const [name, hash] of Object.entries(formats)) {
   test(`${name}: the owner gets in, and the hash becomes ours`, async () => {
     const typed = name === "better-auth" ? TYPED.normalize("NFKC") : TYPED;
-    const person = await worker.register();
-    await setHash(person, hash);
+    const [person] = await worker.insertPeople(1, hash);
     worker.events();
-    for (const wrong of [`${typed}!`, typed.toUpperCase(), "", person.password]) {
+    for (const wrong of [`${typed}!`, typed.toUpperCase()]) {
       assertProblem(await worker.login({ ...person, password: wrong }), 401, "invalid_credentials");
     }
     assert.equal(await storedHash(person), hash);
@@ -88,7 +87,7 @@ for (const [name, hash] of Object.entries(formats)) {
 }
 
 test("a slip behind the 72 bytes that bcrypt reads lets in, but does not become the password", async () => {
-  const person = await worker.register();
+  const [person] = await worker.insertPeople(1);
   // Openwall's vector: what stands behind 72 bytes is not in it.
   const hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
   const begin = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -118,7 +117,7 @@ const inNfc = {
 
 for (const [name, hash] of Object.entries(inNfc)) {
   test(`${name} of a password in NFC fits it in another spelling too`, async () => {
-    const person = await worker.register();
+    const [person] = await worker.insertPeople(1);
     await setHash(person, hash);
     assertProblem(await worker.login({ ...person, password: `${TYPED}!` }), 401, "invalid_credentials");
     assert.equal((await worker.login({ ...person, password: TYPED })).status, 200);
@@ -128,7 +127,7 @@ for (const [name, hash] of Object.entries(inNfc)) {
 }
 
 test("a hash of ours is of the password in NFC and of no other spelling", async () => {
-  const person = await worker.register();
+  const [person] = await worker.insertPeople(1);
   await setHash(person, phc({ message: TYPED }));
   for (const password of [TYPED, COMPOSED])
     assertProblem(await worker.login({ ...person, password }), 401, "invalid_credentials");
@@ -137,7 +136,7 @@ test("a hash of ours is of the password in NFC and of no other spelling", async 
 });
 
 test("two log-ins at once with an old hash both get in", async () => {
-  const person = await worker.register();
+  const [person] = await worker.insertPeople(1);
   await setHash(person, formats.Django);
   const answers = await Promise.all(Array.from({ length: 2 }, () => worker.login({ ...person, password: TYPED })));
   assert.deepEqual(
@@ -148,7 +147,7 @@ test("two log-ins at once with an old hash both get in", async () => {
 });
 
 test("better-auth's NFKC is for its own hashes alone", async () => {
-  const person = await worker.register();
+  const [person] = await worker.insertPeople(1);
   await setHash(person, formats["better-auth"]);
   // Of two spellings that fit, the one typed first must not become the only one.
   assert.equal((await worker.login({ ...person, password: TYPED })).status, 200);
@@ -162,8 +161,8 @@ test("better-auth's NFKC is for its own hashes alone", async () => {
 });
 
 test("a stored hash that is none, or costs too much, is an error of ours at once and of this account alone", async () => {
-  const person = await worker.register();
-  const other = await worker.register();
+  const [person] = await worker.insertPeople(1);
+  const [other] = await worker.insertPeople(1);
   for (const [hash, why] of [
     ["$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /costly.*64 MiB/],
     ["$argon2id$v=19$m=64,t=4294967295,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /costly/],

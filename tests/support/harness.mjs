@@ -44,6 +44,9 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
 let people = 0;
 
 export class Worker {
+  /** A hash of the tests' password, as the Worker makes it. */
+  #hash;
+
   constructor(runtime, { vars, secrets }) {
     const { url, db, kv } = runtime;
     Object.assign(this, { runtime, url, db, kv, vars, secrets, issuer: vars.ISSUER });
@@ -257,19 +260,14 @@ export class Worker {
     return results.map(({ id }) => id);
   }
 
-  /** Accounts as many as that, of one password, for which nothing is hashed; with this hash if there is one. */
-  async insertPeople(count, password_hash = null) {
-    const template = await this.register();
+  /** Makes as many accounts as that with this hash, or with one of the same password for all of them. */
+  async insertPeople(count, password_hash = (this.#hash ??= phc({}))) {
     const ids = Array.from({ length: count }, () => randomBytes(16).toString("base64url"));
     const insert = this.db.prepare(
-      "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) SELECT ?1, ?2, ?2, COALESCE(?4, password_hash), 0, roles, created_at FROM users WHERE id = ?3",
+      "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) VALUES (?1, ?2, ?2, ?3, 0, '[\"user\"]', unixepoch())",
     );
-    const people = ids.map((id) => ({
-      user: { id },
-      email: `${id.toLowerCase()}@example.org`,
-      password: template.password,
-    }));
-    await this.db.batch(people.map(({ user, email }) => insert.bind(user.id, email, template.user.id, password_hash)));
+    const people = ids.map((id) => ({ user: { id }, email: `${id.toLowerCase()}@example.org`, password: PASSWORD }));
+    await this.db.batch(people.map(({ user, email }) => insert.bind(user.id, email, password_hash)));
     return people;
   }
 

@@ -272,7 +272,7 @@ for (const [name, end] of Object.entries(ENDINGS)) {
     const ofAccount = name.startsWith("a d");
     let before = 0;
     let behind = 0;
-    for (let round = 0; round < 25; round += 1) {
+    for (let round = 0; round < 10; round += 1) {
       // An account can be disabled or deleted only once, a session is cheap to begin anew.
       const session = ofAccount ? await worker.register() : (await worker.login(person)).body;
       // The end comes earlier and later into a row of refreshes, so that it has some before and some behind it.
