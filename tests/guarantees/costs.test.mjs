@@ -395,7 +395,7 @@ const parametersIn = (text) =>
 const files = readdirSync(STATEMENTS, { recursive: true }).filter((name) => name.endsWith(".sql"));
 assert.ok(files.length > 40);
 for (const file of files) {
-  const [, head, sql] = readFileSync(new URL(file, STATEMENTS), "utf8").match(/^((?:--.*\n)*)([^]*)$/);
+  const [, head, sql] = readFileSync(new URL(file, STATEMENTS), "utf8").match(/^((?:--.*\n)*)([\s\S]*)$/);
 
   test(`${file} names its parameters and its cost`, () => {
     assert.deepEqual(parametersIn(head), parametersIn(sql));

@@ -156,7 +156,7 @@ const kinds = (calls) => calls.map(({ kind }) => kind);
 /** Of what D1 has ended, everything is marked for /verify. */
 async function assertMarked({ sessions = [] }) {
   for (const { session_id } of sessions) {
-    const row = await worker.family(session_id);
+    const row = await worker.sessionRow(session_id);
     const isOver = row === null || row.revoked_at !== null;
     const mark = await worker.kv.get(`revoked:${session_id}`);
     assert.equal(

@@ -25,7 +25,7 @@ function assertUnavailable(answer) {
 for (const table of ["users", "refresh_tokens"]) {
   test(`without the table ${table} every operation that needs it is a 503, and nothing is lost`, async () => {
     const person = await worker.register();
-    const before = [await worker.counts(), await worker.family(person.session_id)];
+    const before = [await worker.counts(), await worker.sessionRow(person.session_id)];
     const newcomer = { email: `newcomer-${table}@example.org`, password: person.password };
     await worker.without(table, async () => {
       worker.events();
@@ -46,7 +46,7 @@ for (const table of ["users", "refresh_tokens"]) {
       assert.equal((await worker.verify(person.access_token)).status, 200);
     });
     // No account without its session: the registration that failed halfway left nothing.
-    assert.deepEqual([await worker.counts(), await worker.family(person.session_id)], before);
+    assert.deepEqual([await worker.counts(), await worker.sessionRow(person.session_id)], before);
     await worker.update();
     assert.equal((await worker.get("/healthz")).status, 200);
     assert.equal((await worker.refresh(person.refresh_token)).status, 200);
@@ -112,7 +112,7 @@ test("a rotation that is not written issues nothing, and is safe to retry", asyn
     .run();
   assertUnavailable(await worker.refresh(refresh_token));
   await worker.db.prepare("DROP TRIGGER no_rotating").run();
-  assert.equal((await worker.family(session_id)).generation, 0);
+  assert.equal((await worker.sessionRow(session_id)).generation, 0);
   assert.equal((await worker.refresh(refresh_token)).status, 200);
 });
 

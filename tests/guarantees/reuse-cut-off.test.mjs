@@ -79,7 +79,7 @@ for (const path of Object.keys(REPLAYS)) {
     if (path === "/token") assertOAuthError(answer, 503, "temporarily_unavailable");
     else assertProblem(answer, 503, "storage_unavailable");
     // Looked at in D1: presenting the live token now would tell nothing of that.
-    const { revoked_reason } = await worker.family(person.session_id);
+    const { revoked_reason } = await worker.sessionRow(person.session_id);
     assert.equal(revoked_reason, "reuse");
     assert.equal((await recorded(person)).length, 1);
     // The second replay records no second event.

@@ -41,7 +41,7 @@ test("up to the limit nothing ends, and beyond it the oldest of those that were 
   await worker.refresh(third.refresh_token);
   const fifth = await login(person);
   await worker.assertEnded(second);
-  const row = await worker.family(second.session_id);
+  const row = await worker.sessionRow(second.session_id);
   assert.deepEqual(
     [row.revoked_reason, row.revoked_ip, row.revoked_user_agent],
     ["session_limit", "198.51.100.40", "the one too many"],
@@ -76,9 +76,9 @@ test("a session that has expired goes before any that is in force, and is told a
   const { person, sessions } = await full();
   await worker.refresh(sessions[3].refresh_token);
   await worker.age(604_800, sessions[3].session_id);
-  const { expires_at } = await worker.family(sessions[3].session_id);
+  const { expires_at } = await worker.sessionRow(sessions[3].session_id);
   await login(person);
-  const row = await worker.family(sessions[3].session_id);
+  const row = await worker.sessionRow(sessions[3].session_id);
   assert.deepEqual([row.revoked_reason, row.revoked_at, row.revoked_ip], ["expired", expires_at, null]);
   for (const session of sessions.slice(0, 3)) await worker.assertLive(session);
 });

@@ -75,7 +75,7 @@ test("at any other address everything is refused alike, what does not exist too"
 
 test("a request to another address changes nothing, and its body is not looked at", async () => {
   const { email, password, refresh_token, session_id } = await worker.register();
-  const before = [await worker.counts(), await worker.family(session_id)];
+  const before = [await worker.counts(), await worker.sessionRow(session_id)];
   for (const [path, options] of [
     ["/register", { json: { email: "elsewhere@example.org", password } }],
     ["/login", { json: { email, password } }],
@@ -89,7 +89,7 @@ test("a request to another address changes nothing, and its body is not looked a
   ]) {
     assertWrongHost(await worker.post(`https://evil.example${path}`, options), path, "https://evil.example");
   }
-  assert.deepEqual([await worker.counts(), await worker.family(session_id)], before);
+  assert.deepEqual([await worker.counts(), await worker.sessionRow(session_id)], before);
 });
 
 test("it is refused before its body has come", async () => {

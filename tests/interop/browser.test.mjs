@@ -68,7 +68,7 @@ class Browser {
 
   /** How often the session was refreshed, by D1; undefined once it has ended. */
   async generation() {
-    const { generation, revoked_at } = await worker.family(this.session);
+    const { generation, revoked_at } = await worker.sessionRow(this.session);
     return revoked_at === null ? generation : undefined;
   }
 }

@@ -254,20 +254,21 @@ export class Worker {
   /** The ids of an account's sessions. */
   async sessionIds({ user }) {
     const { results } = await this.db
-      .prepare("SELECT family_id AS id FROM refresh_tokens WHERE user_id = ?")
+      .prepare("SELECT session_id AS id FROM refresh_tokens WHERE user_id = ?")
       .bind(user.id)
       .all();
     return results.map(({ id }) => id);
   }
 
   /** Makes as many accounts as that with this hash, or with one of the same password for all of them. */
-  async insertPeople(count, password_hash = (this.#hash ??= phc({}))) {
+  async insertPeople(count, password_hash) {
+    this.#hash ??= phc({});
     const ids = Array.from({ length: count }, () => randomBytes(16).toString("base64url"));
     const insert = this.db.prepare(
-      "INSERT INTO users (id, email, email_key, password_hash, password_version, roles, created_at) VALUES (?1, ?2, ?2, ?3, 0, '[\"user\"]', unixepoch())",
+      "INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) VALUES (?1, ?2, ?2, ?3, 0, 0, '[\"user\"]', unixepoch())",
     );
     const people = ids.map((id) => ({ user: { id }, email: `${id.toLowerCase()}@example.org`, password: PASSWORD }));
-    await this.db.batch(people.map(({ user, email }) => insert.bind(user.id, email, password_hash)));
+    await this.db.batch(people.map(({ user, email }) => insert.bind(user.id, email, password_hash ?? this.#hash)));
     return people;
   }
 
@@ -287,7 +288,7 @@ export class Worker {
   }
 
   /** The row of a session. */
-  family(session) {
+  sessionRow(session) {
     return this.db.prepare("SELECT * FROM refresh_tokens WHERE session_id = ?").bind(session).first();
   }
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 
-import { read, wranglerString } from "../../scripts/lib.mjs";
+import { read, readToml } from "../../scripts/lib.mjs";
 import { patiently } from "./patience.mjs";
 import { Database, namespace } from "./storage.mjs";
 
@@ -37,7 +37,7 @@ export class Runtime {
         name: NAME,
         modules: modules(prelude),
         modulesRoot: resolve("dist"),
-        compatibilityDate: wranglerString("compatibility_date"),
+        compatibilityDate: readToml("wrangler.toml").compatibility_date,
         bindings,
         d1Databases: { DB: "db" },
         kvNamespaces: { REVOCATIONS: "kv" },

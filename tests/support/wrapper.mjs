@@ -30,7 +30,10 @@ async function use(number, env) {
 
 /** Does what the test asks of the wrapper itself. */
 async function follow({ instance, configuration, statements, method, values, advance }, { DB, REVOCATIONS, TEST }) {
-  if (advance !== undefined) return (ahead += advance);
+  if (advance !== undefined) {
+    ahead += advance;
+    return ahead;
+  }
   if (configuration !== undefined) return use(instance, { DB, REVOCATIONS, TEST, ...configuration });
   if (method !== undefined) return REVOCATIONS[method](...values);
   return DB.batch(statements.map(({ sql, values }) => DB.prepare(sql).bind(...values)));

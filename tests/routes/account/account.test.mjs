@@ -30,9 +30,9 @@ const json = { "Content-Type": "application/json" };
 
 /** Nothing of the account changes, and nothing is recorded, while `act` runs. */
 async function unchanged(person, act) {
-  const before = [await row(person), await worker.family(person.session_id), await events(person)];
+  const before = [await row(person), await worker.sessionRow(person.session_id), await events(person)];
   await act();
-  assert.deepEqual([await row(person), await worker.family(person.session_id), await events(person)], before);
+  assert.deepEqual([await row(person), await worker.sessionRow(person.session_id), await events(person)], before);
 }
 
 test("name and username are set, kept and taken away, one by one or both", async () => {
@@ -287,7 +287,7 @@ test("a new password ends every session at once and everywhere, the caller's too
   });
   for (const ended of [person, own, other]) {
     await worker.assertEnded(ended);
-    assert.equal((await worker.family(ended.session_id)).revoked_reason, "password_changed");
+    assert.equal((await worker.sessionRow(ended.session_id)).revoked_reason, "password_changed");
   }
   for (const live of [renewed, stranger]) await worker.assertLive(live);
   const { status: refreshed, body: successor } = await worker.refresh(renewed.refresh_token);

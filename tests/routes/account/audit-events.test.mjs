@@ -414,7 +414,7 @@ test("a change that does not happen is not recorded, and one that is not recorde
   const state = async () => [
     await stored(),
     await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(person.user.id).first(),
-    await worker.family(person.session_id),
+    await worker.sessionRow(person.session_id),
   ];
   const before = await state();
   assertProblem(

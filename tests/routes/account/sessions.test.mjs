@@ -51,7 +51,7 @@ test("the list shows when and from where each session began and was last used, a
     body.sessions.filter(({ current }) => current).map(({ id }) => id),
     [third.session_id],
   );
-  const row = await worker.family(second.session_id);
+  const row = await worker.sessionRow(second.session_id);
   assert.deepEqual(byId.get(second.session_id), {
     id: second.session_id,
     current: false,
@@ -146,7 +146,10 @@ test("ending one session ends that one, at once and everywhere", async () => {
     reason: "ended_by_user",
   });
   assert.deepEqual(
-    [(await worker.family(second.session_id)).revoked_reason, (await worker.family(second.session_id)).revoked_ip],
+    [
+      (await worker.sessionRow(second.session_id)).revoked_reason,
+      (await worker.sessionRow(second.session_id)).revoked_ip,
+    ],
     ["ended_by_user", "192.0.2.1"],
   );
   await assertEnded(second);
@@ -165,7 +168,7 @@ test("another person's session, an unknown one, an ended one and no id are the s
   const { person, second } = await threeSessions();
   const stranger = await worker.register();
   await worker.revoke(second.refresh_token);
-  const row = await worker.family(second.session_id);
+  const row = await worker.sessionRow(second.session_id);
   const answers = [];
   for (const id of [
     stranger.session_id,
@@ -183,7 +186,7 @@ test("another person's session, an unknown one, an ended one and no id are the s
     answers.push(JSON.stringify(body));
   }
   assert.equal(new Set(answers).size, 1);
-  assert.deepEqual(await worker.family(second.session_id), row);
+  assert.deepEqual(await worker.sessionRow(second.session_id), row);
   await assertLive(stranger);
   await assertLive(person);
 });
@@ -223,7 +226,7 @@ test("a session that has ended, or whose account is shut out or gone, sees and e
     const sessions = await threeSessions();
     const { second, third } = sessions;
     await ending(sessions);
-    const before = await worker.family(third.session_id);
+    const before = await worker.sessionRow(third.session_id);
     for (const answer of [
       await list(second),
       await end(second, third.session_id),
@@ -232,7 +235,7 @@ test("a session that has ended, or whose account is shut out or gone, sees and e
     ]) {
       assertProblem(answer, 401, "invalid_token");
     }
-    assert.deepEqual(await worker.family(third.session_id), before, name);
+    assert.deepEqual(await worker.sessionRow(third.session_id), before, name);
   }
 });
 

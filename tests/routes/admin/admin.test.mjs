@@ -495,7 +495,7 @@ test("shutting out ends every session at once and everywhere, and letting in aga
   const other = (await worker.login(person)).body;
   assert.equal((await update(admin, person, { disabled: true })).status, 200);
   for (const { session_id } of [person, other]) {
-    assert.equal((await worker.family(session_id)).revoked_reason, "disabled");
+    assert.equal((await worker.sessionRow(session_id)).revoked_reason, "disabled");
     assert.notEqual(await worker.kv.get(`revoked:${session_id}`), null);
   }
   assertProblem(await worker.login(person), 401, "invalid_credentials");
@@ -529,7 +529,7 @@ test("an admin ends all sessions of a person, who may log in again", async () =>
   assert.deepEqual([status, body], [200, { sessions_ended: 2 }]);
   for (const session of [person, other]) await worker.assertEnded(session);
   assert.equal(
-    (await worker.family(other.session_id)).revoked_ip,
+    (await worker.sessionRow(other.session_id)).revoked_ip,
     null,
     "the address of an admin is not the person's to see",
   );

@@ -67,7 +67,7 @@ test("of a live refresh token it is told whose it is and how long it lasts, and 
   const person = await worker.register();
   await worker.age(100, person.session_id);
   const { body } = await worker.refresh(person.refresh_token);
-  const before = await worker.family(person.session_id);
+  const before = await worker.sessionRow(person.session_id);
   const answer = await worker.introspect(body.refresh_token, api);
   assert.deepEqual(answer.body, {
     active: true,
@@ -81,7 +81,7 @@ test("of a live refresh token it is told whose it is and how long it lasts, and 
     sid: person.session_id,
   });
   assert.ok(before.rotated_at > before.created_at);
-  assert.deepEqual(await worker.family(person.session_id), before);
+  assert.deepEqual(await worker.sessionRow(person.session_id), before);
 });
 
 test("a rotated-out refresh token is inactive, in its grace window too, and asking about it is no reuse", async () => {
@@ -95,7 +95,7 @@ test("a rotated-out refresh token is inactive, in its grace window too, and aski
     worker.events().map(({ event }) => event),
     ["costs"],
   );
-  assert.equal((await worker.family(session_id)).revoked_at, null);
+  assert.equal((await worker.sessionRow(session_id)).revoked_at, null);
   assert.equal(await isActive(body.refresh_token), true);
   assert.equal((await worker.refresh(body.refresh_token)).status, 200);
 });

@@ -51,11 +51,11 @@ test("the row keeps when, from where and why a session was ended, and the log te
   const headers = { "CF-Connecting-IP": "198.51.100.9", "User-Agent": "phone" };
   worker.events();
   await worker.revoke(refresh_token, { headers });
-  const row = await worker.family(session_id);
+  const row = await worker.sessionRow(session_id);
   assert.deepEqual([row.revoked_ip, row.revoked_user_agent, row.revoked_reason], ["198.51.100.9", "phone", "logout"]);
   assert.ok(Math.abs(row.revoked_at - Date.now() / 1000) < 60);
   await worker.revoke(refresh_token);
-  assert.deepEqual(await worker.family(session_id), row);
+  assert.deepEqual(await worker.sessionRow(session_id), row);
   const told = worker.events("revoked").map(({ user_id, session_id: sid, reason }) => [user_id, sid, reason]);
   assert.deepEqual(told, [[user.id, session_id, "logout"]]);
 });
@@ -71,7 +71,7 @@ test("a token that is none, past or ended already is 200 and changes nothing", a
   const session = await worker.register();
   const ended = await worker.register();
   await worker.revoke(ended.refresh_token);
-  const before = await worker.family(session.session_id);
+  const before = await worker.sessionRow(session.session_id);
   for (const token of [
     "garbage",
     "pcrt_garbage",
@@ -84,7 +84,7 @@ test("a token that is none, past or ended already is 200 and changes nothing", a
     const answer = await worker.revoke(token);
     assert.deepEqual([answer.status, answer.text], [200, ""], token);
   }
-  assert.deepEqual(await worker.family(session.session_id), before);
+  assert.deepEqual(await worker.sessionRow(session.session_id), before);
   await assertLive(session);
 });
 
@@ -167,7 +167,7 @@ test("log out everywhere ends every session of the person, tells how many, and n
   assert.deepEqual([event.user_id, event.sessions, event.reason], [person.user.id, 3, "logout_all"]);
   for (const session of sessions) {
     await assertEnded(session);
-    assert.equal((await worker.family(session.session_id)).revoked_reason, "logout_all");
+    assert.equal((await worker.sessionRow(session.session_id)).revoked_reason, "logout_all");
   }
   await assertLive(stranger);
   assert.equal((await worker.login(person)).status, 200);
@@ -203,7 +203,7 @@ test("log out everywhere reaches a session that expired so lately that leeway ma
   await worker.db.prepare(expire).bind(100, longAgo.session_id).run();
   assert.equal((await worker.post("/revoke-all", { bearer: person.access_token })).body.sessions_ended, 2);
   assertProblem(await worker.verify(lately.access_token), 401, "invalid_token");
-  assert.equal((await worker.family(longAgo.session_id)).revoked_at, null);
+  assert.equal((await worker.sessionRow(longAgo.session_id)).revoked_at, null);
 });
 
 test("a mark covers the tokens that were issued, not the lifetime that is configured since", async () => {
@@ -225,7 +225,7 @@ test("revoking a session whose last access token is long over writes no mark", a
   const { refresh_token, session_id } = await worker.register();
   await worker.age(961, session_id);
   for (let count = 0; count < 2; count += 1) assert.equal((await worker.revoke(refresh_token)).status, 200);
-  assert.equal((await worker.family(session_id)).revoked_reason, "logout");
+  assert.equal((await worker.sessionRow(session_id)).revoked_reason, "logout");
   assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
 });
 
@@ -236,7 +236,7 @@ test("a session that has ended cannot log out the others", async () => {
   assertProblem(await worker.post("/revoke-all", { bearer: person.access_token }), 401, "invalid_token");
   await worker.disable(person);
   assertProblem(await worker.post("/revoke-all", { bearer: other.access_token }), 401, "invalid_token");
-  assert.equal((await worker.family(other.session_id)).revoked_at, null);
+  assert.equal((await worker.sessionRow(other.session_id)).revoked_at, null);
   assertProblem(await worker.post("/revoke-all"), 401, "missing_token");
 });
 

@@ -40,7 +40,7 @@ test("the grant gives what /refresh gives: RFC 6749's members, and our own besid
   });
   assert.equal(decodeJwt(access_token).sid, first.session_id);
   assert.notEqual(refresh_token, first.refresh_token);
-  assert.equal((await worker.family(first.session_id)).generation, 1);
+  assert.equal((await worker.sessionRow(first.session_id)).generation, 1);
   assert.equal((await worker.me(access_token)).status, 200);
   assert.equal((await worker.refresh(refresh_token)).status, 200);
 });
@@ -114,7 +114,7 @@ test("fifty parallel refreshes, at either endpoint, get one and the same success
     const successors = new Set(answers.map(({ body }) => body.refresh_token));
     assert.equal(successors.size, 1);
     [token] = successors;
-    assert.equal((await worker.family(session_id)).generation, round);
+    assert.equal((await worker.sessionRow(session_id)).generation, round);
   }
 });
 
@@ -130,7 +130,7 @@ test("a client that lost the response gets the same successor until the window c
   );
   await worker.age(5, session_id);
   assertOAuthError(await worker.token(refresh_token), 400, "invalid_grant");
-  assert.equal((await worker.family(session_id)).revoked_reason, "reuse");
+  assert.equal((await worker.sessionRow(session_id)).revoked_reason, "reuse");
 });
 
 test("a replay of any rotated-out token ends the session, and is told in the log as at /refresh", async () => {
@@ -150,7 +150,7 @@ test("a replay of any rotated-out token ends the session, and is told in the log
       [event.level, event.session_id, event.reason],
       ["warn", first.session_id, rotations === 1 ? "predecessor" : "older"],
     );
-    const { revoked_reason, revoked_ip } = await worker.family(first.session_id);
+    const { revoked_reason, revoked_ip } = await worker.sessionRow(first.session_id);
     assert.deepEqual([revoked_reason, revoked_ip], ["reuse", "198.51.100.7"]);
     await assertEnded(newest);
   }
@@ -191,7 +191,7 @@ test("every reason for refusal gets one and the same answer", async () => {
 
 test("a request that is refused for its form, its grant or its client leaves the token as it was", async () => {
   const { refresh_token, session_id, email, password } = await worker.register();
-  const before = await worker.family(session_id);
+  const before = await worker.sessionRow(session_id);
   const good = { grant_type: "refresh_token", refresh_token };
   const without = (parameters, name) =>
     Object.fromEntries(Object.entries(parameters).filter(([other]) => other !== name));
@@ -289,7 +289,7 @@ test("a request that is refused for its form, its grant or its client leaves the
     assert.equal(answer.headers.get("allow"), "POST, OPTIONS");
   }
 
-  assert.deepEqual(await worker.family(session_id), before);
+  assert.deepEqual(await worker.sessionRow(session_id), before);
   assert.equal((await worker.token(refresh_token)).status, 200);
 });
 

@@ -242,7 +242,7 @@ test("where a session began is kept, by the platform's word alone", async () => 
   ]) {
     const headers = { ...lies, Forwarded: "for=203.0.113.66", "CF-Connecting-IP": ip, "User-Agent": agentSent };
     const { body } = await worker.login(person, { headers });
-    const row = await worker.family(body.session_id);
+    const row = await worker.sessionRow(body.session_id);
     assert.deepEqual([row.created_ip, row.created_user_agent], [ip, agentKept]);
     assert.deepEqual([row.rotated_ip, row.rotated_user_agent], [ip, agentKept]);
     assert.doesNotMatch(JSON.stringify(row), /203\.0\.113\.66/);

@@ -31,7 +31,7 @@ test("a refresh gives the successor, and an access token of the same session", a
   assert.equal(decodeJwt(access_token).sid, first.session_id);
   assert.notEqual(decodeJwt(access_token).jti, decodeJwt(first.access_token).jti);
   assert.notEqual(refresh_token, first.refresh_token);
-  const { generation, amr, authenticated_at, created_at } = await worker.family(first.session_id);
+  const { generation, amr, authenticated_at, created_at } = await worker.sessionRow(first.session_id);
   assert.deepEqual([generation, amr, authenticated_at], [1, "pwd", created_at]);
   assert.equal((await worker.refresh(refresh_token)).status, 200);
 });
@@ -44,13 +44,13 @@ test("fifty parallel refreshes of one token get one and the same successor, roun
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
     const successors = new Set(answers.map(({ body }) => body.refresh_token));
     assert.equal(successors.size, 1);
-    const { generation, grace_retries } = await worker.family(session_id);
+    const { generation, grace_retries } = await worker.sessionRow(session_id);
     assert.deepEqual({ generation, grace_retries }, { generation: round, grace_retries: 49 });
     [token] = successors;
   }
   // One live token remains: the newest still refreshes.
   assert.equal((await worker.refresh(token)).status, 200);
-  assert.equal((await worker.family(session_id)).generation, 6);
+  assert.equal((await worker.sessionRow(session_id)).generation, 6);
 });
 
 test("without a grace window one of fifty parallel refreshes succeeds, and the session ends as reused", async () => {
@@ -62,7 +62,7 @@ test("without a grace window one of fifty parallel refreshes succeeds, and the s
       const answers = await Promise.all(Array.from({ length: 50 }, () => worker.refresh(refresh_token)));
       const successes = answers.filter(({ status }) => status === 200);
       assert.equal(successes.length, 1);
-      assert.equal((await worker.family(session_id)).revoked_reason, "reuse");
+      assert.equal((await worker.sessionRow(session_id)).revoked_reason, "reuse");
       assertProblem(await worker.refresh(successes[0].body.refresh_token), 401, "invalid_refresh_token");
     }
   } finally {
@@ -74,12 +74,12 @@ test("a client that lost the response gets the same successor until the window c
   const { refresh_token, session_id } = await worker.register();
   const lost = await worker.refresh(refresh_token);
   await worker.age(10, session_id);
-  const row = await worker.family(session_id);
+  const row = await worker.sessionRow(session_id);
   const retried = await worker.refresh(refresh_token);
   assert.equal(retried.status, 200);
   assert.equal(retried.body.refresh_token, lost.body.refresh_token);
   // Nothing moved but the count and the end of the newest access token: the window does not stretch.
-  const { access_expires_at, ...after } = await worker.family(session_id);
+  const { access_expires_at, ...after } = await worker.sessionRow(session_id);
   assert.ok(access_expires_at >= row.access_expires_at + 10);
   assert.deepEqual(after, { ...without(row, "access_expires_at"), grace_retries: 1 });
   await worker.age(GRACE - 10, session_id);
@@ -99,7 +99,7 @@ test("a replay beyond the window ends the session: its successor, and its access
   );
   const [event] = worker.events("reuse_detected");
   assert.deepEqual([event.level, event.session_id, event.reason], ["warn", session_id, "predecessor"]);
-  const { revoked_reason, revoked_ip, revoked_at } = await worker.family(session_id);
+  const { revoked_reason, revoked_ip, revoked_at } = await worker.sessionRow(session_id);
   assert.deepEqual([revoked_reason, revoked_ip], ["reuse", "198.51.100.7"]);
   assert.ok(revoked_at > 0);
   assertProblem(await worker.refresh(body.refresh_token), 401, "invalid_refresh_token");
@@ -116,7 +116,7 @@ test("a token older than the predecessor is reuse even within the window", async
     assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
     assert.equal(worker.events("reuse_detected")[0].reason, "older");
     assertProblem(await worker.refresh(newest), 401, "invalid_refresh_token");
-    assert.equal((await worker.family(session_id)).revoked_reason, "reuse");
+    assert.equal((await worker.sessionRow(session_id)).revoked_reason, "reuse");
   }
 });
 
@@ -126,7 +126,7 @@ test("reuse ends the one session and no other of the same person", async () => {
   const { body } = await worker.refresh(person.refresh_token);
   await worker.refresh(body.refresh_token);
   await worker.refresh(person.refresh_token);
-  assert.equal((await worker.family(person.session_id)).revoked_reason, "reuse");
+  assert.equal((await worker.sessionRow(person.session_id)).revoked_reason, "reuse");
   assert.equal((await worker.refresh(other.refresh_token)).status, 200);
 });
 
@@ -144,7 +144,7 @@ test("a session that is not refreshed ends at its idle end", async () => {
 
 test("refreshing never moves the absolute end, and nothing outlives it", async () => {
   const { refresh_token, session_id } = await worker.register();
-  const end = (await worker.family(session_id)).absolute_expires_at;
+  const end = (await worker.sessionRow(session_id)).absolute_expires_at;
   let token = refresh_token;
   let aged = 0;
   const step = IDLE - 100;
@@ -154,7 +154,7 @@ test("refreshing never moves the absolute end, and nothing outlives it", async (
     const { status, body } = await worker.refresh(token);
     assert.equal(status, 200);
     token = body.refresh_token;
-    const row = await worker.family(session_id);
+    const row = await worker.sessionRow(session_id);
     assert.equal(row.absolute_expires_at, end - aged);
     assert.ok(row.expires_at <= row.absolute_expires_at);
   }
@@ -229,7 +229,7 @@ test("every reason for refusal gets one and the same answer", async () => {
 
 test("a token changed anywhere is none, and changes nothing", async () => {
   const { refresh_token, session_id } = await worker.register();
-  const before = await worker.family(session_id);
+  const before = await worker.sessionRow(session_id);
   // In the prefix, the family, the generation, the secret and the tag; natively every character is tried.
   for (const at of [0, 6, 26, 29, 31, 60, 73, 95]) {
     const changed = refresh_token.slice(0, at) + (refresh_token[at] === "A" ? "B" : "A") + refresh_token.slice(at + 1);
@@ -244,7 +244,7 @@ test("a token changed anywhere is none, and changes nothing", async () => {
   ]) {
     assertProblem(await worker.refresh(changed), 401, "invalid_refresh_token");
   }
-  assert.deepEqual(await worker.family(session_id), before);
+  assert.deepEqual(await worker.sessionRow(session_id), before);
 });
 
 test("bodies that are not one refresh token are refused", async () => {
@@ -267,7 +267,7 @@ test("the row keeps who refreshed last, and a retry from elsewhere is told in th
   });
   const { refresh_token, session_id } = await worker.register();
   await worker.refresh(refresh_token, from("198.51.100.1", "first"));
-  const row = await worker.family(session_id);
+  const row = await worker.sessionRow(session_id);
   assert.deepEqual([row.created_ip, row.created_user_agent], ["192.0.2.1", "tests"]);
   assert.deepEqual([row.rotated_ip, row.rotated_user_agent], ["198.51.100.1", "first"]);
   worker.events();
@@ -280,7 +280,7 @@ test("the row keeps who refreshed last, and a retry from elsewhere is told in th
     [1, true, true],
     [2, false, false],
   ]);
-  assert.equal((await worker.family(session_id)).rotated_ip, "198.51.100.1");
+  assert.equal((await worker.sessionRow(session_id)).rotated_ip, "198.51.100.1");
 });
 
 test("changed roles are in the token of the next refresh", async () => {
@@ -335,7 +335,7 @@ test("an access token beside the refresh token has to be one of the session's, a
     "of dots": "..",
     empty: "",
   };
-  const row = await worker.family(session_id);
+  const row = await worker.sessionRow(session_id);
   for (const [what, access_token] of Object.entries(refusals)) {
     worker.events();
     assertProblem(
@@ -358,7 +358,7 @@ test("an access token beside the refresh token has to be one of the session's, a
       "invalid_refresh_token",
     );
   }
-  assert.deepEqual(await worker.family(session_id), row);
+  assert.deepEqual(await worker.sessionRow(session_id), row);
 
   for (const access_token of [1, {}, [], true]) {
     assertProblem(
@@ -374,7 +374,7 @@ test("an access token beside the refresh token has to be one of the session's, a
     401,
     "invalid_refresh_token",
   );
-  assert.equal((await worker.family(session_id)).revoked_reason, "reuse");
+  assert.equal((await worker.sessionRow(session_id)).revoked_reason, "reuse");
 });
 
 test("the token secret and the signing key can be rotated with no one logged out", async () => {
