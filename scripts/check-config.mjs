@@ -61,10 +61,10 @@ export function secondDoor({ route, routes = [], ...addresses }) {
 }
 
 // Where the Worker says that it is, whatever it listens on here: to another host it need not answer.
-function healthUrl({ ISSUER, BASE_PATH = "" }) {
+function healthUrl({ ISSUER }) {
   // One that is no address is for the Worker to refuse.
-  const { origin } = new URL(URL.canParse(ISSUER) ? ISSUER : "http://127.0.0.1");
-  return `${origin}${BASE_PATH}/healthz`;
+  const { origin, pathname } = new URL(URL.canParse(ISSUER) ? ISSUER : "http://127.0.0.1");
+  return `${origin}${pathname.replace(/\/$/, "")}/healthz`;
 }
 
 function codeOf(text) {

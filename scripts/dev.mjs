@@ -26,7 +26,8 @@ async function main(args) {
   await build("dev");
   await wrangler(["d1", "migrations", "apply", "DB", "--local"]);
 
-  console.log(`\nPortcullis will answer at ${url}. Try: curl ${url}${variable("BASE_PATH") ?? ""}/healthz\n`);
+  const base = new URL(variable("ISSUER")).pathname.replace(/\/$/, "");
+  console.log(`\nPortcullis will answer at ${url}${base}. Try: curl ${url}${base}/healthz\n`);
   // In the background, so that `npm run grant` finds them compiled. It reports the error if they do not compile.
   rulesBinary({ quiet: true }).catch(() => {});
   const { script, options } = wranglerBuild("dev");

@@ -109,7 +109,7 @@ export async function limits() {
   // Here, as it is not there before the packages are.
   const { unstable_readConfig } = await import("wrangler");
   const { limits } = unstable_readConfig({ config: path("wrangler.toml") });
-  const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS"), variable("ARGON2_PARALLELISM") ?? "1"];
+  const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS")];
   return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
 }
 

@@ -8,18 +8,19 @@ use portcullis_core::token::verified::VerifiedTokenCache;
 use worker::Env;
 use worker::web_sys::Request as RawRequest;
 
-use crate::config::{Config, Problem};
+use crate::config::{Config, Found, Problem};
 use crate::context::{Context, Health};
 use crate::http::{Method, RefusedOrigins, Reply, Request};
 use crate::log::{self, Event, Tallies};
 use crate::platform::body;
 use crate::platform::clock::now_millis;
+use crate::platform::environment::{self, NotText};
 use crate::platform::webcrypto::Keys;
 use crate::routes;
 use crate::routes::error::ApiError;
 use crate::store::Store;
 
-/// What an isolate keeps from request to request: plain data and imported keys, nothing that belongs to a request.
+/// What an isolate keeps between requests: plain data and imported keys, nothing that belongs to a request.
 pub struct Isolate {
     pub config: Config,
     keys: Keys,
@@ -46,7 +47,7 @@ pub async fn answer(
     let path = routes::strip_base_path(&read.path, config);
     let error_format = routes::error_format(path);
     let refuse = |error: ApiError| error.into_reply(error_format, request_id);
-    // RFC 9110 §15.5.20. Before anything else: where no rule of the zone is in front, nothing is answered.
+    // RFC 9110 §15.5.20. First: at an address without the zone's rules in front of it, nothing is answered.
     if !config.addresses.include(&read.target_origin) && !routes::answers_anywhere(&read.path, config) {
         return refuse(ApiError::WrongHost);
     }
@@ -67,7 +68,7 @@ pub async fn answer(
             Err(error) => return refuse(error.into()),
         }
     }
-    // Only now: a client could hold its body back until a window that was open at the first byte has closed.
+    // Only now: a client could delay its body until a window that was open at the first byte has closed.
     let now = now_millis();
     let (now, millisecond) = (now / 1000, now % 1000);
     let context = Context {
@@ -90,16 +91,20 @@ pub async fn answer(
     reply
 }
 
-/// Reads the configuration and imports the keys, unless this isolate has them. Requests that come in together at the
-/// very first may each do so; a lock held over the import would get the waiting ones cancelled by the runtime.
+/// Reads the configuration and imports the keys, unless this isolate has them. The first requests may do so concurrently; with a
+/// lock held over the import, the runtime would cancel the waiting ones.
 pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
     if let Some(isolate) = ISOLATE.with(|cell| cell.get().cloned()) {
         return Ok(isolate);
     }
-    let config = Config::from_env(env)?;
+    let config = Config::read(|name| match environment::variable(env, name) {
+        Ok(Some(text)) if !text.is_empty() => Found::Text(text),
+        Ok(_) => Found::Absent,
+        Err(NotText) => Found::NotText,
+    })?;
     let problem = |problem: String| vec![Problem { variable: "SIGNING_KEYS", problem }];
     if config.signing_keys.active(now_millis() / 1000).is_none() {
-        return Err(problem("the \"signs_from\" of every key lies ahead: none may sign yet".to_owned()));
+        return Err(problem("every \"signs_from\" is in the future: no key may sign yet".to_owned()));
     }
     let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
     let isolate = Rc::new(Isolate {

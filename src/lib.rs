@@ -1,8 +1,8 @@
 //! Portcullis: sign-in at the edge, as one Cloudflare Worker.
 //!
-//! A request comes in here, is read into plain data ([`http`]), finds its endpoint ([`routes`]), which applies the rules
-//! ([`auth`]) to what it reads and writes ([`store`]) and signs or verifies through the runtime ([`webcrypto`]). What goes
-//! wrong is an [`error::ApiError`]; what happened is a [`log::Event`]. [`config`] is read once an isolate.
+//! Here are the events of the runtime. [`app`] keeps what an isolate keeps and leads a request, as plain data ([`http`]), to its
+//! endpoint ([`routes`]). Endpoints share [`sessions`] and [`factors`], which apply the rules of `portcullis_core` to what they read
+//! from and write to the [`store`], and use the runtime ([`platform`]). [`config`] is read once per isolate; [`log`] is written.
 
 mod app;
 mod config;
@@ -36,7 +36,7 @@ fn start() {
 
 #[event(fetch)]
 async fn fetch(request: RawRequest, env: Env, background: worker::Context) -> worker::Result<Response> {
-    // Without randomness nothing can be issued, and every route that needs some says so itself.
+    // Without randomness nothing can be issued, which every route that needs some reports itself.
     let request_id = Id::new(random().unwrap_or_default());
     let mut read = Request::read(&request);
     let isolate = match isolate(&env).await {
@@ -51,10 +51,10 @@ async fn fetch(request: RawRequest, env: Env, background: worker::Context) -> wo
     reply.into_response(&read, request_id, &isolate.config.allowed_origins)
 }
 
-/// When the marks that are owed are written: the `crons` of `wrangler.toml` have it, and beside it when the cleanup runs.
+/// When owed marks are written: one of the `crons` of `wrangler.toml`. The cleanup runs at the other.
 const MARKS_CRON: &str = "* * * * *";
 
-/// What runs by the clock. There is nobody to answer: what went wrong is in the log, and the next run goes on.
+/// What runs by the clock. Errors are logged, and the next run continues.
 #[event(scheduled)]
 async fn scheduled(event: worker::ScheduledEvent, env: Env, _context: worker::ScheduleContext) {
     let id = Id::new(random().unwrap_or_default());

@@ -1,29 +1,28 @@
-//! The log: one JSON line an event. Never a token, a password, a hash or an e-mail address.
+//! The log: one JSON line per event. Never a token, a password, a hash or an e-mail address.
 
 use std::cell::Cell;
 
 use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
 
-use portcullis_core::costs::Costs;
 use portcullis_core::id::Id;
 
 /// What happened.
 #[derive(Serialize, Debug)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
-    /// An account was made, and its first session.
+    /// An account was created, and its first session.
     Registered { user_id: Id, session_id: Id },
     /// `rehashed`: the stored hash was outdated and was replaced.
     LoginSucceeded { user_id: Id, session_id: Id, rehashed: bool },
     /// `user_id` where the account exists.
     LoginFailed { user_id: Option<Id>, reason: &'static str },
-    /// A refresh token was rotated, where `LOG_REFRESHES` is on.
+    /// A refresh token was rotated, where `LOG` lists refreshes.
     Refreshed { user_id: Id, session_id: Id },
-    /// The predecessor was presented again within the grace window, the `retries`-th time. The client is compared with the
-    /// one that rotated: a thief who rides along is most likely another.
+    /// The previous refresh token was presented again within the grace window, the `retries`-th time. The client is compared with
+    /// the one that rotated: a thief is most likely another.
     GraceRetry { user_id: Id, session_id: Id, retries: u64, same_ip: bool, same_user_agent: bool },
-    /// A rotated-out token came back; the session was ended.
+    /// A rotated-out token was presented; the session was revoked.
     ReuseDetected { user_id: Id, session_id: Id, reason: &'static str },
     /// Nothing was issued. `session_id` if the token was genuine, else `count` of such tokens since the last line.
     RefreshRefused {
@@ -34,13 +33,13 @@ pub enum Event<'a> {
     },
     /// A registration was refused because its address or username is taken.
     RegistrationRefused { reason: &'static str },
-    /// A session was ended.
+    /// A session was revoked.
     Revoked { user_id: Id, session_id: Id, reason: &'static str },
-    /// All sessions of a user were ended; `sessions` is their number.
+    /// All sessions of a user were revoked; `sessions` is their number.
     RevokedAll { user_id: Id, sessions: usize, reason: &'static str },
     /// A user without the role admin requested an admin route.
     Forbidden { user_id: Id, session_id: Id },
-    /// An account was changed, by an admin or the person; so many of its sessions ended with it.
+    /// An account was changed, by an admin or the user, which revoked a number of its sessions.
     AccountChanged {
         user_id: Id,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,15 +47,15 @@ pub enum Event<'a> {
         change: &'static str,
         sessions_ended: usize,
     },
-    /// The cleanup deleted rows. If it is not `complete`, the next one goes on.
+    /// The cleanup deleted rows. If it is not `complete`, the next one continues.
     CleanedUp { sessions: usize, events: usize, complete: bool },
-    /// A page asked whose origin `ALLOWED_ORIGINS` does not list: its browser keeps the answer from it. Each once per isolate.
+    /// `ALLOWED_ORIGINS` does not list the origin of a page: its browser keeps the answer from it. Logged once per isolate.
     OriginRefused { origin: &'a str },
-    /// A caller of `/introspect` is no resource server of ours, or one that our tokens are not meant for.
+    /// A caller of `/introspect` is not a configured resource server, or one that our tokens are not meant for.
     IntrospectionRefused { reason: &'static str },
-    /// Requests were refused because too many wait for their password to be hashed: `count` since the last such line.
+    /// Requests were refused because too many are waiting for password hashing: `count` since the last such line.
     Overloaded { count: u64 },
-    /// Requests were refused because their source or account has as much under way as it may: `count` since the last such line.
+    /// Requests were refused because their source or account exceeds its share: `count` since the last such line.
     TooManyRequests { reason: &'static str, count: u64 },
     /// D1 or KV did not answer.
     StorageFault { cause: &'a str },
@@ -64,20 +63,10 @@ pub enum Event<'a> {
     RevocationMarkFailed { session_id: Id, marks: usize, cause: &'a str },
     /// The scheduled event wrote marks that were owed.
     OwedMarksWritten { marks: usize, failed: usize },
-    /// Something that cannot happen did.
+    /// A bug, or corrupt data.
     InternalError { cause: &'a str },
-    /// A variable or secret is bad; nothing is served.
+    /// A variable or secret is invalid; nothing is served.
     Misconfigured { variable: &'a str, problem: &'a str },
-    /// What the request, or the cleanup, cost, where `LOG_COSTS` is on. `status` where somebody was answered.
-    Costs {
-        route: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        status: Option<u16>,
-        /// The WebAssembly memory of the isolate, which never shrinks.
-        memory_kib: usize,
-        #[serde(flatten)]
-        costs: Costs,
-    },
 }
 
 impl Event<'_> {
@@ -105,17 +94,34 @@ enum Level {
     Error,
 }
 
+/// What a request, or a scheduled event, cost, where `LOG` lists costs.
+#[derive(Serialize)]
+struct CostsEvent<'a, C> {
+    event: &'static str,
+    route: &'a str,
+    /// Of the reply, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// The WebAssembly memory of the isolate, which never shrinks.
+    memory_kib: usize,
+    #[serde(flatten)]
+    costs: C,
+}
+
 /// Writes an event of the request of that id.
 pub fn write(request_id: Id, event: &Event<'_>) {
+    write_line(event.level(), request_id, event);
+}
+
+fn write_line(level: Level, request_id: Id, event: &impl Serialize) {
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct Line<'a, E> {
         level: Level,
         request_id: Id,
         #[serde(flatten)]
-        event: &'a Event<'a>,
+        event: &'a E,
     }
-    let level = event.level();
-    // Plain data always serialises, and a log line is no reason to fail a request.
+    // Plain data always serializes, and a log line is no reason to fail a request.
     let Ok(line) = serde_json::to_string(&Line { level, request_id, event }) else { return };
     match level {
         Level::Info => console_log!("{line}"),
@@ -125,8 +131,9 @@ pub fn write(request_id: Id, event: &Event<'_>) {
 }
 
 /// Writes what a request, or a scheduled event, cost.
-pub fn write_costs(request_id: Id, route: &str, status: Option<u16>, costs: Costs) {
-    write(request_id, &Event::Costs { route, status, memory_kib: memory_kib(), costs });
+pub fn write_costs(request_id: Id, route: &str, status: Option<u16>, costs: impl Serialize) {
+    let event = CostsEvent { event: "costs", route, status, memory_kib: memory_kib(), costs };
+    write_line(Level::Info, request_id, &event);
 }
 
 /// WebAssembly memory in KiB (pages of 64 KiB); 0 in native builds.
@@ -137,10 +144,10 @@ fn memory_kib() -> usize {
     0
 }
 
-/// Seconds between two lines of one tally.
+/// Minimum seconds between two lines of one tally.
 const TALLY_PERIOD: u64 = 60;
 
-/// Counts what anybody can cause at no cost, so that it does not fill the log: the first is told at once, the others together, a
+/// Counts what anybody can cause at no cost, so that it does not fill the log: the first is logged at once, the others together, a
 /// minute later at the earliest.
 #[derive(Default)]
 pub struct Tally(Cell<(u64, Option<u64>)>);
@@ -148,10 +155,10 @@ pub struct Tally(Cell<(u64, Option<u64>)>);
 impl Tally {
     /// Counts one more, at that time in unix seconds. How many there were since the last line, if one is due.
     pub fn add(&self, now: u64) -> Option<u64> {
-        let (count, told_at) = self.0.get();
+        let (count, logged_at) = self.0.get();
         let count = count.saturating_add(1);
-        let is_due = told_at.is_none_or(|told_at| now >= told_at.saturating_add(TALLY_PERIOD));
-        self.0.set(if is_due { (0, Some(now)) } else { (count, told_at) });
+        let is_due = logged_at.is_none_or(|logged_at| now >= logged_at.saturating_add(TALLY_PERIOD));
+        self.0.set(if is_due { (0, Some(now)) } else { (count, logged_at) });
         is_due.then_some(count)
     }
 }
@@ -161,9 +168,9 @@ impl Tally {
 pub struct Tallies {
     /// Refresh tokens that are not genuine.
     pub forged_refresh_tokens: Tally,
-    /// Requests that found the queue of those who hash full.
+    /// Requests that found the hashing queue full.
     pub overloaded: Tally,
-    /// Requests whose source or account has its share of that queue.
+    /// Requests whose source or account exceeds its share of that queue.
     pub hashing_share_taken: Tally,
 }
 
@@ -172,7 +179,7 @@ mod tests {
     use super::{Event, Tally};
 
     #[test]
-    fn a_tally_tells_the_first_at_once_and_the_others_together() {
+    fn a_tally_logs_the_first_at_once_and_the_others_together() {
         let tally = Tally::default();
         assert_eq!(tally.add(1_000), Some(1));
         assert_eq!((tally.add(1_000), tally.add(1_059)), (None, None));

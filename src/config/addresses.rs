@@ -2,52 +2,70 @@
 
 use url::Url;
 
-use crate::http::split_origin;
-
 /// The origins whose requests are answered.
 pub struct Addresses {
-    /// Where the issuer is on loopback: nobody reaches that from elsewhere, and tools ask by many names for it.
+    /// All, if the issuer is on loopback: nobody else reaches it, and tools use many names for it.
     every: bool,
     origins: Vec<String>,
 }
 
 impl Addresses {
-    /// Those of a checked issuer, and the others that are listed.
-    pub(super) fn new(issuer: &str, mut others: Vec<String>) -> Self {
-        others.push(split_origin(issuer).0.to_owned());
-        Self { every: Url::parse(issuer).is_ok_and(|url| is_loopback(&url)), origins: others }
+    /// The issuer's origin, and the others that are listed.
+    pub(super) fn new(issuer: &Issuer, mut others: Vec<String>) -> Self {
+        others.push(issuer.0.origin().ascii_serialization());
+        Self { every: is_loopback(&issuer.0), origins: others }
     }
 
     /// Whether requests to that origin are answered.
-    #[must_use]
     pub fn include(&self, origin: &str) -> bool {
         self.every || self.origins.iter().any(|own| own == origin)
     }
 }
 
-/// RFC 8414 §2: https, without query or fragment. Compared byte by byte by everyone who verifies, hence canonical.
-pub(super) fn issuer(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-        return Err("must be https (http on loopback only)".to_owned());
+/// A checked `ISSUER`.
+pub(super) struct Issuer(Url);
+
+impl Issuer {
+    /// RFC 8414 §2: https, without query or fragment. Compared byte by byte by everyone who verifies, hence canonical.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+            return Err("must be https (http on loopback only)".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("must not carry credentials".to_owned());
+        }
+        let issuer = Self(url);
+        if issuer.0.query().is_some() || issuer.0.fragment().is_some() || issuer.text() != text {
+            return Err(
+                "must be in canonical form: lower-case host, no default port, no trailing slash, no query".to_owned()
+            );
+        }
+        if !issuer.base_path().split('/').skip(1).all(is_segment) {
+            return Err("must have no path, or one like \"/auth\" of unreserved characters".to_owned());
+        }
+        Ok(issuer)
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not carry credentials".to_owned());
+
+    /// Empty, or with a leading and no trailing slash.
+    pub(super) fn base_path(&self) -> &str {
+        self.0.path().strip_suffix('/').unwrap_or(self.0.path())
     }
-    let canonical = url.as_str().strip_suffix('/').unwrap_or(url.as_str());
-    if url.query().is_some() || url.fragment().is_some() || canonical != text {
-        return Err(
-            "must be in canonical form: lower-case host, no default port, no trailing slash, no query".to_owned()
-        );
+
+    pub(super) fn text(&self) -> &str {
+        self.0.as_str().strip_suffix('/').unwrap_or(self.0.as_str())
     }
-    Ok(text.to_owned())
+}
+
+fn is_segment(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
 /// `ALSO_ANSWERS_AT`: origins of requests, as [`Addresses`] compares them.
 pub(super) fn other_addresses(text: &str) -> Result<Vec<String>, String> {
     list(text, is_web_origin).map_err(|position| {
         format!(
-            "must list exact origins, and number {position} is none: https://host or https://host:port (http on \
+            "must list exact origins, and number {position} is not one: https://host or https://host:port (http on \
              loopback), no slash at the end, such as \"https://auth.example.com\""
         )
     })
@@ -64,7 +82,7 @@ pub(super) fn allowed_origins(text: &str) -> Result<Vec<String>, String> {
     })
 }
 
-/// What is listed, or the position, counted from 1, of the first that is not as it has to be.
+/// The listed origins, or the position, counted from 1, of the first invalid one.
 fn list(text: &str, is_good: impl Fn(&str) -> bool) -> Result<Vec<String>, usize> {
     let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     let checked = (1..).zip(origins);
@@ -75,7 +93,7 @@ fn list(text: &str, is_good: impl Fn(&str) -> bool) -> Result<Vec<String>, usize
 fn is_web_origin(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let secure = url.scheme() == "https" || (url.scheme() == "http" && (is_loopback(&url) || is_below_localhost(&url)));
-    // To the parser of URLs, an asterisk is a letter of a host.
+    // The parser of URLs accepts an asterisk in a host.
     secure && !text.contains('*') && url.origin().ascii_serialization() == text
 }
 
@@ -106,12 +124,16 @@ fn is_below_localhost(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Addresses, allowed_origins, other_addresses};
+    use super::{Addresses, Issuer, allowed_origins, other_addresses};
+
+    fn addresses(issuer: &str, others: Vec<String>) -> Addresses {
+        Addresses::new(&Issuer::parse(issuer).unwrap_or_else(|problem| panic!("{problem}")), others)
+    }
 
     #[test]
     fn requests_are_answered_at_the_issuers_origin_and_at_those_listed() {
         let listed = other_addresses("https://login.example.net, https://proxy.example.net:8443,http://localhost:8080");
-        let addresses = Addresses::new("https://auth.example.org/auth", listed.unwrap());
+        let addresses = addresses("https://auth.example.org/auth", listed.unwrap());
         for own in [
             "https://auth.example.org",
             "https://login.example.net",
@@ -142,12 +164,12 @@ mod tests {
     #[test]
     fn an_issuer_on_loopback_is_answered_for_at_any_address() {
         for issuer in ["http://127.0.0.1:8787", "http://localhost", "http://[::1]:1/auth", "https://localhost:8443"] {
-            assert!(Addresses::new(issuer, Vec::new()).include("http://evil.example"), "{issuer}");
+            assert!(addresses(issuer, Vec::new()).include("http://evil.example"), "{issuer}");
         }
         for issuer in
             ["https://localhost.evil.example", "https://127.0.0.1.evil.example", "https://x.example/localhost"]
         {
-            assert!(!Addresses::new(issuer, Vec::new()).include("http://127.0.0.1:8787"), "{issuer}");
+            assert!(!addresses(issuer, Vec::new()).include("http://127.0.0.1:8787"), "{issuer}");
         }
     }
 
@@ -177,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_told_by_its_position_and_what_would_be_good() {
+    fn any_other_origin_is_reported_by_its_position_with_the_valid_forms() {
         for bad in [
             "*",
             "null",

@@ -1,4 +1,4 @@
-//! The configuration: every variable and secret, read and checked once. A bad one refuses to serve.
+//! The configuration: every variable and secret, read and checked once. With an invalid one nothing is served.
 //!
 //! docs/reference/configuration.md lists them; a test compares the names and defaults.
 
@@ -8,7 +8,6 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::http::split_origin;
 use portcullis_core::account::resource_server::ResourceServers;
 use portcullis_core::account::roles::Roles;
 use portcullis_core::password::{HashCost, Hasher};
@@ -19,9 +18,7 @@ use portcullis_core::token::refresh::REFRESH_TOKEN;
 use portcullis_core::token::sealed::{SealingKeys, SealingSecrets};
 
 pub use addresses::Addresses;
-
-/// The most that `CLOCK_LEEWAY_SECONDS` may be, in seconds.
-pub const MAX_CLOCK_LEEWAY: u64 = 60;
+use addresses::Issuer;
 
 /// A checked configuration. Durations in seconds.
 pub struct Config {
@@ -29,37 +26,35 @@ pub struct Config {
     pub parties: Parties,
     /// `ACCESS_TOKEN_TTL_SECONDS`.
     pub access_token_ttl: u64,
-    /// `REFRESH_IDLE_TTL_SECONDS`: a session that is not refreshed for so long ends.
+    /// `REFRESH_IDLE_TTL_SECONDS`: how long a session lives without being refreshed.
     pub refresh_idle_ttl: u64,
-    /// `SESSION_TTL_SECONDS`: a session ends so long after its log-in, refreshed or not.
+    /// `SESSION_TTL_SECONDS`: how long a session lives, refreshed or not.
     pub session_ttl: u64,
-    /// `REFRESH_GRACE_SECONDS`: so long after a refresh its token gets the same successor again.
+    /// `REFRESH_GRACE_SECONDS`: how long after a refresh the same token gets the same successor again.
     pub refresh_grace: u64,
-    /// `CLOCK_LEEWAY_SECONDS`: granted to `exp` and `nbf`.
-    pub clock_leeway: u64,
     /// `PASSWORD_MIN_LENGTH`, in code points.
     pub password_min_length: usize,
-    /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`, `ARGON2_PARALLELISM`.
+    /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`.
     pub hasher: Hasher,
     /// `ISSUER`, `ALSO_ANSWERS_AT`: where requests are answered.
     pub addresses: Addresses,
     /// `ALLOWED_ORIGINS`: as browsers send them.
     pub allowed_origins: Vec<String>,
-    /// `BASE_PATH`: empty, or with a leading and no trailing slash.
+    /// The path of `ISSUER`, below which every endpoint is: empty, or with a leading and no trailing slash.
     pub base_path: String,
     /// `REGISTRATION`.
     pub registration_open: bool,
-    /// `ROLES`: those there are.
+    /// `ROLES`: the existing roles.
     pub roles: Roles,
     /// `MAX_SESSIONS_PER_USER`.
     pub max_sessions: u64,
-    /// `AUDIT_TTL_SECONDS`: for so long the audit trail is kept, and with it the rows of ended sessions.
+    /// `AUDIT_TTL_SECONDS`: how long the audit trail, and the rows of revoked sessions, are kept.
     pub audit_ttl: u64,
     /// `RESOURCE_SERVERS`: who may ask `/introspect`.
     pub resource_servers: ResourceServers,
-    /// `LOG_COSTS`: whether every request, and the cleanup, logs its round trips, rows and KV operations.
+    /// `LOG`: whether every request, and every scheduled event, logs its round trips, rows and KV operations.
     pub log_costs: bool,
-    /// `LOG_REFRESHES`: whether every refresh is logged.
+    /// `LOG`: whether every refresh is logged.
     pub log_refreshes: bool,
     /// `ACCESS_TOKEN_CLAIMS`.
     pub access_token_claims: Vec<ProfileClaim>,
@@ -85,66 +80,34 @@ pub enum Found {
     Absent,
     /// Set to this text.
     Text(String),
-    /// Set to something else than text.
+    /// Set to something other than text.
     NotText,
 }
 
 impl Config {
-    /// Reads the variables and secrets of a Worker.
-    ///
-    /// # Errors
-    /// Every [`Problem`] there is.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    pub fn from_env(env: &worker::Env) -> Result<Self, Vec<Problem>> {
-        // Not `Env::var`: on a variable that is `null` it throws through the WebAssembly, and the request hangs.
-        // A secret is read like a variable: the runtime makes no difference.
-        Self::read(|name| match js_sys::Reflect::get(env, &name.into()) {
-            Ok(value) if value.is_undefined() || value.is_null() => Found::Absent,
-            Ok(value) => match value.as_string() {
-                Some(text) if text.is_empty() => Found::Absent,
-                Some(text) => Found::Text(text),
-                None => Found::NotText,
-            },
-            Err(_) => Found::NotText,
-        })
-    }
-
-    /// The path of `ISSUER`; empty if it has none.
-    #[must_use]
-    pub fn issuer_path(&self) -> &str {
-        split_origin(&self.parties.issuer).1
-    }
-
-    /// Reads and checks every variable through `find`.
-    ///
-    /// # Errors
-    /// Every [`Problem`] there is.
+    /// Reads and checks every variable and secret through `find`. Reports every problem.
     pub fn read(find: impl Fn(&'static str) -> Found) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader { find, problems: Vec::new() };
-        let issuer = reader.required("ISSUER", addresses::issuer);
+        let issuer = reader.required("ISSUER", Issuer::parse);
         let audience = reader.required("AUDIENCE", |text| Ok(text.to_owned()));
         let client_id = reader.text("CLIENT_ID", "first-party", |text| Ok(text.to_owned()));
         let access_token_ttl = reader.number("ACCESS_TOKEN_TTL_SECONDS", 900, 1..=86_400);
         let refresh_idle_ttl = reader.number("REFRESH_IDLE_TTL_SECONDS", 604_800, 1..=31_536_000);
         let session_ttl = reader.number("SESSION_TTL_SECONDS", 2_592_000, 1..=31_536_000);
         let refresh_grace = reader.number("REFRESH_GRACE_SECONDS", 30, 0..=300);
-        let clock_leeway = reader.number("CLOCK_LEEWAY_SECONDS", 0, 0..=MAX_CLOCK_LEEWAY);
         let password_min_length = reader.number("PASSWORD_MIN_LENGTH", 15, 8..=64);
         let cost = HashCost {
             memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 1..=HashCost::MAX_MEMORY_KIB),
             iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=HashCost::MAX_ITERATIONS),
-            parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=HashCost::MAX_PARALLELISM),
         };
         let also_answers_at = reader.text("ALSO_ANSWERS_AT", "", addresses::other_addresses);
         let allowed_origins = reader.text("ALLOWED_ORIGINS", "", addresses::allowed_origins);
-        let base_path = reader.text("BASE_PATH", "", base_path);
         let registration_open = reader.text("REGISTRATION", "open", |text| one_of(text, "open", "closed"));
         let roles = reader.text("ROLES", "user,admin", |text| Roles::parse(text).map_err(|error| error.to_string()));
         let max_sessions = reader.number("MAX_SESSIONS_PER_USER", 100, 1..=500);
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
-        let log_costs = reader.text("LOG_COSTS", "false", |text| one_of(text, "true", "false"));
-        let log_refreshes = reader.text("LOG_REFRESHES", "false", |text| one_of(text, "true", "false"));
+        let log = reader.text("LOG", "", log);
         let access_token_claims = reader.text("ACCESS_TOKEN_CLAIMS", "", profile_claims);
         let allow_hs256 = reader.text("ALLOW_HS256", "false", |text| one_of(text, "true", "false"));
         let signing_keys =
@@ -171,26 +134,25 @@ impl Config {
             reader.problem("SESSION_TTL_SECONDS", "must not be shorter than REFRESH_IDLE_TTL_SECONDS");
         }
         let config = (|| {
-            let issuer = issuer?;
+            let (issuer, log) = (issuer?, log?);
             Some(Self {
                 addresses: Addresses::new(&issuer, also_answers_at?),
-                parties: Parties { issuer, audience: audience?, client_id: client_id? },
+                base_path: issuer.base_path().to_owned(),
+                parties: Parties { issuer: issuer.text().to_owned(), audience: audience?, client_id: client_id? },
                 access_token_ttl,
                 refresh_idle_ttl,
                 session_ttl,
                 refresh_grace,
-                clock_leeway,
                 password_min_length,
                 hasher: hasher?,
                 allowed_origins: allowed_origins?,
-                base_path: base_path?,
                 registration_open: registration_open?,
                 roles: roles?,
                 max_sessions,
                 audit_ttl,
                 resource_servers: resource_servers?,
-                log_costs: log_costs?,
-                log_refreshes: log_refreshes?,
+                log_costs: log.contains(&Log::Costs),
+                log_refreshes: log.contains(&Log::Refreshes),
                 access_token_claims: access_token_claims?,
                 signing_keys: signing_keys?,
                 refresh_token_keys: sealing_secrets?.keys(REFRESH_TOKEN)?,
@@ -202,10 +164,9 @@ impl Config {
         }
     }
 
-    /// How long an access token is accepted after it was signed, in seconds: so long its key outlives its last signature.
-    #[must_use]
+    /// How long a key outlives its last signature, in seconds: as long as an access token is accepted after it was signed.
     pub fn key_overlap(&self) -> u64 {
-        self.access_token_ttl.saturating_add(self.clock_leeway)
+        self.access_token_ttl
     }
 }
 
@@ -219,7 +180,7 @@ impl<F: Fn(&'static str) -> Found> Reader<F> {
         self.problems.push(Problem { variable, problem: problem.to_owned() });
     }
 
-    /// Whether a part of one variable stands in another: a secret has one use.
+    /// Whether another variable contains a part of this one: a secret has one use.
     fn is_shared(&self, name: &'static str, other: &'static str) -> bool {
         match ((self.find)(name), (self.find)(other)) {
             (Found::Text(text), Found::Text(other)) => text
@@ -261,7 +222,7 @@ impl<F: Fn(&'static str) -> Found> Reader<F> {
         };
         match (self.find)(name) {
             Found::Absent => default,
-            // The default stands in for a bad number, which is reported, so that the other checks go on.
+            // With the default instead of an invalid number, which is reported, the other checks continue.
             found => self.checked(name, found, check).unwrap_or(default),
         }
     }
@@ -283,33 +244,36 @@ fn one_of(text: &str, yes: &str, no: &str) -> Result<bool, String> {
     }
 }
 
-fn profile_claims(text: &str) -> Result<Vec<ProfileClaim>, String> {
-    let mut claims = Vec::new();
-    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let claim = ProfileClaim::parse(name);
-        let claim = claim.ok_or(
-            "must list claims separated by commas: email, name, given_name, family_name, preferred_username, user_metadata, app_metadata",
-        )?;
-        if claims.contains(&claim) {
-            return Err("must list no claim twice".to_owned());
-        }
-        claims.push(claim);
-    }
-    Ok(claims)
+/// An event that is logged only on request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Log {
+    Costs,
+    Refreshes,
 }
 
-fn base_path(text: &str) -> Result<String, String> {
-    let segment = |part: &str| {
-        !part.is_empty()
-            && part != "."
-            && part != ".."
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-    };
-    match text.strip_prefix('/') {
-        None if text.is_empty() => Ok(String::new()),
-        Some(rest) if rest.split('/').all(segment) => Ok(text.to_owned()),
-        _ => Err("must be empty or like \"/auth\": a leading slash, no trailing one, unreserved characters".to_owned()),
+fn log(text: &str) -> Result<Vec<Log>, String> {
+    list(text, |name| match name {
+        "costs" => Some(Log::Costs),
+        "refreshes" => Some(Log::Refreshes),
+        _ => None,
+    })
+    .ok_or_else(|| "must list costs and refreshes, each at most once, separated by commas".to_owned())
+}
+
+fn profile_claims(text: &str) -> Result<Vec<ProfileClaim>, String> {
+    list(text, ProfileClaim::parse).ok_or_else(|| {
+        "must list claims separated by commas, each at most once: email, name, given_name, family_name, preferred_username, user_metadata, app_metadata".to_owned()
+    })
+}
+
+/// The items of a list separated by commas; `None` if one is unknown or repeated.
+fn list<T: PartialEq>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    let mut items = Vec::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let item = parse(name).filter(|item| !items.contains(item))?;
+        items.push(item);
     }
+    Some(items)
 }
 
 fn resource_servers(text: &str) -> Result<ResourceServers, String> {
@@ -349,12 +313,12 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_readme() {
+    fn the_defaults_are_as_documented() {
         let config = read(&[]).ok().unwrap();
         assert_eq!(config.parties.client_id, "first-party");
         assert_eq!((config.access_token_ttl, config.refresh_idle_ttl, config.session_ttl), (900, 604_800, 2_592_000));
-        assert_eq!((config.refresh_grace, config.clock_leeway, config.password_min_length), (30, 0, 15));
-        assert!(config.allowed_origins.is_empty() && config.base_path.is_empty() && config.issuer_path().is_empty());
+        assert_eq!((config.refresh_grace, config.password_min_length), (30, 15));
+        assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
         assert!(
             config.registration_open
                 && config.resource_servers.is_empty()
@@ -367,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hs256_key_is_taken_only_where_it_is_allowed() {
+    fn an_hs256_key_is_accepted_only_where_it_is_allowed() {
         let symmetric = r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
         let alone = format!(r#"{{"keys":[{symmetric}]}}"#);
         let behind = SIGNING_KEYS.replace("]}", &format!(",{symmetric}]}}"));
@@ -381,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_value_is_blamed_on_its_variable() {
+    fn every_invalid_value_is_reported_for_its_variable() {
         for (variable, bad) in [
             ("ISSUER", "<absent>"),
             ("ISSUER", "auth.example.org"),
@@ -404,7 +368,6 @@ mod tests {
             ("REFRESH_IDLE_TTL_SECONDS", "899"),
             ("SESSION_TTL_SECONDS", "604799"),
             ("REFRESH_GRACE_SECONDS", "301"),
-            ("CLOCK_LEEWAY_SECONDS", "61"),
             ("PASSWORD_MIN_LENGTH", "7"),
             ("ARGON2_MEMORY_KIB", "19455"),
             ("ARGON2_MEMORY_KIB", "1000000"),
@@ -424,12 +387,12 @@ mod tests {
             ("ALLOWED_ORIGINS", "https://app.example.org/"),
             ("ALLOWED_ORIGINS", "https://app.example.org,http://app.example.org"),
             ("ALLOWED_ORIGINS", "https://*.example.org"),
-            ("BASE_PATH", "auth"),
-            ("BASE_PATH", "/"),
-            ("BASE_PATH", "/auth/"),
-            ("BASE_PATH", "/a//b"),
-            ("BASE_PATH", "/../auth"),
-            ("BASE_PATH", "/au th"),
+            ("ISSUER", "https://auth.example.org/auth/"),
+            ("ISSUER", "https://auth.example.org/a//b"),
+            ("ISSUER", "https://auth.example.org/../auth"),
+            ("ISSUER", "https://auth.example.org/au th"),
+            ("ISSUER", "https://auth.example.org/au%20th"),
+            ("ISSUER", "https://auth.example.org/a;b"),
             ("REGISTRATION", "maybe"),
             ("ROLES", "admin"),
             ("MAX_SESSIONS_PER_USER", "0"),
@@ -437,8 +400,10 @@ mod tests {
             ("AUDIT_TTL_SECONDS", "86399"),
             ("RESOURCE_SERVERS", "orders-api"),
             ("RESOURCE_SERVERS", "[{}]"),
-            ("LOG_COSTS", "1"),
-            ("LOG_REFRESHES", "yes"),
+            ("LOG", "true"),
+            ("LOG", "Costs"),
+            ("LOG", "costs refreshes"),
+            ("LOG", "costs,refreshes,costs"),
             ("ALLOW_HS256", "TRUE"),
             ("ACCESS_TOKEN_CLAIMS", "phone_number"),
             ("ACCESS_TOKEN_CLAIMS", "Email"),
@@ -463,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_at_once_and_no_value_is_shown() {
+    fn all_problems_are_reported_at_once_and_no_value_is_shown() {
         let problems = read(&[("TOKEN_SECRET", "hunter2"), ("SIGNING_KEYS", "hunter2"), ("REGISTRATION", "hunter2")]);
         let problems = problems.err().unwrap();
         assert_eq!(problems.len(), 3);
@@ -471,12 +436,12 @@ mod tests {
     }
 
     #[test]
-    fn good_values_are_taken() {
+    fn valid_values_are_accepted() {
         let config = read(&[
             ("ISSUER", "http://127.0.0.1:8787/auth/v1"),
             ("ALLOWED_ORIGINS", "https://app.example.org, http://localhost:5173"),
-            ("BASE_PATH", "/auth/v1"),
             ("REGISTRATION", "closed"),
+            ("LOG", "refreshes, costs"),
             ("REFRESH_GRACE_SECONDS", "0"),
             ("ACCESS_TOKEN_CLAIMS", "preferred_username, email"),
         ]);
@@ -484,7 +449,7 @@ mod tests {
         assert_eq!(config.access_token_claims, [ProfileClaim::PreferredUsername, ProfileClaim::Email]);
         assert_eq!(config.allowed_origins, ["https://app.example.org", "http://localhost:5173"]);
         assert_eq!(config.base_path, "/auth/v1");
-        assert_eq!(config.issuer_path(), "/auth/v1");
+        assert!(config.log_costs && config.log_refreshes);
         assert!(!config.registration_open);
         assert_eq!(config.refresh_grace, 0);
     }

@@ -4,33 +4,33 @@ use std::collections::BTreeSet;
 
 use super::request::Request;
 
-/// What a script of an allowed origin may read beside the body.
+/// The headers that a script of an allowed origin may read.
 pub(super) const EXPOSED_HEADERS: &str = "WWW-Authenticate, X-Request-Id, Retry-After, Token-Expired";
-/// What a script of an allowed origin may send. The last four are those of tracing, which pages with OpenTelemetry or Sentry add
-/// to every request: a preflight without them would be the end of all requests, though nothing here reads them.
+/// The headers that a script of an allowed origin may send. The last four are those of tracing. Nothing here reads them, but pages
+/// with OpenTelemetry or Sentry add them to every request, which a preflight without them would block.
 pub(super) const ALLOWED_HEADERS: &str = "Authorization, Content-Type, traceparent, tracestate, baggage, sentry-trace";
-/// For how long a browser may keep the answer to a preflight, in seconds.
+/// How long a browser may cache the answer to a preflight, in seconds.
 pub(super) const PREFLIGHT_MAX_AGE: &str = "600";
 
-/// The origin of the page that asks, if it is a listed one.
+/// The origin of the page that sends the request, if it is listed.
 pub(super) fn allowed_origin<'a>(request: &'a Request, allowed_origins: &[String]) -> Option<&'a str> {
     request.origin.as_deref().filter(|origin| allowed_origins.iter().any(|allowed| allowed == origin))
 }
 
-/// Characters of an origin in the log. Those of pages are shorter.
+/// Maximum characters of an origin in the log. Those of pages are shorter.
 const MAX_LOGGED_CHARS: usize = 128;
-/// Origins that are logged per isolate. Who sends others than a browser would may have all of them.
+/// Maximum origins logged per isolate. A client that is not a browser can use them up.
 const MAX_LOGGED_ORIGINS: usize = 100;
 
-/// The origins whose pages were refused: each is logged once per isolate.
+/// The origins that were refused: each is logged once per isolate.
 #[derive(Default)]
 pub struct RefusedOrigins(BTreeSet<String>);
 
 impl RefusedOrigins {
-    /// The origin to log, if the page that asks is not of a listed one and was not logged yet.
+    /// The origin to log, if it is not listed and was not logged yet.
     pub fn note(&mut self, request: &Request, allowed_origins: &[String]) -> Option<String> {
         let origin = request.origin.as_deref().filter(|origin| !origin.is_empty())?;
-        // A page may ask where it comes from without any grant.
+        // A page may always send requests to its own origin.
         if origin == request.target_origin || allowed_origin(request, allowed_origins).is_some() {
             return None;
         }
@@ -50,14 +50,14 @@ mod tests {
     use super::{MAX_LOGGED_CHARS, MAX_LOGGED_ORIGINS, RefusedOrigins};
 
     #[test]
-    fn an_origin_is_logged_once_cut_and_without_what_no_origin_has() {
+    fn an_origin_is_logged_once_truncated_and_without_characters_of_no_origin() {
         let mut refused = RefusedOrigins::default();
         assert_eq!(refused.remember("https://evil.example:8443").as_deref(), Some("https://evil.example:8443"));
         assert_eq!(refused.remember("https://evil.example:8443"), None);
         assert_eq!(refused.remember("null").as_deref(), Some("null"));
         let odd = "https://a\"},\n{@\u{202e}\u{e4}\u{0}%20";
         assert_eq!(refused.remember(odd).as_deref(), Some("https://a??????????20"));
-        // What reads the same in the log is the same.
+        // Origins that look the same in the log are the same.
         assert_eq!(refused.remember(&odd.replace('@', "=")), None);
         let long = "x".repeat(MAX_LOGGED_CHARS);
         assert_eq!(refused.remember(&format!("{long}y")), Some(long.clone()));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_kept_than_an_isolate_has_room_for() {
+    fn the_number_of_logged_origins_is_bounded() {
         let mut refused = RefusedOrigins::default();
         let logged = (0..1000).filter_map(|number| refused.remember(&format!("https://{number}.example"))).count();
         assert_eq!((logged, refused.0.len()), (MAX_LOGGED_ORIGINS, MAX_LOGGED_ORIGINS));

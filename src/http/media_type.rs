@@ -1,11 +1,11 @@
-//! The media types of the bodies that are read here.
+//! Media types.
 
 use super::header::members;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// RFC 7396. What it means is the same here as JSON: it is for a route to say what `null` is.
+/// RFC 7396. The same as JSON here: what `null` means is up to the route.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -17,5 +17,5 @@ pub use cors::RefusedOrigins;
 pub use error::{NotRepresentable, RequestError};
 pub use paging::Query;
 pub use problem::{ErrorBody, ErrorFormat};
-pub use request::{Method, Request, split_origin};
+pub use request::{Method, Request};
 pub use response::Reply;

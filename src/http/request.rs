@@ -15,7 +15,7 @@ use super::query;
 use portcullis_core::account::client::Client;
 use portcullis_core::id::Id;
 
-/// The methods that some route takes, and the others.
+/// The methods of the routes, and all others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
     /// Routed like `GET`, and answered without the body.
@@ -28,7 +28,7 @@ pub enum Method {
     Patch,
     /// `DELETE`.
     Delete,
-    /// Answered for every known path: preflights.
+    /// Answered at every known path.
     Options,
     /// Any other.
     Other,
@@ -42,9 +42,9 @@ pub struct Request {
     pub target_origin: String,
     /// The path as it came, percent-encoded.
     pub path: String,
-    /// What stands behind the question mark, as it came.
+    /// What follows the question mark, as it came.
     pub query: Option<String>,
-    /// Where it comes from; nowhere, if its method changes nothing.
+    /// Where it comes from; empty, if its method changes nothing.
     pub client: Client,
     /// The bytes of the body; empty until the caller has put there what [`read`](crate::platform::body::read) gave.
     pub body: Vec<u8>,
@@ -64,7 +64,7 @@ impl Request {
     pub fn read(request: &RawRequest) -> Self {
         let headers = request.headers();
         let header = |name: &str| header(&headers, name);
-        // Not by `worker::Request`, which takes unknown methods for GET.
+        // Not by `worker::Request`, which reads unknown methods as GET.
         let method = match request.method().as_str() {
             "HEAD" => Method::Head,
             "GET" => Method::Get,
@@ -78,7 +78,7 @@ impl Request {
         let (target_origin, target) = split_origin(&url);
         // A fragment is never sent.
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        // Each header that is asked for takes time, so these are not where nothing is sent or changed.
+        // Reading a header takes time, so these are read only where something is sent or changed.
         let changes = matches!(method, Method::Post | Method::Patch | Method::Delete);
         let of_change = |name: &str| if changes { header(name) } else { None };
         Self {
@@ -99,7 +99,7 @@ impl Request {
         }
     }
 
-    /// Whether the client has reset the connection. One that only closed its side cannot be told from one that waits.
+    /// Whether the client has reset the connection. One that only closed its side looks like one that waits.
     pub fn is_abandoned(&self) -> bool {
         self.raw.signal().aborted()
     }
@@ -124,7 +124,7 @@ impl Request {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, RequestError> {
         let is_patch = self.method == Method::Patch;
         match self.media_type() {
-            // What is not there has no type to be wrong.
+            // An empty body has no type.
             _ if self.body.is_empty() => Err(missing::<T>()),
             Some(MediaType::Json) => json(&self.body),
             Some(MediaType::MergePatch) if is_patch => json(&self.body),
@@ -135,13 +135,13 @@ impl Request {
         }
     }
 
-    /// Whether a client authenticates by the header, or tries to: whether there is anything in it but an access token.
+    /// Whether a client authenticates by the header, or tries to: whether it has anything but an access token.
     pub fn has_client_authorization(&self) -> bool {
         self.authorization.as_deref().is_some_and(is_of_client)
     }
 
-    /// The body as a form: its parameters. As OAuth wants it (RFC 6749 §3.2), repeated ones are refused and empty ones
-    /// count as omitted; unknown ones are for the caller to ignore.
+    /// The body as a form: its parameters. As RFC 6749 §3.2 requires, repeated ones are refused and empty ones count as omitted;
+    /// unknown ones are for the caller to ignore.
     pub fn form(&self) -> Result<BTreeMap<String, String>, RequestError> {
         match self.media_type() {
             _ if self.body.is_empty() => Ok(BTreeMap::new()),
@@ -164,15 +164,15 @@ impl Request {
         }
     }
 
-    /// Of the body; `None` also where it is compressed, which nothing here undoes.
+    /// The type of the body; `None` also if it is compressed, which is not supported.
     fn media_type(&self) -> Option<MediaType> {
         let plain = self.content_encoding.as_deref().is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
         media_type(self.content_type.as_deref()).filter(|_| plain)
     }
 }
 
-/// The origin of an absolute URL as the runtime writes it, and what stands behind it, which is empty if nothing does.
-pub fn split_origin(url: &str) -> (&str, &str) {
+/// The origin of an absolute URL as the runtime writes it, and what follows it, which may be empty.
+fn split_origin(url: &str) -> (&str, &str) {
     let host = url.find("://").map_or(0, |at| at.saturating_add(3));
     let end = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| at.saturating_add(host));
     url.split_at_checked(end).unwrap_or((url, ""))
@@ -183,7 +183,7 @@ mod tests {
     use super::split_origin;
 
     #[test]
-    fn a_url_is_an_origin_and_what_stands_behind_it() {
+    fn a_url_is_an_origin_and_what_follows_it() {
         for (origin, target) in [
             ("https://auth.example.org", ""),
             ("https://auth.example.org:8443", "/a/b"),

@@ -26,7 +26,7 @@ const COMMON_HEADERS: [(&str, &str); 7] = [
 pub struct Reply {
     status: u16,
     body: Option<String>,
-    /// Beside those that every response has, or instead of them.
+    /// In addition to those of every response, or instead of them.
     headers: Vec<(&'static str, String)>,
 }
 

@@ -1,7 +1,7 @@
-//! Waits that end.
+//! Timeouts.
 //!
-//! The memory of a future that waits for a promise is freed only when the promise settles, and a promise of the client or of
-//! storage may never settle. JavaScript therefore ends the wait with a promise that always does.
+//! The memory of a future that waits for a promise is freed only when the promise settles, and a promise of the client or of storage
+//! may never settle. So a promise of JavaScript that always settles ends the wait.
 
 use js_sys::Promise;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -9,7 +9,7 @@ use worker::wasm_bindgen_futures::JsFuture;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Of scripts/entry.mjs.
+    /// In scripts/entry.mjs.
     #[wasm_bindgen(js_name = within)]
     fn settle_within(promise: &Promise, millis: f64) -> Promise;
 }
@@ -23,10 +23,7 @@ pub enum Failure {
     Rejected,
 }
 
-/// What a promise resolves to, if it does so in that many milliseconds.
-///
-/// # Errors
-/// If it does not.
+/// What a promise resolves to, if it does so within that many milliseconds.
 #[expect(clippy::cast_precision_loss, reason = "some seconds, far below 2^53 milliseconds")]
 pub async fn within(promise: &Promise, millis: u64) -> Result<JsValue, Failure> {
     let settled = JsFuture::from(settle_within(promise, millis as f64)).await;

@@ -1,9 +1,10 @@
-//! The runtime: bodies, clock, deadlines, randomness, WebCrypto. The only home of JavaScript values.
+//! The runtime: bodies, clock, deadlines, environment, randomness, WebCrypto. The only home of JavaScript values.
 
 pub mod body;
 pub mod clock;
 pub mod d1;
 pub mod deadline;
+pub mod environment;
 pub mod kv;
 pub mod random;
 pub mod webcrypto;

@@ -1,4 +1,4 @@
-//! `GET /healthz`: whether the bindings answer. That the configuration is good shows in there being an answer at all.
+//! `GET /healthz`: whether the bindings answer. With an invalid configuration nothing gets here.
 
 use futures_util::future::join;
 use serde::Serialize;
@@ -20,7 +20,7 @@ struct Body {
 
 pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let Health { answer, asked_at } = context.health;
-    // While one asks, the others are given what was known last: what does not answer must not be asked by all of them.
+    // While one request asks, the others get the last known answer: what does not answer must not be asked by all of them.
     let is_asked = asked_at.get().is_some_and(|at| context.now < at.saturating_add(ASKING_SECONDS));
     let is_fresh = |answer: &HealthAnswer| is_asked || context.now < answer.at.saturating_add(FRESH_SECONDS);
     let kept = answer.borrow().clone().filter(is_fresh);

@@ -183,15 +183,14 @@ const METADATA: [Handler; 2] = [Handler::OAuthMetadata, Handler::OpenIdMetadata]
 /// What of a whole path is below the base path; empty if nothing is. The metadata of an issuer with a path is at the root of its host,
 /// with that path behind the well-known one (RFC 8414 §3).
 pub fn strip_base_path<'a>(path: &'a str, config: &Config) -> &'a str {
-    let metadata = path.strip_suffix(config.issuer_path()).filter(|path| is_at(path, &METADATA));
+    let metadata = path.strip_suffix(&config.base_path).filter(|path| is_at(path, &METADATA));
     metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()
 }
 
 /// Whether a whole path is answered at any address: the health check, because what monitors a deployment may know another address, and
 /// the metadata of an issuer with a path at the root of the host, because the whole host serves it.
 pub fn answers_anywhere(path: &str, config: &Config) -> bool {
-    let issuer_path = config.issuer_path();
-    let at_root = path.strip_suffix(issuer_path).filter(|_| !issuer_path.is_empty());
+    let at_root = path.strip_suffix(&config.base_path).filter(|_| !config.base_path.is_empty());
     at_root.is_some_and(|path| is_at(path, &METADATA)) || is_at(strip_base_path(path, config), &[Handler::Healthz])
 }
 

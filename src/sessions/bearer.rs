@@ -27,8 +27,7 @@ pub async fn read(context: &Context<'_>, compact: &str, purpose: Purpose) -> Res
     let keys = &context.config.signing_keys;
     let verified = verify(context, compact).await?;
     let key = keys.find(verified.kid()).ok_or(SessionError::AccessToken(Rejection::Signature))?;
-    let token =
-        verified.accept(purpose, context.now, context.config.clock_leeway).map_err(SessionError::AccessToken)?;
+    let token = verified.accept(purpose, context.now).map_err(SessionError::AccessToken)?;
     // Only now: a token that expires with its key is reported as expired, as any other.
     let state = keys.state(key, context.now, context.config.key_overlap());
     if purpose == Purpose::Access && state == KeyState::Expired {

@@ -5,7 +5,6 @@ use portcullis_core::account::caller::Caller;
 use portcullis_core::id::Id;
 
 use super::end::settle;
-use crate::config::MAX_CLOCK_LEEWAY;
 use crate::context::Context;
 use crate::http::Request;
 use crate::log::{self, Event};
@@ -15,13 +14,7 @@ use crate::store::{Denial, StoreError};
 
 /// Who acts on an account, from where and when.
 pub fn action<'r>(context: &Context<'_>, request: &'r Request, caller: Caller) -> ActionContext<'r> {
-    ActionContext {
-        caller,
-        client: &request.client,
-        event_id: event_id(context),
-        leeway: MAX_CLOCK_LEEWAY,
-        now: context.now,
-    }
+    ActionContext { caller, client: &request.client, event_id: event_id(context), now: context.now }
 }
 
 /// The name of an event to record: of several in one second, the later sorts behind.

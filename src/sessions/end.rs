@@ -8,7 +8,6 @@ use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{PREFIX, RefreshToken, SecretHash};
 
 use super::{SessionError, bearer, marks};
-use crate::config::MAX_CLOCK_LEEWAY;
 use crate::context::Context;
 use crate::http::Request;
 use crate::log::{self, Event};
@@ -54,8 +53,7 @@ pub async fn end_all(
     keep_own: bool,
 ) -> Result<usize, SessionError> {
     let (client, reason) = (&request.client, RevocationReason::LogoutAll);
-    let ending =
-        context.store.revoke_all_sessions(caller, keep_own, MAX_CLOCK_LEEWAY, reason, client, context.now).await;
+    let ending = context.store.revoke_all_sessions(caller, keep_own, reason, client, context.now).await;
     let sessions = settle(context, ending).await?;
     let event = Event::RevokedAll { user_id: caller.user_id, sessions, reason: reason.as_str() };
     log::write(context.request_id, &event);

@@ -10,7 +10,6 @@ use futures_util::future::join_all;
 use worker::Delay;
 
 use super::log_failure;
-use crate::config::MAX_CLOCK_LEEWAY;
 use crate::log::{self, Event};
 use crate::platform::clock::now_millis;
 use crate::store::Store;
@@ -35,11 +34,11 @@ pub struct Written {
     failed: Vec<OwedMark>,
 }
 
-/// Writes marks to KV, each for as long as an access token of its session can live: by what was issued, not by how long tokens
-/// live as configured today, and with the most leeway there may be. Failures are logged.
+/// Writes marks to KV, each for as long as an access token of its session can live: by what was issued, not by the lifetime that
+/// is configured now. Failures are logged.
 pub async fn write(store: &Store, request_id: Id, owed: &[OwedMark], now: u64) -> Written {
     let puts = owed.iter().map(async |mark| {
-        let lifetime = mark.access_expires_at.saturating_add(MAX_CLOCK_LEEWAY).saturating_sub(now);
+        let lifetime = mark.access_expires_at.saturating_sub(now);
         if lifetime == 0 { Ok(()) } else { store.mark_revoked(mark.session_id, lifetime, now).await }
     });
     let mut written = Written::default();

@@ -193,7 +193,7 @@ impl Store {
             .map(|key| (key.event, insert_event(&mut batch, context, key, new_roles.as_deref(), removes_admin)))
             .collect();
         let endings: Vec<_> =
-            keys.iter().filter_map(|key| add_effects(&mut batch, key, new_roles.as_deref(), context.leeway)).collect();
+            keys.iter().filter_map(|key| add_effects(&mut batch, key, new_roles.as_deref())).collect();
         let after = find_account(&mut batch, target);
         let owed = find_owed_marks(&mut batch, target);
         let answers = batch.run().await?;
@@ -246,12 +246,7 @@ fn insert_event<'v>(
 }
 
 /// Adds the statements by which a recorded event takes effect. The handle is of those that end sessions.
-fn add_effects<'v>(
-    batch: &mut Batch<'v>,
-    key: &'v EventKey,
-    new_roles: Option<&'v str>,
-    leeway: u64,
-) -> Option<Ending> {
+fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new_roles: Option<&'v str>) -> Option<Ending> {
     let reason = match key.event {
         AuditEvent::RolesChanged => {
             batch.execute(UPDATE_ROLES, values![key.user_id, key.at, &key.id, new_roles]);
@@ -268,5 +263,5 @@ fn add_effects<'v>(
         // Nothing that an admin does.
         _ => return None,
     };
-    Some(Ending::Revocation(revoke_recorded(batch, key, reason, None, leeway)))
+    Some(Ending::Revocation(revoke_recorded(batch, key, reason, None)))
 }

@@ -34,8 +34,6 @@ pub struct ActionContext<'a> {
     pub client: &'a Client,
     /// Of the millisecond and the request.
     pub event_id: String,
-    /// How long past its end an access token may still be accepted, in seconds.
-    pub leeway: u64,
     /// Unix seconds.
     pub now: u64,
 }

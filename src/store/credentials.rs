@@ -84,13 +84,13 @@ impl Store {
         new_hash: &str,
         new_session: &NewSession,
     ) -> Result<WithOwedMarks<usize>, StoreError> {
-        let ActionContext { caller, client, leeway, now, .. } = *context;
+        let ActionContext { caller, client, now, .. } = *context;
         let key = EventKey::new(caller.user_id, AuditEvent::PasswordChanged, context);
         let mut batch = self.batch("change_password");
         let found = find_session(&mut batch, caller.session_id);
         let recorded = insert_own_event(&mut batch, context, &key, credentials_version);
         batch.execute(CHANGE_PASSWORD, values![key.user_id, key.at, &key.id, new_hash]);
-        let revoked = revoke_recorded(&mut batch, &key, RevocationReason::PasswordChanged, Some(client), leeway);
+        let revoked = revoke_recorded(&mut batch, &key, RevocationReason::PasswordChanged, Some(client));
         new_session.insert_renewed(&mut batch, &key, client);
         let owed = find_owed_marks(&mut batch, caller.user_id);
         let answers = batch.run().await?;

@@ -91,7 +91,6 @@ pub(super) fn revoke_recorded<'v>(
     key: &'v EventKey,
     reason: RevocationReason,
     client: Option<&'v Client>,
-    leeway: u64,
 ) -> Rows<Affected> {
     let values = values![
         key.user_id,
@@ -100,7 +99,6 @@ pub(super) fn revoke_recorded<'v>(
         reason.as_str(),
         client.and_then(|client| client.ip.as_deref()),
         client.and_then(|client| client.user_agent.as_deref()),
-        leeway,
     ];
     batch.query(REVOKE_RECORDED, values)
 }
@@ -309,13 +307,12 @@ impl Store {
         Ok(WithOwedMarks { value: owner, owed_marks: answers.rows(owed)? })
     }
 
-    /// Revokes every session of the caller, but for its own if `keep_own`, those too that have expired so lately that an access
-    /// token of them may still be accepted with `leeway`, in seconds. Gives the number of sessions it revoked. One round trip.
+    /// Revokes every session of the caller that has not expired, but for its own if `keep_own`. Gives the number of sessions it
+    /// revoked. One round trip.
     pub async fn revoke_all_sessions(
         &self,
         caller: Caller,
         keep_own: bool,
-        leeway: u64,
         reason: RevocationReason,
         client: &Client,
         now: u64,
@@ -328,7 +325,6 @@ impl Store {
             client.ip.as_deref(),
             client.user_agent.as_deref(),
             keep_own.then_some(caller.session_id),
-            leeway,
         ];
         self.revoke_as("revoke_all_sessions", caller, REVOKE_ALL, values, now, |revoked| Ok(revoked.len())).await
     }

@@ -15,7 +15,7 @@ const server = makeResourceServer("canary-api", "https://api.example.org");
 let worker, tokens, dumps;
 
 before(async () => {
-  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]), LOG_REFRESHES: "true" } });
+  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]), LOG: "costs,refreshes" } });
   worker.events();
   const email = EMAIL;
   const [password, wrong, another] = PASSWORDS;
@@ -58,7 +58,7 @@ before(async () => {
   await worker.request("PATCH", `/users/${person.user.id}`, { bearer, json: { roles: ["admin"] } });
   await worker.request("DELETE", `/users/${person.user.id}`, { bearer });
   await worker.sweep();
-  await worker.post("/revoke-all", { bearer });
+  await worker.delete("/sessions", { bearer });
   await worker.post("/login", {
     body: `{"email":"${email}","password":"${password}"`,
     headers: { "Content-Type": "application/json" },

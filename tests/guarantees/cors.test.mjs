@@ -51,7 +51,7 @@ const requests = () => [
   ["POST", "/revoke", 200, { form: { token: "x" } }],
   ["POST", "/revoke", 400, { form: {} }],
   ["POST", "/introspect", 401, { form: { token: "x" } }],
-  ["POST", "/revoke-all", 401],
+  ["DELETE", "/sessions", 401],
   ["GET", "/me", 200, { bearer: person.access_token }],
   ["HEAD", "/me", 200, { bearer: person.access_token }],
   ["GET", "/me", 401],

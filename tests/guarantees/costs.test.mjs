@@ -244,7 +244,7 @@ test("a login that rehashes writes one row more", async () => {
 test("logging out everywhere is one round trip however many sessions there are", async () => {
   const person = await worker.register();
   for (let count = 0; count < 9; count += 1) await worker.login(person);
-  const { d1_rows_read, ...counted } = await costOf(() => worker.post("/revoke-all", { bearer: person.access_token }));
+  const { d1_rows_read, ...counted } = await costOf(() => worker.delete("/sessions", { bearer: person.access_token }));
   assert.deepEqual(counted, cost(200, 1, 30, 0, 10));
   assert.ok(d1_rows_read <= 80, `${d1_rows_read} rows read`);
 });
@@ -323,7 +323,7 @@ test("a refused reader costs at most 16 rows read, however much there is to see"
     assert.ok(cost.d1_rows_read <= 16, `${path}: ${cost.d1_rows_read} rows read`);
   }
   await worker.revoke(busy.refresh_token);
-  const { status, d1_rows_read } = await costOf(() => worker.post("/revoke-all", { bearer: busy.access_token }));
+  const { status, d1_rows_read } = await costOf(() => worker.delete("/sessions", { bearer: busy.access_token }));
   assert.equal(status, 401);
   assert.ok(d1_rows_read <= 16, `${d1_rows_read} rows read`);
 });
@@ -371,7 +371,7 @@ test("a mark that is written is forgotten in one round trip behind the answer", 
 test("one request writes at most 900 marks, and the scheduled event the rest", async () => {
   const busy = await worker.register();
   await insertSessions(busy, 1000, { revoked: false, accessExpires: 300 });
-  const { status, kv_puts } = await costOf(() => worker.post("/revoke-all", { bearer: busy.access_token }));
+  const { status, kv_puts } = await costOf(() => worker.delete("/sessions", { bearer: busy.access_token }));
   assert.deepEqual([status, kv_puts], [200, 900]);
   await waitFor(async () => (await worker.db.prepare("SELECT COUNT(*) AS n FROM owed_marks").first()).n === 101);
   await worker.schedule("* * * * *");

@@ -92,7 +92,6 @@ const CASES = {
       }),
     ],
   },
-  "POST /revoke-all": { "": [somebody, (person) => by(person)] },
   "GET /me": { "": [() => reader, (person) => by(person)] },
   "PATCH /me": { "": [() => reader, (person) => by(person, { json: { name: "Ada" } })] },
   "DELETE /me": {

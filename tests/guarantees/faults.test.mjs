@@ -33,7 +33,7 @@ for (const table of ["users", "refresh_tokens"]) {
       assertUnavailable(await worker.login(person));
       assertUnavailable(await worker.refresh(person.refresh_token));
       assertUnavailable(await worker.me(person.access_token));
-      assertUnavailable(await worker.post("/revoke-all", { bearer: person.access_token }));
+      assertUnavailable(await worker.delete("/sessions", { bearer: person.access_token }));
       const faults = worker.events("storage_fault");
       assert.equal(faults.length, 5);
       for (const { cause, level, request_id } of faults) {
@@ -241,7 +241,7 @@ test("with KV failing a revocation still holds in D1, and /verify gives no answe
     assert.deepEqual([failure.level, failure.session_id], ["error", person.session_id]);
     assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
     assertProblem(await worker.me(person.access_token), 401, "invalid_token");
-    assert.equal((await worker.post("/revoke-all", { bearer: other.access_token })).status, 200);
+    assert.equal((await worker.delete("/sessions", { bearer: other.access_token })).status, 200);
     assertProblem(await worker.refresh(other.refresh_token), 401, "invalid_refresh_token");
     const health = await worker.get("/healthz");
     assertProblem(health, 503, "unhealthy");

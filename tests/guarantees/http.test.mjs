@@ -110,7 +110,7 @@ test("a protected path is reached only as it is spelt, and then it is protected"
   ]) {
     assertProblem(await raw("GET", path, { headers }), 404, "not_found");
   }
-  // These the platform resolves to /me before the Worker sees them; a query is no part of a path.
+  // The platform resolves dots before the Worker sees them. A query is not part of a path.
   for (const path of [
     "/./me",
     "/x/../me",
@@ -162,7 +162,7 @@ test("a header or parameter that names another method changes nothing", async ()
   for (const name of ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]) {
     assert.equal((await raw("GET", "/me?_method=DELETE", { headers: { ...bearer, [name]: "DELETE" } })).status, 200);
     assert.equal((await raw("POST", "/me?_method=GET", { headers: { ...bearer, [name]: "GET" } })).status, 405);
-    assert.equal((await raw("GET", "/revoke-all", { headers: { ...bearer, [name]: "POST" } })).status, 405);
+    assert.equal((await raw("GET", "/login", { headers: { ...bearer, [name]: "POST" } })).status, 405);
   }
   assert.equal((await worker.me(person.access_token)).status, 200);
 });
@@ -208,7 +208,7 @@ test("a body may have 16384 bytes and not one more, whether its length is announ
   }
   assertProblem(await worker.post("/login", { body: "x".repeat(16385), headers: JSON_TYPE }), 413, "body_too_large");
   // Where no body is read, none is judged.
-  assertProblem(await worker.post("/revoke-all", { body: "x".repeat(16385) }), 401, "missing_token");
+  assertProblem(await worker.delete("/sessions", { body: "x".repeat(16385) }), 401, "missing_token");
 });
 
 test("a body of another type than the endpoint takes is refused", async () => {
@@ -566,7 +566,7 @@ test("a token anywhere else than in the header is ignored", async () => {
     };
     assertProblem(await raw(method, path, { headers }), 401, "missing_token");
   }
-  assertProblem(await worker.post("/revoke-all", { form: { access_token: token } }), 401, "missing_token");
+  assertProblem(await worker.delete("/sessions", { form: { access_token: token } }), 401, "missing_token");
   assert.equal((await worker.me(token)).status, 200);
 });
 

@@ -202,7 +202,7 @@ test("a dead token that is revoked forty times costs one put at most", async () 
 
 test("a mark that can no longer matter is not paid", async () => {
   const { ended } = await end("POST /revoke", { at: "each", only: "put", does: "fail" });
-  // More than an access token lives, and the greatest leeway.
+  // More than an access token lives.
   await worker.age(1000, ended[0].session_id);
   assert.deepEqual(puts(await payDebts()), []);
 });

@@ -125,14 +125,14 @@ test("the health check is answered at any address", async () => {
     for (const path of ["/healthz/", "/healthz/x", "/HEALTHZ"])
       assertProblem(await worker.get(origin + path), ...(origin === ISSUER ? [404, "not_found"] : [421, "wrong_host"]));
   }
-  await worker.update({ vars: { ISSUER: `${ISSUER}/auth`, BASE_PATH: "/auth" } });
+  await worker.update({ vars: { ISSUER: `${ISSUER}/auth` } });
   assert.equal((await worker.get("https://evil.example/auth/healthz")).status, 200);
   assertProblem(await worker.get("https://evil.example/healthz"), 421, "wrong_host");
   await worker.update();
 });
 
 test("the metadata at the root of the host is answered at any address, where the issuer has a path", async () => {
-  await worker.update({ vars: { ISSUER: "https://example.org/auth", BASE_PATH: "/auth" } });
+  await worker.update({ vars: { ISSUER: "https://example.org/auth" } });
   for (const origin of ["https://example.org", ...ELSEWHERE]) {
     for (const name of [OAUTH, OPENID]) {
       const { status, body } = await worker.get(`${origin}${name}/auth`);

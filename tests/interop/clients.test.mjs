@@ -27,7 +27,7 @@ const otherApi = makeResourceServer("other-api", "https://other.example.org");
 const PLACES = {
   "on loopback": { ISSUER: "http://127.0.0.1:8787" },
   "at its own host": { ISSUER: "https://auth.example.org" },
-  "below a path": { ISSUER: "https://example.org/auth", BASE_PATH: "/auth" },
+  "below a path": { ISSUER: "https://example.org/auth" },
 };
 
 let worker;
@@ -52,7 +52,7 @@ for (const [name, vars] of Object.entries(PLACES)) {
 
   test(`clients of an issuer ${name}`, async (t) => {
     await worker.update({ vars });
-    const base = vars.BASE_PATH ?? "";
+    const base = new URL(ISSUER).pathname.replace(/\/$/, "");
     const session = async () => {
       const json = { email: `client-${crypto.randomUUID()}@example.org`, password: "correct horse battery staple" };
       return (await worker.post(`${base}/register`, { json })).body;

@@ -17,7 +17,7 @@ export const PASSWORD = "correct horse battery staple";
 export const VARS = {
   ISSUER,
   AUDIENCE: "https://api.example.org",
-  LOG_COSTS: "true",
+  LOG: "costs",
   ARGON2_MEMORY_KIB: "7168",
   ARGON2_ITERATIONS: "5",
 };

@@ -32,7 +32,7 @@ async function check(lines) {
     "--cpu-ms",
     "500",
     "--argon2",
-    "19456,2,1",
+    "19456,2",
     "--allow-admins",
   ];
   const { code, stdout, stderr } = await rules(["check-users", ...options], { input: lines.join("\n") });

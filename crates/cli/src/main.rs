@@ -129,7 +129,6 @@ impl<'a> Options<'a> {
             cost.is_strong_enough()
                 && cost.memory_kib <= HashCost::MAX_MEMORY_KIB
                 && cost.iterations <= HashCost::MAX_ITERATIONS
-                && cost.parallelism <= HashCost::MAX_PARALLELISM
         };
         let hasher = self.cost.filter(is_taken).and_then(|cost| Hasher::new(cost).ok());
         Ok(Settings {
@@ -147,8 +146,8 @@ impl<'a> Options<'a> {
 
 fn read_cost(text: &str) -> Option<HashCost> {
     let numbers: Vec<u32> = text.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
-    let [memory_kib, iterations, parallelism] = numbers.try_into().ok()?;
-    Some(HashCost { memory_kib, iterations, parallelism })
+    let [memory_kib, iterations] = numbers.try_into().ok()?;
+    Some(HashCost { memory_kib, iterations })
 }
 
 /// What is printed of a line.

@@ -145,7 +145,7 @@ test("everything that happens is in the trail with exactly its members, and who 
     expected.push({ kind: "revoked", session_id, ...careful, reason: "password_changed" });
   expected.push({ kind: "logged_in", session_id: renewed.session_id, ...careful });
   person.password = NEW;
-  await worker.post("/revoke-all", { bearer: renewed.access_token, ...from("198.51.100.10", "everywhere") });
+  await worker.delete("/sessions", { bearer: renewed.access_token, ...from("198.51.100.10", "everywhere") });
   expected.push({
     kind: "revoked",
     session_id: renewed.session_id,

@@ -169,7 +169,7 @@ test("a server learns nothing of a token that is meant for another", async () =>
 const ENDINGS = {
   "its refresh token is revoked": ({ refresh_token }) => worker.revoke(refresh_token),
   "its access token is revoked": ({ access_token }) => worker.revoke(access_token),
-  "the person logs out everywhere": ({ access_token }) => worker.post("/revoke-all", { bearer: access_token }),
+  "the person logs out everywhere": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
   "the person ends it": ({ access_token, session_id }) =>
     worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
   "a rotated-out token comes back": async ({ refresh_token, session_id }) => {

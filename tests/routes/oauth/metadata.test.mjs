@@ -92,7 +92,7 @@ test("the issuer is the configured one byte for byte, however the Worker was rea
 
 test("of an issuer with a path it is where RFC 8414 and where OpenID Connect Discovery look for it", async () => {
   const issuer = "https://example.org/auth/v1";
-  await worker.update({ vars: { ISSUER: issuer, BASE_PATH: "/auth/v1" } });
+  await worker.update({ vars: { ISSUER: issuer } });
   const places = [`${OAUTH}/auth/v1`, `${OPENID}/auth/v1`, `/auth/v1${OPENID}`, `/auth/v1${OAUTH}`];
   for (const path of places) await assertDocument(path, document(issuer));
   for (const name of [OAUTH, OPENID]) {
@@ -127,19 +127,9 @@ test("of an issuer with a path it is where RFC 8414 and where OpenID Connect Dis
   await worker.update();
 });
 
-test("behind a proxy that takes the issuer's path away, or adds one, the routes stay what they are", async () => {
-  await worker.update({ vars: { ISSUER: "https://example.org/tenant" } });
-  for (const path of [`${OAUTH}/tenant`, `${OPENID}/tenant`, OPENID, OAUTH])
-    await assertDocument(path, document("https://example.org/tenant"));
-  await worker.update({ vars: { BASE_PATH: "/auth" } });
-  for (const path of [OAUTH, OPENID, `/auth${OPENID}`]) await assertDocument(path, document(ISSUER));
-  await assertNothingAt(`${OAUTH}/auth`, `${OPENID}/auth`);
-  await worker.update();
-});
-
 test("a page of a listed origin may read it, of any other not", async () => {
   const origin = "https://app.example.org";
-  await worker.update({ vars: { ALLOWED_ORIGINS: origin, ISSUER: "https://example.org/auth", BASE_PATH: "/auth" } });
+  await worker.update({ vars: { ALLOWED_ORIGINS: origin, ISSUER: "https://example.org/auth" } });
   for (const path of [`${OPENID}/auth`, `/auth${OPENID}`]) {
     const allowed = async (Origin) =>
       (await worker.get(path, { headers: { Origin } })).headers.get("access-control-allow-origin");

@@ -163,7 +163,7 @@ test("every reason for refusal gets one and the same answer", async () => {
     forged: ({ refresh_token }) => forged(refresh_token),
     "an access token": ({ access_token }) => access_token,
     revoked: ({ refresh_token }) => worker.revoke(refresh_token),
-    "logged out everywhere": ({ access_token }) => worker.post("/revoke-all", { bearer: access_token }),
+    "logged out everywhere": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
     "ended from the list": ({ access_token, session_id }) =>
       worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
     expired: ({ session_id }) => worker.age(IDLE, session_id),

@@ -81,8 +81,7 @@ impl Argon2Scheme {
 
     /// Whether its parameters are below the floors of OWASP.
     pub(super) fn is_weak(&self) -> bool {
-        let (memory_kib, iterations, parallelism) = (self.params.m_cost(), self.params.t_cost(), self.params.p_cost());
-        !HashCost { memory_kib, iterations, parallelism }.is_strong_enough()
+        !HashCost { memory_kib: self.params.m_cost(), iterations: self.params.t_cost() }.is_strong_enough()
     }
 
     /// Fills `computed` with the hash of those bytes.

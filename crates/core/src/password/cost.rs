@@ -9,8 +9,6 @@ pub struct HashCost {
     pub memory_kib: u32,
     /// Passes over it, t.
     pub iterations: u32,
-    /// Lanes, p. They are filled one after another here: an isolate has one thread.
-    pub parallelism: u32,
 }
 
 impl HashCost {
@@ -22,8 +20,6 @@ impl HashCost {
     pub const MAX_ITERATIONS: u32 = 16;
     /// m*t of a stored hash, in KiB; none that is made here has more.
     pub(super) const MAX_WORK: u64 = Self::MAX_MEMORY_KIB as u64 * Self::MAX_ITERATIONS as u64;
-    /// Lanes are filled one after another here, so more of them bring nothing.
-    pub const MAX_PARALLELISM: u32 = 4;
 
     /// Whether this is not weaker than OWASP's equivalents.
     #[must_use]
@@ -61,7 +57,7 @@ mod tests {
 
     #[test]
     fn costs_below_owasps_equivalents_are_too_weak() {
-        let cost = |memory_kib, iterations| HashCost { memory_kib, iterations, parallelism: 1 };
+        let cost = |memory_kib, iterations| HashCost { memory_kib, iterations };
         for (m, t) in [(19_456, 2), (47_104, 1), (12_288, 3), (9_216, 4), (7_168, 5), (65_536, 16)] {
             assert!(cost(m, t).is_strong_enough(), "{m} {t}");
         }

@@ -13,6 +13,9 @@ pub const SALT_LEN: usize = 16;
 /// Of the hash, in bytes; RFC 9106 §4.
 const HASH_LEN: usize = 32;
 
+/// Lanes, p. An isolate has one thread, so more of them have no use.
+const LANES: u32 = 1;
+
 /// Hashes with Argon2id version 0x13 at today's cost.
 pub struct Hasher(Params);
 
@@ -22,7 +25,7 @@ impl Hasher {
     /// # Errors
     /// [`HashError`] for parameters outside RFC 9106 §3.1.
     pub fn new(cost: HashCost) -> Result<Self, HashError> {
-        Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(HASH_LEN)).map(Self).map_err(refused)
+        Params::new(cost.memory_kib, cost.iterations, LANES, Some(HASH_LEN)).map(Self).map_err(refused)
     }
 
     /// The PHC string of a password, with a fresh salt.
@@ -118,14 +121,14 @@ impl Hasher {
 #[cfg(test)]
 mod tests {
     use argon2::password_hash::PasswordHasher as _;
-    use argon2::{Algorithm, Argon2, ParamsBuilder, Version};
+    use argon2::{Algorithm, Argon2, Params, ParamsBuilder, Version};
     use base64::Engine as _;
     use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
 
     use super::super::memory::HASHES;
     use super::{HashCost, Hasher, Password, StoredHash, Verification};
 
-    const CHEAP: HashCost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
+    const CHEAP: HashCost = HashCost { memory_kib: 64, iterations: 1 };
     const BCRYPT: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::BCRYPT, NO_PAD);
 
     #[test]
@@ -158,14 +161,14 @@ mod tests {
     fn other_parameters_still_verify_and_are_outdated() {
         let password = Password::for_login("correct horse battery staple").unwrap();
         let old = Hasher::new(CHEAP).unwrap().hash(&password, [7; 16]).unwrap();
-        for cost in [
-            HashCost { memory_kib: 128, ..CHEAP },
-            HashCost { iterations: 2, ..CHEAP },
-            HashCost { parallelism: 2, ..CHEAP },
-        ] {
+        for cost in [HashCost { memory_kib: 128, ..CHEAP }, HashCost { iterations: 2, ..CHEAP }] {
             let verification = Hasher::new(cost).unwrap().verify(&password, &old);
             assert_eq!(verification, Ok(Verification::Matches { outdated: true }));
         }
+        let two_lanes = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 2, Some(32)).unwrap());
+        let old = two_lanes.hash_password_with_salt(password.in_nfc().as_bytes(), &[7; 16]).unwrap().to_string();
+        let verification = Hasher::new(CHEAP).unwrap().verify(&password, &old);
+        assert_eq!(verification, Ok(Verification::Matches { outdated: true }));
     }
 
     #[test]
@@ -251,7 +254,7 @@ mod tests {
             let argon2 = Argon2::new(algorithm, version, params);
             argon2.hash_password_with_salt(password.in_nfc().as_bytes(), &[7; 16]).unwrap().to_string()
         };
-        let hasher = Hasher::new(HashCost { memory_kib: 200, iterations: 3, parallelism: 4 }).unwrap();
+        let hasher = Hasher::new(HashCost { memory_kib: 200, iterations: 3 }).unwrap();
         let ours = hasher.hash(&password, [7; 16]).unwrap();
         assert_eq!(ours, hash_as(Algorithm::Argon2id, Version::V0x13, hasher.0.clone()));
         for algorithm in [Algorithm::Argon2d, Algorithm::Argon2i, Algorithm::Argon2id] {
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn a_dearer_argon2_has_a_higher_price() {
         let price = |m: u32, t: u32| {
-            let hasher = Hasher::new(HashCost { memory_kib: m, iterations: t, parallelism: 1 }).unwrap();
+            let hasher = Hasher::new(HashCost { memory_kib: m, iterations: t }).unwrap();
             let stored =
                 format!("$argon2id$v=19$m={m},t={t},p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
             let stored = StoredHash::parse(&stored).unwrap_or_else(|error| panic!("{error}"));

@@ -231,7 +231,7 @@ mod tests {
     use super::super::{HashCost, Hasher, Password, Verification};
     use super::StoredHash;
 
-    const CHEAP: HashCost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
+    const CHEAP: HashCost = HashCost { memory_kib: 64, iterations: 1 };
     const HASH: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     fn parse(text: &str) -> StoredHash {

@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(unverified.kid(), key.kid());
         assert_eq!(unverified.signature(), signature.as_bytes().as_ref());
         assert_eq!(
-            unverified.verify((key, true), &parties()).and_then(|genuine| genuine.accept(Purpose::Access, NOW, 0)),
+            unverified.verify((key, true), &parties()).and_then(|genuine| genuine.accept(Purpose::Access, NOW)),
             Ok(token())
         );
     }
@@ -168,7 +168,7 @@ mod tests {
                             assert_eq!(unverified.is_for(key), fits, "{alg} {length} {key:?}", key = key.kid());
                             let token = unverified
                                 .verify((key, true), &parties())
-                                .and_then(|genuine| genuine.accept(Purpose::Access, NOW, 0));
+                                .and_then(|genuine| genuine.accept(Purpose::Access, NOW));
                             assert_eq!(token.is_ok(), fits);
                             assert!(fits || token == Err(Rejection::Signature));
                         }
@@ -204,7 +204,7 @@ mod tests {
             let unverified = Unverified::parse(&forged).unwrap();
             assert!(!unverified.is_for(key));
             let verdict =
-                unverified.verify((key, true), &parties()).and_then(|genuine| genuine.accept(Purpose::Access, NOW, 0));
+                unverified.verify((key, true), &parties()).and_then(|genuine| genuine.accept(Purpose::Access, NOW));
             assert_eq!(verdict, Err(Rejection::Signature));
         }
     }
