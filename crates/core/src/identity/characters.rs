@@ -1,29 +1,29 @@
-//! What of Unicode the standard library does not know: how texts are compared, and properties of characters.
+//! Case folding and character properties of Unicode that the standard library lacks.
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Whether a character shows nothing and is meant to be ignored: Unicode's `Default_Ignorable_Code_Point`. Two texts that
-/// differ in such characters alone look the same.
+/// Whether a character is invisible: Unicode's property `Default_Ignorable_Code_Point`. Two texts that differ only in such
+/// characters look the same.
 #[must_use]
 pub fn is_ignorable(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// Whether a character changes the layout of the text around it: controls, line and paragraph separators, and the
-/// overrides and isolates of the bidirectional algorithm.
+/// Whether a character changes the layout of the text around it: a control, a line or paragraph separator, or an embedding,
+/// override or isolate of the bidirectional algorithm.
 #[must_use]
 pub fn is_layout(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// What two texts are compared by where case does not count: canonical equivalents are one text, and so are the cases of
-/// one by full case folding (Unicode, section 3.13), in NFC. Folding looks at each character by itself, so the beginning
-/// of a text folds to the beginning of the folded text; `str::to_lowercase` treats a final sigma by its neighbours.
+/// The key for comparing texts without regard to case: NFC, full case folding (Unicode §3.13), NFC. Canonically equivalent
+/// texts have the same key.
+///
+/// Case folding maps each character by itself, so a prefix of a text folds to a prefix of its key. `str::to_lowercase` does
+/// not: it maps a final sigma differently.
 #[must_use]
 pub fn folded(text: &str) -> String {
     let nfc: String = text.nfc().collect();
@@ -37,10 +37,10 @@ mod tests {
 
     use super::folded;
 
-    /// The one letter that upper case makes another one of: `I`, which is `i`.
+    /// Its upper case is `I`, whose lower case is `i`.
     const DOTLESS_I: char = '\u{131}';
 
-    /// In upper and lower case, in the case of a title, and the other way round.
+    /// The text in upper case, lower case, title case and inverted title case.
     fn cases(text: &str) -> [String; 4] {
         let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
         [
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_is_one_with_its_cases_but_for_the_dotless_i() {
+    fn all_cases_of_a_character_fold_alike_except_dotless_i() {
         let has_cases = |c: &char| c.to_lowercase().ne([*c]) || c.to_uppercase().ne([*c]);
         for c in ('\0'..=char::MAX).filter(has_cases) {
             let text: String = c.nfc().collect();
@@ -63,8 +63,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_folded_stays_as_it_is_of_every_character() {
-        // Beyond, no character has a case or another form.
+    fn folding_any_character_twice_changes_nothing() {
+        // No character above has a case or a decomposition.
         for c in '\0'..='\u{2ffff}' {
             let once = folded(&c.to_string());
             assert_eq!(folded(&once), once, "{c:?}");
@@ -73,7 +73,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_folded_stays_as_it_is(text in any::<String>(), letters in "[\\p{L}\\p{M}]{0,12}") {
+        fn folding_any_text_twice_changes_nothing(text in any::<String>(), letters in "[\\p{L}\\p{M}]{0,12}") {
             for text in [text, letters] {
                 let once = folded(&text);
                 prop_assert_eq!(folded(&once), once);
@@ -81,15 +81,15 @@ mod tests {
         }
 
         #[test]
-        fn canonical_equivalents_are_one_text(text in any::<String>(), letters in "[\\p{L}\\p{M}]{0,12}") {
+        fn canonically_equivalent_texts_fold_alike(text in any::<String>(), letters in "[\\p{L}\\p{M}]{0,12}") {
             for text in [text, letters] {
                 prop_assert_eq!(folded(&text.nfd().collect::<String>()), folded(&text));
             }
         }
 
         #[test]
-        fn the_cases_of_a_text_are_one_text(letters in "[\\p{L}\\p{M} &&[^\u{131}]]{0,12}") {
-            // As it is typed. Of several marks on one letter, an iota among them, upper case changes the order.
+        fn all_cases_of_a_text_fold_alike(letters in "[\\p{L}\\p{M} &&[^\u{131}]]{0,12}") {
+            // In NFC: upper-casing an unnormalised text can reorder the marks of a letter if one is an iota.
             let text: String = letters.nfc().collect();
             for case in cases(&text) {
                 prop_assert_eq!(folded(&case), folded(&text));

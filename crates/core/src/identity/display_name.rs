@@ -1,4 +1,4 @@
-//! The name an app shows for a user.
+//! Display names.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::characters;
 
-/// Maximum length in code points, after NFC.
+/// Maximum length after NFC, in code points.
 const MAX_NAME_CHARS: usize = 200;
 
-/// A name to show: trimmed, NFC, 1 to 200 code points, none of which changes the layout of the text around it.
+/// A display name: trimmed, in NFC, 1 to 200 code points, without characters that change the layout of text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name(String);
 
-/// The text is not a name by that rule.
+/// The text is not a valid display name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NameError;
 
 impl Name {
-    /// Reads a name by the rule above.
+    /// Parses a display name.
     ///
     /// # Errors
-    /// [`NameError`] when the rule does not hold.
+    /// [`NameError`] if the text is not a valid display name.
     pub fn parse(input: &str) -> Result<Self, NameError> {
         let name: String = input.trim().nfc().collect();
         let length = name.chars().count();
@@ -40,7 +40,7 @@ impl Name {
 
 impl fmt::Display for NameError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("The name must be 1 to 200 characters, none of which controls the layout of text.")
+        formatter.write_str("The name must be 1 to 200 characters, without control characters and other characters that change the layout of text.")
     }
 }
 
@@ -49,7 +49,7 @@ mod tests {
     use super::{Name, NameError};
 
     #[test]
-    fn names_are_trimmed_and_normalised() {
+    fn a_name_is_trimmed_and_normalised() {
         assert_eq!(Name::parse("  Jose\u{301} ").unwrap().as_str(), "Jos\u{e9}");
         assert!(Name::parse(&"\u{1f600}".repeat(200)).is_ok());
         for bad in ["", "   ", "a\nb", "a\u{0}b", "a\u{202e}b", "a\u{2028}b", "\u{feff}", &"n".repeat(201)] {

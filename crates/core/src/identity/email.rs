@@ -1,20 +1,24 @@
-//! E-mail addresses: the one rule by which they are read, and the key they are compared by.
+//! E-mail addresses: how they are parsed, and the key by which they are compared.
 //!
-//! **Read**: white space around is dropped; what remains is kept as it was entered. It must be `local@domain` with
-//! exactly one `@`, at most 254 bytes. `local`: 1 to 64 bytes, dot-separated atoms of RFC 5322 `atext` or of letters,
-//! digits and marks of any script (RFC 6531). `domain`: at least two dot-separated labels of 1 to 63 bytes, of letters,
-//! digits, marks and inner hyphens, and a domain name by IDNA. Characters that show nothing are refused. Quoted local parts, comments and address literals are refused: no mailbox that a
-//! person signs up with needs them, and every one of them is a second spelling of some other address.
+//! **Parsing.** Surrounding white space is removed; the rest is kept as entered. An address is `local@domain` with exactly one
+//! `@`, at most 254 bytes long.
 //!
-//! **Compared**: the local part in NFC, then case folded, then NFC again; the domain in its ASCII form by IDNA, as it is
-//! looked up. The folding is Unicode's full one (statuses C and F of CaseFolding.txt), the same for every language: it
-//! looks at each character by itself, so a final sigma is a sigma, and it may make two characters of one. So `ς`, `σ` and
-//! `Σ` are one letter; `ß` and `ẞ` are `ss`, and a ligature is its letters; `İ` is `i` with a dot above, and `ı` is itself,
-//! so neither is `i`. Canonically equivalent spellings are one address, and so are the spellings of one domain; in the
-//! local part other look-alikes (full-width letters, letters of another script) stay different addresses.
+//! - `local`: 1 to 64 bytes of dot-separated atoms. An atom consists of RFC 5322 `atext`, or of letters, digits and marks of
+//!   any script (RFC 6531).
+//! - `domain`: at least two dot-separated labels of 1 to 63 bytes, of letters, digits, marks and inner hyphens. It must be a
+//!   valid domain name under IDNA.
 //!
-//! A mail server may tell spellings apart that have one key here. So whatever sends mail must send it to the
-//! [`Email::address`] that the account has, never to the spelling in a request.
+//! Invisible characters, quoted local parts, comments and address literals are refused. Users do not need them, and each permits
+//! a second spelling of an address.
+//!
+//! **Comparison.** The key consists of the local part in NFC, case folded, in NFC again, and of the domain in its ASCII form.
+//! Case folding is the full one of Unicode (statuses C and F of CaseFolding.txt), the same for every language, and maps each
+//! character by itself: `ς`, `σ` and `Σ` fold to `σ`; `ß` and `ẞ` to `ss`; a ligature to its letters; `İ` to `i` with a dot
+//! above; `ı` to itself. Other characters that look alike, such as full-width letters and letters of another script, stay
+//! different in the local part.
+//!
+//! A mail server may distinguish spellings that share a key. So mail must be sent to the [`Email::address`] that is stored
+//! with the account, never to the spelling in a request.
 
 use std::fmt;
 
@@ -24,40 +28,40 @@ use url::Host;
 
 use crate::identity::characters;
 
-/// RFC 5321 §4.5.3.1.3, less the angle brackets.
+/// Maximum address length, in bytes: RFC 5321 §4.5.3.1.3 without the angle brackets.
 const MAX_BYTES: usize = 254;
-/// RFC 5321 §4.5.3.1.1.
+/// Maximum length of the local part, in bytes (RFC 5321 §4.5.3.1.1).
 const MAX_LOCAL_BYTES: usize = 64;
-/// RFC 1035 §2.3.4, as text and without the final dot.
+/// Maximum length of the domain as text without the final dot, in bytes (RFC 1035 §2.3.4).
 const MAX_DOMAIN_BYTES: usize = 253;
-/// RFC 1035 §2.3.4.
+/// Maximum length of a label, in bytes (RFC 1035 §2.3.4).
 const MAX_LABEL_BYTES: usize = 63;
 
-/// A well-formed address.
+/// A valid address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Email {
     address: String,
     key: String,
 }
 
-/// Why a text is not an address that can be used here.
+/// Why a text is not a valid address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EmailError {
-    /// No `@`, or more than one.
+    /// It does not have exactly one `@`.
     NotOneAt,
-    /// Over 254 bytes.
+    /// It is longer than 254 bytes.
     TooLong,
-    /// The part before the `@`.
+    /// The part before the `@` is invalid.
     LocalPart,
-    /// The part after the `@`.
+    /// The part after the `@` is invalid.
     Domain,
 }
 
 impl Email {
-    /// Reads an address by the rule above.
+    /// Parses an address.
     ///
     /// # Errors
-    /// [`EmailError`] names the first part of the rule that does not hold.
+    /// [`EmailError`] names the first broken rule.
     pub fn parse(input: &str) -> Result<Self, EmailError> {
         let address = input.trim();
         let nfc: String = address.nfc().collect();
@@ -77,11 +81,11 @@ impl Email {
         let Ok(Host::Domain(ascii_domain)) = Host::parse(domain) else {
             return Err(EmailError::Domain);
         };
-        // What it maps to is what is looked up: that has to be a domain name as well.
+        // DNS looks up the ASCII form, which must be a valid domain name too.
         if ascii_domain.len() > MAX_DOMAIN_BYTES || !ascii_domain.split('.').all(is_label) {
             return Err(EmailError::Domain);
         }
-        // Folded, a few letters are longer. A key that is out of bounds could not be read as an address.
+        // Folding lengthens some letters, and a key must itself be a valid address.
         let mut key = characters::folded(local);
         if key.len() > MAX_LOCAL_BYTES {
             return Err(EmailError::LocalPart);
@@ -94,19 +98,19 @@ impl Email {
         Ok(Self { address: address.to_owned(), key })
     }
 
-    /// The address as it was entered, less white space around it.
+    /// The address as entered, without surrounding white space.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What two addresses are compared by.
+    /// The key for comparing addresses.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The part before the `@` of the key.
+    /// The part of the key before the `@`.
     #[must_use]
     pub fn local_key(&self) -> &str {
         self.key.split_once('@').map_or("", |(local, _)| local)
@@ -119,20 +123,20 @@ impl fmt::Display for EmailError {
             Self::NotOneAt => "The e-mail address must have exactly one @.",
             Self::TooLong => "The e-mail address must be at most 254 bytes long.",
             Self::LocalPart => {
-                "The part of the e-mail address before the @ must be 1 to 64 bytes of letters, digits and the \
-                 usual signs, with single dots inside."
+                "The part of the e-mail address before the @ must be 1 to 64 bytes of letters, digits, single \
+                 inner dots and the signs !#$%&'*+-/=?^_`{|}~."
             }
             Self::Domain => "The part of the e-mail address after the @ must be a domain name of at least two labels.",
         })
     }
 }
 
-/// What the keys of addresses are searched by, given how an address begins.
+/// The key prefix that finds all addresses beginning with `prefix`.
 #[must_use]
-pub fn search_key(beginning: &str) -> String {
-    match Email::parse(beginning) {
+pub fn search_key(prefix: &str) -> String {
+    match Email::parse(prefix) {
         Ok(email) => email.key,
-        Err(_) => characters::folded(beginning.trim()),
+        Err(_) => characters::folded(prefix.trim()),
     }
 }
 
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_entered_is_kept_and_the_key_ignores_case_and_white_space() {
+    fn an_address_is_kept_as_entered_and_its_key_ignores_case_and_white_space() {
         let email = Email::parse("  Ada.Lovelace+x@Example.ORG\n").unwrap();
         assert_eq!(email.address(), "Ada.Lovelace+x@Example.ORG");
         assert_eq!(email.key(), "ada.lovelace+x@example.org");
@@ -172,40 +176,40 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_of_an_address_finds_its_key() {
+    fn a_prefix_of_an_address_finds_its_key() {
         let key = key("Jos\u{e9}.L@B\u{dc}cher.example");
-        for beginning in ["", "J", "JOSE\u{301}", "jos\u{e9}.l@", "  jose\u{301}.L@b\u{fc}cher.example "] {
-            assert!(key.starts_with(&search_key(beginning)), "{beginning}");
+        for prefix in ["", "J", "JOSE\u{301}", "jos\u{e9}.l@", "  jose\u{301}.L@b\u{fc}cher.example "] {
+            assert!(key.starts_with(&search_key(prefix)), "{prefix}");
         }
         assert!(!key.starts_with(&search_key("jose")));
         assert_eq!(search_key("a%_'"), "a%_'");
     }
 
     #[test]
-    fn canonically_equivalent_spellings_are_one_address() {
+    fn canonically_equivalent_spellings_have_the_same_key() {
         assert_eq!(key("jose\u{301}@example.org"), key("JOS\u{c9}@example.org"));
         assert_eq!(key("\u{212a}@example.org"), "k@example.org"); // KELVIN SIGN is canonically K
     }
 
     #[test]
-    fn the_cases_of_a_local_part_are_one_address() {
+    fn all_cases_of_a_local_part_have_the_same_key() {
         for (one, other) in [
-            // A final sigma, which has no upper case of its own.
+            // A final sigma, whose upper case is that of any sigma.
             ("\u{3b3}\u{3b9}\u{3c9}\u{3c1}\u{3b3}\u{3bf}\u{3c2}", "\u{393}\u{399}\u{3a9}\u{3a1}\u{393}\u{39f}\u{3a3}"),
             ("\u{3b3}\u{3b9}\u{3c9}\u{3c1}\u{3b3}\u{3bf}\u{3c2}", "\u{3b3}\u{3b9}\u{3c9}\u{3c1}\u{3b3}\u{3bf}\u{3c3}"),
             ("\u{3bf}\u{3c2}.\u{3bf}", "\u{39f}\u{3a3}.\u{39f}"),
-            // Sharp s, its capital, and what upper case makes of it.
+            // Sharp s, its upper case, and its capital letter.
             ("stra\u{df}e", "STRASSE"),
             ("stra\u{df}e", "STRA\u{1e9e}E"),
-            // A capital I with a dot, and what lower case makes of it.
+            // A capital I with a dot, and its lower case.
             ("\u{130}", "i\u{307}"),
-            // An iota below, written beside in capitals.
+            // An iota subscript, which is a letter of its own in upper case.
             ("\u{1fb4}", "\u{386}\u{399}"),
-            // Two letters in one, in title case.
+            // A digraph, in lower and in title case, and ligatures.
             ("\u{1c6}", "\u{1c5}"),
             ("\u{fb01}n", "FIN"),
             ("\u{149}", "\u{2bc}N"),
-            // Scripts of which the capitals are newer than the letters.
+            // Scripts whose second case was added to Unicode later.
             ("\u{13a0}", "\u{ab70}"),
             ("\u{10d0}", "\u{1c90}"),
         ] {
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_are_other_addresses_or_none() {
+    fn look_alike_addresses_differ_or_are_refused() {
         assert_ne!(key("\u{430}da@example.org"), key("ada@example.org")); // Cyrillic
         assert_ne!(key("\u{ff41}da@example.org"), key("ada@example.org")); // full-width
         assert_ne!(key("\u{131}@example.org"), key("i@example.org")); // dotless i
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spellings_of_one_domain_are_one() {
+    fn all_spellings_of_a_domain_have_the_same_key() {
         for spelling in ["b\u{fc}cher.example", "B\u{dc}CHER.Example", "bu\u{308}cher.example", "xn--bcher-kva.example"]
         {
             assert_eq!(key(&format!("a@{spelling}")), "a@xn--bcher-kva.example");
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_of_the_rule_has_its_own_error() {
+    fn every_rule_has_its_own_error() {
         for (input, error) in [
             ("", EmailError::NotOneAt),
             ("ada", EmailError::NotOneAt),
@@ -276,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_bounded_in_bytes() {
+    fn lengths_are_limited_in_bytes() {
         let local64 = "l".repeat(64);
         assert!(Email::parse(&format!("{local64}@example.org")).is_ok());
         assert_eq!(Email::parse(&format!("{local64}l@example.org")), Err(EmailError::LocalPart));
@@ -289,12 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_bounded_of_the_key_too() {
-        // Each of three bytes, and folded of five.
+    fn the_length_of_the_key_is_limited_too() {
+        // Three bytes each, and five when folded.
         let letters = |count| "\u{1fb7}".repeat(count);
         assert_eq!(key(&format!("{}@example.org", letters(12))).len(), "@example.org".len() + 60);
         assert_eq!(Email::parse(&format!("{}@example.org", letters(13))), Err(EmailError::LocalPart));
-        // Labels of two bytes, and in ASCII of seven.
+        // Labels of two bytes, and of seven in ASCII.
         let address = |labels| format!("{}@{}org", "l".repeat(64), "\u{e9}.".repeat(labels));
         assert_eq!(key(&address(23)).len(), 252);
         assert_eq!(Email::parse(&address(24)), Err(EmailError::TooLong));
@@ -302,7 +306,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused_and_the_key_is_stable(input in any::<String>(), local in "[\\PC&&[^@]]{1,8}") {
+        fn a_key_is_an_address_whose_key_is_itself(input in any::<String>(), local in "[\\PC&&[^@]]{1,8}") {
             for text in [input, format!("{local}@example.org"), format!("a@{local}.org")] {
                 if let Ok(email) = Email::parse(&text) {
                     let again = Email::parse(email.key()).unwrap();
@@ -313,11 +317,11 @@ mod tests {
         }
 
         #[test]
-        fn a_beginning_finds_every_case_of_an_address(local in "[\\p{L}&&[^\u{131}]]{1,12}", end in 0_usize..12) {
+        fn a_prefix_in_any_case_finds_an_address(local in "[\\p{L}&&[^\u{131}]]{1,12}", end in 0_usize..12) {
             let local: String = local.nfc().collect();
             if let Ok(email) = Email::parse(&format!("{local}@example.org")) {
-                let beginning: String = local.chars().take(end).collect();
-                for case in [beginning.to_lowercase(), beginning.to_uppercase(), beginning] {
+                let prefix: String = local.chars().take(end).collect();
+                for case in [prefix.to_lowercase(), prefix.to_uppercase(), prefix] {
                     prop_assert!(email.key().starts_with(&search_key(&case)), "{}", case);
                 }
             }

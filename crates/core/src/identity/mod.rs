@@ -1,4 +1,4 @@
-//! What users are known by: e-mail address, username, display name.
+//! Identifiers of users: e-mail address, username, display name.
 
 pub mod characters;
 pub mod display_name;

@@ -1,11 +1,10 @@
-//! Usernames that nobody may choose, because other users would take their owner for the service or its operator, or
-//! programs would take them for something else than a username.
+//! Usernames that users cannot choose: they suggest the service or its operator, or have a special meaning to programs.
 //!
-//! The mailboxes of RFC 2142, the ones by which certificates are asked for (CA/Browser Forum Baseline Requirements,
-//! 3.2.2.4.4), the accounts of operating and mail systems, the usual words for those who run a service, the routes here, and
-//! words that programs take for something else.
+//! The list holds the mailboxes of RFC 2142, those that prove control of a domain (CA/Browser Forum Baseline Requirements
+//! §3.2.2.4.4), accounts of operating and mail systems, usual words for operators, the routes of this service, and words
+//! such as `null`.
 
-/// As [`is_reserved`] compares them, in the order of their bytes.
+/// In the form that [`is_reserved`] compares, in byte order.
 #[rustfmt::skip]
 const NAMES: [&str; 153] = [
     "abuse", "account", "accounts", "admin", "administrator", "administrators", "admins", "all", "anonymous", "api",
@@ -26,7 +25,7 @@ const NAMES: [&str; 153] = [
     "www",
 ];
 
-/// Whether a username in lower case is reserved. Dots, underscores and hyphens do not count: `no-reply` is `noreply`.
+/// Whether the key of a username is reserved. Dots, underscores and hyphens are ignored: `no-reply` is `noreply`.
 pub(crate) fn is_reserved(key: &str) -> bool {
     let letters: String = key.chars().filter(|c| !matches!(c, '.' | '_' | '-')).collect();
     NAMES.binary_search(&letters.as_str()).is_ok()
@@ -37,15 +36,15 @@ mod tests {
     use super::{NAMES, is_reserved};
 
     #[test]
-    fn the_list_is_in_order_and_as_it_is_compared() {
-        assert!(NAMES.is_sorted_by(|a, b| a < b), "it is searched by halves");
+    fn the_list_is_sorted_and_has_no_separators() {
+        assert!(NAMES.is_sorted_by(|a, b| a < b), "required by the binary search");
         for name in NAMES {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{name}");
         }
     }
 
     #[test]
-    fn the_names_of_those_who_run_a_service_are_reserved_however_they_are_divided() {
+    fn a_reserved_name_is_recognised_whatever_its_separators() {
         for name in [
             "admin",
             "administrator",
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_only_holds_a_reserved_one_is_not() {
+    fn a_name_that_contains_a_reserved_one_is_allowed() {
         for name in ["ada", "admin1", "1admin", "administratrix", "rooty", "the-admin", "supporter", "infos", "grace.h"]
         {
             assert!(!is_reserved(name), "{name}");

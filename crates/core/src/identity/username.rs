@@ -1,14 +1,15 @@
-//! Usernames: a second name to log in by.
+//! Usernames: an alternative to the e-mail address at log-in.
 
 use std::fmt;
 
 use super::reserved_usernames;
 
-/// Length in characters, all of them ASCII.
+/// Permitted length, in bytes. All characters are ASCII.
 const USERNAME_LEN: std::ops::RangeInclusive<usize> = 3..=32;
 
-/// A second name to log in by: 3 to 32 of ASCII letters, digits, `.`, `_` and `-`, beginning and ending with a letter
-/// or digit. ASCII only, so that no two usernames look alike; no `@`, so that none is taken for an e-mail address.
+/// A username: 3 to 32 ASCII letters, digits, `.`, `_` and `-`, beginning and ending with a letter or digit.
+///
+/// ASCII only, so that two usernames cannot look alike. No `@`, so that a username is never read as an e-mail address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Username {
     text: String,
@@ -18,22 +19,22 @@ pub struct Username {
 /// Why a text cannot be used as a username.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UsernameError {
-    /// It is none by that rule.
+    /// It breaks the rule of [`Username`].
     Malformed,
-    /// Nobody may choose it; see [`super::reserved_usernames`].
+    /// It is on the list of [`super::reserved_usernames`].
     Reserved,
 }
 
 impl Username {
-    /// Reads a username by the rule above, which may be a reserved one: an import brings what people had.
+    /// Parses a username. It may be reserved: imported users keep their usernames.
     ///
     /// # Errors
-    /// [`UsernameError::Malformed`] when the rule does not hold.
+    /// [`UsernameError::Malformed`] if the text breaks the rule.
     pub fn parse(input: &str) -> Result<Self, UsernameError> {
-        let edges = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        let is_alphanumeric = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
         let well_formed = USERNAME_LEN.contains(&input.len())
-            && edges(input.chars().next())
-            && edges(input.chars().next_back())
+            && is_alphanumeric(input.chars().next())
+            && is_alphanumeric(input.chars().next_back())
             && input.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
         if !well_formed {
             return Err(UsernameError::Malformed);
@@ -41,28 +42,28 @@ impl Username {
         Ok(Self { text: input.to_owned(), key: input.to_ascii_lowercase() })
     }
 
-    /// A username that is being chosen.
+    /// Parses a username that a user chooses, which must not be reserved.
     ///
     /// # Errors
-    /// [`UsernameError`] names the rule that does not hold.
+    /// [`UsernameError`] names the broken rule.
     pub fn for_registration(input: &str) -> Result<Self, UsernameError> {
         Self::parse(input)
             .and_then(|username| if username.is_reserved() { Err(UsernameError::Reserved) } else { Ok(username) })
     }
 
-    /// Whether nobody may choose it.
+    /// Whether it is reserved, so that users cannot choose it.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
         reserved_usernames::is_reserved(&self.key)
     }
 
-    /// As it was entered.
+    /// The username as entered.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What two usernames are compared by: lower case.
+    /// The key for comparing usernames: lower case.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -86,14 +87,14 @@ mod tests {
     use super::{Username, UsernameError};
 
     #[test]
-    fn usernames_are_kept_as_entered_and_compared_in_lower_case() {
+    fn a_username_is_kept_as_entered_and_compared_in_lower_case() {
         let username = Username::parse("Ada.L-1_x").unwrap();
         assert_eq!(username.as_str(), "Ada.L-1_x");
         assert_eq!(username.key(), "ada.l-1_x");
     }
 
     #[test]
-    fn usernames_outside_the_rule_are_refused() {
+    fn a_malformed_username_is_refused() {
         let long = "a".repeat(33);
         for bad in ["", "ab", &long, "_ab", "ab-", "a b", "a@b.c", "\u{e4}da", "ad\u{430}", "ada\n", " ada"] {
             assert_eq!(Username::parse(bad), Err(UsernameError::Malformed), "{bad:?}");
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reserved_username_can_be_had_but_not_chosen() {
+    fn a_reserved_username_can_be_imported_but_not_chosen() {
         for reserved in ["admin", "Admin", "AD.MIN", "no-reply", "Post_Master"] {
             let username = Username::parse(reserved).unwrap();
             assert_eq!((username.as_str(), username.is_reserved()), (reserved, true));
