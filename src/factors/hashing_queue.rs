@@ -50,7 +50,7 @@ pub(super) async fn in_turn<T>(
         if request.is_abandoned() {
             return Err(FactorError::ClientLeft);
         }
-        match QUEUE.with_borrow_mut(|queue| queue.look(&place.0, now_millis())) {
+        match QUEUE.with_borrow_mut(|queue| queue.poll(&place.0, now_millis())) {
             Turn::Wait => {}
             Turn::Hash => return Ok(work(hasher)),
             Turn::Displaced(error) => return Err(refused(context, error)),

@@ -1,18 +1,19 @@
-//! Who may hash a password next.
+//! The queue of requests that wait to hash a password.
 //!
-//! A hash occupies the isolate's one thread, so those who want one wait in a queue. It is priced by the CPU time that each
-//! waiting request is going to take, and shared fairly between the sources of the requests.
+//! A hash occupies the only thread of the isolate, so requests wait for their turn. The price of a request is the CPU time that
+//! its hash takes. The queue shares the CPU time fairly between the sources of the requests.
 //!
-//! **Order**: self-clocked fair queueing (Golestani, 1994). Every request gets a tag, the price of what its source has waiting
-//! before it added up, and the lowest tag is next. So a source with much to hash is served between the others, not before
-//! them, and a cheap hash does not wait behind a dear one of another source.
+//! **Order.** Self-clocked fair queueing (Golestani, "A Self-Clocked Fair Queueing Scheme for Broadband Applications", 1994). The
+//! tag of a request is its price plus the tag of the previous request from its source. The lowest tag is served next. So the
+//! requests of a busy source are interleaved with those of others, and a cheap hash does not wait for an expensive one from
+//! another source.
 //!
-//! **Bounds**: [`MAX_WAITING`] requests and [`MAX_WORK_MICROS`] of work in all, of which hashes much dearer than today's get half;
-//! for one source a quarter of the places and of the work; for one account four places. Where the places of an account are taken, a
-//! request of a source with fewer of them displaces the last one of the source with the most: one source, or three, cannot keep
-//! the owner waiting outside.
+//! **Limits.** The queue holds at most [`MAX_WAITING`] requests and [`MAX_WORK_MICROS`] of work, of which expensive hashes may take
+//! half. One source may use a quarter of the places and of the work; one account four places. If the places of an account are
+//! taken, a request displaces the last one from the source with the most of them, provided its own source has fewer. So even
+//! three sources together cannot keep the owner of an account from waiting.
 //!
-//! A request that waits looks again and again whether it is next. One that is cut off stops looking, and loses its place.
+//! **Polling.** A waiting request polls the queue. A cancelled one stops polling and loses its place.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ mod tests;
 use crate::account::client::Source;
 use crate::id::Id;
 
-/// Maximum waiting requests: each holds some 30 KiB if it sends all that is read.
+/// Maximum waiting requests. Each holds about 30 KiB if its body has the maximum size.
 pub const MAX_WAITING: usize = 256;
 /// Maximum waiting requests from one source.
 pub const MAX_PER_SOURCE: usize = MAX_WAITING / 4;
@@ -28,97 +29,96 @@ pub const MAX_PER_SOURCE: usize = MAX_WAITING / 4;
 pub const MAX_PER_ACCOUNT: usize = 4;
 /// Maximum waiting requests for one account from one source.
 const MAX_PER_ACCOUNT_AND_SOURCE: usize = MAX_PER_ACCOUNT - 1;
-/// The part of the work that may wait from one source.
-const SOURCE_SHARE: u64 = 4;
+/// The limits of work are divided by this for one source.
+const SOURCE_DIVISOR: u64 = 4;
 /// Maximum waiting work, in microseconds of CPU time.
 pub const MAX_WORK_MICROS: u64 = 4_000_000;
-/// Maximum waiting work of dear hashes.
-const MAX_DEAR_WORK_MICROS: u64 = MAX_WORK_MICROS / 2;
-/// A hash is dear if it costs more than this many hashes at today's cost.
-const DEAR: u64 = 4;
-/// A request that has not looked for this long, in milliseconds, although others could, is considered gone.
-const GONE_AFTER_MILLIS: u64 = 1_000;
-
-/// A request that has waited for this long, in milliseconds, is served next, whatever its tag: cheap requests of many sources
-/// must not hold a dear one back for ever.
+/// Maximum waiting work of expensive hashes, in microseconds of CPU time.
+const MAX_EXPENSIVE_WORK_MICROS: u64 = MAX_WORK_MICROS / 2;
+/// A hash is expensive if it costs more than this many hashes at the configured cost.
+const EXPENSIVE_FACTOR: u64 = 4;
+/// Time without a poll after which a request is removed, in milliseconds. It does not count while no request can poll.
+const ABANDONED_AFTER_MILLIS: u64 = 1_000;
+/// Waiting time after which a request is served next whatever its tag, in milliseconds. Otherwise cheap requests from many
+/// sources could delay an expensive one forever.
 const OVERDUE_AFTER_MILLIS: u64 = 4_000;
 
-/// What an account is counted by: what the request calls it, whether it exists or not.
+/// An account as the request identifies it. It may not exist.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Account {
     /// The key of an e-mail address.
     Email(String),
     /// The key of a username.
     Username(String),
-    /// A text that can be neither.
+    /// A text that is neither a valid e-mail address nor a valid username.
     Malformed(String),
-    /// The id, where an access token tells it.
+    /// The id, from an access token.
     User(Id),
 }
 
-/// A request that is going to hash.
+/// A request to hash a password.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// The account whose password it is.
+    /// The account that the password belongs to.
     pub account: Account,
-    /// Where the request comes from, if that is known.
+    /// The source of the request, if known.
     pub source: Option<Source>,
-    /// The CPU time its hash is going to take, in microseconds.
+    /// The CPU time that the hash takes, in microseconds.
     pub price: u64,
 }
 
-/// Why a request may not wait. Times in seconds.
+/// Why a request may not wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QueueError {
-    /// Its source or its account has its maximum of waiting requests.
+    /// Its source or account has reached its limit.
     ShareTaken {
-        /// When to try again.
+        /// When to retry, in seconds from now.
         retry_after: u64,
     },
     /// The queue is full.
     Full {
-        /// When the work that waits now is done.
+        /// When the waiting work will be done, in seconds from now.
         retry_after: u64,
     },
 }
 
-/// What a request finds when it looks.
+/// The result of polling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turn {
-    /// Others come first, or events that have come in meanwhile.
+    /// Other requests, or other events of the isolate, come first.
     Wait,
-    /// It is next: it has left the queue and must hash at once.
+    /// The request is next. It has left the queue and must hash now.
     Hash,
-    /// A request of another source has taken its place.
+    /// A request from another source has taken its place.
     Displaced(QueueError),
 }
 
-/// A place in the queue.
+/// A place in the queue. Times in unix milliseconds.
 #[derive(Clone, Debug)]
 pub struct Ticket {
     number: u64,
     tag: u64,
     entry: Entry,
-    is_dear: bool,
-    /// How many hashes had begun when it looked last.
+    is_expensive: bool,
+    /// [`HashingQueue::begun`] at the last poll.
     begun: u64,
-    /// When it entered, in unix milliseconds.
     entered_at: u64,
-    /// When it looked last.
-    looked_at: u64,
+    polled_at: u64,
 }
 
 /// The queue of an isolate. Times in unix milliseconds.
 #[derive(Debug, Default)]
 pub struct HashingQueue {
     waiting: Vec<Ticket>,
-    /// Those that have lost their place to another source and do not know it yet.
+    /// The numbers of displaced requests that have not polled since.
     displaced: Vec<u64>,
-    arrived: u64,
+    /// The number of requests that have entered.
+    entered: u64,
+    /// The number of hashes that have begun.
     begun: u64,
-    /// The tag of the hash that began last.
+    /// The tag of the last hash that began.
     virtual_time: u64,
-    /// Time of the first look since the last hash began: while a hash runs, no request can look.
+    /// The time of the first poll since the last hash began. While a hash runs, no request can poll.
     idle_since: Option<u64>,
 }
 
@@ -126,35 +126,42 @@ impl HashingQueue {
     /// An empty queue.
     #[must_use]
     pub const fn new() -> Self {
-        Self { waiting: Vec::new(), displaced: Vec::new(), arrived: 0, begun: 0, virtual_time: 0, idle_since: None }
+        Self { waiting: Vec::new(), displaced: Vec::new(), entered: 0, begun: 0, virtual_time: 0, idle_since: None }
     }
 
-    /// Queues a request. `todays_price` is that of a hash at today's cost.
+    /// Queues a request. `current_price` is the price of a hash at the configured cost.
     ///
     /// # Errors
-    /// [`QueueError`].
-    pub fn enter(&mut self, entry: Entry, todays_price: u64, now: u64) -> Result<Ticket, QueueError> {
-        let is_dear = entry.price > todays_price.saturating_mul(DEAR);
-        if self.refusal(&entry, is_dear).is_some() {
-            self.drop_gone(now);
+    /// [`QueueError`] if the request may not wait.
+    pub fn enter(&mut self, entry: Entry, current_price: u64, now: u64) -> Result<Ticket, QueueError> {
+        let is_expensive = entry.price > current_price.saturating_mul(EXPENSIVE_FACTOR);
+        if self.refusal(&entry, is_expensive).is_some() {
+            self.drop_abandoned(now);
             self.displace_for(&entry);
-            if let Some(refusal) = self.refusal(&entry, is_dear) {
+            if let Some(refusal) = self.refusal(&entry, is_expensive) {
                 return Err(refusal);
             }
         }
-        self.arrived = self.arrived.saturating_add(1);
-        let before = self.waiting.iter().filter(|other| is_same_source(&other.entry, &entry));
-        let begins = before.map(|other| other.tag).max().unwrap_or(0).max(self.virtual_time);
-        let tag = begins.saturating_add(entry.price);
-        let ticket =
-            Ticket { number: self.arrived, tag, entry, is_dear, begun: self.begun, entered_at: now, looked_at: now };
+        self.entered = self.entered.saturating_add(1);
+        let same_source = self.waiting.iter().filter(|other| is_same_source(&other.entry, &entry));
+        let start = same_source.map(|other| other.tag).max().unwrap_or(0).max(self.virtual_time);
+        let tag = start.saturating_add(entry.price);
+        let ticket = Ticket {
+            number: self.entered,
+            tag,
+            entry,
+            is_expensive,
+            begun: self.begun,
+            entered_at: now,
+            polled_at: now,
+        };
         self.waiting.push(ticket.clone());
         Ok(ticket)
     }
 
-    /// Tells a waiting request whether it is next. It is if its tag is the lowest and no hash has begun since it looked last, so
-    /// that between two hashes the runtime gets to everything else that has come in.
-    pub fn look(&mut self, ticket: &Ticket, now: u64) -> Turn {
+    /// Polls the queue. A request is next if its tag is the lowest and no hash has begun since its last poll. So between two
+    /// hashes every request polls, and the runtime handles other events.
+    pub fn poll(&mut self, ticket: &Ticket, now: u64) -> Turn {
         let idle_since = *self.idle_since.get_or_insert(now);
         let begun = self.begun;
         if let Some(place) = self.displaced.iter().position(|number| *number == ticket.number) {
@@ -162,11 +169,11 @@ impl HashingQueue {
             return Turn::Displaced(SHARE_TAKEN);
         }
         let Some(own) = self.waiting.iter_mut().find(|other| other.number == ticket.number) else {
-            // It was taken for gone.
-            self.waiting.push(Ticket { begun, looked_at: now, ..ticket.clone() });
+            // It was removed because it had not polled.
+            self.waiting.push(Ticket { begun, polled_at: now, ..ticket.clone() });
             return Turn::Wait;
         };
-        own.looked_at = now;
+        own.polled_at = now;
         if own.begun != begun {
             own.begun = begun;
             return Turn::Wait;
@@ -181,20 +188,20 @@ impl HashingQueue {
             self.leave(ticket);
             return Turn::Hash;
         }
-        if is_gone(first, idle_since, now) {
-            self.drop_gone(now);
+        if is_abandoned(first, idle_since, now) {
+            self.drop_abandoned(now);
         }
         Turn::Wait
     }
 
-    /// Gives a place up.
+    /// Gives up a place.
     pub fn leave(&mut self, ticket: &Ticket) {
         self.waiting.retain(|other| other.number != ticket.number);
         self.displaced.retain(|number| *number != ticket.number);
     }
 
-    /// If the places of the entry's account are taken, frees the last one of the source that has the most, should the entry's
-    /// source have fewer than that.
+    /// If the places of the entry's account are taken, frees the last place of the source that has the most of them, provided
+    /// the entry's source has fewer.
     fn displace_for(&mut self, entry: &Entry) {
         let of_account: Vec<_> = self.waiting.iter().filter(|other| other.entry.account == entry.account).collect();
         if of_account.len() < MAX_PER_ACCOUNT {
@@ -208,14 +215,14 @@ impl HashingQueue {
             return;
         };
         self.waiting.retain(|other| other.number != number);
-        // One that never looks again is not to be kept for ever.
+        // Requests that never poll again must not accumulate.
         if self.displaced.len() >= MAX_WAITING {
             self.displaced.swap_remove(0);
         }
         self.displaced.push(number);
     }
 
-    fn refusal(&self, entry: &Entry, is_dear: bool) -> Option<QueueError> {
+    fn refusal(&self, entry: &Entry, is_expensive: bool) -> Option<QueueError> {
         let of_account = |other: &&Ticket| other.entry.account == entry.account;
         let of_source = |other: &&Ticket| is_same_source(&other.entry, entry);
         let count = |is_counted: &dyn Fn(&&Ticket) -> bool| self.waiting.iter().filter(is_counted).count();
@@ -226,29 +233,32 @@ impl HashingQueue {
         if count(&of_account) >= MAX_PER_ACCOUNT
             || count(&|other| of_account(other) && of_source(other)) >= MAX_PER_ACCOUNT_AND_SOURCE
             || count(&of_source) >= MAX_PER_SOURCE
-            || exceeds(work(&of_source), MAX_WORK_MICROS / SOURCE_SHARE)
-            || (is_dear
-                && exceeds(work(&|other| other.is_dear && of_source(other)), MAX_DEAR_WORK_MICROS / SOURCE_SHARE))
+            || exceeds(work(&of_source), MAX_WORK_MICROS / SOURCE_DIVISOR)
+            || (is_expensive
+                && exceeds(
+                    work(&|other| other.is_expensive && of_source(other)),
+                    MAX_EXPENSIVE_WORK_MICROS / SOURCE_DIVISOR,
+                ))
         {
             return Some(SHARE_TAKEN);
         }
         let all = work(&|_| true);
         let is_full = self.waiting.len() >= MAX_WAITING
             || exceeds(all, MAX_WORK_MICROS)
-            || (is_dear && exceeds(work(&|other| other.is_dear), MAX_DEAR_WORK_MICROS));
+            || (is_expensive && exceeds(work(&|other| other.is_expensive), MAX_EXPENSIVE_WORK_MICROS));
         is_full.then(|| QueueError::Full { retry_after: all.div_ceil(1_000_000).max(1) })
     }
 
-    fn drop_gone(&mut self, now: u64) {
+    fn drop_abandoned(&mut self, now: u64) {
         let idle_since = *self.idle_since.get_or_insert(now);
-        self.waiting.retain(|ticket| !is_gone(ticket, idle_since, now));
+        self.waiting.retain(|ticket| !is_abandoned(ticket, idle_since, now));
     }
 }
 
 const SHARE_TAKEN: QueueError = QueueError::ShareTaken { retry_after: 1 };
 
 impl Ticket {
-    /// Which of several waiting requests is served first.
+    /// The sort key of waiting requests. The lowest is served first.
     fn order(&self, now: u64) -> (bool, u64, u64) {
         let is_overdue = now > self.entered_at.saturating_add(OVERDUE_AFTER_MILLIS);
         (!is_overdue, if is_overdue { 0 } else { self.tag }, self.number)
@@ -259,6 +269,6 @@ fn is_same_source(one: &Entry, other: &Entry) -> bool {
     one.source.is_some() && one.source == other.source
 }
 
-fn is_gone(ticket: &Ticket, idle_since: u64, now: u64) -> bool {
-    now > ticket.looked_at.max(idle_since).saturating_add(GONE_AFTER_MILLIS)
+fn is_abandoned(ticket: &Ticket, idle_since: u64, now: u64) -> bool {
+    now > ticket.polled_at.max(idle_since).saturating_add(ABANDONED_AFTER_MILLIS)
 }
