@@ -270,7 +270,7 @@ fn read_hash(settings: &Settings<'_>, text: &str) -> Result<(String, Option<&'st
         hash = settings.hasher.wrap(hash, random()?).map_err(|error| error.to_string())?;
     }
     let dearest = Password::for_login(NOT_NFC).map_err(|error| error.to_string())?;
-    let micros = settings.hasher.price_of(&dearest, &hash);
+    let micros = settings.hasher.max_verify_micros(&dearest, &hash);
     if micros > settings.cpu_ms.saturating_mul(1000) {
         return Err(too_dear(micros, settings.cpu_ms));
     }

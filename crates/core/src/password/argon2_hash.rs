@@ -1,4 +1,4 @@
-//! Argon2 hashes in PHC strings, of any variant and version, that can be verified within bounds.
+//! Argon2 hashes as PHC strings, of any variant and version. Parsing limits the cost of their verification.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use argon2_simd128::Memory;
 use subtle::ConstantTimeEq as _;
 
 use super::cost::argon2_micros;
-use super::memory::Kept;
+use super::memory::KeptMemory;
 use super::{HashCost, HashError};
 
-/// Of a stored hash, passes and lanes: what they cost beside m·t.
+/// Maximum t of a stored hash. Each pass has a cost besides m·t.
 const MAX_STORED_ITERATIONS: u32 = 64;
-/// See [`MAX_STORED_ITERATIONS`].
+/// Maximum p of a stored hash. Each lane has a cost besides m·t.
 const MAX_STORED_PARALLELISM: u32 = 64;
 
-/// What an Argon2 hash is computed by beside the password. Its `Display` is the PHC string without the hash.
+/// Everything an Argon2 hash is computed from except the password. The `Display` is the PHC string without the hash.
 pub(super) struct Argon2Scheme {
     algorithm: Algorithm,
     version: Version,
@@ -25,20 +25,20 @@ pub(super) struct Argon2Scheme {
     phc: Box<PasswordHash>,
 }
 
-/// An Argon2 hash. Its `Display` is the PHC string.
+/// An Argon2 hash. The `Display` is the PHC string.
 pub(super) struct Argon2Hash {
     scheme: Argon2Scheme,
     hash: Output,
 }
 
 impl Argon2Scheme {
-    /// Argon2id version 0x13.
-    pub(super) fn today(params: &Params, salt: &[u8]) -> Result<Self, HashError> {
-        let salt = Salt::new(salt).map_err(refused)?;
+    /// Argon2id version 0x13 with these parameters.
+    pub(super) fn current(params: &Params, salt: &[u8]) -> Result<Self, HashError> {
+        let salt = Salt::new(salt).map_err(hash_error)?;
         let phc = PasswordHash {
             algorithm: Algorithm::Argon2id.ident(),
             version: Some(Version::V0x13.into()),
-            params: ParamsString::try_from(params).map_err(refused)?,
+            params: ParamsString::try_from(params).map_err(hash_error)?,
             salt: Some(salt),
             hash: None,
         };
@@ -46,31 +46,29 @@ impl Argon2Scheme {
         Ok(Self { algorithm, version, params: params.clone(), salt, phc: Box::new(phc) })
     }
 
-    /// Reads a PHC string; its hash is apart, if it has one.
+    /// Parses a PHC string, and returns its hash separately if it has one.
     pub(super) fn parse(text: &str) -> Result<(Self, Option<Output>), HashError> {
-        let mut phc = PasswordHash::new(text).map_err(refused)?;
-        let algorithm = Algorithm::try_from(phc.algorithm.as_str()).map_err(refused)?;
-        // Without a version it was made with the first: those strings are older than the field.
-        let version = Version::try_from(*phc.version.get_or_insert(Version::V0x10.into())).map_err(refused)?;
-        let params = Params::try_from(&phc).map_err(refused)?;
+        let mut phc = PasswordHash::new(text).map_err(hash_error)?;
+        let algorithm = Algorithm::try_from(phc.algorithm.as_str()).map_err(hash_error)?;
+        // A string without a version is of version 0x10, which is older than the field.
+        let version = Version::try_from(*phc.version.get_or_insert(Version::V0x10.into())).map_err(hash_error)?;
+        let params = Params::try_from(&phc).map_err(hash_error)?;
         let work = u64::from(params.m_cost()).saturating_mul(params.t_cost().into());
-        let is_wide = params.t_cost() > MAX_STORED_ITERATIONS || params.p_cost() > MAX_STORED_PARALLELISM;
-        if params.m_cost() > HashCost::MAX_MEMORY_KIB || work > HashCost::MAX_WORK || is_wide {
-            return Err(refused(
-                "too costly to verify: it is taken with m up to 65536 (64 MiB), m*t up to 1048576, t and p up to 64",
-            ));
+        let is_too_wide = params.t_cost() > MAX_STORED_ITERATIONS || params.p_cost() > MAX_STORED_PARALLELISM;
+        if params.m_cost() > HashCost::MAX_MEMORY_KIB || work > HashCost::MAX_WORK || is_too_wide {
+            return Err(hash_error("too costly to verify: the maximum is m=65536 (64 MiB), m*t=1048576, t=64, p=64"));
         }
         if !params.keyid().is_empty() {
-            return Err(refused("made with a secret key, which is not known here"));
+            return Err(hash_error("it needs a secret key"));
         }
-        let salt = phc.salt.ok_or_else(|| refused("without a salt"))?;
+        let salt = phc.salt.ok_or_else(|| hash_error("it has no salt"))?;
         let hash = phc.hash.take();
         Ok((Self { algorithm, version, params, salt, phc: Box::new(phc) }, hash))
     }
 
-    /// Whether a hash of that length can be this one's.
-    pub(super) fn takes_length(&self, length: usize) -> bool {
-        self.params.output_len().is_none_or(|own| own == length)
+    /// Whether the hash may have that length, in bytes.
+    pub(super) fn allows_length(&self, length: usize) -> bool {
+        self.params.output_len().is_none_or(|expected| expected == length)
             && (Output::MIN_LENGTH..=Output::MAX_LENGTH).contains(&length)
     }
 
@@ -79,13 +77,13 @@ impl Argon2Scheme {
         argon2_micros(&self.params)
     }
 
-    /// Whether its parameters are below the floors of OWASP.
+    /// Whether the parameters are below the minimums of OWASP.
     pub(super) fn is_weak(&self) -> bool {
         !HashCost { memory_kib: self.params.m_cost(), iterations: self.params.t_cost() }.is_strong_enough()
     }
 
-    /// Fills `computed` with the hash of those bytes.
-    pub(super) fn compute(&self, bytes: &[u8], kept: Kept, computed: &mut [u8]) -> Result<(), HashError> {
+    /// Fills `computed` with the hash of the bytes.
+    pub(super) fn compute(&self, bytes: &[u8], memory: KeptMemory, computed: &mut [u8]) -> Result<(), HashError> {
         let params = argon2_simd128::Params {
             variant: match self.algorithm {
                 Algorithm::Argon2d => argon2_simd128::Variant::D,
@@ -106,49 +104,46 @@ impl Argon2Scheme {
             secret: &[],
             associated_data: self.params.data(),
         };
-        let hash = |memory: &mut Memory| argon2_simd128::hash(&params, &input, memory, computed);
-        kept.hash_in(self.params.m_cost(), hash).map_err(refused)
+        let hash = |blocks: &mut Memory| argon2_simd128::hash(&params, &input, blocks, computed);
+        memory.hash_in(self.params.m_cost(), hash).map_err(hash_error)
     }
 
-    /// The hash of those bytes, of that length.
-    pub(super) fn hash(self, bytes: &[u8], length: usize, kept: Kept) -> Result<Argon2Hash, HashError> {
-        let mut room = [0; Output::MAX_LENGTH];
-        let tag = room.get_mut(..length).ok_or_else(|| refused("too long a hash"))?;
-        self.compute(bytes, kept, tag)?;
-        let hash = Output::new(tag).map_err(refused)?;
+    /// Computes the hash of the bytes, with that length.
+    pub(super) fn hash(self, bytes: &[u8], length: usize, memory: KeptMemory) -> Result<Argon2Hash, HashError> {
+        let mut buffer = [0; Output::MAX_LENGTH];
+        let tag = buffer.get_mut(..length).ok_or_else(|| hash_error("the hash is too long"))?;
+        self.compute(bytes, memory, tag)?;
+        let hash = Output::new(tag).map_err(hash_error)?;
         Ok(Argon2Hash { scheme: self, hash })
     }
 }
 
 impl Argon2Hash {
-    /// Reads a PHC string.
     pub(super) fn parse(text: &str) -> Result<Self, HashError> {
         let (scheme, hash) = Argon2Scheme::parse(text)?;
-        Ok(Self { scheme, hash: hash.ok_or_else(|| refused("without a hash"))? })
+        Ok(Self { scheme, hash: hash.ok_or_else(|| hash_error("it has no hash"))? })
     }
 
-    /// What it is computed by, and the hash itself.
     pub(super) fn into_parts(self) -> (Argon2Scheme, Output) {
         (self.scheme, self.hash)
     }
 
-    /// What it is computed by.
     pub(super) fn scheme(&self) -> &Argon2Scheme {
         &self.scheme
     }
 
-    /// Whether it is the hash of those bytes, found in constant time.
-    pub(super) fn is_of(&self, bytes: &[u8], kept: Kept) -> Result<bool, HashError> {
-        let mut room = [0; Output::MAX_LENGTH];
-        let tag = room.get_mut(..self.hash.len()).ok_or_else(|| refused("too long a hash"))?;
-        self.scheme.compute(bytes, kept, tag)?;
+    /// Whether this is the hash of the bytes. Compares in constant time.
+    pub(super) fn matches(&self, bytes: &[u8], memory: KeptMemory) -> Result<bool, HashError> {
+        let mut buffer = [0; Output::MAX_LENGTH];
+        let tag = buffer.get_mut(..self.hash.len()).ok_or_else(|| hash_error("the hash is too long"))?;
+        self.scheme.compute(bytes, memory, tag)?;
         Ok(tag.ct_eq(self.hash.as_bytes()).into())
     }
 
-    /// Whether it is made as hashes are made today.
-    pub(super) fn is_of_today(&self, today: &Params, salt_len: usize, hash_len: usize) -> bool {
+    /// Whether it has the current parameters and lengths. A longer salt is accepted.
+    pub(super) fn is_current(&self, current: &Params, salt_len: usize, hash_len: usize) -> bool {
         let Argon2Scheme { algorithm, version, params, salt, .. } = &self.scheme;
-        (params.m_cost(), params.t_cost(), params.p_cost()) == (today.m_cost(), today.t_cost(), today.p_cost())
+        (params.m_cost(), params.t_cost(), params.p_cost()) == (current.m_cost(), current.t_cost(), current.p_cost())
             && (*algorithm, *version) == (Algorithm::Argon2id, Version::V0x13)
             && salt.len() >= salt_len
             && self.hash.len() == hash_len
@@ -167,6 +162,6 @@ impl fmt::Display for Argon2Hash {
     }
 }
 
-pub(super) fn refused(error: impl fmt::Display) -> HashError {
+pub(super) fn hash_error(error: impl fmt::Display) -> HashError {
     HashError::new(format!("argon2: {error}"))
 }

@@ -1,120 +1,109 @@
-//! Hashing and verifying, with Argon2id version 0x13 at today's cost.
+//! Hashing and verifying passwords, with Argon2id version 0x13 at the configured cost.
 
 use argon2::Params;
 
-use super::argon2_hash::{Argon2Hash, Argon2Scheme, refused};
+use super::argon2_hash::{Argon2Hash, Argon2Scheme, hash_error};
 use super::cost::argon2_micros;
-use super::memory::Kept;
-use super::stored::Kind;
+use super::memory::KeptMemory;
 use super::{HashCost, HashError, Password, StoredHash, Verification};
 
-/// Of the salt, in bytes; RFC 9106 §3.1.
+/// Length of a salt, in bytes (RFC 9106 §3.1).
 pub const SALT_LEN: usize = 16;
-/// Of the hash, in bytes; RFC 9106 §4.
+/// Length of a hash, in bytes (RFC 9106 §4).
 const HASH_LEN: usize = 32;
 
 /// Lanes, p. An isolate has one thread, so more of them have no use.
 const LANES: u32 = 1;
 
-/// Hashes with Argon2id version 0x13 at today's cost.
+/// Hashes passwords at the configured cost, and verifies them against any stored hash.
 pub struct Hasher(Params);
 
 impl Hasher {
-    /// A hasher at that cost.
+    /// A hasher with that cost.
     ///
     /// # Errors
     /// [`HashError`] for parameters outside RFC 9106 §3.1.
     pub fn new(cost: HashCost) -> Result<Self, HashError> {
-        Params::new(cost.memory_kib, cost.iterations, LANES, Some(HASH_LEN)).map(Self).map_err(refused)
+        Params::new(cost.memory_kib, cost.iterations, LANES, Some(HASH_LEN)).map(Self).map_err(hash_error)
     }
 
-    /// The PHC string of a password, with a fresh salt.
+    /// Hashes a password with a fresh salt. Returns the PHC string.
     ///
     /// # Errors
-    /// [`HashError`] when the library refuses.
+    /// [`HashError`] if the library refuses.
     pub fn hash(&self, password: &Password, salt: [u8; SALT_LEN]) -> Result<String, HashError> {
-        self.hash_of(password.in_nfc().as_bytes(), salt).map(|hash| hash.to_string())
+        self.hash_bytes(password.nfc.as_bytes(), salt).map(|hash| hash.to_string())
     }
 
-    /// Verifies a password against a stored hash, at the cost that was made with.
+    /// Verifies a password against a stored hash, at the cost of that hash.
     ///
     /// # Errors
-    /// [`HashError`] when the text is none, or one beyond the bounds.
+    /// [`HashError`] if the stored hash is invalid or too costly.
     pub fn verify(&self, password: &Password, stored: &str) -> Result<Verification, HashError> {
-        match StoredHash::parse(stored)?.0 {
-            Kind::Ours(ours) => {
-                let matches = ours.is_of(password.in_nfc().as_bytes(), self.kept())?;
-                let outdated = self.is_outdated(&ours);
-                Ok(if matches { Verification::Matches { outdated } } else { Verification::Differs })
-            }
-            Kind::Imported(imported) => {
-                for spelling in imported.spellings(password) {
-                    if imported.is_of(spelling, self.kept())? {
-                        // Of several texts that fit, the one that was typed may be a slip: it must not become the only one.
-                        return Ok(Verification::Matches { outdated: imported.reads_all_of(spelling) });
-                    }
-                }
-                Ok(Verification::Differs)
+        let stored = StoredHash::parse(stored)?;
+        for spelling in stored.spellings(password) {
+            if stored.matches(spelling, self.memory())? {
+                return Ok(Verification::Matches { outdated: self.is_replaced(&stored, spelling) });
             }
         }
+        Ok(Verification::Differs)
     }
 
-    /// The work of one verification at today's cost, for an account that does not exist.
+    /// Does the work of one verification at the configured cost, for an account that does not exist.
     ///
     /// # Errors
-    /// [`HashError`] when the library refuses.
+    /// [`HashError`] if the library refuses.
     pub fn verify_dummy(&self, password: &Password) -> Result<(), HashError> {
-        // The result is used, so that no optimiser finds the work idle.
-        std::hint::black_box(self.hash_of(password.in_nfc().as_bytes(), [0; SALT_LEN])?);
+        // Keeps the optimiser from removing the work.
+        std::hint::black_box(self.hash_bytes(password.nfc.as_bytes(), [0; SALT_LEN])?);
         Ok(())
     }
 
-    /// The CPU time of one hash at today's cost, in microseconds.
+    /// The CPU time of one hash at the configured cost, in microseconds.
     #[must_use]
     pub fn cpu_micros(&self) -> u64 {
         argon2_micros(&self.0)
     }
 
-    /// The CPU time that verifying that password against that stored hash may take at most, in microseconds: of every spelling
-    /// that is tried, and of a new hash where a match is replaced. A text that is no hash costs nothing.
+    /// [`Self::max_verify_micros`] of an unparsed hash. 0 for an invalid one, which is never verified.
     #[must_use]
     pub fn price(&self, password: &Password, stored: &str) -> u64 {
-        StoredHash::parse(stored).map_or(0, |stored| self.price_of(password, &stored))
+        StoredHash::parse(stored).map_or(0, |stored| self.max_verify_micros(password, &stored))
     }
 
-    /// The same of a hash that was read.
+    /// The maximum CPU time of verifying a password against a stored hash, in microseconds. It includes every spelling that is
+    /// tried, and the new hash if a match is outdated.
     #[must_use]
-    pub fn price_of(&self, password: &Password, stored: &StoredHash) -> u64 {
-        let (tries, is_replaced) = match &stored.0 {
-            Kind::Ours(ours) => (1, self.is_outdated(ours)),
-            Kind::Imported(imported) => {
-                let is_replaced = imported.spellings(password).any(|spelling| imported.reads_all_of(spelling));
-                (imported.spellings(password).count(), is_replaced)
-            }
-        };
-        let verification = stored.cpu_micros().saturating_mul(tries as u64);
-        verification.saturating_add(if is_replaced { self.cpu_micros() } else { 0 })
+    pub fn max_verify_micros(&self, password: &Password, stored: &StoredHash) -> u64 {
+        let tries = stored.spellings(password).count() as u64;
+        let may_be_replaced = stored.spellings(password).any(|spelling| self.is_replaced(stored, spelling));
+        let verification = stored.cpu_micros().saturating_mul(tries);
+        verification.saturating_add(if may_be_replaced { self.cpu_micros() } else { 0 })
     }
 
-    /// Puts a hash at today's cost around one that was imported, so that the weak one is not at rest.
+    /// Wraps a weak imported hash in one at the configured cost, so that the weak one is not stored.
     ///
     /// # Errors
-    /// [`HashError`] when the library refuses.
+    /// [`HashError`] if the library refuses.
     pub fn wrap(&self, weak: StoredHash, salt: [u8; SALT_LEN]) -> Result<StoredHash, HashError> {
-        weak.wrapped(|hash| self.hash_of(hash, salt))
+        weak.wrap(|hash| self.hash_bytes(hash, salt))
     }
 
-    /// The hash of those bytes at today's cost.
-    fn hash_of(&self, bytes: &[u8], salt: [u8; SALT_LEN]) -> Result<Argon2Hash, HashError> {
-        Argon2Scheme::today(&self.0, &salt)?.hash(bytes, HASH_LEN, self.kept())
+    fn hash_bytes(&self, bytes: &[u8], salt: [u8; SALT_LEN]) -> Result<Argon2Hash, HashError> {
+        Argon2Scheme::current(&self.0, &salt)?.hash(bytes, HASH_LEN, self.memory())
     }
 
-    fn kept(&self) -> Kept {
-        Kept::for_today(self.0.m_cost())
+    fn memory(&self) -> KeptMemory {
+        KeptMemory::for_current_cost(self.0.m_cost())
     }
 
-    fn is_outdated(&self, ours: &Argon2Hash) -> bool {
-        !ours.is_of_today(&self.0, SALT_LEN, HASH_LEN)
+    /// Whether a new hash replaces a stored one that matches `spelling`. An imported hash is kept if other texts match it too:
+    /// the typed one may contain a typo, and must not become the only password.
+    fn is_replaced(&self, stored: &StoredHash, spelling: &str) -> bool {
+        match stored.own() {
+            Some(own) => !own.is_current(&self.0, SALT_LEN, HASH_LEN),
+            None => stored.reads_whole(spelling),
+        }
     }
 }
 
@@ -132,7 +121,7 @@ mod tests {
     const BCRYPT: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::BCRYPT, NO_PAD);
 
     #[test]
-    fn nfc_spellings_are_one_password_and_nfkc_ones_are_not() {
+    fn a_hash_ignores_normalisation_but_not_compatibility_variants() {
         let hasher = Hasher::new(CHEAP).unwrap();
         let hash = |text: &str| hasher.hash(&Password::for_login(text).unwrap(), [1; 16]).unwrap();
         assert_eq!(hash("caf\u{e9}"), hash("cafe\u{301}"));
@@ -143,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_verifies_its_own_password_only() {
+    fn a_hash_verifies_only_its_password() {
         let hasher = Hasher::new(CHEAP).unwrap();
         let password = Password::for_login("correct horse battery staple").unwrap();
         let phc = hasher.hash(&password, [7; 16]).unwrap();
@@ -158,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn other_parameters_still_verify_and_are_outdated() {
+    fn a_hash_with_other_parameters_verifies_and_is_outdated() {
         let password = Password::for_login("correct horse battery staple").unwrap();
         let old = Hasher::new(CHEAP).unwrap().hash(&password, [7; 16]).unwrap();
         for cost in [HashCost { memory_kib: 128, ..CHEAP }, HashCost { iterations: 2, ..CHEAP }] {
@@ -172,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_are_of_the_nfc_and_imported_ones_of_what_was_typed_or_of_the_nfc() {
+    fn an_own_hash_is_of_the_nfc_and_an_imported_one_of_the_typed_spelling_or_the_nfc() {
         let hasher = Hasher::new(CHEAP).unwrap();
         let [composed, decomposed] =
             ["caf\u{e9} au lait", "cafe\u{301} au lait"].map(|text| Password::for_login(text).unwrap());
@@ -185,11 +174,11 @@ mod tests {
         let differs = Ok(Verification::Differs);
         for (stored, for_composed, for_decomposed) in [
             (of_composed.as_str(), &same, &same),
-            // Nobody makes this here.
+            // An own hash is never of a spelling other than the NFC.
             (&of_decomposed, &differs, &differs),
             (&format!("argon2{of_composed}"), &replaced, &replaced),
             (&format!("argon2{of_decomposed}"), &differs, &replaced),
-            // Made with libxcrypt, of the composed and of the decomposed one.
+            // Made with libxcrypt, of the composed and of the decomposed spelling.
             ("$2b$05$abcdefghijklmnopqrstuusTJFCVMZBlQP1dwbtUrCxhcr59UYFQO", &replaced, &replaced),
             ("$2b$05$abcdefghijklmnopqrstuusKeFw3RaP1O7CX4UsL1Zvha7joCwYZ.", &differs, &replaced),
         ] {
@@ -199,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_or_nobodys_is_hashed_once_in_whatever_spelling() {
+    fn an_own_and_a_dummy_verification_hash_once_in_any_spelling() {
         let hasher = Hasher::new(CHEAP).unwrap();
         let [composed, decomposed, other] =
             ["caf\u{e9}", "cafe\u{301}", "cafe\u{300}"].map(|text| Password::for_login(text).unwrap());
@@ -220,9 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_in_either_spelling_does_not_become_the_password() {
+    fn a_spelling_with_a_possible_typo_does_not_become_the_password() {
         let hasher = Hasher::new(CHEAP).unwrap();
-        // 71 bytes in NFC, more than bcrypt reads as it was typed.
+        // 71 bytes in NFC, and more than bcrypt reads as typed.
         let composed = format!("{}{}", "\u{e9}".repeat(24), "x".repeat(23));
         let decomposed = format!("{}{}", "e\u{301}".repeat(24), "x".repeat(23));
         assert_eq!((composed.len(), decomposed.len()), (71, 95));
@@ -237,9 +226,9 @@ mod tests {
         assert_eq!(verify(&composed, &bcrypt(&decomposed)), Ok(Verification::Differs));
     }
 
-    /// Those of phc-winner-argon2's test.c, of version 0x10, which its strings do not name.
+    /// From phc-winner-argon2's test.c. Strings of version 0x10 do not name it.
     #[test]
-    fn the_first_version_of_argon2_verifies() {
+    fn argon2_version_0x10_verifies() {
         let hasher = Hasher::new(CHEAP).unwrap();
         let stored = "$argon2i$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY";
         let verify = |text| hasher.verify(&Password::for_login(text).unwrap(), stored);
@@ -248,11 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_those_of_the_argon2_crate_and_every_one_of_its_verifies() {
+    fn strings_equal_those_of_the_argon2_crate_and_all_of_its_verify() {
         let password = Password::for_login("correct horse battery staple").unwrap();
         let hash_as = |algorithm, version, params| {
             let argon2 = Argon2::new(algorithm, version, params);
-            argon2.hash_password_with_salt(password.in_nfc().as_bytes(), &[7; 16]).unwrap().to_string()
+            argon2.hash_password_with_salt(password.nfc.as_bytes(), &[7; 16]).unwrap().to_string()
         };
         let hasher = Hasher::new(HashCost { memory_kib: 200, iterations: 3 }).unwrap();
         let ours = hasher.hash(&password, [7; 16]).unwrap();
@@ -271,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dearer_argon2_has_a_higher_price() {
+    fn a_more_expensive_argon2_has_a_higher_price() {
         let price = |m: u32, t: u32| {
             let hasher = Hasher::new(HashCost { memory_kib: m, iterations: t }).unwrap();
             let stored =
@@ -281,46 +270,46 @@ mod tests {
             hasher.cpu_micros()
         };
         assert!(price(64, 1) > 0);
-        for (cheaper, dearer) in [
+        for (cheap, expensive) in [
             ((64, 1), (64, 2)),
             ((64, 1), (65, 1)),
             ((32_767, 1), (32_768, 1)),
             ((19_456, 2), (19_456, 3)),
             ((65_536, 1), (65_536, 16)),
         ] {
-            assert!(price(cheaper.0, cheaper.1) < price(dearer.0, dearer.1), "{cheaper:?} {dearer:?}");
+            assert!(price(cheap.0, cheap.1) < price(expensive.0, expensive.1), "{cheap:?} {expensive:?}");
         }
     }
 
     #[test]
-    fn a_price_is_of_all_that_is_hashed() {
+    fn a_price_covers_every_hash_that_may_be_computed() {
         let hasher = Hasher::new(CHEAP).unwrap();
         let [composed, decomposed] = ["caf\u{e9}", "cafe\u{301}"].map(|text| Password::for_login(text).unwrap());
-        let today = hasher.cpu_micros();
+        let current = hasher.cpu_micros();
         let of = |text: &str| StoredHash::parse(text).unwrap_or_else(|error| panic!("{error}")).cpu_micros();
         let ours = hasher.hash(&composed, [7; 16]).unwrap();
-        assert_eq!(hasher.price(&composed, &ours), today);
-        let dearer = Hasher::new(HashCost { iterations: 3, ..CHEAP }).unwrap();
-        let outdated = dearer.hash(&composed, [7; 16]).unwrap();
-        assert_eq!(hasher.price(&composed, &outdated), dearer.cpu_micros() + today);
+        assert_eq!(hasher.price(&composed, &ours), current);
+        let expensive = Hasher::new(HashCost { iterations: 3, ..CHEAP }).unwrap();
+        let outdated = expensive.hash(&composed, [7; 16]).unwrap();
+        assert_eq!(hasher.price(&composed, &outdated), expensive.cpu_micros() + current);
         let bcrypt = "$2b$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
-        assert_eq!(hasher.price(&composed, bcrypt), of(bcrypt) + today);
-        assert_eq!(hasher.price(&decomposed, bcrypt), 2 * of(bcrypt) + today);
-        // In NFKC all spellings are one.
+        assert_eq!(hasher.price(&composed, bcrypt), of(bcrypt) + current);
+        assert_eq!(hasher.price(&decomposed, bcrypt), 2 * of(bcrypt) + current);
+        // In NFKC both spellings are equal.
         let nfkc = "$scrypt-nfkc$ln=14,r=16,p=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        assert_eq!(hasher.price(&decomposed, nfkc), of(nfkc) + today);
-        // Ours are of the NFC alone, others are not, and always replaced.
-        assert_eq!(hasher.price(&decomposed, &ours), today);
+        assert_eq!(hasher.price(&decomposed, nfkc), of(nfkc) + current);
+        // An own hash is of the NFC only. An imported one is always replaced.
+        assert_eq!(hasher.price(&decomposed, &ours), current);
         let imported = format!("argon2{ours}");
-        assert_eq!(hasher.price(&composed, &imported), 2 * today);
-        assert_eq!(hasher.price(&decomposed, &imported), 3 * today);
-        // What bcrypt does not read whole is not replaced.
+        assert_eq!(hasher.price(&composed, &imported), 2 * current);
+        assert_eq!(hasher.price(&decomposed, &imported), 3 * current);
+        // A hash of bcrypt is kept if the password is longer than it reads.
         let long = Password::for_login(&"a".repeat(72)).unwrap();
         assert_eq!(hasher.price(&long, bcrypt), of(bcrypt));
-        for none in
+        for invalid in
             ["", "password", "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "$argon2id$v=19$m=64"]
         {
-            assert_eq!(hasher.price(&decomposed, none), 0, "{none}");
+            assert_eq!(hasher.price(&decomposed, invalid), 0, "{invalid}");
         }
     }
 }

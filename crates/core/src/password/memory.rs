@@ -1,4 +1,4 @@
-//! The memory that an isolate hashes in.
+//! The memory in which an isolate hashes, which is kept between hashes.
 
 use std::cell::Cell;
 
@@ -7,37 +7,37 @@ use argon2_simd128::Memory;
 use super::HashCost;
 
 thread_local! {
-    /// What the isolate hashes in, of the size that today's cost takes.
     static MEMORY: Cell<Memory> = const { Cell::new(Memory::new()) };
 }
 
 #[cfg(test)]
 thread_local! {
-    /// How often it was hashed in.
+    /// The number of hashes computed by this thread.
     pub(super) static HASHES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// From here on the memory that is kept is the largest there can be, in KiB: it and a dearer one would be too much together.
-const MAX_KEPT_BESIDE_KIB: u32 = 49_152;
+/// Maximum size of kept memory that leaves room for a larger one, in KiB. Above it, memory of the maximum size is kept instead,
+/// so that two large ones are never needed.
+const MAX_KEPT_WITH_LARGER_KIB: u32 = 49_152;
 
-/// How much memory is kept, which today's cost decides.
+/// The size of the kept memory.
 #[derive(Clone, Copy)]
-pub(super) struct Kept {
+pub(super) struct KeptMemory {
     kib: u32,
 }
 
-impl Kept {
-    /// Where a hash of today takes that much, in KiB.
-    pub(super) fn for_today(today: u32) -> Self {
-        Self { kib: if today > MAX_KEPT_BESIDE_KIB { HashCost::MAX_MEMORY_KIB } else { today } }
+impl KeptMemory {
+    /// For hashes that mostly need `current_kib`.
+    pub(super) fn for_current_cost(current_kib: u32) -> Self {
+        Self { kib: if current_kib > MAX_KEPT_WITH_LARGER_KIB { HashCost::MAX_MEMORY_KIB } else { current_kib } }
     }
 
-    /// Hashes in the memory that is kept if it is large enough, and otherwise in another.
+    /// Hashes in the kept memory if it is large enough, otherwise in temporary memory.
     pub(super) fn hash_in<T>(self, kib: u32, hash: impl FnOnce(&mut Memory) -> T) -> T {
         #[cfg(test)]
         HASHES.set(HASHES.get() + 1);
         if kib > self.kib {
-            return self.without(|| hash(&mut Memory::new()));
+            return self.while_freed(|| hash(&mut Memory::new()));
         }
         let mut memory = self.take();
         let hashed = hash(&mut memory);
@@ -45,20 +45,21 @@ impl Kept {
         hashed
     }
 
-    /// Does what takes memory of its own, in place of the one that is kept, which is there again before anything else is:
-    /// WebAssembly's memory never shrinks, and what is large for a moment must find its place at the end, with nothing that
-    /// stays behind it. So an isolate holds one memory of each of the two sizes, whatever it is asked to verify.
-    pub(super) fn without<T>(self, act: impl FnOnce() -> T) -> T {
+    /// Frees the kept memory, runs `act`, which allocates memory of its own, and allocates the kept memory again.
+    ///
+    /// WebAssembly's memory never shrinks, so a temporary allocation must not be followed by a permanent one. This way an
+    /// isolate never holds more than the kept memory and one temporary one, whatever it verifies.
+    pub(super) fn while_freed<T>(self, act: impl FnOnce() -> T) -> T {
         drop(MEMORY.take());
         let result = act();
         MEMORY.set(self.take());
         result
     }
 
-    /// To be put back. Nothing is ever awaited in between, so nobody finds it missing.
+    /// Takes the kept memory out of its cell. The caller puts it back, without awaiting in between.
     fn take(self) -> Memory {
         let mut memory = MEMORY.take();
-        // If there is not as much, the hash says so.
+        // On failure the hash reports it.
         let _ = memory.reserve(self.kib as usize);
         memory
     }

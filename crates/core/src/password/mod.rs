@@ -1,10 +1,10 @@
-//! Passwords: what may be chosen (NIST SP 800-63B-4 §3.1.1.2), and how they are hashed and verified (RFC 9106).
+//! Passwords: which ones users may choose (NIST SP 800-63B-4 §3.1.1.2), and how they are hashed and verified (RFC 9106).
 //!
-//! The one place that hashes. Everything cheap is checked before it is called. Hashes are Argon2id in PHC strings, of the
-//! password in NFC; those that came from elsewhere, of any Argon2 and of [`crate::password::imported`], are tried as it was typed and
-//! in NFC, and are `outdated`, so that the next log-in replaces them.
+//! A hash is the PHC string of Argon2id over the password in NFC. An imported hash, made by any variant of Argon2 or by an
+//! algorithm of [`imported`], is tried against the password as typed and in NFC. It counts as outdated, so the next log-in
+//! replaces it.
 //!
-//! Parameters and strings are the `argon2` crate's, the hashes those of `argon2_simd128`, in one memory an isolate.
+//! The `argon2` crate parses parameters and strings, `argon2_simd128` computes the hashes.
 
 mod argon2_hash;
 pub mod common;
@@ -20,41 +20,40 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use imported::ForeignHashError;
+use imported::ImportedHashError;
 use strength::is_guessable;
 
 pub use cost::HashCost;
 pub use hasher::{Hasher, SALT_LEN};
 pub use stored::StoredHash;
 
-/// In bytes after NFC: longer ones are refused, never truncated.
+/// Maximum length after NFC, in bytes. Longer passwords are refused, never truncated.
 const MAX_BYTES: usize = 1024;
 
-/// A password in NFC and of bearable length. Its `Debug` shows nothing.
+/// A password of limited length. Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password {
     nfc: String,
-    /// As it came, if that is not NFC: what other systems have hashed.
+    /// The password as typed, if that is not NFC. Other systems may have hashed it so.
     typed: Option<String>,
 }
 
-/// Why a password cannot be chosen.
+/// Why a password is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PasswordError {
-    /// Fewer code points than the configured minimum, which is carried along.
+    /// It has fewer code points than this minimum.
     TooShort(usize),
-    /// More than 1024 bytes after NFC.
+    /// It is longer than 1024 bytes after NFC.
     TooLong,
-    /// Common, or made of nothing but a few common parts; see [`crate::password::strength`].
+    /// It is common, or consists of a few common parts; see [`strength`].
     Guessable,
 }
 
 impl Password {
-    /// A password that is presented for verification: normalised, and bounded so that hashing it costs no more than
-    /// hashing any other.
+    /// A password to verify.
     ///
     /// # Errors
-    /// [`PasswordError::TooLong`].
+    /// [`PasswordError::TooLong`], so that the cost of hashing is limited.
     pub fn for_login(input: &str) -> Result<Self, PasswordError> {
         let nfc: String = input.nfc().collect();
         if nfc.len() > MAX_BYTES {
@@ -64,11 +63,11 @@ impl Password {
         Ok(Self { nfc, typed })
     }
 
-    /// A password that is being chosen. `min_chars` counts code points after NFC; `about` is what the person told of
-    /// themselves, and the service's own name.
+    /// A password that a user chooses. `min_chars` counts code points after NFC. `about` holds what the user entered about
+    /// themselves, and the name of the service.
     ///
     /// # Errors
-    /// [`PasswordError`] names the first rule that does not hold.
+    /// [`PasswordError`] names the first broken rule.
     pub fn for_registration(input: &str, min_chars: usize, about: &[&str]) -> Result<Self, PasswordError> {
         let password = Self::for_login(input)?;
         if password.nfc.chars().count() < min_chars {
@@ -78,19 +77,6 @@ impl Password {
             return Err(PasswordError::Guessable);
         }
         Ok(password)
-    }
-
-    fn in_nfc(&self) -> &str {
-        &self.nfc
-    }
-
-    /// As it came, which is what other systems have hashed.
-    fn typed(&self) -> &str {
-        self.typed.as_ref().unwrap_or(&self.nfc)
-    }
-
-    fn is_typed_in_nfc(&self) -> bool {
-        self.typed.is_none()
     }
 }
 
@@ -106,27 +92,27 @@ impl fmt::Display for PasswordError {
             Self::TooShort(min) => write!(formatter, "The password must have at least {min} characters."),
             Self::TooLong => write!(formatter, "The password must be at most {MAX_BYTES} bytes long."),
             Self::Guessable => formatter.write_str(
-                "The password is too easy to guess: it is made of common passwords or words, repetitions, runs of \
-                 characters or keys, or your own name or address, and little else. Add more words, or choose another.",
+                "The password is too easy to guess: it consists mainly of common passwords or words, repetitions, sequences \
+                 of characters or keys, or your own name or address. Add more words, or choose another.",
             ),
         }
     }
 }
 
-/// What verifying a password against a stored hash found.
+/// The result of verifying a password against a stored hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verification {
-    /// It is the password. `outdated`: the stored hash was made with other parameters than today's.
+    /// The password is correct.
     Matches {
-        /// Whether the password should be hashed anew.
+        /// Whether the stored hash should be replaced by a new one.
         outdated: bool,
     },
-    /// It is not.
+    /// The password is wrong.
     Differs,
 }
 
-/// Hashing failed: a stored string that is no hash, or one that costs too much, or parameters the library refuses. Says
-/// which, and shows nothing of the hash.
+/// Hashing failed: the stored string is not a valid hash, is too costly to verify, or has parameters that the library
+/// refuses. The text says which, and shows nothing of the hash.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HashError(String);
 
@@ -142,8 +128,8 @@ impl fmt::Display for HashError {
     }
 }
 
-impl From<ForeignHashError> for HashError {
-    fn from(error: ForeignHashError) -> Self {
+impl From<ImportedHashError> for HashError {
+    fn from(error: ImportedHashError) -> Self {
         Self(error.to_string())
     }
 }
@@ -160,14 +146,14 @@ mod tests {
     fn length_counts_code_points_after_nfc() {
         assert_eq!(chosen("fourteen chars"), Err(PasswordError::TooShort(15)));
         assert!(chosen("fifteen chars !").is_ok());
-        // Fifteen code points as typed, fourteen once "e" and its accent are composed.
+        // Fifteen code points as typed, fourteen in NFC.
         assert_eq!(chosen("fourteen chare\u{301}"), Err(PasswordError::TooShort(15)));
         let emoji: String = ('\u{1f600}'..).take(64).step_by(3).collect();
         assert!(chosen(&emoji).is_ok());
     }
 
     #[test]
-    fn nothing_is_truncated_and_beyond_1024_bytes_is_refused() {
+    fn a_password_over_1024_bytes_is_refused_not_truncated() {
         let longest: String = "correct horse battery staple ".chars().cycle().take(1023).chain(['x']).collect();
         assert!(chosen(&longest).is_ok());
         assert_eq!(chosen(&format!("{longest}x")), Err(PasswordError::TooLong));
@@ -175,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn any_character_may_be_used() {
+    fn any_character_is_allowed() {
         for good in
             ["with\0nul inside it", "  spaces at both  ", "\u{5d0}\u{5d1}\u{5d2} right to left", "tab\tand\nnewline ok"]
         {
@@ -184,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn guessable_passwords_are_refused() {
+    fn a_guessable_password_is_refused() {
         assert_eq!(chosen("Password12345678"), Err(PasswordError::Guessable));
         assert_eq!(chosen("Ada.Lovelace@example.org"), Err(PasswordError::Guessable));
         assert_eq!(Password::for_registration("password", 8, &[]), Err(PasswordError::Guessable));

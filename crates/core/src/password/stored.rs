@@ -1,163 +1,161 @@
-//! Hashes as `users.password_hash` holds them: ours, and those that were imported.
+//! Password hashes in the form in which `users.password_hash` stores them.
 //!
-//! **Ours** is the PHC string of Argon2id, of the password in NFC.
+//! **Own** hashes are PHC strings of Argon2id over the password in NFC.
 //!
-//! **Imported** ones are of what was typed elsewhere, in whatever spelling, so that they are told apart from ours:
+//! **Imported** hashes were computed from the password as typed elsewhere, so their form differs from that of own ones:
 //!
 //! | made by | string |
 //! |---|---|
-//! | Argon2, whichever | `argon2` in front of the PHC string, as Django has it: `argon2$argon2id$v=19$…` |
-//! | the systems of [`crate::password::imported`] | as there |
-//! | a weak one of these, wrapped | `$wrapped`, the weak one's string with its length in bytes in place of its hash, and the PHC string of Argon2id over that hash: `$wrapped$pbkdf2-sha1$i=1000$SALT$20$argon2id$v=19$…` |
+//! | Argon2, any variant | the PHC string after `argon2`, as in Django: `argon2$argon2id$v=19$…` |
+//! | an algorithm of [`super::imported`] | as described there |
+//! | one of these, wrapped because it is weak | `$wrapped`, the string of the weak hash with the length of the hash in bytes instead of the hash, and the PHC string of Argon2id over the weak hash: `$wrapped$pbkdf2-sha1$i=1000$SALT$20$argon2id$v=19$…` |
 
 use std::fmt;
 
 use super::argon2_hash::{Argon2Hash, Argon2Scheme};
-use super::memory::Kept;
+use super::imported::{Algorithm, ImportedHash, Scheme};
+use super::memory::KeptMemory;
 use super::{HashError, Password};
-use crate::password::imported::{ForeignHash, Scheme};
 
-/// In front of an Argon2 hash that was made elsewhere.
-const ELSEWHERE: &str = "argon2";
-/// In front of a weak hash that is wrapped.
+/// The prefix of an imported Argon2 hash.
+const IMPORTED_ARGON2: &str = "argon2";
+/// The prefix of a wrapped hash.
 const WRAPPED: &str = "$wrapped";
-/// Where the outer hash of a wrapped one begins.
+/// The prefix of the outer hash of a wrapped one.
 const OUTER: &str = "$argon2id$";
 
-/// A hash as `users.password_hash` holds it, which its `Display` gives. No `Debug`: it is as good as a password.
-pub struct StoredHash(pub(super) Kind);
+/// A stored hash. The `Display` is its stored form. No `Debug`: it is as sensitive as a password.
+pub struct StoredHash(Kind);
 
-pub(super) enum Kind {
+enum Kind {
     /// Argon2id of the password in NFC.
-    Ours(Argon2Hash),
+    Own(Argon2Hash),
+    ImportedArgon2(Argon2Hash),
     Imported(ImportedHash),
+    /// `outer` is Argon2id of the hash by `weak`, which is `length` bytes long.
+    Wrapped {
+        weak: WeakScheme,
+        length: usize,
+        outer: Argon2Hash,
+    },
 }
 
-/// A hash of what was typed elsewhere.
-pub(super) enum ImportedHash {
-    Argon2(Argon2Hash),
-    Foreign(ForeignHash),
-    Wrapped { weak: WeakScheme, length: usize, outer: Argon2Hash },
-}
-
-/// What the hash inside a wrapped one is computed by.
-pub(super) enum WeakScheme {
+enum WeakScheme {
     Argon2(Argon2Scheme),
-    Foreign(Scheme),
+    Imported(Scheme),
 }
 
 impl StoredHash {
-    /// Reads a stored hash, also in the forms in which other systems store theirs, and bounds what verifying it costs. Argon2
-    /// without the marker in front is ours.
+    /// Parses a stored hash, or a hash in one of the forms of other systems, and limits the cost of its verification. Argon2
+    /// without the prefix of imported hashes is an own hash.
     ///
     /// # Errors
-    /// [`HashError`] says what does not fit.
+    /// [`HashError`] says what is invalid.
     pub fn parse(text: &str) -> Result<Self, HashError> {
-        Ok(Self(if text.starts_with("$argon2") {
-            Kind::Ours(Argon2Hash::parse(text)?)
-        } else {
-            Kind::Imported(ImportedHash::parse(text)?)
+        if text.starts_with("$argon2") {
+            return Ok(Self(Kind::Own(Argon2Hash::parse(text)?)));
+        }
+        if let Some(text) = text.strip_prefix(WRAPPED).filter(|text| text.starts_with('$')) {
+            return Ok(Self(parse_wrapped(text)?));
+        }
+        Ok(Self(match text.strip_prefix(IMPORTED_ARGON2).filter(|phc| phc.starts_with("$argon2")) {
+            Some(phc) => Kind::ImportedArgon2(Argon2Hash::parse(phc)?),
+            None => Kind::Imported(ImportedHash::parse(text)?),
         }))
     }
 
-    /// Reads a hash that is brought along from elsewhere, where nobody puts the marker in front.
+    /// Parses a hash of another system, where Argon2 has no prefix.
     ///
     /// # Errors
-    /// [`HashError`] says what does not fit.
+    /// [`HashError`] says what is invalid.
     pub fn import(text: &str) -> Result<Self, HashError> {
         Self::parse(text).map(|hash| match hash.0 {
-            Kind::Ours(hash) => Self(Kind::Imported(ImportedHash::Argon2(hash))),
-            imported @ Kind::Imported(_) => Self(imported),
+            Kind::Own(hash) => Self(Kind::ImportedArgon2(hash)),
+            imported => Self(imported),
         })
     }
 
-    /// The CPU time of one verification, in microseconds.
+    /// The CPU time of verifying one text, in microseconds.
     #[must_use]
     pub fn cpu_micros(&self) -> u64 {
         match &self.0 {
-            Kind::Ours(hash) | Kind::Imported(ImportedHash::Argon2(hash)) => hash.scheme().cpu_micros(),
-            Kind::Imported(ImportedHash::Foreign(hash)) => hash.cpu_micros(),
-            Kind::Imported(ImportedHash::Wrapped { weak, length, outer }) => {
+            Kind::Own(hash) | Kind::ImportedArgon2(hash) => hash.scheme().cpu_micros(),
+            Kind::Imported(hash) => hash.cpu_micros(),
+            Kind::Wrapped { weak, length, outer } => {
                 weak.cpu_micros(*length).saturating_add(outer.scheme().cpu_micros())
             }
         }
     }
 
-    /// What it is called if its parameters are below the floors of OWASP, and no other hash is around it.
+    /// The name of the algorithm if its parameters are below the minimums of OWASP. A wrapped hash is not weak.
     #[must_use]
     pub fn weakness(&self) -> Option<&'static str> {
         match &self.0 {
-            Kind::Ours(hash) | Kind::Imported(ImportedHash::Argon2(hash)) => {
-                hash.scheme().is_weak().then_some("Argon2")
+            Kind::Own(hash) | Kind::ImportedArgon2(hash) => hash.scheme().is_weak().then_some("Argon2"),
+            Kind::Imported(hash) => {
+                let algorithm = hash.scheme().algorithm();
+                algorithm.is_weak().then_some(algorithm.name())
             }
-            Kind::Imported(ImportedHash::Foreign(hash)) => hash.scheme().is_weak().then_some(hash.scheme().name()),
-            Kind::Imported(ImportedHash::Wrapped { .. }) => None,
+            Kind::Wrapped { .. } => None,
         }
     }
 
-    /// Puts a hash around an imported one, which `outer` makes.
-    pub(super) fn wrapped(self, outer: impl FnOnce(&[u8]) -> Result<Argon2Hash, HashError>) -> Result<Self, HashError> {
+    /// Wraps an imported hash by hashing it with `outer`.
+    pub(super) fn wrap(self, outer: impl FnOnce(&[u8]) -> Result<Argon2Hash, HashError>) -> Result<Self, HashError> {
         let (weak, hash) = match self.0 {
-            Kind::Imported(ImportedHash::Argon2(hash)) => {
+            Kind::ImportedArgon2(hash) => {
                 let (scheme, hash) = hash.into_parts();
                 (WeakScheme::Argon2(scheme), hash.as_bytes().to_vec())
             }
-            Kind::Imported(ImportedHash::Foreign(hash)) => {
+            Kind::Imported(hash) => {
                 let (scheme, hash) = hash.into_parts();
-                (WeakScheme::Foreign(scheme), hash)
+                (WeakScheme::Imported(scheme), hash)
             }
-            other => return Ok(Self(other)),
+            other @ (Kind::Own(_) | Kind::Wrapped { .. }) => return Ok(Self(other)),
         };
-        let wrapped = ImportedHash::Wrapped { weak, length: hash.len(), outer: outer(&hash)? };
-        Ok(Self(Kind::Imported(wrapped)))
+        Ok(Self(Kind::Wrapped { weak, length: hash.len(), outer: outer(&hash)? }))
     }
-}
 
-impl ImportedHash {
-    fn parse(text: &str) -> Result<Self, HashError> {
-        if let Some(text) = text.strip_prefix(WRAPPED).filter(|text| text.starts_with('$')) {
-            return wrapped(text);
-        }
-        match text.strip_prefix(ELSEWHERE).filter(|phc| phc.starts_with("$argon2")) {
-            Some(phc) => Ok(Self::Argon2(Argon2Hash::parse(phc)?)),
-            None => Ok(Self::Foreign(ForeignHash::parse(text)?)),
+    /// The hash itself if it is an own one.
+    pub(super) fn own(&self) -> Option<&Argon2Hash> {
+        match &self.0 {
+            Kind::Own(hash) => Some(hash),
+            Kind::ImportedArgon2(_) | Kind::Imported(_) | Kind::Wrapped { .. } => None,
         }
     }
 
-    /// The spellings of a password that it may be of: as it was typed, and in NFC, in which another keyboard would have typed
-    /// it.
+    /// The spellings of a password that this may be the hash of. An own hash is of the NFC. An imported one is of the password
+    /// as typed, or of the NFC, which another keyboard may have produced.
     pub(super) fn spellings<'a>(&self, password: &'a Password) -> impl Iterator<Item = &'a str> + use<'a> {
-        let differs = !password.is_typed_in_nfc() && self.tells_spellings_apart();
-        std::iter::once(password.typed()).chain(differs.then(|| password.in_nfc()))
+        let reads_typed =
+            self.own().is_none() && self.imported_algorithm().is_none_or(Algorithm::distinguishes_spellings);
+        password.typed.as_deref().filter(|_| reads_typed).into_iter().chain([password.nfc.as_str()])
     }
 
-    /// Whether it is the hash of that text.
-    pub(super) fn is_of(&self, text: &str, kept: Kept) -> Result<bool, HashError> {
-        match self {
-            Self::Argon2(hash) => hash.is_of(text.as_bytes(), kept),
-            Self::Foreign(hash) => Ok(beside(kept, hash.scheme(), || hash.verify(text))),
-            Self::Wrapped { weak, length, outer } => {
+    /// Whether the hash depends on every character of the text; see [`Algorithm::reads_whole`].
+    pub(super) fn reads_whole(&self, text: &str) -> bool {
+        self.imported_algorithm().is_none_or(|algorithm| algorithm.reads_whole(text))
+    }
+
+    /// Whether this is the hash of the text.
+    pub(super) fn matches(&self, text: &str, memory: KeptMemory) -> Result<bool, HashError> {
+        match &self.0 {
+            Kind::Own(hash) | Kind::ImportedArgon2(hash) => hash.matches(text.as_bytes(), memory),
+            Kind::Imported(hash) => Ok(with_memory_for(hash.scheme(), memory, || hash.verify(text))),
+            Kind::Wrapped { weak, length, outer } => {
                 let mut inner = vec![0; *length];
-                let may_fit = weak.compute(text, kept, &mut inner)?;
-                Ok(outer.is_of(&inner, kept)? && may_fit)
+                let may_match = weak.compute(text, memory, &mut inner)?;
+                Ok(outer.matches(&inner, memory)? && may_match)
             }
         }
     }
 
-    /// Whether all of that text counts; see [`Scheme::reads_all_of`].
-    pub(super) fn reads_all_of(&self, text: &str) -> bool {
-        self.foreign().is_none_or(|scheme| scheme.reads_all_of(text))
-    }
-
-    fn tells_spellings_apart(&self) -> bool {
-        self.foreign().is_none_or(Scheme::tells_spellings_apart)
-    }
-
-    fn foreign(&self) -> Option<&Scheme> {
-        match self {
-            Self::Foreign(hash) => Some(hash.scheme()),
-            Self::Wrapped { weak: WeakScheme::Foreign(scheme), .. } => Some(scheme),
-            Self::Argon2(_) | Self::Wrapped { weak: WeakScheme::Argon2(_), .. } => None,
+    /// The algorithm of an imported hash, if it is not Argon2.
+    fn imported_algorithm(&self) -> Option<&dyn Algorithm> {
+        match &self.0 {
+            Kind::Imported(hash) => Some(hash.scheme().algorithm()),
+            Kind::Wrapped { weak: WeakScheme::Imported(scheme), .. } => Some(scheme.algorithm()),
+            Kind::Own(_) | Kind::ImportedArgon2(_) | Kind::Wrapped { weak: WeakScheme::Argon2(_), .. } => None,
         }
     }
 }
@@ -166,25 +164,28 @@ impl WeakScheme {
     fn cpu_micros(&self, length: usize) -> u64 {
         match self {
             Self::Argon2(scheme) => scheme.cpu_micros(),
-            Self::Foreign(scheme) => scheme.cpu_micros(length),
+            Self::Imported(scheme) => scheme.cpu_micros(length),
         }
     }
 
-    fn compute(&self, text: &str, kept: Kept, computed: &mut [u8]) -> Result<bool, HashError> {
+    /// See [`Algorithm::compute`].
+    fn compute(&self, text: &str, memory: KeptMemory, computed: &mut [u8]) -> Result<bool, HashError> {
         match self {
-            Self::Argon2(scheme) => scheme.compute(text.as_bytes(), kept, computed).map(|()| true),
-            Self::Foreign(scheme) => Ok(beside(kept, scheme, || scheme.compute(text, computed))),
+            Self::Argon2(scheme) => scheme.compute(text.as_bytes(), memory, computed).map(|()| true),
+            Self::Imported(scheme) => {
+                Ok(with_memory_for(scheme, memory, || scheme.algorithm().compute(text, computed)))
+            }
         }
     }
 }
 
-/// Computes beside the memory that is kept, or in place of it.
-fn beside<T>(kept: Kept, scheme: &Scheme, compute: impl FnOnce() -> T) -> T {
-    if scheme.takes_memory() { kept.without(compute) } else { compute() }
+/// Frees the kept memory during the computation if the algorithm needs memory of its own.
+fn with_memory_for<T>(scheme: &Scheme, memory: KeptMemory, compute: impl FnOnce() -> T) -> T {
+    if scheme.algorithm().needs_memory() { memory.while_freed(compute) } else { compute() }
 }
 
-/// Reads what stands behind `$wrapped`.
-fn wrapped(text: &str) -> Result<ImportedHash, HashError> {
+/// Parses a wrapped hash without its prefix.
+fn parse_wrapped(text: &str) -> Result<Kind, HashError> {
     let malformed = || HashError::new("a malformed wrapped hash".to_owned());
     let at = text.rfind(OUTER).ok_or_else(malformed)?;
     let (weak, outer) = text.split_at_checked(at).ok_or_else(malformed)?;
@@ -192,36 +193,32 @@ fn wrapped(text: &str) -> Result<ImportedHash, HashError> {
     let length = length.parse().ok().filter(|number: &usize| number.to_string() == length).ok_or_else(malformed)?;
     let weak = if weak.starts_with("$argon2") {
         let (scheme, hash) = Argon2Scheme::parse(weak)?;
-        if hash.is_some() || !scheme.takes_length(length) {
+        if hash.is_some() || !scheme.allows_length(length) {
             return Err(malformed());
         }
         WeakScheme::Argon2(scheme)
     } else {
-        WeakScheme::Foreign(Scheme::parse(weak, length)?)
+        WeakScheme::Imported(Scheme::parse(weak, length)?)
     };
-    Ok(ImportedHash::Wrapped { weak, length, outer: Argon2Hash::parse(outer)? })
+    Ok(Kind::Wrapped { weak, length, outer: Argon2Hash::parse(outer)? })
 }
 
 impl fmt::Display for StoredHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Ours(hash) => hash.fmt(formatter),
+            Kind::Own(hash) => hash.fmt(formatter),
+            Kind::ImportedArgon2(hash) => write!(formatter, "{IMPORTED_ARGON2}{hash}"),
             Kind::Imported(hash) => hash.fmt(formatter),
+            Kind::Wrapped { weak, length, outer } => write!(formatter, "{WRAPPED}{weak}${length}{outer}"),
         }
     }
 }
 
-impl fmt::Display for ImportedHash {
+impl fmt::Display for WeakScheme {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Argon2(hash) => write!(formatter, "{ELSEWHERE}{hash}"),
-            Self::Foreign(hash) => hash.fmt(formatter),
-            Self::Wrapped { weak: WeakScheme::Argon2(weak), length, outer } => {
-                write!(formatter, "{WRAPPED}{weak}${length}{outer}")
-            }
-            Self::Wrapped { weak: WeakScheme::Foreign(weak), length, outer } => {
-                write!(formatter, "{WRAPPED}{weak}${length}{outer}")
-            }
+            Self::Argon2(scheme) => scheme.fmt(formatter),
+            Self::Imported(scheme) => scheme.fmt(formatter),
         }
     }
 }
@@ -247,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn argon2_that_is_imported_says_so_and_goes_on_saying_it() {
+    fn imported_argon2_keeps_its_prefix() {
         let phc = format!("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ${HASH}");
         let imported = import(&phc).to_string();
         assert_eq!(imported, format!("argon2{phc}"));
@@ -259,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn every_argon2_within_bounds_is_read_and_no_other() {
+    fn argon2_is_accepted_within_the_limits_only() {
         let tail = "c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         for good in [
             format!("$argon2id$v=19$m=65536,t=16,p=4${tail}"),
@@ -268,8 +265,8 @@ mod tests {
             format!("$argon2id$v=19$m=64,t=1,p=1,data=AAAA${tail}"),
         ] {
             assert_eq!(parse(&good).to_string(), good);
-            let elsewhere = format!("argon2{good}");
-            assert_eq!(parse(&elsewhere).to_string(), elsewhere);
+            let imported = format!("argon2{good}");
+            assert_eq!(parse(&imported).to_string(), imported);
         }
         assert_eq!(
             parse(&format!("$argon2i$m=64,t=1,p=1${tail}")).to_string(),
@@ -290,7 +287,7 @@ mod tests {
             (format!("$argon2id$v=19$m=1,t=1,p=1${tail}"), "argon2"),
             ("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ".to_owned(), "argon2"),
             ("$argon2id$v=19$m=64,t=1,p=1".to_owned(), "argon2"),
-            (format!("argon2id$v=19$m=64,t=1,p=1${tail}"), "known form"),
+            (format!("argon2id$v=19$m=64,t=1,p=1${tail}"), "known format"),
         ] {
             let error = StoredHash::parse(&bad).err().unwrap_or_else(|| panic!("{bad}")).to_string();
             assert!(error.contains(why), "{bad}: {error}");
@@ -299,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_hashes_are_known_by_name_and_wrapped_ones_are_not_weak() {
+    fn a_weak_hash_has_a_name_and_a_wrapped_one_is_not_weak() {
         let weakness = |text: &str| import(text).weakness();
         let argon2 = |cost: &str| format!("$argon2id$v=19${cost}$c2FsdHNhbHQ${HASH}");
         assert_eq!(weakness(&argon2("m=19456,t=1,p=1")), Some("Argon2"));
@@ -310,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapped_hash_verifies_as_the_weak_one_did_and_does_not_hold_it() {
+    fn a_wrapped_hash_verifies_like_the_weak_one_without_containing_it() {
         let hasher = Hasher::new(CHEAP).unwrap();
         for (weak, begin, password) in [
             (
@@ -354,14 +351,14 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_of_a_weak_hash_hold_inside_a_wrapped_one() {
+    fn a_wrapped_hash_follows_the_rules_of_the_weak_one() {
         let hasher = Hasher::new(CHEAP).unwrap();
-        // Openwall's, of what bcrypt reads of it.
+        // Openwall's: 72 bytes.
         let text = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
         let wrapped = wrap(&hasher, "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui");
         let verify = |text: &str, stored: &str| hasher.verify(&Password::for_login(text).unwrap(), stored);
         assert_eq!(verify(&format!("{text} and more"), &wrapped), Ok(Verification::Matches { outdated: false }));
-        // Of the composed spelling; and a NUL is nobody's.
+        // The hash of the composed spelling.
         let cafe = wrap(&hasher, "$2b$05$abcdefghijklmnopqrstuusTJFCVMZBlQP1dwbtUrCxhcr59UYFQO");
         assert_eq!(verify("cafe\u{301} au lait", &cafe), Ok(Verification::Matches { outdated: true }));
         let a = wrap(&hasher, "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe");
@@ -371,13 +368,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_wrapped_hash_is_refused() {
+    fn an_invalid_wrapped_hash_is_refused() {
         let outer = format!("$argon2id$v=19$m=64,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw${HASH}");
         for (bad, why) in [
-            ("$wrapped".to_owned(), "known form"),
+            ("$wrapped".to_owned(), "known format"),
             ("$wrapped$".to_owned(), "wrapped"),
             (format!("$wrapped{outer}"), "wrapped"),
-            (format!("$wrapped$32{outer}"), "known form"),
+            (format!("$wrapped$32{outer}"), "known format"),
             (format!("$wrapped$pbkdf2-sha256$i=1000$c2FsdA{outer}"), "wrapped"),
             (format!("$wrapped$pbkdf2-sha256$i=1000$c2FsdA$032{outer}"), "wrapped"),
             (format!("$wrapped$pbkdf2-sha256$i=1000$c2FsdA$+32{outer}"), "wrapped"),
@@ -389,10 +386,10 @@ mod tests {
             (format!("$wrapped$argon2id$v=19$m=65537,t=1,p=1$c2FsdHNhbHQ$32{outer}"), "costly"),
             (format!("$wrapped$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$9{outer}"), "wrapped"),
             (format!("$wrapped$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ${HASH}$32{outer}"), "wrapped"),
-            (format!("$wrapped$wrapped$2b$05$abcdefghijklmnopqrstuu$23$23{outer}"), "known form"),
+            (format!("$wrapped$wrapped$2b$05$abcdefghijklmnopqrstuu$23$23{outer}"), "known format"),
             (
                 "$wrapped$2b$05$abcdefghijklmnopqrstuu$23$argon2id$v=19$m=64,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw".to_owned(),
-                "without a hash",
+                "no hash",
             ),
             (format!("$wrapped$2b$05$abcdefghijklmnopqrstuu$23{}", outer.replace("m=64", "m=65537")), "costly"),
         ] {

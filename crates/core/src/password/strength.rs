@@ -1,20 +1,19 @@
-//! Passwords that are guessed first (NIST SP 800-63B-4 §3.1.1.2: compare with a list of commonly used, expected or
-//! compromised values).
+//! Recognises guessable passwords (NIST SP 800-63B-4 §3.1.1.2: compare with a list of commonly used, expected or compromised
+//! passwords).
 //!
-//! Those that many people chose are a set, [`common_passwords`]. It has some 9,800 of fifteen characters, because few people
-//! were ever made to choose one: those who are take a common one and make it longer. So a password is also refused if it is
-//! made of nothing but a few such parts: common passwords, what the user entered about themselves, runs, keyboard rows, short
-//! numbers. Common passwords as parts are a list of their own: every piece of a password is looked up, and the set would find
-//! one piece in 65,536 by mistake.
+//! A password is refused if it is in the set of [`common`] passwords. That set has few long ones, and users who must choose a
+//! long password extend a common one. So a password is also refused if it consists of a few guessable parts: common passwords, what
+//! the user entered about themselves, sequences, keyboard rows, short numbers.
+//!
+//! Common parts are a separate list, without false positives, since every substring of a password is looked up.
 
 use super::common;
 use crate::identity::characters;
 
-/// Lower case, one a line, in the order of their bytes; from the frequency list of zxcvbn-ts (see
-/// `common_passwords.LICENSE`): the first 1000 with letters of 5 to 7 characters, the first 3000 of at least 8, and all
-/// of at least 12.
+/// Common parts, folded, one per line, in byte order. From the frequency list of zxcvbn-ts (see `common_passwords.LICENSE`):
+/// the first 1000 of 5 to 7 characters that contain letters, the first 3000 of at least 8, and all of at least 12.
 const COMMON: &str = include_str!("common_passwords.txt");
-/// Rows and the ways down them, as people run their fingers along; both directions count.
+/// Rows and diagonals of the keyboard. Both directions count.
 const KEYBOARD: [&str; 6] = [
     "qwertyuiop",
     "asdfghjkl",
@@ -23,61 +22,63 @@ const KEYBOARD: [&str; 6] = [
     "1q2w3e4r5t6y7u8i9o0p",
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
 ];
-/// So many parts, guessed one after another, are a password that is guessed first.
+/// Maximum number of parts of a guessable password.
 const MAX_PARTS: usize = 3;
-/// Longer passwords are compared as a whole only, so that looking for parts costs little.
-const MAX_CHARS_IN_PARTS: usize = 64;
-/// The longest part, and the longest repeated unit, that is looked for.
+/// Maximum length of a password that is searched for parts, in characters. Bounds the cost of the search.
+const MAX_CHARS_SEARCHED: usize = 64;
+/// Maximum length of a part and of a repeated unit, in characters.
 const MAX_PART: usize = 32;
-/// Units up to this many characters make a password guessable however often they are repeated.
-const SHORT_UNIT: usize = 5;
-/// The shortest run, keyboard run and word of the person's own that is a part.
-const MIN_RUN: usize = 3;
-const MIN_KEYBOARD_RUN: usize = 4;
+/// Maximum length of a unit whose repetition is guessable whatever the unit is, in characters.
+const MAX_SHORT_UNIT: usize = 5;
+/// Minimum length of a sequence that is a part, in characters.
+const MIN_SEQUENCE: usize = 3;
+/// Minimum length of a piece of a keyboard row that is a part, in characters.
+const MIN_KEYBOARD_ROW: usize = 4;
+/// Minimum length of a word about the user that is a part, in characters.
 const MIN_OWN_WORD: usize = 4;
-/// The most digits or signs in a row that are a part whatever they are: a year, a number behind a word.
+/// Maximum length of a filler, in characters: digits or signs that are a part whatever they are, such as a year.
 const MAX_FILLER: usize = 4;
 
-/// Whether a password is among those that are guessed first; `about` is what the user entered about
-/// themselves, and the service's own name. Case does not count.
+/// Whether a password is guessable. `about` holds what the user entered about themselves, and the name of the service. Case is
+/// ignored.
 #[must_use]
 pub fn is_guessable(password: &str, about: &[&str]) -> bool {
     let chars = fold(password);
     let is_common = |chars: &[char]| common::contains(&chars.iter().collect::<String>());
-    is_common(&chars) || is_common(without_tail(&chars)) || is_composed(password, about)
+    is_common(&chars) || is_common(without_suffix(&chars)) || is_composed(password, about)
 }
 
-/// Whether a password is made of nothing but a few parts that are guessed first.
+/// Whether a password consists of a few guessable parts, without regard to the set of common passwords.
 #[must_use]
 pub fn is_composed(password: &str, about: &[&str]) -> bool {
     let chars = fold(password);
     let parts =
         Parts { common: COMMON.lines().collect(), own: about.iter().flat_map(|text| own_words(text)).collect() };
-    if parts.own.contains(&chars) || parts.is_made_of_few(&chars) {
+    if parts.own.contains(&chars) || parts.has_few_parts(&chars) {
         return true;
     }
     let is_repetition = |chars: &[char]| {
-        repeated_unit(chars).is_some_and(|unit| unit.len() <= SHORT_UNIT || parts.is_made_of_few(unit))
+        repeated_unit(chars).is_some_and(|unit| unit.len() <= MAX_SHORT_UNIT || parts.has_few_parts(unit))
     };
-    is_repetition(&chars) || is_repetition(without_tail(&chars))
+    is_repetition(&chars) || is_repetition(without_suffix(&chars))
 }
 
 fn fold(text: &str) -> Vec<char> {
     characters::folded(text).chars().collect()
 }
 
-/// A text whole, its words, and its words in one.
+/// The words of a text, its words concatenated, and the whole text.
 fn own_words(text: &str) -> Vec<Vec<char>> {
     let whole = fold(text);
     let words = whole.split(|c| !c.is_alphanumeric()).map(<[char]>::to_vec);
-    let together = whole.iter().copied().filter(|c| c.is_alphanumeric()).collect();
-    words.chain([together, whole.clone()]).filter(|word| !word.is_empty()).collect()
+    let concatenated = whole.iter().copied().filter(|c| c.is_alphanumeric()).collect();
+    words.chain([concatenated, whole.clone()]).filter(|word| !word.is_empty()).collect()
 }
 
-/// Without the digits and signs behind its last letter, if they are few enough to be a filler.
-fn without_tail(chars: &[char]) -> &[char] {
-    let tail = chars.iter().rev().take_while(|c| !c.is_alphabetic()).count();
-    let kept = if tail <= MAX_FILLER { chars.len().saturating_sub(tail) } else { chars.len() };
+/// Removes the digits and signs after the last letter if they are short enough for a filler.
+fn without_suffix(chars: &[char]) -> &[char] {
+    let suffix = chars.iter().rev().take_while(|c| !c.is_alphabetic()).count();
+    let kept = if suffix <= MAX_FILLER { chars.len().saturating_sub(suffix) } else { chars.len() };
     chars.get(..kept).unwrap_or(chars)
 }
 
@@ -87,12 +88,12 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Whether the text falls into at most [`MAX_PARTS`] parts.
-    fn is_made_of_few(&self, chars: &[char]) -> bool {
-        if chars.len() > MAX_CHARS_IN_PARTS {
+    /// Whether the text is a concatenation of at most [`MAX_PARTS`] parts.
+    fn has_few_parts(&self, chars: &[char]) -> bool {
+        if chars.len() > MAX_CHARS_SEARCHED {
             return self.is_part(chars);
         }
-        // The fewest parts that the first so many characters fall into; of none, no parts.
+        // For every prefix, by its length: the minimum number of parts it consists of.
         let mut fewest: Vec<Option<usize>> = vec![Some(0)];
         for end in 1..=chars.len() {
             let last_parts = (end.saturating_sub(MAX_PART)..end).filter_map(|start| {
@@ -110,15 +111,15 @@ impl Parts<'_> {
         let is_filler = chars.len() <= MAX_FILLER
             && (chars.iter().all(char::is_ascii_digit) || !chars.iter().any(|c| c.is_alphanumeric()));
         is_filler
-            || (chars.len() >= MIN_RUN && is_run(chars))
-            || (chars.len() >= MIN_KEYBOARD_RUN && is_keyboard_run(&word))
+            || (chars.len() >= MIN_SEQUENCE && is_sequence(chars))
+            || (chars.len() >= MIN_KEYBOARD_ROW && is_in_keyboard_row(&word))
             || (chars.len() >= MIN_OWN_WORD && self.own.iter().any(|own| own == chars))
             || self.common.binary_search(&word.as_str()).is_ok()
     }
 }
 
-/// Whether every character follows from the one before by the same step of -1, 0 or 1, digits going round from 9 to 0.
-fn is_run(chars: &[char]) -> bool {
+/// Whether all successive characters differ by the same step of -1, 0 or 1. The digit after 9 is 0.
+fn is_sequence(chars: &[char]) -> bool {
     let step = |a: char, b: char| match (a.to_digit(10), b.to_digit(10)) {
         (Some(9), Some(0)) => 1,
         (Some(0), Some(9)) => -1,
@@ -128,12 +129,12 @@ fn is_run(chars: &[char]) -> bool {
     steps.next().is_some_and(|first| (-1..=1).contains(&first) && steps.all(|next| next == first))
 }
 
-fn is_keyboard_run(word: &str) -> bool {
+fn is_in_keyboard_row(word: &str) -> bool {
     let backwards: String = word.chars().rev().collect();
     KEYBOARD.iter().any(|row| row.contains(word) || row.contains(&backwards))
 }
 
-/// The shortest unit that the whole text is a repetition of (the last one may be cut off), if it fits twice.
+/// The shortest unit that the text repeats at least twice. The last repetition may be incomplete.
 fn repeated_unit(chars: &[char]) -> Option<&[char]> {
     (1..=MAX_PART.min(chars.len() / 2))
         .filter_map(|length| chars.get(..length))
@@ -150,15 +151,15 @@ mod tests {
     const ABOUT: [&str; 4] = ["ada.lovelace@example.org", "Ada.Lovelace", "auth.example.org", "Gro\u{df}strassenbahn"];
 
     #[test]
-    fn the_list_is_long_enough_and_in_order_and_folded() {
+    fn the_list_of_parts_is_complete_sorted_and_folded() {
         assert_eq!(characters::folded(COMMON), COMMON);
         let list: Vec<_> = COMMON.lines().collect();
         assert!(list.iter().filter(|word| word.chars().count() >= 8).count() >= 3000);
-        assert!(list.is_sorted(), "it is searched by halves");
+        assert!(list.is_sorted(), "required by the binary search");
     }
 
     #[test]
-    fn what_is_guessed_first_is_refused_whatever_its_case() {
+    fn a_password_of_guessable_parts_is_refused_in_any_case() {
         for bad in [
             "password",
             "qwertyuiop12345",
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_many_chose_is_refused_though_it_is_made_of_no_parts() {
+    fn a_common_password_is_refused_without_guessable_parts() {
         for bad in [
             "30secondstomars",
             "30SecondsToMars",
@@ -207,7 +208,7 @@ mod tests {
             "CRISTIANORONALDO",
             "cristianoronaldo7",
             "Cristianoronaldo24!",
-            // Of the longer ones few are common; those that are shorter count where PASSWORD_MIN_LENGTH takes them.
+            // Short ones count where PASSWORD_MIN_LENGTH permits them.
             "liverpool",
             "chocolate99",
         ] {
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_more_guesses_is_taken() {
+    fn a_strong_password_is_accepted() {
         for good in [
             "correct horse battery staple",
             "ada.lovelace@example.org is me",
@@ -232,12 +233,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_judged(password in "\\PC{0,80}", about in "\\PC{0,20}") {
+        fn no_text_panics(password in "\\PC{0,80}", about in "\\PC{0,20}") {
             let _ = is_guessable(&password, &[&about]);
         }
 
         #[test]
-        fn case_does_not_count(password in "[ -~]{0,20}|(pass|qwe|123|ada){2,5}") {
+        fn case_is_ignored(password in "[ -~]{0,20}|(pass|qwe|123|ada){2,5}") {
             prop_assert_eq!(is_guessable(&password, &ABOUT), is_guessable(&password.to_uppercase(), &ABOUT));
         }
     }
