@@ -1,10 +1,11 @@
-//! Access tokens: JWTs by RFC 9068.
+//! Access tokens: JWTs (RFC 9068).
 //!
-//! Header, claims, compact form and expiry are `jwt-compact`'s. The signature is made and checked by the runtime's
-//! WebCrypto, which is asynchronous where `jwt-compact`'s `Algorithm` is not, so the bridge is explicit:
-//! [`signing_input`], then `crypto.subtle.sign`, then [`complete`]; and [`Unverified::parse`], then
-//! `crypto.subtle.verify` over [`Unverified::signing_input`] with the key that [`Unverified::is_for`], then
-//! [`Unverified::validate`] with its verdict.
+//! `jwt-compact` handles the header, the claims, the compact form and the expiry; WebCrypto handles the signatures. WebCrypto is
+//! asynchronous, unlike the `Algorithm` of `jwt-compact`, so the caller connects the two:
+//!
+//! - To issue a token: [`signing_input`], `crypto.subtle.sign`, [`complete`].
+//! - To verify one: [`Unverified::parse`], [`Unverified::is_for`] for the key, `crypto.subtle.verify` over
+//!   [`Unverified::signing_input`], [`Unverified::verify`] with the result.
 
 use std::borrow::Cow;
 
@@ -22,12 +23,11 @@ use crate::token::keys::SigningKey;
 use crate::token::profile::Profile;
 use crate::token::strict_json;
 
-/// RFC 9068 §2.1.
+/// The header parameter `typ` (RFC 9068 §2.1).
 const TOKEN_TYPE: &str = "at+jwt";
-/// The same, spelt out (RFC 7515 §4.1.9).
+/// The same media type with its prefix (RFC 7515 §4.1.9).
 const TOKEN_TYPE_LONG: &str = "application/at+jwt";
-/// The only header parameters a token of ours has. Others, `crit`, `jwk`, `jku`, `x5c` and `x5u` among them, could only
-/// ask for something that is never done here.
+/// The permitted header parameters. Others, such as `crit`, `jwk`, `jku`, `x5c` and `x5u`, request unsupported processing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokenHeader {
@@ -38,24 +38,24 @@ struct TokenHeader {
     token_type: String,
 }
 
-/// What an access token says. Times in unix seconds.
+/// The claims of an access token. Times in unix seconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccessToken {
-    /// The user.
+    /// The user id.
     pub sub: Id,
-    /// The session.
+    /// The session id.
     pub sid: Id,
-    /// This token.
+    /// The token id.
     pub jti: Id,
-    /// The user's roles when it was issued.
+    /// The roles of the user at the time of issue.
     pub roles: Vec<String>,
-    /// When it was issued.
+    /// The time of issue.
     pub iat: u64,
-    /// When it ends; from that second on it is not accepted.
+    /// The expiry time. From this second on the token is expired.
     pub exp: u64,
 }
 
-/// Who issues tokens, and for whom: the same in every token of a deployment.
+/// The parties of a token, the same for all tokens of a deployment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parties {
     /// `iss`.
@@ -66,58 +66,58 @@ pub struct Parties {
     pub client_id: String,
 }
 
-/// What a token is read for.
+/// The purpose for which a token is accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// To grant access: everything is checked.
+    /// To grant access: all claims are checked.
     Access,
-    /// To end the session it was issued in: everything but its expiry is checked, which is for the caller to bound.
+    /// To end its session: all claims except the expiry are checked. The caller limits the age.
     Logout,
-    /// To know in which session it was issued, which its signature tells: its times, and the parties it was made for, may
-    /// have changed since.
+    /// To identify its session: only the signature is checked. Times and parties may have changed since the token was issued.
     Session,
 }
 
-/// Why a token is not accepted.
+/// Why a token is rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
-    /// Not three canonical base64url parts holding JSON objects without duplicates, with the header of an access token.
+    /// It is not three canonical base64url parts, the first two JSON objects without duplicate members, the first the header of
+    /// an access token.
     Malformed,
-    /// The signature is not genuine, or made with another algorithm than its key's.
+    /// The signature is invalid, or was made with an algorithm other than that of the key.
     Signature,
     /// A claim is missing or of the wrong type.
     Claims,
-    /// Issued by another.
+    /// The issuer is another one.
     Issuer,
-    /// Issued for another.
+    /// The audience is another one.
     Audience,
-    /// `nbf` lies ahead.
+    /// `nbf` is in the future.
     NotYetValid,
-    /// `exp` has come.
+    /// `exp` has been reached.
     Expired,
 }
 
-/// A value that JSON cannot carry; no value of [`AccessToken`] is one.
+/// A token cannot be encoded, because one of its times is outside the supported range.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NotRepresentable(String);
+pub struct TokenEncodingError(String);
 
-impl std::fmt::Display for NotRepresentable {
+impl std::fmt::Display for TokenEncodingError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "access token: {}", self.0)
     }
 }
 
-/// The bytes to sign for a token: header and claims, encoded (RFC 7515 §5.1).
+/// The bytes to sign: the encoded header and claims (RFC 7515 §5.1).
 ///
 /// # Errors
-/// [`NotRepresentable`] for a time beyond the calendar.
+/// [`TokenEncodingError`] for a time outside the supported range.
 pub fn signing_input(
     token: &AccessToken,
     profile: Profile<'_>,
     parties: &Parties,
     key: &SigningKey,
-) -> Result<String, NotRepresentable> {
-    let time = |seconds| calendar_time(seconds).ok_or_else(|| NotRepresentable("time".to_owned()));
+) -> Result<String, TokenEncodingError> {
+    let time = |seconds| calendar_time(seconds).ok_or_else(|| TokenEncodingError("a time is out of range".to_owned()));
     let mut claims = jwt_compact::Claims::new(Claims {
         iss: Cow::Borrowed(&parties.issuer),
         sub: token.sub,
@@ -132,13 +132,13 @@ pub fn signing_input(
     claims.expiration = Some(time(token.exp)?);
     let header = Header::empty().with_key_id(key.kid()).with_token_type(TOKEN_TYPE);
     let algorithm = ExternalSignature::new(key.algorithm());
-    let mut unsigned = algorithm.token(&header, &claims, &()).map_err(|error| NotRepresentable(error.to_string()))?;
-    // The signature is empty: what remains before its dot is the signing input.
+    let mut unsigned = algorithm.token(&header, &claims, &()).map_err(|error| TokenEncodingError(error.to_string()))?;
+    // The signature is empty, so without the last dot this is the signing input.
     unsigned.pop();
     Ok(unsigned)
 }
 
-/// Puts a signature behind its signing input.
+/// Appends the signature to its signing input, which gives the compact token.
 #[must_use]
 pub fn complete(mut signing_input: String, signature: &[u8]) -> String {
     signing_input.push('.');
@@ -146,7 +146,7 @@ pub fn complete(mut signing_input: String, signature: &[u8]) -> String {
     signing_input
 }
 
-/// A token that is well-formed. Nothing it says may be used yet, but for the name of the key to check it with.
+/// A well-formed token whose signature has not been verified. Only the `kid` may be used, to find the key.
 pub struct Unverified<'a> {
     token: UntrustedToken<'a>,
     kid: String,
@@ -155,10 +155,10 @@ pub struct Unverified<'a> {
 }
 
 impl<'a> Unverified<'a> {
-    /// Takes a compact token apart.
+    /// Parses a compact token.
     ///
     /// # Errors
-    /// [`Rejection::Malformed`].
+    /// [`Rejection::Malformed`] if it is not a well-formed access token.
     pub fn parse(compact: &'a str) -> Result<Self, Rejection> {
         let (signing_input, _) = compact.rsplit_once('.').ok_or(Rejection::Malformed)?;
         let (header, claims) = signing_input.split_once('.').ok_or(Rejection::Malformed)?;
@@ -172,26 +172,26 @@ impl<'a> Unverified<'a> {
         Ok(Self { token, kid, signing_input, claims })
     }
 
-    /// The `kid` of the header: only ever compared with the key set's own.
+    /// The `kid` of the header. Compare it only with those of the key set.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The bytes the signature covers.
+    /// The bytes that the signature covers.
     #[must_use]
     pub fn signing_input(&self) -> &'a str {
         self.signing_input
     }
 
-    /// As it came, of any length.
+    /// The signature, of any length.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
         self.token.signature_bytes()
     }
 
-    /// Whether that key could have signed it: the header names the key and the key's one algorithm (RFC 8725 §3.1), and
-    /// the signature has its length.
+    /// Whether that key may have signed the token: the header names the key and its only algorithm (RFC 8725 §3.1), and the
+    /// signature has the right length.
     #[must_use]
     pub fn is_for(&self, key: &SigningKey) -> bool {
         self.kid == key.kid()
@@ -199,41 +199,48 @@ impl<'a> Unverified<'a> {
             && self.signature().len() == key.signature_len()
     }
 
-    /// Reads the claims of a token whose signature has been checked: `genuine` is the verdict over
-    /// [`Self::signing_input`] and [`Self::signature`] by that key.
+    /// Parses the claims after the signature has been checked. `is_valid` says whether [`Self::signature`] is a valid signature
+    /// of [`Self::signing_input`] by that key.
     ///
     /// # Errors
-    /// [`Rejection`]; of the signature before any of a claim.
-    pub fn verify(self, (key, genuine): (&SigningKey, bool), parties: &Parties) -> Result<VerifiedToken, Rejection> {
-        if !genuine || !self.is_for(key) {
+    /// [`Rejection::Signature`] before any other [`Rejection`].
+    pub fn verify(self, (key, is_valid): (&SigningKey, bool), parties: &Parties) -> Result<VerifiedToken, Rejection> {
+        if !is_valid || !self.is_for(key) {
             return Err(Rejection::Signature);
         }
-        let verdict = SignatureCheck::new(self.signing_input, genuine);
+        let check = SignatureCheck::new(self.signing_input, is_valid);
         let algorithm = ExternalSignature::new(key.algorithm());
-        let token = algorithm.validator::<Claims>(&verdict).validate(&self.token).map_err(|error| match error {
+        let token = algorithm.validator::<Claims>(&check).validate(&self.token).map_err(|error| match error {
             ValidationError::MalformedClaims(_) => Rejection::Claims,
             _ => Rejection::Signature,
         })?;
         let (iat, exp, nbf) = self.times().ok_or(Rejection::Claims)?;
-        let said = &token.claims().custom;
+        let claims = &token.claims().custom;
         let mut lifetime = jwt_compact::Claims::empty();
         lifetime.expiration = token.claims().expiration;
         Ok(VerifiedToken {
-            for_others: if said.iss != parties.issuer {
+            party_rejection: if claims.iss != parties.issuer {
                 Some(Rejection::Issuer)
-            } else if !said.aud.contains(&parties.audience) {
+            } else if !claims.aud.contains(&parties.audience) {
                 Some(Rejection::Audience)
             } else {
                 None
             },
             not_before: nbf.unwrap_or(0),
             lifetime,
-            token: AccessToken { sub: said.sub, sid: said.sid, jti: said.jti, roles: said.roles.to_vec(), iat, exp },
+            token: AccessToken {
+                sub: claims.sub,
+                sid: claims.sid,
+                jti: claims.jti,
+                roles: claims.roles.to_vec(),
+                iat,
+                exp,
+            },
             kid: self.kid,
         })
     }
 
-    /// `iat`, `exp` and, if there, `nbf`: whole seconds. jwt-compact would cut the fraction off a number.
+    /// `iat`, `exp` and `nbf` if present. They must be whole seconds; jwt-compact would truncate fractions.
     fn times(&self) -> Option<(u64, u64, Option<u64>)> {
         let claims = json_part(self.claims)?;
         let nbf = match claims.get("nbf") {
@@ -244,32 +251,32 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// A token that a key of ours has signed: all about it that time does not change.
+/// A token whose signature has been verified, reduced to what does not change with time.
 pub struct VerifiedToken {
     token: AccessToken,
     kid: String,
-    /// What is wrong with it if its issuer or audience is another.
-    for_others: Option<Rejection>,
-    /// `nbf`; 0 without it. Not `iat`, which limits nothing (RFC 7519 §4.1.6): the clock that issued a token may be ahead.
+    /// The rejection for another issuer or audience.
+    party_rejection: Option<Rejection>,
+    /// `nbf`, or 0. `iat` is not a limit (RFC 7519 §4.1.6), since the clock of the issuer may be ahead.
     not_before: u64,
-    /// With `exp` alone, for jwt-compact to judge.
+    /// `exp` only, for jwt-compact to check.
     lifetime: jwt_compact::Claims<Empty>,
 }
 
 impl VerifiedToken {
-    /// The name of its key.
+    /// The `kid` of the key that signed it.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// What it says, if it is good for that at this time, to the second: its clock is ours.
+    /// The claims, if the token is valid for this purpose at this time, without leeway: its clock is ours.
     ///
     /// # Errors
-    /// [`Rejection`].
+    /// [`Rejection`] says which claim is not valid.
     pub fn accept(&self, purpose: Purpose, now: u64) -> Result<AccessToken, Rejection> {
         if purpose != Purpose::Session {
-            if let Some(rejection) = self.for_others {
+            if let Some(rejection) = self.party_rejection {
                 return Err(rejection);
             }
             if self.not_before > now {
@@ -277,7 +284,7 @@ impl VerifiedToken {
             }
         }
         if purpose == Purpose::Access {
-            // jwt-compact still accepts the second of `exp` itself, which RFC 7519 §4.1.4 does not: hence one second less.
+            // One second less, since jwt-compact accepts the second of `exp` itself, contrary to RFC 7519 §4.1.4.
             let clock = calendar_time(now).ok_or(Rejection::Claims)?;
             let options = TimeOptions::new(Duration::seconds(-1), || clock);
             self.lifetime.validate_expiration(&options).map_err(|_| Rejection::Expired)?;
@@ -307,7 +314,7 @@ struct Claims<'a> {
     profile: Profile<'a>,
 }
 
-/// RFC 7519 §4.1.3: one, or several.
+/// One audience or several (RFC 7519 §4.1.3).
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Audience<'a> {
@@ -337,7 +344,7 @@ pub(crate) mod tests {
     use crate::token::profile::{EmailClaims, Profile, ProfileClaim};
 
     pub(crate) const NOW: u64 = 1_700_000_000;
-    /// Of RFC 7515's key.
+    /// The `kid` of the key of RFC 7515 A.3.
     const KID: &str = "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U";
 
     fn keys() -> SigningKeys {
@@ -384,13 +391,13 @@ pub(crate) mod tests {
         object
     }
 
-    /// A compact token of any header and claims, with a signature that nobody made.
+    /// A compact token with any header and claims, and an arbitrary signature.
     fn compact(header: &str, claims: &str) -> String {
         let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
         format!("{}.{}.{}", encode(header), encode(claims), BASE64_URL_SAFE_NO_PAD.encode([5; 64]))
     }
 
-    /// Verifies such a token as if its signature were genuine.
+    /// Verifies such a token as if its signature were valid.
     fn read(header: &str, claims: &str) -> Result<AccessToken, Rejection> {
         read_at(&compact(header, claims), NOW)
     }
@@ -405,14 +412,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn without_a_genuine_signature_nothing_is_told_of_the_claims() {
+    fn a_token_with_an_invalid_signature_is_rejected_whatever_its_claims() {
         for claims in [claims(), with(claims(), "exp", json!(1)), json!({}), json!({"exp": "x"})] {
             let compact = compact(&header().to_string(), &claims.to_string());
             for purpose in [Purpose::Access, Purpose::Session] {
                 let (unverified, keys) = (Unverified::parse(&compact).unwrap(), keys());
-                let verdict = (keys.active(0).unwrap(), false);
+                let check = (keys.active(0).unwrap(), false);
                 assert_eq!(
-                    unverified.verify(verdict, &parties()).and_then(|genuine| genuine.accept(purpose, NOW)),
+                    unverified.verify(check, &parties()).and_then(|verified| verified.accept(purpose, NOW)),
                     Err(Rejection::Signature),
                     "{claims}"
                 );
@@ -421,7 +428,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn expiry_is_ignored_only_if_asked_for_and_alone() {
+    fn only_the_purpose_session_ignores_times_and_parties() {
         let read = |claims: &Value, now| {
             let compact = compact(&header().to_string(), &claims.to_string());
             let unverified = Unverified::parse(&compact).unwrap();
@@ -431,23 +438,23 @@ pub(crate) mod tests {
         assert_eq!(read(&claims(), NOW + 900_000_000), Ok(token()));
         assert_eq!(read(&with(claims(), "exp", json!("x")), NOW), Err(Rejection::Claims));
         assert_eq!(read(&without(claims(), "exp"), NOW), Err(Rejection::Claims));
-        // Another clock, or another configuration than the one it was issued under.
+        // Issued by another clock, or under another configuration.
         assert_eq!(read(&claims(), NOW - 1), Ok(token()));
         assert_eq!(read(&with(claims(), "iss", json!("https://other.example")), NOW), Ok(token()));
         assert_eq!(read(&with(claims(), "aud", json!("https://other.example")), NOW), Ok(token()));
     }
 
     #[test]
-    fn the_profile_is_in_the_token_as_far_as_it_is_asked_for_and_known() {
+    fn a_token_contains_the_configured_and_known_claims_of_the_profile() {
         const ALL: [ProfileClaim; 3] = [ProfileClaim::Email, ProfileClaim::Name, ProfileClaim::PreferredUsername];
-        let said = |profile: Profile<'_>| {
+        let profile_claims = |profile: Profile<'_>| {
             let input = signing_input(&token(), profile, &parties(), keys().active(0).unwrap()).unwrap();
             let payload = BASE64_URL_SAFE_NO_PAD.decode(input.split_once('.').unwrap().1).unwrap();
             assert_eq!(read(&header().to_string(), std::str::from_utf8(&payload).unwrap()), Ok(token()));
-            let said: Value = serde_json::from_slice(&payload).unwrap();
-            let known = claims();
-            let more = said.as_object().unwrap().iter().filter(|(name, _)| known.get(name.as_str()).is_none());
-            more.map(|(name, value)| (name.clone(), value.clone())).collect::<Value>()
+            let payload: Value = serde_json::from_slice(&payload).unwrap();
+            let required = claims();
+            let extra = payload.as_object().unwrap().iter().filter(|(name, _)| required.get(name.as_str()).is_none());
+            extra.map(|(name, value)| (name.clone(), value.clone())).collect::<Value>()
         };
         let email = EmailClaims::unverified("ada@example.org");
         let full =
@@ -455,25 +462,25 @@ pub(crate) mod tests {
         let everything = json!({
             "email": "ada@example.org", "email_verified": false, "name": "Ada", "preferred_username": "ada",
         });
-        assert_eq!(said(full.only(&[])), json!({}));
-        assert_eq!(said(full.only(&ALL)), everything);
+        assert_eq!(profile_claims(full.only(&[])), json!({}));
+        assert_eq!(profile_claims(full.only(&ALL)), everything);
         for claim in ["name", "preferred_username"] {
             let claims = [ProfileClaim::parse(claim).unwrap()];
-            assert_eq!(said(full.only(&claims)), json!({claim: everything[claim]}));
+            assert_eq!(profile_claims(full.only(&claims)), json!({claim: everything[claim]}));
         }
-        // Nobody has proved it, and a token that has it says so.
+        // The address is not verified, and the token says so.
         let unverified = json!({"email": "ada@example.org", "email_verified": false});
-        assert_eq!(said(full.only(&[ProfileClaim::Email])), unverified);
-        assert_eq!(said(Profile { name: None, ..full }.only(&ALL)), without(everything, "name"));
+        assert_eq!(profile_claims(full.only(&[ProfileClaim::Email])), unverified);
+        assert_eq!(profile_claims(Profile { name: None, ..full }.only(&ALL)), without(everything, "name"));
         for unknown in ["", "Email", "roles", "email_verified", "username"] {
             assert_eq!(ProfileClaim::parse(unknown), None);
         }
-        // Whatever a token says there is nothing to us.
+        // These claims are not parsed back.
         assert!(read_claims(&with(claims(), "email", json!(7))).is_ok());
     }
 
     #[test]
-    fn only_the_header_of_an_access_token_is_read() {
+    fn only_the_header_of_an_access_token_is_accepted() {
         for typ in ["at+jwt", "AT+JWT", "application/at+jwt"] {
             assert!(read(&with(header(), "typ", json!(typ)).to_string(), &claims().to_string()).is_ok(), "{typ}");
         }
@@ -502,7 +509,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn duplicate_members_are_refused_in_either_order() {
+    fn duplicate_members_are_rejected_in_either_order() {
         let header_text = header().to_string();
         let claims_text = claims().to_string();
         for (member, value) in [("alg", "\"none\""), ("kid", "\"x\""), ("typ", "\"JWT\"")] {
@@ -519,7 +526,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn claims_of_the_wrong_type_are_a_rejection_and_never_absent() {
+    fn a_missing_or_mistyped_claim_is_rejected() {
         let exp =
             [json!("9999999999"), json!(-1), json!(1.5), json!(1e300), Value::Null, json!([]), json!(true), json!({})];
         for value in &exp {
@@ -558,7 +565,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn expiry_is_the_second_of_exp_itself() {
+    fn a_token_expires_at_the_second_of_exp() {
         let compact = compact(&header().to_string(), &claims().to_string());
         assert!(read_at(&compact, NOW + 899).is_ok());
         assert_eq!(read_at(&compact, NOW + 900), Err(Rejection::Expired));
@@ -566,21 +573,21 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn before_nbf_a_token_is_not_valid_yet() {
+    fn a_token_is_not_valid_before_nbf() {
         let ahead = compact(&header().to_string(), &with(claims(), "nbf", json!(NOW + 5)).to_string());
         assert_eq!(read_at(&ahead, NOW + 4), Err(Rejection::NotYetValid));
         assert!(read_at(&ahead, NOW + 5).is_ok());
     }
 
     #[test]
-    fn an_iat_ahead_is_no_reason_to_refuse() {
+    fn an_iat_in_the_future_is_accepted() {
         for iat in [NOW + 1, NOW + 900, NOW + 100_000_000] {
             assert_eq!(read_claims(&with(claims(), "iat", json!(iat))), Ok(AccessToken { iat, ..token() }));
         }
     }
 
     #[test]
-    fn the_compact_form_is_canonical_and_of_three_parts() {
+    fn the_compact_form_has_three_canonical_parts() {
         let good = compact(&header().to_string(), &claims().to_string());
         let parts: Vec<_> = good.split('.').collect();
         let [header, claims, signature] = parts[..] else { panic!("three parts") };

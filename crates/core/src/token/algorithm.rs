@@ -1,20 +1,20 @@
-//! The algorithms access tokens are signed with.
+//! The signature algorithms of access tokens.
 
-/// A signature algorithm. A key has exactly one (RFC 8725 §3.1), which follows from its kind.
+/// A signature algorithm. The type of a key determines its only algorithm (RFC 8725 §3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Algorithm {
     /// ECDSA over P-256 with SHA-256 (RFC 7518 §3.4).
     Es256,
-    /// Ed25519 (RFC 8037 §3.1). RFC 9864 names it `Ed25519` too, which few libraries know yet.
+    /// Ed25519 (RFC 8037 §3.1). Few libraries support the name `Ed25519` of RFC 9864 yet.
     EdDsa,
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3).
     Rs256,
-    /// HMAC with SHA-256 (RFC 7518 §3.2): whoever can verify can sign.
+    /// HMAC with SHA-256 (RFC 7518 §3.2).
     Hs256,
 }
 
 impl Algorithm {
-    /// As a JWS header and a JWK name it.
+    /// The name in a JWS header and a JWK.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether one key signs and verifies, so that none of it may be published.
+    /// Whether the same key signs and verifies. Such a key is never published.
     #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(self, Self::Hs256)

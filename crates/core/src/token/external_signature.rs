@@ -1,31 +1,31 @@
-//! The bridge to `jwt-compact`: an algorithm of its kind whose signatures are made and checked elsewhere, by WebCrypto.
+//! An adapter for `jwt-compact`: an algorithm whose signatures WebCrypto makes and verifies.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use crate::token::algorithm::Algorithm;
 
-/// Signing yields an empty signature, verifying repeats a verdict.
+/// Signing returns an empty signature. Verifying returns the result of a [`SignatureCheck`].
 pub(crate) struct ExternalSignature<'a> {
     algorithm: Algorithm,
-    verdict: PhantomData<&'a ()>,
+    check: PhantomData<&'a ()>,
 }
 
 impl ExternalSignature<'_> {
     pub(crate) fn new(algorithm: Algorithm) -> Self {
-        Self { algorithm, verdict: PhantomData }
+        Self { algorithm, check: PhantomData }
     }
 }
 
-/// Whether the signature over that input is genuine: it holds for no other input.
+/// Whether the signature over this input is valid. It says nothing about other inputs.
 pub(crate) struct SignatureCheck<'a> {
     signing_input: &'a str,
-    genuine: bool,
+    is_valid: bool,
 }
 
 impl<'a> SignatureCheck<'a> {
-    pub(crate) fn new(signing_input: &'a str, genuine: bool) -> Self {
-        Self { signing_input, genuine }
+    pub(crate) fn new(signing_input: &'a str, is_valid: bool) -> Self {
+        Self { signing_input, is_valid }
     }
 }
 
@@ -54,8 +54,8 @@ impl<'a> jwt_compact::Algorithm for ExternalSignature<'a> {
         RawSignature(Vec::new())
     }
 
-    fn verify_signature(&self, _signature: &RawSignature, verdict: &SignatureCheck<'a>, message: &[u8]) -> bool {
-        verdict.genuine && verdict.signing_input.as_bytes() == message
+    fn verify_signature(&self, _signature: &RawSignature, check: &SignatureCheck<'a>, message: &[u8]) -> bool {
+        check.is_valid && check.signing_input.as_bytes() == message
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use crate::token::keys::tests::{one_of_each, rfc_7515_a1_key, rfc_7515_a3_key, rfc_8037_a1_key};
     use crate::token::profile::Profile;
 
-    /// Both keys of an implementation that is not ours.
+    /// Reads both keys for another implementation.
     fn read_keys<A>(jwk: Value) -> (A::SigningKey, A::VerifyingKey)
     where
         A: Algorithm,
@@ -85,7 +85,7 @@ mod tests {
         ((&jwk).try_into().unwrap(), (&jwk).try_into().unwrap())
     }
 
-    /// That the other implementation is the RFCs', by a published token.
+    /// Asserts that the other implementation verifies a published token.
     fn assert_vector<A: Algorithm>(algorithm: &A, verifying: &A::VerifyingKey, jws: &str) {
         let (message, signature) = jws.rsplit_once('.').unwrap();
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
@@ -94,7 +94,7 @@ mod tests {
         assert!(!algorithm.verify_signature(&signature, verifying, b"another message"));
     }
 
-    /// That our tokens are tokens to it, and its signatures pass through ours.
+    /// Asserts that the other implementation accepts the tokens made here, and that its signatures are accepted here.
     fn assert_agree<A: Algorithm>(algorithm: &A, keys: &(A::SigningKey, A::VerifyingKey), key: &SigningKey) {
         let input = signing_input(&token(), Profile::default(), &parties(), key).unwrap();
         let signature = algorithm.sign(&keys.0, input.as_bytes());
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(unverified.kid(), key.kid());
         assert_eq!(unverified.signature(), signature.as_bytes().as_ref());
         assert_eq!(
-            unverified.verify((key, true), &parties()).and_then(|genuine| genuine.accept(Purpose::Access, NOW)),
+            unverified.verify((key, true), &parties()).and_then(|verified| verified.accept(Purpose::Access, NOW)),
             Ok(token())
         );
     }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_passes_only_with_the_one_algorithm_of_the_key_it_names() {
+    fn a_header_must_name_the_algorithm_of_its_key() {
         let names = [
             "ES256", "EdDSA", "RS256", "HS256", "none", "None", "NONE", "nOnE", "es256", "ES384", "PS256", "HS512",
             "Ed25519", "",
@@ -158,7 +158,7 @@ mod tests {
         let keys = one_of_each();
         for key in keys.iter() {
             for alg in names {
-                // Also with the length that the named algorithm would have.
+                // Among others, the signature lengths of all these algorithms.
                 for length in [0, 32, 63, 64, 65, 70, 256, 383, 384, 385] {
                     let compact = compact(&json!({"alg": alg, "kid": key.kid(), "typ": "at+jwt"}), &vec![5; length]);
                     let fits = alg == key.algorithm().name() && length == key.signature_len();
@@ -168,7 +168,7 @@ mod tests {
                             assert_eq!(unverified.is_for(key), fits, "{alg} {length} {key:?}", key = key.kid());
                             let token = unverified
                                 .verify((key, true), &parties())
-                                .and_then(|genuine| genuine.accept(Purpose::Access, NOW));
+                                .and_then(|verified| verified.accept(Purpose::Access, NOW));
                             assert_eq!(token.is_ok(), fits);
                             assert!(fits || token == Err(Rejection::Signature));
                         }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_for_another_key_than_it_names() {
+    fn a_token_is_only_for_the_key_that_it_names() {
         let keys = one_of_each();
         for named in keys.iter() {
             for other in keys.iter().filter(|other| other.kid() != named.kid()) {
@@ -190,9 +190,9 @@ mod tests {
         }
     }
 
-    /// The attack of RFC 8725 §2.1: the public key of an asymmetric key as the secret of a MAC, whose tag is genuine.
+    /// The attack of RFC 8725 §2.1: a valid MAC whose secret is the public part of an asymmetric key.
     #[test]
-    fn a_public_key_is_no_hmac_secret() {
+    fn a_public_key_is_not_accepted_as_an_hmac_secret() {
         for key in one_of_each().iter().filter(|key| !key.algorithm().is_symmetric()) {
             let public = serde_json::to_string(&key.verifying_jwk()).unwrap();
             let secret = Hs256Key::new(public);
@@ -203,9 +203,10 @@ mod tests {
             assert!(Hs256.validator::<Value>(&secret).validate(&UntrustedToken::new(&forged).unwrap()).is_ok());
             let unverified = Unverified::parse(&forged).unwrap();
             assert!(!unverified.is_for(key));
-            let verdict =
-                unverified.verify((key, true), &parties()).and_then(|genuine| genuine.accept(Purpose::Access, NOW));
-            assert_eq!(verdict, Err(Rejection::Signature));
+            let result = unverified
+                .verify((key, true), &parties())
+                .and_then(|verified| verified.accept(Purpose::Access, NOW));
+            assert_eq!(result, Err(Rejection::Signature));
         }
     }
 

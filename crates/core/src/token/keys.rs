@@ -1,8 +1,8 @@
-//! The key set that signs and verifies access tokens: a private JWK Set (RFC 7517).
+//! The keys that sign and verify access tokens: a private JWK Set (RFC 7517).
 //!
-//! A key may say from when on it signs, in unix seconds, as the member `signs_from` (RFC 7517 §4 allows members of one's
-//! own): of all that may, the one that began last signs. So one stored key set carries a whole rotation: the new key is
-//! published before it signs, and the old one until its last token has ended, each by the clock.
+//! The member `signs_from` of a key (RFC 7517 §4 permits additional members) is the time from which it signs, in unix seconds.
+//! The key with the latest time that has been reached is the active one. So one stored key set describes a whole rotation: a
+//! new key is published before it signs, and an old one until its last token has expired.
 
 use std::fmt;
 
@@ -18,23 +18,23 @@ use crate::token::algorithm::Algorithm;
 use crate::token::secret::may_be_random;
 use crate::token::strict_json;
 
-/// Of a coordinate and of the private scalar of P-256, and of both halves of an Ed25519 key, in bytes (RFC 7518 §6.2.1.2,
-/// RFC 8037 §2).
+/// Length of the members `x`, `y` and `d` of P-256 and Ed25519 keys, in bytes (RFC 7518 §6.2.1.2, RFC 8037 §2).
 const CURVE_MEMBER_LEN: usize = 32;
-/// Of an ES256 and of an Ed25519 signature, in bytes (RFC 7518 §3.4, RFC 8032 §5.1.6).
+/// Length of an ES256 or Ed25519 signature, in bytes (RFC 7518 §3.4, RFC 8032 §5.1.6).
 const CURVE_SIGNATURE_LEN: usize = 64;
-/// ASVS 5.0, 11.2.3: a strength of 128 bits. RFC 7518 §3.3 would do with 2048.
+/// Minimum size of an RSA modulus, in bits: 128 bits of security (ASVS 5.0, 11.2.3). RFC 7518 §3.3 requires only 2048.
 const MIN_RSA_BITS: usize = 3072;
-/// 65537, the only exponent in use: smaller ones have been the way into careless implementations.
+/// The only permitted public exponent, 65537. Smaller ones have enabled attacks on careless implementations.
 const RSA_EXPONENT: &str = "AQAB";
-/// In bytes, of an HS256 key (RFC 7518 §3.2) and of its signatures.
+/// Minimum length of an HS256 key (RFC 7518 §3.2), and length of its signatures, in bytes.
 const HMAC_LEN: usize = 32;
-/// No signing input of a JWS has a space in it, so no signature is ever a `kid`.
+/// The message whose MAC is the `kid` of an HS256 key. The signing input of a JWS contains no space, so a `kid` is never a
+/// signature.
 const HMAC_KID_LABEL: &[u8] = b"portcullis kid of an HS256 key v1";
-/// The end of the year 9999. Milliseconds, given by mistake, lie beyond it.
-const LAST_SECOND: u64 = 253_402_300_799;
+/// Maximum `signs_from`, in unix seconds: the end of the year 9999. Milliseconds exceed it.
+const MAX_SIGNS_FROM: u64 = 253_402_300_799;
 
-/// A checked key set of at least one key, no two of them the same. Its `Debug` shows the `kid`s only.
+/// A valid key set of at least one key, without duplicates. Its `Debug` shows only the `kid`s.
 pub struct SigningKeys {
     keys: Vec<SigningKey>,
 }
@@ -48,76 +48,76 @@ pub struct SigningKey {
     jwk: JsonWebKey<'static>,
 }
 
-/// What a key is for at some moment.
+/// The state of a key at some time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyState {
-    /// Signs from a later moment on. Published and verifying already, so that everyone knows it when it does.
+    /// It will sign. It is published and accepted, so that all resource servers know it in time.
     Next,
-    /// Signs.
+    /// It signs.
     Active,
-    /// Signs no more. Published and verifying: while a token of it may be alive, or, of keys that begin at the same
-    /// moment as the active one, until it is taken out.
+    /// It no longer signs. It is published and accepted while a token signed by it may be valid. A key with the same `signs_from`
+    /// as the active one stays in this state until it is removed.
     Retired,
-    /// The last token it signed has ended. Not published, and no access token of it is accepted.
+    /// The last token signed by it has expired. It is neither published nor accepted.
     Expired,
 }
 
-/// What is wrong with a key set. Says which key by its position, and never shows a value of it.
+/// Why a key set is invalid. The text names a key by its position, and never shows its values.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SigningKeyError {
-    /// Not one JSON object with a `keys` array of objects, or a member stands twice.
-    NotAKeySet,
-    /// The array is empty.
+    /// It is not a JSON object with an array of objects as `keys`, or has duplicate members.
+    Malformed,
+    /// It has no keys.
     Empty,
-    /// The key at this position, counted from 1, is not usable: why.
+    /// The key at this position, counted from 1, is invalid: why.
     Key(usize, &'static str),
 }
 
 impl SigningKeys {
-    /// Reads a private JWK Set.
+    /// Parses a private JWK Set. Whether the members of a key belong together is checked when WebCrypto imports it.
     ///
     /// # Errors
-    /// [`SigningKeyError`]. That a key's parts belong together is left to its import by WebCrypto.
+    /// [`SigningKeyError`] says what is invalid.
     pub fn parse(json: &str) -> Result<Self, SigningKeyError> {
-        let mut set = strict_json::parse_object(json.as_bytes()).ok_or(SigningKeyError::NotAKeySet)?;
+        let mut set = strict_json::parse_object(json.as_bytes()).ok_or(SigningKeyError::Malformed)?;
         let Some(Value::Array(members)) = set.remove("keys") else {
-            return Err(SigningKeyError::NotAKeySet);
+            return Err(SigningKeyError::Malformed);
         };
         let mut keys: Vec<SigningKey> = Vec::new();
         for (position, member) in (1..).zip(members) {
             let Value::Object(jwk) = member else {
-                return Err(SigningKeyError::NotAKeySet);
+                return Err(SigningKeyError::Malformed);
             };
             let key = SigningKey::parse(jwk).map_err(|why| SigningKeyError::Key(position, why))?;
             if keys.iter().any(|other| other.kid == key.kid) {
-                return Err(SigningKeyError::Key(position, "the same key stands twice"));
+                return Err(SigningKeyError::Key(position, "the same key as an earlier one"));
             }
             keys.push(key);
         }
         if keys.is_empty() { Err(SigningKeyError::Empty) } else { Ok(Self { keys }) }
     }
 
-    /// The key that signs: of those that may, the one that began last, and of several the first. `None` while the time of
-    /// none has come.
+    /// The key that signs: the one with the latest `signs_from` that has been reached, and the first of several such. `None` if
+    /// no `signs_from` has been reached.
     #[must_use]
     pub fn active(&self, now: u64) -> Option<&SigningKey> {
-        let began = self.keys.iter().filter(|key| key.signs_from <= now);
-        // `max_by_key` would take the last of several.
-        began.reduce(|active, key| if key.signs_from > active.signs_from { key } else { active })
+        let started = self.keys.iter().filter(|key| key.signs_from <= now);
+        // `max_by_key` would return the last of several.
+        started.reduce(|active, key| if key.signs_from > active.signs_from { key } else { active })
     }
 
-    /// The key of that `kid`, whatever its state.
+    /// The key with that `kid`, in any state.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&SigningKey> {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
-    /// Every key, whatever its state.
+    /// All keys, in any state.
     pub fn iter(&self) -> impl Iterator<Item = &SigningKey> {
         self.keys.iter()
     }
 
-    /// The state of a key of this set. `overlap`, in seconds: how long a token is accepted after it was signed.
+    /// The state of a key of this set. `overlap` is how long a token is accepted after it was signed, in seconds.
     #[must_use]
     pub fn state(&self, key: &SigningKey, now: u64, overlap: u64) -> KeyState {
         if key.signs_from > now {
@@ -133,13 +133,13 @@ impl SigningKeys {
         }
     }
 
-    /// The keys whose public part others may know of. Empty if all are symmetric.
+    /// The keys whose public part is published: asymmetric ones that have not expired.
     pub fn published(&self, now: u64, overlap: u64) -> impl Iterator<Item = &SigningKey> {
         let expired = move |key: &SigningKey| self.state(key, now, overlap) == KeyState::Expired;
         self.keys.iter().filter(move |key| !key.algorithm.is_symmetric() && !expired(key))
     }
 
-    /// The JWK Set to publish: public members, `use`, `alg` and `kid` of every [published](Self::published) key.
+    /// The public JWK Set: the public members, `use`, `alg` and `kid` of every [published](Self::published) key.
     #[must_use]
     pub fn public_set(&self, now: u64, overlap: u64) -> impl Serialize + use<> {
         #[derive(Serialize)]
@@ -179,7 +179,7 @@ impl SigningKey {
             }
         };
         if members.contains_key("alg") && text("alg") != Some(algorithm.name()) {
-            return Err("\"alg\" must be ES256 of a P-256 key, EdDSA of Ed25519, RS256 of RSA, HS256 of oct");
+            return Err("\"alg\" must be ES256 for a P-256 key, EdDSA for Ed25519, RS256 for RSA, HS256 for oct");
         }
         if members.contains_key("use") && text("use") != Some("sig") {
             return Err("\"use\" must be \"sig\"");
@@ -189,54 +189,56 @@ impl SigningKey {
             None => 0,
             Some(from) => from
                 .as_u64()
-                .filter(|from| *from <= LAST_SECOND)
-                .ok_or("\"signs_from\" must be unix seconds, a whole number without quotes")?,
+                .filter(|from| *from <= MAX_SIGNS_FROM)
+                .ok_or("\"signs_from\" must be unix seconds as an integer")?,
         };
         let given_kid = members.get("kid").cloned();
         let jwk: JsonWebKey<'static> =
-            serde_json::from_value(Value::Object(members)).map_err(|_| "it is not a JWK by RFC 7518")?;
+            serde_json::from_value(Value::Object(members)).map_err(|_| "it is not a valid JWK (RFC 7518)")?;
         if !jwk.is_signing_key() {
-            return Err("it is not a private JWK by RFC 7518");
+            return Err("it is not a valid private JWK (RFC 7518)");
         }
-        let kid = kid_of(&jwk).ok_or("it is not a JWK by RFC 7518")?;
+        let kid = kid_of(&jwk).ok_or("it is not a valid JWK (RFC 7518)")?;
         if given_kid.is_some_and(|given| given != *kid) {
-            return Err("\"kid\" is not the one of this key: the RFC 7638 thumbprint, of oct what keygen gives it");
+            return Err(
+                "\"kid\" must be the RFC 7638 thumbprint of the key, or for \"oct\" the value that keygen prints",
+            );
         }
         Ok(Self { kid, algorithm, signature_len, signs_from, jwk })
     }
 
-    /// The RFC 7638 SHA-256 thumbprint, base64url; of a symmetric key an HMAC under it, which tells nothing about it.
+    /// The SHA-256 thumbprint (RFC 7638) in base64url. For a symmetric key an HMAC, which reveals nothing about the key.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The one algorithm it is for.
+    /// The only algorithm of the key.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Of its signatures, in bytes: always exactly so many.
+    /// The exact length of its signatures, in bytes.
     #[must_use]
     pub fn signature_len(&self) -> usize {
         self.signature_len
     }
 
-    /// What signs: all the members of its kind.
+    /// The private JWK, which signs.
     #[must_use]
     pub fn private_jwk(&self) -> &JsonWebKey<'static> {
         &self.jwk
     }
 
-    /// What verifies: the public members, but of a symmetric key the same as what signs.
+    /// The JWK that verifies: the public one, or the same as the private one of a symmetric key.
     #[must_use]
     pub fn verifying_jwk(&self) -> JsonWebKey<'static> {
         self.jwk.to_verifying_key()
     }
 }
 
-/// Whether the members of a key of that algorithm are there, and of the right size.
+/// Checks that the members for that algorithm are present and have the right size.
 fn check_material(algorithm: Algorithm, members: &Map<String, Value>) -> Result<(), &'static str> {
     let has_len = |name: &str| bytes(members, name).is_some_and(|value| value.len() == CURVE_MEMBER_LEN);
     if !algorithm.is_symmetric() && !members.contains_key("d") {
@@ -267,16 +269,16 @@ fn check_rsa(members: &Map<String, Value>) -> Result<(), &'static str> {
         );
     }
     if members.contains_key("oth") {
-        return Err("an RSA key must have two primes, not more");
+        return Err("an RSA key must have exactly two primes");
     }
     if members.get("e").and_then(Value::as_str) != Some(RSA_EXPONENT) {
         return Err("\"e\" must be \"AQAB\"");
     }
     let modulus = bytes(members, "n").unwrap_or_default();
-    // Its length is that of the signatures, hence without leading zeros (RFC 7518 §6.3.1.1).
+    // Its length is that of the signatures, so it must have no leading zeros (RFC 7518 §6.3.1.1).
     let unused_bits = modulus.first().map_or(8, |first| first.leading_zeros() as usize);
     if unused_bits >= 8 || modulus.len().saturating_mul(8).saturating_sub(unused_bits) < MIN_RSA_BITS {
-        return Err("\"n\" must have at least 3072 bits, and no leading zeros");
+        return Err("\"n\" must have at least 3072 bits and no leading zeros");
     }
     Ok(())
 }
@@ -285,8 +287,8 @@ fn bytes(members: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(members.get(name)?.as_str()?).ok()
 }
 
-/// RFC 7638. The thumbprint of a symmetric key would be a hash of the secret, in the header of every token (§7 warns of it):
-/// its `kid` is a MAC under it instead, from which no more can be learnt than from a token's own signature.
+/// The thumbprint (RFC 7638). That of a symmetric key would put a hash of the secret into the header of every token, of which
+/// RFC 7638 §7 warns. Its `kid` is a MAC instead, which reveals no more than the signature of a token.
 fn kid_of(jwk: &JsonWebKey<'static>) -> Option<String> {
     Some(match jwk {
         JsonWebKey::Symmetric { secret } => {
@@ -306,7 +308,7 @@ impl fmt::Debug for SigningKeys {
 impl fmt::Display for SigningKeyError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAKeySet => formatter.write_str("not a JWK Set: {\"keys\": [...]} without duplicate members"),
+            Self::Malformed => formatter.write_str("not a JWK Set: {\"keys\": [...]} without duplicate members"),
             Self::Empty => formatter.write_str("the key set is empty"),
             Self::Key(position, why) => write!(formatter, "key {position}: {why}"),
         }
@@ -322,7 +324,7 @@ pub(crate) mod tests {
     use super::{KeyState, SigningKeyError, SigningKeys, kid_of};
     use crate::token::algorithm::Algorithm;
 
-    /// RFC 7515 A.3.1: a published ES256 key pair.
+    /// The ES256 key pair of RFC 7515 A.3.1.
     pub(crate) fn rfc_7515_a3_key() -> Value {
         json!({
             "kty": "EC",
@@ -333,7 +335,7 @@ pub(crate) mod tests {
         })
     }
 
-    /// RFC 8037 A.1: Ed25519.
+    /// The Ed25519 key pair of RFC 8037 A.1.
     pub(crate) fn rfc_8037_a1_key() -> Value {
         json!({
             "kty": "OKP",
@@ -343,7 +345,7 @@ pub(crate) mod tests {
         })
     }
 
-    /// RSA of 3072 bits, made for these tests: what the RFCs publish has 2048.
+    /// A 3072-bit RSA key made for these tests: those of the RFCs have 2048 bits.
     pub(crate) fn rsa_3072_key() -> Value {
         json!({
             "kty": "RSA",
@@ -358,7 +360,7 @@ pub(crate) mod tests {
         })
     }
 
-    /// RFC 7515 A.1.1: HMAC.
+    /// The HMAC key of RFC 7515 A.1.1.
     pub(crate) fn rfc_7515_a1_key() -> Value {
         json!({
             "kty": "oct",
@@ -366,7 +368,7 @@ pub(crate) mod tests {
         })
     }
 
-    /// One key of every algorithm.
+    /// One key for each algorithm.
     pub(crate) fn one_of_each() -> SigningKeys {
         parse(&[rfc_7515_a3_key(), rfc_8037_a1_key(), rsa_3072_key(), rfc_7515_a1_key()]).unwrap()
     }
@@ -386,7 +388,7 @@ pub(crate) mod tests {
         })
     }
 
-    /// Of RFC 7638 §3.1: 2048 bits.
+    /// The 2048-bit modulus of RFC 7638 §3.1.
     const RFC_7638_MODULUS: &str = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
 
     fn without(mut key: Value, member: &str) -> Value {
@@ -405,10 +407,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_kind_of_key_has_its_one_algorithm_and_its_name() {
+    fn the_type_of_a_key_determines_its_algorithm_and_kid() {
         let keys = one_of_each();
         let found: Vec<_> = keys.iter().map(|key| (key.algorithm(), key.signature_len(), key.kid())).collect();
-        // The thumbprints: RFC 8037 A.3, and by another implementation.
+        // Thumbprints from RFC 8037 A.3 and from another implementation.
         let expected = [
             (Algorithm::Es256, 64, "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"),
             (Algorithm::EdDsa, 64, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
@@ -423,13 +425,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_thumbprint_is_that_of_rfc_7638() {
+    fn the_thumbprint_follows_rfc_7638() {
         let jwk = serde_json::from_value(json!({"kty": "RSA", "n": RFC_7638_MODULUS, "e": "AQAB"})).unwrap();
         assert_eq!(kid_of(&jwk).as_deref(), Some("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"));
     }
 
     #[test]
-    fn public_members_are_published_and_nothing_of_a_symmetric_key() {
+    fn only_public_members_of_asymmetric_keys_are_published() {
         let keys = one_of_each();
         let kids: Vec<_> = keys.iter().map(|key| key.kid().to_owned()).collect();
         let (ec, okp, rsa) = (rfc_7515_a3_key(), rfc_8037_a1_key(), rsa_3072_key());
@@ -447,7 +449,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_kid_is_accepted_only_if_it_is_the_thumbprint() {
+    fn a_kid_must_be_the_thumbprint() {
         for key in [rfc_7515_a3_key(), rfc_8037_a1_key(), rsa_3072_key(), rfc_7515_a1_key()] {
             let kid = parse(std::slice::from_ref(&key)).unwrap().iter().next().unwrap().kid().to_owned();
             assert!(parse(&[with(key.clone(), "kid", json!(kid))]).is_ok());
@@ -458,10 +460,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn anything_but_private_keys_of_these_kinds_is_refused() {
+    fn an_invalid_key_is_refused() {
         assert_eq!(parse(&[]).unwrap_err(), SigningKeyError::Empty);
         for bad in ["{}", "[]", r#"{"keys":{}}"#, r#"{"keys":["x"]}"#, r#"{"keys":[],"keys":[]}"#, "{"] {
-            assert_eq!(SigningKeys::parse(bad).unwrap_err(), SigningKeyError::NotAKeySet, "{bad}");
+            assert_eq!(SigningKeys::parse(bad).unwrap_err(), SigningKeyError::Malformed, "{bad}");
         }
         let (ec, okp, rsa, oct) = (rfc_7515_a3_key, rfc_8037_a1_key, rsa_3072_key, rfc_7515_a1_key);
         let modulus = BASE64_URL_SAFE_NO_PAD.decode(rsa()["n"].as_str().unwrap()).unwrap();
@@ -506,11 +508,11 @@ pub(crate) mod tests {
             assert!(matches!(error, SigningKeyError::Key(1, _)), "{key}");
         }
         let twice = parse(&[ec(), with(ec(), "signs_from", json!(5))]).unwrap_err();
-        assert_eq!(twice, SigningKeyError::Key(2, "the same key stands twice"));
+        assert_eq!(twice, SigningKeyError::Key(2, "the same key as an earlier one"));
     }
 
     #[test]
-    fn only_its_own_algorithm_may_be_named_by_a_key() {
+    fn a_key_may_name_only_its_own_algorithm() {
         for key in [rfc_7515_a3_key(), rfc_8037_a1_key(), rsa_3072_key(), rfc_7515_a1_key()] {
             let own = parse(std::slice::from_ref(&key)).unwrap().iter().next().unwrap().algorithm();
             for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Hs256] {
@@ -521,7 +523,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_rotation_goes_by_the_clock_to_the_second() {
+    fn a_rotation_follows_the_clock_to_the_second() {
         const FROM: u64 = 1_700_000_000;
         const OVERLAP: u64 = 910;
         let keys = parse(&[rfc_7515_a3_key(), with(another_key(), "signs_from", json!(FROM))]).unwrap();
@@ -542,7 +544,7 @@ pub(crate) mod tests {
                 .map(|(key, _)| key.kid())
                 .collect::<Vec<_>>()[..]
             else {
-                panic!("one signs")
+                panic!("exactly one key is active")
             };
             assert_eq!(keys.active(now).unwrap().kid(), active);
             let shown: Vec<_> = keys.published(now, OVERLAP).map(super::SigningKey::kid).collect();
@@ -552,14 +554,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_key_is_superseded_by_the_one_right_after_it() {
+    fn a_key_is_superseded_by_the_next_one_in_time() {
         let from = |key: Value, from: u64| with(key, "signs_from", json!(from));
-        // In no order: it is the times that count.
+        // Not sorted: only the times matter.
         let set = [from(another_key(), 200), from(rfc_8037_a1_key(), 300), from(rfc_7515_a3_key(), 100)];
         let keys = parse(&set).unwrap();
         let states = |now| keys.iter().map(|key| keys.state(key, now, 50)).collect::<Vec<_>>();
         assert_eq!(states(99), [KeyState::Next; 3]);
-        assert!(keys.active(99).is_none(), "nothing could sign");
+        assert!(keys.active(99).is_none(), "no key can sign");
         assert_eq!(states(100), [KeyState::Next, KeyState::Next, KeyState::Active]);
         assert_eq!(states(249), [KeyState::Active, KeyState::Next, KeyState::Retired]);
         assert_eq!(states(250), [KeyState::Active, KeyState::Next, KeyState::Expired]);
@@ -568,14 +570,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn without_times_the_first_key_signs_and_the_others_stay_until_taken_out() {
+    fn without_times_the_first_key_signs_and_the_others_stay_until_removed() {
         let keys = parse(&[rfc_7515_a3_key(), another_key(), rfc_8037_a1_key()]).unwrap();
         for now in [0, 1_700_000_000, u64::MAX] {
             let states: Vec<_> = keys.iter().map(|key| keys.state(key, now, 900)).collect();
             assert_eq!(states, [KeyState::Active, KeyState::Retired, KeyState::Retired]);
             assert_eq!(published(&keys, now).len(), 3);
         }
-        // A key with a time supersedes them all.
+        // A key with a time supersedes all of them.
         let keys =
             parse(&[rfc_7515_a3_key(), another_key(), with(rfc_8037_a1_key(), "signs_from", json!(100))]).unwrap();
         let states: Vec<_> = keys.iter().map(|key| keys.state(key, 1000, 900)).collect();

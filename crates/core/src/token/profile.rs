@@ -4,35 +4,34 @@ use serde::Serialize;
 
 use crate::account::metadata::{MAX_CLAIM_BYTES, Metadata};
 
-/// What an access token may say of its user beside who it is, for whoever needs it without asking. Nothing is
-/// decided by it, so it is not read back.
+/// Optional claims about the user, for resource servers that would otherwise have to ask. No decision depends on them, so they
+/// are not parsed back.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Debug)]
 pub struct Profile<'a> {
     /// The e-mail address, and whether it is verified.
     #[serde(flatten)]
     pub email: Option<EmailClaims<'a>>,
-    /// The name to show.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
-    /// The username; the claim is that of `OpenID` Connect Core §5.1.
+    /// The username (`OpenID` Connect Core §5.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<&'a str>,
-    /// The given name (first name), as in `OpenID` Connect Core §5.1.
+    /// The given name (`OpenID` Connect Core §5.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given_name: Option<&'a str>,
-    /// The family name (last name), as in `OpenID` Connect Core §5.1.
+    /// The family name (`OpenID` Connect Core §5.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_name: Option<&'a str>,
-    /// What admins keep about the user.
+    /// Metadata that admins set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_metadata: Option<&'a Metadata>,
-    /// What the user wrote about themselves: nothing may be decided by it.
+    /// Metadata that the user sets. No decision may depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_metadata: Option<&'a Metadata>,
 }
 
-/// The claims of an e-mail address. It is never in a token without `email_verified`: a library that finds none may take the
-/// address for verified.
+/// The claims about an e-mail address. `email_verified` is always present: a library may treat an address without it as verified.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug)]
 pub struct EmailClaims<'a> {
     email: &'a str,
@@ -40,7 +39,7 @@ pub struct EmailClaims<'a> {
 }
 
 impl<'a> EmailClaims<'a> {
-    /// The claims of an address as its user entered it, without any proof that the mailbox is theirs.
+    /// An address whose ownership the user has not proved.
     #[must_use]
     pub const fn unverified(email: &'a str) -> Self {
         Self { email, email_verified: false }
@@ -50,7 +49,7 @@ impl<'a> EmailClaims<'a> {
 /// A claim of [`Profile`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProfileClaim {
-    /// `email`, and with it `email_verified`.
+    /// `email` and `email_verified`.
     Email,
     /// `name`.
     Name,
@@ -67,7 +66,7 @@ pub enum ProfileClaim {
 }
 
 impl ProfileClaim {
-    /// The claim of that name.
+    /// Parses the name of a claim.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
@@ -84,8 +83,7 @@ impl ProfileClaim {
 }
 
 impl Profile<'_> {
-    /// The part that these claims are for. Metadata that would make the token carry more than [`MAX_CLAIM_BYTES`] of it is left out,
-    /// that of the user first.
+    /// Keeps only these claims. Metadata that would exceed [`MAX_CLAIM_BYTES`] in total is omitted, that of the user first.
     #[must_use]
     pub fn only(self, claims: &[ProfileClaim]) -> Self {
         let is_kept = |claim: ProfileClaim| claims.contains(&claim);
@@ -122,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_claims_are_there() {
+    fn only_the_named_claims_are_kept() {
         let own = metadata(20);
         let profile = Profile {
             name: Some("Ada"),

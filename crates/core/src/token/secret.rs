@@ -1,9 +1,9 @@
-//! What shared secrets have in common: they must be random.
+//! A check that shared secrets are random.
 
-/// 32 random bytes have some 30 different values among them; fewer than this is no randomness.
+/// Minimum number of distinct bytes. 32 random bytes contain about 30.
 const MIN_DISTINCT_BYTES: usize = 16;
 
-/// Whether bytes may be random: words and repetitions are of too few different ones.
+/// Whether bytes may be random. Words and repetitions have too few distinct bytes.
 pub(crate) fn may_be_random(secret: &[u8]) -> bool {
     let mut distinct = secret.to_vec();
     distinct.sort_unstable();

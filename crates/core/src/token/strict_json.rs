@@ -1,5 +1,5 @@
-//! JSON in which no member of an object stands twice, at any depth (RFC 7515 §4, RFC 7519 §4): with duplicates, two parsers
-//! can read two different tokens out of the same signed bytes.
+//! JSON without duplicate member names at any depth (RFC 7515 §4, RFC 7519 §4). With duplicates, two parsers can read different
+//! tokens from the same signed bytes.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Parses one complete JSON object; `None` if it is none, or if any object in it names a member twice.
+/// Parses one complete JSON object. `None` if it is not one, or if an object in it has duplicate members.
 pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(bytes).ok()? {
         NoDuplicates(Value::Object(members)) => Some(members),
@@ -15,7 +15,7 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// Parses one complete JSON array; `None` if it is none, or if any object in it names a member twice.
+/// Parses one complete JSON array. `None` if it is not one, or if an object in it has duplicate members.
 pub(crate) fn parse_array(bytes: &[u8]) -> Option<Vec<Value>> {
     match serde_json::from_slice(bytes).ok()? {
         NoDuplicates(Value::Array(elements)) => Some(elements),
@@ -88,13 +88,13 @@ mod tests {
     use super::parse_object;
 
     #[test]
-    fn an_object_is_read_with_every_kind_of_value() {
+    fn an_object_with_every_type_of_value_is_parsed() {
         let members = parse_object(br#" {"a":[1,-1,1.5,"x",null,true],"b":{"a":{}}} "#).unwrap();
         assert_eq!(serde_json::to_string(&members).unwrap(), r#"{"a":[1,-1,1.5,"x",null,true],"b":{"a":{}}}"#);
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn invalid_json_and_duplicate_members_are_refused() {
         let deep = "[".repeat(10_000);
         for bad in [
             r#"{"a":1,"a":1}"#,

@@ -1,6 +1,6 @@
-//! Access tokens whose signature was found genuine, so that one that comes again is neither verified nor read again: nothing
-//! about its text changes. Whatever does change (the time, the state of its key, whether its session was revoked) is judged
-//! every time all the same.
+//! A cache of verified access tokens, per isolate. It saves verifying and parsing a token again.
+//!
+//! Only what cannot change is cached. The time, the state of the key and the revocation of the session are checked every time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -9,27 +9,27 @@ use sha2::{Digest as _, Sha256};
 
 use crate::token::access::VerifiedToken;
 
-/// How many are kept: some 400 bytes each, or a few KiB.
+/// Maximum number of tokens. Each takes about 400 bytes, at most a few KiB.
 const MAX_TOKENS: usize = 4096;
-/// Of a token that is kept, in bytes: several times the size of any of ours. Whoever has a key may sign longer ones.
+/// Maximum length of a cached token, in bytes. Tokens of this service are much shorter, but a key holder may sign longer ones.
 const MAX_BYTES: usize = 2048;
 
-/// The SHA-256 of a compact token, signature included, so that none is taken for another. The token itself is not kept.
+/// The SHA-256 of a compact token including its signature. The token itself is not stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// Of a token in its compact form; `None` if it is too long to be kept.
+    /// Hashes a token in compact form. `None` if it is too long for the cache.
     #[must_use]
     pub fn new(compact: &str) -> Option<Self> {
         (compact.len() <= MAX_BYTES).then(|| Self(Sha256::digest(compact).into()))
     }
 }
 
-/// Those found genuine last. Only genuine ones get in, so nobody can push others out with what they made up.
+/// The most recently verified tokens. Invalid tokens are not added, so forged ones cannot evict others.
 pub struct VerifiedTokenCache<T = VerifiedToken> {
     tokens: BTreeMap<TokenHash, Rc<T>>,
-    /// The oldest first.
+    /// From the oldest to the newest.
     order: VecDeque<TokenHash>,
 }
 
@@ -40,13 +40,13 @@ impl<T> Default for VerifiedTokenCache<T> {
 }
 
 impl<T> VerifiedTokenCache<T> {
-    /// The token of that hash, if it is known. That it is not says nothing of it.
+    /// The token with that hash, if it is cached.
     #[must_use]
     pub fn find(&self, hash: TokenHash) -> Option<Rc<T>> {
         self.tokens.get(&hash).cloned()
     }
 
-    /// Remembers a token, in place of the oldest if there are too many.
+    /// Adds a verified token. Evicts the oldest one if the cache is full.
     pub fn remember(&mut self, hash: TokenHash, token: Rc<T>) {
         if self.tokens.insert(hash, token).is_some() {
             return;
@@ -67,32 +67,32 @@ mod tests {
     use super::{MAX_TOKENS, TokenHash, VerifiedTokenCache};
 
     #[test]
-    fn only_the_very_same_token_is_known_again() {
-        let mut known = VerifiedTokenCache::default();
+    fn only_an_identical_token_is_found() {
+        let mut cache = VerifiedTokenCache::default();
         let hash = |compact: &str| TokenHash::new(compact).unwrap();
-        known.remember(hash("header.claims.signature"), Rc::new(1));
-        assert_eq!(known.find(hash("header.claims.signature")), Some(Rc::new(1)));
+        cache.remember(hash("header.claims.signature"), Rc::new(1));
+        assert_eq!(cache.find(hash("header.claims.signature")), Some(Rc::new(1)));
         for other in
             ["header.claims.signatur", "header.claims.signaturf", "heades.claims.signature", "header.claims", ""]
         {
-            assert_eq!(known.find(hash(other)), None, "{other}");
+            assert_eq!(cache.find(hash(other)), None, "{other}");
         }
         assert!(TokenHash::new(&"x".repeat(2048)).is_some() && TokenHash::new(&"x".repeat(2049)).is_none());
     }
 
     #[test]
-    fn the_oldest_makes_room_and_no_more_are_kept_than_may_be() {
+    fn a_full_cache_evicts_its_oldest_token() {
         let hash = |n: usize| TokenHash::new(&n.to_string()).unwrap();
-        let mut known = VerifiedTokenCache::default();
+        let mut cache = VerifiedTokenCache::default();
         for n in 0..MAX_TOKENS {
-            known.remember(hash(n), Rc::new(n));
+            cache.remember(hash(n), Rc::new(n));
         }
-        // What is known already takes no room.
-        known.remember(hash(1), Rc::new(1));
-        assert!((0..MAX_TOKENS).all(|n| known.find(hash(n)) == Some(Rc::new(n))));
-        known.remember(hash(MAX_TOKENS), Rc::new(MAX_TOKENS));
-        assert_eq!(known.find(hash(0)), None);
-        assert!((1..=MAX_TOKENS).all(|n| known.find(hash(n)) == Some(Rc::new(n))));
-        assert_eq!((known.tokens.len(), known.order.len()), (MAX_TOKENS, MAX_TOKENS));
+        // Adding a cached token again evicts nothing.
+        cache.remember(hash(1), Rc::new(1));
+        assert!((0..MAX_TOKENS).all(|n| cache.find(hash(n)) == Some(Rc::new(n))));
+        cache.remember(hash(MAX_TOKENS), Rc::new(MAX_TOKENS));
+        assert_eq!(cache.find(hash(0)), None);
+        assert!((1..=MAX_TOKENS).all(|n| cache.find(hash(n)) == Some(Rc::new(n))));
+        assert_eq!((cache.tokens.len(), cache.order.len()), (MAX_TOKENS, MAX_TOKENS));
     }
 }
