@@ -154,10 +154,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
     ...Array.from({ length: 300 }, (_, n) => user(n + 2, { username: `u-${n}`, roles: [] })),
   ];
   const unnoticed = await source.script("import", file("some.ndjson", some));
-  assert.match(
-    unnoticed.stderr,
-    /line 1: roles: "admin" is taken with --allow-admins only\n\n1 error: nothing was imported/,
-  );
+  assert.match(unnoticed.stderr, /line 1: roles: "admin" requires --allow-admins\n\n1 error: nothing was imported/);
   const done = await source.script("import", file("some.ndjson", some), "--allow-admins");
   assert.equal(done.code, 0, done.stderr);
   assert.deepEqual(counts(source), { users: 302, staging: [] });
@@ -188,7 +185,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   assert.equal(bad.stderr.match(/^(error: )?line \d+: /gm).length, 20);
   assert.match(
     bad.stderr,
-    /error: line 2: password_hash: not a password hash of a known form[\s\S]*line 21:[\s\S]*and 6 more: --all-errors FILE [\s\S]*\n\n26 errors: nothing was imported/,
+    /error: line 2: password_hash: not a password hash of a known format[\s\S]*line 21:[\s\S]*and 6 more: --all-errors FILE [\s\S]*\n\n26 errors: nothing was imported/,
   );
   const all = await source.script("import", join(folder, "bad.ndjson"), "--all-errors", "errors.txt");
   assert.match(all.stderr, /and 6 more: all of them are in .*errors.txt\n\n26 errors/);
@@ -339,7 +336,7 @@ test("a command says how it is used, and what is missing", { timeout: 120_000 },
         ]),
       ],
       1,
-      /line 1: password_hash: verifying it takes about \d+ ms of CPU, and cpu_ms in wrangler.toml allows 500: set it to at least \d+ while/,
+      /line 1: password_hash: verifying it takes about \d+ ms of CPU time, but cpu_ms in wrangler.toml is 500: set it to at least \d+ while/,
     ],
     ["import", [file("one.ndjson", [user(1)])], 1, /no tables yet/],
     ["export", ["x"], 2, /usage: npm run --silent export/],

@@ -1,4 +1,4 @@
-//! One line of a file of users: what it may say, and what is wrong with it otherwise, each error naming its member.
+//! Parses and validates one line of a file of users. An error names the member that is invalid.
 
 use std::collections::BTreeMap;
 
@@ -14,27 +14,27 @@ use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
 use portcullis_core::password::{Hasher, Password, SALT_LEN, StoredHash};
 
-/// How far `created_at` may lie ahead, in seconds: clocks differ, but milliseconds are no seconds.
-const MAX_AHEAD: u64 = 86_400;
-/// Two spellings, the dearest that a password can be for a hash of what was typed.
+/// Maximum time by which `created_at` may be in the future, in seconds. Allows for clock skew, but not for milliseconds.
+const MAX_CLOCK_SKEW: u64 = 86_400;
+/// A password with two spellings, both of which are tried: the most expensive case.
 const NOT_NFC: &str = "e\u{301}";
 
-/// What the lines of a file are checked by.
+/// The settings for checking lines.
 pub struct Settings<'a> {
     pub roles: RoleList<'a>,
-    /// Unix seconds.
+    /// The current time, in unix seconds.
     pub now: u64,
-    /// Of today's cost.
+    /// A hasher with the configured cost.
     pub hasher: Hasher,
-    /// What a request may take of the CPU, in milliseconds.
+    /// The CPU limit of a request, in milliseconds.
     pub cpu_ms: u64,
-    /// Of the database that the users are for.
+    /// The slot key of the database.
     pub slot_key: SlotKey,
     pub allow_admins: bool,
     pub wrap_weak: bool,
 }
 
-/// The roles there are, and how the configuration lists them.
+/// The configured roles, and their list as text.
 pub struct RoleList<'a> {
     roles: Roles,
     text: &'a str,
@@ -52,7 +52,7 @@ impl<'a> RoleList<'a> {
     }
 }
 
-/// A line, as docs/migrating/importing.md describes it. `null` is as good as nothing, since that is what databases give.
+/// A line in the format of docs/migrating/importing.md. `null` counts as absent, since databases export it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -72,7 +72,7 @@ struct Line {
     disabled: Option<Flag>,
 }
 
-/// The columns of `users`.
+/// A row of the table `users`.
 #[derive(Serialize)]
 pub struct Row {
     pub id: Id,
@@ -88,20 +88,20 @@ pub struct Row {
     slot: u16,
 }
 
-/// A line that can be taken.
+/// A valid user.
 pub struct User {
     pub row: Row,
     pub is_admin: bool,
-    /// What its hash is called, if that is weak.
+    /// The algorithm of the hash if the hash is weak.
     pub weakness: Option<&'static str>,
 }
 
-/// What of all users is worth saying.
+/// Counts over all users.
 #[derive(Default, Serialize)]
 pub struct Totals {
     pub users: u64,
     pub admins: u64,
-    /// How many weak hashes there are of each kind.
+    /// The number of weak hashes by algorithm.
     pub weak: BTreeMap<&'static str, u64>,
 }
 
@@ -115,10 +115,10 @@ impl Totals {
     }
 }
 
-/// Reads a line. What it echoes of it in an error is as it came.
+/// Parses and validates a line. Errors quote it unescaped.
 pub fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<User, String> {
     let text = str::from_utf8(text).map_err(|_| "not UTF-8")?;
-    // A struct would also be read from an array of its members' values.
+    // serde also accepts an array of the values of the members.
     if !text.starts_with('{') {
         return Err("not a JSON object".to_owned());
     }
@@ -151,7 +151,7 @@ fn in_member<E: std::fmt::Display>(member: &'static str) -> impl Fn(E) -> String
     move |error| format!("{member}: {error}")
 }
 
-/// Reads an object; the member that is of a wrong type is named in front of what is wrong.
+/// Parses an object. The error begins with the path of the member that is invalid.
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     let object = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -164,14 +164,14 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     Ok(object)
 }
 
-/// The message alone: its "line 1" is not the line of the file.
+/// Removes the position from a message, since its line is not that of the file.
 fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&position).map_or_else(|| message.clone(), str::to_owned)
 }
 
-/// Of a member that may be `null`, which counts as absent.
+/// Parses a member that may be `null`, which counts as absent.
 fn optional<'de, D: Deserializer<'de>, T: TryFrom<Value, Error = String>>(from: D) -> Result<Option<T>, D::Error> {
     match Value::deserialize(from)? {
         Value::Null => Ok(None),
@@ -226,7 +226,7 @@ impl TryFrom<Value> for Time {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        const WANTED: &str = "unix seconds, or a time of RFC 3339 as text";
+        const WANTED: &str = "unix seconds or an RFC 3339 time as text";
         match value {
             Value::String(text) => Ok(Self::Text(text)),
             Value::Number(number) => match number.as_u64() {
@@ -238,7 +238,7 @@ impl TryFrom<Value> for Time {
     }
 }
 
-/// In words of our own: those of the libraries are about Rust.
+/// The text of a type error. Those of serde name Rust types.
 fn expected(what: &str, found: &Value) -> String {
     let found = match found {
         Value::Null => "null",
@@ -255,39 +255,39 @@ fn expected(what: &str, found: &Value) -> String {
 fn read_roles(settings: &Settings<'_>, wanted: Option<Texts>) -> Result<Vec<String>, String> {
     let Some(Texts(wanted)) = wanted else { return Ok(settings.roles.roles.first()) };
     wanted.iter().try_for_each(|role| settings.roles.check(role))?;
-    let roles = settings.roles.roles.choose(&wanted).map_err(|_| "one of them is there twice")?;
+    let roles = settings.roles.roles.choose(&wanted).map_err(|_| "a role is repeated")?;
     if is_admin(&roles) && !settings.allow_admins {
-        return Err(format!("{ADMIN:?} is taken with --allow-admins only"));
+        return Err(format!("{ADMIN:?} requires --allow-admins"));
     }
     Ok(roles)
 }
 
-/// The stored form of a hash, and what it is called if it is weak.
+/// The stored form of a hash, and its algorithm if it is weak.
 fn read_hash(settings: &Settings<'_>, text: &str) -> Result<(String, Option<&'static str>), String> {
     let mut hash = StoredHash::import(text).map_err(|error| error.to_string())?;
     let weakness = hash.weakness();
     if settings.wrap_weak && weakness.is_some() {
         hash = settings.hasher.wrap(hash, random()?).map_err(|error| error.to_string())?;
     }
-    let dearest = Password::for_login(NOT_NFC).map_err(|error| error.to_string())?;
-    let micros = settings.hasher.max_verify_micros(&dearest, &hash);
+    let password = Password::for_login(NOT_NFC).map_err(|error| error.to_string())?;
+    let micros = settings.hasher.max_verify_micros(&password, &hash);
     if micros > settings.cpu_ms.saturating_mul(1000) {
-        return Err(too_dear(micros, settings.cpu_ms));
+        return Err(too_expensive(micros, settings.cpu_ms));
     }
     Ok((hash.to_string(), weakness))
 }
 
-/// With a quarter to spare: the prices were measured on one machine.
-fn too_dear(micros: u64, cpu_ms: u64) -> String {
+/// The text of the error. The recommended limit has a margin of a quarter, since the cost was measured on one machine.
+fn too_expensive(micros: u64, cpu_ms: u64) -> String {
     let about = micros.div_ceil(10_000).saturating_mul(10);
     let needed = micros.saturating_add(micros / 4).div_ceil(100_000).saturating_mul(100);
     format!(
-        "verifying it takes about {about} ms of CPU, and cpu_ms in wrangler.toml allows {cpu_ms}: set it to at least \
-         {needed} while there are such hashes"
+        "verifying it takes about {about} ms of CPU time, but cpu_ms in wrangler.toml is {cpu_ms}: set it to at least \
+         {needed} while such hashes exist"
     )
 }
 
-/// Ours, or a UUID, whose 16 bytes it keeps.
+/// Parses an id of this service, or a UUID, whose 16 bytes become the id.
 fn read_id(text: &str) -> Result<Id, String> {
     let uuid = || {
         let hex: String = text.split('-').collect();
@@ -297,14 +297,14 @@ fn read_id(text: &str) -> Result<Id, String> {
         Some(Id::new(number.to_be_bytes()))
     };
     let id = Id::parse(text).or_else(uuid).filter(|id| *id != Id::NIL);
-    id.ok_or_else(|| "must be a UUID, or 22 characters of base64url, and not all zero".to_owned())
+    id.ok_or_else(|| "must be a UUID or 22 characters of base64url, not all zero".to_owned())
 }
 
 fn random_id() -> Result<Id, String> {
     random().map(Id::new)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this program's one source of randomness")]
+#[expect(clippy::disallowed_methods, reason = "the only source of randomness of this program")]
 fn random() -> Result<[u8; SALT_LEN], String> {
     let mut bytes = [0; SALT_LEN];
     getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
@@ -315,12 +315,12 @@ fn seconds(time: Time, now: u64) -> Result<u64, String> {
     let seconds = match time {
         Time::Seconds(seconds) => seconds,
         Time::Text(text) => {
-            let time = DateTime::parse_from_rfc3339(&text).map_err(|_| "not a time of RFC 3339")?;
+            let time = DateTime::parse_from_rfc3339(&text).map_err(|_| "not a time in the format of RFC 3339")?;
             u64::try_from(time.timestamp()).map_err(|_| "before 1970")?
         }
     };
-    if seconds > now.saturating_add(MAX_AHEAD) {
-        return Err("in the future: it must be seconds, not milliseconds".to_owned());
+    if seconds > now.saturating_add(MAX_CLOCK_SKEW) {
+        return Err("in the future; it must be in seconds, not milliseconds".to_owned());
     }
     Ok(seconds)
 }

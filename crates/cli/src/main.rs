@@ -1,19 +1,19 @@
-//! The Worker's rules on the command line, for `npm run import` and `npm run grant`, so that what comes in beside `/register`
-//! is read by the same code. A native program; the Worker has nothing of it.
+//! The rules of the Worker as a command-line program, for `npm run import` and `npm run grant`. It validates users with the same
+//! code as `/register`.
 //!
 //! ```text
 //! rules email-key ADDRESS
-//!     prints what the address is compared by
+//!     prints the key by which the address is compared
 //! rules check-role --roles LIST ROLE
-//!     says whether the list, which is that of the configuration, has that role
+//!     checks that the configured list contains the role
 //! rules check-users --roles LIST --now SECONDS --cpu-ms MS --argon2 M,T,P --slot-key HEX [--allow-admins] [--wrap-weak]
-//!     reads users from stdin, one JSON object a line, and prints for each {"line": n, and its columns} or
-//!     {"line": n, "error": "..."}; at the end {"users": how many, "admins": how many, "weak": {"bcrypt": how many, ...}}.
-//!     M,T,P is today's cost of a hash, MS what a request may take of the CPU, HEX the slot key of the database. --wrap-weak puts a hash of today's cost around
-//!     weak ones.
+//!     reads users from stdin, one JSON object per line; prints for each {"line": N, COLUMNS} or {"line": N, "error": TEXT},
+//!     and finally {"users": COUNT, "admins": COUNT, "weak": {"bcrypt": COUNT, ...}}
+//!     --cpu-ms is the CPU limit of a request; --argon2 is the configured cost of a hash; --slot-key is the slot key of the
+//!     database; --wrap-weak wraps weak hashes in hashes of the configured cost
 //! ```
 //!
-//! Ends with 0, with 1 for an error that it printed, with 2 for wrong arguments.
+//! Exit status: 0 on success, 1 after an error that was printed, 2 for invalid arguments.
 
 mod line;
 
@@ -30,17 +30,17 @@ use portcullis_core::id::SlotKey;
 use portcullis_core::identity::email::Email;
 use portcullis_core::password::{HashCost, Hasher};
 
-/// Of a line, in bytes: far beyond any user that can be taken.
+/// Maximum length of a line, in bytes.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// Of what is said of a line, before what does not print is escaped.
+/// Maximum length of an error, in characters before escaping.
 const MAX_ERROR_CHARS: usize = 400;
-/// Lines that are checked at once, by all cores: wrapping a hash takes some 35 ms.
-const AT_ONCE: usize = 256;
+/// Number of lines that are checked in parallel. Wrapping a hash takes about 35 ms.
+const BATCH_SIZE: usize = 256;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments.as_slice() {
+    let result = match arguments.as_slice() {
         ["email-key", address] => {
             Email::parse(address).map_err(|error| error.to_string()).and_then(|email| print(&email.key()))
         }
@@ -51,10 +51,10 @@ fn main() -> ExitCode {
         },
         _ => return usage(),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is nowhere to report to if even this fails.
+            // A failure to write to stderr cannot be reported.
             let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE
         }
@@ -70,7 +70,7 @@ fn print(text: &impl std::fmt::Display) -> Result<(), String> {
     writeln!(io::stdout(), "{text}").map_err(|error| error.to_string())
 }
 
-/// Those of check-users.
+/// The options of check-users.
 #[derive(Default)]
 struct Options<'a> {
     roles: &'a str,
@@ -125,17 +125,18 @@ impl<'a> Options<'a> {
     }
 
     fn settings(self) -> Result<Settings<'a>, String> {
-        let is_taken = |cost: &HashCost| {
+        let is_valid = |cost: &HashCost| {
             cost.is_strong_enough()
                 && cost.memory_kib <= HashCost::MAX_MEMORY_KIB
                 && cost.iterations <= HashCost::MAX_ITERATIONS
         };
-        let hasher = self.cost.filter(is_taken).and_then(|cost| Hasher::new(cost).ok());
+        let hasher = self.cost.filter(is_valid).and_then(|cost| Hasher::new(cost).ok());
         Ok(Settings {
             roles: RoleList::parse(self.roles)?,
             now: self.now,
-            hasher: hasher
-                .ok_or("ARGON2_MEMORY_KIB and ARGON2_ITERATIONS in wrangler.toml are not what the Worker takes")?,
+            hasher: hasher.ok_or(
+                "ARGON2_MEMORY_KIB and ARGON2_ITERATIONS in wrangler.toml are outside the limits of the Worker",
+            )?,
             cpu_ms: self.cpu_ms,
             slot_key: self.slot_key.ok_or("there is no slot key")?,
             allow_admins: self.allow_admins,
@@ -150,7 +151,7 @@ fn read_cost(text: &str) -> Option<HashCost> {
     Some(HashCost { memory_kib, iterations })
 }
 
-/// What is printed of a line.
+/// The output for a line, and at the end.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Checked {
@@ -176,18 +177,18 @@ fn check_users(settings: &Settings<'_>) -> Result<(), String> {
     let mut totals = Totals::default();
     let mut lines = Lines { input: io::stdin().lock(), line: 0 };
     loop {
-        let some = lines.by_ref().take(AT_ONCE).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        if some.is_empty() {
+        let batch = lines.by_ref().take(BATCH_SIZE).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        if batch.is_empty() {
             break;
         }
-        for (line, user) in check_at_once(settings, &some)? {
+        for (line, user) in check_batch(settings, &batch)? {
             totals.users = totals.users.saturating_add(1);
-            let checked = match user.and_then(|user| seen.unique(user, line)) {
+            let checked = match user.and_then(|user| seen.check_unique(user, line)) {
                 Ok(user) => {
                     totals.add(&user);
                     Checked::Row { line, row: user.row }
                 }
-                Err(error) => Checked::Error { line, error: shown(&error) },
+                Err(error) => Checked::Error { line, error: printable(&error) },
             };
             print(&checked).map_err(failed)?;
         }
@@ -196,7 +197,7 @@ fn check_users(settings: &Settings<'_>) -> Result<(), String> {
     printed.flush().map_err(failed)
 }
 
-/// What is read of lines, each with its number; `None` where one is too long.
+/// Reads non-empty lines with their numbers. A line that is too long is `None`.
 struct Lines<R> {
     input: R,
     line: u64,
@@ -219,7 +220,7 @@ impl<R: BufRead> Iterator for Lines<R> {
             if bytes.len() as u64 == MAX_LINE_BYTES && !bytes.ends_with(b"\n") {
                 return Some(self.input.skip_until(b'\n').map(|_| (self.line, None)));
             }
-            // Windows writes a mark in front of UTF-8.
+            // Programs on Windows write a byte order mark.
             let text =
                 bytes.strip_prefix("\u{feff}".as_bytes()).filter(|_| self.line == 1).unwrap_or(&bytes).trim_ascii();
             if !text.is_empty() {
@@ -231,10 +232,10 @@ impl<R: BufRead> Iterator for Lines<R> {
 
 type NumberedUser = (u64, Result<User, String>);
 
-/// Checks lines on all cores, and gives back each with its number, in their order.
-fn check_at_once(settings: &Settings<'_>, lines: &[NumberedLine]) -> Result<Vec<NumberedUser>, String> {
+/// Checks lines on all cores, and returns the results in the order of the lines.
+fn check_batch(settings: &Settings<'_>, lines: &[NumberedLine]) -> Result<Vec<NumberedUser>, String> {
     let check = |(line, text): &NumberedLine| {
-        let text = text.as_ref().ok_or_else(|| "longer than 64 KiB".to_owned());
+        let text = text.as_ref().ok_or_else(|| "the line is longer than 64 KiB".to_owned());
         (*line, text.and_then(|text| read_user(settings, text)))
     };
     let share = lines.len().div_ceil(thread::available_parallelism().map_or(1, usize::from)).max(1);
@@ -243,26 +244,26 @@ fn check_at_once(settings: &Settings<'_>, lines: &[NumberedLine]) -> Result<Vec<
         let threads: Vec<_> =
             lines.chunks(share).map(|lines| scope.spawn(|| lines.iter().map(check).collect::<Vec<_>>())).collect();
         for thread in threads {
-            checked.extend(thread.join().map_err(|_| "checking a line failed")?);
+            checked.extend(thread.join().map_err(|_| "a thread panicked while checking a line")?);
         }
         Ok::<(), &str>(())
     })?;
     Ok(checked)
 }
 
-/// An error of bearable length, with nothing in it that acts on a terminal: it quotes what a stranger may have written.
-fn shown(text: &str) -> String {
+/// Shortens an error and escapes control characters, since it quotes untrusted input that must not act on a terminal.
+fn printable(text: &str) -> String {
     let escape = |c: char| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() };
     let is_cut = text.chars().nth(MAX_ERROR_CHARS).is_some();
     text.chars().take(MAX_ERROR_CHARS).map(escape).chain(is_cut.then(|| "…".to_owned())).collect()
 }
 
-/// The values that no two users share, and the line of each: of the values only hashes, so that what grows with the file is small.
+/// The line of every unique value. The values are hashed to save memory.
 #[derive(Default)]
 struct Seen(HashMap<[u8; 16], u64>);
 
 impl Seen {
-    fn unique(&mut self, user: User, line: u64) -> Result<User, String> {
+    fn check_unique(&mut self, user: User, line: u64) -> Result<User, String> {
         let row = &user.row;
         let id = row.id.to_string();
         let values = [

@@ -1,12 +1,12 @@
-//! Makes the set of the commonest passwords, and tells what of a list is refused; see docs/reference/common-passwords.md.
+//! Builds the set of the most common passwords, and measures how many passwords of a list are refused. See
+//! docs/reference/common-passwords.md.
 //!
 //! ```text
 //! common_passwords make FILE
-//!     reads a list from stdin, one password a line, the most common one first, writes the set into the file, and says
-//!     how many passwords it has
+//!     reads a list from stdin, one password per line, most common first; writes the set to FILE and prints its size
 //! common_passwords measure
-//!     reads such a list and says how many of its first passwords of at least 15 characters are refused, without the set and
-//!     with it
+//!     reads such a list; prints how many of its first passwords of at least 15 characters are refused, without and with the
+//!     set
 //! ```
 
 use std::collections::HashSet;
@@ -18,37 +18,38 @@ use portcullis_core::identity::characters;
 use portcullis_core::password::{common, strength};
 use xorf::{BinaryFuse16, Descriptor, DmaSerializable as _};
 
-/// What `PASSWORD_MIN_LENGTH` is by default: of these, all that the list has.
+/// Minimum length of the passwords that are all included, in characters: the default of `PASSWORD_MIN_LENGTH`.
 const LONG: usize = 15;
-/// What it is at least: of these, only the most common ones.
+/// Minimum length of the passwords of which the most common are included, in characters: the minimum of `PASSWORD_MIN_LENGTH`.
 const SHORT: usize = 8;
-const COMMONEST: usize = 100_000;
+/// Number of the most common passwords that are included.
+const MOST_COMMON: usize = 100_000;
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
-    let done = match args[..] {
-        ["make", file] => list().and_then(|list| make(&list, file)),
-        ["measure"] => list().and_then(|list| measure(&list)),
+    let result = match args[..] {
+        ["make", file] => read_list().and_then(|list| make(&list, file)),
+        ["measure"] => read_list().and_then(|list| measure(&list)),
         _ => {
             Err("usage: common_passwords make FILE | measure; see crates/core/examples/common_passwords.rs".to_owned())
         }
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is nowhere to report to if even this fails.
+            // A failure to write to stderr cannot be reported.
             let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn list() -> Result<String, String> {
+fn read_list() -> Result<String, String> {
     io::read_to_string(io::stdin()).map_err(|error| error.to_string())
 }
 
-/// The passwords of a list that have at least that many characters, folded, each once.
+/// The distinct folded passwords of at least `min_chars` characters, in the order of the list.
 fn folded(list: &str, min_chars: usize) -> Vec<String> {
     let mut seen = HashSet::new();
     let folded = list.lines().map(characters::folded).filter(|password| password.chars().count() >= min_chars);
@@ -57,10 +58,10 @@ fn folded(list: &str, min_chars: usize) -> Vec<String> {
 
 fn make(list: &str, file: &str) -> Result<(), String> {
     let passwords = folded(list, SHORT);
-    let is_chosen = |(rank, password): &(usize, &String)| *rank < COMMONEST || password.chars().count() >= LONG;
-    let chosen = passwords.iter().enumerate().filter(is_chosen);
-    let mut keys: Vec<_> = chosen.map(|(_, password)| common::key(password)).collect();
-    // The order decides the bytes.
+    let is_included = |(rank, password): &(usize, &String)| *rank < MOST_COMMON || password.chars().count() >= LONG;
+    let included = passwords.iter().enumerate().filter(is_included);
+    let mut keys: Vec<_> = included.map(|(_, password)| common::key(password)).collect();
+    // The same keys in the same order give the same bytes.
     keys.sort_unstable();
     keys.dedup();
     let set = BinaryFuse16::try_from(&keys)?;
