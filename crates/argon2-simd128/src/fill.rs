@@ -1,9 +1,9 @@
-//! Filling the memory: which block is made of which two (RFC 9106 §3.2, 3.4).
+//! Filling the memory, and which blocks each block references (RFC 9106 §3.2, §3.4).
 
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "positions and sizes are below m', which has 32 bits, and no difference of them is negative; the tests check \
-              for overflow"
+    reason = "positions and sizes are at most m', a u32, and no difference of them is negative; the tests check for \
+              overflow"
 )]
 
 use std::slice;
@@ -13,21 +13,21 @@ use crate::h_prime::h_prime;
 use crate::memory::wipe;
 use crate::{Error, Params, Variant, Version};
 
-/// SL, slices a pass: segments of one slice do not reference each other.
+/// SL, the number of slices. The segments of a slice do not reference each other.
 const SLICES: u32 = 4;
-/// Pseudo-random numbers in a block.
+/// Number of pseudorandom values per address block.
 const ADDRESSES: u32 = 128;
 
-/// The matrix of memory that parameters ask for.
+/// The dimensions of the memory matrix.
 pub(crate) struct Shape {
     params: Params,
-    /// q, columns: the blocks of a lane.
+    /// q, the number of columns, that is, of blocks per lane.
     lane_length: u32,
-    /// q / SL.
+    /// q / SL, the number of blocks per segment.
     segment_length: u32,
 }
 
-/// A segment, and when it is filled.
+/// The position of a segment, and the pass that fills it.
 #[derive(Clone, Copy)]
 struct Position {
     pass: u32,
@@ -36,8 +36,6 @@ struct Position {
 }
 
 impl Shape {
-    /// # Errors
-    /// [`Error`] for parameters out of bounds.
     pub(crate) fn new(params: &Params) -> Result<Self, Error> {
         let lanes = params.lanes;
         if !(1..1 << 24).contains(&lanes) {
@@ -53,20 +51,17 @@ impl Shape {
         Ok(Self { params: *params, lane_length: SLICES * segment_length, segment_length })
     }
 
-    /// m'.
+    /// m', the total number of blocks.
     pub(crate) const fn blocks(&self) -> usize {
         (self.lane_length * self.params.lanes) as usize
     }
 
-    /// Where a block of a lane is in memory.
+    /// The index of a block in memory.
     const fn index(&self, lane: u32, column: u32) -> usize {
         (lane * self.lane_length + column) as usize
     }
 
-    /// Writes every block. None is read before it is written.
-    ///
-    /// # Errors
-    /// [`Error::BlockIndex`] for a slice that does not have [`Self::blocks`].
+    /// Fills [`Self::blocks`] blocks. None is read before it has been written.
     pub(crate) fn fill(&self, memory: &mut [Block], h0: &[u8; 64]) -> Result<(), Error> {
         let mut bytes = [0; 1024];
         for lane in 0..self.params.lanes {
@@ -103,8 +98,8 @@ impl Shape {
             };
             let current = self.index(lane, start + offset);
             let reference = self.reference(position, offset, j);
-            // The previous block is another than the current one, as a lane has at least 8; and the reference is neither,
-            // by the sets that it is taken from.
+            // The three blocks are distinct: a lane has at least 8 blocks, and the reference set contains neither of the
+            // other two.
             let Ok([current_block, previous_block, reference_block]) =
                 memory.get_disjoint_mut([current, previous, reference])
             else {
@@ -120,14 +115,14 @@ impl Shape {
         Ok(())
     }
 
-    /// The pseudo-random numbers of a segment, where they do not come from the memory.
+    /// The address generator of a segment whose references do not depend on the content of the memory.
     fn addresses(&self, Position { pass, slice, lane }: Position) -> Option<Addresses> {
         let independent = match self.params.variant {
             Variant::D => false,
             Variant::I => true,
             Variant::Id => pass == 0 && slice < SLICES / 2,
         };
-        let counted = [
+        let input = [
             pass.into(),
             lane.into(),
             slice.into(),
@@ -135,19 +130,19 @@ impl Shape {
             self.params.passes.into(),
             self.params.variant as u64,
         ];
-        independent.then_some(Addresses { counted, counter: 0, words: [0; 128] })
+        independent.then_some(Addresses { input, counter: 0, words: [0; 128] })
     }
 
-    /// The index of the block [l][z] that the `offset`-th of a segment is made of, by `J_1` and `J_2` (RFC 9106 §3.4.2).
+    /// The index of the block [l][z] that the `offset`-th block of a segment references, from `J_1` and `J_2` (RFC 9106 §3.4.2).
     ///
-    /// It is taken from the set W. Of the own lane, W has all blocks of the last SL-1 segments that are finished, and those of
-    /// this segment before the current one; of other lanes, only the former. The previous block is in neither, nor has W the
-    /// current one, or one that is written in this slice of another lane.
+    /// The reference set W contains the blocks of the last SL-1 finished segments of the lane. In the current lane it also
+    /// contains the blocks of the current segment before the current block. It never contains the previous block, the current
+    /// block, or a block that is written in this slice of another lane.
     fn reference(&self, Position { pass, slice, lane }: Position, offset: u32, j: u64) -> usize {
         let (j1, j2) = (j & 0xffff_ffff, (j >> 32) as u32);
-        // A division takes as long as a twentieth of a block.
-        let own = self.params.lanes == 1 || (pass == 0 && slice == 0);
-        let reference_lane = if own { lane } else { j2 % self.params.lanes };
+        // Avoids the division, which takes a twentieth of the time of a block.
+        let same_lane = self.params.lanes == 1 || (pass == 0 && slice == 0);
+        let reference_lane = if same_lane { lane } else { j2 % self.params.lanes };
         let (oldest, finished) = if pass == 0 {
             (0, slice * self.segment_length)
         } else {
@@ -163,10 +158,7 @@ impl Shape {
         self.index(reference_lane, column)
     }
 
-    /// The XOR of the last column.
-    ///
-    /// # Errors
-    /// [`Error::BlockIndex`] for a slice that does not have [`Self::blocks`].
+    /// The XOR of the blocks of the last column.
     pub(crate) fn last(&self, memory: &[Block]) -> Result<[u8; 1024], Error> {
         let mut last = [0; 128];
         for lane in 0..self.params.lanes {
@@ -179,7 +171,7 @@ impl Shape {
     }
 }
 
-/// The bytes of a block, little-endian.
+/// The little-endian bytes of a block.
 fn to_le_bytes(words: &[u64; 128]) -> [u8; 1024] {
     let mut bytes = [0; 1024];
     let (chunks, _) = bytes.as_chunks_mut();
@@ -189,13 +181,13 @@ fn to_le_bytes(words: &[u64; 128]) -> [u8; 1024] {
     bytes
 }
 
-/// The pseudo-random numbers, `J_1 || J_2`, of one segment, by the position alone (RFC 9106 §3.4.1.2).
+/// Generates the pseudorandom values `J_1 || J_2` of a segment from its position (RFC 9106 §3.4.1.2).
 struct Addresses {
     /// Z: pass, lane, slice, m', t, y.
-    counted: [u64; 6],
-    /// Blocks of addresses made.
+    input: [u64; 6],
+    /// Number of address blocks generated.
     counter: u64,
-    /// The last of them.
+    /// The last address block.
     words: [u64; 128],
 }
 
@@ -210,8 +202,8 @@ impl Addresses {
     fn next(&mut self, g: &mut G) {
         self.counter += 1;
         let mut words = [0; 128];
-        for (word, counted) in words.iter_mut().zip(self.counted.iter().chain([&self.counter])) {
-            *word = *counted;
+        for (word, value) in words.iter_mut().zip(self.input.iter().chain([&self.counter])) {
+            *word = *value;
         }
         let (mut input, mut once, mut twice) = (Block::ZERO, Block::ZERO, Block::ZERO);
         input.load(&to_le_bytes(&words));

@@ -1,4 +1,4 @@
-//! H', the hash function of variable length (RFC 9106 §3.3).
+//! The variable-length hash function H' (RFC 9106 §3.3).
 
 use blake2::digest::block_api::{UpdateCore as _, VariableOutputCore as _};
 use blake2::digest::block_buffer::LazyBuffer;
@@ -7,10 +7,10 @@ use blake2::{Blake2b512, Blake2bVarCore, Digest as _};
 use crate::Error;
 use crate::memory::wipe;
 
-/// H'^T(A), where T is how long `out` is, and A the concatenation of the parts.
+/// H'^T(A), where T is the length of `out` and A is the concatenation of the parts.
 ///
 /// # Errors
-/// [`Error::TagLength`] for an empty `out`, or one that is too long.
+/// [`Error::TagLength`] if `out` is empty or too long.
 pub(crate) fn h_prime(parts: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
     let len = u32::try_from(out.len()).map_err(|_| Error::TagLength)?.to_le_bytes();
     if out.len() <= 64 {
@@ -23,23 +23,23 @@ pub(crate) fn h_prime(parts: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
         hasher.update(part);
     }
     let mut v: [u8; 64] = hasher.finalize().into();
-    // W_1 to W_r, the first halves of V_1 to V_r, then all of V_{r+1}, which has 33 to 64 bytes
+    // W_1 to W_r are the first halves of V_1 to V_r. V_{r+1} follows whole and has 33 to 64 bytes.
     let mut rest = out;
     loop {
         let Some((w, after)) = rest.split_first_chunk_mut::<32>() else { return Err(Error::TagLength) };
         let (half, _) = v.split_at(32);
         w.copy_from_slice(half);
         if after.len() <= 64 {
-            let done = h([&v[..]].into_iter(), after);
+            let result = h([&v[..]].into_iter(), after);
             wipe(&mut v);
-            return done;
+            return result;
         }
         v = Blake2b512::digest(v).into();
         rest = after;
     }
 }
 
-/// H^x(A), where x is how long `out` is: 1 to 64 bytes.
+/// H^x(A), where x is the length of `out`: 1 to 64 bytes.
 fn h<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> Result<(), Error> {
     let mut hasher = Blake2bVarCore::new(out.len()).map_err(|_| Error::TagLength)?;
     let mut buffer = LazyBuffer::default();

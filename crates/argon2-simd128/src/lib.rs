@@ -1,4 +1,4 @@
-//! Argon2 (RFC 9106), every variant, both versions, any number of lanes, in one thread, for WebAssembly in V8.
+//! Argon2 (RFC 9106) for WebAssembly in V8: all variants, both versions, any number of lanes, in one thread.
 //!
 //! ```
 //! use argon2_simd128::{Input, Memory, Params, Variant, Version, hash};
@@ -11,14 +11,13 @@
 //! # Ok::<(), argon2_simd128::Error>(())
 //! ```
 //!
-//! The results are those of the `argon2` crate and of the reference implementation. What differs is what they cost:
+//! The results equal those of the `argon2` crate and of the reference implementation. The differences are in performance:
 //!
-//! - The compression function G is written for the SIMD128 of WebAssembly (`simd128.rs`, chosen on `wasm32`; elsewhere, and
-//!   with the feature `scalar`, `scalar.rs`). It enables the instructions by itself, so no compiler flag decides whether
-//!   they are used.
-//! - [`Memory`] is kept from hash to hash, so that its pages are neither mapped nor filled anew for each.
+//! - The compression function G uses the SIMD128 instructions of WebAssembly: `simd128.rs` on `wasm32`, `scalar.rs` elsewhere and
+//!   with the feature `scalar`. `simd128.rs` enables the instructions itself, so no compiler flag is needed.
+//! - [`Memory`] is reused for the next hash, so its pages need not be allocated and zeroed again.
 //!
-//! There is no `unsafe` in it, and nothing panics.
+//! The crate contains no `unsafe` code and does not panic.
 
 #[cfg(any(not(target_arch = "wasm32"), feature = "scalar"))]
 #[path = "scalar.rs"]
@@ -39,55 +38,55 @@ use h_prime::h_prime;
 pub use memory::Memory;
 use memory::wipe;
 
-/// The type y: which blocks are referenced (RFC 9106 §3.1).
+/// The type y, which determines how blocks are referenced (RFC 9106 §3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Variant {
-    /// By what is in memory, throughout.
+    /// By the content of the memory.
     D = 0,
-    /// By the position alone, so that memory accesses tell nothing of the password.
+    /// By the position, so that memory accesses reveal nothing about the password.
     I = 1,
-    /// By the position in the first half of the first pass, then by what is in memory.
+    /// By the position in the first half of the first pass, then by the content of the memory.
     Id = 2,
 }
 
 /// The version v.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Version {
-    /// The first: later passes overwrite the blocks.
+    /// The first version. Later passes overwrite the blocks.
     V0x10 = 0x10,
-    /// That of RFC 9106: later passes are added to the blocks by XOR.
+    /// The version of RFC 9106. Later passes XOR the blocks.
     V0x13 = 0x13,
 }
 
-/// What a hash costs, and of which kind it is.
+/// The parameters of a hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Params {
     /// y.
     pub variant: Variant,
     /// v.
     pub version: Version,
-    /// m, the memory in KiB, which are blocks: at least 8p. Used is the next lower multiple of 4p.
+    /// m, the memory in KiB, that is, in blocks: at least 8p. It is rounded down to a multiple of 4p.
     pub memory_kib: u32,
-    /// t: at least 1.
+    /// t, the number of passes: at least 1.
     pub passes: u32,
-    /// p, the degree of parallelism: 1 to 2^24-1. Lanes are filled one after another here.
+    /// p, the degree of parallelism: 1 to 2^24-1. The lanes are filled one after another.
     pub lanes: u32,
 }
 
-/// What is hashed. Each at most 2^32-1 bytes. No `Debug`: there is a password in it.
+/// The inputs of a hash, each at most 2^32-1 bytes long. No `Debug`, since they contain a password.
 #[derive(Clone, Copy, Default)]
 pub struct Input<'a> {
-    /// P.
+    /// P, the password.
     pub password: &'a [u8],
-    /// S, the nonce: at least 8 bytes, as in the reference implementation.
+    /// S, the nonce: at least 8 bytes long, as in the reference implementation.
     pub salt: &'a [u8],
-    /// K, empty for none.
+    /// K, the secret. May be empty.
     pub secret: &'a [u8],
-    /// X, empty for none.
+    /// X, the associated data. May be empty.
     pub associated_data: &'a [u8],
 }
 
-/// Why there is no hash. Nothing was written to the tag then.
+/// Why no hash was computed. The tag is unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Error {
     /// p is not 1 to 2^24-1.
@@ -102,10 +101,9 @@ pub enum Error {
     SaltTooShort,
     /// The password, the salt, the secret or the associated data is longer than 2^32-1 bytes.
     InputTooLong,
-    /// The memory could not be allocated. Afterwards none is held.
+    /// The memory could not be allocated. None is held afterwards.
     OutOfMemory,
-    /// A block that would be read while it is written, or one outside of the memory: cannot happen, and is no reason to
-    /// panic.
+    /// A block index is out of range, or the same block would be read and written. This cannot happen; the error replaces a panic.
     BlockIndex,
 }
 
@@ -113,25 +111,25 @@ impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Lanes => "the number of lanes p must be 1 to 2^24-1",
-            Self::MemoryTooSmall => "the memory m must be at least 8 KiB a lane",
+            Self::MemoryTooSmall => "the memory m must be at least 8 KiB per lane",
             Self::Passes => "the number of passes t must be at least 1",
-            Self::TagLength => "the tag must have 4 to 2^32-1 bytes",
-            Self::SaltTooShort => "the salt must have at least 8 bytes",
-            Self::InputTooLong => "an input has more than 2^32-1 bytes",
+            Self::TagLength => "the tag must be 4 to 2^32-1 bytes long",
+            Self::SaltTooShort => "the salt must be at least 8 bytes long",
+            Self::InputTooLong => "an input is longer than 2^32-1 bytes",
             Self::OutOfMemory => "out of memory",
-            Self::BlockIndex => "a block index that cannot be",
+            Self::BlockIndex => "invalid block index",
         })
     }
 }
 
 impl std::error::Error for Error {}
 
-/// Computes the tag, as long as `tag` is (RFC 9106 §3.2; the numbers in the code are that section's). What `memory` held
-/// before does not matter, and nothing of this hash remains in it.
+/// Fills `tag` (RFC 9106 §3.2; the numbers in the code are the steps of that section). The previous content of `memory` has no
+/// influence, and it is wiped afterwards.
 ///
 /// # Errors
-/// [`Error`] names the first bound that does not hold.
-// Not inlined: a caller that is optimised for size would have it compiled like itself.
+/// [`Error`] names the first violated bound.
+// Not inlined, so that a caller optimised for size does not change how it is compiled.
 #[inline(never)]
 pub fn hash(params: &Params, input: &Input<'_>, memory: &mut Memory, tag: &mut [u8]) -> Result<(), Error> {
     let shape = Shape::new(params)?;
@@ -152,12 +150,12 @@ pub fn hash(params: &Params, input: &Input<'_>, memory: &mut Memory, tag: &mut [
     wipe(&mut h0);
     let mut last = last?;
     // 8.
-    let done = h_prime(&[&last], tag);
+    let result = h_prime(&[&last], tag);
     wipe(&mut last);
-    done
+    result
 }
 
-/// H0, over the parameters and the inputs, each with its length in front.
+/// H0: the hash of the parameters and the inputs, each input preceded by its length.
 fn h0(params: &Params, input: &Input<'_>, tag_len: u32) -> Result<[u8; 64], Error> {
     let mut hasher = Blake2b512::new();
     for number in
@@ -187,7 +185,7 @@ mod tests {
         Params { variant: Variant::Id, version: Version::V0x13, memory_kib: 64, passes: 2, lanes: 2 };
     const INPUT: Input<'_> = Input { password: b"password", salt: b"somesalt", secret: &[], associated_data: &[] };
 
-    /// What the `argon2` crate gives.
+    /// The tag computed by the `argon2` crate.
     fn oracle(params: &Params, input: &Input<'_>, tag_len: usize) -> Vec<u8> {
         let algorithm = match params.variant {
             Variant::D => Algorithm::Argon2d,
@@ -209,13 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn any_parameters_give_what_the_argon2_crate_gives_whatever_was_in_memory() {
+    fn tags_equal_those_of_the_argon2_crate_whatever_the_memory_contained() {
         let params = (
             select(&[Variant::D, Variant::I, Variant::Id]),
             select(&[Version::V0x10, Version::V0x13]),
             1..=5_u32,
             1..=9_u32,
-            // Sometimes many addresses a segment, sometimes hardly any block.
+            // Covers segments of many address blocks and segments of few blocks.
             proptest::strategy::Union::new([0..=40_u32, 0..=2000]),
         )
             .prop_map(|(variant, version, passes, lanes, more)| Params {
@@ -245,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_bounds_is_refused_by_its_name_and_writes_nothing() {
+    fn a_parameter_out_of_bounds_is_refused_and_writes_nothing() {
         let short_salt = Input { salt: b"7 bytes", ..INPUT };
         let mut memory = Memory::new();
         for (params, input, tag_len, error) in [
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_grows_to_the_most_that_was_needed_and_is_kept() {
+    fn memory_grows_to_the_maximum_needed_and_is_kept() {
         let mut memory = Memory::new();
         for (memory_kib, held) in [(64, 64), (16, 64), (127, 120), (64, 120)] {
             hash(&Params { memory_kib, ..PARAMS }, &INPUT, &mut memory, &mut [0; 32]).unwrap();

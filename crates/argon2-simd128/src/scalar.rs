@@ -1,17 +1,17 @@
-//! The compression function G (RFC 9106 §3.5), in 64-bit arithmetic.
+//! The compression function G (RFC 9106 §3.5) in 64-bit arithmetic.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "row * 8 + column is below 64 where both are below 8, which the compiler knows"
+    reason = "row * 8 + column is below 64, since both are below 8, which the compiler knows"
 )]
 
-/// A block, aligned so that none straddles two pages.
+/// A block, aligned so that it does not cross a page boundary.
 #[derive(Clone, Copy)]
 #[repr(C, align(1024))]
 pub(crate) struct Block([Register; 64]);
 
-/// Two words: a register of the RFC.
+/// A 16-byte register of the RFC, as two words.
 type Register = [u64; 2];
 
 impl Default for Block {
@@ -23,7 +23,7 @@ impl Default for Block {
 impl Block {
     pub(crate) const ZERO: Self = Self([[0; 2]; 64]);
 
-    /// Reads the words, little-endian.
+    /// Sets the words from little-endian bytes.
     pub(crate) fn load(&mut self, bytes: &[u8; 1024]) {
         let (words, _) = bytes.as_chunks();
         for (word, bytes) in self.0.as_flattened_mut().iter_mut().zip(words) {
@@ -43,9 +43,9 @@ impl Block {
     }
 }
 
-/// G, with room for its intermediate state.
+/// G, with a buffer for its intermediate state.
 pub(crate) struct G {
-    /// Z after the rows.
+    /// Q, the state after the rows were permuted.
     pub(crate) rows: Block,
 }
 
@@ -54,19 +54,19 @@ impl G {
         Self { rows: Block::ZERO }
     }
 
-    /// current = G(previous, reference)
+    /// Computes `current = G(previous, reference)`.
     #[inline(never)]
     pub(crate) fn set(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
         self.compress::<false>(current, previous, reference);
     }
 
-    /// current = current XOR G(previous, reference)
+    /// Computes `current = current XOR G(previous, reference)`.
     #[inline(never)]
     pub(crate) fn xor(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
         self.compress::<true>(current, previous, reference);
     }
 
-    /// R goes into `current` itself, with XOR if what was there remains, and Z is added to it by XOR.
+    /// Writes R into `current`, or XORs it if `XOR`, and then XORs Z into it.
     #[inline]
     fn compress<const XOR: bool>(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
         for row in 0..8 {
@@ -101,7 +101,7 @@ fn xor([a0, a1]: Register, [b0, b1]: Register) -> Register {
     [a0 ^ b0, a1 ^ b1]
 }
 
-/// P, in place (RFC 9106 §3.6).
+/// The permutation P, in place (RFC 9106 §3.6).
 #[inline]
 fn permute(v: &mut [Register; 8]) {
     let [[v0, v1], [v2, v3], [v4, v5], [v6, v7], [v8, v9], [v10, v11], [v12, v13], [v14, v15]] = v;
@@ -115,7 +115,7 @@ fn permute(v: &mut [Register; 8]) {
     gb(v3, v4, v9, v14);
 }
 
-/// GB
+/// The function GB.
 #[inline]
 fn gb(a: &mut u64, b: &mut u64, c: &mut u64, d: &mut u64) {
     *a = add(*a, *b);
@@ -128,7 +128,7 @@ fn gb(a: &mut u64, b: &mut u64, c: &mut u64, d: &mut u64) {
     *b = (*b ^ *c).rotate_right(63);
 }
 
-/// x + y + 2 * trunc(x) * trunc(y), where trunc keeps the lower 32 bits
+/// x + y + 2 * trunc(x) * trunc(y), where trunc keeps the lower 32 bits.
 #[inline]
 fn add(x: u64, y: u64) -> u64 {
     let product = (x & 0xffff_ffff).wrapping_mul(y & 0xffff_ffff);

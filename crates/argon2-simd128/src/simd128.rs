@@ -1,22 +1,21 @@
-//! The compression function G (RFC 9106 §3.5) in WebAssembly SIMD128, shaped for what V8 makes of it.
+//! The compression function G (RFC 9106 §3.5) in WebAssembly SIMD128, optimised for the code that V8 generates.
 //!
-//! - **The multiplication.** `i64x2.mul` is ten instructions on x86-64. One shuffle packs the lower halves of two registers,
-//!   and `i64x2.extmul_low` and `_high` of two such packs are two products each.
-//! - **Two permutations run side by side, stage by stage.** One alone waits for each of its steps. LLVM's WebAssembly backend
-//!   would put them one after the other again; a value that `black_box` is shown once a stage, which is one store, keeps every
-//!   stage where it is written.
-//! - **Nothing is copied.** The XOR of the two inputs is made in the new block itself; only the rows go through a buffer.
-//! - **`set` and `xor` stay functions, called once a block.** V8 replaces baseline code by optimised code when a function is
-//!   called, so a fresh isolate would run a loop that never calls in baseline code to its end.
+//! - **Multiplication.** V8 compiles `i64x2.mul` to ten instructions on x86-64. Instead, one shuffle packs the lower halves of
+//!   two registers, and `i64x2.extmul_low` and `_high` of two packed registers compute two products each.
+//! - **Interleaving.** Two permutations run stage by stage in parallel, since one alone is limited by latency. LLVM's WebAssembly
+//!   backend would serialise them; a `black_box` per stage, which costs one store, prevents that.
+//! - **No copies.** R is computed in the new block itself. Only the rows use a buffer.
+//! - **One call per block.** V8 switches from baseline to optimised code when a function is called. So `set` and `xor` are not
+//!   inlined; a loop without calls would run to its end in baseline code.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "constants, and counters of loops that run over lengths known to the compiler: none of it is checked at run time"
+    reason = "indices are constants, or counters of loops over lengths known to the compiler"
 )]
 #![expect(
     clippy::inline_always,
-    reason = "the instructions are enabled in `set` and `xor`: everything is to be compiled as a part of these"
+    reason = "the instructions are enabled in `set` and `xor`, so everything must be inlined there"
 )]
 
 use core::arch::wasm32::{
@@ -25,7 +24,7 @@ use core::arch::wasm32::{
 };
 use std::hint::black_box;
 
-/// A block, aligned so that none straddles two pages.
+/// A block, aligned so that it does not cross a page boundary.
 #[derive(Clone, Copy)]
 #[repr(C, align(1024))]
 pub(crate) struct Block([[v128; 16]; 4]);
@@ -39,7 +38,7 @@ impl Default for Block {
 impl Block {
     pub(crate) const ZERO: Self = Self([[u64x2(0, 0); 16]; 4]);
 
-    /// Reads the words, little-endian.
+    /// Sets the words from little-endian bytes.
     pub(crate) fn load(&mut self, bytes: &[u8; 1024]) {
         let (words, _) = bytes.as_chunks();
         let (pairs, _) = words.as_chunks();
@@ -63,8 +62,8 @@ impl Block {
     }
 }
 
-/// Runs a statement for each of the sixteen registers of two states. Not a loop: linking for size would keep one, and the states
-/// in memory with it.
+/// Runs a statement for each of the sixteen registers of two states. A loop might not be unrolled when optimising for size, which
+/// would keep the states in memory.
 macro_rules! for_each_register {
     ($at:ident => $body:expr) => {
         for_each_register!($at => $body; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
@@ -76,15 +75,16 @@ macro_rules! for_each_register {
         })*
     };
 }
-/// G, with room for its intermediate state.
+
+/// G, with a buffer for its intermediate state.
 pub(crate) struct G {
-    /// Z after the rows.
+    /// Q, the state after the rows were permuted.
     pub(crate) rows: Block,
 }
 
-/// Four words of the state: two registers of the RFC.
+/// Four words of the state, that is, two registers of the RFC.
 type Quad = [v128; 2];
-/// The rows of the 4x4 matrix v that P permutes.
+/// The rows of the 4×4 matrix v of P.
 type State = [Quad; 4];
 
 impl G {
@@ -92,21 +92,21 @@ impl G {
         Self { rows: Block::ZERO }
     }
 
-    /// current = G(previous, reference)
+    /// Computes `current = G(previous, reference)`.
     #[inline(never)]
     #[target_feature(enable = "simd128")]
     pub(crate) fn set(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
         self.compress::<false>(current, previous, reference);
     }
 
-    /// current = current XOR G(previous, reference)
+    /// Computes `current = current XOR G(previous, reference)`.
     #[inline(never)]
     #[target_feature(enable = "simd128")]
     pub(crate) fn xor(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
         self.compress::<true>(current, previous, reference);
     }
 
-    /// R goes into `current` itself, with XOR if what was there remains, and Z is added to it by XOR.
+    /// Writes R into `current`, or XORs it if `XOR`, and then XORs Z into it.
     #[inline(always)]
     fn compress<const XOR: bool>(&mut self, current: &mut Block, previous: &Block, reference: &Block) {
         let registers = previous.0.iter().zip(&reference.0);
@@ -134,11 +134,11 @@ impl G {
     }
 }
 
-/// P of two states, in place (RFC 9106 §3.6).
+/// The permutation P of two states, in place (RFC 9106 §3.6).
 #[inline(always)]
 fn permute(states: &mut [State; 2]) {
     gb(states);
-    // The diagonals become columns, and back.
+    // Rotate the diagonals into columns, and back.
     for [_, [b0, b1], [c0, c1], [d0, d1]] in states.iter_mut() {
         (*b0, *b1) = (straddle(*b0, *b1), straddle(*b1, *b0));
         (*c0, *c1) = (*c1, *c0);
@@ -152,7 +152,7 @@ fn permute(states: &mut [State; 2]) {
     }
 }
 
-/// GB of the four columns of both states.
+/// The function GB, for the four columns of both states.
 #[inline(always)]
 fn gb(states: &mut [State; 2]) {
     for [a, b, _, d] in states.iter_mut() {
@@ -173,12 +173,12 @@ fn gb(states: &mut [State; 2]) {
     }
 }
 
-/// x = x + y + 2 * trunc(x) * trunc(y) of every word, where trunc keeps the lower 32 bits
+/// x = x + y + 2 * trunc(x) * trunc(y) for every word, where trunc keeps the lower 32 bits.
 #[inline(always)]
 fn add([x0, x1]: &mut Quad, [y0, y1]: &Quad) {
     let x = i32x4_shuffle::<0, 2, 4, 6>(*x0, *x1);
     let y = i32x4_shuffle::<0, 2, 4, 6>(*y0, *y1);
-    // What holds each stage in its place.
+    // Keeps the stages in order.
     black_box(y);
     let (low, high) = (u64x2_extmul_low_u32x4(x, y), u64x2_extmul_high_u32x4(x, y));
     *x0 = i64x2_add(i64x2_add(*x0, *y0), i64x2_add(low, low));
@@ -190,7 +190,7 @@ fn xor([x0, x1]: &Quad, [y0, y1]: &Quad) -> Quad {
     [v128_xor(*x0, *y0), v128_xor(*x1, *y1)]
 }
 
-/// [x0 x1], [y0 y1] -> [x1 y0]
+/// Maps [x0 x1] and [y0 y1] to [x1 y0].
 #[inline(always)]
 fn straddle(x: v128, y: v128) -> v128 {
     i64x2_shuffle::<1, 2>(x, y)

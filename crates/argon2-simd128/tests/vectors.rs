@@ -1,12 +1,12 @@
-//! What was published: the vectors of RFC 9106, and those of the reference implementation, phc-winner-argon2.
+//! The test vectors of RFC 9106 and of the reference implementation, phc-winner-argon2.
 
 #![expect(clippy::format_collect, reason = "short strings, in a test")]
 
 use argon2_simd128::{Input, Memory, Params, Variant, Version, hash};
 
-/// RFC 9106 §5: four lanes, with a secret and associated data.
+/// RFC 9106 §5, with four lanes, a secret and associated data.
 #[test]
-fn those_of_rfc_9106() {
+fn the_vectors_of_rfc_9106_match() {
     let mut memory = Memory::new();
     for (variant, expected) in [
         (Variant::D, "512b391b6f1162975371d30919734294f868e3be3984f3c1a13a4db9fabe4acb"),
@@ -21,9 +21,9 @@ fn those_of_rfc_9106() {
     }
 }
 
-/// Those of its src/test.c, but for the ones of 256 MiB and more: t, log2 m, p, the password, the salt.
+/// From src/test.c, except those with 256 MiB or more. A case is t, log2 m, p, password, salt.
 #[test]
-fn those_of_the_reference_implementation() {
+fn the_vectors_of_the_reference_implementation_match() {
     let usual = (2, 16, 1, "password", "somesalt");
     let cases = [
         (2, 8, 1, "password", "somesalt"),

@@ -1,5 +1,5 @@
-//! Whatever the parameters: what the `argon2` crate refuses is refused, and what it hashes gives the same tag, in one memory
-//! that is never wiped between the runs but by `hash` itself.
+//! Compares this crate with the `argon2` crate for any parameters: both refuse them, or both compute the same tag. All runs share
+//! one memory.
 //!
 //! `cargo install cargo-fuzz`, then, in crates/argon2-simd128:
 //! `RUSTC_BOOTSTRAP=1 cargo fuzz run differential -- -max_total_time=300` (the sanitizer needs an unstable flag).
@@ -35,7 +35,7 @@ fuzz_target!(|case: Case| {
         (Variant::Id, argon2::Algorithm::Argon2id),
     ][usize::from(case.variant % 3)];
     let version = if case.first_version { Version::V0x10 } else { Version::V0x13 };
-    // Bounded, so that a run takes milliseconds.
+    // Limited, so that a run takes milliseconds.
     let (memory_kib, passes, lanes) =
         (u32::from(case.memory_kib % 4096), u32::from(case.passes % 5), u32::from(case.lanes % 33));
     let associated_data = &case.associated_data[..case.associated_data.len().min(32)];
@@ -46,7 +46,7 @@ fuzz_target!(|case: Case| {
     let mut tag = vec![0xa5; tag_len];
     let hashed = hash(&params, &input, &mut MEMORY.lock().unwrap(), &mut tag);
 
-    let theirs = || {
+    let oracle = || {
         let costs = argon2::ParamsBuilder::new()
             .m_cost(memory_kib)
             .t_cost(passes)
@@ -61,7 +61,7 @@ fuzz_target!(|case: Case| {
         argon2.hash_password_into(case.password, case.salt, &mut tag).ok()?;
         Some(tag)
     };
-    match theirs() {
+    match oracle() {
         Some(expected) => assert_eq!((hashed, tag), (Ok(()), expected)),
         None => assert_eq!((hashed.is_err(), tag), (true, vec![0xa5; tag_len])),
     }

@@ -1,5 +1,5 @@
-//! Argon2 as this workspace computes it and as the `argon2` crate does, side by side in one WebAssembly module without
-//! imports. The tests compare what they give, the benchmark what they cost.
+//! The Argon2 of this workspace and that of the `argon2` crate in one WebAssembly module without imports. The tests compare their
+//! results, the benchmark their speed.
 //!
 //! ```js
 //! const { exports: argon2 } = await WebAssembly.instantiate(module);
@@ -9,16 +9,16 @@
 //! const tag = new Uint8Array(argon2.memory.buffer, argon2.room(), 32).slice();
 //! ```
 //!
-//! `ours` and `theirs` take: the variant (0 d, 1 i, 2 id), the version (0x10, 0x13), m in KiB, t, p, the length of the tag,
-//! and the lengths of the password, the salt, the secret and the associated data, which stand one after another in the room.
-//! They answer 0 with the tag at the start of the room, else 1 with the room as it was. `memory_kib` tells how much memory
-//! `ours` holds.
+//! The parameters of `ours` and `theirs` are the variant (0 d, 1 i, 2 id), the version (0x10, 0x13), m in KiB, t, p, the length of
+//! the tag, and the lengths of the password, the salt, the secret and the associated data, which follow one another in the
+//! buffer `room`. On success they return 0 and write the tag to the start of the buffer; otherwise they return 1 and leave it
+//! unchanged. `memory_kib` returns the amount of memory that `ours` holds.
 
 use std::cell::RefCell;
 
 use argon2_simd128::{Input, Memory, Params, Variant, Version, hash};
 
-/// For the inputs, and then the tag.
+/// Size of the buffer for the inputs and the tag, in bytes.
 const ROOM: usize = 65_536;
 
 struct State {
@@ -30,14 +30,14 @@ thread_local! {
     static STATE: RefCell<State> = const { RefCell::new(State { room: [0; ROOM], memory: Memory::new() }) };
 }
 
-/// The address of the room, which has 65,536 bytes.
+/// The address of the buffer of 65,536 bytes.
 #[expect(unsafe_code, reason = "an export; no other item has this name")]
 #[unsafe(no_mangle)]
 pub extern "C" fn room() -> *const u8 {
     STATE.with_borrow(|state| state.room.as_ptr())
 }
 
-/// How many KiB ours holds for hashes.
+/// The memory that `ours` holds, in KiB.
 #[expect(unsafe_code, reason = "an export; no other item has this name")]
 #[unsafe(no_mangle)]
 pub extern "C" fn memory_kib() -> usize {
@@ -70,7 +70,7 @@ pub extern "C" fn ours(
     })
 }
 
-/// Hashes with `argon2`. Its associated data has at most 32 bytes.
+/// Hashes with `argon2`, which permits at most 32 bytes of associated data.
 #[expect(unsafe_code, reason = "an export; no other item has this name")]
 #[unsafe(no_mangle)]
 pub extern "C" fn theirs(
@@ -104,7 +104,7 @@ pub extern "C" fn theirs(
     })
 }
 
-/// Cuts the inputs out of the room, and puts the tag into it.
+/// Splits the inputs, hashes them, and writes the tag to the buffer.
 fn answer(
     room: &mut [u8; ROOM],
     tag_len: usize,
