@@ -203,9 +203,8 @@ mod tests {
             assert!(Hs256.validator::<Value>(&secret).validate(&UntrustedToken::new(&forged).unwrap()).is_ok());
             let unverified = Unverified::parse(&forged).unwrap();
             assert!(!unverified.is_for(key));
-            let result = unverified
-                .verify((key, true), &parties())
-                .and_then(|verified| verified.accept(Purpose::Access, NOW));
+            let result =
+                unverified.verify((key, true), &parties()).and_then(|verified| verified.accept(Purpose::Access, NOW));
             assert_eq!(result, Err(Rejection::Signature));
         }
     }
