@@ -28,9 +28,32 @@ pub(super) fn media_type(header: Option<&str>) -> Option<MediaType> {
         .find_map(|(name, media_type)| essence.eq_ignore_ascii_case(name).then_some(media_type))
 }
 
+/// Whether an `Accept` header names HTML, without ruling it out by a weight of zero (RFC 9110 §12.5.1).
+pub(super) fn names_html(accept: &str) -> bool {
+    members(accept).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_html = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("text/html"));
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        is_html && weight.is_none_or(|weight| weight.bytes().any(|byte| matches!(byte, b'1'..=b'9')))
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{MediaType, media_type};
+    use super::{MediaType, media_type, names_html};
+
+    #[test]
+    fn html_is_accepted_where_it_is_named_with_a_weight() {
+        for accept in
+            ["text/html", "Text/HTML;q=0.1", "application/json, text/html; level=1; Q=0.001", "*/*, text/html"]
+        {
+            assert!(names_html(accept), "{accept}");
+        }
+        for accept in ["", "*/*", "text/*", "text/html;q=0", "text/html; q=0.000", "text/htmlx", "a/b; x=\"text/html\""]
+        {
+            assert!(!names_html(accept), "{accept}");
+        }
+    }
 
     #[test]
     fn a_body_has_one_of_the_three_types_whatever_its_parameters() {

@@ -10,7 +10,7 @@ use super::error::RequestError;
 use super::form::parameters;
 use super::header::header;
 use super::json::{json, missing};
-use super::media_type::{FORM, JSON, MediaType, media_type};
+use super::media_type::{FORM, JSON, MediaType, media_type, names_html};
 use super::query;
 use portcullis_core::account::client::Client;
 use portcullis_core::id::Id;
@@ -102,6 +102,11 @@ impl Request {
     /// Whether the client has reset the connection. One that only closed its side looks like one that waits.
     pub fn is_abandoned(&self) -> bool {
         self.raw.signal().aborted()
+    }
+
+    /// Whether the client accepts HTML, and names it, as browsers do.
+    pub fn accepts_html(&self) -> bool {
+        header(&self.raw.headers(), "Accept").as_deref().is_some_and(names_html)
     }
 
     /// The parameters of the query, in their order.

@@ -6,6 +6,7 @@ pub mod error;
 mod gateway;
 mod health;
 mod oauth;
+mod root;
 mod sign_in;
 
 use account::{change_password, delete_me, end_session, end_sessions, events, me, sessions, update_me};
@@ -67,6 +68,7 @@ macro_rules! endpoints {
 // Name: method pattern => handler, body, format of errors. What answers GET answers HEAD. Of several endpoints at a path the order is
 // that of Allow, and the format is the same.
 endpoints! {
+    Root: Get "/" => root::get, Ignored, Problem;
     Register: Post "/register" => register::post, Read, Problem;
     Login: Post "/login" => login::post, Read, Problem;
     Refresh: Post "/refresh" => refresh::post, Read, Problem;
@@ -180,9 +182,12 @@ fn is_at(path: &str, handlers: &[Handler]) -> bool {
 
 const METADATA: [Handler; 2] = [Handler::OAuthMetadata, Handler::OpenIdMetadata];
 
-/// What of a whole path is below the base path; empty if nothing is. The metadata of an issuer with a path is at the root of its host,
-/// with that path behind the well-known one (RFC 8414 §3).
+/// What of a whole path is below the base path, empty if nothing is; the base path itself is `/`. The metadata of an issuer with a path
+/// is at the root of its host, with that path behind the well-known one (RFC 8414 §3).
 pub fn strip_base_path<'a>(path: &'a str, config: &Config) -> &'a str {
+    if path == config.base_path {
+        return "/";
+    }
     let metadata = path.strip_suffix(&config.base_path).filter(|path| is_at(path, &METADATA));
     metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()
 }
@@ -207,7 +212,7 @@ mod tests {
     #[test]
     fn a_path_is_matched_only_as_it_is_spelled() {
         assert_eq!(found(Method::Get, "/me"), Some(("Me", Id::NIL)));
-        for path in ["/me/", "//me", "/ME", "/me;x", "/me%00", "/%6de", "/me/x.css", "me", "", "/"] {
+        for path in ["/me/", "//me", "/ME", "/me;x", "/me%00", "/%6de", "/me/x.css", "me", ""] {
             assert_eq!(found(Method::Get, path), None, "{path}");
             assert_eq!(methods(path), None, "{path}");
         }

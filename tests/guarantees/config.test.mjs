@@ -282,12 +282,16 @@ test("below the path of the issuer every route is there, and nowhere else", asyn
       "/x/auth/v1",
       "/auth/v2",
     ].map((base) => base + path);
-    for (const other of [...outside, `/auth/v1${path.slice(1)}`]) {
+    for (const other of [...outside, ...(path === "/" ? [] : [`/auth/v1${path.slice(1)}`])]) {
       assertProblem(await worker.request(method, other, options), 404, "not_found");
     }
   }
-  for (const path of ["/", "/auth/v1", "/auth/v1/", "/auth", "/auth/"])
-    assertProblem(await worker.get(path), 404, "not_found");
+  for (const path of ["/", "/auth", "/auth/"]) assertProblem(await worker.get(path), 404, "not_found");
+  for (const path of ["/auth/v1", "/auth/v1/"]) {
+    const { text } = await worker.get(path, { headers: { Accept: "text/html" } });
+    assert.match(text, /href="\/auth\/v1\/healthz"/);
+    assert.equal((await worker.get(path)).body.issuer, `${ISSUER}/auth/v1`);
+  }
 });
 
 test("unusual lifetimes, names and minimums are kept to", async () => {

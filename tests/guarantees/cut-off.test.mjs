@@ -67,6 +67,7 @@ const byAdmin = ({ user }, options) => ({ ...by(admin, options), id: user.id });
 
 /** What is asked of each route, which may be several things: who is there first, and the request. */
 const CASES = {
+  "GET /": { "": [() => reader, () => ({})] },
   "POST /register": { "": [() => reader, () => ({ json: newcomer() })] },
   "POST /login": {
     "": [() => reader, (person) => withPassword(person, person.password)],

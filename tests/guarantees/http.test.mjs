@@ -56,7 +56,7 @@ async function raw(method, path, { headers = {}, body } = {}) {
 
 test("an unknown path is 404, whatever the method", async () => {
   for (const path of [
-    "/",
+    "//",
     "/unknown",
     "/admin",
     "/register/",
@@ -100,7 +100,6 @@ test("a protected path is reached only as it is spelt, and then it is protected"
     "/me%c0%ae",
     "/%ef%bd%8de",
     "/me/.",
-    "/me/..",
     "/x/%2e%2e%2fme",
     "/\\me",
     "/me\\",
@@ -111,6 +110,7 @@ test("a protected path is reached only as it is spelt, and then it is protected"
     assertProblem(await raw("GET", path, { headers }), 404, "not_found");
   }
   // The platform resolves dots before the Worker sees them. A query is not part of a path.
+  assert.equal((await raw("GET", "/me/..", { headers })).body.service, "portcullis");
   for (const path of [
     "/./me",
     "/x/../me",
@@ -641,6 +641,29 @@ test("nothing of a request comes back in an error", async () => {
       assert.doesNotMatch(text + JSON.stringify([...headers]), new RegExp(canary));
     }
   }
+});
+
+test("the root tells a browser what this is, and a program where its metadata is", async () => {
+  const page = await worker.get("/", {
+    headers: { Accept: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" },
+  });
+  assert.deepEqual([page.status, page.headers.get("content-type")], [200, "text/html; charset=utf-8"]);
+  const links = [...page.text.matchAll(/href="([^"]*)"/g)].map(([, href]) => href);
+  assert.deepEqual(links, ["/.well-known/openid-configuration", "/healthz"]);
+  for (const link of links) assert.equal((await worker.get(link)).status, 200, link);
+  // Nothing of the configuration, and nothing that a browser would run or load.
+  assert.doesNotMatch(page.text, /8787|example|<script|<style|<img|<link|\d+\.\d+/);
+  for (const Accept of [undefined, "*/*", "application/json", "text/html;q=0, */*"]) {
+    const { status, headers, body } = await worker.get("/", { headers: Accept === undefined ? {} : { Accept } });
+    assert.deepEqual(
+      [status, headers.get("content-type"), headers.get("cache-control")],
+      [200, "application/json", "no-store"],
+    );
+    const metadata_url = `${ISSUER}/.well-known/openid-configuration`;
+    assert.deepEqual(body, { service: "portcullis", issuer: ISSUER, metadata_url });
+  }
+  const head = await raw("HEAD", "/", { headers: { Accept: "text/html" } });
+  assert.deepEqual([head.status, head.headers.get("content-type"), head.text], [200, "text/html; charset=utf-8", ""]);
 });
 
 test("every response has a request id of its own, which the request cannot choose", async () => {

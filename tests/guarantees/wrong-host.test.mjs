@@ -53,7 +53,6 @@ test("at any other address everything is refused alike, what does not exist too"
     ["/me", "PUT"],
     ["/unknown", "GET"],
     ["/unknown", "OPTIONS"],
-    ["/", "GET"],
     [`${OAUTH}/auth`, "GET"],
   ];
   for (const origin of ELSEWHERE) {

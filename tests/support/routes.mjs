@@ -34,6 +34,7 @@ export const OAUTH_PATHS = ENDPOINTS.filter(({ errorFormat }) => errorFormat ===
 
 /** Every endpoint that does without an access token. Any other, and so a new one, is tested to require it. */
 const WITHOUT_BEARER = [
+  "GET /",
   "POST /register",
   "POST /login",
   "POST /refresh",

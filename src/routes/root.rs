@@ -1,0 +1,45 @@
+//! `GET /`: what this service is, and where it is documented. For people who open its address, and tells nothing that is not public.
+
+use serde::Serialize;
+
+use crate::http::{Reply, Request};
+use crate::routes::context::Context;
+use crate::routes::error::ApiError;
+
+const METADATA: &str = "/.well-known/openid-configuration";
+
+#[derive(Serialize)]
+struct Body<'a> {
+    service: &'static str,
+    issuer: &'a str,
+    metadata_url: String,
+}
+
+/// A page for whoever accepts HTML, which is browsers; JSON for anybody else.
+pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let config = context.config;
+    if request.accepts_html() {
+        return Ok(Reply::new(200).body("text/html; charset=utf-8", page(&config.base_path)));
+    }
+    let issuer = config.parties.issuer.as_str();
+    Reply::json(200, &Body { service: "portcullis", issuer, metadata_url: format!("{issuer}{METADATA}") })
+}
+
+/// `base_path` has only unreserved characters, and slashes: there is nothing in it to escape.
+fn page(base_path: &str) -> String {
+    format!(
+        "<!doctype html>
+<html lang=\"en\">
+<meta charset=\"utf-8\">
+<title>Portcullis</title>
+<h1>Portcullis</h1>
+<p>This is a sign-in service for apps. It has no pages of its own: apps call its HTTP API.</p>
+<ul>
+<li>Documentation: <code>docs/api.md</code> in the repository of the project
+<li><a href=\"{base_path}{METADATA}\">Metadata</a> for clients that configure themselves
+<li><a href=\"{base_path}/healthz\">Health</a> of the service
+</ul>
+</html>
+"
+    )
+}
