@@ -1,12 +1,17 @@
 // Local databases for the tests of the commands, each in a folder of its own, as `npm run dev` has its.
 
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
 
-import { capture, env, wrangler } from "../../scripts/lib.mjs";
+import { capture, env, path, wrangler } from "../../scripts/lib.mjs";
+import { rulesBinary } from "../../scripts/rules.mjs";
+import { Checkout } from "./checkout.mjs";
+
+const STAND_IN = fileURLToPath(new URL("./stand-in-wrangler.mjs", import.meta.url));
 
 export class Databases {
   /** Makes one with the schema and nobody in it, of which the others are copies. */
@@ -17,26 +22,49 @@ export class Databases {
       capture,
     );
     assert.equal(code, 0, stdout + stderr);
-    return Object.assign(new Databases(), { folder });
+    await rulesBinary();
+    return Object.assign(new Databases(), { folder, checkout: checkoutWithStandIn() });
   }
 
   empty(name) {
     cpSync(join(this.folder, "empty"), join(this.folder, name), { recursive: true });
-    return new LocalDatabase(join(this.folder, name));
+    return new LocalDatabase(join(this.folder, name), this.checkout);
   }
 
   /** One that nothing has been done to. */
   absent(name) {
-    return new LocalDatabase(join(this.folder, name));
+    return new LocalDatabase(join(this.folder, name), this.checkout);
   }
 
   remove() {
     rmSync(this.folder, { recursive: true, force: true });
+    this.checkout.remove();
   }
 }
 
+/** A checkout in which everything is installed and compiled, and wrangler is the stand-in. */
+function checkoutWithStandIn() {
+  const checkout = new Checkout();
+  for (const name of ["npm", "cargo"]) checkout.program(`programs/${name}`);
+  const installed = ["rustc", "cargo", "rustfmt", "clippy", "rust-std-wasm32-unknown-unknown"];
+  checkout.program(
+    "programs/rustup",
+    `console.log(${JSON.stringify(installed.map((name) => `${name}-x`).join("\n"))});`,
+  );
+  checkout.link(".tools", "target");
+  checkout.write("node_modules/.installed", readFileSync(path("node_modules", ".installed")));
+  checkout.write(".dev.vars", "");
+  mkdirSync(checkout.path("node_modules", ".bin"));
+  // Of which the import asks what wrangler.toml says.
+  symlinkSync(path("node_modules", "wrangler"), checkout.path("node_modules", "wrangler"));
+  symlinkSync(process.execPath, checkout.path("node_modules", ".bin", "node"));
+  symlinkSync(STAND_IN, checkout.path("node_modules", ".bin", "wrangler"));
+  return checkout;
+}
+
 class LocalDatabase {
-  constructor(folder) {
+  constructor(folder, checkout) {
+    this.checkout = checkout;
     this.options = ["--persist-to", folder];
     // What a killed import leaves behind goes with the folder.
     this.temporary = join(folder, "tmp");
@@ -48,6 +76,12 @@ class LocalDatabase {
   /** Runs one of the commands on it, as from the folder that all of them are in. */
   script(name, ...args) {
     return capture("node", [`scripts/${name}.mjs`, ...args, ...this.options], { env: this.env });
+  }
+
+  /** Runs it where wrangler is a stand-in. */
+  quick(name, ...args) {
+    const { PATH, ...others } = this.env;
+    return this.checkout.node([`scripts/${name}.mjs`, ...args, ...this.options], others);
   }
 
   /** Reads it past wrangler, which takes a second to start. */
