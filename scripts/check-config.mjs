@@ -1,15 +1,22 @@
 // Starts the built Worker with the variables of wrangler.toml, and secrets made for the occasion, to see whether it
 // serves: a bad variable is to be found here, not by the people who want to log in. Warns of a second address.
 
+import { join } from "node:path";
+
 import { createTestHarness, unstable_readConfig } from "wrangler";
 
 import { fail, path, runIfStarted } from "./lib.mjs";
 import { makeSecrets } from "./secrets.mjs";
 
 runIfStarted(import.meta.url, async () => {
-  const { vars, compatibility_date, ...addresses } = unstable_readConfig({ config: path("wrangler.toml") });
-  const warning = secondDoor(addresses);
+  const warning = secondDoor(unstable_readConfig({ config: path("wrangler.toml") }));
   if (warning) console.error(`\nwarning: ${warning}`);
+  await check(path("."));
+});
+
+/** Starts the Worker that is built in a folder, with the wrangler.toml there; fails unless it serves. */
+export async function check(folder) {
+  const { vars, compatibility_date } = unstable_readConfig({ config: join(folder, "wrangler.toml") });
   const modules = {
     no_bundle: true,
     find_additional_modules: true,
@@ -23,7 +30,7 @@ runIfStarted(import.meta.url, async () => {
     vars: { ...vars, ...makeSecrets() },
   };
   // Not where .dev.vars is, which would stand in for what is deployed.
-  const server = createTestHarness({ root: path("build", "release"), workers: [{ config }] });
+  const server = createTestHarness({ root: join(folder, "build", "release"), workers: [{ config }] });
   try {
     await server.listen();
     const url = healthUrl(vars);
@@ -43,7 +50,7 @@ runIfStarted(import.meta.url, async () => {
   } finally {
     await server.close();
   }
-});
+}
 
 /**
  * The warning of a Worker that answers at *.workers.dev beside a route, if this one does. The platform's rules (firewall, rate
