@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::http::{Reply, Request};
-use crate::routes::context::Context;
+use crate::context::Context;
 use crate::routes::error::ApiError;
 
 const METADATA: &str = "/.well-known/openid-configuration";

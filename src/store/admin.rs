@@ -7,11 +7,11 @@ use portcullis_core::account::user::Account;
 use portcullis_core::id::Id;
 use serde::Deserialize;
 
-use super::Store;
 use super::accounts::{Deletion, delete_account, find_account};
 use super::audit::{ActionContext, EventKey};
 use super::batch::{Affected, Answers, Batch, Rows, sql, values};
 use super::callers::{admin_in_force, find_session};
+use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::find_owed_marks;
 use super::rows::{account, roles_to_json};

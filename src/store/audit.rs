@@ -12,9 +12,9 @@ use portcullis_core::id::Id;
 use portcullis_core::identity::email::Email;
 use serde::Deserialize;
 
-use super::Store;
 use super::batch::{Affected, Answers, Batch, Rows, Value, sql, values};
 use super::callers::{admin_in_force, find_session, in_force};
+use super::connection::Store;
 use super::error::{Denial, StoreError};
 use super::rows::{SessionRow, client};
 

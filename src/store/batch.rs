@@ -7,7 +7,7 @@ use portcullis_core::id::Id;
 use serde::Deserialize;
 use worker::{D1Result, D1Type};
 
-use super::Store;
+use super::connection::Store;
 use super::error::{StoreError, TakenName};
 use crate::platform::d1;
 
@@ -87,12 +87,14 @@ pub(super) struct Answers {
     results: Vec<D1Result>,
 }
 
-impl<'v> Batch<'v> {
+impl Store {
     /// A batch without statements. `operation` names it where it fails.
-    pub(super) const fn new(store: &'v Store, operation: &'static str) -> Self {
-        Self { store, operation, statements: Vec::new() }
+    pub(super) const fn batch(&self, operation: &'static str) -> Batch<'_> {
+        Batch { store: self, operation, statements: Vec::new() }
     }
+}
 
+impl<'v> Batch<'v> {
     /// Adds a statement that returns rows.
     pub(super) fn query<T>(&mut self, sql: &'static str, values: Vec<Value<'v>>) -> Rows<T> {
         Rows { index: self.add(sql, values), row: PhantomData }

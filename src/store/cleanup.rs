@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use worker::Delay;
 
-use super::Store;
 use super::batch::{sql, values};
+use super::connection::Store;
 use super::error::StoreError;
 
 const ADVANCE: &str = sql!("cleanup/advance.sql");

@@ -8,10 +8,10 @@ use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
 use serde::Deserialize;
 
-use super::Store;
 use super::audit::{ActionContext, EventKey, insert_own_event};
 use super::batch::{Answers, sql, values};
 use super::callers::{find_session, in_force};
+use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::find_owed_marks;
 use super::rows::account;

@@ -7,7 +7,9 @@
 
 mod batch;
 mod callers;
+mod connection;
 mod error;
+mod health;
 mod rows;
 
 pub mod accounts;
@@ -19,53 +21,5 @@ pub mod registration;
 pub mod revocations;
 pub mod sessions;
 
-use std::cell::Cell;
-
-use portcullis_core::costs::Costs;
-use worker::Env;
-
-use batch::{Batch, sql, values};
+pub use connection::Store;
 pub use error::{Denial, StoreError, TakenName, WithOwedMarks};
-
-const CHECK_HEALTH: &str = sql!("check_health.sql");
-
-/// The bindings of one request, and a count of what was asked of them.
-pub struct Store {
-    env: Env,
-    costs: Cell<Costs>,
-    counts_rows: bool,
-}
-
-impl Store {
-    /// The bindings of this request. `counts_rows`: whether to read D1's count of rows, which takes time.
-    pub fn new(env: Env, counts_rows: bool) -> Self {
-        Self { env, costs: Cell::default(), counts_rows }
-    }
-
-    /// The same bindings, for what goes on behind the answer.
-    pub fn renewed(&self) -> Self {
-        Self::new(self.env.clone(), self.counts_rows)
-    }
-
-    /// What has been asked so far.
-    pub fn costs(&self) -> Costs {
-        self.costs.get()
-    }
-
-    /// Whether D1 answers and has the schema.
-    pub async fn check_database(&self) -> Result<(), StoreError> {
-        let mut batch = self.batch("check_health");
-        batch.execute(CHECK_HEALTH, values![]);
-        batch.run().await.map(|_| ())
-    }
-
-    const fn batch(&self, operation: &'static str) -> Batch<'_> {
-        Batch::new(self, operation)
-    }
-
-    fn count(&self, add: impl FnOnce(&mut Costs)) {
-        let mut costs = self.costs.get();
-        add(&mut costs);
-        self.costs.set(costs);
-    }
-}

@@ -7,8 +7,8 @@ use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
 use serde::Deserialize;
 
-use super::Store;
 use super::batch::{sql, values};
+use super::connection::Store;
 use super::error::StoreError;
 use super::rows::roles_to_json;
 use super::sessions::NewSession;

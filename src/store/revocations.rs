@@ -12,8 +12,8 @@ use portcullis_core::id::Id;
 use portcullis_core::token::refresh::SecretHash;
 use serde::Serialize;
 
-use super::Store;
 use super::batch::{Batch, Rows, sql, values};
+use super::connection::Store;
 use super::error::StoreError;
 use crate::platform::kv;
 

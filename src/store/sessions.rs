@@ -9,10 +9,10 @@ use portcullis_core::id::Id;
 use portcullis_core::token::refresh::{RefreshToken, SecretHash};
 use serde::Deserialize;
 
-use super::Store;
 use super::audit::EventKey;
 use super::batch::{Affected, Answers, Batch, Rows, Value, sql, values};
 use super::callers::{find_session, in_force};
+use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::{find_owed_marks, find_owed_marks_of_session};
 use super::rows::{account, client, session};

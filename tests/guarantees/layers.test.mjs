@@ -6,12 +6,13 @@ import { test } from "node:test";
 
 /** What the modules of src/ may use of each other. Everything may use the crate of the rules, which cannot use any of them. */
 const MAY_USE = {
-  lib: ["app", "routes", "sessions", "factors", "store", "platform", "http", "config", "log"],
-  app: ["routes", "sessions", "factors", "store", "platform", "http", "config", "log"],
-  routes: ["sessions", "factors", "store", "platform", "http", "config", "log"],
+  lib: ["app", "routes", "sessions", "factors", "context", "store", "platform", "http", "config", "log"],
+  app: ["routes", "sessions", "factors", "context", "store", "platform", "http", "config", "log"],
+  routes: ["sessions", "factors", "context", "store", "platform", "http", "config", "log"],
   // A session begins with the proof that a factor gives.
-  sessions: ["factors", "store", "platform", "http", "config", "log"],
-  factors: ["store", "platform", "http", "config", "log"],
+  sessions: ["factors", "context", "store", "platform", "http", "config", "log"],
+  factors: ["context", "store", "platform", "http", "config", "log"],
+  context: ["store", "platform", "config", "log"],
   store: ["platform"],
   platform: [],
   http: [],
@@ -159,4 +160,14 @@ test("JavaScript values stay in platform/", () => {
     outside.map(([, { name }]) => name),
     [],
   );
+});
+
+test("a session is made in sessions/begin.rs alone, and a proof in factors/ alone", () => {
+  const { all } = graph("src");
+  const making = (type) =>
+    [...all]
+      .filter(([, { code }]) => new RegExp(`(?<!struct |for |impl )\\b${type} \\{`).test(code))
+      .map(([path]) => path);
+  assert.deepEqual(making("NewSession"), ["sessions::begin"]);
+  assert.deepEqual(making("Proof"), ["factors::password"]);
 });
