@@ -69,6 +69,7 @@ test("rows come out of their chunks as they went in, and no statement is too lon
     roles: storable,
     created_at: number,
     disabled_at: fc.option(number),
+    slot: fc.nat({ max: 4095 }),
   });
   fc.assert(
     fc.property(fc.array(row, { maxLength: 60 }), fc.integer({ min: 1, max: 25 }), (rows, chunk) => {

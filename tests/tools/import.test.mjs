@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { pbkdf2Sync, randomUUID } from "node:crypto";
+import { createHmac, pbkdf2Sync, randomUUID } from "node:crypto";
 import { createWriteStream, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -169,6 +169,12 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
     [full.email, "roles_changed", 1, null, '["user","admin"]'],
   );
   assert.ok(Math.abs(event.at - Date.now() / 1000) < 600 && event.last_at === event.at);
+  // As at registration: made of the address, by the key of this database.
+  const [{ secret }] = source.rows("SELECT secret FROM slot_key");
+  for (const { email_key, slot } of source.rows("SELECT email_key, slot FROM users")) {
+    const tag = createHmac("sha256", secret).update("portcullis slot v1").update(email_key).digest();
+    assert.equal(slot, tag.readUInt16BE() >> 4, email_key);
+  }
 
   // Lines that cannot be taken: all of them are named, up to twenty, and nothing is written.
   const bad = await source.quick(
