@@ -12,6 +12,22 @@ import { fail, runIfStarted } from "./lib.mjs";
 
 const usage = "npm run --silent export -- [--remote] > users.ndjson";
 const PAGE = 10_000;
+const COLUMNS = [
+  "id",
+  "email",
+  "username",
+  "name",
+  "given_name",
+  "family_name",
+  "metadata",
+  "app_metadata",
+  "roles",
+  "password_hash",
+  "created_at",
+  "disabled_at",
+];
+/** The columns that hold JSON. */
+const JSON_COLUMNS = ["metadata", "app_metadata", "roles"];
 
 async function main(args) {
   const { values } = parseCommand(args, {}, 0, usage);
@@ -28,7 +44,7 @@ async function main(args) {
   let count = 0;
   for (;;) {
     const [users] = await database.query(
-      `SELECT id, email, username, name, roles, password_hash, created_at, disabled_at FROM users WHERE id > ${sqlText(after)} ORDER BY id LIMIT ${PAGE}`,
+      `SELECT ${COLUMNS.join(", ")} FROM users WHERE id > ${sqlText(after)} ORDER BY id LIMIT ${PAGE}`,
     );
     if (users.length > 0 && !process.stdout.write(users.map((user) => `${JSON.stringify(line(user))}\n`).join("")))
       await once(process.stdout, "drain");
@@ -39,17 +55,11 @@ async function main(args) {
   console.error(`exported ${count} users`);
 }
 
-function line({ id, email, username, name, roles, password_hash, created_at, disabled_at }) {
-  return {
-    id,
-    email,
-    ...(username === null ? {} : { username }),
-    ...(name === null ? {} : { name }),
-    roles: JSON.parse(roles),
-    ...(password_hash === null ? {} : { password_hash }),
-    created_at,
-    ...(disabled_at === null ? {} : { disabled: true }),
-  };
+/** A user as the import takes them: what is not set is left out. */
+function line({ disabled_at, ...columns }) {
+  const set = Object.entries(columns).filter(([, value]) => value !== null);
+  const members = set.map(([name, value]) => [name, JSON_COLUMNS.includes(name) ? JSON.parse(value) : value]);
+  return { ...Object.fromEntries(members), ...(disabled_at === null ? {} : { disabled: true }) };
 }
 
 runIfStarted(

@@ -13,6 +13,7 @@ use crate::platform::body::{BodyError, MAX_BODY_BYTES};
 use crate::platform::webcrypto::CryptoError;
 use crate::sessions::SessionError;
 use crate::store::{Denial, StoreError, TakenName};
+use portcullis_core::account::metadata::MetadataTooLong;
 use portcullis_core::account::roles::UnknownRole;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::NameError;
@@ -42,7 +43,10 @@ pub enum ApiError {
     UnusableEmail(EmailError),
     UnusablePassword(PasswordError),
     UnusableUsername(UsernameError),
-    UnusableName(NameError),
+    /// The member, and what is wrong with it.
+    UnusableName(&'static str, NameError),
+    /// The member, and what is wrong with it.
+    UnusableMetadata(&'static str, MetadataTooLong),
     UnknownRole,
     Taken(TakenName),
     LastAdmin,
@@ -164,7 +168,8 @@ impl ApiError {
             }
             Self::UnusableUsername(error @ UsernameError::Malformed) => row(422, "invalid_username", error.to_string()),
             Self::UnusableUsername(error @ UsernameError::Reserved) => row(422, "username_reserved", error.to_string()),
-            Self::UnusableName(error) => row(422, "invalid_name", error.to_string()),
+            Self::UnusableName(member, error) => row(422, "invalid_name", format!("{member}: {error}")),
+            Self::UnusableMetadata(member, error) => row(422, "metadata_too_long", format!("{member}: {error}")),
             Self::UnknownRole => row(422, "unknown_role", UnknownRole.to_string()),
             Self::TooManyRequests(_) => {
                 row(429, "too_many_requests", "Too many requests. Try again after the time in Retry-After.")
@@ -335,6 +340,18 @@ impl From<SessionError> for ApiError {
     }
 }
 
+impl ApiError {
+    /// For a name that is a member of a body.
+    pub fn name(member: &'static str) -> impl Fn(NameError) -> Self {
+        move |error| Self::UnusableName(member, error)
+    }
+
+    /// For metadata that is a member of a body.
+    pub fn metadata(member: &'static str) -> impl Fn(MetadataTooLong) -> Self {
+        move |error| Self::UnusableMetadata(member, error)
+    }
+}
+
 impl From<EmailError> for ApiError {
     fn from(error: EmailError) -> Self {
         Self::UnusableEmail(error)
@@ -359,18 +376,13 @@ impl From<Denial> for ApiError {
     }
 }
 
-impl From<NameError> for ApiError {
-    fn from(error: NameError) -> Self {
-        Self::UnusableName(error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ::http::StatusCode;
 
     use super::{ApiError, ErrorFormat};
     use crate::store::{StoreError, TakenName};
+    use portcullis_core::account::metadata::MetadataTooLong;
     use portcullis_core::identity::display_name::NameError;
     use portcullis_core::identity::email::EmailError;
     use portcullis_core::identity::username::UsernameError;
@@ -410,7 +422,8 @@ mod tests {
         ApiError::UnusablePassword(PasswordError::Guessable) => ApiError::UnusablePassword(PasswordError::Guessable),
         ApiError::UnusableUsername(UsernameError::Malformed) => ApiError::UnusableUsername(UsernameError::Malformed),
         ApiError::UnusableUsername(UsernameError::Reserved) => ApiError::UnusableUsername(UsernameError::Reserved),
-        ApiError::UnusableName(NameError) => ApiError::UnusableName(NameError),
+        ApiError::UnusableName(..) => ApiError::UnusableName("given_name", NameError),
+        ApiError::UnusableMetadata(..) => ApiError::UnusableMetadata("metadata", MetadataTooLong),
         ApiError::UnknownRole => ApiError::UnknownRole,
         ApiError::Taken(TakenName::Email) => ApiError::Taken(TakenName::Email),
         ApiError::Taken(TakenName::Username) => ApiError::Taken(TakenName::Username),

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::http::{Reply, Request};
 use crate::context::Context;
+use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 
 const METADATA: &str = "/.well-known/openid-configuration";

@@ -46,7 +46,10 @@ pub async fn deliver(
         email: Some(EmailClaims::unverified(&user.email)),
         name: user.name.as_deref(),
         preferred_username: user.username.as_deref(),
-        ..Profile::default()
+        given_name: user.given_name.as_deref(),
+        family_name: user.family_name.as_deref(),
+        app_metadata: user.app_metadata.as_ref(),
+        user_metadata: user.metadata.as_ref(),
     };
     // There was one when the configuration was read, and time goes on.
     let key = config.signing_keys.active(context.now);

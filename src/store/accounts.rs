@@ -1,6 +1,7 @@
 //! Accounts: what users do with their own, and what admins do by the same statements.
 
 use portcullis_core::account::audit::AuditEvent;
+use portcullis_core::account::metadata::Metadata;
 use portcullis_core::account::user::User;
 use portcullis_core::edit::Edit;
 use portcullis_core::id::Id;
@@ -33,6 +34,12 @@ pub struct ProfileChange {
     pub username: Edit<Username>,
     /// The name to show.
     pub name: Edit<Name>,
+    /// The first name.
+    pub given_name: Edit<Name>,
+    /// The last name.
+    pub family_name: Edit<Name>,
+    /// What the user keeps.
+    pub metadata: Edit<Metadata>,
 }
 
 /// What became of a profile.
@@ -77,12 +84,36 @@ pub(super) fn delete_account<'v>(batch: &mut Batch<'v>, key: &'v EventKey) -> De
 }
 
 impl ProfileChange {
+    /// Whether there is anything to change.
+    pub fn is_edit(&self) -> bool {
+        self.username.is_edit()
+            || self.name.is_edit()
+            || self.given_name.is_edit()
+            || self.family_name.is_edit()
+            || self.metadata.is_edit()
+    }
+
     /// Whether the profile is so already.
     fn is_in(&self, user: &User) -> bool {
+        let is_name = |edit: &Edit<Name>, name: &Option<String>| {
+            !edit.is_edit() || edit.value().map(Name::as_str) == name.as_deref()
+        };
         let username = self.username.value().map(Username::as_str);
-        let name = self.name.value().map(Name::as_str);
         (!self.username.is_edit() || username == user.username.as_deref())
-            && (!self.name.is_edit() || name == user.name.as_deref())
+            && is_name(&self.name, &user.name)
+            && is_name(&self.given_name, &user.given_name)
+            && is_name(&self.family_name, &user.family_name)
+            && (!self.metadata.is_edit() || self.metadata.value() == user.metadata.as_ref())
+    }
+
+    /// The columns to set but those of the username.
+    fn columns(&self) -> String {
+        columns([
+            ("name", self.name.as_ref().map(Name::as_str)),
+            ("given_name", self.given_name.as_ref().map(Name::as_str)),
+            ("family_name", self.family_name.as_ref().map(Name::as_str)),
+            ("metadata", self.metadata.as_ref().map(Metadata::as_str)),
+        ])
     }
 }
 
@@ -99,7 +130,7 @@ impl Store {
     ) -> Result<(User, ProfileOutcome), StoreError> {
         let ActionContext { caller, client, ref event_id, now, .. } = *context;
         let username = change.username.value();
-        let name = change.name.value().map(Name::as_str);
+        let columns = change.columns();
         let mut batch = self.batch("change_profile");
         let event = values![
             caller.session_id,
@@ -110,8 +141,7 @@ impl Store {
             event_id,
             change.username.is_edit(),
             username.map(Username::as_str),
-            change.name.is_edit(),
-            name,
+            &columns,
             MAX_PROFILE_CHANGES,
         ];
         let profile = values![
@@ -121,8 +151,7 @@ impl Store {
             change.username.is_edit(),
             username.map(Username::as_str),
             username.map(Username::key),
-            change.name.is_edit(),
-            name,
+            &columns,
         ];
         let recorded = batch.query::<Affected>(INSERT_PROFILE_EVENT, event);
         batch.execute(UPDATE_PROFILE, profile);
@@ -167,4 +196,11 @@ impl Store {
         });
         WithOwedMarks::attach(outcome, answers.rows(owed)?)
     }
+}
+
+/// A JSON object of the columns to set, for statements to look into: `null` removes a value.
+pub(super) fn columns<'v>(edits: impl IntoIterator<Item = (&'static str, Edit<&'v str>)>) -> String {
+    let set = edits.into_iter().filter(|(_, edit)| edit.is_edit());
+    let columns = set.map(|(column, edit)| (column.to_owned(), edit.value().copied().into()));
+    serde_json::Value::Object(columns.collect()).to_string()
 }

@@ -2,12 +2,14 @@
 
 use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
+use portcullis_core::account::metadata::Metadata;
 use portcullis_core::account::roles;
 use portcullis_core::account::user::Account;
+use portcullis_core::edit::Edit;
 use portcullis_core::id::Id;
 use serde::Deserialize;
 
-use super::accounts::{Deletion, delete_account, find_account};
+use super::accounts::{Deletion, columns, delete_account, find_account};
 use super::audit::{ActionContext, EventKey};
 use super::batch::{Affected, Answers, Batch, Rows, sql, values};
 use super::callers::{admin_in_force, find_session};
@@ -20,6 +22,7 @@ use super::sessions::{SessionSummary, SessionsQuery, revoke_recorded};
 const INSERT_EVENT: &str = sql!("admin/insert_event.sql");
 const LIST_ACCOUNTS: &str = sql!("admin/list_accounts.sql");
 const UPDATE_DISABLED: &str = sql!("admin/update_disabled.sql");
+const UPDATE_METADATA: &str = sql!("admin/update_metadata.sql");
 const UPDATE_ROLES: &str = sql!("admin/update_roles.sql");
 
 /// Sorts behind every character of an address.
@@ -45,12 +48,16 @@ pub struct Page {
 
 /// What an admin does to an account.
 pub enum AdminAction {
-    /// Sets roles, disables or enables it. `None`: stays as it is.
+    /// Sets roles or metadata, disables or enables it. `None`: stays as it is.
     Update {
         /// The new roles, in the order of the configured list.
         roles: Option<Vec<String>>,
         /// Whether it is disabled.
         disabled: Option<bool>,
+        /// What the user keeps.
+        metadata: Edit<Metadata>,
+        /// What admins keep about the user.
+        app_metadata: Edit<Metadata>,
     },
     /// Ends all its sessions.
     EndSessions,
@@ -78,26 +85,49 @@ impl AdminAction {
     /// What it records, if there is anything to change.
     fn events(&self) -> Vec<AuditEvent> {
         match self {
-            Self::Update { roles, disabled } => {
+            Self::Update { roles, disabled, metadata, app_metadata } => {
                 let disabled =
                     disabled.map(|disabled| if disabled { AuditEvent::Disabled } else { AuditEvent::Enabled });
-                roles.iter().map(|_| AuditEvent::RolesChanged).chain(disabled).collect()
+                let changes_metadata = metadata.is_edit() || app_metadata.is_edit();
+                let metadata = changes_metadata.then_some(AuditEvent::MetadataChanged);
+                roles.iter().map(|_| AuditEvent::RolesChanged).chain(disabled).chain(metadata).collect()
             }
             Self::EndSessions => vec![AuditEvent::SessionsEnded],
             Self::Delete => vec![AuditEvent::Deleted],
         }
     }
 
+    /// The new roles as JSON, and the columns of metadata to set.
+    fn values(&self) -> ActionValues {
+        match self {
+            Self::Update { roles, metadata, app_metadata, .. } => ActionValues {
+                roles: roles.as_deref().map(roles_to_json),
+                columns: columns([
+                    ("metadata", metadata.as_ref().map(Metadata::as_str)),
+                    ("app_metadata", app_metadata.as_ref().map(Metadata::as_str)),
+                ]),
+            },
+            Self::EndSessions | Self::Delete => ActionValues { roles: None, columns: columns([]) },
+        }
+    }
+
     /// Whether an admin whose account it changes is not an enabled admin afterwards.
     fn removes_admin(&self) -> bool {
         match self {
-            Self::Update { roles, disabled } => {
+            Self::Update { roles, disabled, .. } => {
                 *disabled == Some(true) || roles.as_ref().is_some_and(|roles| !roles::is_admin(roles))
             }
             Self::EndSessions => false,
             Self::Delete => true,
         }
     }
+}
+
+/// What an action writes, for its statements to borrow.
+struct ActionValues {
+    roles: Option<String>,
+    /// A JSON object; see [`columns`].
+    columns: String,
 }
 
 /// The handle of what ends sessions.
@@ -178,22 +208,16 @@ impl Store {
         action: &AdminAction,
     ) -> Result<WithOwedMarks<ActionResult>, StoreError> {
         let removes_admin = action.removes_admin();
-        let new_roles = match action {
-            AdminAction::Update { roles: Some(roles), .. } => Some(roles_to_json(roles)),
-            _ => None,
-        };
+        let new = action.values();
         let events = action.events().into_iter();
         let keys: Vec<_> = events.map(|event| EventKey::new(target, event, context)).collect();
         let mut batch = self.batch("act_as_admin");
         let admin = find_session(&mut batch, context.caller.session_id);
         let before = find_account(&mut batch, target);
         // All events before any effect, so that each is judged by what was before.
-        let recorded: Vec<_> = keys
-            .iter()
-            .map(|key| (key.event, insert_event(&mut batch, context, key, new_roles.as_deref(), removes_admin)))
-            .collect();
-        let endings: Vec<_> =
-            keys.iter().filter_map(|key| add_effects(&mut batch, key, new_roles.as_deref())).collect();
+        let recorded: Vec<_> =
+            keys.iter().map(|key| (key.event, insert_event(&mut batch, context, key, &new, removes_admin))).collect();
+        let endings: Vec<_> = keys.iter().filter_map(|key| add_effects(&mut batch, key, &new)).collect();
         let after = find_account(&mut batch, target);
         let owed = find_owed_marks(&mut batch, target);
         let answers = batch.run().await?;
@@ -229,7 +253,7 @@ fn insert_event<'v>(
     batch: &mut Batch<'v>,
     context: &ActionContext<'_>,
     key: &'v EventKey,
-    new_roles: Option<&'v str>,
+    new: &'v ActionValues,
     removes_admin: bool,
 ) -> Rows<Affected> {
     let values = values![
@@ -239,17 +263,22 @@ fn insert_event<'v>(
         &key.id,
         key.event.as_str(),
         key.user_id,
-        new_roles.filter(|_| key.event == AuditEvent::RolesChanged),
+        new.roles.as_deref().filter(|_| key.event == AuditEvent::RolesChanged),
         removes_admin,
+        &new.columns,
     ];
     batch.query(INSERT_EVENT, values)
 }
 
 /// Adds the statements by which a recorded event takes effect. The handle is of those that end sessions.
-fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new_roles: Option<&'v str>) -> Option<Ending> {
+fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new: &'v ActionValues) -> Option<Ending> {
     let reason = match key.event {
         AuditEvent::RolesChanged => {
-            batch.execute(UPDATE_ROLES, values![key.user_id, key.at, &key.id, new_roles]);
+            batch.execute(UPDATE_ROLES, values![key.user_id, key.at, &key.id, new.roles.as_deref()]);
+            return None;
+        }
+        AuditEvent::MetadataChanged => {
+            batch.execute(UPDATE_METADATA, values![key.user_id, key.at, &key.id, &new.columns]);
             return None;
         }
         AuditEvent::Deleted => return Some(Ending::Deletion(delete_account(batch, key))),

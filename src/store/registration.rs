@@ -1,6 +1,7 @@
 //! Making accounts.
 
 use portcullis_core::account::client::Client;
+use portcullis_core::account::metadata::Metadata;
 use portcullis_core::id::{Id, Slot, SlotKey};
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::email::Email;
@@ -39,6 +40,12 @@ pub struct NewUser<'a> {
     pub username: Option<&'a Username>,
     /// To show.
     pub name: Option<&'a Name>,
+    /// First name.
+    pub given_name: Option<&'a Name>,
+    /// Last name.
+    pub family_name: Option<&'a Name>,
+    /// What the user keeps.
+    pub metadata: Option<&'a Metadata>,
     /// A PHC string; `None` for an account without a password.
     pub password_hash: Option<&'a str>,
     /// The `roles` claim.
@@ -90,6 +97,9 @@ impl Store {
             client.ip.as_deref(),
             client.user_agent.as_deref(),
             user.slot.number(),
+            user.given_name.map(Name::as_str),
+            user.family_name.map(Name::as_str),
+            user.metadata.map(Metadata::as_str),
         ];
         let mut batch = self.batch("insert_user");
         batch.execute(INSERT_USER, values);

@@ -1,6 +1,7 @@
 //! Rows of more than one statement, and what they become.
 
 use portcullis_core::account::client::Client;
+use portcullis_core::account::metadata::Metadata;
 use portcullis_core::account::session::Session;
 use portcullis_core::account::user::{Account, User};
 use portcullis_core::id::Id;
@@ -17,6 +18,11 @@ struct UserObject {
     email: String,
     username: Option<String>,
     name: Option<String>,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    /// JSON, as the next two.
+    metadata: Option<String>,
+    app_metadata: Option<String>,
     /// A JSON array.
     roles: String,
     created_at: u64,
@@ -56,9 +62,20 @@ impl AccountRow {
 /// An account out of a user object.
 pub(super) fn account(answers: &Answers, object: &str) -> Result<Account, StoreError> {
     let object: UserObject = serde_json::from_str(object).map_err(|error| answers.corrupt(format!("user: {error}")))?;
-    let UserObject { id, email, username, name, roles, created_at, disabled_at } = object;
-    let roles = serde_json::from_str(&roles).map_err(|error| answers.corrupt(format!("roles: {error}")))?;
-    Ok(Account { user: User { id, email, username, name, roles, created_at }, disabled_at })
+    let roles = serde_json::from_str(&object.roles).map_err(|error| answers.corrupt(format!("roles: {error}")))?;
+    let user = User {
+        id: object.id,
+        email: object.email,
+        username: object.username,
+        name: object.name,
+        given_name: object.given_name,
+        family_name: object.family_name,
+        metadata: object.metadata.map(Metadata::from_stored),
+        app_metadata: object.app_metadata.map(Metadata::from_stored),
+        roles,
+        created_at: object.created_at,
+    };
+    Ok(Account { user, disabled_at: object.disabled_at })
 }
 
 pub(super) fn session(answers: &Answers, row: SessionRow) -> Result<Session, StoreError> {

@@ -117,7 +117,7 @@ pub struct RotationTimes {
 /// What the rotating statement did.
 pub enum Rotation {
     /// The successor is to be issued.
-    Issued(Issued),
+    Issued(Box<Issued>),
     /// Nothing; the session as it stands, if there is one of that id.
     Refused(Option<Box<Session>>),
     /// The session was revoked, since the token had been rotated out; the session as it was.
@@ -251,7 +251,7 @@ impl Store {
         let rotated = batch.query(ROTATE, rotate());
         let answers = batch.run().await?;
         if let Some(row) = answers.row(rotated)? {
-            return issued(&answers, row).map(Rotation::Issued);
+            return issued(&answers, row);
         }
         // Again, and in the same transaction what to judge by and what a reuse calls for: a row that is read after the
         // statement may be another, and whoever presents a stolen token may leave before a third round trip.
@@ -263,7 +263,7 @@ impl Store {
         let owed = find_owed_marks_of_session(&mut batch, session_id, Some(&secret_hash));
         let answers = batch.run().await?;
         if let Some(row) = answers.row(rotated)? {
-            return issued(&answers, row).map(Rotation::Issued);
+            return issued(&answers, row);
         }
         let Some(row) = answers.row(found)? else { return Ok(Rotation::Refused(None)) };
         let session = Box::new(session(&answers, row)?);
@@ -391,11 +391,11 @@ impl Store {
     }
 }
 
-fn issued(answers: &Answers, rotated: RotationRow) -> Result<Issued, StoreError> {
-    Ok(Issued {
+fn issued(answers: &Answers, rotated: RotationRow) -> Result<Rotation, StoreError> {
+    Ok(Rotation::Issued(Box::new(Issued {
         retries: rotated.grace_retries,
         expires_at: rotated.expires_at,
         rotated_by: client(rotated.rotated_ip, rotated.rotated_user_agent),
         user: account(answers, &rotated.user)?.user,
-    })
+    })))
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use portcullis_core::account::metadata::Metadata;
 use portcullis_core::account::roles::{ADMIN, Roles, is_admin};
 use portcullis_core::id::{Id, Slot, SlotKey};
 use portcullis_core::identity::display_name::Name;
@@ -64,6 +65,14 @@ struct Line {
     #[serde(default, deserialize_with = "optional")]
     name: Option<Text>,
     #[serde(default, deserialize_with = "optional")]
+    given_name: Option<Text>,
+    #[serde(default, deserialize_with = "optional")]
+    family_name: Option<Text>,
+    #[serde(default, deserialize_with = "optional")]
+    metadata: Option<Object>,
+    #[serde(default, deserialize_with = "optional")]
+    app_metadata: Option<Object>,
+    #[serde(default, deserialize_with = "optional")]
     roles: Option<Texts>,
     password_hash: Text,
     #[serde(default, deserialize_with = "optional")]
@@ -81,6 +90,10 @@ pub struct Row {
     username: Option<String>,
     pub username_key: Option<String>,
     name: Option<String>,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    metadata: Option<String>,
+    app_metadata: Option<String>,
     password_hash: String,
     roles: String,
     created_at: u64,
@@ -125,7 +138,11 @@ pub fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<User, String> {
     let line: Line = parse(text)?;
     let email = Email::parse(&line.email.0).map_err(in_member("email"))?;
     let username = line.username.map(|Text(text)| Username::parse(&text)).transpose().map_err(in_member("username"))?;
-    let name = line.name.map(|Text(text)| Name::parse(&text)).transpose().map_err(in_member("name"))?;
+    let name = read_name(line.name, "name")?;
+    let given_name = read_name(line.given_name, "given_name")?;
+    let family_name = read_name(line.family_name, "family_name")?;
+    let metadata = read_metadata(line.metadata, "metadata")?;
+    let app_metadata = read_metadata(line.app_metadata, "app_metadata")?;
     let (password_hash, weakness) = read_hash(settings, &line.password_hash.0).map_err(in_member("password_hash"))?;
     let roles = read_roles(settings, line.roles).map_err(in_member("roles"))?;
     let row = Row {
@@ -135,7 +152,11 @@ pub fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<User, String> {
         slot: Slot::of(email.key(), &settings.slot_key).number(),
         username_key: username.as_ref().map(|username| username.key().to_owned()),
         username: username.map(|username| username.as_str().to_owned()),
-        name: name.map(|name| name.as_str().to_owned()),
+        name,
+        given_name,
+        family_name,
+        metadata,
+        app_metadata,
         password_hash,
         roles: Value::from(roles.as_slice()).to_string(),
         created_at: line
@@ -185,6 +206,8 @@ struct Text(String);
 
 struct Texts(Vec<String>);
 
+struct Object(Map<String, Value>);
+
 struct Flag(bool);
 
 enum Time {
@@ -211,6 +234,14 @@ impl TryFrom<Value> for Texts {
             other => Err(expected(WANTED, &other) + " in it"),
         };
         values.into_iter().map(text).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl TryFrom<Value> for Object {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        if let Value::Object(members) = value { Ok(Self(members)) } else { Err(expected("an object", &value)) }
     }
 }
 
@@ -250,6 +281,16 @@ fn expected(what: &str, found: &Value) -> String {
         Value::Object(_) => "an object",
     };
     format!("expected {what}, found {found}")
+}
+
+fn read_name(text: Option<Text>, member: &'static str) -> Result<Option<String>, String> {
+    let name = text.map(|Text(text)| Name::parse(&text)).transpose().map_err(in_member(member))?;
+    Ok(name.map(|name| name.as_str().to_owned()))
+}
+
+fn read_metadata(object: Option<Object>, member: &'static str) -> Result<Option<String>, String> {
+    let metadata = object.map(|Object(members)| Metadata::new(members)).transpose().map_err(in_member(member))?;
+    Ok(metadata.map(|metadata| metadata.as_str().to_owned()))
 }
 
 fn read_roles(settings: &Settings<'_>, wanted: Option<Texts>) -> Result<Vec<String>, String> {

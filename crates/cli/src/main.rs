@@ -158,7 +158,7 @@ enum Checked {
     Row {
         line: u64,
         #[serde(flatten)]
-        row: Row,
+        row: Box<Row>,
     },
     Error {
         line: u64,
@@ -186,7 +186,7 @@ fn check_users(settings: &Settings<'_>) -> Result<(), String> {
             let checked = match user.and_then(|user| seen.check_unique(user, line)) {
                 Ok(user) => {
                     totals.add(&user);
-                    Checked::Row { line, row: user.row }
+                    Checked::Row { line, row: Box::new(user.row) }
                 }
                 Err(error) => Checked::Error { line, error: printable(&error) },
             };

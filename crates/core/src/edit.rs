@@ -30,6 +30,26 @@ impl<T> Edit<T> {
         }
     }
 
+    /// The same of a reference.
+    #[must_use]
+    pub const fn as_ref(&self) -> Edit<&T> {
+        match self {
+            Self::Keep => Edit::Keep,
+            Self::Remove => Edit::Remove,
+            Self::Set(value) => Edit::Set(value),
+        }
+    }
+
+    /// The same with another new value.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Edit<U> {
+        match self {
+            Self::Keep => Edit::Keep,
+            Self::Remove => Edit::Remove,
+            Self::Set(value) => Edit::Set(change(value)),
+        }
+    }
+
     /// The same with the new value checked.
     ///
     /// # Errors

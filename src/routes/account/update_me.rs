@@ -1,6 +1,8 @@
-//! `PATCH /me`: changes the caller's name and username.
+//! `PATCH /me`: changes the profile of the caller.
 
+use portcullis_core::account::metadata::Metadata;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::context::Context;
 use crate::factors::password;
@@ -25,23 +27,34 @@ struct Body {
     username: Edit<String>,
     #[serde(default)]
     name: Edit<String>,
+    #[serde(default)]
+    given_name: Edit<String>,
+    #[serde(default)]
+    family_name: Edit<String>,
+    #[serde(default)]
+    metadata: Edit<Map<String, Value>>,
     current_password: Option<String>,
 }
 
 /// 1. Check what is cheap.
 /// 2. The username is a log-in name, so changing it requires the password (ASVS 7.5.1).
-/// 3. Change both, and record it, in one transaction.
+/// 3. Change the profile, and record it, in one transaction.
 pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     let body: Body = request.json()?;
     // 1.
-    if !body.username.is_edit() && !body.name.is_edit() {
-        return Err(ApiError::InvalidRequest("Send name, username, or both.".to_owned()));
-    }
     let mut change = ProfileChange {
         username: body.username.check(|text| Username::parse(&text))?,
-        name: body.name.check(|text| Name::parse(&text))?,
+        name: body.name.check(|text| Name::parse(&text)).map_err(ApiError::name("name"))?,
+        given_name: body.given_name.check(|text| Name::parse(&text)).map_err(ApiError::name("given_name"))?,
+        family_name: body.family_name.check(|text| Name::parse(&text)).map_err(ApiError::name("family_name"))?,
+        metadata: body.metadata.check(Metadata::new).map_err(ApiError::metadata("metadata"))?,
     };
+    if !change.is_edit() {
+        return Err(ApiError::InvalidRequest(
+            "Send at least one of username, name, given_name, family_name and metadata.".to_owned(),
+        ));
+    }
     // 2.
     if change.username.is_edit() {
         let credentials = context.store.find_own_credentials(caller, context.now).await?;

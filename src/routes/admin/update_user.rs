@@ -1,6 +1,9 @@
-//! `PATCH /users/{id}`: sets a user's roles, disables or enables the account, for admins.
+//! `PATCH /users/{id}`: sets the roles or metadata of a user, disables or enables the account, for admins.
 
+use portcullis_core::account::metadata::Metadata;
+use portcullis_core::edit::Edit;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::context::Context;
 use crate::http::{Reply, Request};
@@ -14,6 +17,10 @@ use crate::store::admin::AdminAction;
 struct Body {
     roles: Option<Vec<String>>,
     disabled: Option<bool>,
+    #[serde(default)]
+    metadata: Edit<Map<String, Value>>,
+    #[serde(default)]
+    app_metadata: Edit<Map<String, Value>>,
 }
 
 /// Disabling an account ends its sessions in the same transaction. What is so already is no error, and is not recorded.
@@ -21,16 +28,21 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
     let id = request.path_id;
     let caller = caller(context, request).await?;
     let body: Body = request.json()?;
-    if body.roles.is_none() && body.disabled.is_none() {
-        return Err(ApiError::InvalidRequest("Send roles, disabled, or both.".to_owned()));
+    let changes_metadata = body.metadata.is_edit() || body.app_metadata.is_edit();
+    if body.roles.is_none() && body.disabled.is_none() && !changes_metadata {
+        return Err(ApiError::InvalidRequest(
+            "Send at least one of roles, disabled, metadata and app_metadata.".to_owned(),
+        ));
     }
+    let metadata = body.metadata.check(Metadata::new).map_err(ApiError::metadata("metadata"))?;
+    let app_metadata = body.app_metadata.check(Metadata::new).map_err(ApiError::metadata("app_metadata"))?;
     let Ok(roles) = body.roles.map(|roles| context.config.roles.choose(&roles)).transpose() else {
         // Which roles there are is for admins to know, as whether there is such an account.
         let answer = context.store.find_account(caller, id, context.now).await;
         for_admin(context, caller, answer)?;
         return Err(ApiError::UnknownRole);
     };
-    let result =
-        act_as_admin(context, request, caller, id, &AdminAction::Update { roles, disabled: body.disabled }).await?;
+    let action = AdminAction::Update { roles, disabled: body.disabled, metadata, app_metadata };
+    let result = act_as_admin(context, request, caller, id, &action).await?;
     Reply::json(200, &result.account)
 }

@@ -1,11 +1,13 @@
 //! `POST /register`: creates an account and its first session.
 
+use portcullis_core::account::metadata::Metadata;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::context::Context;
 use crate::factors::password;
@@ -24,6 +26,9 @@ struct Body {
     password: String,
     username: Option<String>,
     name: Option<String>,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    metadata: Option<Map<String, Value>>,
 }
 
 /// 1. Check everything that is cheap, and refuse a name that is taken, before hashing.
@@ -38,7 +43,12 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     // 1.
     let email = Email::parse(&body.email)?;
     let username = body.username.as_deref().map(Username::for_registration).transpose()?;
-    let name = body.name.as_deref().map(Name::parse).transpose()?;
+    let parse =
+        |text: &Option<String>, member| text.as_deref().map(Name::parse).transpose().map_err(ApiError::name(member));
+    let name = parse(&body.name, "name")?;
+    let given_name = parse(&body.given_name, "given_name")?;
+    let family_name = parse(&body.family_name, "family_name")?;
+    let metadata = body.metadata.map(Metadata::new).transpose().map_err(ApiError::metadata("metadata"))?;
     let (username_text, name_text) = (username.as_ref().map(Username::as_str), name.as_ref().map(Name::as_str));
     let password = password::check_new(context, &body.password, Some(&email), username_text, name_text)?;
     let found = context.store.find_taken(&email, username.as_ref()).await?;
@@ -55,6 +65,10 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         email: email.address().to_owned(),
         username: username_text.map(str::to_owned),
         name: name_text.map(str::to_owned),
+        given_name: given_name.as_ref().map(|name| name.as_str().to_owned()),
+        family_name: family_name.as_ref().map(|name| name.as_str().to_owned()),
+        metadata: metadata.clone(),
+        app_metadata: None,
         // Never taken from a request.
         roles: context.config.roles.first(),
         created_at: context.now,
@@ -67,6 +81,9 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         slot: found.slot,
         username: username.as_ref(),
         name: name.as_ref(),
+        given_name: given_name.as_ref(),
+        family_name: family_name.as_ref(),
+        metadata: metadata.as_ref(),
         password_hash: Some(&new.hash),
         roles: &user.roles,
     };

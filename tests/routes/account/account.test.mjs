@@ -42,6 +42,10 @@ test("name and username are set, kept and taken away, one by one or both", async
     email: person.email,
     username: null,
     name: null,
+    given_name: null,
+    family_name: null,
+    metadata: null,
+    app_metadata: null,
     roles: ["user"],
     created_at: person.user.created_at,
   };

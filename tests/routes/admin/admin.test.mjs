@@ -217,7 +217,19 @@ test("an account is shown as to its owner, with whether it is shut out", async (
   const person = await worker.register({ username: "Shown", name: "Shown Name" });
   const { body } = await show(person);
   assert.deepEqual(body, { ...person.user, disabled_at: null });
-  assert.deepEqual(Object.keys(body).sort(), ["created_at", "disabled_at", "email", "id", "name", "roles", "username"]);
+  assert.deepEqual(Object.keys(body).sort(), [
+    "app_metadata",
+    "created_at",
+    "disabled_at",
+    "email",
+    "family_name",
+    "given_name",
+    "id",
+    "metadata",
+    "name",
+    "roles",
+    "username",
+  ]);
   await worker.disable(person);
   assert.equal((await show(person)).body.disabled_at, 1);
   const listed = (await list(`?email=${person.email}`)).body;

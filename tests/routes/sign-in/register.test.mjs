@@ -50,6 +50,10 @@ test("a new person is signed in at once and finds their data as they entered it"
     email: "Ada.Lovelace+x@Example.ORG",
     username: "Ada.L-1_x",
     name: "Jos\u00e9 \u{1f680}",
+    given_name: null,
+    family_name: null,
+    metadata: null,
+    app_metadata: null,
     roles: ["user"],
   });
   for (const made of [id, session_id]) assert.match(made, /^[\w-]{22}$/);
@@ -330,7 +334,7 @@ test("any other password is taken, and every character of it counts", async () =
   }
 });
 
-test("nothing but the four members is taken, at any level: nobody gives themselves a role", async () => {
+test("unknown members are refused, at any level: nobody gives themselves a role", async () => {
   const evil = {
     role: "admin",
     roles: ["admin"],
@@ -370,7 +374,10 @@ test("nothing but the four members is taken, at any level: nobody gives themselv
     await assertInvalid(`{"email":"evil@example.org","password":"${PASSWORD}","${member}":{"roles":["admin"]}}`);
   }
   const detail = await assertRefused({ json: { ...fresh(), "<script>`, expected `": 1 } }, 400, "invalid_request");
-  assert.match(detail, /^A member is unknown\. Known are: email, password, username, name\.$/);
+  assert.match(
+    detail,
+    /^A member is unknown\. Known are: email, password, username, name, given_name, family_name, metadata\.$/,
+  );
 
   const { status, body } = await worker.post("/register?role=admin&roles[]=admin&email=evil@example.org", {
     json: fresh(),

@@ -23,7 +23,7 @@ pub enum AuditEvent {
     RegistrationAttempted,
     /// By the person.
     PasswordChanged,
-    /// Name or username, by the person; those of one hour.
+    /// The profile, by its user; those of one hour.
     ProfileChanged,
     /// A refresh token that was rotated out came back.
     ReuseDetected,
@@ -37,6 +37,8 @@ pub enum AuditEvent {
     Enabled,
     /// By an admin, or the command line.
     RolesChanged,
+    /// By an admin.
+    MetadataChanged,
     /// By the person or an admin. All that remains of an account.
     Deleted,
 }
@@ -58,6 +60,7 @@ impl AuditEvent {
             Self::Disabled => "disabled",
             Self::Enabled => "enabled",
             Self::RolesChanged => "roles_changed",
+            Self::MetadataChanged => "metadata_changed",
             Self::Deleted => "deleted",
         }
     }
@@ -71,7 +74,7 @@ impl AuditEvent {
     /// Whether sessions end with it.
     #[must_use]
     pub const fn ends_sessions(self) -> bool {
-        !matches!(self, Self::RolesChanged | Self::ProfileChanged)
+        !matches!(self, Self::RolesChanged | Self::ProfileChanged | Self::MetadataChanged)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::account::metadata::Metadata;
 use crate::account::roles;
 use crate::id::Id;
 
@@ -16,6 +17,14 @@ pub struct User {
     pub username: Option<String>,
     /// To show.
     pub name: Option<String>,
+    /// First name.
+    pub given_name: Option<String>,
+    /// Last name.
+    pub family_name: Option<String>,
+    /// What the user keeps.
+    pub metadata: Option<Metadata>,
+    /// What admins keep about the user.
+    pub app_metadata: Option<Metadata>,
     /// The `roles` claim.
     pub roles: Vec<String>,
     /// When the account was made.

@@ -1,0 +1,153 @@
+// What a user is registered with beside the address and password: names and metadata, in every place that writes or shows them.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { decodeJwt } from "jose";
+
+import { assertProblem, PASSWORD, startWorker } from "../../support/harness.mjs";
+
+const NAMES = { name: "Ada", given_name: "Augusta Ada", family_name: "King" };
+const METADATA = { theme: "dark", tags: ["a", { b: null }], text: 'quoted " and \u0000' };
+
+let worker, admin;
+before(async () => {
+  worker = await startWorker();
+  admin = await worker.register();
+  await worker.setRoles(admin, ["user", "admin"]);
+});
+after(() => worker.close());
+
+const register = (json) =>
+  worker.post("/register", { json: { email: `${crypto.randomUUID()}@example.org`, password: PASSWORD, ...json } });
+const me = async ({ access_token }) => (await worker.me(access_token)).body;
+const patch = ({ access_token }, json) => worker.patch("/me", { bearer: access_token, json });
+const patchAsAdmin = ({ user }, json) => worker.patch(`/users/${user.id}`, { bearer: admin.access_token, json });
+/** An object of that many bytes as compact JSON. */
+const ofLength = (bytes) => ({ x: "a".repeat(bytes - '{"x":""}'.length) });
+const events = async ({ access_token }) =>
+  (await worker.get("/me/events", { bearer: access_token })).body.events.map(({ kind }) => kind);
+
+test("a registration may carry names and metadata, and every answer shows them", async () => {
+  const { status, body } = await register({ ...NAMES, metadata: METADATA });
+  assert.equal(status, 201);
+  const shown = { ...NAMES, metadata: METADATA, app_metadata: null };
+  for (const user of [
+    body.user,
+    await me(body),
+    (await worker.login({ email: body.user.email, password: PASSWORD })).body.user,
+  ]) {
+    assert.deepEqual({ ...user, ...shown }, user);
+  }
+  const refreshed = (await worker.refresh(body.refresh_token)).body.user;
+  assert.deepEqual(refreshed, body.user);
+  const asAdmin = (await worker.get(`/users/${body.user.id}`, { bearer: admin.access_token })).body;
+  assert.deepEqual(asAdmin, { ...body.user, disabled_at: null });
+});
+
+test("without them all are null", async () => {
+  const { body } = await register({});
+  const { given_name, family_name, metadata, app_metadata } = await me(body);
+  assert.deepEqual([given_name, family_name, metadata, app_metadata], [null, null, null, null]);
+});
+
+test("an invalid name or metadata is refused by its member, and nothing is registered", async () => {
+  const before = await worker.counts();
+  for (const [json, status, code, member] of [
+    [{ given_name: " " }, 422, "invalid_name", "given_name"],
+    [{ family_name: "a\nb" }, 422, "invalid_name", "family_name"],
+    [{ name: "x".repeat(201) }, 422, "invalid_name", "name"],
+    [{ metadata: ofLength(4097) }, 422, "metadata_too_long", "metadata"],
+    [{ metadata: [] }, 400, "invalid_request", "metadata"],
+    [{ metadata: "{}" }, 400, "invalid_request", "metadata"],
+    [{ given_name: 1 }, 400, "invalid_request", "given_name"],
+    [{ app_metadata: {} }, 400, "invalid_request", "metadata"],
+  ]) {
+    const answer = await register(json);
+    assertProblem(answer, status, code);
+    assert.ok(answer.body.detail.includes(member), answer.body.detail);
+  }
+  assert.deepEqual(await worker.counts(), before);
+  assert.equal((await register({ metadata: ofLength(4096) })).status, 201);
+});
+
+test("a user sets, replaces and removes each by itself", async () => {
+  const { body: person } = await register({ ...NAMES, metadata: METADATA });
+  let expected = await me(person);
+  for (const change of [
+    { given_name: "Ada" },
+    { family_name: null },
+    { metadata: { other: 1 } },
+    { metadata: null, name: null },
+    { metadata: {} },
+  ]) {
+    const { status, body } = await patch(person, change);
+    expected = { ...expected, ...change };
+    assert.deepEqual([status, body], [200, expected]);
+    assert.deepEqual(await me(person), expected);
+  }
+  assert.deepEqual((await events(person)).filter((kind) => kind === "profile_changed").length, 1);
+});
+
+test("what is so already changes nothing and is not recorded", async () => {
+  const { body: person } = await register({ ...NAMES, metadata: METADATA });
+  assert.equal((await patch(person, { ...NAMES, metadata: METADATA })).status, 200);
+  assert.ok(!(await events(person)).includes("profile_changed"));
+});
+
+test("a user cannot write app_metadata, nor an admin a name", async () => {
+  const { body: person } = await register(NAMES);
+  assertProblem(await patch(person, { app_metadata: {} }), 400, "invalid_request");
+  assertProblem(await patchAsAdmin(person, { given_name: "Eve" }), 400, "invalid_request");
+  assertProblem(await patch(person, {}), 400, "invalid_request");
+  assertProblem(await patchAsAdmin(person, {}), 400, "invalid_request");
+});
+
+test("an admin writes both kinds of metadata, which is recorded once for each change", async () => {
+  const { body: person } = await register({ metadata: METADATA });
+  const { status, body } = await patchAsAdmin(person, { app_metadata: { plan: "pro" } });
+  assert.deepEqual([status, body.metadata, body.app_metadata], [200, METADATA, { plan: "pro" }]);
+  assert.equal((await patchAsAdmin(person, { app_metadata: { plan: "pro" } })).status, 200);
+  assert.deepEqual((await patchAsAdmin(person, { metadata: null })).body.metadata, null);
+  assert.deepEqual((await me(person)).app_metadata, { plan: "pro" });
+  assert.deepEqual(
+    (await events(person)).filter((kind) => kind === "metadata_changed"),
+    ["metadata_changed", "metadata_changed"],
+  );
+  assertProblem(await patchAsAdmin(person, { app_metadata: ofLength(4097) }), 422, "metadata_too_long");
+  assertProblem(await patchAsAdmin(person, { app_metadata: 1 }), 400, "invalid_request");
+  const roles = await patchAsAdmin(person, { roles: ["user", "admin"], app_metadata: null });
+  assert.deepEqual([roles.body.roles, roles.body.app_metadata], [["user", "admin"], null]);
+});
+
+test("whoever is not an admin changes no metadata of others", async () => {
+  const [{ body: one }, { body: other }] = [await register({}), await register({ metadata: METADATA })];
+  const answer = await worker.patch(`/users/${other.user.id}`, { bearer: one.access_token, json: { metadata: null } });
+  assertProblem(answer, 403, "forbidden");
+  assert.deepEqual((await me(other)).metadata, METADATA);
+});
+
+test("access tokens carry them where ACCESS_TOKEN_CLAIMS names them, and at most 1 KB of metadata", async () => {
+  await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: "given_name, family_name, user_metadata, app_metadata" } });
+  try {
+    const { body: person } = await register({ ...NAMES, metadata: METADATA });
+    await patchAsAdmin(person, { app_metadata: { plan: "pro" } });
+    const claims = async () =>
+      decodeJwt((await worker.login({ email: person.user.email, password: PASSWORD })).body.access_token);
+    const { given_name, family_name, name, user_metadata, app_metadata } = await claims();
+    assert.deepEqual(
+      { given_name, family_name, name, user_metadata, app_metadata },
+      { ...NAMES, name: undefined, user_metadata: METADATA, app_metadata: { plan: "pro" } },
+    );
+    await patch(person, { metadata: ofLength(1024) });
+    const long = await claims();
+    assert.deepEqual([long.user_metadata, long.app_metadata], [undefined, { plan: "pro" }]);
+    assert.equal(
+      (await worker.verify((await worker.login({ email: person.user.email, password: PASSWORD })).body.access_token))
+        .status,
+      200,
+    );
+  } finally {
+    await worker.update({});
+  }
+});
