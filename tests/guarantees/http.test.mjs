@@ -448,7 +448,12 @@ test("an error about a body names the member that it is about, and repeats nothi
     ["PATCH", path, { roles: ["user", 1] }, "The member roles[1] must be text, not a number."],
     ["PATCH", path, { roles: [null] }, "The member roles[0] must be text, not null."],
     ["PATCH", path, { disabled: "true" }, "The member disabled must be a boolean, not text."],
-    ["PATCH", path, { disabled: true, c4n4ry: 1 }, "A member is unknown. Known are: roles, disabled."],
+    [
+      "PATCH",
+      path,
+      { disabled: true, c4n4ry: 1 },
+      "A member is unknown. Known are: roles, disabled, metadata, app_metadata.",
+    ],
   ]) {
     const { status, text, body } = await worker.request(method, target, { json, bearer: admin.access_token });
     assert.deepEqual([status, body.detail ?? body.error_description], [400, expected], `${method} ${target}`);

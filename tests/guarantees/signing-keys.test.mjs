@@ -236,7 +236,7 @@ test("a set in which no key may sign yet refuses to serve", async () => {
   assertProblem(await worker.get("/healthz"), 503, "misconfigured");
   const [{ variable, problem }] = worker.events("misconfigured");
   assert.equal(variable, "SIGNING_KEYS");
-  assert.match(problem, /none may sign yet/);
+  assert.match(problem, /no key may sign yet/);
   await worker.update({ secrets: set({ ...keys.ES256, signs_from: soon }, { ...keys.EdDSA, signs_from: 1 }) });
   assert.equal(decodeProtectedHeader((await worker.login(person)).body.access_token).alg, "EdDSA");
 });

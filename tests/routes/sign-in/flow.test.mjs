@@ -11,7 +11,18 @@ after(() => worker.close());
 
 test("register, log in, call, refresh, replay, revoke", async () => {
   const registered = await worker.register({ email: "Ada@Example.org", username: "ada", name: "Ada Lovelace" });
-  assert.deepEqual(Object.keys(registered.user), ["id", "email", "username", "name", "roles", "created_at"]);
+  assert.deepEqual(Object.keys(registered.user), [
+    "id",
+    "email",
+    "username",
+    "name",
+    "given_name",
+    "family_name",
+    "metadata",
+    "app_metadata",
+    "roles",
+    "created_at",
+  ]);
 
   const login = await worker.post("/login", { json: { email: "ada@example.org", password: PASSWORD } });
   assert.equal(login.status, 200);
