@@ -5,6 +5,7 @@ use std::cell::Cell;
 use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
 
+use portcullis_core::costs::Costs;
 use portcullis_core::id::Id;
 
 /// What happened.
@@ -67,6 +68,17 @@ pub enum Event<'a> {
     InternalError { cause: &'a str },
     /// A variable or secret is invalid; nothing is served.
     Misconfigured { variable: &'a str, problem: &'a str },
+    /// The costs of a request or a scheduled event, where `LOG` lists costs.
+    Costs {
+        route: &'a str,
+        /// Of the reply, if there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// The WebAssembly memory of the isolate, which never shrinks.
+        memory_kib: usize,
+        #[serde(flatten)]
+        costs: Costs,
+    },
 }
 
 impl Event<'_> {
@@ -94,33 +106,16 @@ enum Level {
     Error,
 }
 
-/// What a request, or a scheduled event, cost, where `LOG` lists costs.
-#[derive(Serialize)]
-struct CostsEvent<'a, C> {
-    event: &'static str,
-    route: &'a str,
-    /// Of the reply, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    /// The WebAssembly memory of the isolate, which never shrinks.
-    memory_kib: usize,
-    #[serde(flatten)]
-    costs: C,
-}
-
 /// Writes an event of the request of that id.
 pub fn write(request_id: Id, event: &Event<'_>) {
-    write_line(event.level(), request_id, event);
-}
-
-fn write_line(level: Level, request_id: Id, event: &impl Serialize) {
     #[derive(Serialize)]
-    struct Line<'a, E> {
+    struct Line<'a> {
         level: Level,
         request_id: Id,
         #[serde(flatten)]
-        event: &'a E,
+        event: &'a Event<'a>,
     }
+    let level = event.level();
     // Plain data always serializes, and a log line is no reason to fail a request.
     let Ok(line) = serde_json::to_string(&Line { level, request_id, event }) else { return };
     match level {
@@ -130,10 +125,9 @@ fn write_line(level: Level, request_id: Id, event: &impl Serialize) {
     }
 }
 
-/// Writes what a request, or a scheduled event, cost.
-pub fn write_costs(request_id: Id, route: &str, status: Option<u16>, costs: impl Serialize) {
-    let event = CostsEvent { event: "costs", route, status, memory_kib: memory_kib(), costs };
-    write_line(Level::Info, request_id, &event);
+/// Writes the costs of a request or a scheduled event.
+pub fn write_costs(request_id: Id, route: &str, status: Option<u16>, costs: Costs) {
+    write(request_id, &Event::Costs { route, status, memory_kib: memory_kib(), costs });
 }
 
 /// WebAssembly memory in KiB (pages of 64 KiB); 0 in native builds.
