@@ -92,7 +92,7 @@ test("that there is no database to ask here is no reason not to deploy, but ever
   for (const [status, text] of Object.entries(answers)) {
     const found = await check(asItIs, `() => new Response(${JSON.stringify(text)}, { status: ${status} })`);
     if (status === "503") assert.equal(found, undefined);
-    else assert.ok(found.includes(`answers http://127.0.0.1:8787/healthz with ${status}: ${text}`), found);
+    else assert.ok(found.includes(`answers http://localhost:8787/healthz with ${status}: ${text}`), found);
   }
 });
 

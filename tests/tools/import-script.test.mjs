@@ -65,6 +65,10 @@ test("rows come out of their chunks as they went in, and no statement is too lon
     username: fc.option(storable),
     username_key: fc.option(storable),
     name: fc.option(storable),
+    given_name: fc.option(storable),
+    family_name: fc.option(storable),
+    metadata: fc.option(storable),
+    app_metadata: fc.option(storable),
     password_hash: fc.string({ maxLength: 1024 }).filter((text) => !text.includes("\0")),
     roles: storable,
     created_at: number,
@@ -88,7 +92,7 @@ test("rows come out of their chunks as they went in, and no statement is too lon
         );
         const db = new DatabaseSync(":memory:");
         db.exec(
-          "CREATE TABLE import_users (line INTEGER PRIMARY KEY, id TEXT, email TEXT, email_key TEXT, username TEXT, username_key TEXT, name TEXT, password_hash TEXT, roles TEXT, created_at INTEGER, disabled_at INTEGER, slot INTEGER) STRICT",
+          "CREATE TABLE import_users (line INTEGER PRIMARY KEY, id TEXT, email TEXT, email_key TEXT, username TEXT, username_key TEXT, name TEXT, given_name TEXT, family_name TEXT, metadata TEXT, app_metadata TEXT, password_hash TEXT, roles TEXT, created_at INTEGER, disabled_at INTEGER, slot INTEGER) STRICT",
         );
         for (const { file } of done) {
           assert.equal(statSync(file).mode & 0o777, 0o600);

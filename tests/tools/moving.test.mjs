@@ -33,6 +33,8 @@ async function check(lines) {
     "500",
     "--argon2",
     "19456,2",
+    "--slot-key",
+    "5c".repeat(32),
     "--allow-admins",
   ];
   const { code, stdout, stderr } = await rules(["check-users", ...options], { input: lines.join("\n") });

@@ -53,6 +53,10 @@ test("a user with nothing but the needful gets the rest", async () => {
     username: null,
     username_key: null,
     name: null,
+    given_name: null,
+    family_name: null,
+    metadata: null,
+    app_metadata: null,
     password_hash: HASH,
     roles: '["user"]',
     created_at: NOW,
@@ -74,6 +78,10 @@ test("every member is normalised as at registration", async () => {
         email: " Ada@B\u00dcCHER.example\n",
         username: "Ada-L",
         name: " Jose\u0301 ",
+        given_name: " Jose\u0301",
+        family_name: "Lo\u0301pez",
+        metadata: { theme: "dark" },
+        app_metadata: { plan: ["pro"] },
         roles: ["admin", "user"],
         created_at: "2024-02-29T12:00:00.123+02:00",
         disabled: true,
@@ -89,6 +97,10 @@ test("every member is normalised as at registration", async () => {
     username: "Ada-L",
     username_key: "ada-l",
     name: "Jos\u00e9",
+    given_name: "Jos\u00e9",
+    family_name: "L\u00f3pez",
+    metadata: '{"theme":"dark"}',
+    app_metadata: '{"plan":["pro"]}',
     password_hash: HASH,
     roles: '["user","admin"]',
     created_at: Date.parse("2024-02-29T10:00:00Z") / 1000,
@@ -100,7 +112,19 @@ test("every member is normalised as at registration", async () => {
 test("null is as good as nothing, and ids are kept in either form", async () => {
   const id = Buffer.alloc(16, 0xfb).toString("base64url");
   const [nulls, own] = await check([
-    { ...ada, id: null, username: null, name: null, roles: null, created_at: null, disabled: null },
+    {
+      ...ada,
+      id: null,
+      username: null,
+      name: null,
+      given_name: null,
+      family_name: null,
+      metadata: null,
+      app_metadata: null,
+      roles: null,
+      created_at: null,
+      disabled: null,
+    },
     { email: "b@example.org", password_hash: HASH, id, created_at: 0, disabled: false, roles: [] },
   ]);
   assert.deepEqual(
