@@ -55,8 +55,9 @@ function checkoutWithStandIn() {
   checkout.write("node_modules/.installed", readFileSync(path("node_modules", ".installed")));
   checkout.write(".dev.vars", "");
   mkdirSync(checkout.path("node_modules", ".bin"));
-  // Of which the import asks what wrangler.toml says.
-  symlinkSync(path("node_modules", "wrangler"), checkout.path("node_modules", "wrangler"));
+  // By which wrangler.toml and rust-toolchain.toml are read.
+  for (const name of ["smol-toml", "wrangler"])
+    symlinkSync(path("node_modules", name), checkout.path("node_modules", name));
   symlinkSync(process.execPath, checkout.path("node_modules", ".bin", "node"));
   symlinkSync(STAND_IN, checkout.path("node_modules", ".bin", "wrangler"));
   return checkout;
