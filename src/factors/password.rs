@@ -100,19 +100,16 @@ pub fn check_new(
     context: &Context<'_>,
     input: &str,
     email: Option<&Email>,
-    username: Option<&str>,
-    name: Option<&str>,
+    names: &[Option<&str>],
 ) -> Result<Password, FactorError> {
     let issuer = context.config.parties.issuer.as_str();
     let about = [
         email.map(Email::key),
         email.map(Email::local_key),
-        username,
-        name,
         Some(issuer),
         issuer.split_once("://").map(|(_, address)| address),
     ];
-    let about: Vec<_> = about.into_iter().flatten().collect();
+    let about: Vec<_> = about.iter().chain(names).copied().flatten().collect();
     Password::for_registration(input, context.config.password_min_length, &about).map_err(FactorError::NewPassword)
 }
 

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::error::RequestError;
 use super::header::members;
 
-/// Maximum size of an access token, in bytes: several times the size of any of ours.
+/// Maximum size of an access token, in bytes: more than any of ours, with metadata and many roles.
 const MAX_BEARER_BYTES: usize = 8 * 1024;
 /// Maximum size of the credentials of a client, in bytes: several times the size of any that we make.
 const MAX_BASIC_BYTES: usize = 1024;

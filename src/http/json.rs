@@ -10,6 +10,8 @@ use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, MapAcce
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::Value;
 
+use portcullis_core::strict_json::NoDuplicates;
+
 use super::error::{RequestError, invalid};
 
 const NOT_AN_OBJECT: &str = "The body must be a JSON object.";
@@ -52,8 +54,8 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
         let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
+        while let Some((name, NoDuplicates(value))) = map.next_entry()? {
+            members.push((name, value));
         }
         Ok(Members(members))
     }

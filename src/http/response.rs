@@ -14,7 +14,7 @@ use portcullis_core::id::Id;
 /// On every response (OWASP REST Security and HTTP Headers Cheat Sheets). [`Reply::public`] replaces two of them.
 const COMMON_HEADERS: [(&str, &str); 7] = [
     ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),

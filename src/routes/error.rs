@@ -13,7 +13,7 @@ use crate::platform::body::{BodyError, MAX_BODY_BYTES};
 use crate::platform::webcrypto::CryptoError;
 use crate::sessions::SessionError;
 use crate::store::{Denial, StoreError, TakenName};
-use portcullis_core::account::metadata::MetadataTooLong;
+use portcullis_core::account::metadata::MetadataError;
 use portcullis_core::account::roles::UnknownRole;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::NameError;
@@ -46,7 +46,7 @@ pub enum ApiError {
     /// The member, and what is wrong with it.
     UnusableName(&'static str, NameError),
     /// The member, and what is wrong with it.
-    UnusableMetadata(&'static str, MetadataTooLong),
+    UnusableMetadata(&'static str, MetadataError),
     UnknownRole,
     Taken(TakenName),
     LastAdmin,
@@ -169,7 +169,12 @@ impl ApiError {
             Self::UnusableUsername(error @ UsernameError::Malformed) => row(422, "invalid_username", error.to_string()),
             Self::UnusableUsername(error @ UsernameError::Reserved) => row(422, "username_reserved", error.to_string()),
             Self::UnusableName(member, error) => row(422, "invalid_name", format!("{member}: {error}")),
-            Self::UnusableMetadata(member, error) => row(422, "metadata_too_long", format!("{member}: {error}")),
+            Self::UnusableMetadata(member, error @ MetadataError::TooLong) => {
+                row(422, "metadata_too_long", format!("{member}: {error}"))
+            }
+            Self::UnusableMetadata(member, error @ MetadataError::TooDeep) => {
+                row(422, "metadata_too_deep", format!("{member}: {error}"))
+            }
             Self::UnknownRole => row(422, "unknown_role", UnknownRole.to_string()),
             Self::TooManyRequests(_) => {
                 row(429, "too_many_requests", "Too many requests. Try again after the time in Retry-After.")
@@ -347,7 +352,7 @@ impl ApiError {
     }
 
     /// For metadata that is a member of a body.
-    pub fn metadata(member: &'static str) -> impl Fn(MetadataTooLong) -> Self {
+    pub fn metadata(member: &'static str) -> impl Fn(MetadataError) -> Self {
         move |error| Self::UnusableMetadata(member, error)
     }
 }
@@ -382,7 +387,7 @@ mod tests {
 
     use super::{ApiError, ErrorFormat};
     use crate::store::{StoreError, TakenName};
-    use portcullis_core::account::metadata::MetadataTooLong;
+    use portcullis_core::account::metadata::MetadataError;
     use portcullis_core::identity::display_name::NameError;
     use portcullis_core::identity::email::EmailError;
     use portcullis_core::identity::username::UsernameError;
@@ -423,7 +428,8 @@ mod tests {
         ApiError::UnusableUsername(UsernameError::Malformed) => ApiError::UnusableUsername(UsernameError::Malformed),
         ApiError::UnusableUsername(UsernameError::Reserved) => ApiError::UnusableUsername(UsernameError::Reserved),
         ApiError::UnusableName(..) => ApiError::UnusableName("given_name", NameError),
-        ApiError::UnusableMetadata(..) => ApiError::UnusableMetadata("metadata", MetadataTooLong),
+        ApiError::UnusableMetadata(_, MetadataError::TooLong) => ApiError::UnusableMetadata("metadata", MetadataError::TooLong),
+        ApiError::UnusableMetadata(_, MetadataError::TooDeep) => ApiError::UnusableMetadata("metadata", MetadataError::TooDeep),
         ApiError::UnknownRole => ApiError::UnknownRole,
         ApiError::Taken(TakenName::Email) => ApiError::Taken(TakenName::Email),
         ApiError::Taken(TakenName::Username) => ApiError::Taken(TakenName::Username),

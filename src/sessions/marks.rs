@@ -25,6 +25,9 @@ const PAGE: u64 = 100;
 /// Maximum pages per run: an invocation may make 1,000 requests to its bindings.
 const MAX_PAGES: u32 = 8;
 
+/// How far the clocks of the machines that issue, mark and verify may be apart, in seconds.
+const CLOCK_MARGIN: u64 = 60;
+
 /// Result of writing marks.
 #[derive(Default)]
 pub struct Written {
@@ -38,7 +41,7 @@ pub struct Written {
 /// is configured now. Failures are logged.
 pub async fn write(store: &Store, request_id: Id, owed: &[OwedMark], now: u64) -> Written {
     let puts = owed.iter().map(async |mark| {
-        let lifetime = mark.access_expires_at.saturating_sub(now);
+        let lifetime = mark.access_expires_at.saturating_add(CLOCK_MARGIN).saturating_sub(now);
         if lifetime == 0 { Ok(()) } else { store.mark_revoked(mark.session_id, lifetime, now).await }
     });
     let mut written = Written::default();

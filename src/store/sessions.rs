@@ -307,7 +307,8 @@ impl Store {
         Ok(WithOwedMarks { value: owner, owed_marks: answers.rows(owed)? })
     }
 
-    /// Revokes every session of the caller that has not expired, but for its own if `keep_own`. Gives the number of sessions it
+    /// Revokes every session of the caller that has not expired, or whose access tokens have not, but for its own if `keep_own`. A
+    /// session may expire before its last access token where lifetimes were shortened meanwhile. Gives the number of sessions it
     /// revoked. One round trip.
     pub async fn revoke_all_sessions(
         &self,

@@ -8,7 +8,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { capture, path } from "../../scripts/lib.mjs";
+import { wranglerBuild } from "../../scripts/build.mjs";
+import { capture, env, path, read } from "../../scripts/lib.mjs";
 import { Databases } from "../support/databases.mjs";
 import { phc } from "../support/harness.mjs";
 
@@ -377,14 +378,17 @@ function importUntil(said, database, ...flags) {
   });
 }
 
-/** A Worker on that database, as `npm run dev` starts it. */
+/** A Worker on that database, as `npm run dev` starts it, of the profile that the tests have built. */
 async function runWorker(database) {
+  const [profile] = read("build/.dist-inputs").split("\n");
+  const { script, options } = wranglerBuild(profile);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = spawn(
     "wrangler",
     [
       "dev",
+      script,
       "--ip",
       "127.0.0.1",
       "--port",
@@ -394,7 +398,7 @@ async function runWorker(database) {
       "--show-interactive-dev-session=false",
       ...database.options,
     ],
-    { cwd: path("."), detached: true, stdio: ["ignore", "pipe", "pipe"] },
+    { cwd: path("."), detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...env, ...options.env } },
   );
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));

@@ -20,4 +20,5 @@ pub mod id;
 pub mod identity;
 pub mod password;
 pub mod sign_in;
+pub mod strict_json;
 pub mod token;

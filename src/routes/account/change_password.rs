@@ -28,8 +28,8 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let credentials = context.store.find_own_credentials(caller, context.now).await?;
     let user = &credentials.user;
     let email = Email::parse(&user.email).ok();
-    let (username, name) = (user.username.as_deref(), user.name.as_deref());
-    let new = password::check_new(context, &body.new_password, email.as_ref(), username, name)?;
+    let names = [&user.username, &user.name, &user.given_name, &user.family_name].map(Option::as_deref);
+    let new = password::check_new(context, &body.new_password, email.as_ref(), &names)?;
     // 2.
     let new = password::change(context, request, caller, &credentials, &body.current_password, &new).await?;
     // 3.

@@ -50,7 +50,9 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let family_name = parse(&body.family_name, "family_name")?;
     let metadata = body.metadata.map(Metadata::new).transpose().map_err(ApiError::metadata("metadata"))?;
     let (username_text, name_text) = (username.as_ref().map(Username::as_str), name.as_ref().map(Name::as_str));
-    let password = password::check_new(context, &body.password, Some(&email), username_text, name_text)?;
+    let names =
+        [username_text, name_text, given_name.as_ref().map(Name::as_str), family_name.as_ref().map(Name::as_str)];
+    let password = password::check_new(context, &body.password, Some(&email), &names)?;
     let found = context.store.find_taken(&email, username.as_ref()).await?;
     // In this order, so that whoever asks about addresses has to send a username that is free.
     if found.username_taken {

@@ -151,3 +151,33 @@ test("access tokens carry them where ACCESS_TOKEN_CLAIMS names them, and at most
     await worker.update({});
   }
 });
+
+test("metadata of more than 16 levels is refused, however it is wrapped", async () => {
+  const nested = (levels) => JSON.parse(`${'{"x":'.repeat(levels)}1${"}".repeat(levels)}`);
+  assert.equal((await register({ metadata: nested(16) })).status, 201);
+  assertProblem(await register({ metadata: nested(17) }), 422, "metadata_too_deep");
+});
+
+test("a member that a JSON library uses for itself is a member like any other", async () => {
+  // serde_json can be told to parse the text of such a member, with a new limit of depth each time.
+  const name = "$serde_json::private::RawValue";
+  const { status, body } = await register({ metadata: { [name]: "[[1]]", a: 1 } });
+  assert.deepEqual([status, body.user.metadata], [201, { [name]: "[[1]]", a: 1 }]);
+  let text = "[".repeat(126) + "]".repeat(126);
+  for (let round = 0; round < 5; round += 1) text = `{"${name}":${JSON.stringify(text)}}`;
+  for (const path of ["/register", "/login", "/refresh", "/revoke"]) {
+    const answer = await worker.post(path, { body: `{"x":${text}}`, headers: { "Content-Type": "application/json" } });
+    assert.equal(answer.status, 400, path);
+  }
+  assert.equal((await worker.get("/healthz")).status, 200);
+});
+
+test("a member of metadata that is repeated at any level is refused", async () => {
+  const send = (metadata) =>
+    worker.post("/register", {
+      body: `{"email":"twice@example.org","password":${JSON.stringify(PASSWORD)},"metadata":${metadata}}`,
+      headers: { "Content-Type": "application/json" },
+    });
+  assertProblem(await send('{"a":1,"a":2}'), 400, "invalid_request");
+  assertProblem(await send('{"a":[{"b":1,"b":1}]}'), 400, "invalid_request");
+});

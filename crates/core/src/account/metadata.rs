@@ -3,11 +3,12 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// Maximum length of an object as compact JSON, in bytes.
 const MAX_BYTES: usize = 4096;
+/// Maximum depth of an object, itself included: what reads it stands several levels higher, and may have limits of its own.
+const MAX_DEPTH: usize = 16;
 /// Maximum length of all objects in one access token, in bytes: it is sent with each request.
 pub const MAX_CLAIM_BYTES: usize = 1024;
 
@@ -15,18 +16,27 @@ pub const MAX_CLAIM_BYTES: usize = 1024;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Metadata(String);
 
-/// The object is longer than 4 KB as compact JSON.
+/// Why an object is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MetadataTooLong;
+pub enum MetadataError {
+    /// It is longer than 4 KB as compact JSON.
+    TooLong,
+    /// It is nested too deeply.
+    TooDeep,
+}
 
 impl Metadata {
     /// Takes an object by the rule above.
     ///
     /// # Errors
-    /// [`MetadataTooLong`].
-    pub fn new(object: Map<String, Value>) -> Result<Self, MetadataTooLong> {
-        let json = Value::Object(object).to_string();
-        if json.len() > MAX_BYTES { Err(MetadataTooLong) } else { Ok(Self(json)) }
+    /// [`MetadataError`].
+    pub fn new(object: Map<String, Value>) -> Result<Self, MetadataError> {
+        let object = Value::Object(object);
+        if depth(&object) > MAX_DEPTH {
+            return Err(MetadataError::TooDeep);
+        }
+        let json = object.to_string();
+        if json.len() > MAX_BYTES { Err(MetadataError::TooLong) } else { Ok(Self(json)) }
     }
 
     /// An object as it was stored.
@@ -44,14 +54,27 @@ impl Metadata {
 
 impl Serialize for Metadata {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-        raw.serialize(serializer)
+        let object: Map<String, Value> = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        object.serialize(serializer)
     }
 }
 
-impl fmt::Display for MetadataTooLong {
+/// The levels of arrays and objects in a value. `serde_json` reads at most 128.
+fn depth(value: &Value) -> usize {
+    let deepest = match value {
+        Value::Array(elements) => elements.iter().map(depth).max(),
+        Value::Object(members) => members.values().map(depth).max(),
+        _ => return 0,
+    };
+    deepest.unwrap_or(0).saturating_add(1)
+}
+
+impl fmt::Display for MetadataError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "The object must be at most {MAX_BYTES} bytes long as compact JSON.")
+        match self {
+            Self::TooLong => write!(formatter, "The object must be at most {MAX_BYTES} bytes long as compact JSON."),
+            Self::TooDeep => write!(formatter, "The object must have at most {MAX_DEPTH} levels."),
+        }
     }
 }
 
@@ -59,9 +82,9 @@ impl fmt::Display for MetadataTooLong {
 mod tests {
     use serde_json::json;
 
-    use super::{MAX_BYTES, Metadata, MetadataTooLong};
+    use super::{MAX_BYTES, MAX_DEPTH, Metadata, MetadataError};
 
-    fn metadata(value: serde_json::Value) -> Result<Metadata, MetadataTooLong> {
+    fn metadata(value: serde_json::Value) -> Result<Metadata, MetadataError> {
         let serde_json::Value::Object(object) = value else { panic!("{value} is no object") };
         Metadata::new(object)
     }
@@ -78,11 +101,22 @@ mod tests {
     fn an_object_of_more_than_4096_bytes_is_refused() {
         let of_length = |length: usize| metadata(json!({ "x": "a".repeat(length - r#"{"x":""}"#.len()) }));
         assert_eq!(of_length(MAX_BYTES).map(|object| object.as_str().len()), Ok(MAX_BYTES));
-        assert_eq!(of_length(MAX_BYTES + 1), Err(MetadataTooLong));
+        assert_eq!(of_length(MAX_BYTES + 1), Err(MetadataError::TooLong));
         assert_eq!(
             metadata(json!({ "x": "\u{e4}".repeat(MAX_BYTES / 2) })),
-            Err(MetadataTooLong),
+            Err(MetadataError::TooLong),
             "bytes, not characters"
+        );
+    }
+
+    #[test]
+    fn an_object_of_more_than_16_levels_is_refused() {
+        let of_depth = |depth: usize| metadata((1..depth).fold(json!({}), |inner, _| json!({ "x": inner })));
+        assert!(of_depth(MAX_DEPTH).is_ok());
+        assert_eq!(of_depth(MAX_DEPTH + 1), Err(MetadataError::TooDeep));
+        assert_eq!(
+            metadata(json!({ "x": (0..MAX_DEPTH).fold(json!(1), |inner, _| json!([inner])) })),
+            Err(MetadataError::TooDeep)
         );
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::token::strict_json;
+use crate::strict_json;
 
 /// Of a SHA-256, in bytes.
 const HASH_LEN: usize = 32;

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::Id;
+use crate::strict_json;
 use crate::token::external_signature::{ExternalSignature, SignatureCheck};
 use crate::token::keys::SigningKey;
 use crate::token::profile::Profile;
-use crate::token::strict_json;
 
 /// The header parameter `typ` (RFC 9068 §2.1).
 const TOKEN_TYPE: &str = "at+jwt";

@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
+use crate::strict_json;
 use crate::token::algorithm::Algorithm;
 use crate::token::secret::may_be_random;
-use crate::token::strict_json;
 
 /// Length of the members `x`, `y` and `d` of P-256 and Ed25519 keys, in bytes (RFC 7518 §6.2.1.2, RFC 8037 §2).
 const CURVE_MEMBER_LEN: usize = 32;

@@ -8,5 +8,4 @@ pub mod profile;
 pub mod refresh;
 pub mod sealed;
 pub(crate) mod secret;
-pub(crate) mod strict_json;
 pub mod verified;

@@ -11,8 +11,8 @@ use crate::token::access::VerifiedToken;
 
 /// Maximum number of tokens. Each takes about 400 bytes, at most a few KiB.
 const MAX_TOKENS: usize = 4096;
-/// Maximum length of a cached token, in bytes. Tokens of this service are much shorter, but a key holder may sign longer ones.
-const MAX_BYTES: usize = 2048;
+/// Maximum length of a cached token, in bytes. Tokens with metadata have some 3 KiB; only a key holder can sign longer ones.
+const MAX_BYTES: usize = 8192;
 
 /// The SHA-256 of a compact token including its signature. The token itself is not stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

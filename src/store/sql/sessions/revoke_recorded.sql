@@ -4,5 +4,5 @@ UPDATE refresh_tokens
 SET revoked_at = ?2, revoked_reason = ?4, revoked_ip = ?5, revoked_user_agent = ?6
 WHERE user_id = (SELECT ?1 FROM audit_events AS e WHERE e.user_id = ?1 AND e.at = ?2 AND e.id = ?3)
   AND is_ended = 0
-  AND expires_at > ?2
+  AND (expires_at > ?2 OR access_expires_at > ?2)
 RETURNING 1 AS ended

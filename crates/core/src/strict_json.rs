@@ -23,7 +23,9 @@ pub(crate) fn parse_array(bytes: &[u8]) -> Option<Vec<Value>> {
     }
 }
 
-struct NoDuplicates(Value);
+/// A value in which no object has duplicate members. It is read as it stands: a member that `serde_json` uses for itself is a member
+/// like any other.
+pub struct NoDuplicates(pub Value);
 
 impl<'de> Deserialize<'de> for NoDuplicates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
