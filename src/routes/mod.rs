@@ -1,20 +1,50 @@
 //! The endpoints: the table of them, and one file for each.
 
-mod account;
-mod admin;
 pub mod error;
 mod gateway;
 mod health;
-mod oauth;
 mod root;
-mod sign_in;
 
-use account::{change_password, delete_me, end_session, end_sessions, events, me, sessions, update_me};
-use admin::{delete_user, end_user_sessions, update_user, user, user_sessions, users};
+/// What users do with their own account and sessions.
+mod account {
+    pub mod change_password;
+    pub mod delete_me;
+    pub mod end_session;
+    pub mod end_sessions;
+    pub mod events;
+    pub mod me;
+    pub mod sessions;
+    pub mod update_me;
+}
+
+/// What admins do with accounts.
+mod admin {
+    pub mod delete_user;
+    pub mod end_user_sessions;
+    pub mod update_user;
+    pub mod user;
+    pub mod user_sessions;
+    pub mod users;
+}
+
+/// The endpoints of OAuth 2 and its metadata, for clients and resource servers.
+mod oauth {
+    pub mod introspect;
+    pub mod jwks;
+    pub mod metadata;
+    pub mod revoke;
+    pub mod token;
+}
+
+/// Creating accounts, logging in, refreshing.
+mod sign_in {
+    pub mod login;
+    pub mod refresh;
+    pub mod register;
+}
+
 use error::ApiError;
-use oauth::{introspect, jwks, metadata, revoke, token};
 use portcullis_core::id::Id;
-use sign_in::{login, refresh, register};
 
 use crate::config::Config;
 use crate::context::Context;
@@ -69,31 +99,31 @@ macro_rules! endpoints {
 // that of Allow, and the format is the same.
 endpoints! {
     Root: Get "/" => root::get, Ignored, Problem;
-    Register: Post "/register" => register::post, Read, Problem;
-    Login: Post "/login" => login::post, Read, Problem;
-    Refresh: Post "/refresh" => refresh::post, Read, Problem;
-    Token: Post "/token" => token::post, Read, OAuth;
-    Revoke: Post "/revoke" => revoke::post, Read, OAuth;
-    Introspect: Post "/introspect" => introspect::post, Read, OAuth;
-    Me: Get "/me" => me::get, Ignored, Problem;
-    UpdateMe: Patch "/me" => update_me::patch, Read, Problem;
-    DeleteMe: Delete "/me" => delete_me::delete, Read, Problem;
-    ChangePassword: Post "/me/password" => change_password::post, Read, Problem;
-    MyEvents: Get "/me/events" => events::get_own, Ignored, Problem;
-    Sessions: Get "/sessions" => sessions::get, Ignored, Problem;
-    EndSessions: Delete "/sessions" => end_sessions::delete, Ignored, Problem;
-    EndSession: Delete "/sessions/{id}" => end_session::delete, Ignored, Problem;
-    Users: Get "/users" => users::get, Ignored, Problem;
-    User: Get "/users/{id}" => user::get, Ignored, Problem;
-    UpdateUser: Patch "/users/{id}" => update_user::patch, Read, Problem;
-    DeleteUser: Delete "/users/{id}" => delete_user::delete, Ignored, Problem;
-    UserSessions: Get "/users/{id}/sessions" => user_sessions::get, Ignored, Problem;
-    EndUserSessions: Delete "/users/{id}/sessions" => end_user_sessions::delete, Ignored, Problem;
-    UserEvents: Get "/users/{id}/events" => events::get, Ignored, Problem;
+    Register: Post "/register" => sign_in::register::post, Read, Problem;
+    Login: Post "/login" => sign_in::login::post, Read, Problem;
+    Refresh: Post "/refresh" => sign_in::refresh::post, Read, Problem;
+    Token: Post "/token" => oauth::token::post, Read, OAuth;
+    Revoke: Post "/revoke" => oauth::revoke::post, Read, OAuth;
+    Introspect: Post "/introspect" => oauth::introspect::post, Read, OAuth;
+    Me: Get "/me" => account::me::get, Ignored, Problem;
+    UpdateMe: Patch "/me" => account::update_me::patch, Read, Problem;
+    DeleteMe: Delete "/me" => account::delete_me::delete, Read, Problem;
+    ChangePassword: Post "/me/password" => account::change_password::post, Read, Problem;
+    MyEvents: Get "/me/events" => account::events::get_own, Ignored, Problem;
+    Sessions: Get "/sessions" => account::sessions::get, Ignored, Problem;
+    EndSessions: Delete "/sessions" => account::end_sessions::delete, Ignored, Problem;
+    EndSession: Delete "/sessions/{id}" => account::end_session::delete, Ignored, Problem;
+    Users: Get "/users" => admin::users::get, Ignored, Problem;
+    User: Get "/users/{id}" => admin::user::get, Ignored, Problem;
+    UpdateUser: Patch "/users/{id}" => admin::update_user::patch, Read, Problem;
+    DeleteUser: Delete "/users/{id}" => admin::delete_user::delete, Ignored, Problem;
+    UserSessions: Get "/users/{id}/sessions" => admin::user_sessions::get, Ignored, Problem;
+    EndUserSessions: Delete "/users/{id}/sessions" => admin::end_user_sessions::delete, Ignored, Problem;
+    UserEvents: Get "/users/{id}/events" => account::events::get, Ignored, Problem;
     Verify: Get "/verify" => gateway::get, Ignored, Problem;
-    OAuthMetadata: Get "/.well-known/oauth-authorization-server" => metadata::get, Ignored, Problem;
-    OpenIdMetadata: Get "/.well-known/openid-configuration" => metadata::get, Ignored, Problem;
-    Jwks: Get "/.well-known/jwks.json" => jwks::get, Ignored, Problem;
+    OAuthMetadata: Get "/.well-known/oauth-authorization-server" => oauth::metadata::get, Ignored, Problem;
+    OpenIdMetadata: Get "/.well-known/openid-configuration" => oauth::metadata::get, Ignored, Problem;
+    Jwks: Get "/.well-known/jwks.json" => oauth::jwks::get, Ignored, Problem;
     Healthz: Get "/healthz" => health::get, Ignored, Problem;
 }
 

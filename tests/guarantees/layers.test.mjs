@@ -63,13 +63,15 @@ const USE = /^[ \t]*(pub(?:\([^)]*\))? )?use ([^;]+);/gm;
 /** Every file with those of the crate that it uses. */
 function graph(folder) {
   const all = modules(folder);
+  /** Whether it is a module: a file, or a folder whose files are declared in the file above it. */
+  const isModule = (path) => all.has(path) || [...all.keys()].some((other) => other.startsWith(`${path}::`));
   const absolute = (from, segments) => {
     const own = from === "" ? [] : from.split("::");
     const [first, ...rest] = segments;
     if (first === "crate") return rest;
     if (first === "self") return [...own, ...rest];
     if (first === "super") return absolute(own.slice(0, -1).join("::"), ["self", ...rest]);
-    return all.has([...own, first].join("::")) ? [...own, ...segments] : undefined;
+    return isModule([...own, first].join("::")) ? [...own, ...segments] : undefined;
   };
   const reexports = new Map();
   for (const [path, { code }] of all) {
@@ -95,9 +97,7 @@ function graph(folder) {
   for (const [path, { code }] of all) {
     const used = [...code.matchAll(USE)].filter(([, visibility]) => visibility === undefined);
     const trees = used.flatMap(([, , tree]) => paths(tree).map(({ segments }) => segments));
-    const inline = [...code.replace(USE, "").matchAll(/\b(?:crate|super)(?:::\w+)+/g)].map(([text]) =>
-      text.split("::"),
-    );
+    const inline = [...code.replace(USE, "").matchAll(/(?<![\w:])\w+(?:::\w+)+/g)].map(([text]) => text.split("::"));
     const homes = [...trees, ...inline].map((segments) => home(absolute(path, segments)));
     edges.set(path, new Set(homes.filter((other) => other !== undefined && other !== path)));
   }
