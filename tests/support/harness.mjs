@@ -378,7 +378,7 @@ function eventOf(line) {
 /** What holds for every response, whatever was asked (ASVS 3.4, RFC 9457, RFC 6750). */
 function checkEveryResponse({ status, headers, body, text }) {
   const exactly = {
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "strict-transport-security": "max-age=63072000; includeSubDomains",
     "x-content-type-options": "nosniff",
