@@ -32,7 +32,7 @@ import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 import { Database, parseCommand, sqlText } from "./d1.mjs";
-import { env, Failure, fail, namedFile, path, root, runIfStarted, variable } from "./lib.mjs";
+import { env, Failure, fail, namedFile, readToml, root, runIfStarted, variable } from "./lib.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
@@ -109,10 +109,8 @@ function checkFile(file) {
 }
 
 /** What of wrangler.toml decides which hashes are taken. */
-export async function limits() {
-  // Here, as it is not there before the packages are.
-  const { unstable_readConfig } = await import("wrangler");
-  const { limits } = unstable_readConfig({ config: path("wrangler.toml") });
+export function limits() {
+  const { limits } = readToml("wrangler.toml");
   const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS")];
   return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
 }
@@ -130,7 +128,7 @@ async function findSlotKey(database) {
 /** Writes the rows as chunks of SQL into the folder. With any error it throws, and they are never run. */
 async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": wrapWeak }, slotKey, errors) {
   const started = Math.floor(Date.now() / 1000);
-  const { cpuMs, argon2 } = await limits();
+  const { cpuMs, argon2 } = limits();
   const flags = [...(allowAdmins ? ["--allow-admins"] : []), ...(wrapWeak ? ["--wrap-weak"] : [])];
   const args = [
     "check-users",

@@ -78,10 +78,14 @@ export class Checkout {
       .map((line) => JSON.parse(line));
   }
 
-  /** Runs node in it, which finds the programs before those of the machine. */
+  /** The programs of this checkout come before those of the machine. */
+  get env() {
+    return { PATH: [this.path("programs"), process.env.PATH].join(delimiter) };
+  }
+
+  /** Runs node in it. */
   node(args, more = {}) {
-    const PATH = [this.path("programs"), process.env.PATH].join(delimiter);
-    return capture(process.execPath, args, { cwd: this.folder, env: { ...env, PATH, ...more } });
+    return capture(process.execPath, args, { cwd: this.folder, env: { ...env, ...this.env, ...more } });
   }
 
   remove() {

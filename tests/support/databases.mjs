@@ -55,9 +55,8 @@ function checkoutWithStandIn() {
   checkout.write("node_modules/.installed", readFileSync(path("node_modules", ".installed")));
   checkout.write(".dev.vars", "");
   mkdirSync(checkout.path("node_modules", ".bin"));
-  // By which wrangler.toml and rust-toolchain.toml are read.
-  for (const name of ["smol-toml", "wrangler"])
-    symlinkSync(path("node_modules", name), checkout.path("node_modules", name));
+  // Which reads wrangler.toml and rust-toolchain.toml.
+  symlinkSync(path("node_modules", "smol-toml"), checkout.path("node_modules", "smol-toml"));
   symlinkSync(process.execPath, checkout.path("node_modules", ".bin", "node"));
   symlinkSync(STAND_IN, checkout.path("node_modules", ".bin", "wrangler"));
   return checkout;

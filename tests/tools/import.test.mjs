@@ -57,16 +57,17 @@ test("thirty thousand users come in, however often it is interrupted, and log in
   }
   await new Promise((resolve) => users.end(resolve));
 
-  for (const [done, table] of [
-    ["loaded", "import_users"],
-    ["moved", "users"],
+  // What is interrupted at first is the command; what it says of D1 afterwards is of D1 itself.
+  for (const [done, table, checkout] of [
+    ["loaded", "import_users", databases.checkout],
+    ["moved", "users", undefined],
   ]) {
-    await importUntil(`${done} ${CHUNK} of`, database, "--allow-admins");
+    await importUntil(`${done} ${CHUNK} of`, database, checkout, "--allow-admins");
     const [{ count }] = database.rows(`SELECT COUNT(*) AS count FROM ${table}`);
     assert.ok(count >= CHUNK && count < USERS, `${count} ${table}`);
   }
   // Meanwhile no other file may come between.
-  const other = await database.script("import", file("other.ndjson", [user("other")]));
+  const other = await database.quick("import", file("other.ndjson", [user("other")]));
   assert.equal(other.code, 1);
   assert.match(
     other.stderr,
@@ -157,7 +158,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   ];
   const unnoticed = await source.quick("import", file("some.ndjson", some));
   assert.match(unnoticed.stderr, /line 1: roles: "admin" requires --allow-admins\n\n1 error: nothing was imported/);
-  const done = await source.script("import", file("some.ndjson", some), "--allow-admins");
+  const done = await source.quick("import", file("some.ndjson", some), "--allow-admins");
   assert.equal(done.code, 0, done.stderr);
   assert.deepEqual(counts(source), { users: 302, staging: [] });
   // As `npm run grant` would have left it.
@@ -234,10 +235,9 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   );
   assert.deepEqual(counts(source), { users: 302, staging: [] });
 
-  const exported = await source.script("export");
+  const exported = await source.quick("export");
   assert.equal(exported.code, 0, exported.stderr);
   assert.match(exported.stderr, /password hash[\s\S]*exported 302 users/);
-  assert.ok(!existsSync(source.env.WRANGLER_LOG_PATH), "no log keeps what was read");
   const lines = exported.stdout
     .trim()
     .split("\n")
@@ -294,10 +294,11 @@ test("weak hashes that are wrapped verify in the Worker, and an export keeps the
   assert.match(stored("strong"), /^argon2\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
 
   const exported = await source.script("export");
+  assert.ok(!existsSync(source.env.WRANGLER_LOG_PATH), "no log keeps what was read");
   writeFileSync(join(folder, "weak-exported.ndjson"), exported.stdout);
-  const again = await copy.script("import", "weak-exported.ndjson", "--wrap-weak");
+  const again = await copy.quick("import", "weak-exported.ndjson", "--wrap-weak");
   assert.doesNotMatch(again.stdout, /weak, below/, again.stderr);
-  assert.equal((await copy.script("export")).stdout, exported.stdout);
+  assert.equal((await copy.quick("export")).stdout, exported.stdout);
 
   const worker = await runWorker(copy);
   try {
@@ -359,12 +360,12 @@ test("a command says how it is used, and what is missing", { timeout: 120_000 },
   assert.match(loud.stderr, /npm run --silent export/);
 });
 
-/** Runs the import until it says so, and kills it there. */
-function importUntil(said, database, ...flags) {
+/** Runs the import until it says so, and kills it there; in that checkout if there is one. */
+function importUntil(said, database, checkout, ...flags) {
   return new Promise((resolve, reject) => {
     const child = spawn("node", ["scripts/import.mjs", join(folder, "many.ndjson"), ...flags, ...database.options], {
-      cwd: path("."),
-      env: database.env,
+      cwd: checkout?.folder ?? path("."),
+      env: { ...database.env, ...checkout?.env },
       stdio: ["ignore", "pipe", "inherit"],
     });
     let text = "";
