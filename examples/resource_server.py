@@ -1,9 +1,9 @@
-"""A server in Python that checks access tokens as its users would write one: PyJWT, and nothing but the issuer.
+"""A resource server in Python that verifies access tokens with PyJWT, configured with only the issuer and the audience.
 
     resource_server.py ISSUER AUDIENCE < token
 
-Finds the keys by the issuer's metadata, and writes {"claims"} or {"refused"} as JSON. To look at "typ", PyJWT leaves to its
-user.
+Finds the keys by the issuer's metadata, and writes {"claims"} or {"refused"} as JSON. PyJWT does not check "typ", so the server
+does.
 """
 
 import json
@@ -17,7 +17,7 @@ def verify(token, issuer, audience):
     with urllib.request.urlopen(f"{issuer}/.well-known/openid-configuration") as answer:
         metadata = json.load(answer)
     if metadata["issuer"] != issuer:
-        raise jwt.InvalidIssuerError("the metadata is another issuer's")
+        raise jwt.InvalidIssuerError("the metadata belongs to another issuer")
     if jwt.get_unverified_header(token).get("typ") != "at+jwt":
         raise jwt.InvalidTokenError("not an access token")
     key = jwt.PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(token)

@@ -1,9 +1,9 @@
-//! A server in Rust that checks access tokens as its users would write one: `jsonwebtoken`, and the published keys.
+//! A resource server in Rust that verifies access tokens with `jsonwebtoken` and the published keys.
 //!
-//! Reads `{"token", "jwks", "issuer", "audience"}` as JSON and writes `{"claims"}` or `{"refused"}`. To look at `typ` and to
-//! find the key of a `kid`, `jsonwebtoken` leaves to its user.
+//! Reads `{"token", "jwks", "issuer", "audience"}` as JSON and writes `{"claims"}` or `{"refused"}`. `jsonwebtoken` does not
+//! check `typ` or choose the key by `kid`, so the server does.
 
-#![expect(clippy::print_stdout, reason = "it is a program")]
+#![expect(clippy::print_stdout, reason = "a program that writes its result to stdout")]
 
 use std::io::{Read as _, stdin};
 
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
-struct Question {
+struct Input {
     token: String,
     jwks: JwkSet,
     issuer: String,
@@ -30,29 +30,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         verifier_factory: es256,
         key_utils: KeyUtils::new_unimplemented(),
     };
-    PROVIDER.install_default().map_err(|_| "there is a provider already")?;
-    let mut input = String::new();
-    stdin().read_to_string(&mut input)?;
-    let question: Question = serde_json::from_str(&input)?;
-    println!("{}", verify(&question).map_or_else(|why| json!({"refused": why}), |claims| json!({"claims": claims})));
+    PROVIDER.install_default().map_err(|_| "a provider is already installed")?;
+    let mut text = String::new();
+    stdin().read_to_string(&mut text)?;
+    let input: Input = serde_json::from_str(&text)?;
+    println!("{}", verify(&input).map_or_else(|reason| json!({"refused": reason}), |claims| json!({"claims": claims})));
     Ok(())
 }
 
-fn verify(question: &Question) -> Result<Value, String> {
-    let header = decode_header(&question.token).map_err(|error| error.to_string())?;
+fn verify(input: &Input) -> Result<Value, String> {
+    let header = decode_header(&input.token).map_err(|error| error.to_string())?;
     if header.typ.as_deref() != Some("at+jwt") {
         return Err("not an access token".to_owned());
     }
     let kid = header.kid.ok_or("no kid")?;
-    let key =
-        DecodingKey::from_jwk(question.jwks.find(&kid).ok_or("no such key")?).map_err(|error| error.to_string())?;
+    let key = DecodingKey::from_jwk(input.jwks.find(&kid).ok_or("no such key")?).map_err(|error| error.to_string())?;
     let mut validation = Validation::new(Algorithm::ES256);
     validation.leeway = 0;
     validation.validate_nbf = true;
-    validation.set_issuer(&[&question.issuer]);
-    validation.set_audience(&[&question.audience]);
+    validation.set_issuer(&[&input.issuer]);
+    validation.set_audience(&[&input.audience]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    let token = decode::<Value>(&question.token, &key, &validation).map_err(|error| error.to_string())?;
+    let token = decode::<Value>(&input.token, &key, &validation).map_err(|error| error.to_string())?;
     Ok(token.claims)
 }
 
@@ -70,7 +69,7 @@ impl JwtVerifier for Es256 {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the type of `verifier_factory`")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by the type of `verifier_factory`")]
 fn es256(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     if *algorithm != Algorithm::ES256 {
         return Err(ErrorKind::UnsupportedAlgorithm.into());

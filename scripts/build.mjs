@@ -1,6 +1,6 @@
-// Compiles the Worker to WebAssembly by the tool in crates/build: into build/release what is deployed and `npm test` tests,
-// into build/dev what `npm run dev` and `npm test -- e2e` run, which is compiled in seconds. Wrangler calls this too ([build]
-// in wrangler.toml), so it is skipped when nothing that goes into it has changed.
+// Compiles the Worker to WebAssembly with the tool in crates/build: to build/release for deployment and `npm test`, to
+// build/dev for `npm run dev` and `npm test -- e2e`, which compiles in seconds. Wrangler also calls this script ([build] in
+// wrangler.toml), so it does nothing if no input has changed.
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,18 +10,18 @@ import { setup } from "./setup.mjs";
 
 const usage = `npm run build
 
-Compiles the Worker as it is deployed into build/release, unless it is there already and nothing that goes into it has changed.`;
+Compiles the Worker for deployment to build/release, unless no input has changed since the last build.`;
 
-/** What each profile is for, and how long it takes on two cores. */
+/** The purpose of each profile and the time it takes on two cores. */
 const PROFILES = {
   dev: "for development (about 2 minutes the first time, then seconds)",
   release: "for release (2 to 3 minutes)",
 };
 
-/** The environment variable that names the profile that wrangler builds: a release unless `npm run dev` sets it. */
+/** The environment variable with the profile that wrangler builds: release unless `npm run dev` sets it. */
 const VARIABLE = "PORTCULLIS_PROFILE";
 
-/** The script and the options that make wrangler use the build of a profile. */
+/** The script and the options with which wrangler uses the build of a profile. */
 export const wranglerBuild = (profile) => ({
   script: `build/${profile}/index.js`,
   options: { env: { [VARIABLE]: profile } },
@@ -37,15 +37,15 @@ export async function build(profile) {
   const started = Date.now();
   console.log(`build: compiling the Worker ${PROFILES[profile]}`);
   const tool = ["run", "--quiet", "--locked", "--profile", "tool", "--package", "portcullis-build"];
-  // Of a compile error the message is enough.
+  // A backtrace would hide the message of a compile error.
   await run("cargo", [...tool, "--", profile], { env: { ...env, RUST_BACKTRACE: "0" } });
-  // A file that was saved while it ran makes the next build run again.
+  // If a file was saved during the build, the next call builds again.
   if (buildInputs() === inputs) writeFileSync(stamp, inputs);
   console.log(`build: done (${seconds(started)})`);
 }
 
 /**
- * Builds, and bundles what wrangler would upload, into dist/.
+ * Builds the Worker and writes the bundle that wrangler would upload to dist/.
  * @param {string} profile dev or release
  */
 export async function bundle(profile) {
@@ -61,7 +61,7 @@ export async function bundle(profile) {
   writeFileSync(stamp, inputs);
 }
 
-/** A hash over everything that goes into the build. */
+/** A hash of all inputs of the build. */
 export function buildInputs() {
   const hash = createHash("sha256");
   const settings = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml", "package-lock.json"];
@@ -72,7 +72,7 @@ export function buildInputs() {
   return hash.update(`\0${process.env.RUSTFLAGS ?? ""}`).digest("hex");
 }
 
-/** The project's files under a folder, in an order that does not depend on the machine. */
+/** The project's files in a folder and its subfolders, sorted so that the order is the same on every machine. */
 export function filesUnder(dir) {
   return readdirSync(path(dir), { withFileTypes: true })
     .filter(({ name }) => name !== "node_modules")
@@ -83,7 +83,7 @@ export function filesUnder(dir) {
 async function main(args) {
   checkFlags(args, [], usage);
   const profile = process.env[VARIABLE] ?? "release";
-  if (!Object.hasOwn(PROFILES, profile)) fail(`${VARIABLE} is "${profile}", neither dev nor release`);
+  if (!Object.hasOwn(PROFILES, profile)) fail(`${VARIABLE} is "${profile}": it must be dev or release`);
   await setup();
   await build(profile);
 }

@@ -1,5 +1,5 @@
-// Starts the built Worker with the variables of wrangler.toml, and secrets made for the occasion, to see whether it
-// serves: a bad variable is to be found here, not by the people who want to log in. Warns of a second address.
+// Starts the built Worker with the variables of wrangler.toml and temporary secrets, and fails unless it serves, so that an
+// invalid variable is found before deployment. Also warns of a second address.
 
 import { join } from "node:path";
 
@@ -9,12 +9,12 @@ import { fail, path, runIfStarted } from "./lib.mjs";
 import { makeSecrets } from "./secrets.mjs";
 
 runIfStarted(import.meta.url, async () => {
-  const warning = secondDoor(unstable_readConfig({ config: path("wrangler.toml") }));
+  const warning = secondAddress(unstable_readConfig({ config: path("wrangler.toml") }));
   if (warning) console.error(`\nwarning: ${warning}`);
   await check(path("."));
 });
 
-/** Starts the Worker that is built in a folder, with the wrangler.toml there; fails unless it serves. */
+/** Starts the Worker that is built in a folder, with the wrangler.toml of that folder; fails unless it serves. */
 export async function check(folder) {
   const { vars, compatibility_date } = unstable_readConfig({ config: join(folder, "wrangler.toml") });
   const modules = {
@@ -29,18 +29,18 @@ export async function check(folder) {
     ...modules,
     vars: { ...vars, ...makeSecrets() },
   };
-  // Not where .dev.vars is, which would stand in for what is deployed.
+  // Not the folder with .dev.vars, which would override the variables.
   const server = createTestHarness({ root: join(folder, "build", "release"), workers: [{ config }] });
   try {
     await server.listen();
     const url = healthUrl(vars);
-    // Not `server.fetch`, behind whose proxy https is http.
+    // Not `server.fetch`: its proxy turns https into http.
     const response = await server.getWorker().fetch(url);
     const text = await response.text();
     const code = codeOf(text);
-    // There is no database here.
+    // "unhealthy" is expected, because there is no database here.
     if (response.ok || code === "unhealthy") return;
-    if (code !== "misconfigured") fail(`the Worker answers ${url} with ${response.status}: ${text}`);
+    if (code !== "misconfigured") fail(`the Worker answered ${url} with ${response.status}: ${text}`);
     const problems = server
       .getLogs()
       .map(({ message }) => JSON.parse(message))
@@ -53,23 +53,23 @@ export async function check(folder) {
 }
 
 /**
- * The warning of a Worker that answers at *.workers.dev beside a route, if this one does. The platform's rules (firewall, rate
- * limits) are those of a zone, and *.workers.dev is not yours.
+ * A warning if the Worker is reachable at *.workers.dev in addition to a route. Firewall and rate limiting rules belong to a
+ * zone and do not apply to *.workers.dev.
  */
-export function secondDoor({ route, routes = [], ...addresses }) {
-  const doors = ["workers_dev", "preview_urls"]
+export function secondAddress({ route, routes = [], ...addresses }) {
+  const settings = ["workers_dev", "preview_urls"]
     .filter((name) => addresses[name] === true)
     .map((name) => `${name} = true`);
-  if (doors.length === 0 || (route === undefined && routes.length === 0)) return undefined;
+  if (settings.length === 0 || (route === undefined && routes.length === 0)) return undefined;
   return (
-    `${doors.join(" and ")} beside a route: the Worker answers at *.workers.dev too, where no rule of your zone is in front of it. ` +
-    "Set it to false in wrangler.toml."
+    `${settings.join(" and ")} in addition to a route: the Worker is also reachable at *.workers.dev, where the firewall and rate ` +
+    "limiting rules of your zone do not apply. Set it to false in wrangler.toml."
   );
 }
 
-// Where the Worker says that it is, whatever it listens on here: to another host it need not answer.
+// The Worker may refuse requests for a host other than that of its ISSUER, whatever it listens on here.
 function healthUrl({ ISSUER }) {
-  // One that is no address is for the Worker to refuse.
+  // The Worker itself reports an invalid ISSUER.
   const { origin, pathname } = new URL(URL.canParse(ISSUER) ? ISSUER : "http://127.0.0.1");
   return `${origin}${pathname.replace(/\/$/, "")}/healthz`;
 }

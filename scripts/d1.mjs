@@ -1,18 +1,18 @@
-// The database of the Worker on the command line, the local or the deployed one, through `wrangler d1 execute`.
+// Runs SQL on the local or the deployed database of the Worker, by `wrangler d1 execute`.
 
 import { parseArgs } from "node:util";
 
 import { capture, fail, misused, wrangler } from "./lib.mjs";
 
-/** The options every command on the database has. */
+/** The options of every command that uses the database. */
 const common = {
   // The deployed database, not that of `npm run dev`.
   remote: { type: "boolean", default: false },
-  // Where the local one is, if not in .wrangler/state. For the tests.
+  // The folder of the local database, if it is not .wrangler/state. For the tests.
   "persist-to": { type: "string" },
 };
 
-/** Reads a command line; what does not fit is an error of the usage, which ends with 2. */
+/** Parses a command line. If it is invalid, prints the usage and exits with 2. */
 export function parseCommand(args, options, positionals, usage) {
   let parsed;
   try {
@@ -26,8 +26,8 @@ export function parseCommand(args, options, positionals, usage) {
   return parsed;
 }
 
-/** How often a database that is locked is asked, with a second between. */
-const TRIES = 10;
+/** Number of attempts while the database is locked, one second apart. */
+const MAX_TRIES = 10;
 
 export class Database {
   constructor({ remote, "persist-to": persistTo }) {
@@ -39,7 +39,7 @@ export class Database {
     return this.execute("--command", statements.join(";\n"));
   }
 
-  /** Runs the statements of a file in one transaction. The deployed database answers nobody else meanwhile. */
+  /** Runs the statements of a file in one transaction. Meanwhile the deployed database answers no other query. */
   run(file) {
     return this.execute("--file", file);
   }
@@ -53,9 +53,9 @@ export class Database {
       const answer = parseJson(stdout);
       if (code === 0 && Array.isArray(answer)) return answer.map(({ results }) => results);
       const problem = answer?.error?.text ?? `${stdout}${stderr}`.trim();
-      // The local one is a file, which another process may be writing to, such as `npm run dev`.
+      // The local database is a file, to which another process such as `npm run dev` may be writing.
       const isBusy = this.where.includes("--local") && /database is locked|internal error; reference/.test(problem);
-      if (!isBusy || tries === TRIES) refuse(problem);
+      if (!isBusy || tries === MAX_TRIES) refuse(problem);
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }
@@ -64,10 +64,10 @@ export class Database {
 function refuse(problem) {
   if (/no such table: users/.test(problem))
     fail("the database has no tables yet: run `npm run dev` or `npm run deploy` first");
-  fail(`the database did not do it: ${problem}`);
+  fail(`the database reported an error: ${problem}`);
 }
 
-// Wrangler may say something before the JSON.
+// Wrangler may print messages before the JSON.
 function parseJson(text) {
   try {
     return JSON.parse(text.slice(text.search(/^[[{]/m)));
@@ -76,10 +76,10 @@ function parseJson(text) {
   }
 }
 
-/** A text as SQL. There is no way to write NUL in a literal, and no column that may hold one. */
+/** A string as an SQL literal. A literal cannot contain NUL, and no column may hold one. */
 export function sqlText(text) {
-  if (text.includes("\0")) fail("a text with a NUL cannot be stored");
+  if (text.includes("\0")) fail("a string with NUL cannot be stored");
   const quoted = `'${text.replaceAll("'", "''")}'`;
-  // Wrangler takes these two words for a transaction wherever they are.
+  // Wrangler treats these two words as a transaction even inside a literal.
   return quoted.replaceAll("BEGIN TRANSACTION", "BEGIN' || ' TRANSACTION");
 }

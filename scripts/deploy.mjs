@@ -1,13 +1,12 @@
-// `npm run deploy`: the first deployment and every later one. `npm run deploy -- --dry-run` does what needs no account.
+// `npm run deploy`: the first and every later deployment. `npm run deploy -- --dry-run` skips the steps that need an account.
 //
-// The order keeps one promise: no code serves before what it needs is there.
-//   1. The storage: the D1 database with its migrations, and the KV namespace. The code of the last deployment is still
-//      running then, so a migration has to suit that too.
-//   2. The secrets that are missing. For a Worker that does not exist yet, wrangler first makes an empty one without
-//      an address to hold them; that way they pass through stdin, where a first deployment that brings its secrets
-//      along would need them in a file.
+// The order ensures that the code is deployed only after everything it needs:
+//   1. Storage: the D1 database with its migrations, and the KV namespace. The previous code is still running then, so each
+//      migration must be compatible with it.
+//   2. Missing secrets. If the Worker does not exist yet, wrangler first creates an empty one without an address. So the
+//      secrets are passed by stdin; to upload them together with the first code, they would have to be in a file.
 //   3. The code.
-// Each step finds what an earlier or interrupted deployment has done, and goes on from there.
+// Each step detects what an earlier or interrupted deployment has done and continues from there.
 
 import { writeFileSync } from "node:fs";
 
@@ -31,8 +30,8 @@ import { npmPackages, setup } from "./setup.mjs";
 
 const usage = `npm run deploy -- [--dry-run]
 
-Makes the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.
-  --dry-run    does what needs no account: builds, and starts the Worker here with the variables of wrangler.toml`;
+Creates the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.
+  --dry-run    only builds, and starts the Worker locally with the variables of wrangler.toml; needs no account`;
 
 const { options: release } = wranglerBuild("release");
 
@@ -47,7 +46,7 @@ async function main(args) {
   await run("node", ["scripts/check-config.mjs"]);
   if (dryRun) {
     await wrangler(["deploy", "--dry-run"], run, release);
-    if (problem) console.log(`\nnote: a real deployment would have stopped at this:\n${problem}`);
+    if (problem) console.log(`\nnote: a real deployment would have stopped with this error:\n${problem}`);
     return;
   }
   await checkAccount();
@@ -64,7 +63,7 @@ async function main(args) {
   await wrangler(["deploy"], run, release);
 }
 
-// Tokens name these addresses, and whoever checks a token compares them: wrong ones are worse than no deployment.
+// Tokens contain these addresses and resource servers compare them, so wrong ones are worse than no deployment.
 function addressProblem() {
   const issuer = variable("ISSUER") ?? "";
   if (!/^https:\/\//.test(issuer) || isLoopback(issuer)) {
@@ -82,30 +81,30 @@ const bound = (storage = [], name) =>
 async function checkAccount() {
   const { code, stdout, stderr } = await wrangler(["whoami", "--json"], capture);
   if (code === 0) return;
-  if (!stdout.includes('"loggedIn":false')) fail(`could not ask Cloudflare who you are:\n${stdout}${stderr}`);
+  if (!stdout.includes('"loggedIn":false')) fail(`could not determine the Cloudflare account:\n${stdout}${stderr}`);
   fail(
     "not logged in to Cloudflare. Log in with `npx wrangler login`, or set CLOUDFLARE_API_TOKEN " +
       "(and CLOUDFLARE_ACCOUNT_ID, if you have several accounts).",
   );
 }
 
-// Wrangler would create it along with the code, but cannot find it again if the code is then refused.
+// Wrangler would create it together with the code, but does not find it again if Cloudflare then rejects the code.
 async function createNamespace(title) {
   const find = async () => (await ask(["kv", "namespace", "list"])).find((namespace) => namespace.title === title)?.id;
   let id = await find();
   if (!id) {
     await check(["kv", "namespace", "create", title]);
     console.log(`created the KV namespace ${title}`);
-    id = (await find()) ?? fail(`the KV namespace ${title} was created, but is not listed yet: try again in a minute`);
+    id = (await find()) ?? fail(`the KV namespace ${title} was created but is not listed yet: try again in a minute`);
   }
   writeFileSync(path("wrangler.toml"), read("wrangler.toml").replace(/^binding = "REVOCATIONS"$/m, `$&\nid = "${id}"`));
-  console.log("wrote the KV namespace's id to wrangler.toml: it is no secret, and belongs in your repository");
+  console.log("wrote the id of the KV namespace to wrangler.toml: it is not secret; commit it to your repository");
 }
 
-// A database is found by its name, so wrangler.toml needs no id of it.
+// Wrangler finds a database by its name, so wrangler.toml needs no id.
 async function createDatabase({ database_name: name, jurisdiction }) {
   if ((await ask(["d1", "list", "--json"])).some((database) => database.name === name)) return;
-  // It cannot be moved later, so what wrangler.toml says about where to keep it counts here.
+  // The jurisdiction cannot be changed later, so that of wrangler.toml is set here.
   await check(["d1", "create", name, ...(jurisdiction ? ["--jurisdiction", jurisdiction] : [])]);
   console.log(`created the D1 database ${name}`);
 }
@@ -114,12 +113,12 @@ async function addMissingSecrets() {
   const existing = await remoteSecrets();
   const missing = Object.entries(makeSecrets()).filter(([name]) => !existing.includes(name));
   if (missing.length > 0) await putRemoteSecrets(Object.fromEntries(missing));
-  else console.log("the Worker has its secrets already");
+  else console.log("the Worker already has its secrets");
 }
 
 const ask = async (args) => JSON.parse(await check(args));
 
-// Its output only matters when it fails: that of `create` advises to edit wrangler.toml, which is not needed.
+// Shows the output only if the command fails: `create` advises to edit wrangler.toml, which is unnecessary.
 async function check(args) {
   const { code, stdout, stderr } = await wrangler(args, capture);
   return code === 0 ? stdout : fail(`\`wrangler ${args.join(" ")}\` failed:\n${stdout}${stderr}`);

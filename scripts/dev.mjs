@@ -1,6 +1,6 @@
-// Runs Portcullis on this machine: `npm run dev`, or with another port `PORT=9000 npm run dev`. Its database and keys
-// stay in .wrangler/state; delete that folder to start afresh. Wrangler builds again when a source changes: for development,
-// which takes seconds. What is deployed is built for release.
+// Runs Portcullis on this machine: `npm run dev`, or `PORT=9000 npm run dev` for another port. The database is in
+// .wrangler/state, the secrets are in .dev.vars; delete the folder to start with an empty database. Wrangler rebuilds when a
+// source file changes, in the dev profile, which takes seconds.
 
 import { createServer } from "node:net";
 
@@ -9,12 +9,12 @@ import { checkFlags, fail, isLoopback, run, runIfStarted, variable, wrangler } f
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
-/** The address of localhost that every machine has. Given the name itself, workerd binds only one of its addresses. */
+/** The address of localhost that exists on every machine. If given the name, workerd binds only one of its addresses. */
 const LOOPBACK = "127.0.0.1";
 
 const usage = `[PORT=8787] npm run dev
 
-Builds Portcullis for development and serves it on localhost, with a database and keys of its own on this machine.`;
+Builds Portcullis for development and serves it on localhost, with a local database and local keys.`;
 
 async function main(args) {
   checkFlags(args, [], usage);
@@ -28,25 +28,25 @@ async function main(args) {
 
   const base = new URL(variable("ISSUER")).pathname.replace(/\/$/, "");
   console.log(`\nPortcullis will answer at ${url}${base}. Try: curl ${url}${base}/healthz\n`);
-  // In the background, so that `npm run grant` finds them compiled. It reports the error if they do not compile.
+  // Compiled in the background for `npm run grant`, which reports the error if compilation fails.
   rulesBinary({ quiet: true }).catch(() => {});
   const { script, options } = wranglerBuild("dev");
   await wrangler(["dev", script, "--ip", LOOPBACK, "--port", port, ...issuer], run, { stdio: "inherit", ...options });
 }
 
-// What is configured for production must not be where local tokens say they are from, nor a port that is not used. Whom they
-// are for stays what wrangler.toml says: a name and no address, which RESOURCE_SERVERS and other servers compare.
+// The issuer of local tokens must be the local address, not that of production or of another port. AUDIENCE stays as in
+// wrangler.toml: it is a name, not an address, which RESOURCE_SERVERS and other servers compare.
 function localIssuer(url) {
   const issuer = variable("ISSUER") ?? fail("wrangler.toml sets no ISSUER");
   if (!URL.canParse(issuer)) fail(`ISSUER in wrangler.toml is not a URL: "${issuer}"`);
   const { origin, pathname, protocol } = new URL(issuer);
-  // One that would be refused in production is refused here too.
+  // The Worker refuses an http ISSUER here as in production.
   if (origin === url || (protocol === "http:" && !isLoopback(issuer))) return [];
   return ["--var", `ISSUER:${url}${pathname.replace(/\/$/, "")}`];
 }
 
-// Wrangler would find out only after everything else, and advise an option that is not ours. Clients that try
-// IPv6 first would reach another server on the IPv6 address of localhost.
+// Wrangler would report this only at the end, with advice about an option that this script lacks. The IPv6 address is checked
+// too, because clients that try IPv6 first would reach another server there.
 async function checkPort(port) {
   const errors = await Promise.all([LOOPBACK, "::1"].map((host) => errorOfListening(host, Number(port))));
   if (errors.some((error) => error?.code === "EADDRINUSE"))
@@ -64,7 +64,7 @@ function errorOfListening(host, port) {
 
 function portOf(text) {
   const port = Number(text);
-  return Number.isInteger(port) && port > 0 && port < 65536 ? text : fail(`PORT is not a port: ${text}`);
+  return Number.isInteger(port) && port > 0 && port < 65536 ? text : fail(`PORT is not a valid port: ${text}`);
 }
 
 runIfStarted(import.meta.url, main, usage);

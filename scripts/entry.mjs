@@ -1,14 +1,14 @@
-// The Worker's entry: it calls the functions of wasm-bindgen, which make a new instance by themselves at the next call after a
+// The entry point of the Worker. It calls the functions of wasm-bindgen, which create a new instance at the next call after a
 // panic (tests/guarantees/panic.test.mjs).
 //
-// It also bounds every wait: a wait that never ends never frees its memory (docs/reference/cut-off-requests.md).
+// It also limits every wait, because a wait that never ends never frees its memory (docs/reference/cut-off-requests.md).
 
 import { fetch, scheduled } from "./index.js";
 
-/** How long D1 and KV may take to answer, in milliseconds: well within the 30 s for which the platform follows a request. */
+/** Time limit of D1 and KV, in milliseconds: well within the 30 s that `waitUntil` allows after a response or disconnect. */
 const STORAGE_MILLIS = 20_000;
 
-// Every wait of a future goes through this, or through a promise where it is missing, which takes workerd half as long.
+// wasm-bindgen-futures schedules with queueMicrotask or, if it is missing, with a promise, which takes workerd half the time.
 globalThis.queueMicrotask = undefined;
 
 /** Settles like the promise, or rejects with `late()` after `milliseconds`. */
@@ -22,31 +22,35 @@ function within(promise, milliseconds, late) {
     promise.then(settle(resolve), settle(reject));
   });
 }
-// For src/platform/deadline.rs.
+// Called by src/platform/deadline.rs.
 globalThis.within = within;
 
-/** A binding, as the Worker uses it: its methods of these names, which always answer. */
-function answering(binding, methods) {
+/** A binding whose methods of these names settle within the time limit. */
+function withTimeLimit(binding, methods) {
   if (binding === undefined) return undefined;
   const late = () => new Error(`no answer within ${STORAGE_MILLIS / 1000} s`);
-  const bounded = (method) => [method, (...values) => within(binding[method](...values), STORAGE_MILLIS, late)];
-  return { prepare: (sql) => binding.prepare(sql), ...Object.fromEntries(methods.map(bounded)) };
+  const limited = (method) => [method, (...values) => within(binding[method](...values), STORAGE_MILLIS, late)];
+  return { prepare: (sql) => binding.prepare(sql), ...Object.fromEntries(methods.map(limited)) };
 }
 
-// The runtime passes the same one to every request.
-let given, bounded;
+// The runtime passes the same object to every request.
+let given, limitedBindings;
 function bindings(env) {
   if (env !== given) {
     given = env;
-    bounded = { ...env, DB: answering(env.DB, ["batch"]), REVOCATIONS: answering(env.REVOCATIONS, ["get", "put"]) };
+    limitedBindings = {
+      ...env,
+      DB: withTimeLimit(env.DB, ["batch"]),
+      REVOCATIONS: withTimeLimit(env.REVOCATIONS, ["get", "put"]),
+    };
   }
-  return bounded;
+  return limitedBindings;
 }
 
 export default {
   fetch(request, env, context) {
     const answer = fetch(request, bindings(env), context);
-    // When a client leaves, the runtime cancels its request at whatever it awaits, but for what it was told to wait for.
+    // When a client disconnects, the runtime cancels its request except for promises passed to waitUntil.
     context.waitUntil(answer);
     return answer;
   },

@@ -1,9 +1,9 @@
-// Prints every user, one JSON object a line, as `npm run import` takes them.
+// Prints every user as one JSON object per line, in the format of `npm run import`.
 //
-//   (umask 077; npm run --silent export > users.ndjson)                 of the local database, that of `npm run dev`
-//   (umask 077; npm run --silent export -- --remote > users.ndjson)     of the deployed one
+//   (umask 077; npm run --silent export > users.ndjson)                 from the local database of `npm run dev`
+//   (umask 077; npm run --silent export -- --remote > users.ndjson)     from the deployed database
 //
-// Page by page: whoever registers meanwhile may be in it or not.
+// It reads page by page, so a user who registers meanwhile may be missing.
 
 import { once } from "node:events";
 
@@ -36,9 +36,11 @@ async function main(args) {
     process.env.npm_config_loglevel !== "silent" &&
     !process.stdout.isTTY
   ) {
-    fail(`npm writes lines of its own into the file, unless it is told to be silent: ${usage}`);
+    fail(`without --silent, npm writes its own lines to the file: ${usage}`);
   }
-  console.error("note: what follows holds everybody's password hash and address. Keep it as you keep the database.");
+  console.error(
+    "note: the output contains the password hashes and e-mail addresses of all users. Protect it like the database.",
+  );
   const database = new Database(values);
   let after = "";
   let count = 0;
@@ -55,7 +57,7 @@ async function main(args) {
   console.error(`exported ${count} users`);
 }
 
-/** A user as the import takes them: what is not set is left out. */
+/** A user in the format of the import, without members that are null. */
 function line({ disabled_at, ...columns }) {
   const set = Object.entries(columns).filter(([, value]) => value !== null);
   const members = set.map(([name, value]) => [name, JSON_COLUMNS.includes(name) ? JSON.parse(value) : value]);
@@ -65,5 +67,5 @@ function line({ disabled_at, ...columns }) {
 runIfStarted(
   import.meta.url,
   main,
-  `${usage}\n\nPrints every user, with their password hashes, as npm run import takes them.`,
+  `${usage}\n\nPrints every user, including password hashes, in the format of npm run import.`,
 );

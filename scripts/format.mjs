@@ -1,17 +1,17 @@
-// `npm run format`: rewrites the JavaScript and the Rust as `npm run lint` wants them.
+// `npm run format`: formats the JavaScript and the Rust as `npm run lint` requires.
 
 import { checkFlags, run, runIfStarted } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 
 const usage = `npm run format
 
-Formats the JavaScript, its JSON and the Rust, and repairs those lints of the JavaScript whose repair is safe.`;
+Formats JavaScript, JSON and Rust, and applies the safe fixes of the JavaScript lints.`;
 
 async function main(args) {
   checkFlags(args, [], usage);
   await setup();
   await run("cargo", ["fmt", "--all"]);
-  // Fails if something is left that has to be repaired by hand.
+  // Fails if a lint remains that has no safe fix.
   await run("biome", ["check", "--write", "--error-on-warnings"]);
 }
 

@@ -1,10 +1,10 @@
-// Gives a role to an account, or takes it.
+// Adds a role to an account, or removes it.
 //
-//   npm run grant -- ada@example.org admin               in the local database, that of `npm run dev`
-//   npm run grant -- ada@example.org admin --remote      in the deployed one
-//   npm run grant -- ada@example.org admin --revoke      takes it, but not from the last admin unless told with --force
+//   npm run grant -- ada@example.org admin               in the local database of `npm run dev`
+//   npm run grant -- ada@example.org admin --remote      in the deployed database
+//   npm run grant -- ada@example.org admin --revoke      removes it; from the last admin only with --force
 //
-// It shows in the tokens from the next refresh on; an access token that is out keeps its roles until it expires.
+// Access tokens contain the new roles from the next refresh; earlier access tokens keep the old ones until they expire.
 
 import { randomBytes } from "node:crypto";
 
@@ -15,10 +15,10 @@ import { setup } from "./setup.mjs";
 
 const usage = `npm run grant -- EMAIL ROLE [--remote] [--revoke [--force]]
 
-Gives a role to an account, or takes it.
-  --remote    in the deployed database, not that of npm run dev
-  --revoke    takes the role
-  --force     even from the last admin`;
+Adds a role to an account, or removes it.
+  --remote    changes the deployed database, not that of npm run dev
+  --revoke    removes the role
+  --force     removes it even from the last admin`;
 
 async function main(args) {
   const options = { revoke: { type: "boolean", default: false }, force: { type: "boolean", default: false } };
@@ -28,26 +28,26 @@ async function main(args) {
   } = parseCommand(args, options, 2, usage);
   await setup();
   const key = await ask("email-key", email);
-  // A role may have been taken out of the list while accounts still have it.
+  // A role that is no longer in ROLES can still be removed.
   if (!revoke) await ask("check-role", "--roles", variable("ROLES"), role);
 
   const database = new Database(where);
   const [[user]] = await database.query(`SELECT id, roles FROM users WHERE email_key = ${sqlText(key)}`);
-  if (!user) fail(`there is no account with the address ${email}`);
+  if (!user) fail(`no account has the address ${email}`);
   const roles = JSON.parse(user.roles);
   if (roles.includes(role) !== revoke)
-    fail(revoke ? `${email} does not have the role ${role}` : `${email} has the role ${role} already`);
+    fail(revoke ? `${email} does not have the role ${role}` : `${email} already has the role ${role}`);
 
   const newRoles = inOrder(revoke ? roles.filter((other) => other !== role) : [...roles, role]);
   const { changed, now } = await change(database, user, newRoles, revoke && role === "admin" && !force);
-  if (!changed && now !== user.roles) fail("the account was changed meanwhile: look again");
-  if (!changed) fail(`${email} is the last admin. Make another one first, or add --force.`);
+  if (!changed && now !== user.roles) fail("the account was changed at the same time: run this again");
+  if (!changed) fail(`${email} is the last admin. Add another admin first, or use --force.`);
   console.log(
     `${email} ${revoke ? "no longer has" : "has"} the role ${role} (roles: ${newRoles.join(", ") || "none"})`,
   );
 }
 
-/** Changes the roles as one transaction, which its event decides: without that, nothing changes. */
+/** Changes the roles in one transaction, and only if its audit event was inserted. */
 async function change(database, { id, roles }, newRoles, spareLastAdmin) {
   const [user, event, before, after] = [id, randomBytes(16).toString("base64url"), roles, JSON.stringify(newRoles)].map(
     sqlText,
@@ -63,7 +63,7 @@ async function change(database, { id, roles }, newRoles, spareLastAdmin) {
   return { changed: changed.length === 1, now: account?.roles };
 }
 
-/** In the order of the list, as the Worker stores them; those that were taken out of it last. */
+/** Sorts roles in the order of ROLES, as the Worker stores them; those no longer in ROLES come last. */
 function inOrder(roles) {
   const list = variable("ROLES")
     .split(",")

@@ -1,17 +1,17 @@
-// Brings the users of another system, or of an export, into the database: one JSON object a line.
+// Imports the users of another system, or of an export, into the database. The file has one JSON object per line.
 //
-//   npm run import -- users.ndjson               into the local database, that of `npm run dev`
-//   npm run import -- users.ndjson --remote      into the deployed one
-//   npm run import -- users.ndjson --restart     begins again, where an import of another file was left unfinished
-//     --allow-admins      takes admins too
-//     --wrap-weak         puts a hash of today's cost around weak ones
-//     --all-errors FILE   writes all errors into that file, not just the first
+//   npm run import -- users.ndjson               into the local database of `npm run dev`
+//   npm run import -- users.ndjson --remote      into the deployed database
+//   npm run import -- users.ndjson --restart     discards an unfinished import of another file
+//     --allow-admins      accepts users with the role admin
+//     --wrap-weak         wraps weak hashes in a hash of the current cost
+//     --all-errors FILE   writes all errors to that file
 //
-// All or nothing, but for an interruption, after which the same command goes on where it stopped:
-//   1. Check every line by the Worker's own rules (crates/cli/src/main.rs). With any error nothing is written.
-//   2. Load the rows, in chunks, into a table of their own.
-//   3. Compare them with the users there are. With any conflict no user is written.
-//   4. Move them into `users`, chunk by chunk. A chunk leaves the table in the transaction that makes its users.
+// All or nothing, except after an interruption, when the same command continues where it stopped:
+//   1. Check every line with the Worker's own rules (crates/cli/src/main.rs). On any error nothing is written.
+//   2. Load the rows in chunks into a separate table.
+//   3. Compare them with the existing users. On any conflict no user is written.
+//   4. Move them to `users` in chunks, each in one transaction.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -38,17 +38,18 @@ import { setup } from "./setup.mjs";
 
 const usage =
   "npm run import -- users.ndjson [--remote] [--restart] [--allow-admins] [--wrap-weak] [--all-errors FILE]";
-/** Users a chunk: starting wrangler takes a second or two, D1's longest statement thirty. */
+/** Users per chunk: starting wrangler takes one or two seconds, and a D1 statement may take at most thirty. */
 const CHUNK = 25_000;
-/** Of the rows in one statement, in bytes: D1 takes 100,000 a statement. */
-const STATEMENT_BYTES = 80_000;
-const SHOWN = 20;
-/** Conflicts that are asked for at once. */
+/** Maximum size of the rows in one statement, in bytes: D1 accepts statements of at most 100,000. */
+const MAX_STATEMENT_BYTES = 80_000;
+/** Number of errors that are printed. */
+const MAX_SHOWN = 20;
+/** Conflicts per query. */
 const PAGE = 10_000;
-/** What a request may take of the CPU on Cloudflare where wrangler.toml does not say, in milliseconds. */
+/** Cloudflare's default limit of CPU time per request, in milliseconds. */
 const PLATFORM_CPU_MS = 30_000;
-/** How often it says how far it is while it checks, in milliseconds. */
-const EVERY = 15_000;
+/** Interval between progress messages during the check, in milliseconds. */
+const PROGRESS_MILLIS = 15_000;
 
 const columns = {
   line: "INTEGER PRIMARY KEY",
@@ -83,7 +84,7 @@ async function main(args) {
   const errors = new Errors(values["all-errors"], file);
   await setup();
   const database = new Database(values);
-  // The rows carry password hashes: this folder is its owner's alone, and goes with the process, unless that is killed.
+  // The rows contain password hashes: only the owner can read this folder, and it is deleted at exit.
   const folder = mkdtempSync(join(tmpdir(), "portcullis-import-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
@@ -95,7 +96,7 @@ async function main(args) {
   try {
     await move(database, checked.users, rows);
   } catch (error) {
-    // Most likely somebody registered meanwhile: then this says who.
+    // Usually a user registered meanwhile; then this reports the conflict.
     await compare(database, checked.users, errors);
     throw error;
   }
@@ -103,19 +104,19 @@ async function main(args) {
 }
 
 function checkFile(file) {
-  const stats = statSync(file, { throwIfNoEntry: false }) ?? fail(`there is no file ${file}`);
+  const stats = statSync(file, { throwIfNoEntry: false }) ?? fail(`${file} does not exist`);
   if (stats.isDirectory()) fail(`${file} is a folder, not a file`);
   if (stats.isFile() && stats.size === 0) fail(`${file} is empty`);
 }
 
-/** What of wrangler.toml decides which hashes are taken. */
+/** The settings of wrangler.toml that determine which hashes are accepted. */
 export function limits() {
   const { limits } = readToml("wrangler.toml");
   const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS")];
   return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
 }
 
-/** The key that makes slots of addresses; `undefined` where it cannot be read. What is wrong with the file is reported first. */
+/** The key that determines slots; `undefined` if it cannot be read, so that errors in the file are reported first. */
 async function findSlotKey(database) {
   try {
     const [[row]] = await database.query(SLOT_KEY);
@@ -125,7 +126,7 @@ async function findSlotKey(database) {
   }
 }
 
-/** Writes the rows as chunks of SQL into the folder. With any error it throws, and they are never run. */
+/** Writes the rows as chunks of SQL to the folder. Throws on any error, so that no chunk is run. */
 async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": wrapWeak }, slotKey, errors) {
   const started = Math.floor(Date.now() / 1000);
   const { cpuMs, argon2 } = limits();
@@ -149,30 +150,30 @@ async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": w
   let stderr = "";
   program.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
 
-  // Of the file, and of what makes other rows of it.
+  // The hash covers the file and the option that changes its rows.
   const hash = createHash("sha256").update(wrapWeak ? "wrapped\n" : "");
   const hashed = new PassThrough().on("data", (bytes) => hash.update(bytes));
-  // That the program left off reading says less than why it did.
+  // EPIPE is ignored, because the program's own error tells why it stopped reading.
   const fed = pipeline(createReadStream(file), hashed, program.stdin).catch((error) =>
     error.code === "EPIPE" ? undefined : Promise.reject(error),
   );
   const chunks = new Chunks(folder);
   let totals;
-  let told = Date.now();
+  let reported = Date.now();
   for await (const text of lines(program.stdout)) {
     const { error, ...row } = JSON.parse(text);
     if (row.users !== undefined) totals = row;
     else if (error === undefined) chunks.add(row);
     else errors.add(row.line, error);
-    if (Date.now() - told > EVERY) {
+    if (Date.now() - reported > PROGRESS_MILLIS) {
       console.log(`checking: line ${row.line}`);
-      told = Date.now();
+      reported = Date.now();
     }
   }
   await fed;
   if ((await ended) !== 0 || totals === undefined) fail(`${file} could not be checked: ${stderr.trim()}`);
   errors.report("nothing was imported");
-  if (totals.users === 0) fail(`${file} has no users in it`);
+  if (totals.users === 0) fail(`${file} contains no users`);
   for (const sentence of summary(totals, wrapWeak)) console.log(sentence);
   return { hash: hash.digest("hex"), users: totals.users, chunks: chunks.end() };
 }
@@ -180,10 +181,10 @@ async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": w
 function summary({ users, admins, weak }, wrapWeak) {
   const kinds = Object.entries(weak);
   const count = kinds.reduce((sum, [, number]) => sum + number, 0);
-  const list = `${count} ${count === 1 ? "hash is" : "hashes are"} weak, below OWASP's floors (${kinds.map(([name, number]) => `${number} ${name}`).join(", ")})`;
+  const list = `${count} ${count === 1 ? "hash is" : "hashes are"} weaker than OWASP's minimum (${kinds.map(([name, number]) => `${number} ${name}`).join(", ")})`;
   const advice = wrapWeak
-    ? "each is wrapped in a hash of today's cost"
-    : "until their owners log in, whoever gets hold of the database guesses their passwords fast. --wrap-weak wraps them in hashes of today's cost";
+    ? "each is wrapped in a hash of the current cost"
+    : "until these users log in, an attacker with the database can guess their passwords quickly. --wrap-weak wraps the hashes in hashes of the current cost";
   return [
     `checked ${users} users`,
     ...(admins > 0 ? [`${admins} of them ${admins === 1 ? "is an admin" : "are admins"}`] : []),
@@ -191,7 +192,7 @@ function summary({ users, admins, weak }, wrapWeak) {
   ];
 }
 
-/** The lines of a stream. Not `readline`'s, which also end at characters that JSON may have in a text. */
+/** The lines of a stream. `readline` also splits at characters that a JSON string may contain. */
 async function* lines(stream) {
   let rest = "";
   for await (const text of stream.setEncoding("utf8")) {
@@ -204,39 +205,38 @@ async function* lines(stream) {
   }
 }
 
-/** Finds what an interrupted import of this file has done, or makes room for a new one. */
+/** Finds the state of an interrupted import of this file, or prepares a new import. */
 async function begin(database, { hash, users }, slotKey, restart) {
   const definitions = Object.entries(columns)
     .map(([name, type]) => `${name} ${type}`)
     .join(", ");
   const answers = await database.query(
-    // Fails, and everything with it, where there is no such table.
+    // Aborts the transaction if the table does not exist.
     "SELECT 1 FROM users LIMIT 0",
     SLOT_KEY,
-    ...(restart ? forget : []),
+    ...(restart ? dropTables : []),
     "CREATE TABLE IF NOT EXISTS import_file (hash TEXT NOT NULL, users INTEGER NOT NULL, loaded INTEGER NOT NULL) STRICT",
     `CREATE TABLE IF NOT EXISTS import_users (${definitions}) STRICT`,
     `INSERT INTO import_file (hash, users, loaded) SELECT ${sqlText(hash)}, ${users}, 0 WHERE NOT EXISTS (SELECT 1 FROM import_file)`,
     "SELECT hash, users, loaded, (SELECT MAX(line) FROM import_users) AS line, (SELECT COUNT(*) FROM import_users) AS rows FROM import_file",
   );
   const [found] = answers.at(-1);
-  if (answers[1][0]?.secret !== slotKey)
-    fail("the slot key of the database could not be read at first: run this again");
+  if (answers[1][0]?.secret !== slotKey) fail("the slot key of the database could not be read before: run this again");
   const loaded = found.loaded !== 0;
   if (found.hash !== hash) {
     const state = loaded
-      ? `${found.users - found.rows} of its ${found.users} users are in`
-      : "none of its users is in yet";
+      ? `${found.users - found.rows} of its ${found.users} users are imported`
+      : "none of its users is imported yet";
     fail(
-      `an import of another file, or of this one with or without --wrap-weak, is unfinished (${state}). Start that again to finish it, or add --restart to forget it.`,
+      `an import of another file, or of this one with or without --wrap-weak, is unfinished (${state}). Run that again to finish it, or add --restart to discard it.`,
     );
   }
-  if (loaded) console.log(`going on: ${found.rows} users are still to be moved`);
-  else if (found.rows > 0) console.log(`going on: ${found.rows} users are loaded already`);
+  if (loaded) console.log(`continuing: ${found.rows} users remain to be moved`);
+  else if (found.rows > 0) console.log(`continuing: ${found.rows} users are already loaded`);
   return { loaded, line: found.line ?? 0 };
 }
 
-/** Loads the chunks behind that line. A wrangler that outlived an interrupted import may just be doing the same. */
+/** Loads the chunks after that line. A wrangler process of an interrupted import may be loading the same rows. */
 async function load(database, { chunks, users }, line) {
   for (const { file, last, total } of chunks) {
     if (last <= line) continue;
@@ -245,25 +245,25 @@ async function load(database, { chunks, users }, line) {
   }
 }
 
-/** What no two users may share, by its column. */
-const shared = { id: "id", email_key: "e-mail address", username_key: "username" };
+/** The columns that are unique among users, and their names in messages. */
+const unique = { id: "id", email_key: "e-mail address", username_key: "username" };
 
-/** The lines whose value in that column is that of an account there is, behind a line, and how many those are. */
+/** Selects the lines after `after` whose value in that column belongs to an existing account, and their number. */
 const conflictsOf = (column, after, limit) =>
   `SELECT i.line, COUNT(*) OVER () AS total FROM import_users AS i CROSS JOIN users AS u ON u.${column} = i.${column} ` +
   `WHERE i.${column} IS NOT NULL AND i.line > ${after} ORDER BY i.line LIMIT ${limit}`;
 
-/** Looks for users that are there already, by every value that no two may share. How many rows are to be moved. */
+/** Reports rows that conflict with existing users in a unique column. Returns the number of rows to move. */
 async function compare(database, users, errors) {
   const [, [{ rows, loaded }], ...found] = await database.query(
     "UPDATE import_file SET loaded = 1 WHERE users = (SELECT COUNT(*) FROM import_users)",
     "SELECT loaded, (SELECT COUNT(*) FROM import_users) AS rows FROM import_file",
-    ...Object.keys(shared).map((column) => conflictsOf(column, 0, SHOWN)),
+    ...Object.keys(unique).map((column) => conflictsOf(column, 0, MAX_SHOWN)),
   );
-  if (loaded === 0) fail(`of ${users} users ${rows} were loaded: run this again with --restart`);
+  if (loaded === 0) fail(`${rows} of ${users} users were loaded: run this again with --restart`);
   const count = found.reduce((sum, [row]) => sum + (row?.total ?? 0), 0);
   if (count === 0) return rows;
-  const named = Object.entries(shared).map(([column, what], index) => ({
+  const named = Object.entries(unique).map(([column, what], index) => ({
     column,
     what,
     lines: found[index].map(({ line }) => line),
@@ -271,8 +271,8 @@ async function compare(database, users, errors) {
   for (const conflict of errors.wantsAll ? named : []) conflict.lines = await allLines(database, conflict.column);
   const sentences = named.flatMap(({ what, lines }) => lines.map((line) => ({ line, what })));
   for (const { line, what } of sentences.sort((a, b) => a.line - b.line))
-    errors.add(line, `the ${what} is that of an account there is`);
-  if (rows === users) await database.query(...forget);
+    errors.add(line, `the ${what} belongs to an existing account`);
+  if (rows === users) await database.query(...dropTables);
   errors.report(rows === users ? "nothing was imported" : unfinished(users - rows, users), count);
 }
 
@@ -285,11 +285,14 @@ async function allLines(database, column) {
   }
 }
 
-const unfinished = (moved, users) => `${moved} of ${users} users are in, and these accounts were made meanwhile.
-Leave such a line out, with --remote or --local as you import, and run this again:
+const unfinished = (
+  moved,
+  users,
+) => `${moved} of ${users} users are imported, and these accounts were created meanwhile.
+Skip each of these lines, with --remote or --local as in the import, and run this again:
   npx wrangler d1 execute DB --command "DELETE FROM import_users WHERE line = N"`;
 
-/** Moves so many rows into `users`. */
+/** Moves a number of rows to `users`. */
 async function move(database, users, rows) {
   const chunk = `FROM import_users ORDER BY line LIMIT ${CHUNK}`;
   const columnsOfUsers = names.filter((name) => name !== "line").join(", ");
@@ -297,19 +300,19 @@ async function move(database, users, rows) {
     const isLast = left <= CHUNK;
     await database.query(
       `INSERT INTO users (${columnsOfUsers}, credentials_version) SELECT ${columnsOfUsers}, 0 ${chunk}`,
-      // As `npm run grant` leaves it. There is one such event of the account, which its id can name.
+      // The same event as by `npm run grant`. It is the only one of the account, so the user id can be its id.
       "INSERT INTO audit_events (user_id, at, id, kind, count, last_at, detail) " +
         `SELECT id, unixepoch(), id, 'roles_changed', 1, unixepoch(), roles FROM users WHERE is_admin = 1 AND id IN (SELECT id ${chunk})`,
-      ...(isLast ? forget : [`DELETE FROM import_users WHERE line IN (SELECT line ${chunk})`]),
+      ...(isLast ? dropTables : [`DELETE FROM import_users WHERE line IN (SELECT line ${chunk})`]),
     );
     console.log(`moved ${isLast ? users : users - left + CHUNK} of ${users}`);
     if (isLast) return;
   }
 }
 
-const forget = ["DROP TABLE IF EXISTS import_users", "DROP TABLE IF EXISTS import_file"];
+const dropTables = ["DROP TABLE IF EXISTS import_users", "DROP TABLE IF EXISTS import_file"];
 
-/** What is wrong with the lines: the first are shown, and all of them go into a file, if one is named. */
+/** Errors in lines. The first are printed; all are written to a file if one is given. */
 export class Errors {
   count = 0;
   /** @type {string[]} */
@@ -320,7 +323,7 @@ export class Errors {
     if (!this.wantsAll) return;
     this.file = namedFile(name);
     if (statSync(this.file, { throwIfNoEntry: false })?.isFile() && realpathSync(this.file) === realpathSync(input)) {
-      fail(`--all-errors would write over ${input}`);
+      fail(`--all-errors would overwrite ${input}`);
     }
     try {
       this.descriptor = openSync(this.file, "w", 0o600);
@@ -333,19 +336,17 @@ export class Errors {
   add(line, what) {
     const sentence = `line ${line}: ${what}`;
     this.count += 1;
-    if (this.sentences.length < SHOWN) this.sentences.push(sentence);
+    if (this.sentences.length < MAX_SHOWN) this.sentences.push(sentence);
     if (this.wantsAll) writeSync(this.descriptor, `${sentence}\n`);
   }
 
-  /** Ends with what was added, if anything was. `count` says how many there are, if not all were. */
+  /** Throws if there are errors. `count` is their total number if not all were added. */
   report(consequence, count = this.count) {
     if (count === 0) return;
     const rest = count - this.sentences.length;
     const more =
       rest > 0
-        ? [
-            `and ${rest} more: ${this.wantsAll ? `all of them are in ${this.file}` : "--all-errors FILE writes all of them into a file"}`,
-          ]
+        ? [`and ${rest} more: ${this.wantsAll ? `all are in ${this.file}` : "--all-errors FILE writes all to a file"}`]
         : [];
     throw new Failure(
       `${[...this.sentences, ...more].join("\n")}\n\n${count} ${count === 1 ? "error" : "errors"}: ${consequence}`,
@@ -353,18 +354,18 @@ export class Errors {
   }
 }
 
-/** Rows as files of SQL, each with so many that one run of wrangler is worth it. */
+/** Writes rows to SQL files, each with enough rows for one run of wrangler. */
 export class Chunks {
-  /** @type {{ file: string, last: number, total: number }[]} the files that are written */
+  /** @type {{ file: string, last: number, total: number }[]} the completed files */
   done = [];
-  /** Of the current file. */
+  /** State of the current file. */
   file;
   descriptor;
   inFile = 0;
-  /** @type {string[]} of the current statement */
+  /** @type {string[]} rows of the current statement */
   rows = [];
   bytes = 0;
-  /** Of all files. */
+  /** Rows in all files. */
   total = 0;
   last = 0;
 
@@ -376,7 +377,7 @@ export class Chunks {
   add(row) {
     const values = JSON.stringify(names.map((name) => row[name]));
     const bytes = Buffer.byteLength(sqlText(values));
-    if (this.bytes + bytes > STATEMENT_BYTES) this.endStatement();
+    if (this.bytes + bytes > MAX_STATEMENT_BYTES) this.endStatement();
     this.rows.push(values);
     this.bytes += bytes + 1;
     this.last = row.line;
@@ -416,5 +417,5 @@ export class Chunks {
 runIfStarted(
   import.meta.url,
   main,
-  `${usage}\n\nBrings the users of another system, or of an export, into the database.`,
+  `${usage}\n\nImports the users of another system, or of an export, into the database.`,
 );

@@ -1,5 +1,5 @@
-// What every script needs: the project's paths and environment, running a command, and failing clearly.
-// Everything here works on any Node since 18, because the first run happens before the project's own Node is there.
+// Shared by all scripts: the project's paths and environment, running commands, and errors.
+// Everything here works on Node 18 and later, because the first run happens before the project's own Node is installed.
 
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
@@ -11,38 +11,38 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 export const root = fileURLToPath(new URL("..", import.meta.url));
 export const path = (...parts) => join(root, ...parts);
 export const read = (name) => readFileSync(path(name), "utf8");
-/** A file as it was named on the command line: from where npm was called, which runs its scripts in the project's folder. */
+/** Resolves a file argument relative to the folder in which npm was called; npm runs scripts in the project's folder. */
 export const namedFile = (name) => resolve(process.env.INIT_CWD ?? ".", name);
 
 const npmBin = path("node_modules", ".bin");
 const outerPath = (process.env.PATH ?? "").split(delimiter).filter((dir) => dir && dir !== npmBin);
 
-/** The environment of wrangler: the project's own tools first, no telemetry, no look-ups of the machine's location. */
+/** The environment of wrangler: the project's own tools first, no telemetry, no requests for the machine's location. */
 const wranglerEnv = {
   ...process.env,
-  // rustup puts cargo there, and tells only new login shells.
+  // rustup installs cargo there, but only new login shells have it in PATH.
   PATH: [npmBin, ...outerPath, join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin")].join(delimiter),
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_HIDE_BANNER: "true",
-  // They would hold what is read from the database, password hashes among it, for anybody on the machine to read.
+  // The logs would contain data from the database such as password hashes, readable by other users of the machine.
   WRANGLER_WRITE_LOGS: "false",
   CLOUDFLARE_CF_FETCH_ENABLED: "false",
   ...(process.stdout.isTTY && !process.env.NO_COLOR ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {}),
 };
 
-// What signs in to the Cloudflare account, by the names wrangler knows today, knew before and may know later.
-const signsIn = (name) => /^(CLOUDFLARE_(?!CF_FETCH_ENABLED$)|CF_|WRANGLER_\w*(TOKEN|SECRET))/.test(name);
+// Credentials of the Cloudflare account, by the current, former and possible future variable names of wrangler.
+const isCredential = (name) => /^(CLOUDFLARE_(?!CF_FETCH_ENABLED$)|CF_|WRANGLER_\w*(TOKEN|SECRET))/.test(name);
 
 /**
- * The environment of every other command: the same without what signs in to Cloudflare. They run the code of others: install
- * scripts of npm packages, build scripts and macros of crates, what the tests start.
+ * The environment of every other command: the same without Cloudflare credentials, because these commands run third-party
+ * code, such as install scripts of npm packages and build scripts and macros of crates.
  */
-export const env = Object.fromEntries(Object.entries(wranglerEnv).filter(([name]) => !signsIn(name)));
+export const env = Object.fromEntries(Object.entries(wranglerEnv).filter(([name]) => !isCredential(name)));
 
-/** npm must not run on the Node that lives in the folder it replaces. */
+/** npm must not run on the Node in the folder that it replaces. */
 export const envWithoutNpmBin = { ...env, PATH: env.PATH.split(delimiter).slice(1).join(delimiter) };
 
-/** An expected failure: its message is for the user, a stack trace would only hide it. */
+/** An expected failure. Its message is shown without a stack trace. */
 export class Failure extends Error {}
 
 /** @returns {never} */
@@ -51,8 +51,8 @@ export function fail(message) {
 }
 
 /**
- * Runs `main` if the calling file is the script that was started, not when it is imported. Asked for help, it prints the usage
- * instead: the forms of the command, an empty line, and what they mean.
+ * Runs `main` if the calling file was started as a script, not imported. With --help it prints the usage instead: the forms of
+ * the command, an empty line, and their description.
  */
 export async function runIfStarted(url, main, usage) {
   if (!process.argv[1] || url !== pathToFileURL(realpathSync(process.argv[1])).href) return;
@@ -68,7 +68,7 @@ export async function runIfStarted(url, main, usage) {
 }
 
 /**
- * Fails because a script was called in a way it does not know. Shows the forms of its usage, without what they mean.
+ * Fails because of invalid arguments. Shows the forms of the usage, without their description.
  * @returns {never}
  */
 export function misused(problem, usage) {
@@ -76,19 +76,19 @@ export function misused(problem, usage) {
   throw Object.assign(new Failure(`${problem}\nusage: ${forms}`), { exitCode: 2 });
 }
 
-/** Refuses arguments a script does not know, with its usage. */
+/** Fails with the usage if an argument is unknown. */
 export function checkFlags(args, known, usage) {
   const unknown = args.find((arg) => !known.includes(arg));
   if (unknown !== undefined) misused(`unknown argument ${unknown}`, usage);
 }
 
 /**
- * @typedef {import("node:child_process").SpawnOptions & { input?: string, heard?: (text: string) => void }} Options
+ * @typedef {import("node:child_process").SpawnOptions & { input?: string, onStderr?: (text: string) => void }} Options
  * @typedef {{ code: number, stdout: string, stderr: string }} Ended
  */
 
 /**
- * Runs a command to its end, its output going to ours; throws if it fails.
+ * Runs a command and waits for its end, with its output passed through; throws if it fails.
  * @param {string} command
  * @param {string[]} args
  * @param {Options} options
@@ -100,8 +100,8 @@ export async function run(command, args, options = {}) {
 }
 
 /**
- * Runs a command and keeps its output; `input` goes to its stdin, `heard` gets what it writes to stderr as it comes. Never
- * throws for a command that ran and failed.
+ * Runs a command and captures its output. `input` goes to its stdin; `onStderr` receives the output to stderr immediately. Does
+ * not throw if the command fails.
  * @param {string} command
  * @param {string[]} args
  * @param {Options} options
@@ -111,7 +111,7 @@ export function capture(command, args, { input, ...options } = {}) {
 }
 
 /**
- * Runs a command with its output both shown and kept.
+ * Runs a command with its output both shown and captured.
  * @param {string} command
  * @param {string[]} args
  * @param {Options} options
@@ -121,8 +121,8 @@ export function tee(command, args, options = {}) {
 }
 
 /**
- * Runs wrangler on the project's own Node, signed in; with no terminal on its stdin it asks nothing. `env` is added to its
- * environment.
+ * Runs wrangler on the project's own Node, with the Cloudflare credentials. Without a terminal as stdin it does not prompt.
+ * `env` is added to its environment.
  * @param {string[]} args
  * @param {(command: string, args: string[], options?: Options) => Promise<Ended>} how
  * @param {Options} options
@@ -142,7 +142,7 @@ export function seconds(since) {
   return `${((Date.now() - since) / 1000).toFixed(1)} s`;
 }
 
-/** What a TOML file says. Its reader is one of the npm packages: only for what runs once they are installed. */
+/** Parses a TOML file. The parser is an npm package, so call this only after installation. */
 export function readToml(name) {
   const { parse } = createRequire(import.meta.url)("smol-toml");
   try {
@@ -152,7 +152,7 @@ export function readToml(name) {
   }
 }
 
-/** The Worker's defaults of what the scripts need to know; a test compares them with wrangler.toml's comments. */
+/** Defaults of the Worker that the scripts need; a test compares them with the comments in wrangler.toml. */
 export const DEFAULTS = {
   ROLES: "user,admin",
   ALLOW_HS256: "false",
@@ -161,13 +161,13 @@ export const DEFAULTS = {
   ARGON2_ITERATIONS: "2",
 };
 
-/** A variable as the Worker reads it: what wrangler.toml sets, or else the default. */
+/** The value of a variable for the Worker: that of wrangler.toml, or else the default. */
 export function variable(name) {
   const value = readToml("wrangler.toml").vars?.[name] ?? "";
   return value === "" ? DEFAULTS[name] : String(value);
 }
 
-/** Whether an address is this machine's own. */
+/** Whether a URL refers to this machine. */
 export function isLoopback(address) {
   return /^https?:\/\/(localhost|127\.|\[::1\]|0\.0\.0\.0)/.test(address);
 }
@@ -190,17 +190,17 @@ let stoppedBy;
  * @param {string} [input]
  * @returns {Promise<Ended>}
  */
-function start(command, args, { show = false, heard = (_text) => {}, ...options }, input) {
+function start(command, args, { show = false, onStderr = (_text) => {}, ...options }, input) {
   return new Promise((resolve, reject) => {
-    // A process group of its own, so that stopping a command also stops what it started. One that reads the
-    // terminal has to stay in the terminal's group.
+    // In its own process group, so that stopping a command also stops its children. A command that reads the terminal must stay
+    // in the terminal's group.
     const detached = options.stdio !== "inherit";
     const child = spawn(command, args, { cwd: root, env, detached, ...options });
     const stop = (signal) => {
       try {
         process.kill(detached ? -child.pid : child.pid, signal);
       } catch {
-        // It has ended by itself.
+        // It has already exited.
       }
     };
     running.add(stop);
@@ -212,7 +212,7 @@ function start(command, args, { show = false, heard = (_text) => {}, ...options 
     });
     child.stderr?.setEncoding("utf8").on("data", (text) => {
       stderr += text;
-      heard(text);
+      onStderr(text);
       if (show) process.stderr.write(text);
     });
     child.stdin?.on("error", () => {}).end(input);
@@ -222,7 +222,7 @@ function start(command, args, { show = false, heard = (_text) => {}, ...options 
     });
     child.on("close", (code, signal) => {
       running.delete(stop);
-      // The last command to stop ends this process. Until then nothing goes on behind the commands that have stopped.
+      // After a signal, no promise resolves, and this process exits when the last command has ended.
       if (stoppedBy && running.size === 0) process.exit(exitCode(stoppedBy));
       if (!stoppedBy) resolve({ code: code ?? exitCode(signal), stdout, stderr });
     });
@@ -233,7 +233,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => {
     if (running.size === 0) process.exit(exitCode(signal));
     stoppedBy ??= signal;
-    // Not SIGHUP: wrangler passes only the other two on to its own process.
+    // Instead of SIGHUP send SIGTERM: wrangler forwards only SIGINT and SIGTERM to its child process.
     for (const stop of running) stop(signal === "SIGHUP" ? "SIGTERM" : signal);
   });
 }

@@ -1,24 +1,23 @@
-// `npm run lint`: what is checked without running anything. `npm test` begins with it; `npm run format` repairs what a program
-// can repair.
+// `npm run lint`: static checks. `npm test` begins with them; `npm run format` applies the automatic fixes.
 
 import { checkFlags, heading, run, runIfStarted } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 
 const clippy = (...where) => run("cargo", ["clippy", "--locked", "--workspace", ...where, "--", "-D", "warnings"]);
 
-/** @type {[string, () => Promise<unknown>][]} each with its name, the cheapest first */
+/** @type {[string, () => Promise<unknown>][]} name and check, the cheapest first */
 export const lints = [
   ["format and lints, JavaScript", () => run("biome", ["check", "--error-on-warnings"])],
   ["types, JavaScript", () => run("tsc", ["--project", "tsconfig.json"])],
   ["format, Rust", () => run("cargo", ["fmt", "--all", "--check"])],
   ["lints, Rust, native", () => clippy("--all-targets")],
-  // But for the tool that builds the Worker, which runs on this machine.
+  // Without the build tool of the Worker, which is native only.
   ["lints, Rust, WebAssembly", () => clippy("--exclude", "portcullis-build", "--target", "wasm32-unknown-unknown")],
 ];
 
 const usage = `npm run lint
 
-Checks the format, the lints and the types of the JavaScript, and the format and the lints of the Rust, for both targets.`;
+Checks format, lints and types of the JavaScript, and format and lints of the Rust for both targets.`;
 
 async function main(args) {
   checkFlags(args, [], usage);

@@ -1,6 +1,6 @@
-// Installs what the other scripts need and is not there yet: npm packages (with the Node that wrangler needs), the
-// Rust toolchain, the local secrets. Nothing outside this folder but Rust itself. A step that is
-// done is skipped, an interrupted one starts again.
+// Installs what the other scripts need, unless it is installed: npm packages (including the Node that wrangler needs), the Rust
+// toolchain and the local secrets. Everything except Rust is installed in this folder. Completed steps are skipped, and
+// interrupted ones start again.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,26 +10,28 @@ import { writeDevVars } from "./secrets.mjs";
 
 const CARGO_DENY = "0.20.2";
 
-/** `deny`: also cargo-deny, which only `npm run deny` needs. */
+/** With `deny`, also installs cargo-deny, which only `npm run deny` needs. */
 export async function setup({ deny = false } = {}) {
   await npmPackages();
   await rustToolchain();
   if (deny) await cargoDeny();
   if (!existsSync(path(".dev.vars"))) {
     writeDevVars();
-    console.log("setup: made .dev.vars with fresh secrets for this machine");
+    console.log("setup: created .dev.vars with new secrets for this machine");
   }
 }
 
-/** Installs the npm packages alone. */
+/** Installs only the npm packages. */
 export async function npmPackages() {
   await packagesOf(".", "npm packages", () => {
     if (existsSync(path("node_modules", ".bin", "node"))) return;
-    fail("npm left out the project's own Node, as it does with `ignore-scripts` set: unset that, and run this again.");
+    fail(
+      "npm did not install the project's own Node, probably because `ignore-scripts` is set: unset it and run this again.",
+    );
   });
 }
 
-/** Installs the packages of a folder's lock file; `check` looks at what came of it. */
+/** Installs the packages in a folder's lock file; `check` verifies the result. */
 export async function packagesOf(folder, what, check = () => {}) {
   const hash = createHash("sha256")
     .update(read(`${folder}/package-lock.json`))
@@ -38,7 +40,7 @@ export async function packagesOf(folder, what, check = () => {}) {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
   await step(what, "20 seconds", async () => {
-    // Quiet unless it fails: on an older Node it warns about engines, for the packages that bring their own Node.
+    // Shows the output only if npm fails: on an older Node it warns about packages that run on the project's own Node.
     const options = { env: envWithoutNpmBin, cwd: path(folder) };
     const { code, stdout, stderr } = await capture("npm", ["ci", "--no-audit", "--no-fund"], options);
     if (code !== 0) fail(`\`npm ci\` failed:\n${stdout}${stderr}`);
@@ -74,23 +76,23 @@ async function rustToolchain() {
 async function cargoDeny() {
   if (hasCargoDeny()) return;
   await step(`cargo-deny ${CARGO_DENY}`, "5 minutes", async () => {
-    // Kept until it is installed, so that what was compiled before an interruption is not compiled again.
+    // Kept until the installation succeeds, so that after an interruption cargo continues where it stopped.
     const compiled = path(".tools", "compiled");
     const where = ["--root", path(".tools"), "--target-dir", compiled];
-    // Its own lock file is what its authors tested. Without it, whatever was published last night would run here.
+    // --locked uses the dependencies that its authors tested, not the newest ones.
     const install = ["install", ...where, "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY];
     const { code, stderr } = await capture("cargo", install);
     if (code !== 0) {
       fail(
-        `cargo-deny ${CARGO_DENY} could not be installed with the versions it was released with, and no others are tried:\n\n${stderr.trim()}\n\n` +
-          "If the network failed, run this again: it goes on where it stopped. If the registry has no such version, use one that does.",
+        `cargo-deny ${CARGO_DENY} could not be installed with the dependencies of its lock file, and no others are tried:\n\n${stderr.trim()}\n\n` +
+          "If the network failed, run this again to continue. If the registry lacks a version, use one that has it.",
       );
     }
     rmSync(compiled, { recursive: true, force: true });
   });
 }
 
-/** Whether cargo-deny is installed, in the version that is used. */
+/** Whether cargo-deny is installed in the required version. */
 export function hasCargoDeny() {
   const installed = ".tools/.crates.toml";
   return (

@@ -1,11 +1,11 @@
-// `npm test`: everything that can be checked without the network, cheapest first, ending in the line
-// `total: N passed, M failed`. It stops at the first step that fails, which counts as one failure if it is not a test.
+// `npm test`: all checks that need no network, the cheapest first. The last line is `total: N passed, M failed`. It stops at
+// the first step that fails, which counts as one failure if it is not a test.
 //
-// It tests the Worker as it is deployed. A part of it, for while you work:
+// It tests the release build of the Worker. During development, run a part of it:
 //
 //   npm test -- native               only the Rust tests
-//   npm test -- e2e [pattern ...]    only the tests against the Worker, built for development as for `npm run dev`: the files,
-//                                    or else the test names, that match one of the patterns
+//   npm test -- e2e [pattern ...]    only the tests of the Worker, in the dev profile as for `npm run dev`: those whose file
+//                                    names, or else test names, contain one of the patterns
 
 import { stripVTControlCharacters } from "node:util";
 
@@ -20,10 +20,10 @@ const tally = { passed: 0, failed: 0 };
 
 const usage = `npm test -- [native | e2e [PATTERN ...]]
 
-Checks everything that can be checked without the network, against the Worker as it is deployed; or a part of it.
+Runs all checks that need no network, with the release build of the Worker; or a part of them.
   native               only the Rust tests
-  e2e [PATTERN ...]    only the tests against the Worker, built for development: the files, or else the test names, that have
-                       one of the patterns in them`;
+  e2e [PATTERN ...]    only the tests of the Worker, in the dev profile: those whose file names, or else test names,
+                       contain one of the patterns`;
 
 async function main([part, ...patterns]) {
   const parts = {
@@ -40,7 +40,7 @@ async function main([part, ...patterns]) {
 
 const native = ["tests, native", nativeTests];
 const worker = (profile) => [
-  profile === "release" ? "the Worker, as deployed" : "the Worker, for development",
+  profile === "release" ? "build the Worker, release profile" : "build the Worker, dev profile",
   () => buildWorker(profile),
 ];
 const endToEnd = ["tests, end to end", nodeTests];
@@ -60,7 +60,7 @@ async function step(name, work) {
 }
 
 async function nativeTests() {
-  // All of them, so that the counts are complete.
+  // --no-fail-fast, so that the counts are complete.
   const { code, stdout } = await tee("cargo", ["test", "--locked", "--workspace", "--no-fail-fast"]);
   count(
     stripVTControlCharacters(stdout).matchAll(/^test result: \w+\. (?<passed>\d+) passed; (?<failed>\d+) failed/gm),
@@ -68,15 +68,15 @@ async function nativeTests() {
   if (code !== 0) fail("the native tests failed");
 }
 
-// What the end-to-end tests start in workerd, without building it again for every file.
+// Builds what the end-to-end tests start in workerd once, not for every file.
 async function buildWorker(profile) {
   await bundle(profile);
-  // Here, because compiling takes longer than a test may.
+  // Compiled here, because it takes longer than the time limit of a test.
   await rulesBinary();
 }
 
 async function nodeTests(patterns) {
-  // Here, where compiling it takes nothing from a test's time.
+  // Compiled here, so that it does not count toward the time limit of a test.
   await run("cargo", ["build", "--locked", "--quiet", "--example", "resource_server"]);
   await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
   const files = ["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs"));
@@ -86,27 +86,27 @@ async function nodeTests(patterns) {
     const { code, stdout } = await tee("node", [...options, ...chosen]);
     const text = stripVTControlCharacters(stdout);
     const summary = (name) => Number([...text.matchAll(new RegExp(`^ℹ ${name} (\\d+)$`, "gm"))].at(-1)?.[1] ?? 0);
-    // A test that ran into its time limit is "cancelled".
+    // A test that exceeds its time limit is "cancelled".
     count([{ groups: { passed: summary("pass"), failed: summary("fail") + summary("cancelled") } }]);
     failed ||= code !== 0;
   }
   if (failed) fail("the end-to-end tests failed");
 }
 
-/** What node is run with: with the files that a pattern names, and with the others that have a test that one names. */
+/** The arguments of each run of node: the files whose names match a pattern, and the other files with a matching test. */
 function choices(files, patterns) {
   if (patterns.length === 0) return [files];
-  const namesFile = (pattern) => files.some((file) => file.includes(pattern));
-  const named = files.filter((file) => patterns.some((pattern) => file.includes(pattern)));
-  const tests = patterns.filter((pattern) => !namesFile(pattern));
+  const matchesFile = (pattern) => files.some((file) => file.includes(pattern));
+  const matching = files.filter((file) => patterns.some((pattern) => file.includes(pattern)));
+  const tests = patterns.filter((pattern) => !matchesFile(pattern));
   const missing = tests.find((pattern) => !files.some((file) => read(file).includes(pattern)));
   if (missing !== undefined) fail(`no test matches ${missing}`);
-  // A file without a matching test would count as one that passed.
+  // A file without a matching test would count as a passed test.
   const holding = files.filter(
-    (file) => !named.includes(file) && tests.some((pattern) => read(file).includes(pattern)),
+    (file) => !matching.includes(file) && tests.some((pattern) => read(file).includes(pattern)),
   );
   const byName = [...tests.map((pattern) => `--test-name-pattern=${pattern}`), ...holding];
-  return [...(named.length > 0 ? [named] : []), ...(holding.length > 0 ? [byName] : [])];
+  return [...(matching.length > 0 ? [matching] : []), ...(holding.length > 0 ? [byName] : [])];
 }
 
 function count(results) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { unstable_readConfig } from "wrangler";
-import { check as checkFolder, secondDoor } from "../../scripts/check-config.mjs";
+import { check as checkFolder, secondAddress } from "../../scripts/check-config.mjs";
 import { Failure } from "../../scripts/lib.mjs";
 import { Checkout } from "../support/checkout.mjs";
 
@@ -64,7 +64,7 @@ test("it is warned of a second address, and goes on", async () => {
     text.replace(/^workers_dev = true$/m, '$&\nroutes = [{ pattern = "auth.example.com", custom_domain = true }]');
   const { code, stdout, stderr } = await run(all(routed, setTo("ISSUER", "https://auth.example.com")), strict);
   assert.deepEqual([code, stdout], [0, ""]);
-  assert.match(stderr, /^\nwarning: workers_dev = true beside a route: .*\n$/);
+  assert.match(stderr, /^\nwarning: workers_dev = true in addition to a route: .*\n$/);
 });
 
 test("what the Worker refuses its configuration for is told by name, once", async () => {
@@ -92,11 +92,11 @@ test("that there is no database to ask here is no reason not to deploy, but ever
   for (const [status, text] of Object.entries(answers)) {
     const found = await check(asItIs, `() => new Response(${JSON.stringify(text)}, { status: ${status} })`);
     if (status === "503") assert.equal(found, undefined);
-    else assert.ok(found.includes(`answers http://localhost:8787/healthz with ${status}: ${text}`), found);
+    else assert.ok(found.includes(`answered http://localhost:8787/healthz with ${status}: ${text}`), found);
   }
 });
 
-test("a second address beside a route is warned of, by what opens it", () => {
+test("a second address in addition to a route is reported with the setting that enables it", () => {
   const routed = 'routes = [{ pattern = "auth.example.com", custom_domain = true }]';
   const cases = [
     [["workers_dev = true", routed], "workers_dev = true"],
@@ -109,10 +109,10 @@ test("a second address beside a route is warned of, by what opens it", () => {
     [[routed], undefined],
   ];
   for (const [lines, named] of cases) {
-    checkout.write("doors.toml", ['name = "doors"', 'compatibility_date = "2026-11-17"', ...lines].join("\n"));
-    const warning = secondDoor(unstable_readConfig({ config: checkout.path("doors.toml") }));
+    checkout.write("addresses.toml", ['name = "addresses"', 'compatibility_date = "2026-11-17"', ...lines].join("\n"));
+    const warning = secondAddress(unstable_readConfig({ config: checkout.path("addresses.toml") }));
     assert.equal(
-      warning?.split(" beside a route: the Worker answers at *.workers.dev too")[0],
+      warning?.split(" in addition to a route: the Worker is also reachable at *.workers.dev")[0],
       named,
       lines.join("; "),
     );

@@ -42,10 +42,10 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
   await refused([o, "admin", "--forced"], 2, /usage: npm run grant/);
   await refused([o, "root"], 1, /"root" is not a role/);
   await refused(["person", "admin"], 1, /exactly one @/);
-  await refused(["nobody@example.org", "admin"], 1, /no account with the address nobody@example.org/);
+  await refused(["nobody@example.org", "admin"], 1, /no account has the address nobody@example.org/);
   await refused([o, "admin", "--revoke"], 1, /does not have the role admin/);
   assert.deepEqual(await grantInD1(o, "admin"), [0, `${o} has the role admin (roles: user, admin)`]);
-  await refused([o, "admin"], 1, /has the role admin already/);
+  await refused([o, "admin"], 1, /already has the role admin/);
   // c is shut out, and no admin that could help.
   await refused([o, "admin", "--revoke"], 1, /is the last admin.*--force/, grantInD1);
   assert.equal((await grant(c, "admin", "--revoke"))[0], 0);

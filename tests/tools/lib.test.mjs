@@ -37,7 +37,7 @@ test("a file that is named on the command line is that of the caller's folder", 
 test("what a command says on stderr is heard while it runs, and kept", async () => {
   let heard = "";
   const { code, stdout, stderr } = await capture("node", ["-e", "console.error('a'); console.log('b')"], {
-    heard: (text) => (heard += text),
+    onStderr: (text) => (heard += text),
   });
   assert.deepEqual([code, stdout, stderr, heard], [0, "b\n", "a\n", "a\n"]);
 });

@@ -50,7 +50,7 @@ test("a set that Cloudflare would not take is not written", () => {
   assert.equal(rotateFile(file, options).added.alg, "RS256");
   const two = text("RS256", "RS256");
   writeFileSync(file, two);
-  assert.throws(() => rotateFile(file, options), /Cloudflare takes 5120/);
+  assert.throws(() => rotateFile(file, options), /Cloudflare accepts at most 5120/);
   assert.equal(readFileSync(file, "utf8"), two);
   // The older one is not needed any more once a refresh token cannot come with its last access token.
   assert.equal(rotateFile(file, { ...options, now: NOW + IDLE }).keySet.keys.length, 2);
@@ -100,7 +100,7 @@ test("keys without a time are superseded by the first key with one, not by each 
 test("while a rotation is under way another is refused, unless it is forced", () => {
   const { keySet, added } = rotate({ keys: [makeKey()] }, options);
   for (const now of [NOW, NOW + LEAD - 1]) {
-    assert.throws(() => rotate(keySet, { ...options, now }), new RegExp(`under way.*${added.kid}.*--force`));
+    assert.throws(() => rotate(keySet, { ...options, now }), new RegExp(`in progress.*${added.kid}.*--force`));
   }
   const forced = rotate(keySet, { ...options, force: true });
   assert.equal(forced.keySet.keys.length, 3);
@@ -169,7 +169,7 @@ test("a file that cannot be rotated is left alone, and none of its values is sho
     assert.equal(readFileSync(file, "utf8"), text);
   }
   rmSync(file);
-  assert.throws(() => rotateFile(file, options), /there is no/);
+  assert.throws(() => rotateFile(file, options), /does not exist/);
   assert.deepEqual(readdirSync(folder), []);
 });
 
@@ -181,7 +181,7 @@ test("what is no file of secrets at all gets one line that says so", () => {
     );
   const mark = /begins with a byte order mark.*: save it as UTF-8 without one$/;
   const cases = {
-    "absent.env": [() => {}, /there is no .*absent\.env$/],
+    "absent.env": [() => {}, /absent\.env does not exist$/],
     "folder.env": [(file) => mkdirSync(file), /folder\.env is a folder, not a file of secrets$/],
     "empty.env": [(file) => writeFileSync(file, ""), /empty\.env is empty$/],
     "blank.env": [(file) => writeFileSync(file, " \n\n"), /blank\.env is empty$/],
@@ -230,9 +230,9 @@ test("the command makes a set of any algorithm and rotates the kept copy of it",
     ["ES256", "EdDSA"],
   );
   assert.ok(keys[1].signs_from - before - LEAD <= 5);
-  assert.match(stdout, /take EdDSA too before then/);
+  assert.match(stdout, /also accept EdDSA before then/);
   const again = keygen("--rotate", "--file", "secrets.env");
-  assert.deepEqual([again.status, /under way/.test(again.stderr)], [1, true]);
+  assert.deepEqual([again.status, /in progress/.test(again.stderr)], [1, true]);
   assert.equal(keygen("--rotate", "--file", "secrets.env", "--force").status, 0);
 
   for (const args of [

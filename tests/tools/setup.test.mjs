@@ -77,7 +77,7 @@ test("a tool that does not compile with the versions it was released with is not
     );
     assert.match(
       stderr,
-      /^\nerror: cargo-deny 0\.20\.2 could not be installed with the versions it was released with, and no others are tried/,
+      /^\nerror: cargo-deny 0\.20\.2 could not be installed with the dependencies of its lock file, and no others are tried/,
     );
     assert.match(stderr, /crate 1\.0\.1 is not in the registry/);
   } finally {
