@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { capture } from "../scripts/lib.mjs";
-import { plot } from "./plot.mjs";
+import { chart } from "./plot.mjs";
 import { compared, floodTable, table, where } from "./report.mjs";
 import { median, quantile, ratios, rotated, summary } from "./statistics.mjs";
 
@@ -58,13 +58,13 @@ const MEASURED = [
 ];
 
 test("a bar is judged on the median of the rounds' ratios, on latency or on CPU time, and may be met exactly", () => {
-  const kept = (bars, by) => compared(MEASURED, bars, by).map((competitor) => competitor.kept);
-  assert.deepEqual(kept({ bare: 1.5, "<other>": 0.19 }, "wall"), [undefined, true, false]);
-  assert.deepEqual(kept({ bare: 0.24 }, "cpu"), [undefined, false, undefined]);
-  assert.throws(() => kept({ nobody: 1 }, "wall"), /nobody/);
+  const met = (targets, by) => compared(MEASURED, targets, by).map((competitor) => competitor.met);
+  assert.deepEqual(met({ bare: 1.5, "<other>": 0.19 }, "wall"), [undefined, true, false]);
+  assert.deepEqual(met({ bare: 0.24 }, "cpu"), [undefined, false, undefined]);
+  assert.throws(() => met({ nobody: 1 }, "wall"), /nobody/);
 });
 
-test("the table says of every bar whether it is kept, and leaves out what was not measured", () => {
+test("the table says of every bar whether it is met, and leaves out what was not measured", () => {
   const lines = (measured, by) =>
     table({ results: [{ name: "case", judgedBy: by, competitors: compared(measured, { bare: 1.4 }, by) }] }).split(
       "\n",
@@ -79,7 +79,7 @@ test("the table says of every bar whether it is kept, and leaves out what was no
     MEASURED.map((one) => ({ ...one, cpu: [] })),
     "cpu",
   );
-  assert.equal(withoutCpu[0], "| case |  | latency, ms | ratio of latency | bar |");
+  assert.equal(withoutCpu[0], "| case |  | latency, ms | ratio of latency | target |");
   assert.match(withoutCpu[3], /CPU ≤ 1.4: not measured/);
   assert.match(withoutCpu.at(-1), /does not tell the CPU time/);
 });
@@ -90,16 +90,28 @@ test("where it was measured is one sentence", () => {
   assert.equal(said, "2026-11-21, on Z80 with 1 cores and 64 GiB, CP/M 2.2; node 24, hash-wasm 4.");
 });
 
-test("the plot is of every ratio, with names escaped", () => {
-  const machine = { cpu: "a & b", cores: 2, os: "Linux" };
+test("the plot has every ratio with its quartiles, and every target", () => {
+  const machine = { cpu: "Z80", cores: 2, os: "Linux" };
   const results = [{ name: "case", judgedBy: "wall", competitors: compared(MEASURED, { bare: 1.4 }, "wall") }];
-  const picture = plot({ results, machine, versions: { workerd: "1" }, date: "2026-11-21T00:00:00Z" });
-  assert.match(picture, /&lt;other&gt;/);
-  assert.match(picture, /a &amp; b/);
+  const { title, yAxis, series } = chart({
+    results,
+    machine,
+    versions: { workerd: "1" },
+    date: "2026-11-21T00:00:00Z",
+  });
+  assert.match(title.subtext, /^Z80, 2 cores, Linux; workerd 1; 2026-11-21\./);
+  assert.deepEqual(yAxis.data, ["{case|case (latency)}", "bare  1.50", "<other>  0.20"]);
+  const [ratios, quartiles, targets] = series.map(({ data }) => data);
   assert.deepEqual(
-    [...picture.matchAll(/>(\d\.\d\d)</g)].map(([, ratio]) => ratio),
-    ["1.50", "0.20"],
+    ratios.map(({ value }) => value),
+    ["-", 1.5, 0.2],
   );
+  assert.notDeepEqual(ratios[1].itemStyle, ratios[2].itemStyle);
+  assert.deepEqual(quartiles, [
+    [1, 1.25, 1.75],
+    [2, 0.15000000000000002, 0.25],
+  ]);
+  assert.deepEqual(targets, [[1.4, 1]]);
 });
 
 test("the table of floods has the latency of the logins that succeeded, and counts the others by status", () => {

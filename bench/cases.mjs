@@ -1,4 +1,4 @@
-// What is compared with what, and the bars. A competitor is one request that is checked every time: a benchmark that
+// What is compared with what, and the targets. A competitor is one request that is checked every time: a benchmark that
 // measures refusals by mistake is worth nothing.
 
 import { firstHashers, hashers } from "./hashes.mjs";
@@ -42,14 +42,14 @@ async function betterAuth(bindings) {
 
 /**
  * The cases. `requests` is for one competitor in one round, `rounds` how many there are, of a quick run and of a full one,
- * `warmUp` as in `measure`. The first competitor is Portcullis; `bars` are the most that its ratio to another may be, judged
+ * `warmUp` as in `measure`. The first competitor is Portcullis; `targets` are the most that its ratio to another may be, judged
  * by latency or by CPU time (`judgedBy`).
  */
 export const CASES = [
   {
     name: "hash",
     judgedBy: "cpu",
-    bars: {
+    targets: {
       "`argon2` crate, opt-level 3": 0.5,
       "node:crypto (OpenSSL), native": 0.75,
       "argon2-rust, native AVX2": 1.7,
@@ -70,7 +70,7 @@ export const CASES = [
   },
   {
     name: "refresh",
-    bars: { "bare Worker, one D1 UPDATE … RETURNING": 1.15, "better-auth get-session": 0.6 },
+    targets: { "bare Worker, one D1 UPDATE … RETURNING": 1.15, "better-auth get-session": 0.6 },
     requests: 40,
     warmUp: 400,
     rounds: [12, 60],
@@ -83,7 +83,7 @@ export const CASES = [
   },
   {
     name: "/verify",
-    bars: { "bare Worker, one KV get": 1.15 },
+    targets: { "bare Worker, one KV get": 1.15 },
     requests: 40,
     warmUp: 400,
     rounds: [12, 60],
@@ -117,7 +117,7 @@ export const CASES = [
   },
   {
     name: "login",
-    bars: { "better-auth sign-in": 0.35 },
+    targets: { "better-auth sign-in": 0.35 },
     requests: 3,
     // Hashing too has to be warm.
     warmUp: 40,

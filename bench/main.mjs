@@ -37,7 +37,7 @@ async function compare(names, quick) {
   try {
     for (const {
       name,
-      bars = {},
+      targets = {},
       requests,
       warmUp = 0,
       rounds: [few, many],
@@ -50,14 +50,14 @@ async function compare(names, quick) {
       const measured = await measure({ competitors: compete, warmUp, rounds, requests });
       // What only this case needs.
       for (const { close } of compete) await close?.();
-      results.push({ name, judgedBy, rounds, requests, competitors: compared(measured, bars, judgedBy) });
+      results.push({ name, judgedBy, rounds, requests, competitors: compared(measured, targets, judgedBy) });
     }
   } finally {
     await workers.close();
   }
   const report = { ...machine(), results };
   console.log(`\n${where(report)}\n\n${table(report)}`);
-  write(report);
+  await write(report);
 }
 
 runIfStarted(import.meta.url, main);

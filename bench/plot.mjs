@@ -1,43 +1,83 @@
-// The ratios as bars, in SVG: how much of the other's latency (or CPU time) Portcullis takes, and the most it may.
+// The plot of a report: Portcullis's latency (or CPU time) divided by each competitor's, the quartiles and the target.
 
-const [LABEL, WIDTH, ROW, MARGIN] = [420, 460, 24, 24];
+const ROW = 24;
 
-/** The plot of a report, as a picture. */
-export function plot({ results, machine, versions, date }) {
+/** The report as an option of ECharts: one bar per ratio, below the name of its case. */
+export function chart({ results, machine, versions, date }) {
   const rows = results.flatMap(({ name, judgedBy, competitors: [, ...others] }) => [
-    { heading: `${name} (${judgedBy === "cpu" ? "CPU time" : "latency"})` },
+    { label: `{case|${name} (${judgedBy === "cpu" ? "CPU time" : "latency"})}` },
     ...others
       .filter(({ ratio }) => ratio[judgedBy])
-      .map(({ name, ratio, bar, kept }) => ({ name, ratio: ratio[judgedBy], bar, kept })),
+      .map(({ name, ratio: { [judgedBy]: ratio }, target, met }) => ({
+        label: `${name.replaceAll("`", "")}  ${ratio.median.toFixed(2)}`,
+        ratio,
+        target,
+        met,
+      })),
   ]);
-  const most = Math.max(1.2, ...rows.flatMap(({ ratio, bar }) => [ratio?.high ?? 0, bar ?? 0])) * 1.05;
-  const x = (ratio) => LABEL + (ratio / most) * WIDTH;
-  const height = (rows.length + 4) * ROW;
-  const drawn = rows.map((row, at) => drawRow(row, (at + 2.5) * ROW, x));
   const where = `${machine.cpu}, ${machine.cores} cores, ${machine.os}; workerd ${versions.workerd}; ${date.slice(0, 10)}`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${LABEL + WIDTH + 90}" height="${height}" font-family="sans-serif" font-size="13">
-<rect width="100%" height="100%" fill="white"/>
-<text x="${MARGIN}" y="${1.2 * ROW}" font-size="15" font-weight="bold">Portcullis relative to what stands beside each bar (shorter is faster)</text>
-<line x1="${x(1)}" y1="${1.7 * ROW}" x2="${x(1)}" y2="${height - 1.5 * ROW}" stroke="#888" stroke-dasharray="3 3"/>
-<text x="${x(1) + 4}" y="${2 * ROW}" fill="#666">1 = as fast</text>
-${drawn.join("\n")}
-<text x="${MARGIN}" y="${height - 0.5 * ROW}" fill="#666" font-size="11">${escapeXml(where)}. Red line: the most it may be. Thin line: quartiles.</text>
-</svg>
-`;
+  const bars = rows.map(({ ratio, met }) => ({
+    value: ratio?.median ?? "-",
+    itemStyle: { color: met === false ? "#d98c5f" : "#5f8fd9" },
+  }));
+  const quartiles = rows.flatMap(({ ratio }, row) => (ratio ? [[row, ratio.low, ratio.high]] : []));
+  const targets = rows.flatMap(({ target }, row) => (target === undefined ? [] : [[target, row]]));
+  return {
+    animation: false,
+    backgroundColor: "white",
+    title: {
+      text: "Latency or CPU time of Portcullis divided by that of each competitor (shorter is faster)",
+      subtext: `${where}. Red line: target. Thin line: quartiles.`,
+    },
+    grid: { top: 3.5 * ROW, height: rows.length * ROW, left: 380, right: 60 },
+    xAxis: { type: "value", min: 0 },
+    yAxis: {
+      type: "category",
+      inverse: true,
+      data: rows.map(({ label }) => label),
+      axisTick: { show: false },
+      axisLabel: { interval: 0, color: "#000", rich: { case: { fontWeight: "bold" } } },
+    },
+    series: [
+      {
+        name: "ratio",
+        type: "bar",
+        data: bars,
+        markLine: {
+          symbol: "none",
+          data: [{ xAxis: 1 }],
+          label: { formatter: "1 = equal", position: "start" },
+          lineStyle: { color: "#888", type: "dashed" },
+        },
+      },
+      {
+        name: "quartiles",
+        type: "custom",
+        data: quartiles,
+        encode: { x: [1, 2], y: 0 },
+        renderItem: quartileLine,
+        z: 3,
+      },
+      { name: "target", type: "scatter", data: targets, symbol: "rect", symbolSize: [2, ROW - 2], color: "#c00", z: 4 },
+    ],
+  };
 }
 
-function drawRow({ heading, name, ratio, bar, kept }, y, x) {
-  if (heading !== undefined) return `<text x="${MARGIN}" y="${y + 12}" font-weight="bold">${escapeXml(heading)}</text>`;
-  const fill = kept === false ? "#d98c5f" : "#5f8fd9";
-  const limit =
-    bar === undefined
-      ? ""
-      : `<line x1="${x(bar)}" y1="${y - 3}" x2="${x(bar)}" y2="${y + 19}" stroke="#c00" stroke-width="2"/>`;
-  return `<text x="${LABEL - 8}" y="${y + 12}" text-anchor="end">${escapeXml(name.replaceAll("`", ""))}</text>
-<rect x="${x(0)}" y="${y}" width="${x(ratio.median) - x(0)}" height="16" fill="${fill}"/>
-<line x1="${x(ratio.low)}" y1="${y + 8}" x2="${x(ratio.high)}" y2="${y + 8}" stroke="#223"/>${limit}
-<text x="${Math.max(x(ratio.high), x(bar ?? 0)) + 6}" y="${y + 12}">${ratio.median.toFixed(2)}</text>`;
+function quartileLine(_parameters, api) {
+  const [row, low, high] = [0, 1, 2].map((dimension) => api.value(dimension));
+  const [[x1, y1], [x2, y2]] = [low, high].map((ratio) => api.coord([ratio, row]));
+  return { type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: "#223" } };
 }
 
-const escapeXml = (text) =>
-  text.replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character]);
+/** The plot of a report, as SVG. */
+export async function plot(report) {
+  // Imported here: only a run of the benchmark installs its packages.
+  const { init } = await import("echarts");
+  const option = chart(report);
+  const height = option.grid.top + option.grid.height + 2 * ROW;
+  const drawing = init(null, null, { renderer: "svg", ssr: true, width: 960, height });
+  drawing.setOption(option);
+  const svg = drawing.renderToSVGString();
+  drawing.dispose();
+  return svg;
+}

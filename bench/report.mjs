@@ -8,10 +8,10 @@ import { env, lockedVersion, path, read } from "../scripts/lib.mjs";
 import { plot } from "./plot.mjs";
 import { median, ratios, summary } from "./statistics.mjs";
 
-/** What was measured of a case's competitors, with the first's ratio to each of the others, and which bars it keeps. */
-export function compared(measured, bars, judgedBy) {
-  const unknown = Object.keys(bars).find((name) => !measured.some((competitor) => competitor.name === name));
-  if (unknown !== undefined) throw new Error(`a bar without its competitor: ${unknown}`);
+/** What was measured of a case's competitors, with the first's ratio to each of the others, and which targets it keeps. */
+export function compared(measured, targets, judgedBy) {
+  const unknown = Object.keys(targets).find((name) => !measured.some((competitor) => competitor.name === name));
+  if (unknown !== undefined) throw new Error(`a target without its competitor: ${unknown}`);
   const [ours, ...others] = measured;
   const numbers = ({ name, wall, cpu }) => ({
     name,
@@ -23,13 +23,13 @@ export function compared(measured, bars, judgedBy) {
       wall: ratios(ours.wall, other.wall),
       cpu: other.cpu.length > 0 ? ratios(ours.cpu, other.cpu) : undefined,
     };
-    const bar = bars[other.name];
+    const target = targets[other.name];
     const judged = ratio[judgedBy];
     return {
       ...numbers(other),
       ratio,
-      bar,
-      kept: bar === undefined || judged === undefined ? undefined : judged.median <= bar,
+      target,
+      met: target === undefined || judged === undefined ? undefined : judged.median <= target,
     };
   };
   return [numbers(ours), ...others.map(against)];
@@ -45,19 +45,19 @@ export function table({ results }) {
     ...(hasCpu ? ["CPU, ms"] : []),
     "ratio of latency",
     ...(hasCpu ? ["ratio of CPU"] : []),
-    "bar",
+    "target",
   ];
   const rows = results.flatMap(({ name: of, judgedBy, competitors }) =>
-    competitors.map(({ name, wall, cpu, ratio, bar, kept }, at) => [
+    competitors.map(({ name, wall, cpu, ratio, target, met }, at) => [
       at === 0 ? of : "",
       name,
       spread(wall),
       ...(hasCpu ? [spread(cpu)] : []),
       spread(ratio?.wall),
       ...(hasCpu ? [spread(ratio?.cpu)] : []),
-      bar === undefined
+      target === undefined
         ? ""
-        : `${judgedBy === "cpu" ? "CPU" : "latency"} ≤ ${bar}: ${{ true: "**pass**", false: "**over**" }[kept] ?? "not measured"}`,
+        : `${judgedBy === "cpu" ? "CPU" : "latency"} ≤ ${target}: ${{ true: "**pass**", false: "**over**" }[met] ?? "not measured"}`,
     ]),
   );
   const line = (cells) => `| ${cells.join(" | ")} |`;
@@ -133,10 +133,10 @@ export function machine() {
   };
 }
 
-/** Writes the results into the ignored folder. */
-export function write(report) {
+/** Writes the results into bench/results, which Git ignores. */
+export async function write(report) {
   mkdirSync(path("bench", "results"), { recursive: true });
   writeFileSync(path("bench", "results", "latest.json"), `${JSON.stringify(report, null, 2)}\n`);
-  writeFileSync(path("bench", "results", "latest.svg"), plot(report));
+  writeFileSync(path("bench", "results", "latest.svg"), await plot(report));
   console.log("\nbench: wrote bench/results/latest.json and bench/results/latest.svg");
 }
