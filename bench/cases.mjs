@@ -1,5 +1,4 @@
-// What is compared with what, and the targets. A competitor is one request that is checked every time: a benchmark that
-// measures refusals by mistake is worth nothing.
+// The cases of the benchmark and their targets. Each response is checked, so that refusals are not measured by mistake.
 
 import { firstHashers, hashers } from "./hashes.mjs";
 import { PASSWORD } from "./parameters.mjs";
@@ -10,7 +9,7 @@ const PEER_SECRETS = {
   BETTER_AUTH_SECRET: "a secret of the benchmark, 32 bytes or more",
 };
 
-/** The Workers that cases share, each started when the first asks for it. */
+/** The Workers that cases share, each started on first use. */
 export class Workers {
   #started = new Map();
   #starters = {
@@ -41,9 +40,9 @@ async function betterAuth(bindings) {
 }
 
 /**
- * The cases. `requests` is for one competitor in one round, `rounds` how many there are, of a quick run and of a full one,
- * `warmUp` as in `measure`. The first competitor is Portcullis; `targets` are the most that its ratio to another may be, judged
- * by latency or by CPU time (`judgedBy`).
+ * The cases. `requests` is the number per competitor and round, `rounds` the number in a quick and in a full run; `warmUp` is
+ * as in `measure`. The first competitor is Portcullis. `targets` are the maximum ratios of its latency or CPU time (`judgedBy`)
+ * to that of another competitor.
  */
 export const CASES = [
   {
@@ -54,9 +53,9 @@ export const CASES = [
       "node:crypto (OpenSSL), native": 0.75,
       "argon2-rust, native AVX2": 1.7,
     },
-    // Several in a row: the first finds its memory in no cache, after all the others.
+    // Several in a row, because the first hash after those of the others finds its memory in no cache.
     requests: 8,
-    // V8 takes some dozens of them to have all of it optimised.
+    // V8 needs several dozen hashes to optimize all code.
     warmUp: 40,
     rounds: [4, 15],
     competitors: () => hashers(),
@@ -107,7 +106,7 @@ export const CASES = [
   {
     name: "register",
     requests: 3,
-    // Hashing too has to be warm.
+    // Hashing must be warm too.
     warmUp: 40,
     rounds: [8, 30],
     competitors: async (workers) => [
@@ -119,7 +118,7 @@ export const CASES = [
     name: "login",
     targets: { "better-auth sign-in": 0.35 },
     requests: 3,
-    // Hashing too has to be warm.
+    // Hashing must be warm too.
     warmUp: 40,
     rounds: [8, 30],
     competitors: async (workers) => [
@@ -149,16 +148,16 @@ export const CASES = [
   },
 ];
 
-let people = 0;
-const newcomer = () => ({ email: `person-${++people}@example.org`, password: PASSWORD, name: "Ada Lovelace" });
+let users = 0;
+const newUser = () => ({ email: `person-${++users}@example.org`, password: PASSWORD, name: "Ada Lovelace" });
 const of = (server, name, step) => ({ name, step, cpu: () => server.cpu() });
 
 async function registered(server) {
-  const person = newcomer();
-  return { ...person, ...(await server.expect(201, "POST", "/register", { json: person })) };
+  const user = newUser();
+  return { ...user, ...(await server.expect(201, "POST", "/register", { json: user })) };
 }
 
-// Every answer has the next token.
+// Each response contains the next token.
 async function refresh(server) {
   let { refresh_token } = await registered(server);
   return of(server, "Portcullis", async () => {
@@ -196,9 +195,9 @@ function bareGet(server) {
 }
 
 const register = (server) =>
-  of(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newcomer() }));
+  of(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newUser() }));
 const signUp = (server) =>
-  of(server, "better-auth sign-up", () => server.expect(200, "POST", "/api/auth/sign-up/email", { json: newcomer() }));
+  of(server, "better-auth sign-up", () => server.expect(200, "POST", "/api/auth/sign-up/email", { json: newUser() }));
 
 async function login(server) {
   const { email, password } = await registered(server);
@@ -206,17 +205,17 @@ async function login(server) {
 }
 
 async function signIn(server) {
-  const person = newcomer();
-  await server.expect(200, "POST", "/api/auth/sign-up/email", { json: person });
-  const { email, password } = person;
+  const user = newUser();
+  await server.expect(200, "POST", "/api/auth/sign-up/email", { json: user });
+  const { email, password } = user;
   return of(server, "better-auth sign-in", () =>
     server.expect(200, "POST", "/api/auth/sign-in/email", { json: { email, password } }),
   );
 }
 
-// What a browser would send back after signing up.
+// The cookies that a browser sends after sign-up.
 async function cookie(server) {
-  const { status, headers, text } = await server.request("POST", "/api/auth/sign-up/email", { json: newcomer() });
+  const { status, headers, text } = await server.request("POST", "/api/auth/sign-up/email", { json: newUser() });
   if (status !== 200) throw new Error(`better-auth's sign-up: ${status} ${text}`);
   return headers["set-cookie"].map((line) => line.split(";")[0]).join("; ");
 }
@@ -225,7 +224,7 @@ async function session(name, server) {
   const headers = { Cookie: await cookie(server) };
   return of(server, name, async () => {
     const answer = await server.expect(200, "GET", "/api/auth/get-session", { headers });
-    // Without a session it answers 200 too.
+    // It also answers 200 without a session.
     if (!answer?.user?.id) throw new Error("better-auth's get-session found no session");
   });
 }
@@ -234,7 +233,7 @@ async function token(server) {
   const headers = { Cookie: await cookie(server) };
   return of(server, "better-auth /token (ES256)", async () => {
     const answer = await server.expect(200, "GET", "/api/auth/token", { headers });
-    if (!answer?.token) throw new Error("better-auth's /token made none");
+    if (!answer?.token) throw new Error("better-auth's /token returned no token");
   });
 }
 
@@ -250,7 +249,7 @@ async function forgedAccess(server) {
   return of(server, "Portcullis", () => server.expect(401, "GET", "/verify", { bearer }));
 }
 
-/** The same but for one bit of its last byte, in the one canonical spelling. */
+/** The token with one bit of its last byte flipped, in canonical base64url. */
 export function forged(token, prefix) {
   const bytes = Buffer.from(token.slice(prefix.length), "base64url");
   bytes[bytes.length - 1] ^= 1;

@@ -1,13 +1,13 @@
-// What Portcullis costs a month, in dollars, from what its operations were counted to cost (bench/scale.mjs compares COUNTED
-// with what it counts) and from Cloudflare's prices. docs/performance/scale.md shows the table; a test compares the two.
+// Computes the cost per month in dollars from the counted costs of operations (bench/scale.mjs verifies COUNTED) and Cloudflare's
+// prices. docs/performance/scale.md contains the tables; a test compares them.
 //
 //   node bench/cost.mjs    prints the tables
 
 import { runIfStarted } from "../scripts/lib.mjs";
 
 /**
- * Of one operation: round trips to D1, rows read, rows written, KV reads, KV writes. Named as in bench/scale.mjs. The log-in is
- * that of somebody with two sessions, as each is a row to read.
+ * Costs per operation: D1 round trips, rows read, rows written, KV reads, KV writes. Names as in bench/scale.mjs. The login is
+ * that of a user with two sessions, each of which is a row to read.
  */
 export const COUNTED = {
   register: [2, 3, 4, 0, 0],
@@ -19,42 +19,42 @@ export const COUNTED = {
   me: [1, 2, 0, 0, 0],
 };
 
-/** Likewise, of what an operation does behind its answer. */
+/** The same for work that an operation does after its response. */
 export const BEHIND = { revoke: [1, 4, 1, 0, 0] };
 
-/** CPU of a request in ms: with an Argon2id at the default parameters, and without. */
+/** CPU time per request in ms, with and without an Argon2id hash at the default parameters. */
 const CPU_MS = { hashing: 20, other: 1 };
 const HASHING = ["register", "login", "login, wrong password"];
 
-/** Bytes in D1, index entries included, of a user, a session and an event, as bench/scale.mjs found them. */
+/** Bytes in D1 per user, session and event, including index entries, as measured by bench/scale.mjs. */
 export const BYTES = { user: 540, session: 589, event: 365 };
 const DATABASE_BYTES = 10e9;
-/** Entries of failed log-ins stay as long as the audit trail. */
+/** Months for which events of failed logins are kept. */
 const TRAIL_MONTHS = 3;
 
-/** How much a user does. An access token lives 900 s, so a session in use is refreshed four times an hour. */
+/** The assumed use. An access token lives 900 s, so a session in use is refreshed four times per hour. */
 export const HABITS = {
   daysAMonth: 30,
-  /** Share of all users who come on a day, on so many devices each, for so many hours on each. */
+  /** Share of users who are active on a day; their devices, and hours of use per device. */
   activeADay: 0.2,
   devices: 1.5,
   hours: 1.5,
   refreshesAnHour: 4,
-  /** Of an active person a day: tokens that gateways have checked here, and looks at the own account. */
+  /** Per active user and day: calls of /verify by gateways, and calls of /me. */
   verifies: 20,
-  looks: 2,
-  /** Of each user a month. */
+  meRequests: 2,
+  /** Per user and month. */
   logins: 0.6,
   failedLogins: 0.1,
   logouts: 0.2,
   registrations: 0.02,
-  /** Of the year's busiest second, beside the average one. */
+  /** Ratio of the busiest second of the year to the average one. */
   peak: 4,
-  /** For so many months the row of a session stays: one in force or idle at most, three of the audit trail. */
+  /** Months for which the row of a session is kept: at most one until it ends, then three of the audit trail. */
   monthsKept: 4,
 };
 
-/** Dollars beyond what the paid plan's 5 dollars include, each for a million but the storage. As documented. */
+/** Documented prices in dollars per unit beyond what the paid plan of 5 dollars includes. Storage is per GB. */
 const PRICES = {
   requests: { included: 10e6, each: 0.3 / 1e6 },
   cpuMs: { included: 30e6, each: 0.02 / 1e6 },
@@ -66,24 +66,24 @@ const PRICES = {
 };
 const PLAN = 5;
 
-/** A month with so many users: what is done, what that uses, and what it costs. */
+/** The operations, resources and cost of a month with a number of users. */
 export function month(users, habits = HABITS) {
   const { daysAMonth, activeADay, devices, hours, refreshesAnHour } = habits;
-  const personDays = users * activeADay * daysAMonth;
+  const activeDays = users * activeADay * daysAMonth;
   const times = {
     register: users * habits.registrations,
     login: users * habits.logins,
     "login, wrong password": users * habits.failedLogins,
-    refresh: personDays * devices * hours * refreshesAnHour,
+    refresh: activeDays * devices * hours * refreshesAnHour,
     revoke: users * habits.logouts,
-    verify: personDays * habits.verifies,
-    me: personDays * habits.looks,
+    verify: activeDays * habits.verifies,
+    me: activeDays * habits.meRequests,
   };
   const sum = (of) => Object.entries(times).reduce((total, [name, count]) => total + count * of(name), 0);
   const counted = (place) => sum((name) => COUNTED[name][place] + (BEHIND[name]?.[place] ?? 0));
   const begun = times.login + times.register;
   const sessions = begun * habits.monthsKept;
-  // A walk reads every row twice a day; a row that goes is counted as one written.
+  // Cleanup reads every row twice per day; a deleted row counts as one row written.
   const cleaned = { read: sessions * 2 * daysAMonth, written: begun };
   const used = {
     requests: sum(() => 1),
@@ -105,7 +105,7 @@ export function month(users, habits = HABITS) {
   return { users, times, used, dollars, total, sessions, refreshesASecond, databases };
 }
 
-/** The tables of docs/performance/scale.md, as Markdown: what a month uses, and what it costs. */
+/** The tables of docs/performance/scale.md as Markdown: the resources and the cost of a month. */
 export function costTables() {
   const months = [10e3, 1e6, 100e6].map((users) => month(users));
   const used = months.map(({ users, used, refreshesASecond, databases }) => [
@@ -176,7 +176,7 @@ const table = (head, rows) => [head, head.map(() => "---"), ...rows].map((row) =
 const money = (dollars) =>
   `$${dollars === 0 || dollars >= 10 ? Math.round(dollars).toLocaleString("en") : dollars.toFixed(2)}`;
 
-/** A number with two digits or three, as people say it. */
+/** A number with two or three digits and a unit. */
 function short(number) {
   const units = [
     [1e12, " T"],

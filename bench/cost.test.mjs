@@ -1,4 +1,4 @@
-// The page on scale says what the calculation gives. That the calculation goes by what is counted, tests/guarantees/costs.test.mjs asserts.
+// Compares docs/performance/scale.md with the calculation; tests/guarantees/costs.test.mjs compares its input with counted costs.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,33 +6,33 @@ import { read } from "../scripts/lib.mjs";
 import { BYTES, costTables, HABITS, month } from "./cost.mjs";
 
 const page = read("docs/performance/scale.md");
-/** Without line breaks, and what is within a sentence. */
+/** Asserts that the page contains the text, regardless of line breaks. */
 const says = (text) => assert.ok(page.replaceAll(/\s+/g, " ").includes(text), text);
 
 test("the tables of costs are the computed ones", () => {
   const [, shown] = page.match(/<!-- bench\/cost\.mjs -->\n([\s\S]*?)\n<!-- end -->/);
   assert.equal(shown, costTables());
-  // Also when the habits change: nothing is without a number.
+  // Every cell has a number, also if the habits change.
   assert.doesNotMatch(shown, /NaN|undefined|Infinity/);
 });
 
-test("the limits the page tells follow from the habits", () => {
+test("the limits on the page follow from the habits", () => {
   const million = month(1e6);
-  const most = 10e9 / (million.used.gigabytes * 1e3);
+  const maxUsers = 10e9 / (million.used.gigabytes * 1e3);
   const peak = million.refreshesASecond * HABITS.peak;
-  says(`**${(most / 1e6).toFixed(1)} million users**`);
+  says(`**${(maxUsers / 1e6).toFixed(1)} million users**`);
   says(`the busiest second of ${Math.round(1000 / peak)} million users`);
-  says(`at ${(most / 1e6).toFixed(1)} million and ${Math.round((peak * most) / 1e7) * 10} refreshes a second`);
+  says(`at ${(maxUsers / 1e6).toFixed(1)} million and ${Math.round((peak * maxUsers) / 1e7) * 10} refreshes a second`);
   const week = month(1e6, { ...HABITS, monthsKept: 37 / 30 });
   says(`of a week instead of three months some ${Math.round(10e3 / week.used.gigabytes / 1e3)} million`);
-  says(`full at some ${Math.round(((most / 1e6) * million.times.login) / 30 / 1e4)}0,000 logins a day`);
+  says(`full at some ${Math.round(((maxUsers / 1e6) * million.times.login) / 30 / 1e4)}0,000 logins a day`);
   const without = [1e6, 100e6].map((users) =>
     Math.round(month(users, { ...HABITS, verifies: 0 }).total).toLocaleString("en"),
   );
   says(`Without \`/verify\` a million users are $${without[0]}, and a hundred million $${without[1]}`);
 });
 
-test("bytes of a row are those that the cleanup is made for", () => {
+test("bytes per row are those that cleanup is designed for", () => {
   for (const [table, bytes] of Object.entries({
     users: BYTES.user,
     refresh_tokens: BYTES.session,
@@ -42,7 +42,7 @@ test("bytes of a row are those that the cleanup is made for", () => {
   assert.ok(read("src/store/cleanup.rs").includes(`let max_sessions = 10_000_000_000 / ${BYTES.session};`));
 });
 
-test("prices and what the plan includes make the dollars", () => {
+test("dollars follow from the prices and what the plan includes", () => {
   const { used, dollars, total } = month(100e6);
   assert.equal(dollars.rowsWritten, (used.rowsWritten - 50e6) / 1e6);
   assert.equal(dollars.requests, ((used.requests - 10e6) / 1e6) * 0.3);

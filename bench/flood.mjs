@@ -1,5 +1,5 @@
-// How somebody else's logins fare beside a flood: clients that hang up, one source that wants all the places, hashes that are
-// dear. Against the built Worker in local workerd, over loopback, bounded in count and time.
+// Measures the logins of another user during a flood: clients that disconnect, many logins from one source, expensive hashes.
+// Runs against the built Worker in local workerd, over loopback, limited in number and time.
 
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
@@ -9,48 +9,53 @@ import { PASSWORD } from "./parameters.mjs";
 import { floodTable } from "./report.mjs";
 import { portcullis } from "./servers.mjs";
 
-/** Logins of somebody else in a round, one after the other, as long as there are milliseconds for more. */
-const [LOGINS, ROUND_MILLIS] = [20, 60_000];
-/** How long an answer may take, in milliseconds, before it counts as none. */
-const MOST_MILLIS = 30_000;
-/** Until clients hang up, in milliseconds: the Worker has their requests by then. */
+/** Maximum number of sequential logins of the other user in a round, and the time limit of the round. */
+const [MAX_LOGINS, ROUND_MILLIS] = [20, 60_000];
+/** Time limit of a response, in milliseconds. */
+const MAX_MILLIS = 30_000;
+/** Milliseconds after which clients disconnect: the Worker has received their requests. */
 const HANG_UP_AFTER = 100;
 /** "correct horse battery staple", by libxcrypt. */
 const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
 
 const source = (number) => `198.51.${100 + Math.floor(number / 250)}.${number % 250}`;
-const stranger = (number) => ({ email: `stranger-${number}@example.org`, password: "not the right one" });
+const unknownUser = (number) => ({ email: `unknown-${number}@example.org`, password: "not the right one" });
 
-/** The floods: how many requests each is, and what begins one of them and resolves to its status, 0 for none. */
+/** The floods: the number of requests, and the function that sends one and resolves to its status, or 0 if there is none. */
 const FLOODS = [
   { name: "nobody", count: 0 },
   {
-    name: "330 that hang up, each from elsewhere",
+    name: "330 logins that hang up, each from another source",
     count: 330,
-    one: (server, number) => hangUp(server, stranger(number), source(number)),
+    one: (server, number) => hangUp(server, unknownUser(number), source(number)),
   },
-  { name: "256 from one source", count: 256, one: (server, number) => login(server, stranger(number), "203.0.113.1") },
   {
-    name: "60 with bcrypt at cost 12, each from elsewhere",
+    name: "256 logins at once from one source",
+    count: 256,
+    one: (server, number) => login(server, unknownUser(number), "203.0.113.1"),
+  },
+  {
+    name: "60 logins with imported bcrypt-12 hashes, each from another source",
     count: 60,
-    one: (server, number) => login(server, dear(number), source(number)),
+    one: (server, number) => login(server, expensiveUser(number), source(number)),
   },
 ];
 
-const dear = (number) => ({ email: `dear-${number}@example.org`, password: PASSWORD });
+const expensiveUser = (number) => ({ email: `expensive-${number}@example.org`, password: PASSWORD });
 
 /** Measures all floods, prints a table, and ends. */
 export async function flood({ quick }) {
   const server = await portcullis();
   try {
-    const somebody = { email: "somebody@example.org", password: PASSWORD };
-    await server.expect(201, "POST", "/register", { json: somebody });
-    await peopleWithDearHashes(server, FLOODS.at(-1).count);
+    const user = { email: "somebody@example.org", password: PASSWORD };
+    await server.expect(201, "POST", "/register", { json: user });
+    await createExpensiveUsers(server, FLOODS.at(-1).count);
     const results = [];
     for (const { name, count, one } of FLOODS) {
       console.error(`bench: beside ${name}`);
       const rounds = [];
-      for (let round = 0; round < (quick ? 1 : 3); round += 1) rounds.push(await beside(server, somebody, count, one));
+      for (let round = 0; round < (quick ? 1 : 3); round += 1)
+        rounds.push(await measureDuring(server, user, count, one));
       results.push({
         name,
         others: rounds.flatMap(({ others }) => others),
@@ -63,24 +68,24 @@ export async function flood({ quick }) {
   }
 }
 
-/** Somebody else's logins while a flood lasts, and what the flood was answered. */
-async function beside(server, somebody, count, one) {
+/** The logins of another user during a flood, and the statuses of the flood. */
+async function measureDuring(server, user, count, one) {
   const flood = Array.from({ length: count }, (_, number) => one(server, number));
   const others = [];
   const end = performance.now() + ROUND_MILLIS;
-  while (others.length < LOGINS && performance.now() < end) {
+  while (others.length < MAX_LOGINS && performance.now() < end) {
     const began = performance.now();
-    const status = await login(server, somebody, "192.0.2.1");
+    const status = await login(server, user, "192.0.2.1");
     others.push({ status, millis: performance.now() - began });
   }
   return { others, flood: await Promise.all(flood) };
 }
 
-async function peopleWithDearHashes(server, count) {
+async function createExpensiveUsers(server, count) {
   for (let number = 0; number < count; number += 1)
-    await server.expect(201, "POST", "/register", { json: dear(number) });
+    await server.expect(201, "POST", "/register", { json: expensiveUser(number) });
   const database = await server.database();
-  await database.prepare("UPDATE users SET password_hash = ? WHERE email LIKE 'dear-%'").bind(BCRYPT_12).run();
+  await database.prepare("UPDATE users SET password_hash = ? WHERE email LIKE 'expensive-%'").bind(BCRYPT_12).run();
 }
 
 function login({ url }, json, from) {
@@ -98,7 +103,7 @@ function login({ url }, json, from) {
       method: "POST",
       path: "/login",
       headers,
-      signal: AbortSignal.timeout(MOST_MILLIS),
+      signal: AbortSignal.timeout(MAX_MILLIS),
     };
     const request = httpRequest(options, (response) =>
       response

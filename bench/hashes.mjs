@@ -1,4 +1,4 @@
-// The hash, by ours and by what one would use instead: in workerd, each in an isolate of its own, and natively.
+// Password hashing by Portcullis and by alternatives: in workerd, each in its own isolate, and natively.
 
 import { argon2Sync, scryptSync } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -23,7 +23,7 @@ const IN_WORKERD = {
   "scrypt, `node:crypto` of workerd": "node-scrypt",
 };
 
-/** Everything that hashes, each ready to be measured, and to be closed then. Portcullis is the first. */
+/** All implementations, ready to be measured; each must be closed. Portcullis is the first. */
 export async function hashers() {
   const wasm = await modules();
   const { memory, passes, parallelism, tagLength } = ARGON2;
@@ -42,7 +42,7 @@ export async function hashers() {
   return all;
 }
 
-/** The same in workerd, each in an isolate that has hashed nothing yet, one `step` of which is all of it. */
+/** The implementations in workerd, each started in a fresh isolate for a single hash. */
 export async function firstHashers() {
   const wasm = await modules();
   return Object.entries(IN_WORKERD).map(([name, hash]) => ({ name, start: () => inIsolate(name, hash, wasm) }));
@@ -52,17 +52,17 @@ async function inIsolate(name, hash, wasm) {
   const server = await peer("hash", { bindings: { HASH: hash }, wasm });
   const expected = hash.endsWith("scrypt") ? EXPECTED.scrypt : EXPECTED.argon2;
   const step = async () => check(name, (await server.expect(200, "GET", "/")).hash, expected);
-  // The isolate and its scripts are there before anything is measured.
+  // The isolate must have loaded its scripts before the measurement.
   await server.expect(200, "GET", "/ready");
   return { name, step, cpu: () => server.cpu(), close: () => server.close() };
 }
 
-// None where the machine does not have what the program is about.
+// An empty list if the machine lacks the instructions that the program uses.
 async function native(name, command, args) {
   const program = new Program(command, args);
   if ((await program.hash()) === "") {
     program.close();
-    console.error(`bench: this machine has no AVX2: without ${name}`);
+    console.error(`bench: this machine has no AVX2, so ${name} is skipped`);
     return [];
   }
   const step = async () => check(name, await program.hash(), EXPECTED.argon2);
@@ -70,7 +70,7 @@ async function native(name, command, args) {
 }
 
 function check(name, hash, expected) {
-  if (hash !== expected) throw new Error(`${name} hashes to ${hash}, not ${expected}`);
+  if (hash !== expected) throw new Error(`${name} computed the hash ${hash} instead of ${expected}`);
 }
 
 let made;
@@ -97,11 +97,11 @@ async function makeModules() {
   return [
     { name: "argon2.wasm", contents: built("argon2_wasm_check.wasm") },
     { name: "argon2-rust.wasm", contents: built("argon2_compared.wasm") },
-    ...(await carriedByHashWasm()).map((contents, at) => ({ name: `hash-wasm-${at}.wasm`, contents })),
+    ...(await modulesOfHashWasm()).map((contents, at) => ({ name: `hash-wasm-${at}.wasm`, contents })),
   ];
 }
 
-// Whatever the Worker's own profile is, what is compared is at its fastest.
+// The alternatives are compiled for maximum speed, whatever the profile of the Worker is.
 async function cargo(...args) {
   const options = { env: { ...env, CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" } };
   const { code, stderr } = await capture(
@@ -109,14 +109,14 @@ async function cargo(...args) {
     [...args, "--release", "--target-dir", path("target", "bench")],
     options,
   );
-  if (code !== 0) fail(`what is compared with could not be compiled:\n${stderr}`);
+  if (code !== 0) fail(`the programs to compare with could not be compiled:\n${stderr}`);
 }
 
-async function carriedByHashWasm() {
+async function modulesOfHashWasm() {
   const { compile } = WebAssembly;
-  const carried = [];
+  const compiled = [];
   WebAssembly.compile = (bytes) => {
-    carried.push(new Uint8Array(bytes));
+    compiled.push(new Uint8Array(bytes));
     return compile(bytes);
   };
   try {
@@ -133,5 +133,5 @@ async function carriedByHashWasm() {
   } finally {
     WebAssembly.compile = compile;
   }
-  return carried;
+  return compiled;
 }

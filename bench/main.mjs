@@ -1,5 +1,5 @@
-// The benchmark itself, on the project's own Node. scripts/bench.mjs starts it once all is installed, with `--quick` or
-// without, and then `--scale`, `--flood` or the names of the cases.
+// Runs the benchmark on the project's own Node. scripts/bench.mjs starts it after installation, optionally with `--quick`,
+// followed by `--scale`, `--flood` or the names of the cases.
 
 import assert from "node:assert/strict";
 
@@ -23,7 +23,7 @@ async function main(args) {
 }
 
 async function compare(names, quick) {
-  // Only here: --scale and --flood need none of the peers.
+  // Imported here, because --scale and --flood do not install the packages to compare with.
   const { CASES, Workers } = await import("./cases.mjs");
   const { measure } = await import("./measure.mjs");
   const { compared, machine, table, where, write } = await import("./report.mjs");
@@ -48,7 +48,7 @@ async function compare(names, quick) {
       const rounds = quick ? few : many;
       const compete = await competitors(workers);
       const measured = await measure({ competitors: compete, warmUp, rounds, requests });
-      // What only this case needs.
+      // Closes competitors that only this case needs.
       for (const { close } of compete) await close?.();
       results.push({ name, judgedBy, rounds, requests, competitors: compared(measured, targets, judgedBy) });
     }

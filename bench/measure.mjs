@@ -1,18 +1,18 @@
-// Measures one case: its competitors take turns, round by round, and each round is one number of each.
+// Measures one case: in each round all competitors take turns, and each contributes one number.
 
 import { performance } from "node:perf_hooks";
 
 import { median, rotated } from "./statistics.mjs";
 
 /**
- * Runs a case. Each of its competitors is a `name` and a `step`, one request with its check, and `cpu`, the CPU time of its
- * process; or a `name` and `start`, which makes those anew for every round. `warmUp`, `rounds` and `requests` (a round and
- * competitor) say how often. Returns of each competitor by round the median latency and the mean CPU time of a request, in
- * milliseconds.
+ * Runs a case. A competitor has a `name` and either `step`, which sends one request and checks the response, with `cpu`, the CPU
+ * time of its process, or `start`, which creates these for each round. `warmUp` is the number of requests before the
+ * measurement, `requests` the number per round and competitor. Returns the median latency and the mean CPU time per request for
+ * each competitor and round, in milliseconds.
  */
 export async function measure({ competitors, warmUp, rounds, requests }) {
   const measured = competitors.map(({ name }) => ({ name, wall: [], cpu: [] }));
-  // V8 has compiled what is hot by then.
+  // Afterwards V8 has optimized the hot code.
   for (const { step } of competitors) for (let i = 0; i < warmUp; i += 1) await step();
   for (let round = 0; round < rounds; round += 1) {
     for (const at of rotated(competitors.keys().toArray(), round)) {

@@ -1,21 +1,21 @@
-// A population for a local D1: users, sessions and audit events as the Worker would have made them, in every state a session
-// can be in. It goes straight into D1's SQLite file, which no Worker may have open meanwhile, through the tables and indexes
-// that the migrations made.
+// Generates test data for a local D1: users, sessions and audit events as the Worker creates them, with sessions in every
+// state. Writes directly to D1's SQLite file, with the tables and indexes of the migrations. Meanwhile no Worker may have the
+// file open.
 //
-// The same seed and numbers give the same people, sessions and states; their times hang on `now`. Ids are random, so rows fall
-// all over the B-trees, as the Worker's do: the file is as large as one that grew by log-ins, not as dense as a sorted load.
-// Memory is bounded: 16 bytes a user, a batch, and SQLite's cache.
+// The same seed and numbers give the same users, sessions and states; times are relative to `now`. Ids are random as in the
+// Worker, so that rows are spread over the B-trees and the file is as large as one that grew by logins.
+// Memory is limited to 16 bytes per user, one batch, and SQLite's cache.
 //
 //   sessions   state
-//   20 %       over longer than the trail is kept: half expired, half ended. What the cleanup is to delete
-//   30 %       in force
-//   30 %       expired within the time the trail is kept
-//   20 %       ended within it: two thirds logged out, the rest for the other reasons
+//   20 %       expired or ended before the retention period of the trail, half of them each. Cleanup deletes these
+//   30 %       active
+//   30 %       expired within the retention period
+//   20 %       ended within it: two thirds by logout, the rest for the other reasons
 //
-// Their owners are drawn so that people differ: the 1,000,000 have five sessions each on average, some none, the busiest some
-// five hundred. A third of the users have a username, two thirds a name, one in a hundred is shut out, the first five are
-// admins. Half as many events as users, a tenth of them to be deleted. Everybody's password is PASSWORD, under one real Argon2id
-// hash of the default parameters.
+// Sessions are distributed unevenly: of 1,000,000 users with five sessions on average, some have none and the most active ones
+// about five hundred. A third of the users have a username, two thirds a name, one percent are disabled, the first five are
+// admins. There are half as many events as users; cleanup deletes a tenth of them. The password of all users is PASSWORD, with
+// one real Argon2id hash at the default parameters.
 
 import { argon2Sync, createCipheriv, createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
@@ -23,7 +23,7 @@ import { DatabaseSync } from "node:sqlite";
 export const PASSWORD = "correct horse battery staple";
 export const ADMINS = 5;
 const DAY = 86_400;
-/** Defaults of the Worker, in seconds: what the times of sessions are made of. */
+/** Defaults of the Worker that determine the times of sessions, in seconds. */
 const [IDLE, ABSOLUTE, ACCESS, KEPT] = [7 * DAY, 30 * DAY, 900, 90 * DAY];
 const BATCH = 10_000;
 
@@ -86,26 +86,26 @@ const REASONS = [
   "logout",
 ];
 
-/** The address of the user of that number; the first ADMINS are admins. */
+/** The e-mail address of a user by number; the first ADMINS users are admins. */
 export const addressOf = (user) => `${FIRST[user % 16]}.${LAST[user % 15]}.${user}@${HOSTS[user % 4]}`;
-/** The username of the user of that number, if it has one. */
+/** The username of a user by number, or null. */
 export const usernameOf = (user) => (user % 3 === 0 ? `${FIRST[user % 16]}_${LAST[user % 15]}_${user}` : null);
 
 /**
- * Fills the tables of a D1 file that has the schema and nobody in it. `progress(done, all)` is called as rows go in.
- * Gives how many rows there are, and how many sessions the cleanup is to take.
+ * Fills the tables of a D1 file that has the schema but no users. `progress(done, all)` is called after each batch of rows.
+ * Returns the number of rows per table, and the number of sessions that cleanup should delete.
  */
 export function populate(
   file,
   { users, sessions, seed = 1, now = Math.floor(Date.now() / 1000), progress = () => {} },
 ) {
-  // What sessions point at is there, and checking it would read as much again.
+  // All referenced users exist, and checking foreign keys would double the reads.
   const sqlite = new DatabaseSync(file, { enableForeignKeyConstraints: false });
   const events = Math.floor(users / 2);
   const all = users + sessions + events;
   let done = 0;
   try {
-    // A fill that breaks off is thrown away, so nothing is journalled.
+    // No journal is needed, because an interrupted file is discarded.
     sqlite.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000");
     const insert = (table, columns, count, row) => {
       const names = columns.join(", ");
@@ -119,17 +119,17 @@ export function populate(
         progress(done, all);
       }
     };
-    const ids = new Draws(seed, "users").bytes(users * 16);
+    const ids = new Random(seed, "users").bytes(users * 16);
     const idOf = (user) => ids.base64urlSlice(user * 16, user * 16 + 16);
     const slotOf = (user) => ids.readUInt16BE(user * 16) >> 4;
-    insert("users", USER_COLUMNS, users, userRows(idOf, slotOf, new Draws(seed, "user"), now));
+    insert("users", USER_COLUMNS, users, userRows(idOf, slotOf, new Random(seed, "user"), now));
     insert(
       "refresh_tokens",
       SESSION_COLUMNS,
       sessions,
-      sessionRows(idOf, slotOf, users, new Draws(seed, "session"), now),
+      sessionRows(idOf, slotOf, users, new Random(seed, "session"), now),
     );
-    insert("audit_events", EVENT_COLUMNS, events, eventRows(idOf, users, new Draws(seed, "event"), now));
+    insert("audit_events", EVENT_COLUMNS, events, eventRows(idOf, users, new Random(seed, "event"), now));
     sqlite.exec("PRAGMA journal_mode = WAL");
   } finally {
     sqlite.close();
@@ -137,7 +137,7 @@ export function populate(
   return { users, sessions, events, due: Math.floor(sessions / 10) * 2 + Math.min(sessions % 10, 2) };
 }
 
-/** Bytes of the file by table or index, and of all of it. */
+/** Bytes per table and index, and of the whole file. */
 export function sizes(file) {
   const sqlite = new DatabaseSync(file, { readOnly: true });
   try {
@@ -170,7 +170,7 @@ const USER_COLUMNS = [
   "slot",
 ];
 
-function userRows(idOf, slotOf, draws, now) {
+function userRows(idOf, slotOf, random, now) {
   const nonce = createHash("sha256").update("the one salt").digest().subarray(0, 16);
   const tag = argon2Sync("argon2id", {
     message: PASSWORD,
@@ -186,8 +186,8 @@ function userRows(idOf, slotOf, draws, now) {
     const [address, username] = [addressOf(user), usernameOf(user)];
     const name = user % 3 === 1 ? null : `${FIRST[user % 16]} ${LAST[user % 15]}`;
     const roles = user < ADMINS ? '["user","admin"]' : '["user"]';
-    const created = now - draws.below(3 * 365 * DAY) - KEPT;
-    const disabled = user % 100 === 99 ? now - draws.below(DAY) : null;
+    const created = now - random.below(3 * 365 * DAY) - KEPT;
+    const disabled = user % 100 === 99 ? now - random.below(DAY) : null;
     return [
       idOf(user),
       address,
@@ -200,8 +200,8 @@ function userRows(idOf, slotOf, draws, now) {
       roles,
       created,
       disabled,
-      draws.address(),
-      draws.of(AGENTS),
+      random.address(),
+      random.of(AGENTS),
       slotOf(user),
     ];
   };
@@ -222,23 +222,23 @@ const SESSION_COLUMNS = [
   ...["revoked_at", "revoked_ip", "revoked_user_agent", "revoked_reason", "amr", "authenticated_at"],
 ];
 
-function sessionRows(idOf, slotOf, users, draws, now) {
+function sessionRows(idOf, slotOf, users, random, now) {
   return (session) => {
     const state = session % 10;
     const [isEnded, isDue] = [[1, 8, 9].includes(state), state < 2];
-    // When it was used last: in force for less than the idle lifetime, the others before they were over.
-    const over = isDue ? now - KEPT - 3600 - draws.below(30 * DAY) : now - 3600 - draws.below(KEPT - DAY);
-    const inForce = state >= 2 && state < 5;
-    const rotated = inForce ? now - draws.below(IDLE - DAY) : isEnded ? over - draws.below(DAY) : over - IDLE;
-    const created = rotated - draws.below(ABSOLUTE - IDLE);
-    const user = Math.floor(users * draws.fraction() ** 1.5);
-    const [agent, address] = [draws.of(AGENTS), draws.address()];
-    const ended = isEnded ? [over, address, agent, draws.of(REASONS)] : [null, null, null, null];
+    // Last use: active sessions within the idle lifetime, the others before their end.
+    const end = isDue ? now - KEPT - 3600 - random.below(30 * DAY) : now - 3600 - random.below(KEPT - DAY);
+    const isActive = state >= 2 && state < 5;
+    const rotated = isActive ? now - random.below(IDLE - DAY) : isEnded ? end - random.below(DAY) : end - IDLE;
+    const created = rotated - random.below(ABSOLUTE - IDLE);
+    const user = Math.floor(users * random.fraction() ** 1.5);
+    const [agent, address] = [random.of(AGENTS), random.address()];
+    const ended = isEnded ? [end, address, agent, random.of(REASONS)] : [null, null, null, null];
     return [
-      ...[draws.idIn(slotOf(user)), idOf(user), draws.bytes(32).base64urlSlice(), draws.below(300), 0],
+      ...[random.idIn(slotOf(user)), idOf(user), random.bytes(32).base64urlSlice(), random.below(300), 0],
       ...[
         created,
-        draws.address(),
+        random.address(),
         agent,
         rotated,
         address,
@@ -269,24 +269,24 @@ const EVENT_COLUMNS = [
   "detail",
 ];
 
-function eventRows(idOf, users, draws, now) {
+function eventRows(idOf, users, random, now) {
   return (event) => {
     const time =
-      event % 10 === 0 ? now - KEPT - 2 * 3600 - draws.below(30 * DAY) : now - 3600 - draws.below(KEPT - DAY);
-    const user = idOf(draws.below(users));
-    const [agent, address] = [draws.of(AGENTS), draws.address()];
+      event % 10 === 0 ? now - KEPT - 2 * 3600 - random.below(30 * DAY) : now - 3600 - random.below(KEPT - DAY);
+    const user = idOf(random.below(users));
+    const [agent, address] = [random.of(AGENTS), random.address()];
     const kind = ["login_failed", "profile_changed", "password_changed", "sessions_ended"][event % 4];
-    // Of those that are counted there is one an hour, under the start of it.
+    // Counted events have one row per hour, with the start of the hour as time.
     const isCounted = event % 4 < 2;
     const at = isCounted ? time - (time % 3600) : time;
-    const id = isCounted ? `${kind}-${event}` : `${String(draws.below(1000)).padStart(3, "0")}.${draws.id()}`;
+    const id = isCounted ? `${kind}-${event}` : `${String(random.below(1000)).padStart(3, "0")}.${random.id()}`;
     const [other, otherAgent] = kind === "login_failed" ? [address, agent] : [null, null];
-    return [user, at, id, kind, 1, time, null, isCounted ? null : draws.id(), address, agent, other, otherAgent, null];
+    return [user, at, id, kind, 1, time, null, isCounted ? null : random.id(), address, agent, other, otherAgent, null];
   };
 }
 
-/** Draws that a seed determines: a stream of AES in counter mode, as fast as node has one. */
-class Draws {
+/** A seeded random number generator: AES in counter mode, the fastest in Node. */
+class Random {
   constructor(seed, name) {
     const key = createHash("sha256").update(`portcullis population ${seed} ${name}`).digest().subarray(0, 16);
     this.cipher = createCipheriv("aes-128-ctr", key, Buffer.alloc(16));
@@ -308,7 +308,7 @@ class Draws {
     return this.bytes(16).base64urlSlice();
   }
 
-  /** An id that begins with a slot. */
+  /** A random id that begins with a slot. */
   idIn(slot) {
     const bytes = Buffer.from(this.bytes(16));
     bytes.writeUInt16BE((slot << 4) | (bytes[1] & 0x0f));
@@ -327,7 +327,7 @@ class Draws {
     return list[this.below(list.length)];
   }
 
-  /** Two addresses in three are of IPv4, the others of IPv6, from the ranges for documentation. */
+  /** An address from the ranges for documentation: IPv4 in two thirds of the cases, otherwise IPv6. */
   address() {
     const [kind, a, b, c, d] = this.bytes(5);
     if (kind % 3 > 0) return `${["192.0.2", "198.51.100", "203.0.113"][a % 3]}.${b}`;

@@ -1,4 +1,4 @@
-// The population that `npm run bench -- --scale` fills a database with is what it says, on the schema as it stands.
+// Tests the data that `npm run bench -- --scale` generates, on the current schema.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -43,7 +43,7 @@ function rows(sql, name = file) {
 }
 const number = (sql) => Object.values(rows(sql)[0])[0];
 
-test("there are as many as asked for, each belonging to somebody, and the file is in order", () => {
+test("the numbers of rows are as requested, every row has an owner, and the file is valid", () => {
   assert.deepEqual(told, { users: 500, sessions: 2_500, events: 250, due: 500 });
   for (const [table, count] of Object.entries({ users: 500, refresh_tokens: 2_500, audit_events: 250 }))
     assert.equal(number(`SELECT COUNT(*) FROM ${table}`), count);
@@ -54,7 +54,7 @@ test("there are as many as asked for, each belonging to somebody, and the file i
   assert.ok(sizes(file).parts.refresh_tokens > 2_500 * 300 && sizes(file).total > sizes(file).parts.refresh_tokens);
 });
 
-test("sessions are in every state, as many as it says", () => {
+test("sessions are in every state, in the documented numbers", () => {
   const { now } = SIZE;
   const of = (condition) => number(`SELECT COUNT(*) FROM refresh_tokens WHERE ${condition}`);
   assert.equal(of(`COALESCE(revoked_at, expires_at) < ${now - KEPT}`), 500);
@@ -62,7 +62,7 @@ test("sessions are in every state, as many as it says", () => {
   assert.equal(of(`revoked_at IS NULL AND expires_at > ${now}`), 750);
   assert.equal(of(`revoked_at IS NULL AND expires_at BETWEEN ${now - KEPT} AND ${now}`), 750);
   assert.equal(of(`revoked_at >= ${now - KEPT}`), 500);
-  // As the Worker would have made them.
+  // The values are consistent, as in rows of the Worker.
   assert.equal(
     of(
       "created_at > rotated_at OR rotated_at > expires_at OR expires_at > absolute_expires_at OR length(session_id) <> 22 OR length(secret_hash) <> 43",
@@ -73,7 +73,7 @@ test("sessions are in every state, as many as it says", () => {
   assert.equal(number(`SELECT COUNT(*) FROM audit_events WHERE at < ${now - KEPT - 3600}`), 25);
 });
 
-test("people are found by what they are called, and admins are there", () => {
+test("users are found by e-mail address, and there are admins", () => {
   assert.deepEqual(rows("SELECT COUNT(*) AS count FROM admins"), [{ count: ADMINS }]);
   assert.deepEqual(rows(`SELECT username_key FROM users WHERE email_key = '${addressOf(9)}'`), [
     { username_key: usernameOf(9) },
@@ -83,7 +83,7 @@ test("people are found by what they are called, and admins are there", () => {
   ]);
 });
 
-test("a seed gives the same population, and another one another", () => {
+test("the same seed gives the same data, another seed different data", () => {
   const all = (name) => rows("SELECT * FROM refresh_tokens ORDER BY session_id", name);
   assert.deepEqual(all(fill("again.sqlite", SIZE)), all(file));
   assert.notDeepEqual(all(fill("other.sqlite", { ...SIZE, seed: 2 })), all(file));

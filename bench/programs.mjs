@@ -1,4 +1,4 @@
-// Starts what hashes outside of workerd: programs that take a line and answer with a hash in base64 on another.
+// Runs hashing programs outside of workerd: each reads a line and prints a hash in base16 on a line.
 
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -14,11 +14,11 @@ export class Program {
     this.#answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }
 
-  /** One hash. */
+  /** Computes one hash. */
   async hash() {
     this.child.stdin.write("hash\n");
     const { value, done } = await this.#answers.next();
-    return done ? fail(`${this.child.spawnfile} ended`) : value;
+    return done ? fail(`${this.child.spawnfile} ended unexpectedly`) : value;
   }
 
   cpu() {

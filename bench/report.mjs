@@ -1,4 +1,4 @@
-// What came out, as a Markdown table, as JSON and as a plot.
+// Reports the results as a Markdown table, as JSON and as a plot.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -8,10 +8,10 @@ import { env, lockedVersion, path, read } from "../scripts/lib.mjs";
 import { plot } from "./plot.mjs";
 import { median, ratios, summary } from "./statistics.mjs";
 
-/** What was measured of a case's competitors, with the first's ratio to each of the others, and which targets it keeps. */
+/** The measurements of a case, with the ratio of the first competitor to each other one and whether it meets its target. */
 export function compared(measured, targets, judgedBy) {
   const unknown = Object.keys(targets).find((name) => !measured.some((competitor) => competitor.name === name));
-  if (unknown !== undefined) throw new Error(`a target without its competitor: ${unknown}`);
+  if (unknown !== undefined) throw new Error(`a target for an unknown competitor: ${unknown}`);
   const [ours, ...others] = measured;
   const numbers = ({ name, wall, cpu }) => ({
     name,
@@ -57,13 +57,11 @@ export function table({ results }) {
       ...(hasCpu ? [spread(ratio?.cpu)] : []),
       target === undefined
         ? ""
-        : `${judgedBy === "cpu" ? "CPU" : "latency"} ≤ ${target}: ${{ true: "**pass**", false: "**over**" }[met] ?? "not measured"}`,
+        : `${judgedBy === "cpu" ? "CPU" : "latency"} ≤ ${target}: ${{ true: "**met**", false: "**target missed**" }[met] ?? "not measured"}`,
     ]),
   );
   const line = (cells) => `| ${cells.join(" | ")} |`;
-  const note = hasCpu
-    ? []
-    : ["", "This system does not tell the CPU time of a process in nanoseconds, so there is none here."];
+  const note = hasCpu ? [] : ["", "This system does not report CPU time in nanoseconds, so it is not shown."];
   return [line(columns), `|${"---|".repeat(columns.length)}`, ...rows.map(line), ...note].join("\n");
 }
 
@@ -71,9 +69,16 @@ const spread = (value) =>
   value === undefined ? "" : `${digits(value.median)} (${digits(value.low)}–${digits(value.high)})`;
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 
-/** Floods as Markdown. Latencies are of the logins that succeeded. */
+/** The results of the floods as Markdown. Latencies are those of successful logins. */
 export function floodTable(results) {
-  const columns = ["beside", "logins of somebody else", "median, ms", "worst, ms", "refused", "the flood was answered"];
+  const columns = [
+    "beside",
+    "logins of another user",
+    "median, ms",
+    "worst, ms",
+    "refused",
+    "how the flood was answered",
+  ];
   const rows = results.map(({ name, others, flood }) => {
     const millis = others.filter(({ status }) => status === 200).map((one) => one.millis);
     const refused = others.map(({ status }) => status).filter((status) => status !== 200);
@@ -96,17 +101,17 @@ function byStatus(statuses) {
     statuses.toSorted((a, b) => a - b),
     (status) => status,
   );
-  return [...counts].map(([status, all]) => `${status === 0 ? "none" : status}: ${all.length}`).join(", ");
+  return [...counts].map(([status, all]) => `${status === 0 ? "no answer" : status}: ${all.length}`).join(", ");
 }
 
-/** When, where and with what it was measured, in a sentence. */
+/** Date, machine and versions of a run, in one sentence. */
 export function where({ date, machine, versions }) {
   const { cpu, cores, memory_gib, os } = machine;
   const used = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return `${date.slice(0, 10)}, on ${cpu} with ${cores} cores and ${memory_gib} GiB, ${os}; ${used.join(", ")}.`;
 }
 
-/** The same as data. */
+/** Date, commit, machine and versions of this run. */
 export function machine() {
   const version = (name, folder = "") => JSON.parse(read(`${folder}node_modules/${name}/package.json`)).version;
   const answer = (command, ...args) => spawnSync(command, args, { env, cwd: path(), encoding: "utf8" }).stdout?.trim();
@@ -118,7 +123,7 @@ export function machine() {
       cpu: cpus()[0]?.model.trim(),
       cores: availableParallelism(),
       memory_gib: Math.round(totalmem() / 2 ** 30),
-      // Without what somebody's own build of a kernel adds to its version.
+      // Without the suffix of a custom kernel.
       os: `${type()} ${release().split("-")[0]}`,
     },
     versions: {

@@ -1,10 +1,10 @@
-// `npm run bench -- --scale`: every operation on a database of 1,000 users and 5,000 sessions and on one of 1,000,000 and
-// 5,000,000, in two workerd processes, interleaved; then the cleanup, until a fifth of all sessions are gone. Rows and round trips
-// must be the same in both, and no step of the cleanup may be larger than it says; latency is told, not judged.
+// `npm run bench -- --scale`: runs every operation on a database of 1,000 users and 5,000 sessions and on one of 1,000,000 and
+// 5,000,000, alternately in two workerd processes; then cleanup, which deletes a fifth of all sessions. Fails unless rows and
+// round trips are equal in both and every step of cleanup is within its limit. Latency is only reported.
 //
 //   --quick   20,000 users and 100,000 sessions
 //
-// The state is in .wrangler/scale, the results in bench/results/scale.json; both are ignored by git.
+// The databases are in .wrangler/scale, the results in bench/results/scale.json; Git ignores both.
 
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
@@ -21,7 +21,7 @@ import { COUNTED, costTables } from "./cost.mjs";
 import { ADMINS, addressOf, PASSWORD, populate, sizes, usernameOf } from "./population.mjs";
 import { summary } from "./statistics.mjs";
 
-// What wrangler runs Workers with. It has no option of its own to keep the state of a test in a folder of one's choice.
+// Miniflare as used by wrangler, because wrangler's test API has no option for the folder of the state.
 const { Miniflare, convertV4MiniflareOptions } = createRequire(
   createRequire(import.meta.url).resolve("wrangler/package.json"),
 )("miniflare");
@@ -29,20 +29,20 @@ const { Miniflare, convertV4MiniflareOptions } = createRequire(
 const SMALL = { users: 1_000, sessions: 5_000 };
 const LARGE = { users: 1_000_000, sessions: 5_000_000 };
 const QUICK = { users: 20_000, sessions: 100_000 };
-/** Of a filled database, and of its write-ahead log as it is cleaned up. */
-const BYTES_A_SESSION = 1_200;
+/** Bytes per session of a filled database, including the write-ahead log of cleanup. */
+const BYTES_PER_SESSION = 1_200;
 
-/** Repetitions of an operation, behind two that warm it up. Those that hash are slow, and there are many of them. */
+/** Repetitions of an operation, fewer if it hashes, because hashing is slow; and warm-up repetitions before them. */
 const ROUNDS = { cheap: 25, hashing: 9, warmUp: 2 };
 
 const FOLDER = path(".wrangler", "scale");
 const RESULTS = path("bench", "results", "scale.json");
 
-/** Runs it all and prints it. The exit code is 1 if what must be equal is not. */
+/** Runs all measurements and prints them. The exit code is 1 if a check fails. */
 export async function scale({ quick }) {
   const started = Date.now();
   const large = quick ? QUICK : LARGE;
-  checkSpace(large.sessions * BYTES_A_SESSION);
+  checkSpace(large.sessions * BYTES_PER_SESSION);
   const secrets = makeSecrets();
   const introspector = makeResourceServer("scale", "https://api.example.org");
   const sites = [];
@@ -54,19 +54,19 @@ export async function scale({ quick }) {
     const operations = await compare(sites, introspector);
     console.log(operationsTable(operations, sites));
     await sites[0].stop();
-    heading("many refreshes at once");
+    heading("concurrent refreshes");
     const rate = await refreshRate(sites[1]);
     console.log(
-      `${count(rate.aSecond)} a second, of ${rate.clients} clients at once on ${count(sites[1].rows.sessions)} sessions: client, Worker and D1 on this machine`,
+      `${count(rate.perSecond)} per second by ${rate.clients} concurrent clients with ${count(sites[1].rows.sessions)} sessions; client, Worker and D1 on this machine`,
     );
-    heading("the cleanup");
+    heading("cleanup");
     const cleaned = await cleanUpAll(sites[1]);
     await sites[1].stop();
-    heading("the file");
+    heading("database files");
     const statement = rotations(sites[1].file);
-    for (const { name, rows, bytes } of sites) console.log(`${name}: ${bytesTold(rows, bytes)}`);
+    for (const { name, rows, bytes } of sites) console.log(`${name}: ${bytesText(rows, bytes)}`);
     console.log(
-      `the statement of a refresh takes SQLite itself ${statement.median.toFixed(0)} us (${statement.low.toFixed(0)}-${statement.high.toFixed(0)}), on sessions drawn at random`,
+      `the statement of a refresh takes ${statement.median.toFixed(0)} us (${statement.low.toFixed(0)}-${statement.high.toFixed(0)}) in SQLite alone, on random sessions`,
     );
     const result = {
       made: new Date().toISOString(),
@@ -79,14 +79,14 @@ export async function scale({ quick }) {
     };
     mkdirSync(path("bench", "results"), { recursive: true });
     writeFileSync(RESULTS, `${JSON.stringify(result, null, 2)}\n`);
-    heading("a month");
+    heading("cost per month");
     console.log(costTables());
     const unequal = operations.filter(({ equal }) => !equal).map(({ name }) => name);
-    if (unequal.length > 0) console.log(`\nnot the same in both: ${unequal.join(", ")}`);
+    if (unequal.length > 0) console.log(`\nnot equal in both: ${unequal.join(", ")}`);
     const miscounted = Object.keys(COUNTED).filter((name) => !isAsCounted(operations, name));
-    if (miscounted.length > 0) console.log(`\nnot as bench/cost.mjs has it: ${miscounted.join(", ")}`);
+    if (miscounted.length > 0) console.log(`\ndifferent from bench/cost.mjs: ${miscounted.join(", ")}`);
     if (!cleaned.bounded)
-      console.log("\na step of the cleanup was larger than it may be, or not all that was due is gone");
+      console.log("\na step of cleanup exceeded its limit, or some rows that were due are not deleted");
     console.log(`\nresults: bench/results/scale.json (${seconds(started)})`);
     const isGood = unequal.length === 0 && miscounted.length === 0 && cleaned.bounded;
     if (!isGood) process.exitCode = 1;
@@ -100,8 +100,8 @@ function checkSpace(needed) {
   mkdirSync(FOLDER, { recursive: true });
   const { bavail, bsize } = statfsSync(FOLDER);
   const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
-  console.log(`needs about ${gigabytes(needed)} in .wrangler/scale, where ${gigabytes(bavail * bsize)} are free`);
-  if (bavail * bsize < needed) fail("there is not enough space");
+  console.log(`needs about ${gigabytes(needed)} in .wrangler/scale; ${gigabytes(bavail * bsize)} are free`);
+  if (bavail * bsize < needed) fail("not enough disk space");
 }
 
 function machine() {
@@ -111,7 +111,7 @@ function machine() {
 
 // ---- the two Workers ----
 
-/** A database with the schema and a population, and later the Worker on it. */
+/** Creates a database with the schema and test data, for a Worker that is started later. */
 async function fill(name, { users, sessions }) {
   const started = Date.now();
   const folder = join(FOLDER, name);
@@ -123,13 +123,13 @@ async function fill(name, { users, sessions }) {
   if (code !== 0) fail(`the migrations failed:\n${stdout}${stderr}`);
   const files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
   const [file] = readdirSync(files).filter((entry) => /^[0-9a-f]{64}\.sqlite$/.test(entry));
-  let told = 0;
+  let reported = 0;
   const rows = populate(join(files, file), {
     users,
     sessions,
     progress(done, all) {
-      if (done < all && Date.now() - told < 2000) return;
-      told = Date.now();
+      if (done < all && Date.now() - reported < 2000) return;
+      reported = Date.now();
       const line = `${name}: ${count(done)} of ${count(all)} rows, ${seconds(started)}, ${process.memoryUsage().rss >> 20} MiB`;
       process.stdout.write(process.stdout.isTTY ? `\r${line}${done < all ? "" : "\n"}` : `${line}\n`);
     },
@@ -144,7 +144,7 @@ class Site {
 
   async start(bindings) {
     const { workerOptions: options } = workerOptions(path("wrangler.toml"));
-    // Of the files there, the ones that are of this build: those of earlier ones stay beside them.
+    // Only the files of this build: dist/ also contains those of earlier builds.
     const modules = [
       "index.js",
       ...[...read("dist/index.js").matchAll(/ from "\.\/([\w-]+\.wasm)"/g)].map(([, name]) => name),
@@ -181,14 +181,14 @@ class Site {
     this.runtime = undefined;
   }
 
-  /** Runs the scheduled event, and gives what it logged and what it cost. */
+  /** Runs the scheduled event; returns its log line and its costs. */
   async cleanUp() {
     const before = this.cleaned.length;
     const { status } = await fetch(new URL("/cdn-cgi/local/scheduled?cron=17+*+*+*+*", this.url));
-    if (status !== 200) fail(`the scheduled event was answered ${status}`);
+    if (status !== 200) fail(`the scheduled event failed with ${status}`);
     for (let tries = 0; tries < 200 && this.cleaned.length === before; tries += 1)
       await new Promise((resolve) => setTimeout(resolve, 5));
-    const line = this.cleaned[before] ?? fail("the cleanup did not log what it did");
+    const line = this.cleaned[before] ?? fail("cleanup did not log its result");
     const [trips, read, written] = await this.costOf({ id: line.request_id });
     return { ...line, trips, read, written };
   }
@@ -196,13 +196,13 @@ class Site {
   hear(message) {
     if (!message.startsWith("{")) return;
     const line = JSON.parse(message);
-    // Not of what follows behind the answer.
+    // Excludes the costs of work after the response.
     if (line.event === "costs" && line.route !== "Marks") this.lines.set(line.request_id, line);
     else if (line.event === "cleaned_up") this.cleaned.push(line);
     else if (line.level === "error") console.error(message);
   }
 
-  /** Sends a request; gives its answer and how long it took, in ms. */
+  /** Sends a request; returns the response and the duration in ms. */
   async send(method, target, { json, form, bearer, headers = {} } = {}) {
     const sent = { "User-Agent": "portcullis-bench", ...headers };
     if (json !== undefined) sent["Content-Type"] = "application/json";
@@ -215,27 +215,27 @@ class Site {
     return { status: response.status, took, id: response.headers.get("X-Request-Id"), body: text && JSON.parse(text) };
   }
 
-  /** What the request of an answer cost: the Worker's own line of the log, which may come behind the answer. */
+  /** The costs of a request, from the Worker's log line, which may arrive after the response. */
   async costOf({ id }) {
     for (let tries = 0; tries < 200 && !this.lines.has(id); tries += 1)
       await new Promise((resolve) => setTimeout(resolve, 5));
-    const line = this.lines.get(id) ?? fail(`the log has no costs of request ${id}`);
+    const line = this.lines.get(id) ?? fail(`the log has no costs for request ${id}`);
     this.lines.delete(id);
     return COSTS.map((name) => line[name]);
   }
 
-  /** Somebody new, with a session, and so many more. */
-  async person(more = 0) {
-    this.people = (this.people ?? 0) + 1;
-    const email = `new.person.${this.people}@example.org`;
+  /** Registers a user with one session and a number of others. */
+  async newUser(others = 0) {
+    this.users = (this.users ?? 0) + 1;
+    const email = `new.person.${this.users}@example.org`;
     const { status, body } = await this.send("POST", "/register", { json: { email, password: PASSWORD } });
     if (status !== 201) fail(`${email} could not register: ${JSON.stringify(body)}`);
-    const person = { ...body, email, others: [] };
-    for (let session = 0; session < more; session += 1) person.others.push(await this.session(email));
-    return person;
+    const user = { ...body, email, others: [] };
+    for (let session = 0; session < others; session += 1) user.others.push(await this.session(email));
+    return user;
   }
 
-  /** A session of somebody who is there. */
+  /** Begins a session of an existing user. */
   async session(email) {
     const { status, body } = await this.send("POST", "/login", { json: { email, password: PASSWORD } });
     return status === 200 ? body : fail(`${email} could not log in: ${JSON.stringify(body)}`);
@@ -247,8 +247,8 @@ const COSTS = ["d1_round_trips", "d1_rows_read", "d1_rows_written", "kv_gets", "
 // ---- every operation ----
 
 /**
- * What is compared. `act` is the request that is counted and timed; what `prepare` gives is handed to it, made anew for every
- * repetition unless `once` gives it, one for all of them. `hashes`: whether one of them computes an Argon2.
+ * The operations to compare. `act` sends the measured request. Its argument is the result of `prepare`, which runs before every
+ * repetition, or of `once`, which runs once. `hashes` tells whether one of them computes an Argon2 hash.
  */
 function operations({ entry, secret }) {
   const credential = { Authorization: `Basic ${Buffer.from(`${entry.id}:${secret}`).toString("base64")}` };
@@ -257,26 +257,26 @@ function operations({ entry, secret }) {
     (method, target, options = {}) =>
     (site, { access_token }) =>
       site.send(method, target, { ...options, bearer: access_token });
-  const asAdmin = (method, target, make) => (site, person) =>
-    site.send(method, target(person), { bearer: site.admin.access_token, json: make?.(person) });
-  const introspect = (token) => (site, person) =>
-    site.send("POST", "/introspect", { headers: credential, form: { token: person[token] } });
+  const asAdmin = (method, target, make) => (site, user) =>
+    site.send(method, target(user), { bearer: site.admin.access_token, json: make?.(user) });
+  const introspect = (token) => (site, user) =>
+    site.send("POST", "/introspect", { headers: credential, form: { token: user[token] } });
   const account = ({ user }) => `/users/${user.id}`;
   let names = 0;
-  const newcomer = (username) => () => ({
-    email: `newcomer.${++names}@example.org`,
+  const newUser = (username) => () => ({
+    email: `new.${++names}@example.org`,
     password: PASSWORD,
-    ...(username ? { username: `newcomer-${names}` } : {}),
+    ...(username ? { username: `new-${names}` } : {}),
   });
-  const somebody = { once: (site) => site.person() };
-  const everyTime = (more) => ({ prepare: (site) => site.person(more), hashes: true });
-  const rotated = async (site, person) =>
-    (person.live = (
-      await site.send("POST", "/refresh", { json: { refresh_token: person.live ?? person.refresh_token } })
+  const sameUser = { once: (site) => site.newUser() };
+  const freshUser = (others) => ({ prepare: (site) => site.newUser(others), hashes: true });
+  const rotated = async (site, user) =>
+    (user.live = (
+      await site.send("POST", "/refresh", { json: { refresh_token: user.live ?? user.refresh_token } })
     ).body.refresh_token);
   return [
-    { name: "register", act: json("POST", "/register", newcomer(false)), hashes: true },
-    { name: "register with a username", act: json("POST", "/register", newcomer(true)), hashes: true },
+    { name: "register", act: json("POST", "/register", newUser(false)), hashes: true },
+    { name: "register with a username", act: json("POST", "/register", newUser(true)), hashes: true },
     {
       name: "register a taken address",
       act: json("POST", "/register", () => ({ email: addressOf(7), password: PASSWORD })),
@@ -293,95 +293,95 @@ function operations({ entry, secret }) {
       hashes: true,
     },
     {
-      name: "login of nobody",
+      name: "login, unknown user",
       act: json("POST", "/login", () => ({ email: "nobody@example.org", password: "wrong" })),
       hashes: true,
     },
-    { name: "refresh", ...somebody, act: refreshLive },
+    { name: "refresh", ...sameUser, act: refreshLive },
     {
       name: "refresh with the access token",
-      ...somebody,
-      act: (site, person) => refreshLive(site, person, { access_token: person.access_token }),
+      ...sameUser,
+      act: (site, user) => refreshLive(site, user, { access_token: user.access_token }),
     },
     {
       name: "grace retry",
       once: async (site) => {
-        const person = await site.person();
-        await rotated(site, person);
-        return person;
+        const user = await site.newUser();
+        await rotated(site, user);
+        return user;
       },
       act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token })),
     },
     {
       name: "reuse",
       prepare: async (site) => {
-        const person = await site.person();
-        await rotated(site, person);
-        await rotated(site, person);
-        return person;
+        const user = await site.newUser();
+        await rotated(site, user);
+        await rotated(site, user);
+        return user;
       },
       act: json("POST", "/refresh", ({ refresh_token }) => ({ refresh_token })),
       hashes: true,
     },
     {
       name: "forged refresh token",
-      ...somebody,
+      ...sameUser,
       act: json("POST", "/refresh", ({ refresh_token }) => ({
         refresh_token: `${refresh_token.slice(0, -1)}${refresh_token.endsWith("A") ? "Q" : "A"}`,
       })),
     },
-    { name: "token", ...somebody, act: (site, person) => refreshLive(site, person, {}, "/token") },
+    { name: "token", ...sameUser, act: (site, user) => refreshLive(site, user, {}, "/token") },
     {
       name: "revoke",
-      ...everyTime(0),
+      ...freshUser(0),
       act: (site, { refresh_token }) => site.send("POST", "/revoke", { form: { token: refresh_token } }),
     },
     {
       name: "revoke by access token",
-      ...everyTime(0),
+      ...freshUser(0),
       act: (site, { access_token }) => site.send("POST", "/revoke", { form: { token: access_token } }),
     },
-    { name: "introspect, access token", ...somebody, act: introspect("access_token") },
-    { name: "introspect, refresh token", ...somebody, act: introspect("refresh_token") },
-    { name: "verify", ...somebody, act: asCaller("GET", "/verify") },
-    { name: "me", ...somebody, act: asCaller("GET", "/me") },
+    { name: "introspect, access token", ...sameUser, act: introspect("access_token") },
+    { name: "introspect, refresh token", ...sameUser, act: introspect("refresh_token") },
+    { name: "verify", ...sameUser, act: asCaller("GET", "/verify") },
+    { name: "me", ...sameUser, act: asCaller("GET", "/me") },
     {
       name: "change the name",
-      ...somebody,
+      ...sameUser,
       act: asCaller("PATCH", "/me", { json: { name: "Ada" } }),
-      prepare: async (site, person) => {
-        await site.send("PATCH", "/me", { bearer: person.access_token, json: { name: "Somebody else" } });
-        return person;
+      prepare: async (site, user) => {
+        await site.send("PATCH", "/me", { bearer: user.access_token, json: { name: "Somebody else" } });
+        return user;
       },
     },
     {
       name: "change the username",
-      ...somebody,
+      ...sameUser,
       act: (site, { access_token }) =>
         site.send("PATCH", "/me", { bearer: access_token, json: { username: `changed-${++names}` } }),
     },
     {
       name: "change the password, 2 other sessions",
-      ...everyTime(2),
+      ...freshUser(2),
       act: asCaller("POST", "/me/password", {
         json: { current_password: PASSWORD, new_password: "purple otters juggle lanterns" },
       }),
     },
     {
       name: "delete the account, 3 sessions",
-      ...everyTime(2),
+      ...freshUser(2),
       act: asCaller("DELETE", "/me", { json: { current_password: PASSWORD } }),
     },
-    { name: "own audit trail", once: (site) => site.person(4), act: asCaller("GET", "/me/events") },
-    { name: "list 5 sessions", once: (site) => site.person(4), act: asCaller("GET", "/sessions") },
+    { name: "own audit trail", once: (site) => site.newUser(4), act: asCaller("GET", "/me/events") },
+    { name: "list 5 sessions", once: (site) => site.newUser(4), act: asCaller("GET", "/sessions") },
     {
       name: "end one session",
-      ...everyTime(1),
+      ...freshUser(1),
       act: (site, { access_token, others }) =>
         site.send("DELETE", `/sessions/${others[0].session_id}`, { bearer: access_token }),
     },
-    { name: "end 2 other sessions", ...everyTime(2), act: asCaller("DELETE", "/sessions?except=current") },
-    { name: "log out everywhere, 3 sessions", ...everyTime(2), act: asCaller("DELETE", "/sessions") },
+    { name: "end 2 other sessions", ...freshUser(2), act: asCaller("DELETE", "/sessions?except=current") },
+    { name: "log out everywhere, 3 sessions", ...freshUser(2), act: asCaller("DELETE", "/sessions") },
     { name: "users, first page", act: asAdmin("GET", () => "/users") },
     {
       name: "users, a page in the middle",
@@ -390,42 +390,42 @@ function operations({ entry, secret }) {
       act: asAdmin("GET", ({ next_cursor }) => `/users?limit=100&cursor=${encodeURIComponent(next_cursor)}`),
     },
     { name: "users by the beginning of an address", act: asAdmin("GET", () => "/users?email=grace.") },
-    { name: "user", ...somebody, act: asAdmin("GET", account) },
+    { name: "user", ...sameUser, act: asAdmin("GET", account) },
     {
       name: "audit trail of a user",
-      once: (site) => site.person(4),
-      act: asAdmin("GET", (person) => `${account(person)}/events`),
+      once: (site) => site.newUser(4),
+      act: asAdmin("GET", (user) => `${account(user)}/events`),
     },
     {
       name: "change roles",
-      ...somebody,
-      prepare: async (_site, person) => {
-        person.roles = person.roles?.length === 0 ? ["user"] : [];
-        return person;
+      ...sameUser,
+      prepare: async (_site, user) => {
+        user.roles = user.roles?.length === 0 ? ["user"] : [];
+        return user;
       },
       act: asAdmin("PATCH", account, ({ roles }) => ({ roles })),
     },
-    { name: "shut out, 2 sessions", ...everyTime(1), act: asAdmin("PATCH", account, () => ({ disabled: true })) },
+    { name: "disable a user, 2 sessions", ...freshUser(1), act: asAdmin("PATCH", account, () => ({ disabled: true })) },
     {
       name: "end a user's 2 sessions",
-      ...everyTime(1),
-      act: asAdmin("DELETE", (person) => `${account(person)}/sessions`),
+      ...freshUser(1),
+      act: asAdmin("DELETE", (user) => `${account(user)}/sessions`),
     },
-    { name: "delete a user, 2 sessions", ...everyTime(1), act: asAdmin("DELETE", account) },
+    { name: "delete a user, 2 sessions", ...freshUser(1), act: asAdmin("DELETE", account) },
     { name: "health", act: (site) => site.send("GET", "/healthz") },
   ];
 }
 
-async function refreshLive(site, person, more = {}, target = "/refresh") {
-  const parameters = { refresh_token: person.live ?? person.refresh_token, ...more };
+async function refreshLive(site, user, more = {}, target = "/refresh") {
+  const parameters = { refresh_token: user.live ?? user.refresh_token, ...more };
   const sent = target === "/token" ? { form: { grant_type: "refresh_token", ...parameters } } : { json: parameters };
   const answer = await site.send("POST", target, sent);
   if (answer.status !== 200) fail(`a refresh was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
-  person.live = answer.body.refresh_token;
+  user.live = answer.body.refresh_token;
   return answer;
 }
 
-/** Runs every operation on both, in turns, and compares what it cost. */
+/** Runs every operation on both sites alternately and compares the costs. */
 async function compare(sites, introspector) {
   for (const site of sites) site.admin = await site.session(addressOf(ADMINS - 1));
   const compared = [];
@@ -435,7 +435,7 @@ async function compare(sites, introspector) {
     for (const site of sites) kept.push(await operation.once?.(site));
     const rounds = operation.hashes ? ROUNDS.hashing : ROUNDS.cheap;
     for (let round = -ROUNDS.warmUp; round < rounds; round += 1) {
-      // Who comes first changes, so that neither always finds the machine as the other left it.
+      // The first one alternates, so that the order has the same effect on both.
       for (const index of round % 2 === 0 ? [0, 1] : [1, 0]) {
         const site = sites[index];
         const context = operation.prepare ? await operation.prepare(site, kept[index]) : kept[index];
@@ -452,7 +452,7 @@ async function compare(sites, introspector) {
   return compared;
 }
 
-/** What is counted by the hour writes a row more when the hour is new: costs that came once only are left out. */
+/** Compares the costs. Ignores costs that occur once, because an hourly counter inserts a row when a new hour begins. */
 function comparison(name, runs) {
   const [small, large] = runs.map(({ costs, took, statuses }) => {
     const texts = costs.map((cost) => cost.join(" "));
@@ -510,26 +510,26 @@ function operationsTable(compared, sites) {
   ]);
 }
 
-/** How many refreshes are answered a second when several people refresh as fast as they can. */
+/** The number of refreshes per second when several clients refresh as fast as possible. */
 async function refreshRate(site, clients = 16, duration = 5_000) {
-  const people = [];
-  for (let client = 0; client < clients; client += 1) people.push(await site.person());
+  const users = [];
+  for (let client = 0; client < clients; client += 1) users.push(await site.newUser());
   const end = performance.now() + duration;
   let answered = 0;
-  const goOn = async (person) => {
-    for (; performance.now() < end; answered += 1) await refreshLive(site, person);
+  const refreshAll = async (user) => {
+    for (; performance.now() < end; answered += 1) await refreshLive(site, user);
   };
-  await Promise.all(people.map(goOn));
-  return { clients, aSecond: Math.round(answered / (duration / 1000)) };
+  await Promise.all(users.map(refreshAll));
+  return { clients, perSecond: Math.round(answered / (duration / 1000)) };
 }
 
 // ---- the file ----
 
-/** How long the statement of a refresh takes SQLite, in microseconds, in a transaction each: what D1 does beside its own work. */
+/** The time of the statement of a refresh in SQLite without D1, in microseconds, each in a transaction. */
 function rotations(file) {
   const sqlite = new DatabaseSync(file);
   try {
-    // As much as D1 has for it, or less: what a Worker may have.
+    // A cache of at most the size that D1 has.
     sqlite.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -64000");
     const now = Math.floor(Date.now() / 1000);
     const live =
@@ -551,8 +551,8 @@ function rotations(file) {
   }
 }
 
-/** What a row takes, index entries included. */
-function bytesTold({ users, sessions, events }, { total, parts }) {
+/** Bytes per row, including index entries. */
+function bytesText({ users, sessions, events }, { total, parts }) {
   const of = (names) =>
     Object.entries(parts)
       .filter(([name]) => names.some((own) => name.startsWith(own)))
@@ -560,15 +560,15 @@ function bytesTold({ users, sessions, events }, { total, parts }) {
   const each = [of(["users"]) / users, of(["refresh_tokens"]) / sessions, of(["audit_events"]) / events].map(
     Math.round,
   );
-  return `${(total / 1e6).toFixed(0)} MB; ${each[0]} bytes a user, ${each[1]} a session, ${each[2]} an event`;
+  return `${(total / 1e6).toFixed(0)} MB; ${each[0]} bytes per user, ${each[1]} per session, ${each[2]} per event`;
 }
 
 // ---- the cleanup ----
 
 const ADVANCE = read("src/store/sql/cleanup/advance.sql");
-const TAKE_OUT = read("src/store/sql/cleanup/delete_sessions.sql");
+const DELETE_SESSIONS = read("src/store/sql/cleanup/delete_sessions.sql");
 const [STEP, MAX_STATEMENTS, MAX_EVENT_STEPS] = ["STEP", "MAX_STATEMENTS", "MAX_EVENT_STEPS"].map(constantOfCleanup);
-/** A step through the trail is one statement, one through the sessions two, in one round trip. */
+/** A step through the trail is one statement, a step through the sessions two; each step is one round trip. */
 const MAX_TRIPS = MAX_EVENT_STEPS + (MAX_STATEMENTS - MAX_EVENT_STEPS) / 2;
 const KEPT = 90 * 86_400;
 
@@ -577,12 +577,12 @@ function constantOfCleanup(name) {
   return Number(digits.replaceAll("_", ""));
 }
 
-/** Cleans up until a walk has come to the end, with somebody refreshing all the while. */
+/** Runs cleanup until a walk is complete, while a user refreshes continuously. */
 async function cleanUpAll(site) {
-  const person = await site.person();
+  const user = await site.newUser();
   const due = await dueRows(site);
-  const refreshes = { alone: [], beside: [] };
-  const refresh = async (into) => into.push((await refreshLive(site, person)).took);
+  const refreshes = { alone: [], during: [] };
+  const refresh = async (into) => into.push((await refreshLive(site, user)).took);
   for (let times = 0; times < 200; times += 1) await refresh(refreshes.alone);
   const steps = await someSteps(site);
   const runs = [];
@@ -593,13 +593,13 @@ async function cleanUpAll(site) {
       const started = performance.now();
       let running = true;
       const run = site.cleanUp().finally(() => (running = false));
-      while (running) await refresh(refreshes.beside);
+      while (running) await refresh(refreshes.during);
       const { sessions, events, trips, read, written, ...line } = await run;
       complete = line.complete;
       runs.push({ seconds: (performance.now() - started) / 1000, sessions, events, trips, read, written, complete });
       const did = `${count(sessions)} sessions and ${count(events)} events in ${trips} round trips and ${runs.at(-1).seconds.toFixed(1)} s`;
       console.log(
-        `run ${runs.length}: ${did}, ${count(read)} rows read, ${count(written)} written${complete ? ", to the end" : ""}`,
+        `run ${runs.length}: ${did}, ${count(read)} rows read, ${count(written)} written${complete ? ", complete" : ""}`,
       );
     }
   } finally {
@@ -611,17 +611,17 @@ async function cleanUpAll(site) {
     due,
     left,
     runs,
-    walkedRowsASecond: site.rows.sessions / total("seconds"),
-    deletedRowsASecond: total("sessions") / total("seconds"),
+    walkedRowsPerSecond: site.rows.sessions / total("seconds"),
+    deletedRowsPerSecond: total("sessions") / total("seconds"),
     steps,
     refreshMs: {
       alone: summary(refreshes.alone),
-      beside: { ...summary(refreshes.beside), longest: Math.max(...refreshes.beside), count: refreshes.beside.length },
+      during: { ...summary(refreshes.during), longest: Math.max(...refreshes.during), count: refreshes.during.length },
     },
     memoryMiB: memory,
     bounded: left.sessions === 0 && steps.largest.rows <= STEP && runs.every(({ trips }) => trips <= MAX_TRIPS),
   };
-  const { alone, beside } = result.refreshMs;
+  const { alone, during } = result.refreshMs;
   console.log(
     table([
       ["due", `${count(due.sessions)} sessions, ${count(due.events)} events`],
@@ -629,28 +629,28 @@ async function cleanUpAll(site) {
       ["runs", String(runs.length)],
       [
         "walked",
-        `${count(Math.round(result.walkedRowsASecond))} rows a second, ${count(Math.round(result.deletedRowsASecond))} of them taken out`,
+        `${count(Math.round(result.walkedRowsPerSecond))} rows per second, of which ${count(Math.round(result.deletedRowsPerSecond))} deleted`,
       ],
       [
-        "largest step by D1's count",
-        `${steps.largest.rows} rows taken out; ${steps.largest.read} read, ${steps.largest.written} written`,
+        "largest step, counted by D1",
+        `${steps.largest.rows} rows deleted; ${steps.largest.read} read, ${steps.largest.written} written`,
       ],
       [
         "a step",
         `${steps.ms.median.toFixed(1)} ms (${steps.ms.low.toFixed(1)}-${steps.ms.high.toFixed(1)}), longest ${steps.longest.toFixed(1)}`,
       ],
-      ["a refresh before", `${alone.median.toFixed(1)} ms (${alone.low.toFixed(1)}-${alone.high.toFixed(1)})`],
+      ["a refresh before cleanup", `${alone.median.toFixed(1)} ms (${alone.low.toFixed(1)}-${alone.high.toFixed(1)})`],
       [
-        "a refresh beside it",
-        `${beside.median.toFixed(1)} ms (${beside.low.toFixed(1)}-${beside.high.toFixed(1)}), longest ${beside.longest.toFixed(1)}, of ${beside.count}`,
+        "a refresh during cleanup",
+        `${during.median.toFixed(1)} ms (${during.low.toFixed(1)}-${during.high.toFixed(1)}), longest ${during.longest.toFixed(1)}, of ${during.count}`,
       ],
-      ["workerd's memory at most", `${memory} MiB`],
+      ["maximum memory of workerd", `${memory} MiB`],
     ]),
   );
   return result;
 }
 
-/** What the cleanup is to delete at this moment. */
+/** The number of rows that cleanup should delete now. */
 async function dueRows({ db }) {
   const now = Math.floor(Date.now() / 1000);
   const sessions = db
@@ -669,16 +669,16 @@ async function dueRows({ db }) {
   return { sessions: one.count, events: other.count };
 }
 
-/** The first steps of a walk as the Worker sends them, from here, where D1's count of each statement can be read. */
+/** Runs the first steps of a walk with the Worker's statements and reads D1's counts for each. */
 async function someSteps({ db }) {
   const took = [];
   const largest = { rows: 0, read: 0, written: 0 };
   for (let step = 0; step < 20; step += 1) {
     const now = Math.floor(Date.now() / 1000);
     const started = performance.now();
-    const metas = (await db.batch([db.prepare(ADVANCE).bind(STEP, now), db.prepare(TAKE_OUT).bind(now - KEPT)])).map(
-      ({ meta }) => meta,
-    );
+    const metas = (
+      await db.batch([db.prepare(ADVANCE).bind(STEP, now), db.prepare(DELETE_SESSIONS).bind(now - KEPT)])
+    ).map(({ meta }) => meta);
     took.push(performance.now() - started);
     largest.rows = Math.max(largest.rows, metas[1].changes);
     largest.read = Math.max(largest.read, metas[0].rows_read + metas[1].rows_read);
@@ -687,9 +687,9 @@ async function someSteps({ db }) {
   return { largest, ms: summary(took), longest: Math.max(...took) };
 }
 
-/** Of the workerd processes that this one started, in MiB. */
+/** Memory of the child workerd processes, in MiB. */
 async function residentMemory() {
-  // Not everywhere is there a ps.
+  // `ps` may be missing.
   const { stdout } = await capture("ps", ["-A", "-o", "ppid=,rss=,comm="]).catch(() => ({ stdout: "" }));
   const own = stdout
     .split("\n")

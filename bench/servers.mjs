@@ -1,6 +1,6 @@
-// Starts what is compared: each Worker in a workerd of its own, so that its CPU time can be told, with D1 and KV of its
-// own in a temporary folder. Requests go straight to the Worker's socket, past Miniflare's entry Worker, which would
-// otherwise be a part of every number.
+// Starts the Workers to compare, each in its own workerd process, so that its CPU time can be measured, with its own D1 and KV in
+// a temporary folder. Requests are sent directly to the Worker's socket, because Miniflare's entry Worker would add to every
+// number.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";
@@ -20,10 +20,10 @@ const CLIENT = {
   "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
 };
 const folder = mkdtempSync(join(tmpdir(), "portcullis-bench-"));
-// However this ends.
+// Also if the benchmark fails.
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-/** Portcullis as it would be deployed: what wrangler uploads, the variables of wrangler.toml, the schema. */
+/** Portcullis as deployed: the bundle that wrangler uploads, the variables of wrangler.toml, the schema. */
 export async function portcullis({ vars = {} } = {}) {
   const modules = readdirSync(path("dist"))
     .filter((name) => /\.(js|wasm)$/.test(name))
@@ -38,7 +38,7 @@ export async function portcullis({ vars = {} } = {}) {
   return server;
 }
 
-/** A Worker of bench/workers; `wasm` has the WebAssembly modules that it imports, as `{ name, contents }`. */
+/** Starts a Worker of bench/workers. `wasm` lists the WebAssembly modules that it imports, as `{ name, contents }`. */
 export async function peer(name, { bindings = {}, schema = false, wasm = [] } = {}) {
   const modulesRoot = path("bench", "workers");
   const main = { type: "ESModule", path: join(modulesRoot, `${name}.mjs`), contents: await bundled(name) };
@@ -51,7 +51,7 @@ export async function peer(name, { bindings = {}, schema = false, wasm = [] } = 
   return server;
 }
 
-// As wrangler bundles it.
+// Bundles a Worker like wrangler.
 const bundles = new Map();
 async function bundled(name) {
   if (!bundles.has(name)) {
@@ -70,7 +70,7 @@ async function bundled(name) {
   return bundles.get(name);
 }
 
-// One after another: which process belongs to which is told by what was not there before.
+// Workers are started sequentially, so that the new child process belongs to the new Worker.
 async function start(worker) {
   const before = children();
   const miniflare = new Miniflare(
@@ -83,7 +83,7 @@ async function start(worker) {
       kvNamespaces: { REVOCATIONS: "kv" },
       resourcePersistencePath: mkdtempSync(join(folder, "d1-")),
       unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
-      // What a Worker logs goes where it would in production: away.
+      // Only errors are printed.
       handleStructuredLogs: ({ level, message }) => level === "error" && console.error(message),
       cf: false,
       telemetry: { enabled: false },
@@ -97,11 +97,11 @@ async function start(worker) {
 class Server {
   constructor(parts) {
     Object.assign(this, parts);
-    // One connection, kept: what is measured is the Worker, not TCP.
+    // One persistent connection, so that the Worker is measured, not TCP.
     this.agent = new Agent({ keepAlive: true, maxSockets: 1 });
   }
 
-  /** One request. Resolves to its status, headers and text once all of it is there. */
+  /** Sends a request. Resolves to the status, headers and text of the complete response. */
   request(method, pathname, { json, bearer, headers = {} } = {}) {
     const body = json === undefined ? undefined : JSON.stringify(json);
     const sent = { ...CLIENT, ...headers };
@@ -122,7 +122,7 @@ class Server {
     });
   }
 
-  /** A request that is answered with this status, or nothing that was measured is worth anything. Resolves to its JSON. */
+  /** Sends a request, fails unless the response has this status, and resolves to its JSON. */
   async expect(status, method, pathname, options) {
     const answer = await this.request(method, pathname, options);
     if (answer.status !== status)
@@ -130,7 +130,7 @@ class Server {
     return answer.text === "" ? undefined : JSON.parse(answer.text);
   }
 
-  /** The CPU time this Worker's workerd has taken so far, in milliseconds. Undefined where the system does not tell. */
+  /** The CPU time of this Worker's process until now, in milliseconds; undefined if the system does not report it. */
   cpu() {
     return this.pid === undefined ? undefined : cpuOf(this.pid);
   }
@@ -152,7 +152,7 @@ async function applySchema(server) {
   }
 }
 
-/** The CPU time of a process in milliseconds, as the scheduler counts it, in nanoseconds; Linux only. */
+/** The CPU time of a process in milliseconds, from the scheduler's nanosecond count; Linux only. */
 export function cpuOf(pid) {
   try {
     const nanoseconds = readdirSync(`/proc/${pid}/task`).map((task) =>
@@ -164,7 +164,7 @@ export function cpuOf(pid) {
   }
 }
 
-// The processes this one started; none where there is no /proc.
+// The child processes of this process; an empty list without /proc.
 function children() {
   try {
     const tasks = readdirSync("/proc/self/task");

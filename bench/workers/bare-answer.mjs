@@ -1,4 +1,4 @@
-// The limit of every refusal: a Worker that reads the request and answers at once.
+// The lower limit for every refusal: a Worker that reads the request and answers immediately.
 
 export default {
   async fetch(request) {

@@ -1,5 +1,5 @@
-// The limit of /refresh: a Worker that takes the same POST and does nothing but one UPDATE ... RETURNING, by primary
-// key, on a row like that of a session. It checks nothing and signs nothing.
+// The lower limit for /refresh: a Worker that accepts the same POST and does only one UPDATE ... RETURNING by primary key, on a
+// row like that of a session. It verifies and signs nothing.
 
 const STATEMENT = `UPDATE refresh_tokens
   SET generation = generation + 1, rotated_at = ?2, rotated_ip = ?3, rotated_user_agent = ?4, expires_at = ?2 + 604800

@@ -1,5 +1,5 @@
-// The limit of /verify: a Worker that reads the bearer credential and does nothing but one get of a key that is not
-// there, as that of a session in force is not.
+// The lower limit for /verify: a Worker that reads the bearer credential and does only one get of a missing key, like that of an
+// active session.
 
 export default {
   async fetch(request, env) {

@@ -1,6 +1,6 @@
-// better-auth on D1, as its guides for Cloudflare and for its database have it: with its defaults, but for its rate
-// limits, which would answer 429 to a benchmark. With JWT its token plugin too, signing by the algorithm that Portcullis
-// signs by; with COOKIE_CACHE its cached sessions, which are not looked up while the cookie is fresh.
+// better-auth on D1, set up as in its guides for Cloudflare and databases, with its defaults except rate limits, which would
+// answer a benchmark with 429. JWT enables its token plugin, with the signature algorithm of Portcullis. COOKIE_CACHE enables
+// sessions in cookies, which are not looked up in D1 while the cookie is fresh.
 
 import { env } from "cloudflare:workers";
 

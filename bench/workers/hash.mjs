@@ -1,5 +1,5 @@
-// One password hash a request, by the implementation that HASH names: nothing else is done for it, so that what a request
-// costs is what the hash costs. Answers with the hash in base16. /ready hashes nothing.
+// Computes one password hash per request with the implementation named by HASH, and nothing else, so that the cost of a request
+// is that of the hash. Answers with the hash in base16. /ready computes none.
 
 import { Buffer } from "node:buffer";
 import { scrypt as nodeScrypt } from "node:crypto";
@@ -9,28 +9,28 @@ import { scryptAsync } from "@noble/hashes/scrypt.js";
 import { argon2id } from "hash-wasm";
 
 import { ARGON2, PASSWORD, SALT, SCRYPT } from "../parameters.mjs";
-// Ours and that of the `argon2` crate: crates/argon2-simd128/wasm-check.
+// Portcullis's and that of the `argon2` crate, from crates/argon2-simd128/wasm-check.
 import argon2Module from "./argon2.wasm";
-// bench/native.
+// From bench/native.
 import argon2RustModule from "./argon2-rust.wasm";
-// What hash-wasm carries as base64 and would compile at run time, which Workers refuse; in the order in which it asks.
+// hash-wasm contains these modules as base64 and compiles them at run time, which Workers forbid. In the order of its calls.
 import hashWasmFirst from "./hash-wasm-0.wasm";
 import hashWasmSecond from "./hash-wasm-1.wasm";
 
-const carried = [hashWasmFirst, hashWasmSecond];
-WebAssembly.compile = async () => carried.shift();
+const compiled = [hashWasmFirst, hashWasmSecond];
+WebAssembly.compile = async () => compiled.shift();
 
 const { memory, passes, parallelism, tagLength } = ARGON2;
 const { dkLen, ...scrypt } = { ...SCRYPT, maxmem: 2 * 128 * SCRYPT.N * SCRYPT.r };
 const [password, salt] = [PASSWORD, SALT].map((text) => new TextEncoder().encode(text));
 
-// Instantiated when it is first asked for: the other modules of this isolate are none of its business.
+// Instantiates the module on first use, so that an isolate instantiates only the module that it measures.
 function inModule(module, hash) {
   let instance;
   return () => {
     instance ??= new WebAssembly.Instance(module);
     const { exports } = instance;
-    // Its memory may grow when it is first called, which gives it another buffer.
+    // The buffer is read again for each hash, because growing the memory replaces it.
     const room = exports.room();
     new Uint8Array(exports.memory.buffer, room).set([...password, ...salt]);
     if (hash(exports) !== 0) throw new Error("refused");

@@ -1,5 +1,5 @@
-//! argon2-rust in WebAssembly, called like the module of crates/argon2-simd128/wasm-check: `room` is where password and salt
-//! are put and the tag is found. Its memory is kept from hash to hash, as ours is.
+//! argon2-rust as WebAssembly, with the interface of crates/argon2-simd128/wasm-check: `room` is the buffer for the password, the
+//! salt and the tag. Memory is reused between hashes, as in Portcullis.
 
 use std::cell::RefCell;
 
@@ -16,7 +16,7 @@ pub extern "C" fn room() -> *const u8 {
     ROOM.with_borrow(|room| room.as_ptr())
 }
 
-/// Argon2id, version 0x13. Answers 0 with the tag at the start of the room, else 1.
+/// Computes Argon2id, version 0x13. Returns 0 and writes the tag to the start of the buffer, or returns 1 on an error.
 #[unsafe(no_mangle)]
 pub extern "C" fn hash(m: u32, t: u32, p: u32, tag_len: usize, password_len: usize, salt_len: usize) -> u32 {
     let params = Params::builder().memory(Memory::kib(m.into())).passes(t).lanes(p).build();

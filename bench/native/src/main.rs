@@ -1,6 +1,5 @@
-//! Hashes natively with argon2-rust's AVX2, once for each line of its input, and answers with the hash in base16. The
-//! arguments are the password, the salt, m in KiB, t, p and the length of the hash. Where there is no AVX2, it answers with
-//! an empty line.
+//! Computes a native hash with argon2-rust's AVX2 for each line of input and prints it in base16, or an empty line without AVX2.
+//! The arguments are the password, the salt, m in KiB, t, p and the length of the hash.
 
 use std::io::{BufRead as _, Write as _};
 
@@ -20,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         line?;
         let mut answer = String::new();
         if Backend::Avx2.is_available() {
-            // SAFETY: the processor has what this path needs.
+            // SAFETY: `is_available` has confirmed that the processor supports AVX2.
             unsafe { hash_with_backend(Backend::Avx2, id, version, &params, password, salt, b"", b"", &mut tag) }?;
             answer = tag.iter().map(|byte| format!("{byte:02x}")).collect();
         }
