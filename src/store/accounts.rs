@@ -1,4 +1,4 @@
-//! Accounts: what users do with their own, and what admins do by the same statements.
+//! Statements on accounts that users and admins share, and the changes that users make to their own account.
 
 use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::account::metadata::Metadata;
@@ -25,31 +25,31 @@ const FIND: &str = sql!("accounts/find.sql");
 const INSERT_PROFILE_EVENT: &str = sql!("accounts/insert_profile_event.sql");
 const UPDATE_PROFILE: &str = sql!("accounts/update_profile.sql");
 
-/// Maximum changes of a profile per hour: each writes rows.
+/// Maximum profile changes per hour and account. The limit exists because each change writes rows.
 const MAX_PROFILE_CHANGES: u64 = 20;
 
-/// What is to become of a profile.
+/// A change of a profile.
 pub struct ProfileChange {
     /// The username.
     pub username: Edit<Username>,
-    /// The name to show.
+    /// The display name.
     pub name: Edit<Name>,
     /// The first name.
     pub given_name: Edit<Name>,
     /// The last name.
     pub family_name: Edit<Name>,
-    /// What the user keeps.
+    /// The metadata that the user may change.
     pub metadata: Edit<Metadata>,
 }
 
-/// What became of a profile.
+/// Result of a profile change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProfileOutcome {
-    /// It is as asked for now.
+    /// The profile was changed.
     Changed,
-    /// It was so already.
+    /// The profile already had the requested values.
     Unchanged,
-    /// It has been changed as often in this hour as it may.
+    /// The hourly limit is reached.
     TooOften,
 }
 
@@ -62,7 +62,7 @@ struct CountRow {
 pub(super) struct Deletion(Rows<CountRow>);
 
 impl Deletion {
-    /// The number of sessions that ended with it.
+    /// The number of sessions that the deletion ended.
     pub(super) fn sessions_ended(self, answers: &Answers) -> Result<usize, StoreError> {
         Ok(answers.row(self.0)?.map_or(0, |row| row.sessions))
     }
@@ -73,7 +73,7 @@ pub(super) fn find_account(batch: &mut Batch<'_>, id: Id) -> Rows<AccountRow> {
     batch.query(FIND, values![id])
 }
 
-/// Deletes the account of an event with everything it held but the event, if the event is there.
+/// Deletes the account of an event and all its data except the event, if the event exists.
 pub(super) fn delete_account<'v>(batch: &mut Batch<'v>, key: &'v EventKey) -> Deletion {
     let values = || values![key.user_id, key.at, &key.id];
     let counted = batch.query(COUNT_OPEN_SESSIONS, values());
@@ -84,7 +84,7 @@ pub(super) fn delete_account<'v>(batch: &mut Batch<'v>, key: &'v EventKey) -> De
 }
 
 impl ProfileChange {
-    /// Whether there is anything to change.
+    /// Whether it changes any member.
     pub fn is_edit(&self) -> bool {
         self.username.is_edit()
             || self.name.is_edit()
@@ -93,7 +93,7 @@ impl ProfileChange {
             || self.metadata.is_edit()
     }
 
-    /// Whether the profile is so already.
+    /// Whether the user already has the requested values.
     fn is_in(&self, user: &User) -> bool {
         let is_name = |edit: &Edit<Name>, name: &Option<String>| {
             !edit.is_edit() || edit.value().map(Name::as_str) == name.as_deref()
@@ -106,7 +106,7 @@ impl ProfileChange {
             && (!self.metadata.is_edit() || self.metadata.value() == user.metadata.as_ref())
     }
 
-    /// The columns to set but those of the username.
+    /// The columns to set, except those of the username.
     fn columns(&self) -> String {
         columns([
             ("name", self.name.as_ref().map(Name::as_str)),
@@ -118,11 +118,10 @@ impl ProfileChange {
 }
 
 impl Store {
-    /// Changes the caller's profile, and gives it as it is then; [`StoreError::Conflict`] if the username is taken. One round
-    /// trip.
+    /// Changes the caller's profile and returns the new one; [`StoreError::Conflict`] if the username is taken. One round trip.
     ///
-    /// Changes of one hour are counted in one row, which holds the name of the last: the change takes place only if that is its
-    /// own.
+    /// The changes of one hour share one row of the audit trail. Its `detail` holds the event id of the last change, and the profile
+    /// is updated only if that is this change.
     pub async fn change_profile(
         &self,
         context: &ActionContext<'_>,
@@ -168,8 +167,8 @@ impl Store {
         Ok((user, outcome))
     }
 
-    /// Deletes the caller's account, if the credentials are still of that version, with everything it held but the event that
-    /// says so. Gives the number of sessions that ended with it. One round trip.
+    /// Deletes the caller's account and all its data except the event of the deletion, if the credentials still have the given
+    /// version. Returns the number of sessions that ended. One round trip.
     pub async fn delete_own(
         &self,
         context: &ActionContext<'_>,
@@ -198,7 +197,7 @@ impl Store {
     }
 }
 
-/// A JSON object of the columns to set, for statements to look into: `null` removes a value.
+/// The columns to set, as a JSON object that the statements read; `null` removes a value.
 pub(super) fn columns<'v>(edits: impl IntoIterator<Item = (&'static str, Edit<&'v str>)>) -> String {
     let set = edits.into_iter().filter(|(_, edit)| edit.is_edit());
     let columns = set.map(|(column, edit)| (column.to_owned(), edit.value().copied().into()));

@@ -1,4 +1,4 @@
-//! What admins do with accounts. That the caller is an admin is checked in the same round trip.
+//! Actions of admins on accounts. The same round trip checks that the caller is an admin.
 
 use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
@@ -25,53 +25,53 @@ const UPDATE_DISABLED: &str = sql!("admin/update_disabled.sql");
 const UPDATE_METADATA: &str = sql!("admin/update_metadata.sql");
 const UPDATE_ROLES: &str = sql!("admin/update_roles.sql");
 
-/// Sorts behind every character of an address.
+/// Sorts after every character of an address.
 const LAST_CHARACTER: char = '\u{10FFFF}';
 
-/// Which accounts are asked for, in the order of their addresses.
+/// A query for accounts, in the order of their addresses.
 pub struct Search {
-    /// Only addresses whose key begins so.
+    /// Only accounts whose address key starts with this.
     pub prefix: String,
-    /// Only those behind this key.
+    /// Only accounts whose address key sorts after this.
     pub after: Option<String>,
     /// Maximum number of accounts.
     pub limit: usize,
 }
 
-/// Accounts, and the key behind which there are more, if there are.
+/// A page of accounts.
 pub struct Page {
-    /// In the order of their addresses.
+    /// The accounts, in the order of their addresses.
     pub accounts: Vec<Account>,
-    /// The key of the last one.
+    /// The address key of the last account, if there are more accounts after it.
     pub more_after: Option<String>,
 }
 
-/// What an admin does to an account.
+/// An action of an admin on an account.
 pub enum AdminAction {
-    /// Sets roles or metadata, disables or enables it. `None`: stays as it is.
+    /// Sets roles or metadata, disables or enables the account. `None`: unchanged.
     Update {
         /// The new roles, in the order of the configured list.
         roles: Option<Vec<String>>,
-        /// Whether it is disabled.
+        /// Whether to disable or enable the account.
         disabled: Option<bool>,
-        /// What the user keeps.
+        /// The metadata that the user may change.
         metadata: Edit<Metadata>,
-        /// What admins keep about the user.
+        /// The metadata that only admins may change.
         app_metadata: Edit<Metadata>,
     },
-    /// Ends all its sessions.
+    /// Ends all sessions of the account.
     EndSessions,
-    /// Deletes it, and everything it held.
+    /// Deletes the account and all its data.
     Delete,
 }
 
-/// What an action did to an account.
+/// The result of an action on an account.
 pub struct ActionResult {
-    /// As it is now; `None` if it is deleted.
+    /// The account after the action; `None` if it is deleted.
     pub account: Option<Account>,
-    /// What was recorded: nothing, where nothing was to change.
+    /// The recorded events; empty if the action changed nothing.
     pub events: Vec<AuditEvent>,
-    /// The number of sessions it ended.
+    /// The number of sessions that ended.
     pub sessions_ended: usize,
 }
 
@@ -82,7 +82,7 @@ struct ListedRow {
 }
 
 impl AdminAction {
-    /// What it records, if there is anything to change.
+    /// The events to record if the action changes anything.
     fn events(&self) -> Vec<AuditEvent> {
         match self {
             Self::Update { roles, disabled, metadata, app_metadata } => {
@@ -97,7 +97,7 @@ impl AdminAction {
         }
     }
 
-    /// The new roles as JSON, and the columns of metadata to set.
+    /// The new roles as JSON, and the metadata columns to set.
     fn values(&self) -> ActionValues {
         match self {
             Self::Update { roles, metadata, app_metadata, .. } => ActionValues {
@@ -111,7 +111,7 @@ impl AdminAction {
         }
     }
 
-    /// Whether an admin whose account it changes is not an enabled admin afterwards.
+    /// Whether the account is not an enabled admin after the action.
     fn removes_admin(&self) -> bool {
         match self {
             Self::Update { roles, disabled, .. } => {
@@ -123,14 +123,14 @@ impl AdminAction {
     }
 }
 
-/// What an action writes, for its statements to borrow.
+/// The values that an action writes. Its statements borrow them.
 struct ActionValues {
     roles: Option<String>,
     /// A JSON object; see [`columns`].
     columns: String,
 }
 
-/// The handle of what ends sessions.
+/// The handle of the statements that end sessions.
 enum Ending {
     Revocation(Rows<Affected>),
     Deletion(Deletion),
@@ -146,7 +146,7 @@ impl Ending {
 }
 
 impl Store {
-    /// One account. One round trip.
+    /// Finds an account. One round trip.
     pub async fn find_account(&self, caller: Caller, id: Id, now: u64) -> Result<Account, StoreError> {
         let mut batch = self.batch("find_account");
         let admin = find_session(&mut batch, caller.session_id);
@@ -156,11 +156,11 @@ impl Store {
         answers.row(found)?.ok_or(Denial::NotFound)?.account(&answers)
     }
 
-    /// Accounts by the beginning of their address. One round trip; rows read are bounded by the limit.
+    /// Lists accounts by the prefix of their address. One round trip; the limit bounds the rows read.
     pub async fn list_accounts(&self, caller: Caller, search: &Search, now: u64) -> Result<Page, StoreError> {
         let after = search.after.as_deref().unwrap_or_default();
         let values = values![
-            // One bound to begin at, so that a page far behind is found as fast as the first.
+            // A single lower bound, so that D1 finds a late page as fast as the first.
             after.max(&search.prefix),
             format!("{}{LAST_CHARACTER}", search.prefix),
             after,
@@ -182,7 +182,7 @@ impl Store {
         Ok(Page { accounts, more_after })
     }
 
-    /// The sessions of an account, as [`Self::list_own_sessions`]. One round trip.
+    /// Lists the sessions of an account, like [`Self::list_own_sessions`]. One round trip.
     pub async fn list_sessions_of(
         &self,
         caller: Caller,
@@ -200,7 +200,7 @@ impl Store {
         answers.rows(sessions)
     }
 
-    /// Does to an account what an admin asks for. One round trip.
+    /// Carries out an action on an account. One round trip.
     pub async fn act_as_admin(
         &self,
         context: &ActionContext<'_>,
@@ -214,7 +214,7 @@ impl Store {
         let mut batch = self.batch("act_as_admin");
         let admin = find_session(&mut batch, context.caller.session_id);
         let before = find_account(&mut batch, target);
-        // All events before any effect, so that each is judged by what was before.
+        // All events come before any effect, so that the condition of each sees the account before the action.
         let recorded: Vec<_> =
             keys.iter().map(|key| (key.event, insert_event(&mut batch, context, key, &new, removes_admin))).collect();
         let endings: Vec<_> = keys.iter().filter_map(|key| add_effects(&mut batch, key, &new)).collect();
@@ -247,8 +247,8 @@ impl Store {
     }
 }
 
-/// Records an action, if the caller may take it and there is something to change. The admin's address is not kept: their own
-/// trail has it, by the session.
+/// Records an action if the caller is allowed to carry it out and it changes something. The event holds the admin's session, but not
+/// their IP address.
 fn insert_event<'v>(
     batch: &mut Batch<'v>,
     context: &ActionContext<'_>,
@@ -270,7 +270,7 @@ fn insert_event<'v>(
     batch.query(INSERT_EVENT, values)
 }
 
-/// Adds the statements by which a recorded event takes effect. The handle is of those that end sessions.
+/// Adds the statements that carry out a recorded event. Returns the handle of those that end sessions.
 fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new: &'v ActionValues) -> Option<Ending> {
     let reason = match key.event {
         AuditEvent::RolesChanged => {
@@ -282,14 +282,14 @@ fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new: &'v ActionValu
             return None;
         }
         AuditEvent::Deleted => return Some(Ending::Deletion(delete_account(batch, key))),
-        // Sessions that were not ended when the account was disabled, by hand perhaps, must not come back when it is enabled.
+        // Enabling also ends sessions: if the account was disabled by hand in D1, its sessions are still open.
         AuditEvent::Disabled | AuditEvent::Enabled => {
             let disabled_at = (key.event == AuditEvent::Disabled).then_some(key.at);
             batch.execute(UPDATE_DISABLED, values![key.user_id, key.at, &key.id, disabled_at]);
             RevocationReason::Disabled
         }
         AuditEvent::SessionsEnded => RevocationReason::EndedByAdmin,
-        // Nothing that an admin does.
+        // Not an action of an admin.
         _ => return None,
     };
     Some(Ending::Revocation(revoke_recorded(batch, key, reason, None)))

@@ -1,9 +1,9 @@
-//! The audit trail. Registrations are recorded in `users`, log-ins and revocations in `refresh_tokens`, everything else in
-//! `audit_events`: nothing is written twice.
+//! The audit trail. `users` records registrations, `refresh_tokens` records logins and revocations, and `audit_events` records
+//! everything else. Nothing is written twice.
 //!
-//! An action on an account is one transaction. Its first statement inserts the event that records it, if the caller may, and if
-//! there is something to change; all others take place only if that event is there. So nothing changes without being recorded,
-//! nor is anything recorded that did not happen. Changes of a profile share one row per hour, which names the last of them.
+//! An action on an account is one transaction. Its first statement inserts the event, if the caller is allowed to act and the action
+//! changes something. All other statements take effect only if that event exists. So every change is recorded, and every record is
+//! of a change. Profile changes share one row per hour, which holds the id of the last one.
 
 use portcullis_core::account::audit::{AuditEntry, AuditEvent, Cursor};
 use portcullis_core::account::caller::Caller;
@@ -21,24 +21,24 @@ use super::rows::{SessionRow, client};
 const COUNT_FAILED_LOGIN: &str = sql!("audit/count_failed_login.sql");
 const COUNT_REGISTRATION_ATTEMPT: &str = sql!("audit/count_registration_attempt.sql");
 const FIND_EVENTS: &str = sql!("audit/find_events.sql");
-const FIND_LOG_INS: &str = sql!("audit/find_log_ins.sql");
+const FIND_LOGINS: &str = sql!("audit/find_logins.sql");
 const FIND_REGISTRATION: &str = sql!("audit/find_registration.sql");
 const FIND_REVOCATIONS: &str = sql!("audit/find_revocations.sql");
 const INSERT_OWN_EVENT: &str = sql!("audit/insert_own_event.sql");
 
-/// What every action on an account is told: who acts, from where, when, and the name of its event.
+/// The context of an action on an account.
 pub struct ActionContext<'a> {
-    /// Who.
+    /// The user who acts.
     pub caller: Caller,
-    /// From where.
+    /// The client that sends the request.
     pub client: &'a Client,
-    /// Of the millisecond and the request.
+    /// Built from the millisecond and the request id.
     pub event_id: String,
-    /// Unix seconds.
+    /// Current time, in unix seconds.
     pub now: u64,
 }
 
-/// The event that an action hangs on, as its statements name it.
+/// The key of the event that the other statements of an action depend on.
 pub(super) struct EventKey {
     pub(super) user_id: Id,
     pub(super) at: u64,
@@ -54,8 +54,8 @@ impl EventKey {
     }
 }
 
-/// Records what a user does to their own account, if the session is in force and the credentials are of that version. Of a
-/// deletion neither address nor session is kept.
+/// Records an action of a user on their own account, if the session is in force and the credentials have the given version. The
+/// event of a deletion holds neither IP address nor session.
 pub(super) fn insert_own_event<'v>(
     batch: &mut Batch<'v>,
     context: &'v ActionContext<'_>,
@@ -78,11 +78,11 @@ pub(super) fn insert_own_event<'v>(
     batch.query(INSERT_OWN_EVENT, values)
 }
 
-/// Which part of an audit trail is asked for.
+/// A query for a part of an audit trail.
 pub struct Excerpt {
-    /// Only what happened since, in unix seconds. The registration is kept as long as the account.
+    /// Only entries since this time, in unix seconds. The registration is always included.
     pub since: u64,
-    /// Only what comes before this place.
+    /// Only entries before this position.
     pub before: Cursor,
     /// Maximum number of entries.
     pub limit: usize,
@@ -105,7 +105,7 @@ struct EventRow {
 }
 
 #[derive(Deserialize)]
-struct LogInRow {
+struct LoginRow {
     created_at: u64,
     session_id: Id,
     created_ip: Option<String>,
@@ -129,9 +129,9 @@ struct RegistrationRow {
 }
 
 impl Store {
-    /// Counts a failed log-in of an account, or of none, in the row of its hour. `session_id`: the one it came from, where
-    /// the password was asked for beside an access token. One round trip; one row written, with an index entry for the
-    /// first of an hour, whether there is such an account or not.
+    /// Counts a failed login in the row of its hour. `user_id`: `None` if there is no such account. `session_id`: the session of the
+    /// access token, if the request had to confirm the password. One round trip; one row written, plus an index entry for the
+    /// first of an hour, whether the account exists or not.
     pub async fn count_failed_login(
         &self,
         user_id: Option<Id>,
@@ -139,7 +139,7 @@ impl Store {
         client: &Client,
         now: u64,
     ) -> Result<(), StoreError> {
-        // The client of a failed log-in to no account is shown to nobody, so it is not kept.
+        // Without an account, the client is shown to nobody, so it is not stored.
         let client = user_id.map(|_| client);
         let values = values![
             user_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -153,8 +153,8 @@ impl Store {
         batch.run().await.map(|_| ())
     }
 
-    /// Counts an attempt to register an address that belongs to an account, in the row of its hour. One round trip; one row
-    /// written, with an index entry for the first of an hour.
+    /// Counts an attempt to register the address of an existing account, in the row of its hour. One round trip; one row written,
+    /// plus an index entry for the first of an hour.
     pub async fn count_registration_attempt(&self, email: &Email, client: &Client, now: u64) -> Result<(), StoreError> {
         let values = values![email.key(), now, client.ip.as_deref(), client.user_agent.as_deref()];
         let mut batch = self.batch("count_registration_attempt");
@@ -162,7 +162,7 @@ impl Store {
         batch.run().await.map(|_| ())
     }
 
-    /// The audit trail of the caller, in no order: of every record the latest, and one more than the limit. One round trip.
+    /// Reads the audit trail of the caller: from each source the latest entries, one more than the limit, unsorted. One round trip.
     pub async fn own_trail(&self, caller: Caller, excerpt: &Excerpt, now: u64) -> Result<Vec<AuditEntry>, StoreError> {
         let mut batch = self.batch("own_trail");
         let trail = TrailQuery::add(&mut batch, caller, caller.user_id, excerpt, now);
@@ -171,7 +171,7 @@ impl Store {
         Ok(trail.records.entries(&answers, &excerpt.before)?.unwrap_or_default())
     }
 
-    /// The audit trail of an account, for an admin, as [`Self::own_trail`]. One round trip.
+    /// Reads the audit trail of an account for an admin, like [`Self::own_trail`]. One round trip.
     pub async fn trail_of(
         &self,
         caller: Caller,
@@ -187,35 +187,35 @@ impl Store {
     }
 }
 
-/// The statements of a trail.
+/// The statements that read a trail.
 struct TrailQuery {
     caller: Rows<SessionRow>,
     records: TrailRecords,
 }
 
-/// Where a trail is recorded.
+/// The sources of a trail.
 struct TrailRecords {
     registration: Rows<RegistrationRow>,
     events: Rows<EventRow>,
-    open_sessions: Rows<LogInRow>,
-    ended_sessions: Rows<LogInRow>,
+    open_sessions: Rows<LoginRow>,
+    ended_sessions: Rows<LoginRow>,
     revocations: Rows<RevocationRow>,
 }
 
 impl TrailQuery {
     fn add<'v>(batch: &mut Batch<'v>, caller: Caller, user_id: Id, excerpt: &'v Excerpt, now: u64) -> Self {
         let Excerpt { since, before, limit } = excerpt;
-        // One entry more than asked for tells whether there are more.
+        // One entry more than requested shows whether there are more.
         let limit = u64::try_from(*limit).unwrap_or(u64::MAX).saturating_add(1);
         let values = || values![user_id, *since, before.at, &before.id, limit, caller.session_id, caller.user_id, now];
-        let log_ins = |are_ended: bool| values().into_iter().chain([Value::from(are_ended)]).collect();
+        let logins = |are_ended: bool| values().into_iter().chain([Value::from(are_ended)]).collect();
         Self {
             caller: find_session(batch, caller.session_id),
             records: TrailRecords {
                 registration: batch.query(FIND_REGISTRATION, values![user_id]),
                 events: batch.query(FIND_EVENTS, values()),
-                open_sessions: batch.query(FIND_LOG_INS, log_ins(false)),
-                ended_sessions: batch.query(FIND_LOG_INS, log_ins(true)),
+                open_sessions: batch.query(FIND_LOGINS, logins(false)),
+                ended_sessions: batch.query(FIND_LOGINS, logins(true)),
                 revocations: batch.query(FIND_REVOCATIONS, values()),
             },
         }
@@ -223,7 +223,7 @@ impl TrailQuery {
 }
 
 impl TrailRecords {
-    /// The entries, that of the registration first, in no order; `None` if there is no such account, nor has been one lately.
+    /// The entries, unsorted; `None` if the account does not exist and has no recent entries.
     fn entries(self, answers: &Answers, before: &Cursor) -> Result<Option<Vec<AuditEntry>>, StoreError> {
         let registration = answers.row(self.registration)?;
         let exists = registration.is_some();
@@ -244,11 +244,11 @@ impl TrailRecords {
             other: client(row.other_ip, row.other_user_agent),
             detail: row.detail,
         });
-        // Of one second: the registration, log-ins, what the events tell by their milliseconds, and revocations. The statements
-        // order by the same.
-        let mut log_ins = answers.rows(self.open_sessions)?;
-        log_ins.extend(answers.rows(self.ended_sessions)?);
-        let log_ins = log_ins.into_iter().map(|row| AuditEntry {
+        // The order within one second: registration, logins, events by their millisecond, revocations. The prefixes of the ids
+        // produce it, and the statements sort by the same prefixes.
+        let mut logins = answers.rows(self.open_sessions)?;
+        logins.extend(answers.rows(self.ended_sessions)?);
+        let logins = logins.into_iter().map(|row| AuditEntry {
             session_id: Some(row.session_id),
             client: client(row.created_ip, row.created_user_agent),
             ..AuditEntry::new(row.created_at, format!("!{}", row.session_id), AuditEvent::LoggedIn)
@@ -259,7 +259,7 @@ impl TrailRecords {
             detail: Some(row.revoked_reason),
             ..AuditEntry::new(row.revoked_at, format!("~{}", row.session_id), AuditEvent::Revoked)
         });
-        let entries: Vec<_> = registered.into_iter().chain(events).chain(log_ins).chain(revocations).collect();
+        let entries: Vec<_> = registered.into_iter().chain(events).chain(logins).chain(revocations).collect();
         Ok((exists || !entries.is_empty()).then_some(entries))
     }
 }

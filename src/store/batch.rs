@@ -1,4 +1,4 @@
-//! Statements that run together, and their answers, each taken by the handle of its statement.
+//! Statements that run together. Each answer is read by the handle of its statement.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -11,29 +11,29 @@ use super::connection::Store;
 use super::error::{StoreError, TakenName};
 use crate::platform::d1;
 
-/// A value of a parameter.
+/// The value of a parameter.
 pub(super) enum Value<'v> {
     Null,
     Integer(u64),
     Text(Cow<'v, str>),
 }
 
-/// The values of the parameters of a statement, in their order.
+/// The parameter values of a statement, in order.
 macro_rules! values {
     ($($value:expr),* $(,)?) => { vec![$($crate::store::batch::Value::from($value)),*] };
 }
 pub(super) use values;
 
-/// A statement out of a file in `sql/`.
+/// A statement from a file in `sql/`.
 macro_rules! sql {
     ($file:literal) => {
-        $crate::store::batch::without_head(include_str!(concat!("sql/", $file)))
+        $crate::store::batch::strip_comment(include_str!(concat!("sql/", $file)))
     };
 }
 pub(super) use sql;
 
-/// The statement without the comment at its head, which is for those who read the file and need not travel with every query.
-pub(super) const fn without_head(file: &'static str) -> &'static str {
+/// The statement without its leading comment, so that queries do not carry the comment to D1.
+pub(super) const fn strip_comment(file: &'static str) -> &'static str {
     let mut rest = file.as_bytes();
     while let [b'-', b'-', ..] = rest {
         while let [byte, behind @ ..] = rest {
@@ -43,14 +43,14 @@ pub(super) const fn without_head(file: &'static str) -> &'static str {
             }
         }
     }
-    // What is cut off ends with a line break, so the rest is UTF-8 too.
+    // The removed part ends with a line break, so the rest is UTF-8 too.
     match str::from_utf8(rest) {
         Ok(statement) => statement,
         Err(_) => file,
     }
 }
 
-/// Statements that run in one round trip and one transaction: all of them, or none.
+/// Statements that run in one round trip and one transaction.
 pub(super) struct Batch<'v> {
     store: &'v Store,
     operation: &'static str,
@@ -71,13 +71,13 @@ impl<T> Clone for Rows<T> {
 
 impl<T> Copy for Rows<T> {}
 
-/// The handle of a statement that returns none: the number of rows that it changed.
+/// The handle of a statement that returns no rows. Its answer is the number of changed rows.
 #[derive(Clone, Copy)]
 pub(super) struct Changes {
     index: usize,
 }
 
-/// The row that a changing statement returns for each row that it affected.
+/// The row that a writing statement returns for each affected row.
 #[derive(Deserialize)]
 pub(super) struct Affected {}
 
@@ -88,7 +88,7 @@ pub(super) struct Answers {
 }
 
 impl Store {
-    /// A batch without statements. `operation` names it where it fails.
+    /// An empty batch. `operation` names it in errors.
     pub(super) const fn batch(&self, operation: &'static str) -> Batch<'_> {
         Batch { store: self, operation, statements: Vec::new() }
     }
@@ -147,13 +147,13 @@ impl Answers {
         Ok(self.rows(statement)?.into_iter().next())
     }
 
-    /// The number of rows that a statement changed, by D1's own count.
+    /// The number of rows that a statement changed, as reported by D1.
     pub(super) fn changes(&self, statement: Changes) -> Result<usize, StoreError> {
         let meta = self.result(statement.index)?.meta().map_err(|error| self.corrupt(error.to_string()))?;
         meta.and_then(|meta| meta.changes).ok_or_else(|| self.corrupt("no count of changes".to_owned()))
     }
 
-    /// The error for an answer that the schema does not allow.
+    /// An error for an answer that violates the schema.
     pub(super) const fn corrupt(&self, cause: String) -> StoreError {
         StoreError::Corrupt { operation: self.operation, cause }
     }
@@ -164,7 +164,7 @@ impl Answers {
 }
 
 impl Value<'_> {
-    /// The value as D1 takes it: an i64 would become a `BigInt`, which it refuses.
+    /// The value for D1. Integers become floats because an i64 would become a `BigInt`, which D1 refuses.
     #[expect(clippy::cast_precision_loss, reason = "seconds and counts stay far below 2^53")]
     fn to_d1(&self) -> D1Type<'_> {
         match self {
@@ -230,7 +230,7 @@ impl<T: Into<Self>> From<Option<T>> for Value<'_> {
 }
 
 fn failure(operation: &'static str, error: &worker::Error) -> StoreError {
-    // Not `D1Error`'s own `Display`: that one panics.
+    // `Display` of `D1Error` panics.
     let cause = match error {
         worker::Error::D1(error) => error.cause(),
         other => other.to_string(),
@@ -247,12 +247,12 @@ fn failure(operation: &'static str, error: &worker::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::without_head;
+    use super::strip_comment;
 
     #[test]
-    fn the_comment_at_the_head_of_a_file_does_not_travel() {
-        assert_eq!(without_head("-- ?1 id.\n-- Cost: 1.\nSELECT 1 -- one\n"), "SELECT 1 -- one\n");
-        assert_eq!(without_head("SELECT 1"), "SELECT 1");
-        assert_eq!(without_head("-- nothing"), "");
+    fn the_leading_comment_of_a_file_is_removed() {
+        assert_eq!(strip_comment("-- ?1 id.\n-- Cost: 1.\nSELECT 1 -- one\n"), "SELECT 1 -- one\n");
+        assert_eq!(strip_comment("SELECT 1"), "SELECT 1");
+        assert_eq!(strip_comment("-- nothing"), "");
     }
 }

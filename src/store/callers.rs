@@ -1,5 +1,5 @@
-//! Who asks. The caller's session is found in the same round trip as what is asked for, and what is changed or listed has it in
-//! its own condition too.
+//! The session of the caller. The round trip of each operation finds it too, and the statements that change or list rows also have
+//! it in their own condition.
 
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::roles;

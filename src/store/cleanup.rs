@@ -1,9 +1,8 @@
-//! The cleanup: rows of sessions that ended long ago and old entries of the audit trail are deleted from D1, in bounded steps.
+//! The cleanup deletes sessions that ended long ago and old entries of the audit trail from D1, in bounded steps.
 //!
-//! Sessions are walked in the order of their primary key, so that no index has to be kept for it: one on the end of a session
-//! would be written with every log-in, and with every refresh if the idle end were in it. Where the walk has got to is kept in
-//! the same transaction as each step, so a cleanup that breaks off goes on there. As a walk reads every row, one begins at
-//! most once a day.
+//! It walks the sessions in the order of their primary key, so that it needs no index: an index on the end of a session would be
+//! written with every login, and with every refresh if it included the idle end. Each step stores its position in its own
+//! transaction, so an interrupted cleanup continues there. A walk reads every row, so a new one starts at most once a day.
 
 use std::time::Duration;
 
@@ -18,25 +17,25 @@ const ADVANCE: &str = sql!("cleanup/advance.sql");
 const DELETE_AUDIT_EVENTS: &str = sql!("cleanup/delete_audit_events.sql");
 const DELETE_SESSIONS: &str = sql!("cleanup/delete_sessions.sql");
 
-/// Rows that a step reads.
+/// Rows per step.
 const STEP: u64 = 2_000;
-/// Maximum statements per run: a Worker may send a thousand to D1 per invocation.
+/// Maximum statements per run. D1 allows 1,000 per invocation of a Worker.
 const MAX_STATEMENTS: u32 = 900;
-/// Maximum steps of them through the audit trail, of one statement each; the rest is for the sessions, whose steps have two.
+/// Maximum steps through the audit trail, one statement each. The remaining statements are for the sessions, two per step.
 const MAX_EVENT_STEPS: u32 = 200;
-/// Pause between two steps: whoever waits for D1, or in local workerd for this very thread, comes in between.
+/// Pause between two steps, so that waiting requests get their turn at D1, or in local workerd at this thread.
 const REST: Duration = Duration::from_millis(5);
-/// Comes behind every key: the place of a walk that has arrived.
+/// The position of a finished walk. Sorts after every key.
 const END: &str = "~";
 
-/// What a cleanup did.
+/// The result of a cleanup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CleanedUp {
-    /// Number of deleted rows of ended sessions.
+    /// Number of deleted sessions.
     pub sessions: usize,
     /// Number of deleted entries of the audit trail.
     pub events: usize,
-    /// Whether it got to the end of both; if not, the next one goes on.
+    /// Whether it reached the end of both. If not, the next cleanup continues.
     pub complete: bool,
 }
 
@@ -46,8 +45,8 @@ struct Advanced {
 }
 
 impl Store {
-    /// Deletes sessions that ended, and entries of the audit trail that were made, more than `age` seconds ago. What was deleted
-    /// before an error stays deleted.
+    /// Deletes sessions that ended more than `age` seconds ago, and entries of the audit trail that are older than that. Rows
+    /// deleted before an error stay deleted.
     pub async fn clean_up(&self, age: u64, now: u64) -> Result<CleanedUp, StoreError> {
         let before = now.saturating_sub(age);
         let (events, event_steps, events_done) = self.delete_old_events(before).await?;
@@ -55,7 +54,7 @@ impl Store {
         Ok(CleanedUp { sessions, events, complete: events_done && sessions_done })
     }
 
-    /// The number of deleted entries, the number of steps, and whether that is all.
+    /// Returns the number of deleted entries, the number of steps, and whether no old entry is left.
     async fn delete_old_events(&self, before: u64) -> Result<(usize, u32, bool), StoreError> {
         let mut total = 0_usize;
         for steps in 1..=MAX_EVENT_STEPS {
@@ -79,7 +78,7 @@ impl Store {
             let deleted = batch.execute(DELETE_SESSIONS, values![before]);
             let answers = batch.run().await?;
             let Some(Advanced { upto }) = answers.row(advanced)? else {
-                return Err(answers.corrupt("no place kept".to_owned()));
+                return Err(answers.corrupt("the position of the walk is missing".to_owned()));
             };
             total = total.saturating_add(answers.changes(deleted)?);
             if upto == END {
@@ -91,7 +90,7 @@ impl Store {
     }
 }
 
-/// The number of steps through the sessions that a run may take after a number of steps through the trail.
+/// Maximum steps through the sessions, after a number of steps through the trail.
 const fn session_steps(event_steps: u32) -> u32 {
     MAX_STATEMENTS.saturating_sub(event_steps) / 2
 }
@@ -101,13 +100,13 @@ mod tests {
     use super::{MAX_EVENT_STEPS, STEP, session_steps};
 
     #[test]
-    fn a_run_asks_d1_no_more_than_a_worker_may() {
+    fn a_run_stays_within_the_statement_limit_of_an_invocation() {
         for event_steps in 0..=MAX_EVENT_STEPS {
             assert!(event_steps + 2 * session_steps(event_steps) <= 1_000);
         }
     }
 
-    /// Sessions alone, at 589 bytes each (docs/performance/scale.md), in the 10 GB that a database may have.
+    /// The fullest database: 10 GB of sessions, at 589 bytes each (docs/performance/scale.md).
     #[test]
     fn hourly_runs_walk_through_the_fullest_database_within_a_day() {
         let max_sessions = 10_000_000_000 / 589;

@@ -1,11 +1,11 @@
-//! The bindings, and the count of what was asked of them.
+//! The bindings, and a count of the requests to them.
 
 use std::cell::Cell;
 
 use portcullis_core::costs::Costs;
 use worker::Env;
 
-/// The bindings of one request, and a count of what was asked of them.
+/// The bindings of one request, and a count of the requests to them.
 pub struct Store {
     pub(super) env: Env,
     costs: Cell<Costs>,
@@ -13,17 +13,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// The bindings of this request. `counts_rows`: whether to read D1's count of rows, which takes time.
+    /// `counts_rows`: whether to read D1's row counts, which takes time.
     pub fn new(env: Env, counts_rows: bool) -> Self {
         Self { env, costs: Cell::default(), counts_rows }
     }
 
-    /// The same bindings, for what goes on behind the answer.
+    /// The same bindings with costs of zero, for work after the response.
     pub fn renewed(&self) -> Self {
         Self::new(self.env.clone(), self.counts_rows)
     }
 
-    /// What has been asked so far.
+    /// The requests to the bindings so far.
     pub fn costs(&self) -> Costs {
         self.costs.get()
     }

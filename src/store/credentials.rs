@@ -1,4 +1,4 @@
-//! What users authenticate with.
+//! The credentials of users.
 
 use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
@@ -22,18 +22,17 @@ const FIND_BY_EMAIL: &str = sql!("credentials/find_by_email.sql");
 const FIND_BY_USERNAME: &str = sql!("credentials/find_by_username.sql");
 const FIND_OWN: &str = sql!("credentials/find_own.sql");
 
-/// What a log-in needs to know of an account.
+/// The part of an account that a login needs.
 pub struct Credentials {
-    /// Whose they are.
+    /// The owner.
     pub user: User,
-    /// A PHC string, or that of another system; see [`portcullis_core::password::StoredHash`]. `None`: the account has no
-    /// password.
+    /// A PHC string or an imported hash; see [`portcullis_core::password::StoredHash`]. `None`: the account has no password.
     pub password_hash: Option<String>,
-    /// Counts the changes of the credentials.
+    /// The number of credential changes.
     pub version: u64,
     /// Whether the account is disabled.
     pub disabled: bool,
-    /// What the sessions of the user begin with.
+    /// The slot of the user's session ids.
     pub slot: Slot,
 }
 
@@ -54,7 +53,7 @@ struct CredentialsRow {
 }
 
 impl Store {
-    /// What a log-in by that name needs. One round trip.
+    /// Finds the credentials for a login. One round trip.
     pub async fn find_credentials(&self, name: &LoginName<'_>) -> Result<Option<Credentials>, StoreError> {
         let (sql, key) = match name {
             LoginName::Email(email) => (FIND_BY_EMAIL, email.key()),
@@ -66,7 +65,7 @@ impl Store {
         answers.row(found)?.map(|row| credentials(&answers, row)).transpose()
     }
 
-    /// What verifying the caller's password needs, if the session is in force. One round trip.
+    /// Finds the caller's credentials, if the session is in force. One round trip.
     pub async fn find_own_credentials(&self, caller: Caller, now: u64) -> Result<Credentials, StoreError> {
         let mut batch = self.batch("find_own_credentials");
         let found = batch.query(FIND_OWN, values![caller.session_id, caller.user_id, now]);
@@ -75,8 +74,8 @@ impl Store {
         credentials(&answers, row)
     }
 
-    /// Replaces the caller's password, if the credentials are still of that version, revokes every session of the account and
-    /// begins a new one, for the new version. Gives the number of sessions it revoked. One round trip.
+    /// Replaces the caller's password if the credentials still have the given version, revokes every session of the account and
+    /// begins a new one. Returns the number of revoked sessions. One round trip.
     pub async fn change_password(
         &self,
         context: &ActionContext<'_>,
@@ -106,6 +105,6 @@ impl Store {
 fn credentials(answers: &Answers, row: CredentialsRow) -> Result<Credentials, StoreError> {
     let CredentialsRow { user, password_hash, credentials_version, slot } = row;
     let Account { user, disabled_at } = account(answers, &user)?;
-    let slot = Slot::from_stored(slot).ok_or_else(|| answers.corrupt("slot".to_owned()))?;
+    let slot = Slot::from_stored(slot).ok_or_else(|| answers.corrupt("the slot is out of range".to_owned()))?;
     Ok(Credentials { user, password_hash, version: credentials_version, disabled: disabled_at.is_some(), slot })
 }

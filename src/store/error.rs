@@ -1,10 +1,10 @@
-//! What the store returns where it has no answer.
+//! Errors of the store.
 
 use std::fmt;
 
 use portcullis_core::account::session::OwedMark;
 
-/// Why an operation has no answer.
+/// An error of the store.
 #[derive(Debug)]
 pub enum StoreError {
     /// D1 or KV did not answer, or reported an error.
@@ -14,20 +14,20 @@ pub enum StoreError {
         /// The runtime's message.
         cause: String,
     },
-    /// An answer that the schema does not allow.
+    /// An answer violates the schema.
     Corrupt {
         /// The operation.
         operation: &'static str,
-        /// What does not fit.
+        /// The violation.
         cause: String,
     },
-    /// Another row has that value already.
+    /// Another account has the name.
     Conflict(TakenName),
-    /// The caller may not do this, or it cannot be done. Nothing was changed.
+    /// The operation is not allowed or not possible. Nothing was changed.
     Denied {
-        /// Why.
+        /// The reason.
         denial: Denial,
-        /// The marks in KV that earlier revocations of the user's sessions still owe.
+        /// The KV marks that are still to be written for the user's earlier revocations.
         owed_marks: Vec<OwedMark>,
     },
 }
@@ -41,13 +41,13 @@ pub enum Denial {
     NotAdmin,
     /// There is no such account, or the caller has no such session.
     NotFound,
-    /// There would be no admin any more.
+    /// No enabled admin would remain.
     LastAdmin,
     /// The credentials have changed since they were verified.
     CredentialsChanged,
 }
 
-/// The values that no two users share.
+/// The unique names of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TakenName {
     /// `users.email_key`.
@@ -56,16 +56,16 @@ pub enum TakenName {
     Username,
 }
 
-/// What an operation did, and the marks in KV that the user's sessions still lack, including those of earlier requests.
+/// The result of an operation, and the KV marks still to be written for the user's sessions, including those of earlier requests.
 pub struct WithOwedMarks<T> {
-    /// What it did.
+    /// The result.
     pub value: T,
     /// The marks to write.
     pub owed_marks: Vec<OwedMark>,
 }
 
 impl<T> WithOwedMarks<T> {
-    /// The same outcome with the marks to write, which are owed also where the operation is denied.
+    /// Adds the marks to a result or a denial. A denied operation returns them too, since earlier revocations may still owe them.
     pub(super) fn attach(outcome: Result<T, StoreError>, owed_marks: Vec<OwedMark>) -> Result<Self, StoreError> {
         match outcome {
             Ok(value) => Ok(Self { value, owed_marks }),

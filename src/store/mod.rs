@@ -1,9 +1,9 @@
-//! Storage: the Worker's only home of SQL and KV keys.
+//! Storage. All SQL and all KV keys of the Worker are here.
 //!
-//! Users and sessions live in D1, which is the truth; KV only ever says *revoked*. "Not found", "conflict", "denied" and
-//! "failed" stay apart: `Ok(None)`, [`StoreError::Conflict`], [`StoreError::Denied`] and the other errors.
+//! D1 holds users and sessions and is authoritative. KV holds only marks of revoked sessions. "Not found" is `Ok(None)`, a conflict
+//! is [`StoreError::Conflict`], a denial is [`StoreError::Denied`]; failures are the other errors.
 //!
-//! Every statement is a file in `sql/`, so that a test finds each of them and reads its query plan.
+//! Every statement is a file in `sql/`, so that a test can check the query plan of each.
 
 mod batch;
 mod callers;

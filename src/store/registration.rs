@@ -1,4 +1,4 @@
-//! Making accounts.
+//! Creation of accounts.
 
 use portcullis_core::account::client::Client;
 use portcullis_core::account::metadata::Metadata;
@@ -17,34 +17,34 @@ use super::sessions::NewSession;
 const FIND_TAKEN: &str = sql!("registration/find_taken.sql");
 const INSERT_USER: &str = sql!("registration/insert_user.sql");
 
-/// Which names of a registration are taken, and the slot of the address.
+/// The availability of the names of a registration, and the slot of the address.
 #[derive(Clone, Copy, Debug)]
 pub struct Availability {
     /// Whether the e-mail address is taken.
     pub email_taken: bool,
     /// Whether the username is taken.
     pub username_taken: bool,
-    /// The slot of a user with this address.
+    /// The slot for the address.
     pub slot: Slot,
 }
 
-/// An account to be made.
+/// An account to create.
 pub struct NewUser<'a> {
-    /// Random.
+    /// Must be random.
     pub id: Id,
     /// Must not be taken.
     pub email: &'a Email,
-    /// Of that address.
+    /// The slot for the address.
     pub slot: Slot,
     /// Must not be taken.
     pub username: Option<&'a Username>,
-    /// To show.
+    /// The display name.
     pub name: Option<&'a Name>,
     /// First name.
     pub given_name: Option<&'a Name>,
     /// Last name.
     pub family_name: Option<&'a Name>,
-    /// What the user keeps.
+    /// The metadata that the user may change.
     pub metadata: Option<&'a Metadata>,
     /// A PHC string; `None` for an account without a password.
     pub password_hash: Option<&'a str>,
@@ -60,7 +60,7 @@ struct TakenRow {
 }
 
 impl Store {
-    /// Which of these names are taken, and the slot of the address. One round trip.
+    /// Checks which names are taken, and derives the slot of the address. One round trip.
     pub async fn find_taken(&self, email: &Email, username: Option<&Username>) -> Result<Availability, StoreError> {
         let mut batch = self.batch("find_taken");
         let found = batch.query::<TakenRow>(FIND_TAKEN, values![email.key(), username.map(Username::key)]);
@@ -75,8 +75,8 @@ impl Store {
         })
     }
 
-    /// Makes an account and its first session, both or neither; [`StoreError::Conflict`] if a name was taken meanwhile. One round
-    /// trip.
+    /// Creates an account and its first session in one transaction; [`StoreError::Conflict`] if a name was taken in the meantime. One
+    /// round trip.
     pub async fn insert_user(
         &self,
         user: &NewUser<'_>,

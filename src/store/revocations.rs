@@ -1,11 +1,11 @@
-//! Revocation marks in KV, for `/verify`, which does not ask D1.
+//! Revocation marks in KV, for `/verify`, which does not read D1.
 //!
-//! | key | value | lives |
+//! | key | value | lifetime |
 //! |---|---|---|
-//! | `revoked:{sid}` | the unix second of the revocation | as long as an access token of the session can, at least 60 s |
+//! | `revoked:{sid}` | time of the mark, in unix seconds | until the last access token of the session expires, at least 60 s |
 //!
-//! A mark is written after D1 has accepted the revocation, and only ever says *revoked*: without one, nothing is known. D1
-//! keeps in `owed_marks` which are still to be written, from the statement that ends a session on, so none is forgotten.
+//! A mark is written after D1 has stored the revocation. A mark means that the session is revoked; a missing mark means nothing. The
+//! statement that ends a session also adds a row to `owed_marks`, which stays until the mark is written, so no mark is lost.
 
 use portcullis_core::account::session::OwedMark;
 use portcullis_core::id::Id;
@@ -22,15 +22,15 @@ const FIND_OWED_MARKS: &str = sql!("revocations/find_owed_marks.sql");
 const FIND_OWED_MARKS_OF_SESSION: &str = sql!("revocations/find_owed_marks_of_session.sql");
 const LIST_OWED_MARKS: &str = sql!("revocations/list_owed_marks.sql");
 
-/// The minimum `expirationTtl` that KV takes, in seconds.
+/// Minimum `expirationTtl` of KV, in seconds.
 const MIN_TTL: u64 = 60;
 
-/// Finds the marks that the sessions of a user owe.
+/// Finds the marks still to be written for the sessions of a user.
 pub(super) fn find_owed_marks(batch: &mut Batch<'_>, user_id: Id) -> Rows<OwedMark> {
     batch.query(FIND_OWED_MARKS, values![user_id])
 }
 
-/// Finds the marks that the sessions of the user of a session owe; with a secret, only if it is that session's.
+/// Finds the marks still to be written for the user of a session; with a secret, only if the session has that secret.
 pub(super) fn find_owed_marks_of_session<'v>(
     batch: &mut Batch<'v>,
     session_id: Id,
@@ -40,10 +40,10 @@ pub(super) fn find_owed_marks_of_session<'v>(
 }
 
 impl Store {
-    /// Marks a session as revoked for as long as an access token of it can live, in seconds. One KV put.
-    pub async fn mark_revoked(&self, sid: Id, longest: u64, now: u64) -> Result<(), StoreError> {
+    /// Marks a session as revoked for `lifetime` seconds, at least [`MIN_TTL`]. One KV put.
+    pub async fn mark_revoked(&self, sid: Id, lifetime: u64, now: u64) -> Result<(), StoreError> {
         self.count(|costs| costs.kv_puts = costs.kv_puts.saturating_add(1));
-        let put = kv::put(&self.env, &key(sid), &now.to_string(), longest.max(MIN_TTL)).await;
+        let put = kv::put(&self.env, &key(sid), &now.to_string(), lifetime.max(MIN_TTL)).await;
         put.map_err(|error| kv_error("kv_put", &error))
     }
 
@@ -52,7 +52,7 @@ impl Store {
         Ok(self.read(&key(sid)).await?.is_some())
     }
 
-    /// The marks that are owed, in the order of their keys, behind that one. One round trip.
+    /// Lists the marks still to be written, in the order of their keys, after the given one. One round trip.
     pub async fn list_owed_marks(&self, after: Option<&OwedMark>, limit: u64) -> Result<Vec<OwedMark>, StoreError> {
         let (user_id, session_id) =
             after.map(|mark| (mark.user_id.to_string(), mark.session_id.to_string())).unwrap_or_default();
@@ -61,7 +61,7 @@ impl Store {
         batch.run().await?.rows(owed)
     }
 
-    /// Forgets marks that have been written, or no longer matter. One round trip, one row written for each.
+    /// Deletes the rows of marks that are written or no longer needed. One round trip, one row written for each.
     pub async fn forget_owed_marks(&self, marks: &[OwedMark]) -> Result<(), StoreError> {
         #[derive(Serialize)]
         struct Key(Id, Id);
@@ -77,7 +77,7 @@ impl Store {
         batch.run().await.map(|_| ())
     }
 
-    /// Whether KV answers.
+    /// Checks that KV answers.
     pub async fn check_revocations(&self) -> Result<(), StoreError> {
         self.read("health").await.map(|_| ())
     }

@@ -1,4 +1,4 @@
-//! Rows of more than one statement, and what they become.
+//! Rows that several statements return, and their conversion to domain types.
 
 use portcullis_core::account::client::Client;
 use portcullis_core::account::metadata::Metadata;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::batch::Answers;
 use super::error::StoreError;
 
-/// The object that the view `user_objects` makes: one column, as each costs as much to take over from the runtime as all of it.
+/// The user object of the view `user_objects`. It is one column, since each column that crosses from the runtime takes time.
 #[derive(Deserialize)]
 struct UserObject {
     id: Id,
@@ -20,7 +20,7 @@ struct UserObject {
     name: Option<String>,
     given_name: Option<String>,
     family_name: Option<String>,
-    /// JSON, as the next two.
+    /// A JSON object.
     metadata: Option<String>,
     app_metadata: Option<String>,
     /// A JSON array.
@@ -41,7 +41,7 @@ pub(super) struct SessionRow {
     user: String,
 }
 
-/// An account, as an admin's operation finds it.
+/// An account, and whether another enabled admin exists.
 #[derive(Deserialize)]
 pub(super) struct AccountRow {
     user: String,
@@ -59,7 +59,7 @@ impl AccountRow {
     }
 }
 
-/// An account out of a user object.
+/// Parses a user object.
 pub(super) fn account(answers: &Answers, object: &str) -> Result<Account, StoreError> {
     let object: UserObject = serde_json::from_str(object).map_err(|error| answers.corrupt(format!("user: {error}")))?;
     let roles = serde_json::from_str(&object.roles).map_err(|error| answers.corrupt(format!("roles: {error}")))?;
@@ -91,12 +91,12 @@ pub(super) fn session(answers: &Answers, row: SessionRow) -> Result<Session, Sto
     Ok(Session { id: row.session_id, state, user })
 }
 
-/// Roles as the column `roles` holds them.
+/// The value of the column `roles`.
 pub(super) fn roles_to_json(roles: &[String]) -> String {
     serde_json::Value::from(roles).to_string()
 }
 
-/// A client out of two columns.
+/// A client from two columns.
 pub(super) const fn client(ip: Option<String>, user_agent: Option<String>) -> Client {
     Client { ip, user_agent }
 }

@@ -1,4 +1,4 @@
-//! Sessions: one row of `refresh_tokens` for each, for its whole life.
+//! Sessions. Each is one row of `refresh_tokens` for its whole life.
 
 use portcullis_core::account::audit::RevocationReason;
 use portcullis_core::account::caller::Caller;
@@ -32,21 +32,21 @@ const ROTATE: &str = sql!("sessions/rotate.sql");
 
 /// A session to begin. Times in unix seconds.
 pub struct NewSession {
-    /// Whose it is.
+    /// The owner.
     pub user_id: Id,
-    /// As it was when the credentials were verified: another one since then begins no session.
+    /// The version that was verified. If it has changed since, no session begins.
     pub credentials_version: u64,
-    /// Its first token.
+    /// The first refresh token.
     pub token: RefreshToken,
-    /// How the user authenticated: values of RFC 8176, separated by spaces.
+    /// The authentication methods: values of RFC 8176, separated by spaces.
     pub amr: String,
     /// When the user authenticated.
     pub authenticated_at: u64,
-    /// Its idle end.
+    /// The idle end.
     pub expires_at: u64,
-    /// Its absolute end.
+    /// The absolute end.
     pub absolute_expires_at: u64,
-    /// The end of its first access token.
+    /// The expiry of the first access token.
     pub access_expires_at: u64,
 }
 
@@ -68,12 +68,12 @@ impl NewSession {
         ]
     }
 
-    /// Begins it, unless the account has been disabled or its credentials changed.
+    /// Begins the session, unless the account is disabled or its credentials have changed.
     pub(super) fn insert<'v>(&'v self, batch: &mut Batch<'v>, client: &'v Client, now: u64) -> Rows<Affected> {
         batch.query(INSERT, self.values(client, now))
     }
 
-    /// Begins it, if the event is there.
+    /// Begins the session, if the event exists.
     pub(super) fn insert_renewed<'v>(
         &'v self,
         batch: &mut Batch<'v>,
@@ -85,7 +85,7 @@ impl NewSession {
     }
 }
 
-/// Revokes all sessions of the user of an event, if the event is there.
+/// Revokes all sessions of the user of an event, if the event exists.
 pub(super) fn revoke_recorded<'v>(
     batch: &mut Batch<'v>,
     key: &'v EventKey,
@@ -103,7 +103,7 @@ pub(super) fn revoke_recorded<'v>(
     batch.query(REVOKE_RECORDED, values)
 }
 
-/// How long things last that a refresh moves, in seconds.
+/// The durations that a rotation applies, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct RotationTimes {
     /// The grace window.
@@ -114,25 +114,25 @@ pub struct RotationTimes {
     pub access: u64,
 }
 
-/// What the rotating statement did.
+/// The result of presenting a refresh token.
 pub enum Rotation {
-    /// The successor is to be issued.
+    /// The successor may be issued.
     Issued(Box<Issued>),
-    /// Nothing; the session as it stands, if there is one of that id.
+    /// The token was refused and nothing changed. Holds the session, if it exists.
     Refused(Option<Box<Session>>),
-    /// The session was revoked, since the token had been rotated out; the session as it was.
+    /// The token had been rotated out, so the session was revoked. Holds the session before the revocation.
     Reused(WithOwedMarks<Box<Session>>),
 }
 
-/// A session that is refreshed.
+/// A refreshed session.
 pub struct Issued {
-    /// The number of times that the token was presented since it was rotated out: 0 for the rotation itself.
+    /// How often the token was presented again within the grace window: 0 for the rotation itself.
     pub retries: u64,
     /// The idle end, in unix seconds.
     pub expires_at: u64,
     /// The client that rotated it.
     pub rotated_by: Client,
-    /// Whose it is.
+    /// The owner.
     pub user: User,
 }
 
@@ -150,30 +150,30 @@ struct RevokedRow {
     user_id: Id,
 }
 
-/// Which sessions of an account are asked for.
+/// A query for sessions of an account.
 pub struct SessionsQuery {
-    /// Only those that began before this one: when it began, and its id.
+    /// Only sessions that began before this one: its start in unix seconds, and its id.
     pub before: (u64, String),
     /// Maximum number of sessions.
     pub limit: usize,
 }
 
-/// A session as it is shown to the user it belongs to. Times in unix seconds.
+/// A session for display to its user. Times in unix seconds.
 #[derive(Deserialize, Debug)]
 pub struct SessionSummary {
     /// The `sid` claim.
     pub session_id: Id,
-    /// The log-in.
+    /// The login.
     pub created_at: u64,
-    /// Its address.
+    /// IP address of the login.
     pub created_ip: Option<String>,
-    /// Its user agent.
+    /// User agent of the login.
     pub created_user_agent: Option<String>,
-    /// The last refresh, or the log-in.
+    /// The last refresh, or the login.
     pub rotated_at: u64,
-    /// Its address.
+    /// IP address of the last refresh.
     pub rotated_ip: Option<String>,
-    /// Its user agent.
+    /// User agent of the last refresh.
     pub rotated_user_agent: Option<String>,
     /// The idle end.
     pub expires_at: u64,
@@ -190,7 +190,7 @@ impl SessionsQuery {
         now: u64,
     ) -> Rows<SessionSummary> {
         let (began_at, session_id) = &self.before;
-        // One more than asked for tells whether there are more.
+        // One more than requested shows whether there are more.
         let limit = u64::try_from(self.limit).unwrap_or(u64::MAX).saturating_add(1);
         let values = values![user_id, now, *began_at, session_id, limit, caller.session_id, caller.user_id];
         batch.query(LIST, values)
@@ -198,9 +198,9 @@ impl SessionsQuery {
 }
 
 impl Store {
-    /// Begins a session after a log-in, and replaces an outdated hash of the same password if `rehashed` holds the old
-    /// and the new one; revokes the sessions that the account then has beyond `max_sessions`. One round trip. `false`: the account
-    /// was disabled, deleted, or had its credentials changed since they were read, and no session began.
+    /// Begins a session after a login. If `rehashed` holds an outdated hash and its replacement, it also replaces that hash. Revokes
+    /// the sessions of the account that exceed `max_sessions`. One round trip. `false`: no session began, because the account was
+    /// disabled, deleted or had its credentials changed since they were read.
     pub async fn insert_session(
         &self,
         session: &NewSession,
@@ -221,16 +221,16 @@ impl Store {
         Ok(WithOwedMarks { value: answers.row(inserted)?.is_some(), owed_marks: answers.rows(revoked)? })
     }
 
-    /// Presents a token: rotates it, lets a grace retry pass, revokes the session after a reuse, or changes nothing. One round
-    /// trip and one row written if the token rotates. Otherwise a second round trip, which writes five rows for a reuse and none
-    /// for any other refusal.
+    /// Presents a refresh token: rotates it, accepts a grace retry, revokes the session on reuse, or changes nothing. A rotation needs
+    /// one round trip and writes one row. Anything else needs a second round trip, which writes five rows on reuse and none
+    /// otherwise.
     ///
-    /// The statement compares and sets in one step: the token's secret and generation, the session's and the user's
-    /// state are all in its condition. So however many requests present one token at once, one of them rotates and
-    /// the others find the generation already moved; and no refresh that comes after an acknowledged revocation, in the
-    /// order in which D1 runs statements, finds `revoked_at IS NULL`. With a `user_id`, only a session of theirs moves.
+    /// The statement compares and sets in one step: its condition includes the token's secret and generation and the state of the
+    /// session and the user. If several requests present one token at once, one rotates it and the others see the new generation. A
+    /// refresh that D1 runs after a revocation never finds `revoked_at IS NULL`. With a `user_id`, only a session of that user is
+    /// refreshed.
     ///
-    /// `event_id` names the event if it is a reuse.
+    /// `event_id` becomes the id of the event on reuse.
     pub async fn rotate(
         &self,
         token: &RefreshToken,
@@ -253,8 +253,8 @@ impl Store {
         if let Some(row) = answers.row(rotated)? {
             return issued(&answers, row);
         }
-        // Again, and in the same transaction what to judge by and what a reuse calls for: a row that is read after the
-        // statement may be another, and whoever presents a stolen token may leave before a third round trip.
+        // Repeat the rotation, and in the same transaction read the session and revoke it on reuse. A later read could see another
+        // state, and a client with a stolen token could disconnect before a third round trip.
         let mut batch = self.batch(OPERATION);
         let rotated = batch.query(ROTATE, rotate());
         let found = find_session(&mut batch, session_id);
@@ -273,7 +273,7 @@ impl Store {
         Ok(Rotation::Reused(WithOwedMarks { value: session, owed_marks: answers.rows(owed)? }))
     }
 
-    /// A session and its user. One round trip.
+    /// Finds a session and its user. One round trip.
     pub async fn find_session(&self, session_id: Id) -> Result<Option<Session>, StoreError> {
         let mut batch = self.batch("find_session");
         let found = find_session(&mut batch, session_id);
@@ -281,8 +281,8 @@ impl Store {
         answers.row(found)?.map(|row| session(&answers, row)).transpose()
     }
 
-    /// Revokes a session; with a secret, only if it is the session's. Gives whose it is if this revoked it. One round trip, three
-    /// rows written.
+    /// Revokes a session; with a secret, only if the session has that secret. Returns the owner if this call revoked it. One round
+    /// trip, three rows written.
     pub async fn revoke_session(
         &self,
         session_id: Id,
@@ -307,9 +307,9 @@ impl Store {
         Ok(WithOwedMarks { value: owner, owed_marks: answers.rows(owed)? })
     }
 
-    /// Revokes every session of the caller that has not expired, or whose access tokens have not, but for its own if `keep_own`. A
-    /// session may expire before its last access token where lifetimes were shortened meanwhile. Gives the number of sessions it
-    /// revoked. One round trip.
+    /// Revokes every session of the caller that has not expired or still has an access token that has not, except the current one
+    /// if `keep_own`. A session can expire before its last access token if lifetimes were shortened. Returns the number of revoked
+    /// sessions. One round trip.
     pub async fn revoke_all_sessions(
         &self,
         caller: Caller,
@@ -354,8 +354,7 @@ impl Store {
         self.revoke_as("revoke_own_session", caller, REVOKE_OWN, values, now, outcome).await
     }
 
-    /// Runs a statement that revokes sessions of the caller. It has to have in its own condition that the caller's session is in
-    /// force.
+    /// Runs a statement that revokes sessions of the caller. The statement must itself check that the caller's session is in force.
     async fn revoke_as<T>(
         &self,
         operation: &'static str,
@@ -375,8 +374,8 @@ impl Store {
         WithOwedMarks::attach(outcome, answers.rows(owed)?)
     }
 
-    /// The sessions of the caller that are in force, those that began last first: one more than the limit, if there are more.
-    /// One round trip.
+    /// Lists the sessions of the caller that are in force, the newest first: one more than the limit, if there are more. One round
+    /// trip.
     pub async fn list_own_sessions(
         &self,
         caller: Caller,

@@ -1,5 +1,5 @@
 -- No parameters.
--- Cost: 5 look-ups by key that find nothing.
+-- Cost: 5 lookups by key that find nothing.
 SELECT
   EXISTS (SELECT 1 FROM users WHERE id = '') AS users,
   EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = '') AS refresh_tokens,

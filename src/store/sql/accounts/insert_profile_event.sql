@@ -1,6 +1,6 @@
 -- ?1 caller session_id, ?2 caller user_id, ?3 now, ?4 ip, ?5 user_agent, ?6 detail, ?7 whether to set the username,
--- ?8 username, ?9 the other columns to set, a JSON object, ?10 maximum number per hour.
--- Cost: 1 session, its user and 1 event read, 1 row written, and an index entry for the first of an hour.
+-- ?8 username, ?9 JSON object of the other columns to set, ?10 maximum changes per hour.
+-- Cost: 1 session, its user and 1 event read, 1 row written, plus an index entry for the first change of an hour.
 INSERT INTO audit_events (user_id, at, id, kind, count, last_at, session_id, ip, user_agent, detail)
 SELECT ?2, ?3 - ?3 % 3600, 'profile_changed', 'profile_changed', 1, ?3, ?1, ?4, ?5, ?6
 FROM users

@@ -1,6 +1,6 @@
 -- ?1 user_id, ?2 now, ?3 detail of the event, ?4 whether to set the username, ?5 username, ?6 username_key,
--- ?7 the other columns to set, a JSON object.
--- Cost: 1 event read, 1 row written, and an index entry for each username that comes or goes.
+-- ?7 JSON object of the other columns to set.
+-- Cost: 1 event read, 1 row written, plus an index entry for each username added or removed.
 UPDATE users
 SET
   username = CASE WHEN ?4 THEN ?5 ELSE username END,

@@ -1,5 +1,5 @@
 -- ?1 caller session_id, ?2 caller user_id, ?3 now, ?4 id, ?5 kind, ?6 target user_id, ?7 new roles,
--- ?8 whether it removes an admin, ?9 the columns of metadata to set, a JSON object.
+-- ?8 whether the action removes an admin, ?9 JSON object of the metadata columns to set.
 -- Cost: the caller and the target read, 2 rows written (the event and its index entry).
 INSERT INTO audit_events (user_id, at, id, kind, count, last_at, actor_id, session_id, detail)
 SELECT target.id, ?3, ?4, ?5, 1, ?3, callers.user_id, callers.session_id, ?7

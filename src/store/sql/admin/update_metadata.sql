@@ -1,4 +1,4 @@
--- ?1 user_id, ?2 at, ?3 event_id, ?4 the columns to set, a JSON object.
+-- ?1 user_id, ?2 at, ?3 event_id, ?4 JSON object of the columns to set.
 -- Cost: 1 event read, 1 row written.
 UPDATE users
 SET

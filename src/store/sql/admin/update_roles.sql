@@ -1,5 +1,5 @@
 -- ?1 user_id, ?2 at, ?3 event_id, ?4 roles.
--- Cost: 1 event read, 1 row written, and an index entry where an admin comes or goes.
+-- Cost: 1 event read, 1 row written, plus an index entry if the user becomes or stops being an admin.
 UPDATE users
 SET roles = ?4
 WHERE id = ?1

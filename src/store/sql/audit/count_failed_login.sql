@@ -1,5 +1,5 @@
--- ?1 user_id or empty, ?2 now, ?3 session_id, ?4 ip, ?5 user_agent.
--- Cost: 1 row written, and an index entry for the first of an hour.
+-- ?1 user_id, empty if there is no account, ?2 now, ?3 session_id, ?4 ip, ?5 user_agent.
+-- Cost: 1 row written, plus an index entry for the first failure of an hour.
 INSERT INTO audit_events (
   user_id, at, id, kind, count, last_at, session_id, ip, user_agent, other_ip, other_user_agent
 )

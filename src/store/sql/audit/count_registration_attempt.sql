@@ -1,5 +1,5 @@
 -- ?1 email_key, ?2 now, ?3 ip, ?4 user_agent.
--- Cost: 1 row written, and an index entry for the first of an hour.
+-- Cost: 1 row written, plus an index entry for the first attempt of an hour.
 INSERT INTO audit_events (
   user_id, at, id, kind, count, last_at, ip, user_agent, other_ip, other_user_agent
 )

@@ -1,6 +1,6 @@
--- ?1 user_id, ?2 since, ?3 at of the last one shown, ?4 its id, ?5 limit, ?6 caller session_id, ?7 caller user_id,
+-- ?1 user_id, ?2 since, ?3 at of the last event shown, ?4 its id, ?5 limit, ?6 caller session_id, ?7 caller user_id,
 -- ?8 now.
--- Cost: the caller and at most the events of the user since then read by key, nothing written.
+-- Cost: the caller and at most the events of the user since ?2 read by key, nothing written.
 SELECT at, id, kind, count, last_at, actor_id, session_id, ip, user_agent, other_ip, other_user_agent, detail
 FROM audit_events
 WHERE user_id = (

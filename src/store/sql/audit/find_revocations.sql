@@ -1,4 +1,4 @@
--- ?1 user_id, ?2 since, ?3 at of the last one shown, ?4 its id, ?5 limit, ?6 caller session_id, ?7 caller user_id,
+-- ?1 user_id, ?2 since, ?3 at of the last revocation shown, ?4 its id, ?5 limit, ?6 caller session_id, ?7 caller user_id,
 -- ?8 now.
 -- Cost: the caller and at most 1000 ended sessions of the user read by index, nothing written.
 SELECT revoked_at, session_id, revoked_ip, revoked_user_agent, revoked_reason

@@ -1,4 +1,4 @@
--- ?1 caller session_id, ?2 caller user_id, ?3 now, ?4 id, ?5 kind, ?6 session_id to record, ?7 ip, ?8 user_agent,
+-- ?1 caller session_id, ?2 caller user_id, ?3 now, ?4 id, ?5 kind, ?6 session_id to store, ?7 ip, ?8 user_agent,
 -- ?9 credentials_version.
 -- Cost: 1 session and its user read, 2 rows written (the event and its index entry).
 INSERT INTO audit_events (user_id, at, id, kind, count, last_at, session_id, ip, user_agent)

@@ -1,4 +1,4 @@
--- ?1 rows of a step, ?2 now.
+-- ?1 rows per step, ?2 now.
 -- Cost: the keys of a step read, 1 row written.
 UPDATE cleanup_progress
 SET

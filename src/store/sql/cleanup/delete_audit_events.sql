@@ -1,4 +1,4 @@
--- ?1 end of the time to delete, ?2 rows of a step.
+-- ?1 events before this time are deleted, ?2 rows per step.
 -- Cost: at most the rows of a step read by index, 1 row written for each.
 DELETE FROM audit_events
 WHERE (user_id, at, id) IN (

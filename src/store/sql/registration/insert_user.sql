@@ -1,6 +1,6 @@
 -- ?1 id, ?2 email, ?3 email_key, ?4 username, ?5 username_key, ?6 name, ?7 password_hash, ?8 roles,
 -- ?9 created_at, ?10 created_ip, ?11 created_user_agent, ?12 slot, ?13 given_name, ?14 family_name, ?15 metadata.
--- Cost: 2 rows written, 3 with a username (the user and its index entries).
+-- Cost: 2 rows written (the user and its index entry), 3 with a username.
 INSERT INTO users (
   id, email, email_key, username, username_key, name, password_hash, credentials_version, roles,
   created_at, created_ip, created_user_agent, slot, given_name, family_name, metadata

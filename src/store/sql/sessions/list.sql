@@ -1,4 +1,4 @@
--- ?1 user_id, ?2 now, ?3 created_at of the last one shown, ?4 its session_id, ?5 limit, ?6 caller session_id,
+-- ?1 user_id, ?2 now, ?3 created_at of the last session shown, ?4 its session_id, ?5 limit, ?6 caller session_id,
 -- ?7 caller user_id.
 -- Cost: the caller and at most the open sessions of the user read by index, nothing written.
 SELECT

@@ -1,5 +1,5 @@
--- ?1 session_id of the new one, ?2 user_id, ?3 now, ?4 maximum number of sessions, ?5 ip, ?6 user_agent.
--- Cost: the open sessions of the user read by index, 3 rows written for each one too many.
+-- ?1 session_id of the new session, ?2 user_id, ?3 now, ?4 maximum number of sessions, ?5 ip, ?6 user_agent.
+-- Cost: the open sessions of the user read by index, 3 rows written for each revoked session.
 UPDATE refresh_tokens
 SET
   revoked_at = MIN(?3, expires_at),

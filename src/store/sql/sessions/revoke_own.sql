@@ -1,5 +1,5 @@
 -- ?1 session_id, ?2 user_id, ?3 caller session_id, ?4 now, ?5 reason, ?6 ip, ?7 user_agent.
--- Cost: the session and the caller read, 3 rows written (the session, its index entry, the mark it owes).
+-- Cost: the session and the caller read, 3 rows written (the session, its index entry, its owed mark).
 UPDATE refresh_tokens
 SET revoked_at = ?4, revoked_reason = ?5, revoked_ip = ?6, revoked_user_agent = ?7
 WHERE session_id = ?1

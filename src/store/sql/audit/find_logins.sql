@@ -1,6 +1,6 @@
--- ?1 user_id, ?2 since, ?3 at of the last one shown, ?4 its id, ?5 limit, ?6 caller session_id, ?7 caller user_id,
--- ?8 now, ?9 whether to find ended sessions or the others.
--- Cost: the caller and at most the sessions of the user since then read by index, nothing written.
+-- ?1 user_id, ?2 since, ?3 at of the last login shown, ?4 its id, ?5 limit, ?6 caller session_id, ?7 caller user_id,
+-- ?8 now, ?9 is_ended.
+-- Cost: the caller and at most the sessions of the user since ?2 read by index, nothing written.
 SELECT created_at, session_id, created_ip, created_user_agent
 FROM refresh_tokens
 WHERE user_id = (
