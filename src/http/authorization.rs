@@ -1,4 +1,4 @@
-//! The credentials of the `Authorization` header.
+//! Credentials in the `Authorization` header.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -6,15 +6,15 @@ use base64::prelude::BASE64_STANDARD;
 use super::error::RequestError;
 use super::header::members;
 
-/// Maximum size of an access token, in bytes: more than any of ours, with metadata and many roles.
+/// Maximum size of an access token, in bytes. Issued tokens are smaller, also with metadata and many roles.
 const MAX_BEARER_BYTES: usize = 8 * 1024;
-/// Maximum size of the credentials of a client, in bytes: several times the size of any that we make.
+/// Maximum size of client credentials, in bytes. Generated ones are several times smaller.
 const MAX_BASIC_BYTES: usize = 1024;
 
-/// A credential of another scheme is none (RFC 6750 §3.1), and neither is the scheme without a token.
+/// The bearer token. Credentials of another scheme, and the scheme alone, count as missing (RFC 6750 §3.1).
 pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, RequestError> {
     let credentials = authorization.unwrap_or_default();
-    if are_several(credentials) {
+    if has_several(credentials) {
         return Err(RequestError::SeveralCredentials);
     }
     let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
@@ -30,15 +30,15 @@ pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, RequestError> 
     Ok(token)
 }
 
-/// Whether a client authenticates, or tries to: whether there is anything but an access token, valid or not.
-pub(super) fn is_of_client(authorization: &str) -> bool {
+/// Whether the header holds anything but an access token, so that a client tries to authenticate.
+pub(super) fn is_client_authentication(authorization: &str) -> bool {
     let scheme = authorization.split(' ').next().unwrap_or_default();
-    let is_bearer = scheme.eq_ignore_ascii_case("Bearer") && !are_several(authorization);
+    let is_bearer = scheme.eq_ignore_ascii_case("Bearer") && !has_several(authorization);
     !authorization.is_empty() && !is_bearer
 }
 
-/// Whether this came as several headers. One alone may have commas too, but between parameters, `name=value` (RFC 9110 §11.4).
-fn are_several(credentials: &str) -> bool {
+/// Whether the value joins several headers. A single header has commas only between parameters, `name=value` (RFC 9110 §11.4).
+fn has_several(credentials: &str) -> bool {
     let mut parts = members(credentials).map(str::trim).filter(|part| !part.is_empty());
     parts.next().is_some() && !parts.all(is_parameter)
 }
@@ -60,7 +60,7 @@ pub(super) fn basic(credentials: &str) -> Option<(String, String)> {
     Some((form_decoded(id)?, form_decoded(secret)?))
 }
 
-/// One value out of a form; `None` if there is more than one in it.
+/// Decodes one form-urlencoded value; `None` if it holds more than one.
 fn form_decoded(value: &str) -> Option<String> {
     if value.contains(['&', '=']) {
         return None;
@@ -71,18 +71,18 @@ fn form_decoded(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RequestError, basic, bearer, is_of_client};
+    use super::{RequestError, basic, bearer, is_client_authentication};
 
     #[test]
-    fn a_bearer_token_is_taken_in_any_case_of_the_scheme() {
+    fn the_bearer_scheme_is_case_insensitive() {
         for header in ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER  a.b-c_d~e+f/g=="] {
             assert_eq!(bearer(Some(header)).unwrap(), "a.b-c_d~e+f/g==");
         }
     }
 
     #[test]
-    fn basic_credentials_are_form_urlencoded_within() {
-        // RFC 6749 §2.3.1's own example.
+    fn basic_credentials_are_form_urlencoded() {
+        // The example of RFC 6749 §2.3.1.
         let read = |header| basic(header).map(|(id, secret)| format!("{id} {secret}"));
         let example = "s6BhdRkqt3 7Fjfp0ZBr1KtDRbnfVdmIw";
         assert_eq!(read("Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3").as_deref(), Some(example));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_missing_or_invalid_or_more_than_one() {
+    fn missing_invalid_and_repeated_credentials_are_distinguished() {
         for header in [
             None,
             Some(""),
@@ -157,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_authenticates_no_client_and_everything_else_tries_to() {
+    fn everything_except_an_access_token_counts_as_client_authentication() {
         for header in ["", "Bearer", "Bearer a", "bearer a b", "Bearer null", "Bearer a,"] {
-            assert!(!is_of_client(header), "{header}");
+            assert!(!is_client_authentication(header), "{header}");
         }
         for header in ["Basic YTpi", "Basic", "DPoP a", "a", "Bearerx", "Bearer a, Basic YTpi", "Bearer a, Bearer b"] {
-            assert!(is_of_client(header), "{header}");
+            assert!(is_client_authentication(header), "{header}");
         }
     }
 }

@@ -6,23 +6,23 @@ use super::request::Request;
 
 /// The headers that a script of an allowed origin may read.
 pub(super) const EXPOSED_HEADERS: &str = "WWW-Authenticate, X-Request-Id, Retry-After, Token-Expired";
-/// The headers that a script of an allowed origin may send. The last four are those of tracing. Nothing here reads them, but pages
-/// with OpenTelemetry or Sentry add them to every request, which a preflight without them would block.
+/// The headers that a script of an allowed origin may send. The last four are for tracing. The Worker does not read them, but pages
+/// with OpenTelemetry or Sentry add them to every request, and without them here the preflight would fail.
 pub(super) const ALLOWED_HEADERS: &str = "Authorization, Content-Type, traceparent, tracestate, baggage, sentry-trace";
-/// How long a browser may cache the answer to a preflight, in seconds.
+/// Period for which a browser may cache the response to a preflight, in seconds.
 pub(super) const PREFLIGHT_MAX_AGE: &str = "600";
 
-/// The origin of the page that sends the request, if it is listed.
+/// The origin of the request, if it is listed.
 pub(super) fn allowed_origin<'a>(request: &'a Request, allowed_origins: &[String]) -> Option<&'a str> {
     request.origin.as_deref().filter(|origin| allowed_origins.iter().any(|allowed| allowed == origin))
 }
 
-/// Maximum characters of an origin in the log. Those of pages are shorter.
+/// Maximum length of a logged origin, in characters. Real origins are shorter.
 const MAX_LOGGED_CHARS: usize = 128;
-/// Maximum origins logged per isolate. A client that is not a browser can use them up.
+/// Maximum origins logged per isolate. A client other than a browser can send any number of origins.
 const MAX_LOGGED_ORIGINS: usize = 100;
 
-/// The origins that were refused: each is logged once per isolate.
+/// The refused origins. Each is logged once per isolate.
 #[derive(Default)]
 pub struct RefusedOrigins(BTreeSet<String>);
 
@@ -50,14 +50,14 @@ mod tests {
     use super::{MAX_LOGGED_CHARS, MAX_LOGGED_ORIGINS, RefusedOrigins};
 
     #[test]
-    fn an_origin_is_logged_once_truncated_and_without_characters_of_no_origin() {
+    fn an_origin_is_logged_once_truncated_and_without_invalid_characters() {
         let mut refused = RefusedOrigins::default();
         assert_eq!(refused.remember("https://evil.example:8443").as_deref(), Some("https://evil.example:8443"));
         assert_eq!(refused.remember("https://evil.example:8443"), None);
         assert_eq!(refused.remember("null").as_deref(), Some("null"));
         let odd = "https://a\"},\n{@\u{202e}\u{e4}\u{0}%20";
         assert_eq!(refused.remember(odd).as_deref(), Some("https://a??????????20"));
-        // Origins that look the same in the log are the same.
+        // Origins that look the same in the log count as one.
         assert_eq!(refused.remember(&odd.replace('@', "=")), None);
         let long = "x".repeat(MAX_LOGGED_CHARS);
         assert_eq!(refused.remember(&format!("{long}y")), Some(long.clone()));

@@ -1,21 +1,21 @@
-//! Why a request cannot be read. What the client is told is for the routes to say.
+//! Errors of reading a request. The routes convert them to replies.
 
-/// What is wrong with a request.
+/// Why a request cannot be read.
 #[derive(Debug)]
 pub enum RequestError {
-    /// The body or the query does not have the required form: what is wrong, without echoing input.
+    /// The body or the query is invalid. Holds the detail, which never repeats input.
     Invalid(String),
-    /// The body has another type: the accepted ones.
+    /// The body has another type. Holds the accepted types.
     UnsupportedMediaType(&'static str),
     /// There is no bearer token.
     MissingToken,
     /// There is more than one credential.
     SeveralCredentials,
-    /// The bearer token cannot be a token of this service.
+    /// The bearer token is malformed or too long.
     InvalidToken,
 }
 
-/// A reply's body cannot be represented in JSON.
+/// The body of a reply cannot be represented in JSON. Holds the cause.
 #[derive(Debug)]
 pub struct NotRepresentable(pub String);
 

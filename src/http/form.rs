@@ -1,10 +1,10 @@
-//! Bodies of forms.
+//! Form bodies.
 
 use std::collections::BTreeMap;
 
 use super::error::{RequestError, invalid};
 
-/// The parameters that routes read. An error names only these: any other name is input.
+/// The parameters that routes read. Errors name only these, since any other name is input.
 const NAMES: [&str; 9] = [
     "client_assertion",
     "client_assertion_type",
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_parameter_is_named_if_it_is_one_of_ours() {
+    fn a_repeated_parameter_is_named_if_it_is_known() {
         for (body, expected) in [
             ("token=a&x=1&token=b", "The parameter token is repeated."),
             ("token=a&to%6ben=a", "The parameter token is repeated."),

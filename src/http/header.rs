@@ -1,14 +1,13 @@
-//! Reading headers.
+//! Headers.
 
 use worker::web_sys::Headers;
 
-/// Only an invalid name makes `get` fail, and these are valid.
+/// The value of a header. `get` fails only for an invalid name, and all names here are valid.
 pub(super) fn header(headers: &Headers, name: &str) -> Option<String> {
     headers.get(name).ok().flatten()
 }
 
-/// The members of a list header: the parts between its commas, except for those in quotes. Several headers of one name arrive as
-/// one, joined by commas.
+/// Splits a list header at its commas, except those in quotes. The runtime joins several headers of one name with commas.
 pub(super) fn members(header: &str) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
     header.split(move |character| {

@@ -1,7 +1,7 @@
-//! Bodies of JSON.
+//! JSON bodies.
 //!
-//! `serde_json` puts the input into its errors. So a body is read in two steps: JSON into members, then members into the struct of
-//! an endpoint, by a deserializer whose errors name the member and never its value.
+//! The errors of `serde_json` repeat input. So a body is read in two steps: JSON into members, then members into the struct of an
+//! endpoint, by a deserializer whose errors name the member and never its value.
 
 use std::fmt;
 
@@ -27,14 +27,14 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestError> 
     T::deserialize(MapDeserializer::new(members)).map_err(|Mismatch(detail)| invalid(detail))
 }
 
-/// Reports an empty body: which member is missing.
+/// The error for an empty body, which names a missing member.
 ///
-/// An empty body is never read as an empty object: a page of any origin can have its browser send one without a preflight.
+/// An empty body is never read as an empty object, because any page can make a browser send one without a preflight.
 pub(super) fn missing<T: DeserializeOwned>() -> RequestError {
     json::<T>(b"{}").err().unwrap_or_else(|| invalid(NOT_AN_OBJECT))
 }
 
-/// The members of an object in their order, repeated ones included, which the struct then refuses.
+/// The members of an object, in order. Includes repeated members, which the struct refuses.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
-/// What does not fit, without any input.
+/// Why members do not fit the struct. Never repeats input.
 #[derive(Debug)]
 struct Mismatch(String);
 
@@ -74,7 +74,7 @@ impl fmt::Display for Mismatch {
 impl std::error::Error for Mismatch {}
 
 impl Error for Mismatch {
-    /// Not with the message, which may repeat input.
+    /// Drops the message, which may repeat input.
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self("The body does not have the required form.".to_owned())
     }
@@ -92,7 +92,7 @@ impl Error for Mismatch {
     }
 }
 
-/// A member's value. `name` is one of the struct's, as unknown members are refused before their values are read.
+/// The value of a member. `name` is a member of the struct: unknown members are refused before their values are read.
 struct Member {
     name: String,
     value: Value,
@@ -110,7 +110,7 @@ impl Member {
         }
     }
 
-    /// Reads a value of the expected kind by `serde_json`.
+    /// Reads the value with `serde_json`. `expected` names its kind for errors.
     fn read<V>(self, expected: &str, read: impl FnOnce(Value) -> Result<V, serde_json::Error>) -> Result<V, Mismatch> {
         let Self { name, .. } = &self;
         let detail = if self.kind() == expected {
@@ -188,13 +188,13 @@ mod tests {
         }
     }
 
-    /// The refusal of a body that is valid except for these members.
+    /// The error for a body that is valid except for these members.
     fn refusal_of(members: &str) -> String {
         refusal(&format!("{{\"email\":\"a\",{members}}}"))
     }
 
     #[test]
-    fn a_body_of_the_right_form_is_read() {
+    fn a_valid_body_is_read() {
         let body =
             json::<Body>(b" {\"email\":\"a\",\"name\":\"b\",\"roles\":[\"x\",\"y\"],\"disabled\":true}\n").unwrap();
         assert_eq!((body.email.as_str(), body.name.as_deref(), body.disabled), ("a", Some("b"), Some(true)));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_an_object_of_these_members_is_refused() {
+    fn a_body_with_other_members_is_refused() {
         for (body, detail) in [
             ("", "The body must be a JSON object."),
             ("[\"a\",\"b\"]", "The body must be a JSON object."),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_of_the_wrong_type_is_named_with_what_it_must_be_and_what_it_is() {
+    fn an_error_names_the_member_its_expected_type_and_its_actual_type() {
         let kinds = [
             ("null", "null"),
             ("true", "a boolean"),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_json_is_reported_before_anything_else_and_where_it_is() {
+    fn invalid_json_is_reported_first_with_its_position() {
         for (body, place) in [
             ("{\"email\":\"a\"", "line 1, column 12"),
             ("{\"email\":1,", "line 1, column 11"),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_body_lacks_its_members_and_is_never_an_empty_object() {
+    fn an_empty_body_is_never_read_as_an_empty_object() {
         #[derive(Deserialize)]
         struct Optional {
             #[expect(dead_code, reason = "nothing is ever read into it")]

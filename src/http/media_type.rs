@@ -5,7 +5,7 @@ use super::header::members;
 pub(super) const JSON: &str = "application/json";
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// RFC 7396. The same as JSON here: what `null` means is up to the route.
+/// RFC 7396. Read like JSON; the route defines the meaning of `null`.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,8 +15,8 @@ pub(super) enum MediaType {
     Form,
 }
 
-/// The type of a body; `None` for any other, and for several at once. Parameters are ignored, `charset` too: JSON is UTF-8
-/// whatever it says (RFC 8259 §11), and the type of forms has none.
+/// Parses a `Content-Type` header; `None` for any other type and for several types. Parameters are ignored, including `charset`: JSON
+/// is always UTF-8 (RFC 8259 §11), and the media type of forms has no such parameter.
 pub(super) fn media_type(header: Option<&str>) -> Option<MediaType> {
     let mut types = members(header?);
     let essence = types.next()?.split(';').next()?.trim();
@@ -28,7 +28,7 @@ pub(super) fn media_type(header: Option<&str>) -> Option<MediaType> {
         .find_map(|(name, media_type)| essence.eq_ignore_ascii_case(name).then_some(media_type))
 }
 
-/// Whether an `Accept` header names HTML, without ruling it out by a weight of zero (RFC 9110 §12.5.1).
+/// Whether an `Accept` header names HTML with a weight above zero (RFC 9110 §12.5.1).
 pub(super) fn names_html(accept: &str) -> bool {
     members(accept).any(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -43,7 +43,7 @@ mod tests {
     use super::{MediaType, media_type, names_html};
 
     #[test]
-    fn html_is_accepted_where_it_is_named_with_a_weight() {
+    fn html_is_accepted_if_it_is_named_with_a_weight_above_zero() {
         for accept in
             ["text/html", "Text/HTML;q=0.1", "application/json, text/html; level=1; Q=0.001", "*/*, text/html"]
         {
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_has_one_of_the_three_types_whatever_its_parameters() {
+    fn the_parameters_of_a_media_type_are_ignored() {
         for (header, expected) in [
             ("application/json", Some(MediaType::Json)),
             ("Application/JSON; Charset=\"UTF-8\"", Some(MediaType::Json)),

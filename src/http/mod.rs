@@ -1,4 +1,4 @@
-//! HTTP as the routes see it: plain data in, plain data out. One file for each part of a request or response.
+//! Requests and replies as plain data. One file for each part of a request or reply.
 
 mod authorization;
 mod cors;

@@ -1,4 +1,4 @@
-//! The queries of the routes that return lists.
+//! Queries of the routes that return lists.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ const DEFAULT_LIMIT: usize = 50;
 /// Maximum entries per page.
 const MAX_LIMIT: usize = 100;
 
-/// The parameters of a query: known ones only, each once.
+/// The parameters of a query. Each is known and occurs once.
 pub struct Query(BTreeMap<String, String>);
 
 impl Query {
-    /// Reads the query of a request. An unknown or repeated parameter is an error: a typo must not list everything.
+    /// Reads the query of a request. Unknown and repeated parameters are errors, because a typo must not list everything.
     pub fn parse(request: &Request, known: &[&str]) -> Result<Self, RequestError> {
         let mut parameters = BTreeMap::new();
         for (name, value) in request.query_parameters() {
@@ -25,7 +25,7 @@ impl Query {
         Ok(Self(parameters))
     }
 
-    /// A parameter.
+    /// The value of a parameter.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -38,7 +38,7 @@ impl Query {
         limit.ok_or_else(|| invalid(format!("The limit must be a whole number from 1 to {MAX_LIMIT}.")))
     }
 
-    /// Where the previous page ended, as `parse` reads it.
+    /// The end of the previous page, parsed by `parse`.
     pub fn cursor<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, RequestError> {
         let unknown = || invalid("The cursor must be the next_cursor of the previous page.");
         self.text("cursor").map(|text| parse(text).ok_or_else(unknown)).transpose()

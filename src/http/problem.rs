@@ -1,4 +1,4 @@
-//! Bodies of errors.
+//! Error bodies.
 
 use ::http::StatusCode;
 use serde::Serialize;
@@ -11,23 +11,23 @@ use portcullis_core::id::Id;
 pub enum ErrorFormat {
     /// RFC 9457.
     Problem,
-    /// RFC 6749 §5.2, which strict OAuth clients expect of `/token`, `/revoke` and `/introspect`.
+    /// RFC 6749 §5.2, for the OAuth endpoints.
     OAuth,
 }
 
-/// An error, as a client reads it.
+/// An error for a client.
 pub struct ErrorBody<'a> {
     /// The status.
     pub status: u16,
-    /// The stable code, for programs; in an OAuth body one of RFC 6749 §5.2.
+    /// The stable code, for programs. In an OAuth body, a code of RFC 6749 §5.2.
     pub code: &'static str,
-    /// The explanation, for people.
+    /// The explanation, for developers.
     pub detail: &'a str,
-    /// Names the request in the log.
+    /// The id of the request in the log.
     pub request_id: Id,
 }
 
-/// RFC 9457 §3.1. With `about:blank` the title is the status's own phrase.
+/// RFC 9457 §3.1. With `about:blank`, the title is the reason phrase of the status.
 #[derive(Serialize)]
 struct ProblemBody<'a> {
     r#type: &'static str,
@@ -46,7 +46,7 @@ struct OAuthBody<'a> {
 }
 
 impl ErrorBody<'_> {
-    /// The reply in that format.
+    /// The reply in the given format.
     pub fn reply(&self, format: ErrorFormat) -> Reply {
         let &Self { status, code, detail, request_id } = self;
         let (content_type, body) = match format {
@@ -61,7 +61,7 @@ impl ErrorBody<'_> {
                 ("application/json", serde_json::to_string(&body))
             }
         };
-        // Plain text always serializes; if it did not, the status would still tell.
+        // Plain text always serializes, so the reply without a body is never used.
         body.map_or_else(|_| Reply::new(status), |body| Reply::new(status).body(content_type, body))
     }
 }

@@ -1,7 +1,7 @@
-//! The query of a request.
+//! Query parsing.
 
-/// Its parameters, in their order. A plus is a plus, as it is typed into `curl` and address bars, and not the space of a form:
-/// none of our parameters has a space in it, and e-mail addresses have a plus.
+/// Parses the parameters, in order. A plus is a plus and not a space, because e-mail addresses may contain one and no parameter
+/// contains a space.
 pub(super) fn parameters(query: &str) -> Vec<(String, String)> {
     url::form_urlencoded::parse(query.replace('+', "%2B").as_bytes()).into_owned().collect()
 }
@@ -11,7 +11,7 @@ mod tests {
     use super::parameters;
 
     #[test]
-    fn a_plus_is_a_plus_however_it_is_spelt() {
+    fn a_plus_is_not_a_space() {
         for (query, value) in [
             ("email=ada+x@example.org", "ada+x@example.org"),
             ("email=ada%2Bx%40example.org", "ada+x@example.org"),

@@ -1,11 +1,11 @@
-//! A request, read into plain data.
+//! A request as plain data.
 
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use worker::web_sys::Request as RawRequest;
 
-use super::authorization::{basic, bearer, is_of_client};
+use super::authorization::{basic, bearer, is_client_authentication};
 use super::error::RequestError;
 use super::form::parameters;
 use super::header::header;
@@ -18,7 +18,7 @@ use portcullis_core::id::Id;
 /// The methods of the routes, and all others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
-    /// Routed like `GET`, and answered without the body.
+    /// Routed like `GET` and answered without the body.
     Head,
     /// `GET`.
     Get,
@@ -34,23 +34,23 @@ pub enum Method {
     Other,
 }
 
-/// A request, read. No `Debug`: it carries passwords and tokens.
+/// A request. No `Debug`: it contains passwords and tokens.
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Where it was sent: scheme, host and port of its URL, as the runtime writes them.
+    /// Scheme, host and port of the URL, as the runtime writes them.
     pub target_origin: String,
-    /// The path as it came, percent-encoded.
+    /// The path, percent-encoded as received.
     pub path: String,
-    /// What follows the question mark, as it came.
+    /// The query without its question mark, as received.
     pub query: Option<String>,
-    /// Where it comes from; empty, if its method changes nothing.
+    /// The client; empty for methods that change nothing.
     pub client: Client,
-    /// The bytes of the body; empty until the caller has put there what [`read`](crate::platform::body::read) gave.
+    /// The body; empty until the caller sets it to the result of [`read`](crate::platform::body::read).
     pub body: Vec<u8>,
-    /// The id in the path; [`Id::NIL`] until the caller has put there what routing found.
+    /// The id in the path; [`Id::NIL`] until routing sets it.
     pub path_id: Id,
-    /// As the runtime has it.
+    /// The request object of the runtime.
     raw: RawRequest,
     authorization: Option<String>,
     content_type: Option<String>,
@@ -60,11 +60,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// Everything but the body.
+    /// Reads everything except the body.
     pub fn read(request: &RawRequest) -> Self {
         let headers = request.headers();
         let header = |name: &str| header(&headers, name);
-        // Not by `worker::Request`, which reads unknown methods as GET.
+        // `worker::Request` would read unknown methods as GET.
         let method = match request.method().as_str() {
             "HEAD" => Method::Head,
             "GET" => Method::Get,
@@ -78,7 +78,7 @@ impl Request {
         let (target_origin, target) = split_origin(&url);
         // A fragment is never sent.
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        // Reading a header takes time, so these are read only where something is sent or changed.
+        // Reading a header takes time, so these are read only for methods that change something.
         let changes = matches!(method, Method::Post | Method::Patch | Method::Delete);
         let of_change = |name: &str| if changes { header(name) } else { None };
         Self {
@@ -89,7 +89,7 @@ impl Request {
             client: Client::new(of_change("CF-Connecting-IP"), of_change("User-Agent").as_deref()),
             body: Vec::new(),
             path_id: Id::NIL,
-            // The handle: its own method of this name would copy the body.
+            // Clones the handle. The request's own `clone` would copy the body.
             raw: Clone::clone(request),
             authorization: header("Authorization"),
             content_type: of_change("Content-Type"),
@@ -99,33 +99,32 @@ impl Request {
         }
     }
 
-    /// Whether the client has reset the connection. One that only closed its side looks like one that waits.
+    /// Whether the client has reset the connection. A half-closed connection looks like one that waits.
     pub fn is_abandoned(&self) -> bool {
         self.raw.signal().aborted()
     }
 
-    /// Whether the client accepts HTML, and names it, as browsers do.
+    /// Whether the `Accept` header names HTML, as that of browsers does.
     pub fn accepts_html(&self) -> bool {
         header(&self.raw.headers(), "Accept").as_deref().is_some_and(names_html)
     }
 
-    /// The parameters of the query, in their order.
+    /// The parameters of the query, in order.
     pub fn query_parameters(&self) -> Vec<(String, String)> {
         query::parameters(self.query.as_deref().unwrap_or_default())
     }
 
-    /// The bearer credential (RFC 6750 §2.1): only ever from this header.
+    /// The bearer token from the `Authorization` header (RFC 6750 §2.1).
     pub fn bearer(&self) -> Result<&str, RequestError> {
         bearer(self.authorization.as_deref())
     }
 
-    /// The id and the secret by which a client authenticates (RFC 6749 §2.3.1: both form-urlencoded, then as RFC 7617 has
-    /// it); `None` for anything else.
+    /// The id and the secret of a client: form-urlencoded (RFC 6749 §2.3.1) in Basic credentials (RFC 7617). `None` for anything else.
     pub fn basic(&self) -> Option<(String, String)> {
         basic(self.authorization.as_deref()?)
     }
 
-    /// The body as JSON of exactly this form.
+    /// Parses the body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, RequestError> {
         let is_patch = self.method == Method::Patch;
         match self.media_type() {
@@ -140,13 +139,13 @@ impl Request {
         }
     }
 
-    /// Whether a client authenticates by the header, or tries to: whether it has anything but an access token.
+    /// Whether the `Authorization` header holds anything but an access token.
     pub fn has_client_authorization(&self) -> bool {
-        self.authorization.as_deref().is_some_and(is_of_client)
+        self.authorization.as_deref().is_some_and(is_client_authentication)
     }
 
-    /// The body as a form: its parameters. As RFC 6749 §3.2 requires, repeated ones are refused and empty ones count as omitted;
-    /// unknown ones are for the caller to ignore.
+    /// The parameters of a form body. As RFC 6749 §3.2 requires, repeated parameters are refused, and parameters without a value count
+    /// as omitted. Unknown parameters are included.
     pub fn form(&self) -> Result<BTreeMap<String, String>, RequestError> {
         match self.media_type() {
             _ if self.body.is_empty() => Ok(BTreeMap::new()),
@@ -155,8 +154,7 @@ impl Request {
         }
     }
 
-    /// The body as JSON of exactly this form, or as a form, from whose parameters, as [`Self::form`] reads them, `from_form`
-    /// makes the same.
+    /// Parses the body as JSON, or as a form whose parameters `from_form` converts. See [`Self::form`].
     pub fn json_or_form<T: DeserializeOwned>(
         &self,
         from_form: impl FnOnce(BTreeMap<String, String>) -> Result<T, RequestError>,
@@ -169,14 +167,14 @@ impl Request {
         }
     }
 
-    /// The type of the body; `None` also if it is compressed, which is not supported.
+    /// The media type of the body; `None` if it is unknown, or if the body is compressed.
     fn media_type(&self) -> Option<MediaType> {
         let plain = self.content_encoding.as_deref().is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
         media_type(self.content_type.as_deref()).filter(|_| plain)
     }
 }
 
-/// The origin of an absolute URL as the runtime writes it, and what follows it, which may be empty.
+/// Splits an absolute URL into its origin and the rest, which may be empty.
 fn split_origin(url: &str) -> (&str, &str) {
     let host = url.find("://").map_or(0, |at| at.saturating_add(3));
     let end = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| at.saturating_add(host));
@@ -188,7 +186,7 @@ mod tests {
     use super::split_origin;
 
     #[test]
-    fn a_url_is_an_origin_and_what_follows_it() {
+    fn a_url_is_split_after_its_origin() {
         for (origin, target) in [
             ("https://auth.example.org", ""),
             ("https://auth.example.org:8443", "/a/b"),

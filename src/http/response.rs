@@ -1,4 +1,4 @@
-//! A reply, and the headers that every response has.
+//! Replies, and the headers of every response.
 
 use std::cell::OnceCell;
 
@@ -11,7 +11,7 @@ use super::media_type::JSON;
 use super::request::{Method, Request};
 use portcullis_core::id::Id;
 
-/// On every response (OWASP REST Security and HTTP Headers Cheat Sheets). [`Reply::public`] replaces two of them.
+/// Headers of every response (OWASP REST Security and HTTP Headers Cheat Sheets). [`Reply::public`] replaces two of them.
 const COMMON_HEADERS: [(&str, &str); 7] = [
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
@@ -22,21 +22,21 @@ const COMMON_HEADERS: [(&str, &str); 7] = [
     ("X-Content-Type-Options", "nosniff"),
 ];
 
-/// A reply to be sent. No `Debug`: it may carry tokens.
+/// A reply. No `Debug`: it may carry tokens.
 pub struct Reply {
     status: u16,
     body: Option<String>,
-    /// In addition to those of every response, or instead of them.
+    /// Headers that are added to the common headers or replace them.
     headers: Vec<(&'static str, String)>,
 }
 
 impl Reply {
-    /// A reply without a body, not to be stored.
+    /// A reply without a body.
     pub fn new(status: u16) -> Self {
         Self { status, body: None, headers: Vec::new() }
     }
 
-    /// A reply of JSON. Fails with the caller's own error for a value that JSON cannot represent.
+    /// A JSON reply. Fails if JSON cannot represent the value.
     pub fn json<E: From<NotRepresentable>>(status: u16, value: &impl Serialize) -> Result<Self, E> {
         let body = serde_json::to_string(value).map_err(|error| NotRepresentable(error.to_string()))?;
         Ok(Self::new(status).body(JSON, body))
@@ -55,7 +55,7 @@ impl Reply {
         self
     }
 
-    /// Lets anyone store the reply for `max_age` seconds and embed it anywhere, for public data.
+    /// Allows caches to store the reply for `max_age` seconds and pages of any origin to embed it.
     pub fn public(self, max_age: u32) -> Self {
         self.header("Cache-Control", format!("public, max-age={max_age}"))
             .header("Cross-Origin-Resource-Policy", "cross-origin".to_owned())
@@ -66,7 +66,7 @@ impl Reply {
         self.status
     }
 
-    /// Answers `OPTIONS` on a path that takes these methods: a preflight, if the request is one.
+    /// The reply to `OPTIONS` for a path with these methods. Answers a preflight if the request is one.
     pub fn options(request: &Request, methods: &str, allowed_origins: &[String]) -> Self {
         let reply = Self::new(204).header("Allow", methods.to_owned());
         if !request.asks_for_method || allowed_origin(request, allowed_origins).is_none() {
@@ -78,7 +78,7 @@ impl Reply {
             .header("Access-Control-Max-Age", cors::PREFLIGHT_MAX_AGE.to_owned())
     }
 
-    /// The response to send, with the headers that every response has.
+    /// The response to send, with the common headers.
     pub fn into_response(
         self,
         request: &Request,
@@ -103,8 +103,8 @@ impl Reply {
     }
 }
 
-/// [`COMMON_HEADERS`] as the runtime has them. Made once per isolate, for the runtime to copy: set one by one on every response,
-/// they cost more than the rest of it.
+/// [`COMMON_HEADERS`] as an object of the runtime. It is created once per isolate and copied by the runtime, since setting each header
+/// on every response takes longer than the rest of the response.
 fn common_headers() -> worker::Result<Headers> {
     thread_local! {
         static COMMON: OnceCell<Headers> = const { OnceCell::new() };

@@ -1,7 +1,7 @@
 //! The errors of the routes: one row each, and the conversion to a reply.
 //!
-//! A 4xx tells the caller what to do differently. A 5xx body is fixed text; the cause is logged here, once, with the request id
-//! that the body carries too.
+//! The text of a 4xx explains what the client must change. The text of a 5xx is fixed, and its cause is logged here with the request id,
+//! which the body contains too.
 
 use std::borrow::Cow;
 
@@ -22,15 +22,15 @@ use portcullis_core::identity::username::UsernameError;
 use portcullis_core::password::PasswordError;
 use portcullis_core::token::access::Rejection;
 
-/// Seconds until a request that found storage unavailable may be repeated.
+/// Seconds until a retry, if storage or the configuration fails.
 const RETRY_AFTER: &str = "5";
-/// The challenge to a client that has to authenticate (RFC 7617 §2).
+/// The challenge to a client that must authenticate (RFC 7617 §2).
 const CLIENT_CHALLENGE: &str = "Basic realm=\"portcullis\"";
 
-/// Why a request fails. What each means is in its row.
+/// Why a request fails. Its row holds status, codes and text.
 #[derive(Debug)]
 pub enum ApiError {
-    /// What is wrong, without echoing input.
+    /// The detail, which never repeats input.
     InvalidRequest(String),
     RequestTimeout,
     WrongHost,
@@ -43,25 +43,25 @@ pub enum ApiError {
     UnusableEmail(EmailError),
     UnusablePassword(PasswordError),
     UnusableUsername(UsernameError),
-    /// The member, and what is wrong with it.
+    /// The name of the member, and the error.
     UnusableName(&'static str, NameError),
-    /// The member, and what is wrong with it.
+    /// The name of the member, and the error.
     UnusableMetadata(&'static str, MetadataError),
     UnknownRole,
     Taken(TakenName),
     LastAdmin,
     RegistrationClosed,
-    /// At log-in: the same for an unknown account, a wrong password and a disabled account.
+    /// The login failed. The same error for an unknown account, a wrong password and a disabled account.
     InvalidCredentials,
-    /// The same for every reason.
+    /// The refresh token is not accepted. The same error for every reason.
     InvalidRefreshToken,
     /// The current password, required in addition to the access token, is wrong.
     WrongPassword,
     NotAdmin,
     UnsupportedGrantType,
-    /// Not our client, or one that authenticates in the body although clients are public.
+    /// The client is unknown, or sent credentials in the body although clients are public.
     InvalidClient,
-    /// The same by a header; or a client that has to authenticate, and failed to.
+    /// The client sent credentials in the header although clients are public, or failed to authenticate where it is required.
     UnauthenticatedClient,
     SeveralCredentials,
     MissingToken,
@@ -69,21 +69,21 @@ pub enum ApiError {
     ExpiredToken,
     /// Seconds until a retry. The source or account exceeds its share of the hashing queue, or changed its profile too often.
     TooManyRequests(u64),
-    /// Nobody reads this one.
+    /// The client has disconnected, so nobody receives this error.
     ClientLeft,
     /// Seconds until a retry. Too many requests are waiting for password hashing.
     Overloaded(u64),
     /// D1 or KV did not answer.
     Storage(StoreError),
-    /// The bindings that the health check found not to answer.
+    /// The names of the bindings that do not answer the health check.
     Unhealthy(Vec<&'static str>),
-    /// A bug, or corrupt data: the cause.
+    /// The cause: a bug or corrupt data.
     Internal(String),
-    /// What is wrong with the configuration.
+    /// The problems of the configuration.
     Misconfigured(Vec<Problem>),
 }
 
-/// What a client is told.
+/// The status, codes and text of an error.
 struct Row<'a> {
     status: u16,
     /// The stable `code` of a problem.
@@ -93,7 +93,7 @@ struct Row<'a> {
     detail: Cow<'a, str>,
 }
 
-/// A row whose OAuth code is that of most errors.
+/// A row with the OAuth code `invalid_request`.
 fn row<'a>(status: u16, code: &'static str, detail: impl Into<Cow<'a, str>>) -> Row<'a> {
     Row { status, code, oauth_code: "invalid_request", detail: detail.into() }
 }
@@ -107,7 +107,7 @@ impl Row<'_> {
 const UNAVAILABLE: &str = "temporarily_unavailable";
 
 impl ApiError {
-    /// The error's row: status, code, OAuth code, text.
+    /// The row of the error.
     fn row(&self) -> Row<'_> {
         match self {
             Self::InvalidRequest(detail) => row(400, "invalid_request", detail.as_str()),
@@ -180,7 +180,7 @@ impl ApiError {
                 row(429, "too_many_requests", "Too many requests. Try again after the time in Retry-After.")
                     .oauth(UNAVAILABLE)
             }
-            Self::ClientLeft => row(499, "client_left", "The client has left."),
+            Self::ClientLeft => row(499, "client_left", "The client has disconnected."),
             Self::Internal(_) => row(500, "internal_error", "Something went wrong on our side.").oauth("server_error"),
             Self::Overloaded(_) => {
                 row(503, "overloaded", "Too many requests are waiting for password hashing. Try again shortly.")
@@ -199,11 +199,11 @@ impl ApiError {
         }
     }
 
-    /// The row in that format.
+    /// The row in the given format.
     fn formatted(&self, format: ErrorFormat) -> Row<'_> {
         let row = self.row();
         match (format, self) {
-            // RFC 6749 §5.2 keeps 401 for clients that fail to authenticate.
+            // RFC 6749 §5.2 reserves 401 for failed client authentication.
             (ErrorFormat::OAuth, Self::InvalidRefreshToken) => Row { status: 400, ..row },
             _ => row,
         }
@@ -212,7 +212,7 @@ impl ApiError {
     fn headers(&self, row: &Row<'_>) -> Vec<(&'static str, String)> {
         match self {
             Self::MethodNotAllowed(methods) => vec![("Allow", methods.clone())],
-            // RFC 6749 §5.2: not a 401.
+            // RFC 6749 §5.2: the status is not 401, so no challenge.
             Self::InvalidRefreshToken if row.status == 400 => Vec::new(),
             // RFC 9110 §15.5.2: every 401 names a scheme. RFC 6750 §3.1: without credentials, no error.
             Self::MissingToken | Self::InvalidCredentials | Self::InvalidRefreshToken => {
@@ -263,7 +263,7 @@ impl ApiError {
     }
 }
 
-/// RFC 6750 §3.
+/// A `WWW-Authenticate` challenge (RFC 6750 §3).
 fn challenge(error: &str, description: &str) -> String {
     format!("Bearer error=\"{error}\", error_description=\"{description}\"")
 }
@@ -285,8 +285,8 @@ impl From<BodyError> for ApiError {
         match error {
             BodyError::TooLarge => Self::BodyTooLarge,
             BodyError::Timeout => Self::RequestTimeout,
-            BodyError::Aborted => Self::InvalidRequest("The body broke off.".to_owned()),
-            BodyError::TooManyPieces => Self::InvalidRequest("The body comes in too small pieces.".to_owned()),
+            BodyError::Aborted => Self::InvalidRequest("The body is incomplete.".to_owned()),
+            BodyError::TooManyPieces => Self::InvalidRequest("The body arrives in too many pieces.".to_owned()),
         }
     }
 }
@@ -346,12 +346,12 @@ impl From<SessionError> for ApiError {
 }
 
 impl ApiError {
-    /// For a name that is a member of a body.
+    /// Converts an error of a name, given the name of its member.
     pub fn name(member: &'static str) -> impl Fn(NameError) -> Self {
         move |error| Self::UnusableName(member, error)
     }
 
-    /// For metadata that is a member of a body.
+    /// Converts an error of metadata, given the name of its member.
     pub fn metadata(member: &'static str) -> impl Fn(MetadataError) -> Self {
         move |error| Self::UnusableMetadata(member, error)
     }
@@ -393,7 +393,7 @@ mod tests {
     use portcullis_core::identity::username::UsernameError;
     use portcullis_core::password::PasswordError;
 
-    /// Examples of every error: without some of each, this does not compile.
+    /// Examples of every error. Does not compile if an error has no example.
     macro_rules! examples {
         ($($error:pat => $example:expr,)+) => {
             fn examples() -> Vec<ApiError> {
@@ -472,7 +472,7 @@ mod tests {
     fn every_status_is_registered_and_every_401_has_its_challenge() {
         for error in examples() {
             for row in FORMATS.map(|format| error.formatted(format)) {
-                // 499 is not registered: some servers log it, and no client reads it.
+                // 499 is not registered. It is used only in the log.
                 let is_registered = StatusCode::from_u16(row.status).unwrap().canonical_reason().is_some();
                 assert_eq!(is_registered, row.status != 499, "{}", row.status);
                 let challenged = error.headers(&row).iter().any(|(name, _)| *name == "WWW-Authenticate");

@@ -1,4 +1,4 @@
-//! `GET /verify`: whether an access token is good, for gateways and other Workers. Signature and KV only, no D1.
+//! `GET /verify`: whether an access token is valid, for gateways and other Workers. Checks the signature and KV, not D1.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ struct Body {
     exp: u64,
 }
 
-/// Without an answer from KV there is none from here: 503, not a guess.
+/// If KV does not answer, this returns 503.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let token = authenticate(context, request).await?;
     if context.store.is_marked_revoked(token.sid).await? {

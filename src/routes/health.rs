@@ -1,4 +1,4 @@
-//! `GET /healthz`: whether the bindings answer. With an invalid configuration nothing gets here.
+//! `GET /healthz`: whether the bindings answer. With an invalid configuration, no request reaches this handler.
 
 use futures_util::future::join;
 use serde::Serialize;
@@ -8,9 +8,9 @@ use crate::http::{Reply, Request};
 use crate::platform::clock::now_millis;
 use crate::routes::error::ApiError;
 
-/// Seconds for which an answer is reused: anyone may ask, and each check costs D1 and KV.
+/// Seconds for which a result is reused: anyone can send this request, and each check costs D1 and KV.
 const FRESH_SECONDS: u64 = 5;
-/// Seconds after which whoever asked is considered cut off: storage is given up before.
+/// Seconds after which a check is considered lost. Requests to storage time out earlier.
 const ASKING_SECONDS: u64 = 30;
 
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ struct Body {
 
 pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let Health { answer, asked_at } = context.health;
-    // While one request asks, the others get the last known answer: what does not answer must not be asked by all of them.
+    // While one request checks, the others get the last result, so that an outage does not cause many checks.
     let is_asked = asked_at.get().is_some_and(|at| context.now < at.saturating_add(ASKING_SECONDS));
     let is_fresh = |answer: &HealthAnswer| is_asked || context.now < answer.at.saturating_add(FRESH_SECONDS);
     let kept = answer.borrow().clone().filter(is_fresh);
@@ -31,7 +31,7 @@ pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> 
     if failing.is_empty() { Reply::json(200, &Body { status: "ok" }) } else { Err(ApiError::Unhealthy(failing)) }
 }
 
-/// Asks both, and logs why one does not answer.
+/// Checks D1 and KV and logs the cause of a failure.
 async fn ask(context: &Context<'_>) -> Vec<&'static str> {
     context.health.asked_at.set(Some(context.now));
     let (database, revocations) = join(context.store.check_database(), context.store.check_revocations()).await;
@@ -42,7 +42,7 @@ async fn ask(context: &Context<'_>) -> Vec<&'static str> {
             failing.push(name);
         }
     }
-    // By the clock as it is now: an answer may take long to come.
+    // Read the clock again: the check may take long.
     context.health.answer.replace(Some(HealthAnswer { at: now_millis() / 1000, failing: failing.clone() }));
     context.health.asked_at.set(None);
     failing

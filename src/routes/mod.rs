@@ -1,4 +1,4 @@
-//! The endpoints: the table of them, and one file for each.
+//! The table of endpoints. Each handler has its own file.
 
 pub mod error;
 mod gateway;
@@ -50,9 +50,9 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::http::{ErrorFormat, Method, Reply, Request};
 
-/// An endpoint: a row of the table.
+/// An endpoint, which is a row of the table.
 pub struct Endpoint {
-    /// Its name in the log.
+    /// The name in the log.
     pub name: &'static str,
     method: Method,
     pattern: Pattern,
@@ -68,7 +68,7 @@ enum Body {
     Ignored,
 }
 
-/// Makes the table, and the call of each handler, from rows. tests/support/routes.mjs reads the same rows: one line each.
+/// Generates the table and the handler calls from rows. tests/support/routes.mjs reads the same rows, one line each.
 macro_rules! endpoints {
     ($($name:ident: $method:ident $pattern:literal => $handler:path, $body:ident, $error_format:ident;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,8 +95,8 @@ macro_rules! endpoints {
     };
 }
 
-// Name: method pattern => handler, body, format of errors. What answers GET answers HEAD. Of several endpoints at a path the order is
-// that of Allow, and the format is the same.
+// Name: method pattern => handler, body, error format. GET endpoints also answer HEAD. Endpoints of one path have one error format, and
+// `Allow` lists their methods in this order.
 endpoints! {
     Root: Get "/" => root::get, Ignored, Problem;
     Register: Post "/register" => sign_in::register::post, Read, Problem;
@@ -129,14 +129,14 @@ endpoints! {
 
 /// A path, of which one segment may be `{id}`.
 struct Pattern {
-    /// The path, or what is before the id.
+    /// The path up to the id.
     prefix: &'static str,
-    /// What is after the id, if there is one.
+    /// The path after the id; `None` if the pattern has no id.
     suffix: Option<&'static str>,
 }
 
 impl Pattern {
-    /// Runs at compile time.
+    /// Parses a pattern at compile time.
     const fn new(pattern: &'static str) -> Self {
         let mut at = 0_usize;
         let mut rest = pattern.as_bytes();
@@ -153,7 +153,7 @@ impl Pattern {
         Self { prefix: pattern, suffix: None }
     }
 
-    /// The id of a path that matches, empty if the pattern has none.
+    /// The id in a matching path; empty if the pattern has no id.
     fn match_id<'p>(&self, path: &'p str) -> Option<&'p str> {
         let Some(suffix) = self.suffix else { return (path == self.prefix).then_some("") };
         path.strip_prefix(self.prefix)?.strip_suffix(suffix).filter(|id| !id.contains('/'))
@@ -176,8 +176,8 @@ impl Endpoint {
     }
 }
 
-/// The endpoint for a method at a path below the base path, and the id in the path: [`Id::NIL`], which nothing has, if there is none
-/// or it is not an id. So what an invalid id names is refused, or not found, like anything else.
+/// The endpoint for a method and a path below the base path, and the id in the path. A missing or invalid id becomes [`Id::NIL`], which
+/// names nothing, so that the endpoint handles it like an unknown id.
 pub fn find(method: Method, path: &str) -> Option<(&'static Endpoint, Id)> {
     let at_path = |endpoint: &'static Endpoint| {
         let id = endpoint.pattern.match_id(path)?;
@@ -186,7 +186,7 @@ pub fn find(method: Method, path: &str) -> Option<(&'static Endpoint, Id)> {
     ENDPOINTS.iter().filter(|endpoint| endpoint.accepts(method)).find_map(at_path)
 }
 
-/// The methods of a path below the base path, as `Allow` lists them; `None` for an unknown path.
+/// The value of `Allow` for a path below the base path; `None` for an unknown path.
 pub fn methods(path: &str) -> Option<String> {
     const NAMES: [(Method, &str); 5] = [
         (Method::Get, "GET"),
@@ -200,7 +200,7 @@ pub fn methods(path: &str) -> Option<String> {
     (!accepted.is_empty()).then(|| [accepted, vec!["OPTIONS"]].concat().join(", "))
 }
 
-/// The format of errors at a path below the base path.
+/// The error format for a path below the base path.
 pub fn error_format(path: &str) -> ErrorFormat {
     let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.pattern.match_id(path).is_some());
     endpoint.map_or(ErrorFormat::Problem, |endpoint| endpoint.error_format)
@@ -212,8 +212,8 @@ fn is_at(path: &str, handlers: &[Handler]) -> bool {
 
 const METADATA: [Handler; 2] = [Handler::OAuthMetadata, Handler::OpenIdMetadata];
 
-/// What of a whole path is below the base path, empty if nothing is; the base path itself is `/`. The metadata of an issuer with a path
-/// is at the root of its host, with that path behind the well-known one (RFC 8414 §3).
+/// The part of a full path below the base path; `/` for the base path itself, empty for any other path. The metadata of an issuer with
+/// a path is at the root of the host, with that path after the well-known path (RFC 8414 §3).
 pub fn strip_base_path<'a>(path: &'a str, config: &Config) -> &'a str {
     if path == config.base_path {
         return "/";
@@ -222,8 +222,8 @@ pub fn strip_base_path<'a>(path: &'a str, config: &Config) -> &'a str {
     metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()
 }
 
-/// Whether a whole path is answered at any address: the health check, because what monitors a deployment may know another address, and
-/// the metadata of an issuer with a path at the root of the host, because the whole host serves it.
+/// Whether a full path is answered at any address. This is true for the health check, because a monitor may use another address, and
+/// for the metadata of an issuer with a path, which is at the root of the host.
 pub fn answers_anywhere(path: &str, config: &Config) -> bool {
     let at_root = path.strip_suffix(&config.base_path).filter(|_| !config.base_path.is_empty());
     at_root.is_some_and(|path| is_at(path, &METADATA)) || is_at(strip_base_path(path, config), &[Handler::Healthz])
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_matched_only_as_it_is_spelled() {
+    fn only_the_exact_path_matches() {
         assert_eq!(found(Method::Get, "/me"), Some(("Me", Id::NIL)));
         for path in ["/me/", "//me", "/ME", "/me;x", "/me%00", "/%6de", "/me/x.css", "me", ""] {
             assert_eq!(found(Method::Get, path), None, "{path}");

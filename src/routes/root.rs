@@ -1,4 +1,4 @@
-//! `GET /`: what this service is, and where it is documented. For people who open its address, and tells nothing that is not public.
+//! `GET /`: describes the service to people who open its address. Contains public information only.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ struct Body<'a> {
     metadata_url: String,
 }
 
-/// A page for whoever accepts HTML, which is browsers; JSON for anybody else.
+/// Returns a page to clients that accept HTML, and JSON to all others.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
     if request.accepts_html() {
@@ -25,7 +25,7 @@ pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiE
     Reply::json(200, &Body { service: "portcullis", issuer, metadata_url: format!("{issuer}{METADATA}") })
 }
 
-/// `base_path` has only unreserved characters, and slashes: there is nothing in it to escape.
+/// `base_path` has only unreserved characters and slashes, so it needs no escaping.
 fn page(base_path: &str) -> String {
     format!(
         "<!doctype html>

@@ -146,7 +146,7 @@ test("a body in very many pieces is refused, however short it is", async () => {
       socket.write(`${"1\r\n \r\n".repeat(pieces)}2\r\n{}\r\n0\r\n\r\n`);
     });
   assert.equal(await detail(100), "The member refresh_token is missing.");
-  assert.equal(await detail(5_000), "The body comes in too small pieces.");
+  assert.equal(await detail(5_000), "The body arrives in too many pieces.");
 });
 
 test("a mark that KV never acknowledges takes nothing from the logout", async () => {

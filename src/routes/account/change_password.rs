@@ -1,4 +1,4 @@
-//! `POST /me/password`: the current password for a new one. Every session ends, and a new one begins.
+//! `POST /me/password`: changes the password, ends every session and begins a new one.
 
 use portcullis_core::identity::email::Email;
 use serde::Deserialize;
@@ -17,10 +17,10 @@ struct Body {
     new_password: String,
 }
 
-/// 1. Read the account, if the caller's session is in force, and check what is cheap.
+/// 1. Read the account, if the caller's session is in force, and check the new password.
 /// 2. Verify the current password (ASVS 6.2.3), and hash the new one.
-/// 3. Store the hash, unless the credentials or the session changed since step 1, end every session and begin a new one, in one
-///    transaction.
+/// 3. In one transaction, store the hash, end every session and begin a new one, unless the credentials or the session changed since
+///    step 1.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     let body: Body = request.json()?;

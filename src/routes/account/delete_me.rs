@@ -1,4 +1,4 @@
-//! `DELETE /me`: deletes the caller's account, with everything it held. Asks for the password.
+//! `DELETE /me`: deletes the caller's account and all its data. Requires the password.
 
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ struct Body {
     current_password: String,
 }
 
-/// What remains is one entry of the audit trail: that an account of this id was deleted, and when.
+/// Only one audit entry remains: the id of the account and the time of its deletion.
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     let body: Body = request.json()?;

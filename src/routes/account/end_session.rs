@@ -1,4 +1,4 @@
-//! `DELETE /sessions/{id}`: ends one session of the caller, which may be its own.
+//! `DELETE /sessions/{id}`: ends a session of the caller, the current one included.
 
 use crate::context::Context;
 use crate::http::{Reply, Request};
@@ -6,7 +6,7 @@ use crate::routes::error::ApiError;
 use crate::sessions::bearer::caller;
 use crate::sessions::end::end_own;
 
-/// A session of another user, an unknown one, one that has ended and an invalid id are the same 404.
+/// Returns the same 404 for a session of another user, an unknown session, an ended session and an invalid id.
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     end_own(context, request, caller, request.path_id).await?;

@@ -1,4 +1,4 @@
-//! `DELETE /sessions`: ends every session of the caller; with `?except=current`, all but its own.
+//! `DELETE /sessions`: ends every session of the caller; with `?except=current`, all except the current one.
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
     let keep_own = match request.query.as_deref() {
         None | Some("") => false,
         Some("except=current") => true,
-        // Not ignored: a typing error would end the caller's own session too.
+        // Not ignored: a typo would end the current session too.
         Some(_) => return Err(ApiError::InvalidRequest("The only query is except=current.".to_owned())),
     };
     let sessions_ended = end_all(context, request, caller, keep_own).await?;

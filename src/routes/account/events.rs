@@ -1,4 +1,4 @@
-//! `GET /me/events` and `GET /users/{id}/events`: the audit trail of an account, the latest first.
+//! `GET /me/events` and `GET /users/{id}/events`: the audit trail of an account, newest first.
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ struct Body {
     next_cursor: Option<String>,
 }
 
-/// Members that do not apply are left out.
+/// An entry for display. Members that do not apply are omitted.
 #[derive(Serialize)]
 struct Shown {
     at: u64,
@@ -49,7 +49,7 @@ struct Shown {
     roles: Option<Vec<String>>,
 }
 
-/// One's own: who among the admins did something, and from which session, is not shown.
+/// The caller's own trail. Omits the id and the session of an admin.
 pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     let excerpt = excerpt(context, request)?;
@@ -57,7 +57,7 @@ pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, 
     reply(entries, excerpt.limit, false)
 }
 
-/// Somebody's, for admins. Of a deleted account it is the one entry that says so.
+/// The trail of any account, for admins. That of a deleted account has one entry, the deletion.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id;
     let caller = caller(context, request).await?;

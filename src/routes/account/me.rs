@@ -1,4 +1,4 @@
-//! `GET /me`: the caller. Asks D1, so a revoked session or a disabled account is refused at once.
+//! `GET /me`: the caller's user object. Reads D1, so it refuses a revoked session or a disabled account at once.
 
 use crate::context::Context;
 use crate::http::{Reply, Request};

@@ -1,5 +1,5 @@
-//! `GET /sessions` and what `GET /users/{id}/sessions` shares with it: the sessions of an account that are in force. Never a
-//! token.
+//! `GET /sessions`, and the code it shares with `GET /users/{id}/sessions`: lists the sessions of an account that are in force. Never
+//! returns a token.
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ struct Body {
 #[derive(Serialize)]
 struct Shown {
     id: Id,
-    /// Whether it is the caller's own.
+    /// Whether it is the session of the access token.
     current: bool,
     created_at: u64,
     created_ip: Option<String>,
@@ -40,7 +40,7 @@ pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiE
     reply(sessions, query.limit, caller.session_id)
 }
 
-/// Which page is asked for. The session that began last comes first.
+/// The requested page. The newest session comes first.
 pub fn query(request: &Request) -> Result<SessionsQuery, ApiError> {
     let query = Query::parse(request, &["limit", "cursor"])?;
     let before = query.cursor(Cursor::parse)?.unwrap_or_else(Cursor::start);

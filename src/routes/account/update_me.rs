@@ -16,10 +16,10 @@ use portcullis_core::edit::Edit;
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::username::{Username, UsernameError};
 
-/// Changes are counted by the hour, in seconds.
+/// Length of the period in which changes are counted, in seconds.
 const HOUR: u64 = 3_600;
 
-/// Roles, the address and all else are no members.
+/// Users cannot change their roles or address here, so these are not members.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
@@ -36,8 +36,8 @@ struct Body {
     current_password: Option<String>,
 }
 
-/// 1. Check what is cheap.
-/// 2. The username is a log-in name, so changing it requires the password (ASVS 7.5.1).
+/// 1. Check the new values.
+/// 2. Changing the username requires the password, because it is a login name (ASVS 7.5.1).
 /// 3. Change the profile, and record it, in one transaction.
 pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
@@ -61,7 +61,7 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
         if change.username.value().map(Username::as_str) == credentials.user.username.as_deref() {
             change.username = Edit::Keep;
         } else {
-            // An import may have brought a reserved one, which then is theirs.
+            // An imported user may already have a reserved name, and may keep it with another case.
             let own = credentials.user.username.as_deref().and_then(|own| Username::parse(own).ok());
             let is_own = |wanted: &Username| own.as_ref().is_some_and(|own| own.key() == wanted.key());
             if change.username.value().is_some_and(|wanted| wanted.is_reserved() && !is_own(wanted)) {

@@ -1,4 +1,4 @@
-//! `DELETE /users/{id}`: takes an account out, with everything it held, for admins.
+//! `DELETE /users/{id}`: deletes an account and all its data, for admins.
 
 use crate::context::Context;
 use crate::http::{Reply, Request};
@@ -11,7 +11,9 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
     let id = request.path_id;
     let caller = caller(context, request).await?;
     if id == caller.user_id {
-        return Err(ApiError::InvalidRequest("Your own account goes by DELETE /me, with the password.".to_owned()));
+        return Err(ApiError::InvalidRequest(
+            "Delete your own account with DELETE /me, which requires the password.".to_owned(),
+        ));
     }
     act_as_admin(context, request, caller, id, &AdminAction::Delete).await?;
     Ok(Reply::new(204))

@@ -1,4 +1,4 @@
-//! `DELETE /users/{id}/sessions`: ends every session of somebody, for admins.
+//! `DELETE /users/{id}/sessions`: ends every session of a user, for admins.
 
 use crate::context::Context;
 use crate::http::{Reply, Request};

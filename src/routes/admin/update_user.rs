@@ -1,4 +1,4 @@
-//! `PATCH /users/{id}`: sets the roles or metadata of a user, disables or enables the account, for admins.
+//! `PATCH /users/{id}`: sets the roles or metadata of a user, and disables or enables the account, for admins.
 
 use portcullis_core::account::metadata::Metadata;
 use portcullis_core::edit::Edit;
@@ -23,7 +23,7 @@ struct Body {
     app_metadata: Edit<Map<String, Value>>,
 }
 
-/// Disabling an account ends its sessions in the same transaction. What is so already is no error, and is not recorded.
+/// Disabling an account ends its sessions in the same transaction. A value that does not change is not an error and not recorded.
 pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id;
     let caller = caller(context, request).await?;
@@ -37,7 +37,7 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
     let metadata = body.metadata.check(Metadata::new).map_err(ApiError::metadata("metadata"))?;
     let app_metadata = body.app_metadata.check(Metadata::new).map_err(ApiError::metadata("app_metadata"))?;
     let Ok(roles) = body.roles.map(|roles| context.config.roles.choose(&roles)).transpose() else {
-        // Which roles there are is for admins to know, as whether there is such an account.
+        // Only admins may learn which roles exist, so check first that the caller is an admin and the account exists.
         let answer = context.store.find_account(caller, id, context.now).await;
         for_admin(context, caller, answer)?;
         return Err(ApiError::UnknownRole);

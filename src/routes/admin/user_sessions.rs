@@ -1,4 +1,4 @@
-//! `GET /users/{id}/sessions`: the sessions of an account that are in force, for admins.
+//! `GET /users/{id}/sessions`: lists the sessions of an account that are in force, for admins.
 
 use crate::context::Context;
 use crate::http::{Reply, Request};

@@ -1,4 +1,4 @@
-//! `GET /users`: the accounts, for admins, in the order of their e-mail addresses.
+//! `GET /users`: lists the accounts in the order of their e-mail addresses, for admins.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -20,13 +20,13 @@ struct Body {
     next_cursor: Option<String>,
 }
 
-/// `email`: how the address begins. A cursor is the key of the last address of the page before, so a page holds what it
-/// held however many accounts come or go meanwhile.
+/// `email`: a prefix of the address. The cursor is the key of the last address of the previous page, so accounts created or deleted in
+/// the meantime do not shift the pages.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     let query = Query::parse(request, &["email", "limit", "cursor"])?;
     let key = |cursor: &str| {
-        // An empty one comes of a client that asks on after the last page, and would begin anew for ever.
+        // An empty cursor is invalid: a client that continues after the last page would start again without end.
         String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok().filter(|key| !key.is_empty())
     };
     let search = Search {

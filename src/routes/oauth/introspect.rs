@@ -1,4 +1,4 @@
-//! `POST /introspect`: what a token is worth at this moment (RFC 7662), for servers that cannot wait for it to expire.
+//! `POST /introspect`: the current state of a token (RFC 7662), for servers that cannot wait for it to expire.
 
 use serde::Serialize;
 
@@ -14,11 +14,11 @@ use portcullis_core::id::Id;
 use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{Judgement, PREFIX, RefreshToken, judge};
 
-/// Of a token that is worth something (§2.2). Times in unix seconds.
+/// The response for an active token (§2.2). Times in unix seconds.
 #[derive(Serialize)]
 struct Introspection<'a> {
     active: bool,
-    /// Only an access token lets anybody in. RFC 7662 has no word for it, so this is that of other servers.
+    /// Distinguishes access tokens, which grant access, from refresh tokens. Not in RFC 7662; other servers use the same name.
     token_use: &'static str,
     iss: &'a str,
     sub: Id,
@@ -31,32 +31,32 @@ struct Introspection<'a> {
     access: Option<Access>,
 }
 
-/// What only an access token has.
+/// The members that only access tokens have.
 #[derive(Serialize)]
 struct Access {
     token_type: &'static str,
     jti: Id,
-    /// As they are now, not as they were when the token was issued.
+    /// The current roles, not those in the token.
     roles: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
 }
 
-/// Of any other, for whatever reason.
+/// The response for any other token, whatever the reason.
 #[derive(Serialize)]
 struct Inactive {
     active: bool,
 }
 
-/// 1. Who asks is a configured resource server, before anything of the token is looked at (§2.1).
-/// 2. It may ask about tokens that are meant for it. Of any other it learns as much as of one that does not exist (§4).
-/// 3. Asking changes nothing: no refresh token is rotated by it, and a rotated-out one is no reuse.
+/// 1. Authenticate the resource server before reading the token (§2.1).
+/// 2. Report a token for another audience as inactive, like an unknown one (§4).
+/// 3. Introspection changes nothing: it does not rotate a refresh token, and a rotated-out one does not count as reuse.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     // 1.
     let caller = authenticate(context, request)?;
     let parameters = request.form()?;
     if CREDENTIALS.into_iter().any(|name| parameters.contains_key(name)) {
-        return Err(ApiError::InvalidRequest("A client authenticates in one way, not in two.".to_owned()));
+        return Err(ApiError::InvalidRequest("A client must authenticate in only one way.".to_owned()));
     }
     let token = parameters
         .get("token")
@@ -114,7 +114,7 @@ async fn refresh_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<I
     let Some(token) = RefreshToken::parse(text, &context.config.refresh_token_keys) else { return Ok(None) };
     let Some(session) = context.store.find_session(token.session_id()).await? else { return Ok(None) };
     let Session { state, .. } = &session;
-    // Only the live one: that a predecessor would still be let pass for a while is for those who lost the answer.
+    // Only the live token is active. The grace window is only for clients that retry a refresh.
     if judge(&token, state, context.now, context.config.refresh_grace) != Judgement::Rotate {
         return Ok(None);
     }

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 
-/// Seconds. A new key is to be published for longer than this before it signs: `LEAD` in scripts/rotation.mjs.
+/// Cache lifetime, in seconds. A new key must be published for longer than this before it signs; see `LEAD` in scripts/rotation.mjs.
 pub const MAX_AGE: u32 = 300;
 
 pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {

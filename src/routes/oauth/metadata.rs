@@ -1,5 +1,5 @@
-//! `GET /.well-known/oauth-authorization-server` (RFC 8414) and `GET /.well-known/openid-configuration`: what there is here,
-//! for clients that set themselves up. Both are the same document.
+//! `GET /.well-known/oauth-authorization-server` (RFC 8414) and `GET /.well-known/openid-configuration`: metadata for clients that
+//! configure themselves. Both return the same document.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 
-/// RFC 8414 §2. What there is none of is left out (§3.2), `response_types_supported` too: nobody authorizes here.
+/// RFC 8414 §2. Members without a value are omitted (§3.2). So is `response_types_supported`: there is no authorization endpoint.
 #[derive(Serialize)]
 struct Metadata<'a> {
     issuer: &'a str,
@@ -29,7 +29,7 @@ struct Introspection {
     introspection_endpoint_auth_methods_supported: [&'static str; 1],
 }
 
-/// Every address is the configured issuer's, never the one that was asked (§6.2).
+/// Every URL starts with the configured issuer, never with the address of the request (§6.2).
 pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
     let issuer = config.parties.issuer.as_str();
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_not_is_left_out() {
+    fn unsupported_members_are_omitted() {
         let least = json!({
             "issuer": "https://example.org/auth",
             "token_endpoint": "https://example.org/auth/token",

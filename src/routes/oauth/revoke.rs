@@ -11,7 +11,7 @@ use crate::sessions::end::end_by_token;
 #[serde(deny_unknown_fields)]
 struct Body {
     token: String,
-    /// Accepted and ignored: the token tells what it is (RFC 7009 §2.1 lets a server ignore the hint).
+    /// Ignored, as RFC 7009 §2.1 allows: the form of a token shows its type.
     #[serde(rename = "token_type_hint")]
     _token_type_hint: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `POST /login`: logs a user in by e-mail address or username, and password.
+//! `POST /login`: logs a user in with an e-mail address or username and a password.
 
 use serde::Deserialize;
 

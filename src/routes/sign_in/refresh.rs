@@ -1,4 +1,4 @@
-//! `POST /refresh`: a refresh token for its successor and a new access token.
+//! `POST /refresh`: exchanges a refresh token for its successor and a new access token.
 
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use crate::sessions::refresh::refresh;
 #[serde(deny_unknown_fields)]
 struct Body {
     refresh_token: String,
-    /// The access token that came with it, expired or not.
+    /// The access token issued with the refresh token, expired or not.
     access_token: Option<String>,
 }
 

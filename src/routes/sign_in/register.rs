@@ -31,10 +31,10 @@ struct Body {
     metadata: Option<Map<String, Value>>,
 }
 
-/// 1. Check everything that is cheap, and refuse a name that is taken, before hashing.
+/// 1. Check the input and refuse a taken name before hashing.
 /// 2. Hash the password.
-/// 3. Insert the account and its session in one transaction. Of several requests for one name the unique index accepts one; the
-///    others get the same 409 as in step 1.
+/// 3. Insert the account and its session in one transaction. If several requests use one name, the unique index accepts one of them,
+///    and the others get the same 409 as in step 1.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     if !context.config.registration_open {
         return Err(ApiError::RegistrationClosed);
@@ -54,7 +54,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         [username_text, name_text, given_name.as_ref().map(Name::as_str), family_name.as_ref().map(Name::as_str)];
     let password = password::check_new(context, &body.password, Some(&email), &names)?;
     let found = context.store.find_taken(&email, username.as_ref()).await?;
-    // In this order, so that whoever asks about addresses has to send a username that is free.
+    // Check the username first, so that nobody can test addresses with a taken username.
     if found.username_taken {
         return Err(refused(context, request, &email, TakenName::Username).await?);
     }
@@ -71,7 +71,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         family_name: family_name.as_ref().map(|name| name.as_str().to_owned()),
         metadata: metadata.clone(),
         app_metadata: None,
-        // Never taken from a request.
+        // Never read from a request.
         roles: context.config.roles.first(),
         created_at: context.now,
     };
