@@ -1,4 +1,4 @@
-//! What an isolate keeps, and the way of a request through it: match, limit, body, clock, handle, log.
+//! The state of an isolate, and the steps of a request: match, limit, body, clock, handle, log.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use crate::routes;
 use crate::routes::error::ApiError;
 use crate::store::Store;
 
-/// What an isolate keeps between requests: plain data and imported keys, nothing that belongs to a request.
+/// The state that an isolate keeps between requests.
 pub struct Isolate {
     pub config: Config,
     keys: Keys,
@@ -47,7 +47,7 @@ pub async fn answer(
     let path = routes::strip_base_path(&read.path, config);
     let error_format = routes::error_format(path);
     let refuse = |error: ApiError| error.into_reply(error_format, request_id);
-    // RFC 9110 §15.5.20. First: at an address without the zone's rules in front of it, nothing is answered.
+    // RFC 9110 §15.5.20. Checked first, because the firewall rules of a zone do not apply at other addresses.
     if !config.addresses.include(&read.target_origin) && !routes::answers_anywhere(&read.path, config) {
         return refuse(ApiError::WrongHost);
     }
@@ -68,7 +68,7 @@ pub async fn answer(
             Err(error) => return refuse(error.into()),
         }
     }
-    // Only now: a client could delay its body until a window that was open at the first byte has closed.
+    // Read the clock after the body: otherwise a client could delay its body and still be judged by the earlier time.
     let now = now_millis();
     let (now, millisecond) = (now / 1000, now % 1000);
     let context = Context {
@@ -85,14 +85,14 @@ pub async fn answer(
     };
     let reply = endpoint.handle(&context, read).await.unwrap_or_else(refuse);
     if config.log_costs {
-        // The endpoint's name, not the path, into which somebody may have put a token.
+        // Logs the name of the endpoint, because the path may contain a token.
         log::write_costs(request_id, endpoint.name, Some(reply.status()), store.costs());
     }
     reply
 }
 
-/// Reads the configuration and imports the keys, unless this isolate has them. The first requests may do so concurrently; with a
-/// lock held over the import, the runtime would cancel the waiting ones.
+/// Reads the configuration and imports the keys, unless this isolate has done so. The first requests may do this concurrently. With a
+/// lock held during the import, the runtime would cancel the waiting requests.
 pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
     if let Some(isolate) = ISOLATE.with(|cell| cell.get().cloned()) {
         return Ok(isolate);

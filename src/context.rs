@@ -1,4 +1,4 @@
-//! What belongs to one request, and to the isolate that handles it: plain data and bindings, without behaviour.
+//! The context of a request: plain data and bindings, without behaviour.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,41 +10,41 @@ use crate::log::Tallies;
 use crate::platform::webcrypto::Keys;
 use crate::store::Store;
 
-/// What the bindings answered when this isolate last asked them.
+/// The last health check of this isolate.
 #[derive(Default)]
 pub struct Health {
     pub answer: RefCell<Option<HealthAnswer>>,
-    /// When the request that is asking now began, in unix seconds.
+    /// Start of the running check, in unix seconds; `None` if none is running.
     pub asked_at: Cell<Option<u64>>,
 }
 
 #[derive(Clone)]
 pub struct HealthAnswer {
-    /// Unix seconds.
+    /// Time of the check, in unix seconds.
     pub at: u64,
     pub failing: Vec<&'static str>,
 }
 
-/// What a handler is given.
+/// The context of a request.
 pub struct Context<'a> {
     /// The checked configuration.
     pub config: &'a Config,
     /// The imported signing keys.
     pub keys: &'a Keys,
-    /// The access tokens that were verified. Never borrowed over an await.
+    /// The cache of verified access tokens. Never borrowed across an await.
     pub verified_tokens: &'a RefCell<VerifiedTokenCache>,
-    /// What is counted rather than logged.
+    /// Counts of events that are not logged one by one.
     pub tallies: &'a Tallies,
-    /// What the bindings answered last.
+    /// The last health check.
     pub health: &'a Health,
     /// The bindings.
     pub store: &'a Store,
-    /// What runs after the reply.
+    /// Keeps work running after the reply.
     pub background: &'a worker::Context,
-    /// When the request was read, in unix seconds.
+    /// Time when the request was read, in unix seconds.
     pub now: u64,
     /// The millisecond of that second.
     pub millisecond: u64,
-    /// The identifier of the request, in its reply and in the log.
+    /// The id of the request, in its reply and in the log.
     pub request_id: Id,
 }

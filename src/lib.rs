@@ -1,8 +1,8 @@
 //! Portcullis: sign-in at the edge, as one Cloudflare Worker.
 //!
-//! Here are the events of the runtime. [`app`] keeps what an isolate keeps and leads a request, as plain data ([`http`]), to its
-//! endpoint ([`routes`]). Endpoints share [`sessions`] and [`factors`], which apply the rules of `portcullis_core` to what they read
-//! from and write to the [`store`], and use the runtime ([`platform`]). [`config`] is read once per isolate; [`log`] is written.
+//! This file handles the events of the runtime. [`app`] holds the state of an isolate and passes each request, read by [`http`], to
+//! its endpoint in [`routes`]. Endpoints use [`sessions`] and [`factors`], which apply the rules of `portcullis_core`, read and write
+//! the [`store`] and call the runtime through [`platform`]. [`config`] is read once per isolate. [`log`] writes the log.
 
 mod app;
 mod config;
@@ -36,7 +36,7 @@ fn start() {
 
 #[event(fetch)]
 async fn fetch(request: RawRequest, env: Env, background: worker::Context) -> worker::Result<Response> {
-    // Without randomness nothing can be issued, which every route that needs some reports itself.
+    // If the runtime has no randomness, the routes that need it report the error.
     let request_id = Id::new(random().unwrap_or_default());
     let mut read = Request::read(&request);
     let isolate = match isolate(&env).await {
@@ -51,10 +51,10 @@ async fn fetch(request: RawRequest, env: Env, background: worker::Context) -> wo
     reply.into_response(&read, request_id, &isolate.config.allowed_origins)
 }
 
-/// When owed marks are written: one of the `crons` of `wrangler.toml`. The cleanup runs at the other.
+/// The cron trigger of `wrangler.toml` that writes owed marks. The other one runs the cleanup.
 const MARKS_CRON: &str = "* * * * *";
 
-/// What runs by the clock. Errors are logged, and the next run continues.
+/// Handles the cron triggers. Errors are logged, and the next run continues.
 #[event(scheduled)]
 async fn scheduled(event: worker::ScheduledEvent, env: Env, _context: worker::ScheduleContext) {
     let id = Id::new(random().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! The log: one JSON line per event. Never a token, a password, a hash or an e-mail address.
+//! The log: one JSON line per event. Never contains a token, a password, a hash or an e-mail address.
 
 use std::cell::Cell;
 
@@ -8,24 +8,24 @@ use worker::{console_error, console_log, console_warn};
 use portcullis_core::costs::Costs;
 use portcullis_core::id::Id;
 
-/// What happened.
+/// An event of the log.
 #[derive(Serialize, Debug)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
-    /// An account was created, and its first session.
+    /// An account and its first session were created.
     Registered { user_id: Id, session_id: Id },
     /// `rehashed`: the stored hash was outdated and was replaced.
     LoginSucceeded { user_id: Id, session_id: Id, rehashed: bool },
-    /// `user_id` where the account exists.
+    /// A login failed. `user_id` is set if the account exists.
     LoginFailed { user_id: Option<Id>, reason: &'static str },
-    /// A refresh token was rotated, where `LOG` lists refreshes.
+    /// A refresh token was rotated. Logged if `LOG` lists refreshes.
     Refreshed { user_id: Id, session_id: Id },
-    /// The previous refresh token was presented again within the grace window, the `retries`-th time. The client is compared with
-    /// the one that rotated: a thief is most likely another.
+    /// The previous refresh token was presented again within the grace window, for the `retries`-th time. `same_ip` and
+    /// `same_user_agent` compare the client with the one that rotated the token; a thief usually differs.
     GraceRetry { user_id: Id, session_id: Id, retries: u64, same_ip: bool, same_user_agent: bool },
     /// A rotated-out token was presented; the session was revoked.
     ReuseDetected { user_id: Id, session_id: Id, reason: &'static str },
-    /// Nothing was issued. `session_id` if the token was genuine, else `count` of such tokens since the last line.
+    /// A refresh token was refused. `session_id` is set if its tag is valid, else `count` is the number of such tokens since the last line.
     RefreshRefused {
         session_id: Option<Id>,
         reason: &'static str,
@@ -40,7 +40,7 @@ pub enum Event<'a> {
     RevokedAll { user_id: Id, sessions: usize, reason: &'static str },
     /// A user without the role admin requested an admin route.
     Forbidden { user_id: Id, session_id: Id },
-    /// An account was changed, by an admin or the user, which revoked a number of its sessions.
+    /// An account was changed by an admin or its user. `sessions_ended` is the number of sessions this ended.
     AccountChanged {
         user_id: Id,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,23 +50,23 @@ pub enum Event<'a> {
     },
     /// The cleanup deleted rows. If it is not `complete`, the next one continues.
     CleanedUp { sessions: usize, events: usize, complete: bool },
-    /// `ALLOWED_ORIGINS` does not list the origin of a page: its browser keeps the answer from it. Logged once per isolate.
+    /// `ALLOWED_ORIGINS` does not list the origin of a page, so the browser blocks the response. Logged once per isolate and origin.
     OriginRefused { origin: &'a str },
-    /// A caller of `/introspect` is not a configured resource server, or one that our tokens are not meant for.
+    /// A caller of `/introspect` is not a configured resource server, or has another audience than the tokens.
     IntrospectionRefused { reason: &'static str },
-    /// Requests were refused because too many are waiting for password hashing: `count` since the last such line.
+    /// Requests were refused because too many are waiting for password hashing. `count`: their number since the last line.
     Overloaded { count: u64 },
-    /// Requests were refused because their source or account exceeds its share: `count` since the last such line.
+    /// Requests were refused because their source or account exceeds its share. `count`: their number since the last line.
     TooManyRequests { reason: &'static str, count: u64 },
     /// D1 or KV did not answer.
     StorageFault { cause: &'a str },
-    /// Marks could not be written to KV. D1 holds the revocations and the owed marks; `session_id` names the first.
+    /// Marks could not be written to KV. D1 holds the revocations and the owed marks. `session_id` is that of the first mark.
     RevocationMarkFailed { session_id: Id, marks: usize, cause: &'a str },
-    /// The scheduled event wrote marks that were owed.
+    /// The scheduled event wrote owed marks.
     OwedMarksWritten { marks: usize, failed: usize },
-    /// A bug, or corrupt data.
+    /// A bug or corrupt data.
     InternalError { cause: &'a str },
-    /// A variable or secret is invalid; nothing is served.
+    /// A variable or secret is invalid, so every request gets a 503.
     Misconfigured { variable: &'a str, problem: &'a str },
     /// The costs of a request or a scheduled event, where `LOG` lists costs.
     Costs {
@@ -106,7 +106,7 @@ enum Level {
     Error,
 }
 
-/// Writes an event of the request of that id.
+/// Writes an event with the id of its request.
 pub fn write(request_id: Id, event: &Event<'_>) {
     #[derive(Serialize)]
     struct Line<'a> {
@@ -116,7 +116,7 @@ pub fn write(request_id: Id, event: &Event<'_>) {
         event: &'a Event<'a>,
     }
     let level = event.level();
-    // Plain data always serializes, and a log line is no reason to fail a request.
+    // Plain data always serializes, and a missing log line must not fail a request.
     let Ok(line) = serde_json::to_string(&Line { level, request_id, event }) else { return };
     match level {
         Level::Info => console_log!("{line}"),
@@ -141,13 +141,13 @@ fn memory_kib() -> usize {
 /// Minimum seconds between two lines of one tally.
 const TALLY_PERIOD: u64 = 60;
 
-/// Counts what anybody can cause at no cost, so that it does not fill the log: the first is logged at once, the others together, a
-/// minute later at the earliest.
+/// Counts events that anyone can cause, so that they do not fill the log. The first is logged at once, the following ones together,
+/// at most once a minute.
 #[derive(Default)]
 pub struct Tally(Cell<(u64, Option<u64>)>);
 
 impl Tally {
-    /// Counts one more, at that time in unix seconds. How many there were since the last line, if one is due.
+    /// Counts an event. Returns the number of events since the last line if a new line is due. `now` is in unix seconds.
     pub fn add(&self, now: u64) -> Option<u64> {
         let (count, logged_at) = self.0.get();
         let count = count.saturating_add(1);
@@ -160,11 +160,11 @@ impl Tally {
 /// The tallies of an isolate.
 #[derive(Default)]
 pub struct Tallies {
-    /// Refresh tokens that are not genuine.
+    /// Refresh tokens with an invalid tag.
     pub forged_refresh_tokens: Tally,
     /// Requests that found the hashing queue full.
     pub overloaded: Tally,
-    /// Requests whose source or account exceeds its share of that queue.
+    /// Requests whose source or account exceeds its share of the hashing queue.
     pub hashing_share_taken: Tally,
 }
 

@@ -1,22 +1,22 @@
-//! Addresses: the issuer's, and the origins of requests and of pages.
+//! The issuer, and the origins of requests and pages.
 
 use url::Url;
 
 /// The origins whose requests are answered.
 pub struct Addresses {
-    /// All, if the issuer is on loopback: nobody else reaches it, and tools use many names for it.
+    /// Whether all origins are answered. True if the issuer is on loopback, which tools reach by many names.
     every: bool,
     origins: Vec<String>,
 }
 
 impl Addresses {
-    /// The issuer's origin, and the others that are listed.
+    /// The origin of the issuer, and the listed ones.
     pub(super) fn new(issuer: &Issuer, mut others: Vec<String>) -> Self {
         others.push(issuer.0.origin().ascii_serialization());
         Self { every: is_loopback(&issuer.0), origins: others }
     }
 
-    /// Whether requests to that origin are answered.
+    /// Whether requests to an origin are answered.
     pub fn include(&self, origin: &str) -> bool {
         self.every || self.origins.iter().any(|own| own == origin)
     }
@@ -26,7 +26,7 @@ impl Addresses {
 pub(super) struct Issuer(Url);
 
 impl Issuer {
-    /// RFC 8414 §2: https, without query or fragment. Compared byte by byte by everyone who verifies, hence canonical.
+    /// RFC 8414 §2: https, without query or fragment. Must be canonical, because verifiers compare it byte by byte.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
@@ -47,7 +47,7 @@ impl Issuer {
         Ok(issuer)
     }
 
-    /// Empty, or with a leading and no trailing slash.
+    /// The path: empty, or with a leading and no trailing slash.
     pub(super) fn base_path(&self) -> &str {
         self.0.path().strip_suffix('/').unwrap_or(self.0.path())
     }
@@ -65,17 +65,17 @@ fn is_segment(text: &str) -> bool {
 pub(super) fn other_addresses(text: &str) -> Result<Vec<String>, String> {
     list(text, is_web_origin).map_err(|position| {
         format!(
-            "must list exact origins, and number {position} is not one: https://host or https://host:port (http on \
+            "must list exact origins, but number {position} is not one: https://host or https://host:port (http on \
              loopback), no slash at the end, such as \"https://auth.example.com\""
         )
     })
 }
 
-/// `ALLOWED_ORIGINS`: origins of pages, exactly as a browser sends them, or they would never match.
+/// `ALLOWED_ORIGINS`: origins of pages, exactly as browsers send them; others would never match.
 pub(super) fn allowed_origins(text: &str) -> Result<Vec<String>, String> {
     list(text, |origin| is_web_origin(origin) || is_app_origin(origin)).map_err(|position| {
         format!(
-            "must list origins in the form browsers send, and number {position} is not: scheme://host or \
+            "must list origins in the form browsers send, but number {position} is not one: scheme://host or \
              scheme://host:port, no slash at the end, such as \"https://app.example.com\", \"http://localhost:5173\" or \
              \"capacitor://localhost\"; http on loopback only, and neither \"*\" nor \"null\""
         )
@@ -89,15 +89,15 @@ fn list(text: &str, is_good: impl Fn(&str) -> bool) -> Result<Vec<String>, usize
     checked.map(|(position, origin)| if is_good(origin) { Ok(origin.to_owned()) } else { Err(position) }).collect()
 }
 
-/// An exact origin of https, or of http on loopback or a name below `localhost` (RFC 6761 §6.3).
+/// Whether a text is exactly an https origin, or an http origin on loopback or on a name below `localhost` (RFC 6761 §6.3).
 fn is_web_origin(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let secure = url.scheme() == "https" || (url.scheme() == "http" && (is_loopback(&url) || is_below_localhost(&url)));
-    // The parser of URLs accepts an asterisk in a host.
+    // The URL parser accepts an asterisk in a host.
     secure && !text.contains('*') && url.origin().ascii_serialization() == text
 }
 
-/// An origin of a web view or of a browser extension.
+/// Whether a text is an origin of a web view or a browser extension.
 fn is_app_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return false };
     let is_label = |label: &str| {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_on_loopback_is_answered_for_at_any_address() {
+    fn a_service_with_an_issuer_on_loopback_answers_at_any_address() {
         for issuer in ["http://127.0.0.1:8787", "http://localhost", "http://[::1]:1/auth", "https://localhost:8443"] {
             assert!(addresses(issuer, Vec::new()).include("http://evil.example"), "{issuer}");
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_apps_and_extensions_may_be_listed_by_the_origins_they_have() {
+    fn origins_of_pages_apps_and_extensions_can_be_listed() {
         let good = [
             "https://app.example.org",
             "https://app.example.org:8443",

@@ -1,6 +1,6 @@
-//! The configuration: every variable and secret, read and checked once. With an invalid one nothing is served.
+//! The configuration: every variable and secret, read and checked once. If one is invalid, every request gets a 503.
 //!
-//! docs/reference/configuration.md lists them; a test compares the names and defaults.
+//! docs/reference/configuration.md lists them. A test compares names and defaults.
 
 mod addresses;
 
@@ -26,54 +26,54 @@ pub struct Config {
     pub parties: Parties,
     /// `ACCESS_TOKEN_TTL_SECONDS`.
     pub access_token_ttl: u64,
-    /// `REFRESH_IDLE_TTL_SECONDS`: how long a session lives without being refreshed.
+    /// `REFRESH_IDLE_TTL_SECONDS`: lifetime of a session that is not refreshed.
     pub refresh_idle_ttl: u64,
-    /// `SESSION_TTL_SECONDS`: how long a session lives, refreshed or not.
+    /// `SESSION_TTL_SECONDS`: maximum lifetime of a session.
     pub session_ttl: u64,
-    /// `REFRESH_GRACE_SECONDS`: how long after a refresh the same token gets the same successor again.
+    /// `REFRESH_GRACE_SECONDS`: period after a refresh in which the same token gets the same successor again.
     pub refresh_grace: u64,
     /// `PASSWORD_MIN_LENGTH`, in code points.
     pub password_min_length: usize,
     /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`.
     pub hasher: Hasher,
-    /// `ISSUER`, `ALSO_ANSWERS_AT`: where requests are answered.
+    /// `ISSUER`, `ALSO_ANSWERS_AT`: the addresses where requests are answered.
     pub addresses: Addresses,
     /// `ALLOWED_ORIGINS`: as browsers send them.
     pub allowed_origins: Vec<String>,
-    /// The path of `ISSUER`, below which every endpoint is: empty, or with a leading and no trailing slash.
+    /// The path of `ISSUER`, a prefix of every endpoint: empty, or with a leading and no trailing slash.
     pub base_path: String,
     /// `REGISTRATION`.
     pub registration_open: bool,
-    /// `ROLES`: the existing roles.
+    /// `ROLES`: the defined roles.
     pub roles: Roles,
     /// `MAX_SESSIONS_PER_USER`.
     pub max_sessions: u64,
-    /// `AUDIT_TTL_SECONDS`: how long the audit trail, and the rows of revoked sessions, are kept.
+    /// `AUDIT_TTL_SECONDS`: retention of the audit trail and of the rows of ended sessions.
     pub audit_ttl: u64,
-    /// `RESOURCE_SERVERS`: who may ask `/introspect`.
+    /// `RESOURCE_SERVERS`: the servers that may call `/introspect`.
     pub resource_servers: ResourceServers,
-    /// `LOG`: whether every request, and every scheduled event, logs its round trips, rows and KV operations.
+    /// `LOG`: whether every request and scheduled event logs its round trips, rows and KV operations.
     pub log_costs: bool,
     /// `LOG`: whether every refresh is logged.
     pub log_refreshes: bool,
     /// `ACCESS_TOKEN_CLAIMS`.
     pub access_token_claims: Vec<ProfileClaim>,
-    /// `SIGNING_KEYS`, a secret. With keys of HS256 only if `ALLOW_HS256`.
+    /// `SIGNING_KEYS`, a secret. HS256 keys require `ALLOW_HS256`.
     pub signing_keys: SigningKeys,
-    /// `TOKEN_SECRET`, a secret: the keys of the refresh tokens.
+    /// `TOKEN_SECRET`, a secret: the keys of refresh tokens.
     pub refresh_token_keys: SealingKeys,
 }
 
-/// One thing that is wrong: which variable, and what, never its value.
+/// A problem of the configuration. Never holds a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
     /// The variable's name.
     pub variable: &'static str,
-    /// What is wrong with it.
+    /// The description of the problem.
     pub problem: String,
 }
 
-/// How a variable was found.
+/// A variable as it was found in the environment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
     /// Not set, `null`, or empty.
@@ -85,7 +85,7 @@ pub enum Found {
 }
 
 impl Config {
-    /// Reads and checks every variable and secret through `find`. Reports every problem.
+    /// Reads every variable and secret through `find` and checks them. Reports all problems at once.
     pub fn read(find: impl Fn(&'static str) -> Found) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader { find, problems: Vec::new() };
         let issuer = reader.required("ISSUER", Issuer::parse);
@@ -121,12 +121,12 @@ impl Config {
         }
         let symmetric = signing_keys.iter().flat_map(SigningKeys::iter).any(|key| key.algorithm().is_symmetric());
         if symmetric && allow_hs256 == Some(false) {
-            reader.problem("SIGNING_KEYS", "has an HS256 key, with which everyone who verifies tokens can also make them: set ALLOW_HS256 to \"true\" if that is wanted");
+            reader.problem("SIGNING_KEYS", "has an HS256 key, and whoever can verify HS256 tokens can also forge them: set ALLOW_HS256 to \"true\" to allow it");
         }
         if signing_keys.is_some() && sealing_secrets.is_some() && reader.is_shared("TOKEN_SECRET", "SIGNING_KEYS") {
             reader.problem("TOKEN_SECRET", "must not be a key of SIGNING_KEYS as well");
         }
-        // An access token never outlives its session, so a shorter session would cut every one of them short.
+        // An access token never outlives its session, so a shorter session would shorten every access token.
         if refresh_idle_ttl < access_token_ttl {
             reader.problem("REFRESH_IDLE_TTL_SECONDS", "must not be shorter than ACCESS_TOKEN_TTL_SECONDS");
         }
@@ -164,7 +164,7 @@ impl Config {
         }
     }
 
-    /// How long a key outlives its last signature, in seconds: as long as an access token is accepted after it was signed.
+    /// Period in which a key stays published after its last signature, in seconds: the lifetime of an access token.
     pub fn key_overlap(&self) -> u64 {
         self.access_token_ttl
     }
@@ -180,7 +180,7 @@ impl<F: Fn(&'static str) -> Found> Reader<F> {
         self.problems.push(Problem { variable, problem: problem.to_owned() });
     }
 
-    /// Whether another variable contains a part of this one: a secret has one use.
+    /// Whether another variable contains a secret of this one.
     fn is_shared(&self, name: &'static str, other: &'static str) -> bool {
         match ((self.find)(name), (self.find)(other)) {
             (Found::Text(text), Found::Text(other)) => text
@@ -215,14 +215,14 @@ impl<F: Fn(&'static str) -> Found> Reader<F> {
     {
         let out_of_range = || format!("must be a whole number from {} to {}", range.start(), range.end());
         let check = |text: &str| {
-            // `FromStr` would take a leading plus sign.
+            // `FromStr` accepts a leading plus sign.
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             let number = if digits { text.parse().ok() } else { None };
             number.filter(|number| range.contains(number)).ok_or_else(out_of_range)
         };
         match (self.find)(name) {
             Found::Absent => default,
-            // With the default instead of an invalid number, which is reported, the other checks continue.
+            // An invalid number is reported. The other checks continue with the default.
             found => self.checked(name, found, check).unwrap_or(default),
         }
     }
@@ -244,7 +244,7 @@ fn one_of(text: &str, yes: &str, no: &str) -> Result<bool, String> {
     }
 }
 
-/// An event that is logged only on request.
+/// A kind of event that is logged only if `LOG` lists it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Log {
     Costs,
@@ -308,7 +308,7 @@ mod tests {
         })
     }
 
-    fn blamed(changes: &[(&'static str, &str)]) -> Vec<&'static str> {
+    fn variables_with_problems(changes: &[(&'static str, &str)]) -> Vec<&'static str> {
         read(changes).err().unwrap_or_default().into_iter().map(|problem| problem.variable).collect()
     }
 
@@ -331,14 +331,14 @@ mod tests {
     }
 
     #[test]
-    fn an_hs256_key_is_accepted_only_where_it_is_allowed() {
+    fn an_hs256_key_requires_allow_hs256() {
         let symmetric = r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
         let alone = format!(r#"{{"keys":[{symmetric}]}}"#);
         let behind = SIGNING_KEYS.replace("]}", &format!(",{symmetric}]}}"));
         for keys in [&alone, &behind] {
-            assert_eq!(blamed(&[("SIGNING_KEYS", keys)]), ["SIGNING_KEYS"]);
-            assert_eq!(blamed(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "false")]), ["SIGNING_KEYS"]);
-            assert_eq!(blamed(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "yes")]), ["ALLOW_HS256"]);
+            assert_eq!(variables_with_problems(&[("SIGNING_KEYS", keys)]), ["SIGNING_KEYS"]);
+            assert_eq!(variables_with_problems(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "false")]), ["SIGNING_KEYS"]);
+            assert_eq!(variables_with_problems(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "yes")]), ["ALLOW_HS256"]);
             assert!(read(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "true")]).is_ok());
         }
         assert!(read(&[("ALLOW_HS256", "true")]).is_ok());
@@ -414,17 +414,17 @@ mod tests {
             ("TOKEN_SECRET", "<absent>"),
             ("TOKEN_SECRET", "c2hvcnQ"),
         ] {
-            assert_eq!(blamed(&[(variable, bad)]), [variable], "{variable}={bad}");
+            assert_eq!(variables_with_problems(&[(variable, bad)]), [variable], "{variable}={bad}");
         }
-        assert_eq!(blamed(&[("ARGON2_ITERATIONS", "1")]), ["ARGON2_MEMORY_KIB"]);
+        assert_eq!(variables_with_problems(&[("ARGON2_ITERATIONS", "1")]), ["ARGON2_MEMORY_KIB"]);
     }
 
     #[test]
-    fn one_secret_has_one_use() {
+    fn a_secret_must_not_be_used_twice() {
         let shared = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
-        assert_eq!(blamed(&[("TOKEN_SECRET", shared)]), ["TOKEN_SECRET"]);
-        assert_eq!(blamed(&[("TOKEN_SECRET", &format!("{shared}="))]), ["TOKEN_SECRET"]);
-        assert_eq!(blamed(&[("TOKEN_SECRET", &format!("{TOKEN_SECRET},{shared}"))]), ["TOKEN_SECRET"]);
+        assert_eq!(variables_with_problems(&[("TOKEN_SECRET", shared)]), ["TOKEN_SECRET"]);
+        assert_eq!(variables_with_problems(&[("TOKEN_SECRET", &format!("{shared}="))]), ["TOKEN_SECRET"]);
+        assert_eq!(variables_with_problems(&[("TOKEN_SECRET", &format!("{TOKEN_SECRET},{shared}"))]), ["TOKEN_SECRET"]);
     }
 
     #[test]

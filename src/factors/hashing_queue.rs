@@ -1,10 +1,10 @@
-//! Password hashing: one hash at a time, and everything else in between.
+//! Password hashing: one hash at a time, and other requests between two hashes.
 //!
-//! A hash occupies the isolate's one thread, and the runtime runs what is ready before it looks for new events: a burst of logins
-//! would hash one after the other while every other request waits. So each waits in the isolate's [`HashingQueue`] and yields
-//! until it is next.
+//! A hash occupies the only thread of the isolate, and the runtime runs ready tasks before it handles new events. So a burst of logins
+//! would block every other request. To prevent this, each login waits in the [`HashingQueue`] of the isolate and yields until it is
+//! next.
 //!
-//! Waiting requests poll, because the runtime does not allow one request to resolve another's promise. The queue is plain data.
+//! Waiting requests poll, because the runtime does not allow one request to resolve the promise of another.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::log::{self, Event};
 use crate::platform::clock::now_millis;
 
 thread_local! {
-    /// Never borrowed over an await.
+    /// Never borrowed across an await.
     static QUEUE: RefCell<HashingQueue> = const { RefCell::new(HashingQueue::new()) };
 }
 
-/// A place in the queue, given up when it is dropped.
+/// A place in the queue. Dropping it leaves the queue.
 struct Place(Ticket);
 
 impl Drop for Place {
@@ -33,7 +33,7 @@ impl Drop for Place {
     }
 }
 
-/// Waits for the turn of this request, then runs `work` at once. Stops if the client has reset the connection.
+/// Waits for the turn of this request, then runs `work`. Stops waiting if the client resets the connection.
 pub(super) async fn in_turn<T>(
     context: &Context<'_>,
     request: &Request,

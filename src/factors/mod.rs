@@ -1,4 +1,4 @@
-//! What users prove themselves by. Each factor gives a [`Proof`], and without one no session begins.
+//! Authentication factors. Each creates a [`Proof`], which every new session needs.
 
 mod hashing_queue;
 pub mod password;
@@ -10,7 +10,7 @@ use portcullis_core::sign_in::Method;
 use crate::platform::webcrypto::CryptoError;
 use crate::store::StoreError;
 
-/// A proof of who a user is, given in this request. Only this module makes one.
+/// A proof that this request authenticated a user. Only this module can create one.
 pub struct Proof {
     user_id: Id,
     slot: Slot,
@@ -19,47 +19,47 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Whose it is.
+    /// The authenticated user.
     pub const fn user_id(&self) -> Id {
         self.user_id
     }
 
-    /// The slot of that user.
+    /// The slot of the user.
     pub const fn slot(&self) -> Slot {
         self.slot
     }
 
-    /// The version of the credentials that were proved: once they change, the proof is worth nothing.
+    /// The version of the verified credentials. The proof is invalid once they change.
     pub const fn credentials_version(&self) -> u64 {
         self.credentials_version
     }
 
-    /// How it was given.
+    /// The authentication method.
     pub const fn method(&self) -> Method {
         self.method
     }
 }
 
-/// Why there is no proof.
+/// Why authentication fails.
 #[derive(Debug)]
 pub enum FactorError {
-    /// There is no such account, the password is wrong, or the account is disabled: nobody is told which.
+    /// There is no such account, the password is wrong, or the account is disabled. The client cannot tell which.
     InvalidCredentials,
     /// The current password is wrong.
     WrongPassword,
     /// The new password is not allowed.
     NewPassword(PasswordError),
-    /// The source or the account has its share of the hashing queue already. Seconds until a retry.
+    /// The source or the account has used its share of the hashing queue. Seconds until a retry.
     ShareTaken(u64),
     /// The hashing queue is full. Seconds until a retry.
     QueueFull(u64),
-    /// The client has left.
+    /// The client has disconnected.
     ClientLeft,
-    /// A password could not be hashed or verified: says why.
+    /// A password could not be hashed or verified. Holds the cause.
     Hash(String),
     /// The runtime failed.
     Crypto(CryptoError),
-    /// Storage failed or denied it.
+    /// Storage failed or denied the operation.
     Store(StoreError),
 }
 

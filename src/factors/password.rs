@@ -18,7 +18,7 @@ use crate::platform::random::random;
 use crate::store::StoreError;
 use crate::store::credentials::{Credentials, LoginName};
 
-/// By what a user logs in, as it was sent.
+/// The name in a login request, not yet parsed.
 pub enum SentName<'a> {
     /// An e-mail address.
     Email(&'a str),
@@ -26,19 +26,19 @@ pub enum SentName<'a> {
     Username(&'a str),
 }
 
-/// A verified password of an account that may log in.
+/// The result of a password login.
 pub struct PasswordLogin {
     /// The proof.
     pub proof: Proof,
-    /// Whose account it is.
+    /// The owner of the account.
     pub user: User,
-    /// An outdated hash, and the one that replaces it.
+    /// An outdated hash and its replacement.
     pub rehash: Option<(String, String)>,
 }
 
 /// A new password, hashed.
 pub struct NewPassword {
-    /// The proof: whoever sets a password knows it.
+    /// The proof that the user knows the password.
     pub proof: Proof,
     /// The hash to store.
     pub hash: String,
@@ -46,16 +46,16 @@ pub struct NewPassword {
 
 /// Verifies the password of an account.
 ///
-/// 1. Read the account. A malformed name is treated as the name of no account.
-/// 2. Verify the password; for an unknown account do the same work, counting the failure included.
-/// 3. Only then look at whether the account is disabled.
+/// 1. Read the account. A malformed name is treated like an unknown one.
+/// 2. Verify the password. For an unknown account do the same work, including counting the failure.
+/// 3. Check last whether the account is disabled.
 pub async fn log_in(
     context: &Context<'_>,
     request: &Request,
     name: &SentName<'_>,
     password: &str,
 ) -> Result<PasswordLogin, FactorError> {
-    // Too long for any account, so skipping the work tells nothing.
+    // No account has a password of this length, so skipping the work reveals nothing.
     let Ok(password) = Password::for_login(password) else {
         log::write(context.request_id, &Event::LoginFailed { user_id: None, reason: "password_too_long" });
         return Err(FactorError::InvalidCredentials);
@@ -76,7 +76,7 @@ pub async fn log_in(
     let verified = in_turn(context, request, &account, price, |hasher| {
         Ok(match hasher.verify(&password, stored)? {
             Verification::Differs => None,
-            // The same turn makes the hash that replaces an outdated one.
+            // An outdated hash is replaced in the same turn.
             Verification::Matches { outdated } => Some(outdated.then(|| hasher.hash(&password, salt)).transpose()?),
         })
     });
@@ -95,7 +95,7 @@ pub async fn log_in(
     Ok(PasswordLogin { proof, user: credentials.user, rehash })
 }
 
-/// Checks a new password by the rules, which know the names of its user.
+/// Checks a new password against the rules, which refuse passwords made of the user's names.
 pub fn check_new(
     context: &Context<'_>,
     input: &str,
@@ -150,7 +150,7 @@ pub async fn change(
     Ok(NewPassword { proof, hash })
 }
 
-/// Verifies that whoever holds the access token knows the password too.
+/// Verifies the current password of the caller.
 pub async fn confirm(
     context: &Context<'_>,
     request: &Request,
@@ -161,8 +161,8 @@ pub async fn confirm(
     verify_current(context, request, caller, credentials, current, 0, |_| Ok(())).await
 }
 
-/// Verifies the current password of the caller, and does `then`, at that price, in the same turn. A wrong password counts as a
-/// failed login.
+/// Verifies the current password of the caller and runs `then`, at `then_price`, in the same turn. A wrong password counts as a failed
+/// login.
 async fn verify_current<T>(
     context: &Context<'_>,
     request: &Request,
@@ -199,7 +199,7 @@ async fn find_credentials(
     context: &Context<'_>,
     name: &SentName<'_>,
 ) -> Result<(Option<Credentials>, Account), StoreError> {
-    // The queue counts the name itself, whether there is such an account or not.
+    // The queue counts requests by name, whether the account exists or not.
     Ok(match *name {
         SentName::Email(text) => match Email::parse(text) {
             Ok(email) => {
@@ -218,7 +218,7 @@ async fn find_credentials(
     })
 }
 
-/// Does the work of one verification, for an account without a password.
+/// Does the work of one verification, for unknown accounts and accounts without a password.
 async fn verify_dummy(
     context: &Context<'_>,
     request: &Request,
@@ -229,7 +229,7 @@ async fn verify_dummy(
     Ok(in_turn(context, request, account, price, |hasher| hasher.verify_dummy(password)).await??)
 }
 
-/// Counts a failed login, and gives the one error for all of them.
+/// Counts a failed login and returns the error, which is the same for all reasons.
 pub async fn failed(
     context: &Context<'_>,
     request: &Request,
@@ -240,8 +240,8 @@ pub async fn failed(
     Ok(FactorError::InvalidCredentials)
 }
 
-/// Logs a failed login and counts it in the audit trail of the account. Without an account it is counted in one row for all, so
-/// that both take the same work.
+/// Logs a failed login and counts it in the audit trail of the account. Failures without an account share one row, so that both cases
+/// do the same work.
 async fn count_failure(
     context: &Context<'_>,
     request: &Request,

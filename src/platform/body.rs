@@ -1,4 +1,4 @@
-//! Reading a body, within limits of size and time.
+//! Reads bodies, within limits of size and time.
 
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
@@ -9,29 +9,29 @@ use super::deadline::{Failure, within};
 
 /// Maximum body size, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
-/// Largest oversized body that is still read to its end, in bytes.
+/// Maximum size of an oversized body that is still read to its end, in bytes.
 const MAX_DISCARDED_BYTES: usize = 256 * 1024;
-/// Maximum time for a client to send a body, from the end of the headers on, in milliseconds.
+/// Maximum time to receive a body, from the end of the headers, in milliseconds.
 const MAX_BODY_MILLIS: u64 = 10_000;
-/// Maximum reads per body: each takes some 60 microseconds, however small the piece.
+/// Maximum reads per body. Each takes about 60 microseconds, however small the piece.
 const MAX_READS: u32 = 512;
 
-/// Why a body is not read.
+/// Why a body cannot be read.
 #[derive(Debug)]
 pub enum BodyError {
     /// It is larger than [`MAX_BODY_BYTES`].
     TooLarge,
-    /// It takes longer than [`MAX_BODY_MILLIS`].
+    /// It took longer than [`MAX_BODY_MILLIS`].
     Timeout,
     /// The client stopped sending.
     Aborted,
-    /// It takes more than [`MAX_READS`] reads.
+    /// It needed more than [`MAX_READS`] reads.
     TooManyPieces,
 }
 
 #[wasm_bindgen]
 extern "C" {
-    /// What a reader of a stream reads; without a value at the end of the stream.
+    /// The result of a read from a stream. Has no value at the end of the stream.
     type Chunk;
     #[wasm_bindgen(method, getter)]
     fn value(this: &Chunk) -> Option<Uint8Array>;
@@ -39,13 +39,13 @@ extern "C" {
 
 /// Reads a body.
 ///
-/// An oversized body is read to its end and discarded: a connection that is closed while the client still sends may lose the
-/// answer. One that is far too large is not.
+/// An oversized body of up to [`MAX_DISCARDED_BYTES`] is read to its end and discarded, because the client may not receive the response
+/// if the connection is closed while it still sends.
 pub async fn read(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
     let announced = request.headers().get("Content-Length").ok().flatten();
     let body = match announced.and_then(|length| length.parse::<usize>().ok()) {
         Some(length) if length > MAX_DISCARDED_BYTES => return Err(BodyError::TooLarge),
-        // Takes half the time. HTTP holds the client to the announced length.
+        // This takes half the time of reading chunks. HTTP enforces the announced length.
         Some(length) if length <= MAX_BODY_BYTES => {
             let body = request.array_buffer().map_err(|_| BodyError::Aborted)?;
             Uint8Array::new(&settled(&body, MAX_BODY_MILLIS).await?).to_vec()
@@ -55,7 +55,7 @@ pub async fn read(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
     if body.len() > MAX_BODY_BYTES { Err(BodyError::TooLarge) } else { Ok(body) }
 }
 
-/// Keeps only enough of an oversized body to detect it.
+/// Reads a body in chunks. Keeps only as much of an oversized body as is needed to detect it.
 async fn in_chunks(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
     let (mut body, mut length) = (Vec::new(), 0_usize);
     let Some(stream) = request.body() else { return Ok(body) };
@@ -76,7 +76,7 @@ async fn in_chunks(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
     Err(BodyError::TooManyPieces)
 }
 
-/// What a promise of the client resolves to, if it does so within that many milliseconds.
+/// Awaits a promise that depends on the client, for at most `millis` milliseconds.
 async fn settled(part: &Promise, millis: u64) -> Result<JsValue, BodyError> {
     within(part, millis).await.map_err(|failure| match failure {
         Failure::Late => BodyError::Timeout,

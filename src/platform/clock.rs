@@ -1,7 +1,7 @@
-//! The clock: the one place that reads it. In production it stands still between two events.
+//! The only place that reads the clock. In production the clock does not advance between two events.
 
 /// Unix milliseconds.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+#[expect(clippy::disallowed_methods, reason = "this is the only place that reads the clock")]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,5 +1,5 @@
-//! The D1 binding, taken as the runtime hands it over. `worker` checks the constructor's name and looks up all its methods by
-//! name on every use, which takes as long as the rest of what this Worker does for a request.
+//! The D1 binding, read without `Env::d1` of `worker`. That function checks the name of the constructor and looks up all methods by
+//! name on every use, which takes as long as the rest of a request.
 
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::{D1Database, Env};
@@ -8,7 +8,7 @@ use super::missing_binding;
 
 #[wasm_bindgen]
 extern "C" {
-    /// What `wrangler.toml` names.
+    /// The bindings in `wrangler.toml`.
     type Bindings;
     #[wasm_bindgen(method, getter, js_name = DB)]
     fn db(this: &Bindings) -> JsValue;

@@ -2,13 +2,13 @@
 
 use worker::Env;
 
-/// The value of a variable that is not text.
+/// The value of a variable is not text.
 pub struct NotText;
 
-/// Reads a variable or secret, which the runtime does not distinguish. `None` if it is not set, or `null`.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+/// Reads a variable or secret. `None` if it is not set or `null`.
+#[expect(clippy::disallowed_methods, reason = "this is the only place that reads the environment")]
 pub fn variable(env: &Env, name: &str) -> Result<Option<String>, NotText> {
-    // Not `Env::var`: on a variable that is `null` it throws through the WebAssembly, and the request hangs.
+    // `Env::var` throws an exception through WebAssembly if the variable is `null`, and the request hangs.
     let value = js_sys::Reflect::get(env, &name.into()).map_err(|_| NotText)?;
     if value.is_undefined() || value.is_null() { Ok(None) } else { value.as_string().ok_or(NotText).map(Some) }
 }

@@ -1,4 +1,4 @@
-//! The KV binding, taken as the runtime hands it over, for the same reason as that of D1.
+//! The KV binding, read without `Env::kv` of `worker`, for the same reason as D1; see [`super::d1`].
 
 use std::cell::OnceCell;
 
@@ -11,7 +11,7 @@ use super::missing_binding;
 
 #[wasm_bindgen]
 extern "C" {
-    /// What `wrangler.toml` names.
+    /// The bindings in `wrangler.toml`.
     type Bindings;
     #[wasm_bindgen(method, getter, js_name = REVOCATIONS)]
     fn revocations(this: &Bindings) -> Option<KvNamespace>;
@@ -23,17 +23,17 @@ extern "C" {
     fn put(this: &KvNamespace, key: &str, value: &str, options: &JsValue) -> Result<Promise, JsValue>;
 }
 
-/// Options of [`get`]: the value as text; the seconds for which a location may answer from its own cache, misses included: the
-/// minimum that KV takes, so that a revocation is seen as soon as the platform allows.
+/// Options of [`get`]. `cacheTtl` is the number of seconds for which a location caches values and misses. 30 is the minimum, so that
+/// revocations take effect as soon as the platform allows.
 const GET_OPTIONS: &str = r#"{"type":"text","cacheTtl":30}"#;
 
-/// The value that KV holds under a key.
+/// Reads the value of a key.
 pub async fn get(env: &Env, key: &str) -> worker::Result<Option<String>> {
     let value = JsFuture::from(namespace(env)?.get(key, &get_options()?)?).await?;
     Ok(value.as_string())
 }
 
-/// Stores a value in KV under a key, for `ttl` seconds.
+/// Stores the value of a key for `ttl` seconds.
 pub async fn put(env: &Env, key: &str, value: &str, ttl: u64) -> worker::Result<()> {
     let options = JSON::parse(&format!(r#"{{"expirationTtl":{ttl}}}"#))?;
     JsFuture::from(namespace(env)?.put(key, value, &options)?).await?;
@@ -44,7 +44,7 @@ fn namespace(env: &Env) -> worker::Result<KvNamespace> {
     env.unchecked_ref::<Bindings>().revocations().ok_or_else(|| missing_binding("REVOCATIONS"))
 }
 
-/// [`GET_OPTIONS`] as the runtime has them, made once per isolate.
+/// [`GET_OPTIONS`] as a JavaScript object, created once per isolate.
 fn get_options() -> Result<JsValue, JsValue> {
     thread_local! {
         static OPTIONS: OnceCell<JsValue> = const { OnceCell::new() };

@@ -1,4 +1,4 @@
-//! The runtime: bodies, clock, deadlines, environment, randomness, WebCrypto. The only home of JavaScript values.
+//! The runtime: bodies, bindings, clock, deadlines, environment, randomness, WebCrypto. Only these files handle `JsValue`.
 
 pub mod body;
 pub mod clock;

@@ -1,8 +1,7 @@
-//! The runtime's WebCrypto: signing and verifying access tokens, and randomness.
+//! Signs and verifies access tokens with WebCrypto.
 //!
-//! `crypto.subtle` is some twenty times as fast at ES256 as the same in WebAssembly, which promises no constant time
-//! either, and has every algorithm here. No other file handles JavaScript values, but for `config/` where it reads the
-//! variables, the others of `platform/`, and `http/` where it takes over what the runtime has.
+//! `crypto.subtle` is about twenty times as fast at ES256 as an implementation in WebAssembly, which also cannot guarantee constant
+//! time, and it supports every algorithm needed here.
 
 use std::fmt;
 
@@ -25,7 +24,7 @@ extern "C" {
         usages: &JsValue,
     ) -> Result<Promise, JsValue>;
 
-    // Both copy what they are given before they return (Web Cryptography API §14.3), so no copy is made for them.
+    // Both functions copy their input before they return (Web Cryptography API §14.3), so slices are safe.
     #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = sign, catch)]
     fn sign(parameters: &JsValue, key: &JsValue, data: &[u8]) -> Result<Promise, JsValue>;
 
@@ -33,7 +32,7 @@ extern "C" {
     fn verify(parameters: &JsValue, key: &JsValue, signature: &[u8], data: &[u8]) -> Result<Promise, JsValue>;
 }
 
-/// WebCrypto refused: what it was asked to do, and what it said.
+/// A WebCrypto operation failed.
 #[derive(Debug)]
 pub struct CryptoError {
     operation: &'static str,
@@ -52,7 +51,7 @@ impl fmt::Display for CryptoError {
     }
 }
 
-/// The imported key set. Made once an isolate: a key cannot be taken out again, nor is it bound to a request.
+/// The imported key set, created once per isolate. Imported keys cannot be exported and are not bound to a request.
 pub struct Keys {
     keys: Vec<ImportedKey>,
 }
@@ -66,10 +65,7 @@ struct ImportedKey {
 }
 
 impl Keys {
-    /// Imports a key set, and proves of every key that its private and public parts belong together.
-    ///
-    /// # Errors
-    /// [`CryptoError`] when a key is none, such as a point that is not on the curve.
+    /// Imports a key set, and checks that the private and public parts of every key belong together.
     pub async fn import(keys: &SigningKeys) -> Result<Self, CryptoError> {
         let mut imported = Self { keys: Vec::new() };
         for key in keys.iter() {
@@ -78,18 +74,12 @@ impl Keys {
         Ok(imported)
     }
 
-    /// Signs with a key of the imported set.
-    ///
-    /// # Errors
-    /// [`CryptoError`] when the runtime refuses.
+    /// Signs a message with a key of the set.
     pub async fn sign(&self, key: &SigningKey, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         self.find(key)?.sign(message).await
     }
 
-    /// Whether that key of the imported set made the signature over the message.
-    ///
-    /// # Errors
-    /// [`CryptoError`] when the runtime refuses to tell.
+    /// Verifies a signature with a key of the set.
     pub async fn verify(&self, key: &SigningKey, signature: &[u8], message: &[u8]) -> Result<bool, CryptoError> {
         self.find(key)?.verify(signature, message).await
     }
@@ -110,7 +100,8 @@ impl ImportedKey {
             verifying: import(&key.verifying_jwk(), import_parameters, "verify").await?,
             parameters: parse(signature_parameters)?,
         };
-        let mismatch = |cause: String| failed("self-test", format!("a key's parts do not belong together{cause}"));
+        let mismatch =
+            |cause: String| failed("self-test", format!("the private and public parts of a key do not match{cause}"));
         let signature = imported.sign(SELF_TEST).await.map_err(|error| mismatch(format!(": {error}")))?;
         if imported.verify(&signature, SELF_TEST).await? {
             return Ok(imported);
@@ -124,16 +115,16 @@ impl ImportedKey {
         if signature.len() == self.signature_len {
             return Ok(signature);
         }
-        Err(failed("sign", format!("a signature of {} bytes, not {}", signature.len(), self.signature_len)))
+        Err(failed("sign", format!("the signature has {} bytes instead of {}", signature.len(), self.signature_len)))
     }
 
     async fn verify(&self, signature: &[u8], message: &[u8]) -> Result<bool, CryptoError> {
-        let verdict = verify(&self.parameters, &self.verifying, signature, message);
-        Ok(settle("verify", verdict).await?.is_truthy())
+        let is_valid = verify(&self.parameters, &self.verifying, signature, message);
+        Ok(settle("verify", is_valid).await?.is_truthy())
     }
 }
 
-/// What WebCrypto takes to import a key of an algorithm, and to sign or verify with it.
+/// The WebCrypto parameters of an algorithm: for importing a key, and for signing and verifying.
 const fn parameters(algorithm: Algorithm) -> (&'static str, &'static str) {
     match algorithm {
         Algorithm::Es256 => (r#"{"name":"ECDSA","namedCurve":"P-256"}"#, r#"{"name":"ECDSA","hash":"SHA-256"}"#),

@@ -1,4 +1,4 @@
-//! Who sends a request: access tokens, by signature and claims alone. Whether their session is in force, the store tells.
+//! Access tokens of requests, checked by signature and claims. The store checks whether the session is in force.
 
 use std::rc::Rc;
 
@@ -11,24 +11,24 @@ use super::SessionError;
 use crate::context::Context;
 use crate::http::Request;
 
-/// The access token of a request.
+/// Verifies the access token of a request.
 pub async fn authenticate(context: &Context<'_>, request: &Request) -> Result<AccessToken, SessionError> {
     read(context, request.bearer()?, Purpose::Access).await
 }
 
-/// The user and the session of the access token of a request.
+/// The user and the session of a request's access token.
 pub async fn caller(context: &Context<'_>, request: &Request) -> Result<Caller, SessionError> {
     let token = authenticate(context, request).await?;
     Ok(Caller { user_id: token.sub, session_id: token.sid })
 }
 
-/// Verifies an access token. To name a session, a token whose key has expired suffices.
+/// Verifies an access token. For purposes other than access, a token whose key has expired is accepted.
 pub async fn read(context: &Context<'_>, compact: &str, purpose: Purpose) -> Result<AccessToken, SessionError> {
     let keys = &context.config.signing_keys;
     let verified = verify(context, compact).await?;
     let key = keys.find(verified.kid()).ok_or(SessionError::AccessToken(Rejection::Signature))?;
     let token = verified.accept(purpose, context.now).map_err(SessionError::AccessToken)?;
-    // Only now: a token that expires with its key is reported as expired, as any other.
+    // Check the key after the expiry, so that a token that expires together with its key is reported as expired.
     let state = keys.state(key, context.now, context.config.key_overlap());
     if purpose == Purpose::Access && state == KeyState::Expired {
         return Err(SessionError::AccessToken(Rejection::Signature));
@@ -36,7 +36,7 @@ pub async fn read(context: &Context<'_>, compact: &str, purpose: Purpose) -> Res
     Ok(token)
 }
 
-/// What one of our keys signed, whether it has expired or not.
+/// Verifies the signature and parses the claims. Does not check any expiry.
 async fn verify(context: &Context<'_>, compact: &str) -> Result<Rc<VerifiedToken>, SessionError> {
     let hash = TokenHash::new(compact);
     if let Some(verified) = hash.and_then(|hash| context.verified_tokens.borrow().find(hash)) {

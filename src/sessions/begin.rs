@@ -1,6 +1,6 @@
-//! The one place where sessions begin. Each takes a [`Proof`], which only a factor makes, so no way in can skip one.
+//! The only place where sessions begin. Each needs a [`Proof`], which only a factor can create, so no way to sign in can skip it.
 //!
-//! Every function makes the whole reply before it asks the store, so that nothing can fail once the session exists.
+//! Every function builds the whole reply before it writes to the store, so that nothing can fail once the session exists.
 
 use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::account::caller::Caller;
@@ -25,10 +25,9 @@ use crate::store::sessions::NewSession;
 
 /// Begins the session of a login.
 ///
-/// In one transaction: unless the credentials changed since the proof, the session begins, an outdated hash is replaced, and the
-/// sessions beyond the maximum of the account end.
+/// One transaction begins the session, replaces an outdated hash and ends the sessions that exceed the maximum of the account.
 ///
-/// Fails with [`SessionError::AccountChanged`] if they did.
+/// Fails with [`SessionError::AccountChanged`] if the account has been disabled or its credentials changed since the proof.
 pub async fn log_in(context: &Context<'_>, request: &Request, login: &PasswordLogin) -> Result<Reply, SessionError> {
     let PasswordLogin { proof, user, rehash } = login;
     let session = new_session(context, proof)?;
@@ -59,8 +58,8 @@ pub async fn register(
     Ok(reply)
 }
 
-/// Stores a new password, ends every session of its user and begins a new one, in one transaction: somebody may have a copy of the
-/// tokens of every session, the caller's included (ASVS 7.2.4).
+/// Stores a new password, ends every session of the user and begins a new one, in one transaction. The current session ends too,
+/// because its tokens may have been stolen (ASVS 7.2.4).
 pub async fn change_password(
     context: &Context<'_>,
     request: &Request,
@@ -79,7 +78,7 @@ pub async fn change_password(
 
 fn new_session(context: &Context<'_>, proof: &Proof) -> Result<NewSession, SessionError> {
     let NextStep::Begin { amr } = next_step(&[proof.method()]) else {
-        return Err(SessionError::Internal(format!("{:?} does not suffice to sign in", proof.method())));
+        return Err(SessionError::Internal(format!("{:?} is not sufficient to sign in", proof.method())));
     };
     let expires_at = context.now.saturating_add(context.config.refresh_idle_ttl);
     Ok(NewSession {

@@ -1,4 +1,4 @@
-//! Changes of accounts, which may end sessions: first in D1, then the marks in KV, then the log.
+//! Changes of accounts, which may end sessions. They are written to D1 first, then to KV as marks, then to the log.
 
 use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::account::caller::Caller;
@@ -12,17 +12,17 @@ use crate::store::admin::{ActionResult, AdminAction};
 use crate::store::audit::ActionContext;
 use crate::store::{Denial, StoreError};
 
-/// Who acts on an account, from where and when.
+/// The context of an action of the caller.
 pub fn action<'r>(context: &Context<'_>, request: &'r Request, caller: Caller) -> ActionContext<'r> {
     ActionContext { caller, client: &request.client, event_id: event_id(context), now: context.now }
 }
 
-/// The name of an event to record: of several in one second, the later sorts behind.
+/// The id of an event of this request. Within one second, ids sort by time.
 pub fn event_id(context: &Context<'_>) -> String {
     format!("{:03}.{}", context.millisecond, context.request_id)
 }
 
-/// Does what an admin asks for, marks the sessions that ended, and logs what was recorded.
+/// Carries out an action of an admin, marks the sessions that ended and logs the recorded events.
 pub async fn act_as_admin(
     context: &Context<'_>,
     request: &Request,
@@ -38,7 +38,7 @@ pub async fn act_as_admin(
     Ok(result)
 }
 
-/// The answer of the store to an admin's route. A caller who is not an admin is logged.
+/// Returns the answer of the store to an admin route, and logs a caller who is not an admin.
 pub fn for_admin<T>(context: &Context<'_>, caller: Caller, answer: Result<T, StoreError>) -> Result<T, StoreError> {
     if matches!(answer, Err(StoreError::Denied { denial: Denial::NotAdmin, .. })) {
         let event = Event::Forbidden { user_id: caller.user_id, session_id: caller.session_id };
@@ -47,7 +47,7 @@ pub fn for_admin<T>(context: &Context<'_>, caller: Caller, answer: Result<T, Sto
     answer
 }
 
-/// Logs a change of an account that was recorded.
+/// Logs a recorded change of an account.
 pub fn log_change(context: &Context<'_>, user_id: Id, admin_id: Option<Id>, event: AuditEvent, sessions_ended: usize) {
     let sessions_ended = if event.ends_sessions() { sessions_ended } else { 0 };
     let event = Event::AccountChanged { user_id, admin_id, change: event.as_str(), sessions_ended };

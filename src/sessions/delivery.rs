@@ -1,4 +1,4 @@
-//! How a session's tokens reach its client: RFC 6749 §5.1, with the session and the user.
+//! Token responses (RFC 6749 §5.1), with the session and the user.
 
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
@@ -23,7 +23,7 @@ struct TokenResponse<'a> {
     user: &'a User,
 }
 
-/// Issues an access token beside a refresh token. `session_expires_at`: the idle end, which no access token outlives.
+/// Builds a token response. `session_expires_at`: the idle end of the session, which no access token outlives.
 pub async fn deliver(
     context: &Context<'_>,
     status: u16,
@@ -51,7 +51,7 @@ pub async fn deliver(
         app_metadata: user.app_metadata.as_ref(),
         user_metadata: user.metadata.as_ref(),
     };
-    // There was one when the configuration was read, and time goes on.
+    // There was an active key when the configuration was read, and an active key stays active.
     let key = config.signing_keys.active(context.now);
     let key = key.ok_or_else(|| SessionError::Internal("no signing key may sign yet".to_owned()))?;
     let signing_input = access::signing_input(&claims, profile.only(&config.access_token_claims), &config.parties, key)
@@ -66,11 +66,11 @@ pub async fn deliver(
         session_id,
         user,
     };
-    // RFC 6749 §5.1 asks for the older header as well.
+    // RFC 6749 §5.1 requires this header too.
     Reply::json(status, &response).map(|reply| reply.header("Pragma", "no-cache".to_owned()))
 }
 
-/// The end of an access token that is issued now, in unix seconds.
+/// Expiry of an access token issued now, in unix seconds.
 pub fn access_expires_at(context: &Context<'_>, session_expires_at: u64) -> u64 {
     context.now.saturating_add(context.config.access_token_ttl).min(session_expires_at)
 }

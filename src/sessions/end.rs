@@ -1,4 +1,4 @@
-//! Ending sessions: first in D1, which decides, then the marks in KV, then the log.
+//! Ends sessions: first in D1, then by marks in KV, then in the log.
 
 use portcullis_core::account::audit::RevocationReason;
 use portcullis_core::account::caller::Caller;
@@ -13,12 +13,11 @@ use crate::http::Request;
 use crate::log::{self, Event};
 use crate::store::{StoreError, WithOwedMarks};
 
-/// Ends the session of a token (RFC 7009), if there is one.
+/// Ends the session of a token (RFC 7009), if it exists.
 ///
-/// 1. A token that is not ours names no session, and nothing happens (§2.2). An access token is accepted for
-///    `REFRESH_IDLE_TTL_SECONDS` after its expiry, and a rotated-out refresh token like the live one: whoever holds one has been
-///    signed in, and a logout must take effect.
-/// 2. A mark in KV that an earlier revocation still owes is written too.
+/// 1. An invalid token changes nothing (§2.2). An access token is accepted until `REFRESH_IDLE_TTL_SECONDS` after its expiry, and a
+///    rotated-out refresh token like the live one, because a logout must take effect even with an older token.
+/// 2. End the session, and write its mark, also if an earlier revocation still owes it.
 pub async fn end_by_token(context: &Context<'_>, request: &Request, token: &str) -> Result<(), SessionError> {
     // 1.
     let Some((session_id, secret_hash)) = session_of(context, token).await? else { return Ok(()) };
@@ -45,7 +44,7 @@ pub async fn end_own(
     Ok(())
 }
 
-/// Ends every session of the caller, but for its own if `keep_own`. Gives the number of sessions that ended.
+/// Ends every session of the caller, except the current one if `keep_own`. Returns the number of ended sessions.
 pub async fn end_all(
     context: &Context<'_>,
     request: &Request,
@@ -60,8 +59,8 @@ pub async fn end_all(
     Ok(sessions)
 }
 
-/// Writes the marks that an ending left to be written, and gives its outcome. D1 holds both, so a failure of KV is logged and
-/// tried again after the reply, and no more.
+/// Writes the owed marks of an operation and returns its result. A failure of KV is logged and retried after the reply, but does not
+/// fail the request, because D1 holds the revocation and the owed mark.
 pub async fn settle<T>(context: &Context<'_>, ending: Result<WithOwedMarks<T>, StoreError>) -> Result<T, StoreError> {
     match ending {
         Ok(WithOwedMarks { value, owed_marks }) => {
@@ -86,7 +85,7 @@ async fn mark(context: &Context<'_>, owed: &[OwedMark]) {
     context.background.wait_until(after);
 }
 
-/// The session of a token; of a refresh token, with the hash of its secret.
+/// The session of a token; for a refresh token, also the hash of its secret.
 async fn session_of(context: &Context<'_>, token: &str) -> Result<Option<(Id, Option<SecretHash>)>, SessionError> {
     if token.starts_with(PREFIX) {
         let token = RefreshToken::parse(token, &context.config.refresh_token_keys);

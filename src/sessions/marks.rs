@@ -1,8 +1,8 @@
-//! Writes the marks by which `/verify` knows that a session was revoked.
+//! Writes the marks that show `/verify` which sessions are revoked.
 //!
-//! D1 holds the revocation and that its mark is owed, so nothing here can undo or fail it. A mark is written before the answer.
-//! Behind the answer D1 forgets what is written, and what failed is tried again; what fails then too is left to the scheduled
-//! event, which runs every minute.
+//! D1 holds the revocation and its owed mark, so a failure here cannot undo a revocation. Marks are written before the reply. After the
+//! reply, the owed marks that were written are deleted from D1 and failed writes are retried. The scheduled event, which runs every
+//! minute, writes the rest.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::store::Store;
 use portcullis_core::account::session::OwedMark;
 use portcullis_core::id::Id;
 
-/// Delay between two tries of a mark: KV takes one write per second for each key.
+/// Delay between two writes of a mark. KV allows one write per second and key.
 const PAUSE: Duration = Duration::from_millis(1_100);
-/// Tries after the answer, beside the one before it.
+/// Retries after the reply.
 const MORE_TRIES: u32 = 2;
 /// Marks per page of the scheduled event.
 const PAGE: u64 = 100;
-/// Maximum pages per run: an invocation may make 1,000 requests to its bindings.
+/// Maximum pages per run. An invocation may make 1,000 requests to its bindings.
 const MAX_PAGES: u32 = 8;
 
 /// How far the clocks of the machines that issue, mark and verify may be apart, in seconds.
@@ -31,14 +31,14 @@ const CLOCK_MARGIN: u64 = 60;
 /// Result of writing marks.
 #[derive(Default)]
 pub struct Written {
-    /// They are in KV, or no longer matter.
+    /// Marks that are in KV or no longer needed.
     done: Vec<OwedMark>,
-    /// KV did not take them.
+    /// Marks that KV did not store.
     failed: Vec<OwedMark>,
 }
 
-/// Writes marks to KV, each for as long as an access token of its session can live: by what was issued, not by the lifetime that
-/// is configured now. Failures are logged.
+/// Writes marks to KV. Each lasts until the last issued access token of its session expires, whatever lifetime is configured now.
+/// Failures are logged.
 pub async fn write(store: &Store, request_id: Id, owed: &[OwedMark], now: u64) -> Written {
     let puts = owed.iter().map(async |mark| {
         let lifetime = mark.access_expires_at.saturating_add(CLOCK_MARGIN).saturating_sub(now);
@@ -62,9 +62,9 @@ pub async fn write(store: &Store, request_id: Id, owed: &[OwedMark], now: u64) -
     written
 }
 
-/// Behind the answer: forgets what is written, and tries again what failed.
+/// After the reply: deletes the owed marks that were written, and retries failed writes.
 pub async fn follow_up(store: Store, request_id: Id, mut written: Written, logs_costs: bool) {
-    // The answer goes first.
+    // Let the runtime send the reply first.
     Delay::from(Duration::ZERO).await;
     forget(&store, request_id, &written.done).await;
     for _ in 0..MORE_TRIES {
@@ -80,7 +80,7 @@ pub async fn follow_up(store: Store, request_id: Id, mut written: Written, logs_
     }
 }
 
-/// The scheduled event: writes the marks that are still owed.
+/// The scheduled event: writes all owed marks.
 pub async fn write_owed(store: &Store, request_id: Id) {
     let mut after: Option<OwedMark> = None;
     let (mut marks, mut failed, mut failed_pages) = (0_usize, 0_usize, 0_u32);
@@ -94,7 +94,7 @@ pub async fn write_owed(store: &Store, request_id: Id) {
         (marks, failed) = (marks.saturating_add(written.done.len()), failed.saturating_add(written.failed.len()));
         after = page.last().copied();
         failed_pages = failed_pages.saturating_add(u32::from(written.done.is_empty()));
-        // Where KV takes none of two pages, it will not take the next.
+        // If KV stores nothing of two pages, it is unlikely to store the next.
         if failed_pages == 2 || u64::try_from(page.len()).unwrap_or(u64::MAX) < PAGE {
             break;
         }

@@ -1,4 +1,4 @@
-//! Sessions: how they begin, are refreshed and end, whichever way a user signs in.
+//! Sessions: beginning, refreshing and ending them, for every way to sign in.
 
 pub mod bearer;
 pub mod begin;
@@ -16,22 +16,22 @@ use crate::log::{self, Event};
 use crate::platform::webcrypto::CryptoError;
 use crate::store::StoreError;
 
-/// Why there is no session, or no token of it.
+/// Why an operation on a session or its tokens fails.
 #[derive(Debug)]
 pub enum SessionError {
     /// The request carries no usable credentials.
     Request(RequestError),
     /// The access token is not accepted.
     AccessToken(Rejection),
-    /// The refresh token is not accepted: the one answer for every reason.
+    /// The refresh token is not accepted. The same error for every reason.
     RefreshToken,
-    /// The account changed since its user proved who they are.
+    /// The account was disabled, deleted or had its credentials changed since they were verified.
     AccountChanged,
-    /// Something that cannot happen did.
+    /// A bug: an impossible state occurred.
     Internal(String),
     /// The runtime failed.
     Crypto(CryptoError),
-    /// Storage failed or denied it.
+    /// Storage failed or denied the operation.
     Store(StoreError),
 }
 
@@ -59,7 +59,7 @@ impl From<StoreError> for SessionError {
     }
 }
 
-/// Logs a failure of the store after the reply, when nobody can be told of it.
+/// Logs a failure of the store that happens outside a request.
 fn log_failure(request_id: Id, error: &StoreError) {
     log::write(request_id, &Event::StorageFault { cause: &error.to_string() });
 }

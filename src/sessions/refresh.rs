@@ -1,4 +1,4 @@
-//! Refreshing: a refresh token for its successor and a new access token (RFC 9700 §4.14.2, refresh token rotation).
+//! Refreshing: exchanges a refresh token for its successor and a new access token (refresh token rotation, RFC 9700 §4.14.2).
 
 use portcullis_core::account::session::Session;
 use portcullis_core::id::Id;
@@ -14,15 +14,13 @@ use crate::http::{Reply, Request};
 use crate::log::{self, Event};
 use crate::store::sessions::{Issued, Rotation, RotationTimes};
 
-/// Refreshes a session. `access_token`: the one that came beside the refresh token, expired or not.
+/// Refreshes a session. `access_token`: the access token sent with the refresh token, expired or not.
 ///
-/// 1. A token whose tag is not ours goes no further: no storage is asked. The same holds beside an access token that was never
-///    issued in its session: whoever has only one of the two gets nothing, and nothing is judged by it.
+/// 1. Refuse a token with an invalid tag without reading storage, and one whose access token is invalid or of another session.
 /// 2. One statement rotates the token, accepts a grace retry, or changes nothing.
-/// 3. If it issued, the reply is the successor, which is the same for every request that presents this token.
-/// 4. A rotated-out token has ended the session in the transaction that detected it. The session is marked in KV and the reuse is
-///    logged before the reply.
-/// 5. For any other reason nothing happens. The reply is the same for all of them.
+/// 3. On rotation or grace retry, reply with the successor, which is the same for every request with this token.
+/// 4. On reuse, the transaction that detected it has ended the session. Write the mark to KV and log the reuse before the reply.
+/// 5. Otherwise nothing changes. The reply is the same for every reason.
 pub async fn refresh(
     context: &Context<'_>,
     request: &Request,
@@ -32,7 +30,7 @@ pub async fn refresh(
     let config = context.config;
     // 1.
     let Some(token) = RefreshToken::parse(refresh_token, &config.refresh_token_keys) else {
-        // Anybody can make these up.
+        // Anyone can forge such tokens, so they are counted and not logged one by one.
         if let Some(count) = context.tallies.forged_refresh_tokens.add(context.now) {
             let event = Event::RefreshRefused { session_id: None, reason: "not_genuine", count: Some(count) };
             log::write(context.request_id, &event);
@@ -66,7 +64,7 @@ pub async fn refresh(
             let session = settle(context, Ok(ending)).await?;
             let judgement = judge(&token, &session.state, context.now, config.refresh_grace);
             let Judgement::Reuse(reuse) = judgement else {
-                return Err(SessionError::Internal(format!("a session was ended for reuse, and judged {judgement:?}")));
+                return Err(SessionError::Internal(format!("a session was ended for reuse but judged {judgement:?}")));
             };
             let event = Event::ReuseDetected { user_id: session.user.id, session_id, reason: reuse.as_str() };
             log::write(context.request_id, &event);
@@ -85,7 +83,7 @@ pub async fn refresh(
 fn log_issued(context: &Context<'_>, request: &Request, session_id: Id, issued: &Issued) {
     let user_id = issued.user.id;
     if issued.retries == 0 {
-        // The most frequent event would fill the log with what the row says already.
+        // Refreshes are the most frequent event, and D1 holds the last one of each session. So they are logged only if configured.
         if context.config.log_refreshes {
             log::write(context.request_id, &Event::Refreshed { user_id, session_id });
         }
@@ -109,7 +107,7 @@ fn why_refused(context: &Context<'_>, token: &RefreshToken, session: &Session) -
         Judgement::Refused(RefusalReason::UserDisabled) => Ok("user_disabled"),
         Judgement::Refused(RefusalReason::Expired) => Ok("expired"),
         judgement @ (Judgement::Rotate | Judgement::GraceRetry | Judgement::Reuse(_)) => {
-            Err(SessionError::Internal(format!("a session was left as it was, and judged {judgement:?}")))
+            Err(SessionError::Internal(format!("a session was left unchanged but judged {judgement:?}")))
         }
     }
 }
