@@ -1,11 +1,11 @@
-//! Builds the Worker into `build/dev` or `build/release`: `portcullis-build dev`, in the project's folder.
+//! Builds the Worker into `build/dev` or `build/release`. Usage, in the root of the repository: `portcullis-build dev|release`.
 //!
-//! 1. cargo compiles it to WebAssembly, in the profile `worker-dev` or `release`.
-//! 2. wasm-bindgen writes the JavaScript around it.
-//! 3. wasm-opt optimizes the module, for a release.
-//! 4. esbuild bundles that JavaScript with the entry, `scripts/entry.mjs`.
+//! 1. cargo compiles the Worker to WebAssembly, with the profile `worker-dev` or `release`.
+//! 2. wasm-bindgen generates the JavaScript glue.
+//! 3. wasm-opt optimizes the module of a release build.
+//! 4. esbuild bundles the glue with the entry point, `scripts/entry.mjs`.
 //!
-//! A second process waits for the first, and finds its work done.
+//! A second process waits for the first, and then has nothing to build.
 
 use std::env;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
-/// What goes into the build beside what cargo compiles.
+/// Inputs of the build that cargo does not track.
 const ENTRY: &str = "scripts/entry.mjs";
 const PACKAGES: &str = "package-lock.json";
 
@@ -29,7 +29,7 @@ const SCRIPT: &str = "index.js";
 enum Profile {
     /// Compiles fast: for `npm run dev` and `npm test -- e2e`.
     Dev,
-    /// What is deployed.
+    /// Optimized, for deployment.
     Release,
 }
 
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     };
     let folder = profile.folder();
     fs::create_dir_all(folder)?;
-    // The system releases it when the process ends, even if it is killed.
+    // The system releases the lock when the process ends, even if it is killed.
     let lock = File::create(folder.join(".lock"))?;
     lock.lock()?;
 
@@ -76,7 +76,7 @@ fn main() -> Result<()> {
         optimize(&staging)?;
     }
     bundle(&staging, profile)?;
-    // The script last: watchers watch it, and `is_built` goes by its time.
+    // Write the script last: watchers watch it, and `is_built` reads its modification time.
     for name in [MODULE, SCRIPT] {
         fs::rename(staging.join("out").join(name), folder.join(name))?;
     }
@@ -84,7 +84,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Whether the output is newer than everything it is made of.
+/// Whether the output is newer than all inputs.
 fn is_built(folder: &Path, inputs: &[&Path]) -> bool {
     let time = |path: &Path| -> Option<SystemTime> { fs::metadata(path).and_then(|metadata| metadata.modified()).ok() };
     let Some(built) = time(&folder.join(SCRIPT)) else {
@@ -93,7 +93,7 @@ fn is_built(folder: &Path, inputs: &[&Path]) -> bool {
     folder.join(MODULE).exists() && inputs.iter().all(|input| time(input).is_some_and(|time| time < built))
 }
 
-/// The WebAssembly module that cargo makes of the Worker.
+/// Compiles the Worker. Returns the path of the WebAssembly module.
 fn compile(profile: Profile) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -111,14 +111,14 @@ fn compile(profile: Profile) -> Result<PathBuf> {
         .flatten()
         .filter_map(|name| name.as_str().map(PathBuf::from))
         .find(|path| path.extension() == Some(OsStr::new("wasm")))
-        .context("cargo names no module")
+        .context("cargo reported no module")
 }
 
 fn is(message: &Value, pointer: &str, expected: &str) -> bool {
     message.pointer(pointer).is_some_and(|value| value == expected)
 }
 
-/// Writes the module and the JavaScript around it, which makes a new instance after a panic.
+/// Generates the module and its JavaScript glue, which creates a new instance after a panic.
 fn bind(compiled: &Path, staging: &Path) -> Result<()> {
     Bindgen::new()
         .input_path(compiled)
@@ -127,7 +127,7 @@ fn bind(compiled: &Path, staging: &Path) -> Result<()> {
         .reset_state_function(true)
         .force_enable_abort_handler(true)
         .generate(staging)?;
-    // Workers import a module without the proposal for `source`.
+    // Workers do not support the proposal for `import source`.
     let script = staging.join(SCRIPT);
     let text = fs::read_to_string(&script)?;
     fs::write(script, text.replace("import source ", "import "))?;
@@ -140,13 +140,13 @@ fn optimize(staging: &Path) -> Result<()> {
         .arg(&module)
         .arg("-o")
         .arg(&module)
-        // A loop that runs in baseline code is replaced only where it calls a function: G stays two of them. wasm-opt would
-        // put the one that has a single caller into it, whatever Rust was told.
+        // V8 replaces the baseline code of a running loop only when the loop calls a function, so the function G of Argon2 must not be
+        // inlined. wasm-opt would inline a function with a single caller even if Rust does not.
         .args(["--no-inline=argon2_simd128::block::G::*", "-O"])
-        // What rustc uses, and exceptions for wasm-bindgen: a feature that is not named is not used.
+        // The features that rustc uses, and exceptions for wasm-bindgen. wasm-opt does not use features that are not listed.
         .args(["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue"].map(enable))
         .args(["reference-types", "exception-handling"].map(enable))
-        // Keeps the names of the functions, for the log.
+        // Keeps the function names, for stack traces in the log.
         .arg("--debuginfo"))
 }
 
@@ -154,7 +154,7 @@ fn enable(feature: &str) -> String {
     format!("--enable-{feature}")
 }
 
-/// Makes one file of the JavaScript and the entry.
+/// Bundles the JavaScript glue and the entry point into one file.
 fn bundle(staging: &Path, profile: Profile) -> Result<()> {
     let out = staging.join("out");
     fs::create_dir(&out)?;

@@ -1,15 +1,15 @@
-//! What a request costs, counted.
+//! Costs of a request.
 
 use serde::Serialize;
 
-/// Counted while a request is answered.
+/// The number of storage operations of a request.
 #[derive(Serialize, Debug, Default, Clone, Copy)]
 pub struct Costs {
     /// Round trips to D1; a batch is one.
     pub d1_round_trips: u32,
-    /// By D1's own count; 0 where rows are not counted.
+    /// Rows read, as reported by D1; 0 if rows are not counted.
     pub d1_rows_read: usize,
-    /// By D1's own count, index entries included; 0 where rows are not counted.
+    /// Rows written including index entries, as reported by D1; 0 if rows are not counted.
     pub d1_rows_written: usize,
     /// Reads of KV.
     pub kv_gets: u32,

@@ -2,26 +2,26 @@
 
 use serde::{Deserialize, Deserializer};
 
-/// What is to become of a value, as RFC 7396 says it in JSON: an absent member leaves it, `null` takes it away.
+/// A change of a value, expressed in JSON as in RFC 7396: an absent member keeps the value, `null` removes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Edit<T> {
-    /// It stays as it is.
+    /// Keep the value.
     #[default]
     Keep,
-    /// It is taken away.
+    /// Remove the value.
     Remove,
-    /// It becomes this.
+    /// Set the value.
     Set(T),
 }
 
 impl<T> Edit<T> {
-    /// Whether anything is to become of it.
+    /// Whether the value is set or removed.
     #[must_use]
     pub const fn is_edit(&self) -> bool {
         !matches!(self, Self::Keep)
     }
 
-    /// What it becomes; `None` also where it stays as it is.
+    /// The new value; `None` if the value is kept or removed.
     #[must_use]
     pub const fn value(&self) -> Option<&T> {
         match self {
@@ -30,7 +30,7 @@ impl<T> Edit<T> {
         }
     }
 
-    /// The same of a reference.
+    /// Converts to an edit of a reference.
     #[must_use]
     pub const fn as_ref(&self) -> Edit<&T> {
         match self {
@@ -40,7 +40,7 @@ impl<T> Edit<T> {
         }
     }
 
-    /// The same with another new value.
+    /// Converts the new value.
     #[must_use]
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Edit<U> {
         match self {
@@ -50,10 +50,10 @@ impl<T> Edit<T> {
         }
     }
 
-    /// The same with the new value checked.
+    /// Checks and converts the new value.
     ///
     /// # Errors
-    /// Those of `check`.
+    /// The error of `check`.
     pub fn check<U, E>(self, check: impl FnOnce(T) -> Result<U, E>) -> Result<Edit<U>, E> {
         Ok(match self {
             Self::Keep => Edit::Keep,
@@ -75,7 +75,7 @@ mod tests {
     use crate::identity::display_name::{Name, NameError};
 
     #[test]
-    fn an_edit_tells_absent_null_and_a_value_apart() {
+    fn absent_null_and_a_value_are_distinguished() {
         #[derive(serde::Deserialize)]
         struct Body {
             #[serde(default)]

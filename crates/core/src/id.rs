@@ -1,5 +1,5 @@
-//! Identifiers of users, sessions and tokens: 16 random bytes, so that none can be guessed and none tells an order. An
-//! imported user may have brought its own. The identifier of a session begins with the slot of its owner.
+//! Identifiers of users, sessions and tokens: 16 random bytes, which cannot be guessed and reveal no order. Imported users may keep
+//! the identifiers of their old system. The identifier of a session begins with the slot of its owner.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 
-/// 128 random bits; its text is base64url without padding, 22 characters.
+/// An identifier of 128 bits. Its text is base64url without padding, 22 characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Id([u8; Id::LEN]);
 
@@ -17,16 +17,16 @@ impl Id {
     /// Length in bytes.
     pub const LEN: usize = 16;
 
-    /// What is nobody's: it would be drawn once in 2^128.
+    /// The identifier that names nothing. A random identifier equals it with a probability of 2^-128.
     pub const NIL: Self = Self([0; Self::LEN]);
 
-    /// An identifier of these bytes, random when it is made.
+    /// An identifier of these bytes, which must be random for a new one.
     #[must_use]
     pub const fn new(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// An identifier that begins with that slot: 12 bits of it, and 116 random ones.
+    /// An identifier of the 12 bits of a slot and 116 random bits.
     #[must_use]
     pub const fn in_slot(slot: Slot, random: [u8; Self::LEN]) -> Self {
         let mut bytes = random;
@@ -44,19 +44,19 @@ impl Id {
         Some(Self(bytes.try_into().ok()?))
     }
 
-    /// The bytes themselves, as a refresh token carries them.
+    /// The bytes of the identifier.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
 }
 
-/// What users are distributed to databases by: all sessions of a user name the slot of the user, so that a database can be split
-/// later and every token still tells where its session is.
+/// The slot of a user, by which users can be distributed to several databases. All session ids of a user begin with it, so every token
+/// shows which database has its session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Slot(u16);
 
-/// Makes slots of addresses. A slot is in every session id, so the key keeps it from telling anything of the address.
+/// The key that derives slots from addresses. Session ids contain the slot, and without the key it reveals nothing about the address.
 pub struct SlotKey(Hmac<Sha256>);
 
 const SLOT_LABEL: &[u8] = b"portcullis slot v1";
@@ -64,10 +64,10 @@ const SLOT_LABEL: &[u8] = b"portcullis slot v1";
 const SLOT_KEY_LEN: usize = 64;
 
 impl Slot {
-    /// The number of slots. It never changes.
+    /// The number of slots, which never changes.
     pub const COUNT: u16 = 1 << 12;
 
-    /// The slot of a user, by what the address is compared by.
+    /// The slot of a user, derived from the key of the address.
     #[must_use]
     pub fn of(email_key: &str, key: &SlotKey) -> Self {
         let tag = key.0.clone().chain_update(email_key).finalize().into_bytes();
@@ -75,7 +75,7 @@ impl Slot {
         Self(number >> 4)
     }
 
-    /// A slot as it was stored; `None` for what is not one.
+    /// Reads a stored slot; `None` if it is out of range.
     #[must_use]
     pub const fn from_stored(number: u16) -> Option<Self> {
         if number < Self::COUNT { Some(Self(number)) } else { None }
@@ -89,7 +89,7 @@ impl Slot {
 }
 
 impl SlotKey {
-    /// Reads a key as it is stored: 64 hexadecimal digits. `None` for anything else.
+    /// Reads a stored key: 64 hexadecimal digits. `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != SLOT_KEY_LEN || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -134,7 +134,7 @@ mod tests {
     fn only_the_canonical_text_is_read() {
         let text = Id::new([0xff; 16]).to_string();
         assert!(text.ends_with('w'));
-        // The last character carries four spare bits: "x" would decode to the same bytes.
+        // The last character has four unused bits, so "x" decodes to the same bytes.
         let twin = format!("{}x", text.strip_suffix('w').unwrap());
         for bad in [twin.as_str(), "", "AAAA", &format!("{text}="), &format!(" {text}")] {
             assert_eq!(Id::parse(bad), None, "{bad}");
@@ -164,7 +164,7 @@ mod tests {
         assert!(distinct.len() > 48 && distinct.iter().all(|slot| *slot < Slot::COUNT));
     }
 
-    /// Computed with another implementation: a slot must stay what it is for ever.
+    /// The number was computed with another implementation.
     #[test]
     fn the_slot_of_an_address_never_changes() {
         let key = SlotKey::parse(&"00".repeat(32)).unwrap();

@@ -1,6 +1,6 @@
-//! What it takes to sign in.
+//! The rules of signing in.
 
-/// A way to prove who one is.
+/// An authentication method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
     /// A password, verified or set in this request.
@@ -8,7 +8,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Its value in `amr` (RFC 8176).
+    /// The `amr` value (RFC 8176).
     #[must_use]
     pub const fn amr(self) -> &'static str {
         match self {
@@ -17,19 +17,19 @@ impl Method {
     }
 }
 
-/// What comes next for somebody who has proved something.
+/// The next step of a sign-in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NextStep {
     /// A session begins.
     Begin {
-        /// What it records of its authentication: values of `amr`, separated by spaces.
+        /// The authentication methods: `amr` values, separated by spaces.
         amr: String,
     },
-    /// Nothing that suffices has been proved.
+    /// A further proof is needed.
     NeedsProof,
 }
 
-/// Decides what comes next after these proofs of one sign-in.
+/// Decides the next step after the proofs of one sign-in.
 #[must_use]
 pub fn next_step(proofs: &[Method]) -> NextStep {
     if !proofs.contains(&Method::Password) {
@@ -44,7 +44,7 @@ mod tests {
     use super::{Method, NextStep, next_step};
 
     #[test]
-    fn a_password_suffices_and_nothing_does_not() {
+    fn a_password_is_sufficient() {
         assert_eq!(next_step(&[Method::Password]), NextStep::Begin { amr: "pwd".to_owned() });
         assert_eq!(next_step(&[]), NextStep::NeedsProof);
     }

@@ -1,4 +1,4 @@
-//! The audit trail of an account: what happened, merged from where it is recorded, the latest first.
+//! The audit trail of an account, merged from several sources, newest first.
 
 use std::cmp::Reverse;
 
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 use crate::account::client::Client;
 use crate::id::Id;
 
-/// What happened, as the column `kind` and everybody who reads a trail name it.
+/// A kind of event. Its names are those in the column `kind` and in the API.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditEvent {
-    /// An account was made.
+    /// The account was created.
     Registered,
     /// A session began.
     LoggedIn,
-    /// Log-ins of one hour that failed, and wrong current passwords.
+    /// Failed logins and wrong current passwords within one hour.
     LoginFailed,
-    /// Attempts of one hour to register the address of the account.
+    /// Attempts to register the address of the account within one hour.
     RegistrationAttempted,
-    /// By the person.
+    /// The user changed the password.
     PasswordChanged,
-    /// The profile, by its user; those of one hour.
+    /// The user changed the profile. Changes within one hour share one entry.
     ProfileChanged,
-    /// A refresh token that was rotated out came back.
+    /// A rotated-out refresh token was presented.
     ReuseDetected,
     /// A session was ended.
     Revoked,
-    /// All sessions, by an admin.
+    /// An admin ended all sessions.
     SessionsEnded,
-    /// By an admin.
+    /// An admin disabled the account.
     Disabled,
-    /// By an admin.
+    /// An admin enabled the account.
     Enabled,
-    /// By an admin, or the command line.
+    /// An admin or the command line changed the roles.
     RolesChanged,
-    /// By an admin.
+    /// An admin changed the metadata.
     MetadataChanged,
-    /// By the person or an admin. All that remains of an account.
+    /// The user or an admin deleted the account. The only entry that remains.
     Deleted,
 }
 
@@ -65,32 +65,32 @@ impl AuditEvent {
         }
     }
 
-    /// Whether there is one row an hour, which counts.
+    /// Whether occurrences within one hour share one entry, which counts them.
     #[must_use]
     pub const fn is_counted(self) -> bool {
         matches!(self, Self::LoginFailed | Self::ProfileChanged | Self::RegistrationAttempted)
     }
 
-    /// Whether sessions end with it.
+    /// Whether the event ends sessions.
     #[must_use]
     pub const fn ends_sessions(self) -> bool {
         !matches!(self, Self::RolesChanged | Self::ProfileChanged | Self::MetadataChanged)
     }
 }
 
-/// Why a session was revoked, as the column `revoked_reason` and the log name it. `reuse`, `session_limit` and `expired` are in
-/// the statements that decide them.
+/// Why a session was revoked. Its names are those in the column `revoked_reason` and in the log. The reasons `reuse`, `session_limit`
+/// and `expired` are set by SQL statements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RevocationReason {
     /// One of its tokens was sent to `/revoke`.
     Logout,
     /// The user ended it from another session.
     EndedByUser,
-    /// "Log out everywhere".
+    /// The user ended all sessions.
     LogoutAll,
     /// The user changed the password.
     PasswordChanged,
-    /// An admin ended it.
+    /// An admin ended all sessions.
     EndedByAdmin,
     /// An admin disabled the account.
     Disabled,
@@ -111,33 +111,33 @@ impl RevocationReason {
     }
 }
 
-/// One entry. Times in unix seconds.
+/// An entry of the trail. Times in unix seconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuditEntry {
-    /// When; of what is counted, the start of the hour.
+    /// Time of the event; for counted events, the start of the hour.
     pub at: u64,
-    /// Tells entries of one second apart, in their order.
+    /// Distinguishes and orders entries of one second.
     pub id: String,
-    /// What.
+    /// The kind of event.
     pub event: AuditEvent,
-    /// Number of occurrences; more than 1 only for failed log-ins, registration attempts and profile changes.
+    /// Number of occurrences; more than 1 only for failed logins, registration attempts and profile changes.
     pub count: u64,
-    /// When it happened last.
+    /// Time of the last occurrence.
     pub last_at: u64,
-    /// The admin who did it, if one did.
+    /// The admin who acted; `None` for the user and the command line.
     pub actor_id: Option<Id>,
-    /// The session that it was done from, or that it happened to.
+    /// The session of the request, or the affected session.
     pub session_id: Option<Id>,
-    /// From where, last.
+    /// The client of the last occurrence.
     pub client: Client,
-    /// Reuse: the client of the last refresh. Failed log-ins and registration attempts: the client of the first in the hour.
+    /// On reuse: the client of the last refresh. For failed logins and registration attempts: the first client of the hour.
     pub other: Client,
-    /// Of a reuse which, of an ended session why, of changed roles the new ones as JSON.
+    /// On reuse: which token; for an ended session: the reason; for changed roles: the new roles as JSON.
     pub detail: Option<String>,
 }
 
 impl AuditEntry {
-    /// Something that happened once, of which nothing else is told.
+    /// An entry for a single event without further details.
     #[must_use]
     pub fn new(at: u64, id: String, event: AuditEvent) -> Self {
         Self {
@@ -155,23 +155,23 @@ impl AuditEntry {
     }
 }
 
-/// A place in the trail: what comes before it has not been shown yet.
+/// A position in the trail. The next page has the entries before it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cursor {
-    /// Of the last entry shown.
+    /// Time of the last entry shown.
     pub at: u64,
-    /// Of the last entry shown.
+    /// Id of the last entry shown.
     pub id: String,
 }
 
 impl Cursor {
-    /// Before the first entry. The largest time that a double holds exactly, which is what D1 takes.
+    /// The position of the first page. Its time is the largest integer that D1 represents exactly.
     #[must_use]
     pub fn start() -> Self {
         Self { at: (1 << 53) - 1, id: String::new() }
     }
 
-    /// Reads what [`Self::encode`] wrote.
+    /// Parses the text of [`Self::encode`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
@@ -180,15 +180,15 @@ impl Cursor {
         Some(Self { at, id: id.to_owned() })
     }
 
-    /// The place as text for a query.
+    /// The position as text for a query.
     #[must_use]
     pub fn encode(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(format!("{}.{}", self.at, self.id))
     }
 }
 
-/// Merges entries of several records into one page, the latest first, and tells where the next one goes on, if there is
-/// more. Every record has to give its latest `limit + 1`.
+/// Merges entries of several sources into one page, newest first. Returns the position of the next page, if there is one. Each source
+/// must provide its latest `limit + 1` entries.
 #[must_use]
 pub fn page(mut entries: Vec<AuditEntry>, limit: usize) -> (Vec<AuditEntry>, Option<Cursor>) {
     entries.sort_by(|a, b| Reverse((a.at, &a.id)).cmp(&Reverse((b.at, &b.id))));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_the_latest_of_all_records_and_tells_where_to_go_on() {
+    fn a_page_has_the_latest_entries_and_the_position_of_the_next() {
         let entries = vec![entry(5, "a"), entry(1, "b"), entry(7, "c"), entry(5, "d"), entry(3, "e")];
         let (shown, next) = page(entries.clone(), 3);
         assert_eq!(shown, [entry(7, "c"), entry(5, "d"), entry(5, "a")]);
@@ -232,10 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_comes_back_as_it_was_and_nothing_else_is_one() {
+    fn a_cursor_round_trips_and_invalid_text_is_refused() {
         let cursor = Cursor { at: 1_700_000_000, id: "AAAAAAAAAAAAAAAAAAAAAA+".to_owned() };
         assert_eq!(Cursor::parse(&cursor.encode()), Some(cursor));
-        // None, no dot, no number, a number D1 cannot take, no base64url.
+        // Empty, no dot, no number, a number too large for D1, a number without padding bits, no base64url.
         for bad in ["", "eA", "eC54", "MTgwMTQzOTg1MDk0ODE5ODQwMC54", "MS54=", "%"] {
             assert_eq!(Cursor::parse(bad), None, "{bad}");
         }

@@ -2,7 +2,7 @@
 
 use crate::id::Id;
 
-/// Who asks, by an access token.
+/// The user and the session of an access token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// The `sub` claim.

@@ -1,36 +1,36 @@
-//! Where a request comes from.
+//! The client that sends a request.
 
 use std::net::IpAddr;
 
-/// Of a user agent, in characters; what is sent beyond is cut off.
+/// Maximum length of a stored user agent, in characters. Longer ones are truncated.
 const MAX_USER_AGENT_CHARS: usize = 256;
 
-/// The address and user agent of a request, for the record and for the log. [`Source`] is what shares are counted by.
+/// The IP address and user agent of a request, for the audit trail and the log.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Client {
-    /// As the platform tells it.
+    /// IP address, as reported by the platform.
     pub ip: Option<String>,
-    /// As the client tells it.
+    /// User agent, as sent by the client.
     pub user_agent: Option<String>,
 }
 
 impl Client {
-    /// Takes both as they came, but for an overlong user agent.
+    /// Truncates the user agent to 256 characters.
     #[must_use]
     pub fn new(ip: Option<String>, user_agent: Option<&str>) -> Self {
         let cut = |text: &str| text.chars().take(MAX_USER_AGENT_CHARS).collect();
         Self { ip, user_agent: user_agent.map(cut) }
     }
 
-    /// Who is behind it, if that is known.
+    /// The source of the request, if it is known.
     #[must_use]
     pub fn source(&self) -> Option<Source> {
         self.ip.as_deref().and_then(Source::of)
     }
 }
 
-/// Who is behind a request, as far as its address tells: an IPv4 address, or the /64 network of an IPv6 address, which is
-/// what one customer of a provider has at least (RFC 6177).
+/// The source of a request, by which the hashing queue counts shares: an IPv4 address, or the /64 network of an IPv6 address, which is
+/// the smallest network that providers assign to a customer (RFC 6177).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Source {
     /// The address.
@@ -40,8 +40,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// The source of an address; `None` for what is no address, and for this machine's own, which in local development
-    /// everybody shares.
+    /// The source of an IP address; `None` for an invalid address, and for a loopback address, which all clients share in local
+    /// development.
     #[must_use]
     pub fn of(ip: &str) -> Option<Self> {
         let ip: IpAddr = ip.parse().ok()?;
@@ -61,7 +61,7 @@ mod tests {
     use super::{Client, Source};
 
     #[test]
-    fn an_overlong_user_agent_is_cut_between_characters() {
+    fn a_long_user_agent_is_truncated_between_characters() {
         let client = Client::new(None, Some(&"\u{e4}".repeat(300)));
         assert_eq!(client.user_agent, Some("\u{e4}".repeat(256)));
     }

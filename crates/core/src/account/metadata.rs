@@ -1,4 +1,4 @@
-//! What an app keeps about a user beside the profile: JSON objects that Portcullis stores and does not read.
+//! Metadata of a user: JSON objects that apps define and that Portcullis stores without reading them.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 /// Maximum length of an object as compact JSON, in bytes.
 const MAX_BYTES: usize = 4096;
-/// Maximum depth of an object, itself included: what reads it stands several levels higher, and may have limits of its own.
+/// Maximum depth of an object, itself included. Replies contain it some levels deeper, and their readers may have limits of their own.
 const MAX_DEPTH: usize = 16;
-/// Maximum length of all objects in one access token, in bytes: it is sent with each request.
+/// Maximum length of all objects in one access token, in bytes. It is small because the token is sent with each request.
 pub const MAX_CLAIM_BYTES: usize = 1024;
 
 /// A JSON object of at most 4 KB, as compact JSON.
@@ -26,7 +26,7 @@ pub enum MetadataError {
 }
 
 impl Metadata {
-    /// Takes an object by the rule above.
+    /// Serializes an object and checks its length and depth.
     ///
     /// # Errors
     /// [`MetadataError`].
@@ -39,7 +39,7 @@ impl Metadata {
         if json.len() > MAX_BYTES { Err(MetadataError::TooLong) } else { Ok(Self(json)) }
     }
 
-    /// An object as it was stored.
+    /// Wraps a stored object.
     #[must_use]
     pub fn from_stored(json: String) -> Self {
         Self(json)
@@ -85,12 +85,12 @@ mod tests {
     use super::{MAX_BYTES, MAX_DEPTH, Metadata, MetadataError};
 
     fn metadata(value: serde_json::Value) -> Result<Metadata, MetadataError> {
-        let serde_json::Value::Object(object) = value else { panic!("{value} is no object") };
+        let serde_json::Value::Object(object) = value else { panic!("{value} is not an object") };
         Metadata::new(object)
     }
 
     #[test]
-    fn an_object_is_kept_as_compact_json() {
+    fn an_object_is_stored_as_compact_json() {
         let object = metadata(json!({"theme": "dark", "n": [1, null, {"x": "\u{0}"}]})).unwrap();
         assert_eq!(object.as_str(), r#"{"n":[1,null,{"x":"\u0000"}],"theme":"dark"}"#);
         assert_eq!(serde_json::to_string(&object).unwrap(), object.as_str());

@@ -1,5 +1,4 @@
-//! Accounts: users, their sessions, roles and audit trail, the clients they are used from, and the servers that may ask about
-//! them.
+//! Accounts: users, sessions, roles, the audit trail, clients and resource servers.
 
 pub mod audit;
 pub mod caller;

@@ -1,7 +1,7 @@
-//! Resource servers: who may ask about tokens (RFC 7662 §2.1), each by a secret of its own.
+//! Resource servers, which may introspect tokens (RFC 7662 §2.1). Each authenticates with its own secret.
 //!
-//! A secret is generated, of 32 random bytes. There is nothing to guess, so a plain SHA-256 of it can be kept where
-//! anybody may read it; a slow hash is for what people choose.
+//! A secret is generated from 32 random bytes, so it cannot be guessed and a plain SHA-256 of it may be public. Slow hashes are needed
+//! only for passwords that people choose.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -12,40 +12,40 @@ use subtle::ConstantTimeEq as _;
 
 use crate::strict_json;
 
-/// Of a SHA-256, in bytes.
+/// Length of a SHA-256 hash, in bytes.
 const HASH_LEN: usize = 32;
-/// Of an id, in bytes.
+/// Maximum length of an id, in bytes.
 const MAX_ID_LEN: usize = 64;
 
-/// The resource servers of a deployment, no two with the same id or the same secret.
+/// The resource servers of a deployment. Ids and secrets are unique.
 #[derive(Default)]
 pub struct ResourceServers(Vec<ResourceServer>);
 
-/// One of them.
+/// A resource server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResourceServer {
-    /// What it authenticates as.
+    /// The id by which it authenticates.
     pub id: String,
-    /// The `aud` of the tokens it may ask about.
+    /// The `aud` claim of the tokens that it may introspect.
     pub audience: String,
     secret_sha256: [u8; HASH_LEN],
 }
 
-/// What is wrong with the list. Says which one by its position, and never shows a value of it.
+/// Why a list is invalid. Names an entry by its position and never shows a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ResourceServerError {
-    /// Not a JSON array of objects, or a member stands twice.
+    /// Not a JSON array, or an object has duplicate members.
     NotAList,
-    /// The one at this position, counted from 1, is not usable: why.
+    /// The entry at this position, counted from 1, is invalid for this reason.
     Server(usize, &'static str),
 }
 
-/// Why a caller is none of them. The answer is the same for both.
+/// Why a client is not authenticated. The response is the same for both reasons.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientAuthError {
     /// There is no such id.
     UnknownId,
-    /// The secret is not that one's.
+    /// The secret is wrong.
     WrongSecret,
 }
 
@@ -61,35 +61,35 @@ impl ResourceServers {
     /// Reads a JSON array of objects with `id`, `secret_sha256` (base64url) and `audience`.
     ///
     /// # Errors
-    /// [`ResourceServerError`] of the first bad one.
+    /// [`ResourceServerError`] of the first invalid entry.
     pub fn parse(json: &str) -> Result<Self, ResourceServerError> {
         let elements = strict_json::parse_array(json.as_bytes()).ok_or(ResourceServerError::NotAList)?;
         let mut servers: Vec<ResourceServer> = Vec::new();
         for (position, element) in (1..).zip(elements) {
             let server = ResourceServer::parse(element).map_err(|why| ResourceServerError::Server(position, why))?;
             if servers.iter().any(|other| other.id == server.id) {
-                return Err(ResourceServerError::Server(position, "the same \"id\" stands twice"));
+                return Err(ResourceServerError::Server(position, "the same \"id\" occurs twice"));
             }
             if servers.iter().any(|other| other.secret_sha256 == server.secret_sha256) {
-                return Err(ResourceServerError::Server(position, "the same secret stands twice"));
+                return Err(ResourceServerError::Server(position, "the same secret occurs twice"));
             }
             servers.push(server);
         }
         Ok(Self(servers))
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The one of that id, if the secret is its own.
+    /// Finds the server with this id and secret.
     ///
     /// # Errors
-    /// [`ClientAuthError`].
+    /// [`ClientAuthError`] if the id is unknown or the secret wrong.
     pub fn authenticate(&self, id: &str, secret: &str) -> Result<&ResourceServer, ClientAuthError> {
-        // Before the look-up, so that it is done for an unknown id too.
+        // Hash before the lookup, so that an unknown id takes the same time.
         let hash: [u8; HASH_LEN] = Sha256::digest(secret).into();
         let server = self.0.iter().find(|server| server.id == id).ok_or(ClientAuthError::UnknownId)?;
         if server.secret_sha256.ct_eq(&hash).into() { Ok(server) } else { Err(ClientAuthError::WrongSecret) }
@@ -102,9 +102,9 @@ impl ResourceServer {
             return Err("it is not a JSON object");
         }
         let Entry { id, secret_sha256, audience } = serde_json::from_value(element).map_err(
-            |_| "it must have \"id\", \"secret_sha256\" and \"audience\", all of them text, and nothing else",
+            |_| "it must have exactly the members \"id\", \"secret_sha256\" and \"audience\", all of them text",
         )?;
-        // Unreserved characters: those that form-urlencoding them twice, or not at all, leaves as they are.
+        // Unreserved characters, which stay the same whether they are form-urlencoded or not.
         let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         if id.is_empty() || id.len() > MAX_ID_LEN || !id.bytes().all(unreserved) {
             return Err("\"id\" must be 1 to 64 letters, digits, hyphens, dots, underscores and tildes");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_secret_of_the_same_server_is_taken() {
+    fn only_the_secret_of_the_same_server_is_accepted() {
         let billing = with(with(server(), "id", json!("billing")), "secret_sha256", json!(HASH_OF_LONG));
         let servers = ResourceServers::parse(&json!([server(), billing]).to_string()).ok().unwrap();
         let found = servers.authenticate("orders-api", "abc").unwrap();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_none_is_refused() {
+    fn an_invalid_list_is_refused() {
         for bad in ["", "null", "{}", "[", "[] x", "\"[]\"", r#"[{"id":"a","id":"b"}]"#] {
             assert_eq!(ResourceServers::parse(bad).err(), Some(ResourceServerError::NotAList), "{bad}");
         }
@@ -216,8 +216,8 @@ mod tests {
         }
         let other = with(server(), "secret_sha256", json!(HASH_OF_LONG));
         let twice = |second| error(&json!([server(), second]));
-        assert_eq!(twice(other), ResourceServerError::Server(2, "the same \"id\" stands twice"));
+        assert_eq!(twice(other), ResourceServerError::Server(2, "the same \"id\" occurs twice"));
         let other = with(server(), "id", json!("billing"));
-        assert_eq!(twice(other), ResourceServerError::Server(2, "the same secret stands twice"));
+        assert_eq!(twice(other), ResourceServerError::Server(2, "the same secret occurs twice"));
     }
 }

@@ -1,32 +1,31 @@
-//! Roles: names from a configured list, which travel in the `roles` claim. One of them opens the admin routes here; what
-//! the others mean is the business of those who verify the tokens.
+//! Roles: names from a configured list, sent in the `roles` claim. The role `admin` grants access to the admin routes. Resource
+//! servers define the meaning of the others.
 
 use std::fmt;
 
-/// Opens the admin routes. The index and the views that find admins, and the statement that changes one, spell it out as
-/// well.
+/// The role that grants access to the admin routes. The column `users.is_admin` has the same literal.
 pub const ADMIN: &str = "admin";
-/// Of a role's name, in characters.
+/// Maximum length of a role name, in characters.
 const MAX_LEN: usize = 32;
 
-/// The roles there are: at least two, the first of which is what everyone starts as, and one of the others [`ADMIN`].
+/// The configured roles: at least two. New users get the first one. [`ADMIN`] is one of the others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Roles(Vec<String>);
 
-/// Why a text is no list of roles.
+/// Why a list of roles is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RolesError {
-    /// A name is not 1 to 32 of `a-z`, `0-9`, `_` and `-`, beginning with a letter.
+    /// A name is not 1 to 32 characters of `a-z`, `0-9`, `_` and `-`, starting with a letter.
     Name,
-    /// A name stands twice.
+    /// A name is repeated.
     Repeated,
     /// [`ADMIN`] is not in the list.
     NoAdmin,
-    /// [`ADMIN`] stands first: everyone would start as one.
+    /// [`ADMIN`] is the first role, so every new user would be an admin.
     AdminFirst,
 }
 
-/// A role that is not in the list, or stands twice.
+/// A role is not in the list or repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UnknownRole;
 
@@ -34,7 +33,7 @@ impl Roles {
     /// Reads names separated by commas.
     ///
     /// # Errors
-    /// [`RolesError`] names the first rule that does not hold.
+    /// [`RolesError`] of the first violated rule.
     pub fn parse(text: &str) -> Result<Self, RolesError> {
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         if !names.iter().all(|name| is_name(name)) {
@@ -50,17 +49,17 @@ impl Roles {
         }
     }
 
-    /// What everyone starts as.
+    /// The roles of new users.
     #[must_use]
     pub fn first(&self) -> Vec<String> {
         self.0.iter().take(1).cloned().collect()
     }
 
-    /// Checks the roles that somebody is to have: each of the list, none twice. They come back in the order of the list,
-    /// so that the same roles are always the same text.
+    /// Checks that every role is in the list and occurs once. Returns them in the order of the list, so that equal sets of roles
+    /// have equal text.
     ///
     /// # Errors
-    /// [`UnknownRole`].
+    /// [`UnknownRole`] if a role is not in the list or repeated.
     pub fn choose(&self, wanted: &[String]) -> Result<Vec<String>, UnknownRole> {
         if wanted.len() > self.0.len() || !wanted.iter().all(|role| self.0.contains(role)) || has_repetition(wanted) {
             return Err(UnknownRole);
@@ -73,22 +72,22 @@ impl fmt::Display for RolesError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Name => {
-                "must be role names separated by commas, each 1 to 32 of a-z, 0-9, _ and -, beginning with a letter"
+                "must be role names separated by commas, each 1 to 32 characters of a-z, 0-9, _ and -, starting with a letter"
             }
             Self::Repeated => "must not name a role twice",
             Self::NoAdmin => "must list \"admin\"",
-            Self::AdminFirst => "must not begin with \"admin\": the first role is what everyone starts as",
+            Self::AdminFirst => "must not begin with \"admin\": new users get the first role",
         })
     }
 }
 
 impl fmt::Display for UnknownRole {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Roles must be of the configured list, each named once.")
+        formatter.write_str("Roles must be in the configured list, each at most once.")
     }
 }
 
-/// Whether somebody of these roles may use the admin routes.
+/// Whether the roles grant access to the admin routes.
 #[must_use]
 pub fn is_admin(roles: &[String]) -> bool {
     roles.iter().any(|role| role == ADMIN)
@@ -113,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn everyone_starts_as_the_first_of_the_list() {
+    fn new_users_get_the_first_role() {
         assert_eq!(Roles::parse("user,admin").unwrap().first(), ["user"]);
         assert_eq!(Roles::parse(" member , editor, admin ").unwrap().first(), ["member"]);
     }
 
     #[test]
-    fn a_bad_list_is_refused_for_its_reason() {
+    fn an_invalid_list_is_refused_with_its_reason() {
         let too_long = format!("user,admin,{}", "a".repeat(33));
         for (text, error) in [
             ("", RolesError::Name),
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_chosen_from_the_list_each_once_and_in_its_order() {
+    fn chosen_roles_are_checked_and_sorted() {
         let roles = Roles::parse("user,editor,admin").unwrap();
         assert_eq!(roles.choose(&owned(&["admin", "user"])), Ok(owned(&["user", "admin"])));
         assert_eq!(roles.choose(&[]), Ok(Vec::new()));
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_role_makes_an_admin() {
+    fn only_the_exact_role_makes_an_admin() {
         assert!(is_admin(&owned(&["user", "admin"])));
         for roles in [&[][..], &["user"], &["administrator"], &["Admin"]] {
             assert!(!is_admin(&owned(roles)), "{roles:?}");

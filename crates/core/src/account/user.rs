@@ -1,4 +1,4 @@
-//! Users, as they are shown.
+//! Users, as the API returns them.
 
 use serde::Serialize;
 
@@ -6,35 +6,35 @@ use crate::account::metadata::Metadata;
 use crate::account::roles;
 use crate::id::Id;
 
-/// A user, as shown to themselves. Times in unix seconds.
+/// A user, as returned to the user. Times in unix seconds.
 #[derive(Clone, Serialize, Debug)]
 pub struct User {
     /// The `sub` claim.
     pub id: Id,
-    /// As it was entered.
+    /// The e-mail address as entered.
     pub email: String,
-    /// As it was entered.
+    /// The username as entered.
     pub username: Option<String>,
-    /// To show.
+    /// The display name.
     pub name: Option<String>,
     /// First name.
     pub given_name: Option<String>,
     /// Last name.
     pub family_name: Option<String>,
-    /// What the user keeps.
+    /// The metadata that the user may change.
     pub metadata: Option<Metadata>,
-    /// What admins keep about the user.
+    /// The metadata that only admins may change.
     pub app_metadata: Option<Metadata>,
     /// The `roles` claim.
     pub roles: Vec<String>,
-    /// When the account was made.
+    /// When the account was created.
     pub created_at: u64,
 }
 
-/// A user, as shown to admins.
+/// A user, as returned to admins.
 #[derive(Clone, Serialize, Debug)]
 pub struct Account {
-    /// As shown to themselves.
+    /// The members that the user sees too.
     #[serde(flatten)]
     pub user: User,
     /// When the account was disabled, in unix seconds.
@@ -42,7 +42,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether it grants access to the admin routes now.
+    /// Whether the account is enabled and has the role `admin`.
     #[must_use]
     pub fn is_enabled_admin(&self) -> bool {
         roles::is_admin(&self.user.roles) && self.disabled_at.is_none()

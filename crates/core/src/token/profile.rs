@@ -4,8 +4,7 @@ use serde::Serialize;
 
 use crate::account::metadata::{MAX_CLAIM_BYTES, Metadata};
 
-/// Optional claims about the user, for resource servers that would otherwise have to ask. No decision depends on them, so they
-/// are not parsed back.
+/// Optional claims about the user, which save resource servers a request. No decision depends on them, so they are not parsed back.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Debug)]
 pub struct Profile<'a> {
     /// The e-mail address, and whether it is verified.
@@ -23,15 +22,15 @@ pub struct Profile<'a> {
     /// The family name (`OpenID` Connect Core §5.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_name: Option<&'a str>,
-    /// Metadata that admins set.
+    /// The metadata that only admins may change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_metadata: Option<&'a Metadata>,
-    /// Metadata that the user sets. No decision may depend on it.
+    /// The metadata that the user may change. No decision may depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_metadata: Option<&'a Metadata>,
 }
 
-/// The claims about an e-mail address. `email_verified` is always present: a library may treat an address without it as verified.
+/// The claims about an e-mail address. `email_verified` is always present, because libraries may treat a missing one as verified.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug)]
 pub struct EmailClaims<'a> {
     email: &'a str,
@@ -83,7 +82,7 @@ impl ProfileClaim {
 }
 
 impl Profile<'_> {
-    /// Keeps only these claims. Metadata that would exceed [`MAX_CLAIM_BYTES`] in total is omitted, that of the user first.
+    /// Keeps only these claims. Omits metadata if it exceeds [`MAX_CLAIM_BYTES`] in total, that of the user first.
     #[must_use]
     pub fn only(self, claims: &[ProfileClaim]) -> Self {
         let is_kept = |claim: ProfileClaim| claims.contains(&claim);

@@ -1,14 +1,14 @@
-//! Refresh tokens: their form, and the rule by which one is judged.
+//! Refresh tokens: their format, and the rule that judges them.
 //!
-//! The tokens of a session, its *family*, differ in their generation only. They are sealed texts ([`super::sealed`]):
+//! The tokens of a session, its *family*, differ only in their generation. They are sealed texts ([`super::sealed`]):
 //!
 //! ```text
 //! pcrt_ || base64url( session_id(16) || generation(u32, big endian) || session_secret(32) || tag(16) )
 //! ```
 //!
-//! Only a hash of the session secret is stored. So a forged token fails its tag and never reaches the database, a stolen
-//! database yields no token, and the successor of a token is a pure function of it: two tabs that refresh at once get the same
-//! one.
+//! A forged token has an invalid tag, so it is refused without reading the database. The database stores only a hash of the session
+//! secret, so a stolen database reveals no token. The successor of a token is a pure function of it, so two tabs that refresh at the
+//! same time get the same one.
 
 use std::fmt;
 
@@ -19,20 +19,20 @@ use sha2::{Digest as _, Sha256};
 use super::sealed::{Kind, SealingKeys};
 use crate::id::Id;
 
-/// What every token begins with, so that secret scanners recognise it.
+/// The prefix of every token, by which secret scanners recognise it.
 pub const PREFIX: &str = "pcrt_";
 /// Length of a session secret, in bytes.
 pub const SECRET_LEN: usize = 32;
-/// Refresh tokens, as sealed texts.
+/// The kind of sealed text of refresh tokens.
 pub const REFRESH_TOKEN: Kind =
     Kind { label: "portcullis refresh token v1", prefix: PREFIX, field_lens: &[Id::LEN, size_of::<u32>(), SECRET_LEN] };
 
-/// SHA-256 of a session secret, base64url: what is stored.
+/// SHA-256 of a session secret, in base64url, for storage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SecretHash(String);
 
 impl SecretHash {
-    /// A hash as it was stored.
+    /// Wraps a stored hash.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
@@ -45,7 +45,7 @@ impl SecretHash {
     }
 }
 
-/// A genuine token: one whose tag was made by one of our keys. Its `Debug` shows no secret.
+/// A refresh token with a valid tag. Its `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken {
     session_id: Id,
@@ -60,7 +60,7 @@ impl RefreshToken {
         Self { session_id, generation: 0, secret }
     }
 
-    /// Reads a token; `None` for any text that is not canonical or that none of the keys sealed.
+    /// Parses a token; `None` if the text is not canonical or its tag is not valid under any key.
     #[must_use]
     pub fn parse(text: &str, keys: &SealingKeys) -> Option<Self> {
         let fields = keys.open(text)?;
@@ -70,31 +70,31 @@ impl RefreshToken {
         Some(Self { session_id: Id::new(*session_id), generation, secret: secret.try_into().ok()? })
     }
 
-    /// The one token that follows this one; `None` at the end of the 2^32 generations.
+    /// The next token of the session; `None` after 2^32 generations.
     #[must_use]
     pub fn successor(&self) -> Option<Self> {
         Some(Self { generation: self.generation.checked_add(1)?, ..*self })
     }
 
-    /// The text handed to the client.
+    /// The text for the client.
     #[must_use]
     pub fn encode(&self, keys: &SealingKeys) -> String {
         keys.seal(&[self.session_id.as_bytes(), &self.generation.to_be_bytes(), &self.secret])
     }
 
-    /// The session: the `sid` claim of its access tokens.
+    /// The session id: the `sid` claim of its access tokens.
     #[must_use]
     pub const fn session_id(&self) -> Id {
         self.session_id
     }
 
-    /// Counts the refreshes since the log-in.
+    /// Number of refreshes since the login.
     #[must_use]
     pub const fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// What is stored of the secret.
+    /// The hash of the secret, for storage.
     #[must_use]
     pub fn secret_hash(&self) -> SecretHash {
         SecretHash(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.secret)))
@@ -107,14 +107,14 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// What is stored of a session and of its user, as far as the rule needs it. Times in unix seconds.
+/// The stored state of a session and its user that [`judge`] needs. Times in unix seconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SessionState {
-    /// Of the session secret.
+    /// Hash of the session secret.
     pub secret_hash: SecretHash,
-    /// The one live generation.
+    /// The live generation. Tokens of earlier generations are rotated out.
     pub generation: u32,
-    /// When it became the live one.
+    /// Time of the last rotation.
     pub rotated_at: u64,
     /// The idle end, which is never past the absolute end.
     pub expires_at: u64,
@@ -125,33 +125,33 @@ pub struct SessionState {
 }
 
 impl SessionState {
-    /// Whether the session is in force: what an access token of it is worth where its state is known.
+    /// Whether the session is in force, so that its access tokens are accepted.
     #[must_use]
     pub const fn is_in_force(&self, now: u64) -> bool {
         !self.revoked && !self.user_disabled && self.expires_at > now
     }
 }
 
-/// What a genuine token is worth.
+/// The judgement of a refresh token with a valid tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Judgement {
-    /// The live token: it is rotated out, its successor is issued.
+    /// The live token. It is rotated out and its successor is issued.
     Rotate,
-    /// The immediate predecessor within the grace window, from a client that lost the response or from a second tab: it
-    /// gets the successor that already is the live token.
+    /// The immediate predecessor within the grace window, from a client that lost the response or from a second tab. The live token is
+    /// issued again.
     GraceRetry,
-    /// A rotated-out token beyond the grace window: somebody else has had it. The session ends.
+    /// A rotated-out token outside the grace window, which may have been stolen. The session ends.
     Reuse(Reuse),
-    /// Nothing is issued, nothing ends.
+    /// No token is issued, and the session does not change.
     Refused(RefusalReason),
 }
 
-/// Which rotated-out token came back.
+/// Which rotated-out token was presented.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reuse {
-    /// The immediate predecessor of the live one.
+    /// The immediate predecessor of the live token.
     Predecessor,
-    /// One before that.
+    /// An earlier token.
     Older,
 }
 
@@ -166,23 +166,23 @@ impl Reuse {
     }
 }
 
-/// Why a genuine token is refused.
+/// Why a refresh token with a valid tag is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusalReason {
-    /// No such session, another secret, or a generation that is still to come.
+    /// There is no such session, the secret differs, or the generation is in the future.
     Unknown,
     /// The session was ended.
     Revoked,
     /// The user is disabled.
     UserDisabled,
-    /// The session's idle or absolute end has come.
+    /// The session is past its idle or absolute end.
     Expired,
 }
 
-/// Judges a genuine token by the state of its session. `grace` in seconds; 0 turns grace retries off.
+/// Judges a refresh token by the state of its session. `grace` is in seconds; 0 disables grace retries.
 ///
-/// The statement that rotates (`store/sql/sessions/rotate.sql`) decides [`Judgement::Rotate`] and [`Judgement::GraceRetry`] by the
-/// same conditions in one step; this tells what it was when that statement changed nothing.
+/// The statement `store/sql/sessions/rotate.sql` detects [`Judgement::Rotate`] and [`Judgement::GraceRetry`] by the same conditions
+/// and applies them in one step. This function explains why that statement changed nothing.
 #[must_use]
 pub fn judge(token: &RefreshToken, state: &SessionState, now: u64, grace: u64) -> Judgement {
     if token.secret_hash() != state.secret_hash || token.generation > state.generation {
@@ -195,7 +195,7 @@ pub fn judge(token: &RefreshToken, state: &SessionState, now: u64, grace: u64) -
     let is_predecessor = token.generation.checked_add(1) == Some(state.generation);
     let in_grace = is_predecessor && state.rotated_at.saturating_add(grace) > now;
     if !is_live && !in_grace {
-        // Before any look at the expiry: a replay tells of a theft even when the session has run out.
+        // Check this before the expiry: reuse indicates theft even if the session has expired.
         return Judgement::Reuse(if is_predecessor { Reuse::Predecessor } else { Reuse::Older });
     }
     if state.user_disabled {
@@ -226,7 +226,7 @@ mod tests {
         RefreshToken { generation, ..RefreshToken::first(Id::new([9; 16]), [7; 32]) }
     }
 
-    /// A session whose live token is of the fifth generation, made just now.
+    /// A session whose live token has generation 5 and was issued now.
     fn session() -> SessionState {
         SessionState {
             secret_hash: token(0).secret_hash(),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_reads_back_and_shows_no_secret() {
+    fn a_token_round_trips_and_shows_no_secret() {
         let keys = keys(SECRET_A);
         let text = token(3).encode(&keys);
         assert!(text.starts_with(PREFIX));
@@ -249,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn the_token_secret_can_be_rotated_with_no_one_logged_out() {
+    fn rotating_the_token_secret_logs_nobody_out() {
         let old = token(3).encode(&keys(SECRET_A));
         let both = keys(&format!("{SECRET_B}, {SECRET_A}"));
         let read = RefreshToken::parse(&old, &both).unwrap();
         let successor = read.successor().unwrap().encode(&both);
-        assert!(RefreshToken::parse(&successor, &keys(SECRET_B)).is_some(), "the first secret makes tokens");
+        assert!(RefreshToken::parse(&successor, &keys(SECRET_B)).is_some(), "the first secret seals");
         assert!(RefreshToken::parse(&successor, &keys(SECRET_A)).is_none());
         assert!(RefreshToken::parse(&old, &keys(SECRET_B)).is_none(), "a removed secret accepts nothing");
     }
@@ -273,14 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn the_predecessor_is_a_retry_within_the_window_and_reuse_from_its_last_second_on() {
+    fn the_predecessor_is_a_retry_within_the_window_and_reuse_after_it() {
         assert_eq!(judge(&token(4), &session(), NOW, GRACE), Judgement::GraceRetry);
         assert_eq!(judge(&token(4), &session(), NOW + GRACE - 1, GRACE), Judgement::GraceRetry);
         assert_eq!(judge(&token(4), &session(), NOW + GRACE, GRACE), Judgement::Reuse(Reuse::Predecessor));
     }
 
     #[test]
-    fn without_a_window_the_predecessor_is_reuse_at_once() {
+    fn without_a_grace_window_the_predecessor_is_reuse() {
         assert_eq!(judge(&token(4), &session(), NOW, 0), Judgement::Reuse(Reuse::Predecessor));
     }
 
@@ -292,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn consumed_token_is_reuse_even_after_expiry_and_with_a_disabled_user() {
+    fn a_rotated_out_token_is_reuse_even_after_expiry_and_with_a_disabled_user() {
         let state = SessionState { expires_at: NOW, user_disabled: true, ..session() };
         assert_eq!(judge(&token(3), &state, NOW, GRACE), Judgement::Reuse(Reuse::Older));
         assert_eq!(judge(&token(4), &state, NOW + GRACE, GRACE), Judgement::Reuse(Reuse::Predecessor));
     }
 
     #[test]
-    fn a_retry_of_an_ended_session_is_refused_and_no_reuse() {
+    fn a_retry_on_an_ended_session_is_refused_and_not_reuse() {
         let expired = SessionState { expires_at: NOW + 1, ..session() };
         assert_eq!(judge(&token(4), &expired, NOW + 1, GRACE), Judgement::Refused(RefusalReason::Expired));
         let disabled = SessionState { user_disabled: true, ..session() };
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_in_force_until_it_expires_or_is_ended_or_its_user_is_shut_out() {
+    fn a_session_is_in_force_until_it_expires_is_revoked_or_its_user_is_disabled() {
         assert!(session().is_in_force(NOW + 999));
         assert!(!session().is_in_force(NOW + 1000));
         assert!(!SessionState { revoked: true, ..session() }.is_in_force(NOW));
@@ -328,18 +328,18 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_or_a_generation_to_come_is_unknown_and_ends_nothing() {
+    fn another_secret_or_a_future_generation_is_unknown() {
         let other = RefreshToken { secret: [8; 32], ..token(5) };
         assert_eq!(judge(&other, &session(), NOW, GRACE), Judgement::Refused(RefusalReason::Unknown));
         assert_eq!(judge(&token(6), &session(), NOW, GRACE), Judgement::Refused(RefusalReason::Unknown));
     }
 
-    /// One thing that happens to a session.
+    /// A step of the model.
     #[derive(Clone, Copy, Debug)]
     enum Step {
-        /// Somebody presents the n-th token ever issued (counted back from the newest).
+        /// Any client presents the n-th issued token, counted back from the newest.
         Refresh(usize),
-        /// The honest client refreshes with the token it holds. `lost`: it never sees the response.
+        /// The honest client refreshes with its token. `lost`: it does not receive the response.
         HonestRefresh {
             lost: bool,
         },
@@ -358,7 +358,7 @@ mod tests {
         ]
     }
 
-    /// The reference: a session as its users see it, without generations.
+    /// The reference model of a session, without generations.
     struct Model {
         issued: u32,
         rotated_at: u64,
@@ -385,7 +385,7 @@ mod tests {
                 disabled: false,
             };
             let mut honest = token(0);
-            // Whether somebody else than the honest client has ever rotated, or it has waited too long to retry.
+            // Whether another client has rotated the token, or the honest client has waited too long to retry.
             let mut disturbed = false;
             let mut lost_at = None;
 
@@ -411,7 +411,7 @@ mod tests {
                 let usable = model.alive && !model.disabled && now < model.expires_at;
                 let verdict = judge(&presented, &state, now, GRACE);
 
-                // What the model expects of the token, told by which of the issued ones it is.
+                // The model derives the expected judgement from the age of the token.
                 let age = model.issued - presented.generation;
                 let in_window = now < model.rotated_at + GRACE;
                 let issues = usable && (age == 0 || (age == 1 && in_window));
@@ -435,7 +435,7 @@ mod tests {
                     Judgement::GraceRetry | Judgement::Refused(_) => {}
                 }
                 if issues {
-                    // Whoever asks, and however often: the token that is issued is the one live token.
+                    // The issued token is always the live token.
                     prop_assert_eq!(presented.successor().unwrap().generation, state.generation);
                 }
                 match step {

@@ -1,13 +1,13 @@
-//! Sealed texts: what is handed out and recognised again without being stored.
+//! Sealed texts: texts that are issued to clients and later verified without being stored.
 //!
 //! ```text
 //! prefix || base64url( fields || tag )
-//! tag = first 16 bytes of HMAC-SHA-256(key, label and fields, each behind its length as u32)
+//! tag = first 16 bytes of HMAC-SHA-256(key, label and fields, each preceded by its length as u32)
 //! key = HKDF-SHA-256(secret, info = label)
 //! ```
 //!
-//! Every [`Kind`] has a label and so a key of its own: a text of one kind is invalid as any other. The secret is a list, of which
-//! the first seals and all open, so that it can be rotated. The holder of a text can read its fields.
+//! Every [`Kind`] has its own label and thus its own key, so a text of one kind is invalid as any other kind. To allow rotation there is
+//! a list of secrets: the first one seals, and all of them open. The holder of a text can read its fields.
 
 use std::fmt;
 
@@ -29,25 +29,25 @@ const KEY_LEN: usize = 32;
 /// A kind of sealed text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Kind {
-    /// Distinguishes it from all other kinds.
+    /// The label, which must be unique.
     pub label: &'static str,
-    /// What each text begins with.
+    /// The prefix of every text.
     pub prefix: &'static str,
-    /// The lengths of its fields, in bytes.
+    /// The lengths of the fields, in bytes.
     pub field_lens: &'static [usize],
 }
 
 /// The configured secrets, from which the keys of all kinds are derived.
 pub struct SealingSecrets(Vec<Hkdf<Sha256>>);
 
-/// What is wrong with the configured secrets.
+/// Why a list of secrets is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SealingSecretError {
     /// Not base64url.
     NotBase64,
     /// Decodes to fewer than 32 bytes.
     TooShort,
-    /// Has too few different bytes to be random.
+    /// Has too few distinct bytes to be random.
     NotRandom,
 }
 
@@ -55,7 +55,7 @@ impl SealingSecrets {
     /// Reads a comma-separated list of secrets, each at least 32 random bytes in base64url.
     ///
     /// # Errors
-    /// [`SealingSecretError`] of the first bad secret.
+    /// [`SealingSecretError`] of the first invalid secret.
     pub fn parse(secrets: &str) -> Result<Self, SealingSecretError> {
         let parse = |secret: &str| {
             let secret = secret.trim().trim_end_matches('=');
@@ -71,7 +71,7 @@ impl SealingSecrets {
         secrets.split(',').map(parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The keys of a kind; `None` never happens, as HKDF gives keys of this length and HMAC takes keys of any.
+    /// Derives the keys of a kind. Never `None`, because HKDF supports this length and HMAC keys of any length.
     #[must_use]
     pub fn keys(&self, kind: Kind) -> Option<SealingKeys> {
         let derive = |secret: &Hkdf<Sha256>| {
@@ -84,7 +84,7 @@ impl SealingSecrets {
     }
 }
 
-/// The keys of one kind, each with the label hashed already.
+/// The keys of one kind. Each HMAC has already hashed the label.
 pub struct SealingKeys {
     kind: Kind,
     first: Hmac<Sha256>,
@@ -92,7 +92,7 @@ pub struct SealingKeys {
 }
 
 impl SealingKeys {
-    /// The text of these fields, which have the lengths of the kind.
+    /// Seals fields, which must have the lengths of the kind.
     #[must_use]
     pub fn seal(&self, fields: &[&[u8]]) -> String {
         let mut bytes = fields.concat();
@@ -103,7 +103,7 @@ impl SealingKeys {
         text
     }
 
-    /// The fields of a text, one behind the other; `None` for a text that is not canonical or that none of the keys sealed.
+    /// Opens a text and returns its concatenated fields; `None` if it is not canonical or its tag is not valid under any key.
     #[must_use]
     pub fn open(&self, text: &str) -> Option<Vec<u8>> {
         let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(self.kind.prefix)?).ok()?;
@@ -124,7 +124,7 @@ impl SealingKeys {
     }
 }
 
-/// Hashes a field behind its length, so that no two lists of fields give the same bytes.
+/// Hashes the length of a field and the field, so that different lists of fields give different input.
 fn with_field(mac: Hmac<Sha256>, field: &[u8]) -> Hmac<Sha256> {
     let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
     mac.chain_update(length.to_be_bytes()).chain_update(field)
@@ -133,8 +133,8 @@ fn with_field(mac: Hmac<Sha256>, field: &[u8]) -> Hmac<Sha256> {
 impl fmt::Display for SealingSecretError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NotBase64 => "must be base64url, or several of them separated by commas",
-            Self::TooShort => "must be at least 32 bytes once decoded",
+            Self::NotBase64 => "must be base64url, or a list of base64url values separated by commas",
+            Self::TooShort => "must decode to at least 32 bytes",
             Self::NotRandom => "must be random bytes",
         })
     }
@@ -165,7 +165,7 @@ pub(crate) mod tests {
 
     /// RFC 4231 §4.2 and §4.3.
     #[test]
-    fn hmac_is_that_of_rfc_4231() {
+    fn hmac_matches_the_vectors_of_rfc_4231() {
         let mac = |key: &[u8], data: &[u8]| {
             hex(&Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(data).finalize().into_bytes())
         };
@@ -178,14 +178,14 @@ pub(crate) mod tests {
 
     /// RFC 5869 §A.3.
     #[test]
-    fn hkdf_is_that_of_rfc_5869() {
+    fn hkdf_matches_the_vector_of_rfc_5869() {
         let mut key = [0; 42];
         Hkdf::<Sha256>::new(None, &[0x0b; 22]).expand(b"", &mut key).unwrap();
         assert_eq!(hex(&key), "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
     }
 
     #[test]
-    fn the_tag_is_made_as_documented() {
+    fn the_tag_is_computed_as_documented() {
         let secret: Vec<u8> = (0..32).collect();
         let mut key = [0; 32];
         Hkdf::<Sha256>::new(None, &secret).expand(b"test", &mut key).unwrap();
@@ -198,7 +198,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_text_opens_under_every_secret_of_the_list_and_the_first_seals() {
+    fn the_first_secret_seals_and_every_secret_opens() {
         let old = keys(SECRET_A, KIND).seal(&[b"ab", b"cde"]);
         let both = keys(&format!("{SECRET_B}, {SECRET_A}"), KIND);
         assert_eq!(both.open(&old).as_deref(), Some(&b"abcde"[..]));
@@ -209,7 +209,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_text_of_one_kind_is_invalid_as_any_other() {
+    fn a_text_of_one_kind_is_invalid_as_another_kind() {
         let text = keys(SECRET_A, KIND).seal(&[b"ab", b"cde"]);
         for other in [
             Kind { label: "test2", ..KIND },
@@ -225,7 +225,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn no_changed_text_opens() {
+    fn a_changed_text_does_not_open() {
         let keys = keys(SECRET_A, KIND);
         let text = keys.seal(&[b"ab", b"cde"]);
         for position in 0..text.len() {
@@ -257,7 +257,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_without_a_panic(text in any::<String>()) {
+        fn opening_any_text_does_not_panic(text in any::<String>()) {
             prop_assert_eq!(keys(SECRET_A, KIND).open(&text), None);
             prop_assert_eq!(keys(SECRET_A, KIND).open(&format!("t_{text}")), None);
         }

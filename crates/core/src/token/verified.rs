@@ -1,4 +1,4 @@
-//! A cache of verified access tokens, per isolate. It saves verifying and parsing a token again.
+//! A cache of verified access tokens, per isolate. A cached token is not verified and parsed again.
 //!
 //! Only what cannot change is cached. The time, the state of the key and the revocation of the session are checked every time.
 
@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::token::access::VerifiedToken;
 
-/// Maximum number of tokens. Each takes about 400 bytes, at most a few KiB.
+/// Maximum number of tokens. Each needs about 400 bytes, at most a few KiB.
 const MAX_TOKENS: usize = 4096;
-/// Maximum length of a cached token, in bytes. Tokens with metadata have some 3 KiB; only a key holder can sign longer ones.
+/// Maximum length of a cached token, in bytes. Issued tokens are shorter, also with metadata, but a key holder may sign longer ones.
 const MAX_BYTES: usize = 8192;
 
 /// The SHA-256 of a compact token including its signature. The token itself is not stored.
@@ -26,10 +26,10 @@ impl TokenHash {
     }
 }
 
-/// The most recently verified tokens. Invalid tokens are not added, so forged ones cannot evict others.
+/// The most recently verified tokens. Invalid tokens are not cached, so forged tokens cannot evict others.
 pub struct VerifiedTokenCache<T = VerifiedToken> {
     tokens: BTreeMap<TokenHash, Rc<T>>,
-    /// From the oldest to the newest.
+    /// Ordered from the oldest to the newest.
     order: VecDeque<TokenHash>,
 }
 
