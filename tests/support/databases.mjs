@@ -1,15 +1,17 @@
 // Local databases for the tests of the commands, each in a folder of its own, as `npm run dev` has its.
 
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 
-import { capture, env, path, wrangler } from "../../scripts/lib.mjs";
+import { wranglerBuild } from "../../scripts/build.mjs";
+import { capture, env, path, read, wrangler } from "../../scripts/lib.mjs";
 import { rulesBinary } from "../../scripts/rules.mjs";
 import { Checkout } from "./checkout.mjs";
+import { freePort, serve } from "./served.mjs";
 
 const STAND_IN = fileURLToPath(new URL("./stand-in-wrangler.mjs", import.meta.url));
 
@@ -29,6 +31,13 @@ export class Databases {
   empty(name) {
     cpSync(join(this.folder, "empty"), join(this.folder, name), { recursive: true });
     return new LocalDatabase(join(this.folder, name), this.checkout);
+  }
+
+  /** Writes a file beside them, of lines that are text or what is to be JSON. Its name. */
+  file(name, lines) {
+    const text = lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`);
+    writeFileSync(join(this.folder, name), text.join(""));
+    return join(this.folder, name);
   }
 
   /** One that nothing has been done to. */
@@ -82,6 +91,33 @@ class LocalDatabase {
   quick(name, ...args) {
     const { PATH, ...others } = this.env;
     return this.checkout.node([`scripts/${name}.mjs`, ...args, ...this.options], others);
+  }
+
+  /** A Worker that runs on it, as `npm run dev` starts it, of what is built for the tests. */
+  async serve() {
+    const [profile] = read("build/.dist-inputs").split("\n");
+    const { script, options } = wranglerBuild(profile);
+    const port = String(await freePort());
+    const flags = [
+      "--ip",
+      "127.0.0.1",
+      "--port",
+      port,
+      "--inspector-port",
+      "0",
+      "--show-interactive-dev-session=false",
+    ];
+    return serve(`http://127.0.0.1:${port}`, "wrangler", ["dev", script, ...flags, ...this.options], {
+      cwd: path("."),
+      env: { ...env, ...options.env },
+    });
+  }
+
+  /** How many users there are, and which tables an import has left. */
+  counts() {
+    const [{ users }] = this.rows("SELECT COUNT(*) AS users FROM users");
+    const staging = this.rows("SELECT name FROM sqlite_master WHERE name LIKE 'import%'").map(({ name }) => name);
+    return { users, staging };
   }
 
   /** Reads it past wrangler, which takes a second to start. */

@@ -1,9 +1,7 @@
 // `npm run dev`, in a checkout of its own: on another port than the usual one, with a resource server.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { cpSync, readdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
@@ -11,6 +9,7 @@ import { decodeJwt } from "jose";
 import { path } from "../../scripts/lib.mjs";
 import { Checkout } from "../support/checkout.mjs";
 import { basic, PASSWORD } from "../support/harness.mjs";
+import { freePort, serve } from "../support/served.mjs";
 
 let checkout;
 before(async () => {
@@ -60,41 +59,8 @@ test("on another port a resource server that keygen made is answered", { timeout
   }
 });
 
-/** Starts it, and waits until the Worker answers. */
-async function runDev(port) {
-  const url = `http://localhost:${port}`;
-  const env = { ...process.env, PATH: `${checkout.path("programs")}:${process.env.PATH}`, PORT: String(port) };
-  const child = spawn(process.execPath, ["scripts/dev.mjs"], {
-    cwd: checkout.folder,
-    env,
-    detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
-  let hasEnded = false;
-  const ended = new Promise((resolve) => child.on("close", resolve)).then(() => (hasEnded = true));
-  const stop = async () => {
-    if (!hasEnded) process.kill(-child.pid, "SIGTERM");
-    await ended;
-  };
-  while (
-    !(await fetch(`${url}/healthz`).then(
-      ({ status }) => status === 200,
-      () => false,
-    ))
-  ) {
-    if (hasEnded) throw new Error(`it ended by itself:\n${output}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return { url, stop };
-}
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen({ host: "127.0.0.1", port: 0 }, () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
+/** Runs `npm run dev` on that port. */
+function runDev(port) {
+  const env = { ...process.env, ...checkout.env, PORT: String(port) };
+  return serve(`http://localhost:${port}`, process.execPath, ["scripts/dev.mjs"], { cwd: checkout.folder, env });
 }

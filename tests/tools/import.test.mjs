@@ -1,21 +1,15 @@
 // npm run import and export, on local databases of their own, and a Worker that runs on one.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createHmac, pbkdf2Sync, randomUUID } from "node:crypto";
-import { createWriteStream, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { wranglerBuild } from "../../scripts/build.mjs";
-import { capture, env, path, read } from "../../scripts/lib.mjs";
+import { capture } from "../../scripts/lib.mjs";
 import { Databases } from "../support/databases.mjs";
 import { phc } from "../support/harness.mjs";
 
-/** More than the import moves at once. */
-const USERS = 30_000;
-const CHUNK = 25_000;
 const CHEAP = "$pbkdf2-sha256$i=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 let databases, folder;
@@ -25,116 +19,7 @@ before(async () => {
 });
 after(() => databases.remove());
 
-const file = (name, lines) => {
-  writeFileSync(
-    join(folder, name),
-    lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`).join(""),
-  );
-  return join(folder, name);
-};
 const user = (n, more) => ({ email: `person-${n}@example.org`, password_hash: CHEAP, ...more });
-
-/** How many users there are, and which tables an import has left. */
-function counts(database) {
-  const [{ users }] = database.rows("SELECT COUNT(*) AS users FROM users");
-  return {
-    users,
-    staging: database.rows("SELECT name FROM sqlite_master WHERE name LIKE 'import%'").map(({ name }) => name),
-  };
-}
-
-test("thirty thousand users come in, however often it is interrupted, and log in", {
-  timeout: 600_000,
-}, async (t) => {
-  const database = databases.empty("many");
-  const secret = `cafe\u0301 au lait`;
-  const users = createWriteStream(join(folder, "many.ndjson"));
-  for (let n = 0; n < USERS; n += 1) {
-    const hash = n === 27_777 ? phc({ message: secret, memory: 64, passes: 1 }) : CHEAP;
-    users.write(
-      `${JSON.stringify({ email: `Person.${n}@Example.org`, username: `person-${n}`, name: `Ada O'Lovelace; "${n}"\\`, password_hash: hash, roles: n === 27_777 ? ["user", "admin"] : undefined, created_at: 1_700_000_000 + n })}\n`,
-    );
-  }
-  await new Promise((resolve) => users.end(resolve));
-
-  // What is interrupted at first is the command; what it says of D1 afterwards is of D1 itself.
-  for (const [done, table, checkout] of [
-    ["loaded", "import_users", databases.checkout],
-    ["moved", "users", undefined],
-  ]) {
-    await importUntil(`${done} ${CHUNK} of`, database, checkout, "--allow-admins");
-    const [{ count }] = database.rows(`SELECT COUNT(*) AS count FROM ${table}`);
-    assert.ok(count >= CHUNK && count < USERS, `${count} ${table}`);
-  }
-  // Meanwhile no other file may come between.
-  const other = await database.quick("import", file("other.ndjson", [user("other")]));
-  assert.equal(other.code, 1);
-  assert.match(
-    other.stderr,
-    /an import of another file, .*, is unfinished \(\d+ of its 30000 users are imported\).*--restart/,
-  );
-
-  const { code, stdout, stderr } = await database.script("import", join(folder, "many.ndjson"), "--allow-admins");
-  assert.equal(code, 0, stderr);
-  assert.match(
-    stdout,
-    /^checked 30000 users\n1 of them is an admin\n30000 hashes are weaker than OWASP's minimum \(1 Argon2, 29999 PBKDF2-SHA256\): until .*--wrap-weak/m,
-  );
-  assert.match(stdout, /continuing: \d+ users remain to be moved\n(moved \d+ of 30000\n)+imported 30000 users/);
-  assert.deepEqual(counts(database), { users: USERS, staging: [] });
-  const [sums] = database.rows(
-    "SELECT COUNT(DISTINCT email_key) AS emails, COUNT(DISTINCT username_key) AS usernames, SUM(created_at - 1700000000) AS sum, MIN(length(id)) AS shortest, SUM(credentials_version) AS versions FROM users",
-  );
-  assert.deepEqual(sums, {
-    emails: USERS,
-    usernames: USERS,
-    sum: (USERS * (USERS - 1)) / 2,
-    shortest: 22,
-    versions: 0,
-  });
-
-  await t.test("and one of them logs in through the Worker", { timeout: 120_000 }, async () => {
-    const worker = await runWorker(database);
-    try {
-      const login = (json) =>
-        fetch(`${worker.url}/login`, {
-          method: "POST",
-          headers: { "Content-Type": "application/json" },
-          body: JSON.stringify(json),
-        });
-      assert.equal((await login({ username: "person-27777", password: "another one" })).status, 401);
-      for (const password of [secret, secret.normalize("NFC")]) {
-        const answer = await login({ email: "person.27777@example.org", password });
-        assert.equal(answer.status, 200);
-        const {
-          user: { email, username, name, roles, created_at },
-        } = await answer.json();
-        assert.deepEqual(
-          { email, username, name, roles, created_at },
-          {
-            email: "Person.27777@Example.org",
-            username: "person-27777",
-            name: `Ada O'Lovelace; "27777"\\`,
-            roles: ["user", "admin"],
-            created_at: 1_700_027_777,
-          },
-        );
-      }
-      const { access_token } = await (await login({ username: "person-27777", password: secret })).json();
-      const { events } = await (
-        await fetch(`${worker.url}/me/events`, { headers: { Authorization: `Bearer ${access_token}` } })
-      ).json();
-      const [made] = events.filter(({ kind }) => kind === "roles_changed");
-      assert.deepEqual([made.roles, "by" in made], [["user", "admin"], false]);
-    } finally {
-      await worker.stop();
-    }
-    const [{ password_hash }] = database.rows(
-      "SELECT password_hash FROM users WHERE email_key = 'person.27777@example.org'",
-    );
-    assert.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
-  });
-});
 
 test("a file with a bad line, a taken name or an unknown form writes nothing; export gives back what import took", {
   timeout: 480_000,
@@ -156,11 +41,11 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
     user(1, { id: ids[1] }),
     ...Array.from({ length: 300 }, (_, n) => user(n + 2, { username: `u-${n}`, roles: [] })),
   ];
-  const unnoticed = await source.quick("import", file("some.ndjson", some));
+  const unnoticed = await source.quick("import", databases.file("some.ndjson", some));
   assert.match(unnoticed.stderr, /line 1: roles: "admin" requires --allow-admins\n\n1 error: nothing was imported/);
-  const done = await source.quick("import", file("some.ndjson", some), "--allow-admins");
+  const done = await source.quick("import", databases.file("some.ndjson", some), "--allow-admins");
   assert.equal(done.code, 0, done.stderr);
-  assert.deepEqual(counts(source), { users: 302, staging: [] });
+  assert.deepEqual(source.counts(), { users: 302, staging: [] });
   // As `npm run grant` would have left it.
   const [event, ...others] = source.rows(
     "SELECT e.*, u.email FROM audit_events AS e JOIN users AS u ON u.id = e.user_id",
@@ -181,7 +66,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   // Lines that cannot be taken: all of them are named, up to twenty, and nothing is written.
   const bad = await source.quick(
     "import",
-    file("bad.ndjson", [
+    databases.file("bad.ndjson", [
       user("new"),
       ...Array.from({ length: 25 }, (_, n) => user(`bad-${n}`, { password_hash: "md5" })),
       user("new-2"),
@@ -189,7 +74,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
     ]),
   );
   assert.equal(bad.code, 1);
-  const odd = await source.quick("import", file("odd.ndjson", [user("odd", { "a\u2028b": 1 })]));
+  const odd = await source.quick("import", databases.file("odd.ndjson", [user("odd", { "a\u2028b": 1 })]));
   assert.match(odd.stderr, /line 1: a\\u\{2028\}b: unknown field/);
   assert.equal(bad.stderr.match(/^(error: )?line \d+: /gm).length, 20);
   assert.match(
@@ -207,7 +92,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   // Names that are taken.
   const taken = await source.quick(
     "import",
-    file("taken.ndjson", [
+    databases.file("taken.ndjson", [
       user("new"),
       user("x", { email: "ADA@example.org" }),
       user("y", { username: "ADA-L" }),
@@ -217,7 +102,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   assert.equal(taken.code, 1);
   const takenBy = await source.quick(
     "import",
-    file(
+    databases.file(
       "taken-many.ndjson",
       some.map((line, n) => ({ ...line, id: undefined, username: `v-${n}`, roles: [] })),
     ),
@@ -233,7 +118,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
     taken.stderr,
     /line 2: the e-mail address belongs to an existing account\nline 3: the username is .*\nline 4: the id is .*\n\n3 errors: nothing was imported/,
   );
-  assert.deepEqual(counts(source), { users: 302, staging: [] });
+  assert.deepEqual(source.counts(), { users: 302, staging: [] });
 
   const exported = await source.quick("export");
   assert.equal(exported.code, 0, exported.stderr);
@@ -268,21 +153,21 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   copy.run(
     "CREATE TRIGGER late BEFORE INSERT ON users WHEN NEW.username = 'late' BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: users.email_key'); END",
   );
-  const late = await copy.quick("import", file("late.ndjson", [user("a"), user("b", { username: "late" })]));
+  const late = await copy.quick("import", databases.file("late.ndjson", [user("a"), user("b", { username: "late" })]));
   assert.equal(late.code, 1);
   assert.match(late.stderr, /UNIQUE constraint failed/);
-  assert.deepEqual(counts(copy), { users: 302, staging: ["import_file", "import_users"] });
+  assert.deepEqual(copy.counts(), { users: 302, staging: ["import_file", "import_users"] });
   copy.run("DROP TRIGGER late");
-  const restarted = await copy.quick("import", file("other.ndjson", [user("a")]), "--restart");
+  const restarted = await copy.quick("import", databases.file("other.ndjson", [user("a")]), "--restart");
   assert.equal(restarted.code, 0, restarted.stderr);
-  assert.deepEqual(counts(copy), { users: 303, staging: [] });
+  assert.deepEqual(copy.counts(), { users: 303, staging: [] });
 });
 
 test("weak hashes that are wrapped verify in the Worker, and an export keeps them", { timeout: 300_000 }, async () => {
   const [source, copy] = [databases.empty("weak"), databases.empty("weak-copy")];
   const hash = (password) =>
     `$pbkdf2-sha256$i=1000$c2FsdHNhbHQ$${pbkdf2Sync(password, "saltsalt", 1000, 32, "sha256").toString("base64").replace(/=+$/, "")}`;
-  const weak = file("weak.ndjson", [
+  const weak = databases.file("weak.ndjson", [
     user("weak", { password_hash: hash("an old password") }),
     user("strong", { password_hash: phc({ message: "another password", memory: 19_456, passes: 2 }) }),
   ]);
@@ -300,7 +185,7 @@ test("weak hashes that are wrapped verify in the Worker, and an export keeps the
   assert.doesNotMatch(again.stdout, /weaker than/, again.stderr);
   assert.equal((await copy.quick("export")).stdout, exported.stdout);
 
-  const worker = await runWorker(copy);
+  const worker = await copy.serve();
   try {
     const login = async (name, password) =>
       (
@@ -332,22 +217,27 @@ test("a command says how it is used, and what is missing", { timeout: 120_000 },
     ["import", ["a", "b"], 2, /usage: npm run import/],
     ["import", ["a", "--remote"], 2, /--persist-to is for the local database/],
     ["import", [join(folder, "missing.ndjson")], 1, /missing\.ndjson does not exist/],
-    ["import", [file("empty.ndjson", [])], 1, /^\nerror: .*empty.ndjson is empty\n$/],
-    ["import", [file("blank.ndjson", ["", " "])], 1, /contains no users/],
+    ["import", [databases.file("empty.ndjson", [])], 1, /^\nerror: .*empty.ndjson is empty\n$/],
+    ["import", [databases.file("blank.ndjson", ["", " "])], 1, /has no users in it/],
     ["import", [folder], 1, /^\nerror: .* is a folder, not a file\n$/],
-    ["import", [file("same.ndjson", [user(1)]), "--all-errors", "same.ndjson"], 1, /would overwrite .*same.ndjson/],
-    ["import", [file("same.ndjson", [user(1)]), "--all-errors", folder], 1, /--all-errors cannot write/],
+    [
+      "import",
+      [databases.file("same.ndjson", [user(1)]), "--all-errors", "same.ndjson"],
+      1,
+      /would write over .*same.ndjson/,
+    ],
+    ["import", [databases.file("same.ndjson", [user(1)]), "--all-errors", folder], 1, /--all-errors cannot write/],
     [
       "import",
       [
-        file("dear.ndjson", [
+        databases.file("dear.ndjson", [
           user(1, { password_hash: "$2b$13$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" }),
         ]),
       ],
       1,
       /line 1: password_hash: verifying it takes about \d+ ms of CPU time, but cpu_ms in wrangler.toml is 500: set it to at least \d+ while/,
     ],
-    ["import", [file("one.ndjson", [user(1)])], 1, /no tables yet/],
+    ["import", [databases.file("one.ndjson", [user(1)])], 1, /no tables yet/],
     ["export", ["x"], 2, /usage: npm run --silent export/],
     ["export", [], 1, /no tables yet/],
   ]) {
@@ -359,76 +249,3 @@ test("a command says how it is used, and what is missing", { timeout: 120_000 },
   assert.equal(loud.code, 1);
   assert.match(loud.stderr, /npm run --silent export/);
 });
-
-/** Runs the import until it says so, and kills it there; in that checkout if there is one. */
-function importUntil(said, database, checkout, ...flags) {
-  return new Promise((resolve, reject) => {
-    const child = spawn("node", ["scripts/import.mjs", join(folder, "many.ndjson"), ...flags, ...database.options], {
-      cwd: checkout?.folder ?? path("."),
-      env: { ...database.env, ...checkout?.env },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    let text = "";
-    child.stdout.setEncoding("utf8").on("data", (more) => {
-      text += more;
-      if (text.includes(said)) child.kill("SIGKILL");
-    });
-    child
-      .on("error", reject)
-      .on("close", () => (text.includes(said) ? resolve() : reject(new Error(`it ended by itself:\n${text}`))));
-  });
-}
-
-/** A Worker on that database, as `npm run dev` starts it, of the profile that the tests have built. */
-async function runWorker(database) {
-  const [profile] = read("build/.dist-inputs").split("\n");
-  const { script, options } = wranglerBuild(profile);
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const child = spawn(
-    "wrangler",
-    [
-      "dev",
-      script,
-      "--ip",
-      "127.0.0.1",
-      "--port",
-      String(port),
-      "--inspector-port",
-      "0",
-      "--show-interactive-dev-session=false",
-      ...database.options,
-    ],
-    { cwd: path("."), detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...env, ...options.env } },
-  );
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
-  const closed = new Promise((resolve) => child.on("close", resolve));
-  const stop = async () => {
-    process.kill(-child.pid, "SIGTERM");
-    await closed;
-  };
-  const deadline = Date.now() + 60_000;
-  while (
-    !(await fetch(`${url}/healthz`).then(
-      ({ status }) => status === 200,
-      () => false,
-    ))
-  ) {
-    if (Date.now() > deadline) {
-      await stop();
-      throw new Error(`the Worker does not answer:\n${output}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return { url, stop };
-}
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen({ host: "127.0.0.1", port: 0 }, () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
