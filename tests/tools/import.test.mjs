@@ -116,7 +116,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   );
   assert.match(
     taken.stderr,
-    /line 2: the e-mail address belongs to an existing account\nline 3: the username is .*\nline 4: the id is .*\n\n3 errors: nothing was imported/,
+    /line 2: the e-mail address belongs to an existing account\nline 3: the username belongs .*\nline 4: the id belongs .*\n\n3 errors: nothing was imported/,
   );
   assert.deepEqual(source.counts(), { users: 302, staging: [] });
 
@@ -218,13 +218,13 @@ test("a command says how it is used, and what is missing", { timeout: 120_000 },
     ["import", ["a", "--remote"], 2, /--persist-to is for the local database/],
     ["import", [join(folder, "missing.ndjson")], 1, /missing\.ndjson does not exist/],
     ["import", [databases.file("empty.ndjson", [])], 1, /^\nerror: .*empty.ndjson is empty\n$/],
-    ["import", [databases.file("blank.ndjson", ["", " "])], 1, /has no users in it/],
+    ["import", [databases.file("blank.ndjson", ["", " "])], 1, /contains no users/],
     ["import", [folder], 1, /^\nerror: .* is a folder, not a file\n$/],
     [
       "import",
       [databases.file("same.ndjson", [user(1)]), "--all-errors", "same.ndjson"],
       1,
-      /would write over .*same.ndjson/,
+      /would overwrite .*same.ndjson/,
     ],
     ["import", [databases.file("same.ndjson", [user(1)]), "--all-errors", folder], 1, /--all-errors cannot write/],
     [
