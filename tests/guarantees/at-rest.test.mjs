@@ -57,7 +57,7 @@ before(async () => {
   await worker.get(`/users?email=${email}`, { bearer });
   await worker.request("PATCH", `/users/${person.user.id}`, { bearer, json: { roles: ["admin"] } });
   await worker.request("DELETE", `/users/${person.user.id}`, { bearer });
-  await worker.sweep();
+  await worker.cleanUp();
   await worker.delete("/sessions", { bearer });
   await worker.post("/login", {
     body: `{"email":"${email}","password":"${password}"`,

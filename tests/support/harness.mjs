@@ -282,7 +282,7 @@ export class Worker {
   }
 
   /** Runs the scheduled event, as on another day: one walk through the sessions is all that begins in a day. */
-  async sweep() {
+  async cleanUp() {
     await this.db.prepare("UPDATE cleanup_progress SET begun_at = 0").run();
     await this.schedule("17 * * * *");
   }

@@ -57,8 +57,8 @@ const insertEnded = (id) =>
     .run();
 
 /** Sweeps once, and gives what the log tells of it. */
-async function sweep() {
-  await worker.sweep();
+async function cleanUp() {
+  await worker.cleanUp();
   const logged = worker.events().filter(({ event }) => event !== "costs");
   assert.equal(logged.length, 1, JSON.stringify(logged));
   const [{ request_id, ...event }] = logged;
@@ -66,7 +66,7 @@ async function sweep() {
   return event;
 }
 
-const swept = (sessions, events, complete = true) => ({
+const cleanedUp = (sessions, events, complete = true) => ({
   level: "info",
   event: "cleaned_up",
   sessions,
@@ -76,7 +76,7 @@ const swept = (sessions, events, complete = true) => ({
 
 test("with nothing to take out the sweep takes nothing", async () => {
   const before = await rows();
-  assert.deepEqual(await sweep(), swept(0, 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(0, 0));
   assert.deepEqual(await rows(), before);
 });
 
@@ -96,14 +96,14 @@ test("of a large backlog exactly the dead goes, and the living is left byte for 
   let runs = 0;
   for (let complete = false; !complete; runs += 1) {
     assert.ok(runs < 5, "it does not come to an end");
-    const event = await sweep();
+    const event = await cleanUp();
     complete = event.complete;
     total.sessions += event.sessions;
     total.events += event.events;
   }
   assert.deepEqual([runs, total], [1, { sessions: 30_000, events: 30_000 }]);
   assert.deepEqual(await rows(), living);
-  assert.deepEqual(await sweep(), swept(0, 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(0, 0));
   person = { ...person, ...(await worker.refresh(person.refresh_token)).body };
   await worker.assertLive(person);
 });
@@ -116,7 +116,7 @@ test("what ended exactly so long ago as it is kept is the limit", async () => {
   await insertSessions("stays", 3, { expires: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
   await insertSessions("staystoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} + 20 + n` });
   await insertEvents("stays", 3, `unixepoch() - ${EVENTS_TTL} + 20 + n`);
-  assert.deepEqual(await sweep(), swept(6, 3));
+  assert.deepEqual(await cleanUp(), cleanedUp(6, 3));
   const left = JSON.stringify(await rows());
   assert.ok(!left.includes("gone") && left.includes("stays") && left.includes("staystoo"));
 });
@@ -128,7 +128,7 @@ test("a session that was ended counts from its ending, one that was not from its
   await insertSessions("expired", 1, { expires: old });
   await insertSessions("endedlate", 1, { expires: old, revoked: "unixepoch() - 100" });
   await insertSessions("living", 1, {});
-  assert.deepEqual(await sweep(), swept(2, 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(2, 0));
   const left = (await ids()).join(" ");
   assert.deepEqual(
     ["early", "lately", "expired", "endedlate", "living"].filter((name) => left.includes(name)),
@@ -139,9 +139,9 @@ test("a session that was ended counts from its ending, one that was not from its
 test("a shorter retention takes out more, a longer one nothing", async () => {
   await insertSessions("day", 2, { expires: "unixepoch() - 86401" });
   await insertEvents("day", 2, "unixepoch() - 90001");
-  assert.deepEqual(await sweep(), swept(0, 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(0, 0));
   await worker.update({ vars: { AUDIT_TTL_SECONDS: "86400" } });
-  assert.deepEqual(await sweep(), swept(2, 2));
+  assert.deepEqual(await cleanUp(), cleanedUp(2, 2));
   await worker.update();
 });
 
@@ -149,14 +149,14 @@ test("a walk that broke off goes on where it got to, and begins anew behind the 
   const dead = ["-a", "0b", "Mc", "_d", "me", "zf"];
   for (const id of dead) await insertEnded(id);
   await goOnAt("Mc".padEnd(22, "A"));
-  assert.deepEqual(await sweep(), swept(3, 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(3, 0));
   const left = await ids();
   assert.deepEqual(
     dead.filter((id) => left.some((own) => own.startsWith(id))),
     ["-a", "0b", "Mc"],
   );
   assert.deepEqual(await place(), { after: "Mc".padEnd(22, "A"), upto: "~" });
-  assert.deepEqual(await sweep(), swept(3, 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(3, 0));
   assert.deepEqual(await ids(), [person.session_id]);
   assert.equal((await place()).after, "");
 });
@@ -164,7 +164,7 @@ test("a walk that broke off goes on where it got to, and begins anew behind the 
 test("a walk begins once a day, and one that is under way goes on", async () => {
   const today = () => worker.schedule("17 * * * *");
   const begunAt = () => worker.db.prepare("SELECT begun_at FROM cleanup_progress").first("begun_at");
-  await sweep();
+  await cleanUp();
   const begun = await begunAt();
   assert.ok(Math.abs(begun - Date.now() / 1000) < 60);
   await insertEnded("Mx");
@@ -196,7 +196,7 @@ test("a place behind every key, or before, harms nothing", async () => {
     await insertEnded("Mx");
     await goOnAt(upto);
     let gone = 0;
-    for (let run = 0; run < 2; run += 1) gone += (await sweep()).sessions;
+    for (let run = 0; run < 2; run += 1) gone += (await cleanUp()).sessions;
     assert.equal(gone, 1, upto);
     await worker.assertLive(person);
   }
@@ -216,7 +216,7 @@ test("a step that D1 refuses is logged, loses nothing that lives, and the next s
       `CREATE TRIGGER stuck BEFORE DELETE ON refresh_tokens WHEN OLD.session_id = '${poisoned.session_id}' BEGIN SELECT RAISE(ABORT, 'disk full'); END`,
     )
     .run();
-  const failed = await sweep();
+  const failed = await cleanUp();
   assert.deepEqual([failed.level, failed.event], ["error", "storage_fault"]);
   assert.match(failed.cause, /^delete_old_sessions: .*disk full/);
   const left = await count();
@@ -228,46 +228,46 @@ test("a step that D1 refuses is logged, loses nothing that lives, and the next s
   assert.ok(stuckAt.upto < poisoned.session_id);
   await worker.assertLive(person);
   // As long as it is stuck nothing behind it goes, and nothing is lost.
-  assert.equal((await sweep()).event, "storage_fault");
+  assert.equal((await cleanUp()).event, "storage_fault");
   assert.deepEqual([await count(), await place()], [left, stuckAt]);
   await worker.db.prepare("DROP TRIGGER stuck").run();
-  assert.deepEqual(await sweep(), swept(left - (all - 5000), 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(left - (all - 5000), 0));
   await worker.assertLive(person);
 });
 
 test("without a table, or without its place, the sweep logs that and nothing else happens", async () => {
   await insertEnded("Mx");
   await worker.db.prepare("ALTER TABLE audit_events RENAME TO audit_events_away").run();
-  assert.equal((await sweep()).event, "storage_fault");
+  assert.equal((await cleanUp()).event, "storage_fault");
   await worker.db.prepare("ALTER TABLE audit_events_away RENAME TO audit_events").run();
   assert.equal((await ids()).length, 2);
   const before = await worker.db.prepare("SELECT * FROM cleanup_progress").first();
   await worker.db.prepare("DELETE FROM cleanup_progress").run();
-  assert.equal((await sweep()).event, "internal_error");
+  assert.equal((await cleanUp()).event, "internal_error");
   assert.equal((await ids()).length, 2);
   await worker.db
     .prepare("INSERT INTO cleanup_progress (name, after, upto, begun_at) VALUES (?, ?, ?, 0)")
     .bind(before.name, before.after, "~")
     .run();
-  assert.deepEqual(await sweep(), swept(1, 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(1, 0));
 });
 
 test("a bad configuration is logged, and deletes nothing", async () => {
   await insertEnded("Mx");
   await worker.update({ vars: { AUDIT_TTL_SECONDS: "60" } });
   worker.events();
-  const event = await sweep();
+  const event = await cleanUp();
   assert.deepEqual([event.level, event.event, event.variable], ["error", "misconfigured", "AUDIT_TTL_SECONDS"]);
   await worker.update();
   worker.events();
   assert.equal((await ids()).length, 2);
-  assert.deepEqual(await sweep(), swept(1, 0));
+  assert.deepEqual(await cleanUp(), cleanedUp(1, 0));
 });
 
 test("a walk takes two statements for 2,000 sessions, and the trail one for as many entries", async () => {
   await insertSessions("dead", 8000, { expires: "1000" });
   await insertEvents("old", 4500, "1000");
-  await worker.sweep();
+  await worker.cleanUp();
   const [{ route, d1_round_trips, kv_gets, kv_puts, d1_rows_read, d1_rows_written, ...rest }, ...more] =
     worker.events("costs");
   assert.deepEqual([route, rest.status, more.length, kv_gets, kv_puts], ["Cleanup", undefined, 0, 0, 0]);
@@ -283,9 +283,9 @@ test("refreshes while the sweep runs are answered, and none of their sessions go
   const sessions = [];
   for (let count = 0; count < 3; count += 1) sessions.push((await worker.login(person)).body);
   worker.events();
-  const sweeping = worker.sweep();
+  const cleaning = worker.cleanUp();
   let done = false;
-  sweeping.then(() => (done = true));
+  cleaning.then(() => (done = true));
   let answered = 0;
   while (!done) {
     for (const [index, session] of sessions.entries()) {
