@@ -1,5 +1,5 @@
-// Nothing usable at rest: after everything has happened once, no token, secret, password or signing key is in any row of
-// D1, any entry of KV or any line of the log, and no e-mail address is in the log.
+// Nothing usable is stored: after every operation has run once, no row of D1, no entry of KV and no log line contains a
+// token, secret, password or signing key, and the log contains no e-mail address.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -85,14 +85,14 @@ before(async () => {
 });
 after(() => worker.close());
 
-test("there is something to search in", () => {
+test("the searched stores are not empty", () => {
   assert.ok(JSON.parse(dumps.log).length > 20);
   assert.ok(JSON.parse(dumps.D1).length > 3);
   assert.ok(JSON.parse(dumps.KV).length >= 3);
   assert.ok(dumps.D1.includes(EMAIL));
 });
 
-test("no password, token or secret is anywhere, nor any part of one that could be used", () => {
+test("no password, token or secret is stored, nor any usable part of one", () => {
   const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
   const secrets = new Map([
     ...PASSWORDS.map((password) => ["a password", password]),
@@ -119,13 +119,13 @@ test("no password, token or secret is anywhere, nor any part of one that could b
   }
 });
 
-test("the log has no e-mail address, no hash, and one JSON object a line", () => {
+test("the log contains no e-mail address and no hash, and each line is one JSON object", () => {
   for (const line of JSON.parse(dumps.log)) assert.equal(typeof JSON.parse(line).event, "string");
   assert.doesNotMatch(dumps.log, /canary|@example|argon2/i);
   for (const { secret_hash } of JSON.parse(dumps.D1)) if (secret_hash) assert.ok(!dumps.log.includes(secret_hash));
 });
 
-test("the log tells what happened", () => {
+test("the log reports what happened", () => {
   const kinds = new Set(JSON.parse(dumps.log).map((line) => JSON.parse(line).event));
   for (const kind of [
     "registered",

@@ -1,4 +1,4 @@
-// The sweep: what ended long ago goes, in steps that can break off anywhere, and what lives stays as it is.
+// The cleanup: it deletes what ended long ago, in steps that can stop anywhere, and leaves what is live unchanged.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -22,10 +22,10 @@ beforeEach(async () => {
   worker.events();
 });
 
-/** What is counted stands at the start of its hour, so events go an hour later. */
+/** A counted event has the time at which its hour began, so events are kept an hour longer. */
 const EVENTS_TTL = AUDIT_TTL + 3600;
 
-/** Sessions of the person that end so, by SQL expressions of `n`. Their keys lie among one another. */
+/** Inserts sessions of the user that end according to SQL expressions of `n`. Their keys are interleaved. */
 function insertSessions(name, count, { expires = "unixepoch() + 600000", revoked = "NULL" }) {
   const columns =
     "session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
@@ -56,7 +56,7 @@ const insertEnded = (id) =>
     .bind(id.padEnd(22, "A"), person.user.id)
     .run();
 
-/** Sweeps once, and gives what the log tells of it. */
+/** Cleans up once, and returns the event that it logs. */
 async function cleanUp() {
   await worker.cleanUp();
   const logged = worker.events().filter(({ event }) => event !== "costs");
@@ -74,13 +74,13 @@ const cleanedUp = (sessions, events, complete = true) => ({
   complete,
 });
 
-test("with nothing to take out the sweep takes nothing", async () => {
+test("with nothing to delete the cleanup deletes nothing", async () => {
   const before = await rows();
   assert.deepEqual(await cleanUp(), cleanedUp(0, 0));
   assert.deepEqual(await rows(), before);
 });
 
-test("of a large backlog exactly the dead goes, and the living is left byte for byte", async () => {
+test("of a large backlog it deletes exactly what is over, and leaves what is live byte for byte", async () => {
   await insertSessions("live", 1800, {});
   await insertSessions("kept", 200, {
     expires: `unixepoch() - ${AUDIT_TTL} + 60 + n`,
@@ -108,8 +108,8 @@ test("of a large backlog exactly the dead goes, and the living is left byte for 
   await worker.assertLive(person);
 });
 
-test("what ended exactly so long ago as it is kept is the limit", async () => {
-  // Seconds around the limit, and more than the test takes beside it.
+test("the retention is exact: an older row is deleted, a younger one is not", async () => {
+  // Seconds around the limit, and more than the test takes.
   await insertSessions("gone", 3, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
   await insertSessions("gonetoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
   await insertEvents("gone", 3, `unixepoch() - ${EVENTS_TTL} - n`);
@@ -121,7 +121,7 @@ test("what ended exactly so long ago as it is kept is the limit", async () => {
   assert.ok(!left.includes("gone") && left.includes("stays") && left.includes("staystoo"));
 });
 
-test("a session that was ended counts from its ending, one that was not from its expiry", async () => {
+test("an ended session counts from its end, any other from its expiry", async () => {
   const old = `unixepoch() - ${AUDIT_TTL} - 100`;
   await insertSessions("early", 1, { expires: "unixepoch() + 600", revoked: old });
   await insertSessions("lately", 1, { expires: "unixepoch() + 600", revoked: "unixepoch() - 100" });
@@ -136,7 +136,7 @@ test("a session that was ended counts from its ending, one that was not from its
   );
 });
 
-test("a shorter retention takes out more, a longer one nothing", async () => {
+test("a shorter retention deletes more, a longer one nothing", async () => {
   await insertSessions("day", 2, { expires: "unixepoch() - 86401" });
   await insertEvents("day", 2, "unixepoch() - 90001");
   assert.deepEqual(await cleanUp(), cleanedUp(0, 0));
@@ -145,7 +145,7 @@ test("a shorter retention takes out more, a longer one nothing", async () => {
   await worker.update();
 });
 
-test("a walk that broke off goes on where it got to, and begins anew behind the end", async () => {
+test("an interrupted walk continues where it stopped, and starts over after the end", async () => {
   const dead = ["-a", "0b", "Mc", "_d", "me", "zf"];
   for (const id of dead) await insertEnded(id);
   await goOnAt("Mc".padEnd(22, "A"));
@@ -161,7 +161,7 @@ test("a walk that broke off goes on where it got to, and begins anew behind the 
   assert.equal((await place()).after, "");
 });
 
-test("a walk begins once a day, and one that is under way goes on", async () => {
+test("a walk begins once a day, and an unfinished one continues", async () => {
   const today = () => worker.schedule("17 * * * *");
   const begunAt = () => worker.db.prepare("SELECT begun_at FROM cleanup_progress").first("begun_at");
   await cleanUp();
@@ -191,7 +191,7 @@ test("a walk begins once a day, and one that is under way goes on", async () => 
   assert.ok((await begunAt()) >= begun);
 });
 
-test("a place behind every key, or before, harms nothing", async () => {
+test("a stored position after every key, or before, does no harm", async () => {
   for (const upto of ["", "~", "}", "zzzzzzzzzzzzzzzzzzzzzz"]) {
     await insertEnded("Mx");
     await goOnAt(upto);
@@ -202,7 +202,7 @@ test("a place behind every key, or before, harms nothing", async () => {
   }
 });
 
-test("a step that D1 refuses is logged, loses nothing that lives, and the next sweep goes on", async () => {
+test("a step that D1 refuses is logged, loses nothing that is live, and the next cleanup continues", async () => {
   await insertSessions("dead", 5000, { expires: "1000" });
   const count = async () => (await rows()).sessions.length;
   const all = await count();
@@ -227,7 +227,7 @@ test("a step that D1 refuses is logged, loses nothing that lives, and the next s
   const stuckAt = await place();
   assert.ok(stuckAt.upto < poisoned.session_id);
   await worker.assertLive(person);
-  // As long as it is stuck nothing behind it goes, and nothing is lost.
+  // While it is stuck nothing after it is deleted, and nothing is lost.
   assert.equal((await cleanUp()).event, "storage_fault");
   assert.deepEqual([await count(), await place()], [left, stuckAt]);
   await worker.db.prepare("DROP TRIGGER stuck").run();
@@ -235,7 +235,7 @@ test("a step that D1 refuses is logged, loses nothing that lives, and the next s
   await worker.assertLive(person);
 });
 
-test("without a table, or without its place, the sweep logs that and nothing else happens", async () => {
+test("without a table, or without its stored position, the cleanup logs that and does nothing else", async () => {
   await insertEnded("Mx");
   await worker.db.prepare("ALTER TABLE audit_events RENAME TO audit_events_away").run();
   assert.equal((await cleanUp()).event, "storage_fault");
@@ -252,7 +252,7 @@ test("without a table, or without its place, the sweep logs that and nothing els
   assert.deepEqual(await cleanUp(), cleanedUp(1, 0));
 });
 
-test("a bad configuration is logged, and deletes nothing", async () => {
+test("an invalid configuration is logged, and nothing is deleted", async () => {
   await insertEnded("Mx");
   await worker.update({ vars: { AUDIT_TTL_SECONDS: "60" } });
   worker.events();
@@ -264,21 +264,21 @@ test("a bad configuration is logged, and deletes nothing", async () => {
   assert.deepEqual(await cleanUp(), cleanedUp(1, 0));
 });
 
-test("a walk takes two statements for 2,000 sessions, and the trail one for as many entries", async () => {
+test("2,000 sessions take two statements, and 2,000 events one", async () => {
   await insertSessions("dead", 8000, { expires: "1000" });
   await insertEvents("old", 4500, "1000");
   await worker.cleanUp();
   const [{ route, d1_round_trips, kv_gets, kv_puts, d1_rows_read, d1_rows_written, ...rest }, ...more] =
     worker.events("costs");
   assert.deepEqual([route, rest.status, more.length, kv_gets, kv_puts], ["Cleanup", undefined, 0, 0, 0]);
-  // Two full steps through the trail and one that is not, four through the sessions and one to the end.
+  // Two full steps through the audit trail and one partial, four through the sessions and one to the end.
   assert.equal(d1_round_trips, 3 + 5);
-  // What goes is one row by D1's count, index entries and all; and the place of each step is one.
+  // D1 counts a deleted row as one, index entries included; storing the position is one per step.
   assert.equal(d1_rows_written, 8000 + 4500 + 5);
   assert.ok(d1_rows_read <= 4 * 12_500, `${d1_rows_read} rows read`);
 });
 
-test("refreshes while the sweep runs are answered, and none of their sessions goes", async () => {
+test("refreshes during the cleanup succeed, and it deletes none of their sessions", async () => {
   await insertSessions("dead", 80_000, { expires: "1000" });
   const sessions = [];
   for (let count = 0; count < 3; count += 1) sessions.push((await worker.login(person)).body);
@@ -295,7 +295,7 @@ test("refreshes while the sweep runs are answered, and none of their sessions go
     }
     answered += 1;
   }
-  // One comes before the sweep, or waits until it is over; more than that come in between its steps.
+  // One comes before the cleanup, or waits until it is over; more than that come in between its steps.
   assert.ok(answered > 2, `${answered} times`);
   assert.deepEqual(
     worker.events("cleaned_up").map(({ sessions, complete }) => [sessions, complete]),

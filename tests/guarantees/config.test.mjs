@@ -1,4 +1,4 @@
-// The configuration: a bad one refuses to serve and says in the log what is wrong; an unusual one is kept to.
+// Configuration: the Worker refuses to serve with an invalid one and logs the reason; it follows an unusual one.
 
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
@@ -12,11 +12,11 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** In every bad value that can hold it, so that it would be found wherever a value is shown. */
+/** Stands in every invalid value that can hold it, so a log line that shows a value is found. */
 const CANARY = "c4n4ry";
 
 const keySet = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
-/** A key that does not say its name, so that another part of it can be changed alone. */
+/** A key without a `kid`, so that its other members can be changed. */
 function namelessKey(alg) {
   const { kid, ...key } = makeKey(alg);
   return key;
@@ -30,12 +30,12 @@ const [okp, otherOkp, rsa, otherRsa, oct] = ["EdDSA", "EdDSA", "RS256", "RS256",
 const shortRsa = (modulusLength) => generateKeyPairSync("rsa", { modulusLength }).privateKey.export({ format: "jwk" });
 const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
 
-// What is wrong, what makes it so in a good configuration, and what the log says of which variable.
+// The mistake, the change that makes a valid configuration invalid, and what the log reports about which variable.
 const BAD = [
   ["a missing issuer", { ISSUER: undefined }, { ISSUER: /^is not set$/ }],
   ["an issuer that is null", { ISSUER: null }, { ISSUER: /^is not set$/ }],
   ["an empty issuer", { ISSUER: "" }, { ISSUER: /^is not set$/ }],
-  ["an issuer that is no URL", { ISSUER: CANARY }, { ISSUER: /absolute URL/ }],
+  ["an issuer that is not a URL", { ISSUER: CANARY }, { ISSUER: /absolute URL/ }],
   ["an issuer without https", { ISSUER: `http://${CANARY}.example.org` }, { ISSUER: /https/ }],
   ["an issuer that passes for loopback", { ISSUER: `http://localhost.${CANARY}.example` }, { ISSUER: /https/ }],
   ["an issuer with a trailing slash", { ISSUER: `https://${CANARY}.example.org/` }, { ISSUER: /canonical/ }],
@@ -47,18 +47,26 @@ const BAD = [
     { ACCESS_TOKEN_TTL_SECONDS: `15${CANARY}` },
     { ACCESS_TOKEN_TTL_SECONDS: /whole number from 1 to 86400/ },
   ],
-  ["a lifetime of nothing", { ACCESS_TOKEN_TTL_SECONDS: "0" }, { ACCESS_TOKEN_TTL_SECONDS: /whole number/ }],
-  ["a lifetime that is no text", { ACCESS_TOKEN_TTL_SECONDS: 900 }, { ACCESS_TOKEN_TTL_SECONDS: /put it in quotes/ }],
+  ["a lifetime of zero", { ACCESS_TOKEN_TTL_SECONDS: "0" }, { ACCESS_TOKEN_TTL_SECONDS: /whole number/ }],
   [
-    "a session shorter than its tokens",
+    "a lifetime that is not a string",
+    { ACCESS_TOKEN_TTL_SECONDS: 900 },
+    { ACCESS_TOKEN_TTL_SECONDS: /put it in quotes/ },
+  ],
+  [
+    "a session shorter than its access tokens",
     { REFRESH_IDLE_TTL_SECONDS: "899" },
     { REFRESH_IDLE_TTL_SECONDS: /not be shorter/ },
   ],
-  ["an absolute end before the idle one", { SESSION_TTL_SECONDS: "604799" }, { SESSION_TTL_SECONDS: /not be shorter/ }],
+  [
+    "an absolute timeout shorter than the idle timeout",
+    { SESSION_TTL_SECONDS: "604799" },
+    { SESSION_TTL_SECONDS: /not be shorter/ },
+  ],
   ["a negative grace window", { REFRESH_GRACE_SECONDS: "-1" }, { REFRESH_GRACE_SECONDS: /from 0 to 300/ }],
   ["a password minimum below eight", { PASSWORD_MIN_LENGTH: "7" }, { PASSWORD_MIN_LENGTH: /from 8 to 64/ }],
-  ["Argon2 below OWASP's equivalents", { ARGON2_MEMORY_KIB: "19455" }, { ARGON2_MEMORY_KIB: /OWASP/ }],
-  ["Argon2 beyond what an isolate has", { ARGON2_MEMORY_KIB: "65537" }, { ARGON2_MEMORY_KIB: /from 1 to 65536/ }],
+  ["Argon2 below the OWASP minimum", { ARGON2_MEMORY_KIB: "19455" }, { ARGON2_MEMORY_KIB: /OWASP/ }],
+  ["Argon2 above the memory of an isolate", { ARGON2_MEMORY_KIB: "65537" }, { ARGON2_MEMORY_KIB: /from 1 to 65536/ }],
   ["any origin, with credentials", { ALLOWED_ORIGINS: "*" }, { ALLOWED_ORIGINS: /neither/ }],
   ["the origin null", { ALLOWED_ORIGINS: `https://${CANARY}.example.org,null` }, { ALLOWED_ORIGINS: /neither/ }],
   [
@@ -87,10 +95,10 @@ const BAD = [
     { ISSUER: `https://auth.example.org//${CANARY}` },
     { ISSUER: /unreserved characters/ },
   ],
-  ["registration half open", { REGISTRATION: CANARY }, { REGISTRATION: /"open" or "closed"/ }],
-  ["resource servers that are no JSON", { RESOURCE_SERVERS: CANARY }, { RESOURCE_SERVERS: /not a JSON array/ }],
+  ["an invalid registration mode", { REGISTRATION: CANARY }, { REGISTRATION: /"open" or "closed"/ }],
+  ["resource servers that are not JSON", { RESOURCE_SERVERS: CANARY }, { RESOURCE_SERVERS: /not a JSON array/ }],
   [
-    "a resource server with its secret itself",
+    "a resource server with a plaintext secret",
     resourceServers({ secret: CANARY }),
     { RESOURCE_SERVERS: /server 1: it must have/ },
   ],
@@ -104,37 +112,37 @@ const BAD = [
     resourceServers({ id: `${CANARY}:` }),
     { RESOURCE_SERVERS: /server 1: "id"/ },
   ],
-  ["two resource servers of one id", resourceServers({}, {}), { RESOURCE_SERVERS: /server 2: the same "id"/ }],
+  ["two resource servers with one id", resourceServers({}, {}), { RESOURCE_SERVERS: /server 2: the same "id"/ }],
   [
-    "two resource servers of one secret",
+    "two resource servers with one secret",
     resourceServers({}, { id: "other" }),
     { RESOURCE_SERVERS: /server 2: the same secret/ },
   ],
-  ["a list that is no text", { LOG: { [CANARY]: true } }, { LOG: /put it in quotes/ }],
+  ["a list that is not a string", { LOG: { [CANARY]: true } }, { LOG: /put it in quotes/ }],
   ["an unknown log event", { LOG: `costs,${CANARY}` }, { LOG: /must list costs and refreshes/ }],
   ["a missing token secret", { TOKEN_SECRET: undefined }, { TOKEN_SECRET: /^is not set$/ }],
   ["the placeholder for a token secret", { TOKEN_SECRET: "replace-me" }, { TOKEN_SECRET: /base64url/ }],
   ["a short token secret", { TOKEN_SECRET: base64url(CANARY) }, { TOKEN_SECRET: /32 bytes/ }],
   ["a token secret that is a repeated word", { TOKEN_SECRET: base64url(CANARY.repeat(8)) }, { TOKEN_SECRET: /random/ }],
   [
-    "a token secret that is a signing key as well",
+    "a token secret that is also a signing key",
     { ...keySet(oct), ALLOW_HS256: "true", TOKEN_SECRET: oct.k },
     { TOKEN_SECRET: /SIGNING_KEYS/ },
   ],
   [
-    "a short token secret after a good one",
+    "a short token secret after a valid one",
     { TOKEN_SECRET: `${makeSecrets().TOKEN_SECRET},${base64url(CANARY)}` },
     { TOKEN_SECRET: /32 bytes/ },
   ],
   ["missing signing keys", { SIGNING_KEYS: undefined }, { SIGNING_KEYS: /^is not set$/ }],
-  ["signing keys that are no JSON", { SIGNING_KEYS: CANARY }, { SIGNING_KEYS: /not a JWK Set/ }],
+  ["signing keys that are not JSON", { SIGNING_KEYS: CANARY }, { SIGNING_KEYS: /not a JWK Set/ }],
   ["the placeholder for signing keys", keySet(), { SIGNING_KEYS: /empty/ }],
   ["a key without its private part", keySet({ ...key, d: undefined }), { SIGNING_KEYS: /key 1: the private part/ }],
   ["an unknown algorithm", keySet({ ...key, alg: CANARY }), { SIGNING_KEYS: /key 1: "alg"/ }],
-  ["a kind of key there is none of", keySet({ ...key, kty: CANARY }), { SIGNING_KEYS: /key 1: "kty"/ }],
-  ["an HS256 key without leave", keySet(oct), { SIGNING_KEYS: /HS256 key.*set ALLOW_HS256 to "true"/ }],
+  ["an unknown key type", keySet({ ...key, kty: CANARY }), { SIGNING_KEYS: /key 1: "kty"/ }],
+  ["an HS256 key without ALLOW_HS256", keySet(oct), { SIGNING_KEYS: /HS256 key.*set ALLOW_HS256 to "true"/ }],
   [
-    "an HS256 key behind another, without leave",
+    "an HS256 key after another key, without ALLOW_HS256",
     { ...keySet(key, oct), ALLOW_HS256: "false" },
     { SIGNING_KEYS: /HS256 key/ },
   ],
@@ -148,13 +156,13 @@ const BAD = [
     { ...keySet({ ...oct, k: base64url(CANARY.repeat(5)) }), ALLOW_HS256: "true" },
     { SIGNING_KEYS: /key 1: "k".*32 bytes/ },
   ],
-  ["a leave that is neither", { ALLOW_HS256: CANARY }, { ALLOW_HS256: /"true" or "false"/ }],
+  ["an invalid ALLOW_HS256", { ALLOW_HS256: CANARY }, { ALLOW_HS256: /"true" or "false"/ }],
   ["an RSA key of 2048 bits", keySet({ ...shortRsa(2048), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*3072 bits/ }],
-  ["an RSA key of one bit too few", keySet({ ...shortRsa(3071), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*3072 bits/ }],
+  ["an RSA key one bit too short", keySet({ ...shortRsa(3071), alg: "RS256" }), { SIGNING_KEYS: /key 1:.*3072 bits/ }],
   ["an RSA key with another exponent", keySet({ ...rsa, e: "Aw" }), { SIGNING_KEYS: /key 1: "e"/ }],
   ["a key for another algorithm", keySet({ ...rsa, alg: "PS256" }), { SIGNING_KEYS: /key 1: "alg"/ }],
   [
-    "a start in text",
+    "a start that is not a number",
     keySet({ ...key, signs_from: CANARY }),
     { SIGNING_KEYS: /key 1: "signs_from" must be unix seconds/ },
   ],
@@ -163,16 +171,20 @@ const BAD = [
     keySet({ ...key, signs_from: Date.now() }),
     { SIGNING_KEYS: /key 1: "signs_from" must be unix seconds/ },
   ],
-  ["only keys of the future", keySet({ ...key, signs_from: 4102444800 }), { SIGNING_KEYS: /no key may sign yet/ }],
   [
-    "a claim that is not for tokens",
+    "only keys that start in the future",
+    keySet({ ...key, signs_from: 4102444800 }),
+    { SIGNING_KEYS: /no key may sign yet/ },
+  ],
+  [
+    "a claim that tokens cannot contain",
     { ACCESS_TOKEN_CLAIMS: `email,${CANARY}` },
     { ACCESS_TOKEN_CLAIMS: /must list claims separated by commas, each at most once/ },
   ],
   ["a claim twice", { ACCESS_TOKEN_CLAIMS: "name,email,name" }, { ACCESS_TOKEN_CLAIMS: /each at most once/ }],
-  ["a key named by another thumbprint", keySet({ ...key, kid: CANARY }), { SIGNING_KEYS: /key 1: "kid"/ }],
+  ["a key whose kid is another thumbprint", keySet({ ...key, kid: CANARY }), { SIGNING_KEYS: /key 1: "kid"/ }],
   ["the same key twice", keySet(key, key), { SIGNING_KEYS: /key 2: the same key/ }],
-  // These look like keys: only the runtime's own cryptography finds out.
+  // These are well-formed keys: only the cryptography of the runtime detects the mistake.
   ["a point that is not on the curve", keySet({ ...key, y: otherKey.y }), { SIGNING_KEYS: /importKey/ }],
   ["the private part of another key", keySet({ ...key, d: otherKey.d }), { SIGNING_KEYS: /importKey|self-test/ }],
   [
@@ -187,8 +199,8 @@ const BAD = [
   ],
   ["a part of another RSA key", keySet({ ...rsa, dp: otherRsa.dp }), { SIGNING_KEYS: /importKey|self-test/ }],
   ["the modulus of another RSA key", keySet({ ...rsa, n: otherRsa.n }), { SIGNING_KEYS: /importKey|self-test/ }],
-  ["a mixed-up key after a good one", keySet(key, { ...otherKey, d: key.d }), { SIGNING_KEYS: /importKey|self-test/ }],
-  // All that is wrong is told at once.
+  ["a mixed-up key after a valid one", keySet(key, { ...otherKey, d: key.d }), { SIGNING_KEYS: /importKey|self-test/ }],
+  // All mistakes are reported at once.
   [
     "several mistakes",
     { ISSUER: CANARY, REGISTRATION: CANARY, TOKEN_SECRET: CANARY },
@@ -208,16 +220,16 @@ const REQUESTS = [
   ["HEAD", "/me"],
   ["GET", "/unknown"],
 ];
-/** What a configuration is read for is not known before it is read: every route is asked for where that fails and where the keys do. */
+/** Which part of the configuration a route needs is not known in advance: with these, every route is requested. */
 const ASKED_FOR_ALL = ["a missing issuer", "a point that is not on the curve", "nothing at all"];
 const ALL_REQUESTS = [...REQUESTS, ...ROUTES.map(([path, method]) => [method, path])];
 
-test("with a bad configuration every route is refused alike, and the log says why without showing it", async (t) => {
+test("with an invalid configuration every route gives the same error, and the log reports the reason without any value", async (t) => {
   const good = { ISSUER: "https://auth.example.org", AUDIENCE: "https://api.example.org", ...makeSecrets() };
   const bodies = new Set();
   for (const [what, changes, problems] of BAD) {
     await t.test(what, async () => {
-      // Past `update`, which takes out what is null.
+      // Not by `update`, which removes null values.
       await worker.runtime.configure({ ...good, ...changes });
       worker.events();
       for (const [method, path] of ASKED_FOR_ALL.includes(what) ? ALL_REQUESTS : REQUESTS) {
@@ -249,11 +261,11 @@ test("with a bad configuration every route is refused alike, and the log says wh
 
 function assertShowsNoValue(log, changes) {
   const values = [changes, key, otherKey, okp, otherOkp, rsa, otherRsa, oct].flatMap((object) => Object.values(object));
-  // Short ones, such as a number, may well stand in a request id.
+  // Short values, such as a number, may occur in a request id.
   for (const value of [CANARY, ...values.filter((value) => value?.length > 9)]) assert.ok(!log.includes(value), log);
 }
 
-test("once the configuration is put right, the Worker serves", async () => {
+test("the Worker serves once the configuration is valid", async () => {
   await worker.update({ vars: { ISSUER: "" } });
   assertProblem(await worker.get("/healthz"), 503, "misconfigured");
   await worker.update();
@@ -261,7 +273,7 @@ test("once the configuration is put right, the Worker serves", async () => {
   await worker.register();
 });
 
-test("below the path of the issuer every route is there, and nowhere else", async () => {
+test("every route exists below the path of the issuer, and nowhere else", async () => {
   await worker.update({ vars: { ISSUER: `${ISSUER}/auth/v1` } });
   const { status, body } = await worker.post("/auth/v1/register", {
     json: { email: "based@example.org", password: PASSWORD },
@@ -294,7 +306,7 @@ test("below the path of the issuer every route is there, and nowhere else", asyn
   }
 });
 
-test("unusual lifetimes, names and minimums are kept to", async () => {
+test("unusual lifetimes, names and minimums apply", async () => {
   await worker.update({
     vars: {
       ISSUER: "https://login.example.org/tenant",
@@ -322,12 +334,12 @@ test("unusual lifetimes, names and minimums are kept to", async () => {
     ["https://login.example.org/tenant", "urn:example:api", "mobile", 1],
   );
   assert.equal((await worker.get("/tenant/me", { bearer: person.access_token })).status, 200);
-  // No grace: the first retry is reuse.
+  // Without a grace window the first retry is reuse.
   assert.equal((await post("/refresh", { refresh_token: person.refresh_token })).status, 200);
   assertProblem(await post("/refresh", { refresh_token: person.refresh_token }), 401, "invalid_refresh_token");
 });
 
-test("an empty variable means its default, as one that is not set does", async () => {
+test("an empty variable has its default, like an unset one", async () => {
   const optional = [
     "CLIENT_ID",
     "ACCESS_TOKEN_TTL_SECONDS",
@@ -349,7 +361,7 @@ test("an empty variable means its default, as one that is not set does", async (
   }
 });
 
-test("after the token secret has been rotated nobody is logged out, until the old one is taken away", async () => {
+test("rotating the token secret logs no user out until the old secret is removed", async () => {
   await worker.update();
   const [before, other] = [await worker.register(), await worker.register()];
   const [oldSecret, newSecret] = [worker.secrets.TOKEN_SECRET, makeSecrets().TOKEN_SECRET];

@@ -1,4 +1,4 @@
-// CORS: which pages may call the Worker from a browser, and read what it answers.
+// CORS: which pages may call the Worker from a browser and read its responses.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -22,7 +22,7 @@ before(async () => {
 });
 after(() => worker.close());
 
-/** The CORS headers of an answer. That it varies by origin is among what is checked of every answer. */
+/** The CORS headers of a response. `Vary: Origin` is among the checks of every response. */
 const corsHeaders = ({ headers }) =>
   Object.fromEntries([...headers].filter(([name]) => name.startsWith("access-control-")));
 
@@ -119,11 +119,11 @@ const UNLISTED = [
   "",
 ];
 
-test("a page of a listed origin may call, without cookies, and read every answer, refusals included", async () => {
+test("a page of a listed origin may call without cookies and read every response, refusals included", async () => {
   for (const origin of LISTED) await assertAll(origin, granted(origin));
 });
 
-test("a page of any other origin is granted nothing", async () => {
+test("a page of any other origin gets no grant", async () => {
   for (const origin of UNLISTED) {
     for (const [path, options] of [["/me", { bearer: person.access_token }], ["/healthz"], ["/unknown"]]) {
       assert.deepEqual(corsHeaders(await worker.get(path, { ...options, headers: { Origin: origin } })), {}, origin);
@@ -132,11 +132,11 @@ test("a page of any other origin is granted nothing", async () => {
   await assertAll("https://evil.example", {});
 });
 
-test("a request without an origin is granted nothing and answered all the same", async () => {
+test("a request without an origin gets its response, and no grant", async () => {
   await assertAll(undefined, {});
 });
 
-test("a preflight of a listed origin is told the methods of the path and the headers it may send", async () => {
+test("a preflight of a listed origin gets the methods of the path and the allowed headers", async () => {
   for (const origin of LISTED) {
     for (const [path] of ROUTES) {
       const answer = await preflight(path, origin, {
@@ -154,14 +154,14 @@ test("a preflight of a listed origin is told the methods of the path and the hea
     }
   }
   assert.deepEqual(corsHeaders(await preflight("/unknown", LISTED[0])), granted(LISTED[0]));
-  // Without a method to ask for, OPTIONS is no preflight.
+  // Without Access-Control-Request-Method, OPTIONS is not a preflight.
   assert.deepEqual(
     corsHeaders(await worker.request("OPTIONS", "/me", { headers: { Origin: LISTED[0] } })),
     granted(LISTED[0]),
   );
 });
 
-test("a preflight of any other origin is granted nothing", async () => {
+test("a preflight of any other origin gets no grant", async () => {
   for (const origin of UNLISTED) {
     const answer = await preflight("/login", origin);
     assert.equal(answer.status, 204);
@@ -169,7 +169,7 @@ test("a preflight of any other origin is granted nothing", async () => {
   }
 });
 
-test("with no origin configured nobody is granted anything", async () => {
+test("without a configured origin no origin gets a grant", async () => {
   await worker.update({ vars: { ALLOWED_ORIGINS: null } });
   try {
     for (const origin of [...LISTED, worker.url.origin, "null", ""]) {
@@ -181,8 +181,8 @@ test("with no origin configured nobody is granted anything", async () => {
   }
 });
 
-test("an origin that is refused is named in the log, once, and nothing else of the request is", async () => {
-  // A fresh isolate, which has refused nobody yet.
+test("the log names a refused origin once, and nothing else of the request", async () => {
+  // A new isolate, which has refused no origin yet.
   await worker.update({ vars: { ALLOWED_ORIGINS: LISTED.join(",") } });
   worker.events();
   const refused = () =>
@@ -210,7 +210,7 @@ test("an origin that is refused is named in the log, once, and nothing else of t
   ]);
   for (const origin of ["null", "Capacitor://localhost"]) await worker.get("/me", { headers: { Origin: origin } });
   assert.deepEqual(refused(), [{ origin: "null" }, { origin: "Capacitor://localhost" }]);
-  // A page of the address that is asked needs no grant.
+  // A same-origin page needs no grant.
   for (const origin of [...LISTED, worker.url.origin, "", undefined]) {
     await worker.get("/me", { headers: origin === undefined ? {} : { Origin: origin } });
     if (origin) await preflight("/login", origin);

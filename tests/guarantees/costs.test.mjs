@@ -1,4 +1,4 @@
-// What each operation costs, counted by D1 itself, and that none of it grows with the number of users or sessions.
+// The cost of each operation, as D1 counts it, does not grow with the number of users or sessions.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ const server = makeResourceServer("counted-api", "https://api.example.org");
 before(async () => (worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } })));
 after(() => worker.close());
 
-/** What `look` finds, as soon as it finds something. */
+/** Returns the result of `look` as soon as there is one. */
 async function waitFor(look) {
   for (let tries = 0; tries < 500; tries += 1) {
     const found = await look();
@@ -30,7 +30,7 @@ async function waitFor(look) {
 async function costOf(act) {
   worker.events();
   const answer = await act();
-  // What follows behind the answers of others is not of this request.
+  // Work that earlier requests do after their responses does not belong to this request.
   const [{ event, level, request_id, route, memory_kib, ...cost }, ...more] = worker
     .events("costs")
     .filter(({ status }) => status !== undefined);
@@ -47,7 +47,7 @@ const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({
   kv_puts,
 });
 
-/** What of it bench/cost.mjs makes dollars of, and by which name. */
+/** The operations that bench/cost.mjs computes dollars of, and their names there. */
 const IN_THE_CALCULATION = {
   "register without a username": "register",
   login: "login",
@@ -66,14 +66,14 @@ function assertCost({ d1_rows_read, ...counted }, expected, calculated) {
       [counted.d1_round_trips, counted.d1_rows_written, counted.kv_gets, counted.kv_puts],
       [trips, ...others],
     );
-    // The end of a range in an index is a row more to read, unless it is the end of the index.
+    // The end of a range in an index costs one more row read, unless it is the end of the index.
     assert.ok(Math.abs(d1_rows_read - read) <= 1, `${d1_rows_read} rows read`);
   }
-  // Rows read are bounded by the statement, not by the tables.
+  // The statement bounds the rows read, not the size of the tables.
   assert.ok(d1_rows_read <= 20, `${d1_rows_read} rows read`);
 }
 
-test("every operation keeps to its counted cost", async () => {
+test("every operation has its expected cost", async () => {
   const person = await worker.register({ username: "counted" });
   const second = (await worker.login(person)).body;
   const third = (await worker.login(person)).body;
@@ -97,9 +97,13 @@ test("every operation keeps to its counted cost", async () => {
     ["login", () => worker.login(usual), cost(200, 2, 2, 0, 0)],
     ["login with a wrong password", () => worker.login({ ...person, password: "wrong" }), cost(401, 2, 2, 0, 0)],
     ["login with a wrong password again", () => worker.login({ ...person, password: "wrong" }), cost(401, 2, 1, 0, 0)],
-    ["login of nobody", () => worker.login({ ...person, email: "nobody@example.org" }), cost(401, 2, 2, 0, 0)],
     [
-      "login of nobody again",
+      "login to an unknown account",
+      () => worker.login({ ...person, email: "nobody@example.org" }),
+      cost(401, 2, 2, 0, 0),
+    ],
+    [
+      "login to an unknown account again",
       () => worker.login({ ...person, email: "nobody-else@example.org" }),
       cost(401, 2, 1, 0, 0),
     ],
@@ -142,7 +146,7 @@ test("every operation keeps to its counted cost", async () => {
     ["/verify of a forged access token", () => worker.verify(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
     ["/me of a forged access token", () => worker.me(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
     ["reuse", () => worker.refresh(person.refresh_token), cost(401, 2, 5, 0, 1)],
-    ["a refresh of a session that is over", () => worker.refresh(refreshed.refresh_token), cost(401, 2, 0, 0, 0)],
+    ["a refresh of an ended session", () => worker.refresh(refreshed.refresh_token), cost(401, 2, 0, 0, 0)],
     ["revoke", () => worker.revoke(second.refresh_token), cost(200, 1, 3, 0, 1)],
     ["revoke by access token", () => worker.revoke(third.access_token), cost(200, 1, 3, 0, 1)],
     ["revoke again", () => worker.marksWritten().then(() => worker.revoke(third.access_token)), cost(200, 1, 0, 0, 0)],
@@ -156,7 +160,7 @@ test("every operation keeps to its counted cost", async () => {
   assert.deepEqual(calculated.sort(), Object.keys(COUNTED).sort());
 });
 
-test("every change of an account, and every look at one, keeps to its counted cost", async () => {
+test("every read and change of an account has its expected cost", async () => {
   const admin = await worker.registerAdmin();
   const person = await worker.register();
   await worker.login(person);
@@ -165,7 +169,7 @@ test("every change of an account, and every look at one, keeps to its counted co
   const [other, third] = [await worker.register(), await worker.register()];
   await worker.login(other);
   const passwords = { current_password: person.password, new_password: "another correct horse battery" };
-  // An event is a row and an index entry, or one that is counted on a row; a username one more, where there was none.
+  // A new event is a row and an index entry; a counted one updates its row. A first username adds an index entry.
   const operations = [
     ["changing a name", () => worker.request("PATCH", "/me", { ...own, json: { name: "Pat" } }), cost(200, 1, 3, 0, 0)],
     [
@@ -178,7 +182,7 @@ test("every change of an account, and every look at one, keeps to its counted co
       cost(200, 2, 3, 0, 0),
     ],
     [
-      "changing nothing of a profile",
+      "a profile change without a difference",
       () =>
         worker.request("PATCH", "/me", {
           ...own,
@@ -187,7 +191,7 @@ test("every change of an account, and every look at one, keeps to its counted co
       cost(200, 2, 0, 0, 0),
     ],
     [
-      "asking for a reserved username",
+      "requesting a reserved username",
       () => worker.request("PATCH", "/me", { ...own, json: { username: "ad.min" } }),
       cost(422, 1, 0, 0, 0),
     ],
@@ -205,13 +209,17 @@ test("every change of an account, and every look at one, keeps to its counted co
       },
       cost(200, 2, 11, 0, 2),
     ],
-    ["one's own trail", () => worker.get("/me/events", own), cost(200, 1, 0, 0, 0)],
+    ["reading one's own audit trail", () => worker.get("/me/events", own), cost(200, 1, 0, 0, 0)],
     ["listing accounts", () => worker.get("/users?limit=3", as), cost(200, 1, 0, 0, 0)],
-    ["one account", () => worker.get(account, as), cost(200, 1, 0, 0, 0)],
-    ["its trail", () => worker.get(`${account}/events`, as), cost(200, 1, 0, 0, 0)],
-    ["an admin's request by somebody who is none", () => worker.get(account, own), cost(403, 1, 0, 0, 0)],
+    ["reading one account", () => worker.get(account, as), cost(200, 1, 0, 0, 0)],
+    ["reading its audit trail", () => worker.get(`${account}/events`, as), cost(200, 1, 0, 0, 0)],
+    ["an admin request without the admin role", () => worker.get(account, own), cost(403, 1, 0, 0, 0)],
     ["changing roles", () => worker.request("PATCH", account, { ...as, json: { roles: [] } }), cost(200, 1, 3, 0, 0)],
-    ["changing nothing", () => worker.request("PATCH", account, { ...as, json: { roles: [] } }), cost(200, 1, 0, 0, 0)],
+    [
+      "a role change without a difference",
+      () => worker.request("PATCH", account, { ...as, json: { roles: [] } }),
+      cost(200, 1, 0, 0, 0),
+    ],
     ["disabling", () => worker.request("PATCH", account, { ...as, json: { disabled: true } }), cost(200, 1, 6, 0, 1)],
     ["enabling", () => worker.request("PATCH", account, { ...as, json: { disabled: false } }), cost(200, 1, 3, 0, 0)],
     [
@@ -221,7 +229,7 @@ test("every change of an account, and every look at one, keeps to its counted co
     ],
     ["deleting another user", () => worker.delete(`/users/${other.user.id}`, as), cost(204, 1, 6, 0, 0)],
     [
-      "deleting one's account",
+      "deleting one's own account",
       () => worker.delete("/me", { bearer: third.access_token, json: { current_password: third.password } }),
       cost(204, 2, 5, 0, 1),
     ],
@@ -235,13 +243,13 @@ test("every change of an account, and every look at one, keeps to its counted co
   }
 });
 
-test("a login that rehashes writes one row more", async () => {
+test("a login that rehashes writes one more row", async () => {
   const person = await worker.register();
   await worker.outdateHash(person);
   assertCost(await costOf(() => worker.login(person)), cost(200, 2, 3, 0, 0));
 });
 
-test("logging out everywhere is one round trip however many sessions there are", async () => {
+test("logging out everywhere is one round trip for any number of sessions", async () => {
   const person = await worker.register();
   for (let count = 0; count < 9; count += 1) await worker.login(person);
   const { d1_rows_read, ...counted } = await costOf(() => worker.delete("/sessions", { bearer: person.access_token }));
@@ -249,10 +257,10 @@ test("logging out everywhere is one round trip however many sessions there are",
   assert.ok(d1_rows_read <= 80, `${d1_rows_read} rows read`);
 });
 
-test("rows read do not depend on how many users and sessions there are", async () => {
+test("rows read do not depend on the number of users and sessions", async () => {
   const person = await worker.register({ username: "reader" });
   const admin = await worker.registerAdmin();
-  // Of one's own sessions a log-in counts those that have not been ended, so they are as many each time.
+  // A login counts the user's live sessions, so their number has to be the same each time.
   const login = async (json) => {
     const answer = await worker.post("/login", { json: { ...json, password: person.password } });
     await worker.db.prepare("DELETE FROM refresh_tokens WHERE session_id = ?").bind(answer.body.session_id).run();
@@ -292,7 +300,7 @@ test("rows read do not depend on how many users and sessions there are", async (
   assert.deepEqual(await readAll(), few);
 });
 
-/** So many sessions of a person beside those there are, ended or not. */
+/** Adds `count` sessions of the user, ended or not. */
 function insertSessions({ user }, count, { revoked, accessExpires = 0 }) {
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
   const columns =
@@ -304,7 +312,7 @@ function insertSessions({ user }, count, { revoked, accessExpires = 0 }) {
     .run();
 }
 
-test("a refused reader costs at most 16 rows read, however much there is to see", async () => {
+test("a refused reader costs at most 16 rows read, however much there is to read", async () => {
   const busy = await worker.registerAdmin();
   const stranger = await worker.register();
   const ended = await worker.register();
@@ -328,10 +336,10 @@ test("a refused reader costs at most 16 rows read, however much there is to see"
   assert.ok(d1_rows_read <= 16, `${d1_rows_read} rows read`);
 });
 
-test("listing sessions reads no ended ones; the trail reads at most a thousand", async () => {
+test("listing sessions reads no ended ones; the audit trail reads at most a thousand events", async () => {
   const busy = await worker.register();
   await insertSessions(busy, 5000, { revoked: true });
-  // A row found in an index, then in the table, then sorted, counts each time.
+  // A row counts once when found in an index, again when read from the table, and again when sorted.
   for (const [path, most] of [
     ["/sessions", 10],
     ["/me/events?limit=1", 4100],
@@ -345,7 +353,7 @@ test("listing sessions reads no ended ones; the trail reads at most a thousand",
   assert.equal((await worker.get("/sessions", { bearer: busy.access_token })).body.sessions.length, 2);
 });
 
-test("a log-in beyond the limit writes three rows more, and one with fewer sessions none", async () => {
+test("a login above the session limit writes three more rows, and one below it none", async () => {
   await worker.update({ vars: { MAX_SESSIONS_PER_USER: "3" } });
   try {
     const person = await worker.register();
@@ -357,7 +365,7 @@ test("a log-in beyond the limit writes three rows more, and one with fewer sessi
   }
 });
 
-test("a mark that is written is forgotten in one round trip behind the answer", async () => {
+test("clearing a written mark from D1 is one round trip after the response", async () => {
   const person = await worker.register();
   await worker.marksWritten();
   worker.events();
@@ -368,7 +376,7 @@ test("a mark that is written is forgotten in one round trip behind the answer", 
   assert.deepEqual([d1_round_trips, d1_rows_read, d1_rows_written, kv_gets, kv_puts], BEHIND.revoke);
 });
 
-test("one request writes at most 900 marks, and the scheduled event the rest", async () => {
+test("one request writes at most 900 marks, and the scheduled event writes the rest", async () => {
   const busy = await worker.register();
   await insertSessions(busy, 1000, { revoked: false, accessExpires: 300 });
   const { status, kv_puts } = await costOf(() => worker.delete("/sessions", { bearer: busy.access_token }));
@@ -385,7 +393,7 @@ test("one request writes at most 900 marks, and the scheduled event the rest", a
   for (const { session_id } of ended) assert.ok(marked.includes(`revoked:${session_id}`), session_id);
 });
 
-// They sort, but no more than the sessions of one account.
+// These sort, but only the sessions of one account.
 const SORTS = ["audit/find_revocations.sql", "sessions/revoke_excess.sql"];
 
 /** The numbers of the parameters that a text names, in ascending order. */
@@ -397,7 +405,7 @@ assert.ok(files.length > 40);
 for (const file of files) {
   const [, head, sql] = readFileSync(new URL(file, STATEMENTS), "utf8").match(/^((?:--.*\n)*)([\s\S]*)$/);
 
-  test(`${file} names its parameters and its cost`, () => {
+  test(`${file} documents its parameters and its cost`, () => {
     assert.deepEqual(parametersIn(head), parametersIn(sql));
     assert.match(head, /^-- (\?1 |No parameters\.$)/m);
     assert.match(head, /^-- Cost: .*\.$/m);
@@ -405,7 +413,7 @@ for (const file of files) {
     assert.doesNotMatch(sql, /--/);
   });
 
-  test(`${file} runs on an index`, async () => {
+  test(`${file} uses an index`, async () => {
     const parameters = Math.max(0, ...parametersIn(sql));
     const values = Array.from({ length: parameters }, () => 1);
     const { results } = await worker.db
@@ -423,7 +431,7 @@ for (const file of files) {
   });
 }
 
-test("SQL is in those files alone", () => {
+test("only these files contain SQL", () => {
   const sources = readdirSync(new URL("../../src/", import.meta.url), { recursive: true }).filter((name) =>
     name.endsWith(".rs"),
   );

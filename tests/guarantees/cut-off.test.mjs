@@ -1,5 +1,5 @@
-// The cut-off matrix: on every route, at every storage call that it makes, before the call takes place and before its answer
-// arrives, the client resets the connection. And the same with calls that fail, and with answers of D1 that are lost.
+// The cut-off matrix: on every route, at every storage call, the client resets the connection, either before the call
+// takes place or before its result arrives. The same with calls that fail, and with results of D1 that are lost.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ import { ROUTES } from "../support/routes.mjs";
 
 /** By how much the memory may grow over the whole matrix, in KiB. */
 const GROWTH = 3 * 1024;
-/** Where a password is hashed, for which a request waits. */
+/** The routes that hash a password, where a request may wait. */
 const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
 
 const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
@@ -34,7 +34,7 @@ const somebody = restored(
   },
 );
 
-/** An account whose first refresh token was rotated out, longer ago than the grace window. */
+/** An account whose first refresh token was rotated out longer ago than the grace window. */
 const robbed = restored(
   () => worker,
   async () => {
@@ -67,15 +67,15 @@ const byAdmin = ({ user }, options) => ({ ...by(admin, options), id: user.id });
 
 const READING = ROUTES.filter(([, method]) => method === "GET");
 
-/** What is asked of each route, which may be several things: who is there first, and the request. */
+/** The cases of each route: the account that exists first, and the request. */
 const CASES = {
-  // Where nothing changes an admin asks, about the reader if the path has an id.
+  // An admin makes the requests that change nothing, about the reader if the path has an id.
   ...Object.fromEntries(READING.map(([path, method]) => [`${method} ${path}`, { "": [() => reader, byAdmin] }])),
   "POST /register": { "": [() => reader, () => ({ json: newcomer() })] },
   "POST /login": {
     "": [() => reader, (person) => withPassword(person, person.password)],
     "with a wrong password": [() => reader, (person) => withPassword(person, "wrong")],
-    "of nobody": [() => reader, () => withPassword({ email: "nobody@example.org" }, "wrong")],
+    "to an unknown account": [() => reader, () => withPassword({ email: "nobody@example.org" }, "wrong")],
     "with an outdated hash": [outdated, (person) => withPassword(person, person.password)],
   },
   "POST /refresh": {
@@ -121,19 +121,19 @@ const CASES = {
   "DELETE /users/{id}/sessions": { "": [somebody, (person) => byAdmin(person)] },
 };
 
-/** Begins a request of a case, for which something is planned. */
+/** Begins a request of a case with a plan. */
 async function begin(route, [arrange, ask], planned) {
   const person = await arrange();
   const { id, query = "", ...options } = ask(person);
   const [method, path] = route.split(" ");
-  // An isolate keeps what it found about its bindings for some seconds.
+  // An isolate caches the state of its bindings for some seconds.
   if (route === "GET /healthz") await worker.advance(6);
   const plan = worker.plan(planned);
   const client = await worker.send(method, path.replace("{id}", id) + query, { ...options, plan });
   return { person, plan, client };
 }
 
-/** The storage calls of a case that nothing happens to, and the status that it is answered with. */
+/** The storage calls of a case without faults, and its status. */
 async function undisturbed(route, parts) {
   const { plan, client } = await begin(route, parts, {});
   const { status } = await client.answer();
@@ -144,7 +144,7 @@ async function undisturbed(route, parts) {
 
 const kinds = (calls) => calls.map(({ kind }) => kind);
 
-/** Of what D1 has ended, everything is marked for /verify. */
+/** Every session that D1 has ended is marked for /verify. */
 async function assertMarked({ sessions = [] }) {
   for (const { session_id } of sessions) {
     const row = await worker.sessionRow(session_id);
@@ -158,7 +158,7 @@ async function assertMarked({ sessions = [] }) {
   }
 }
 
-/** The reuse is logged once, the session is over, and its owner is told why. */
+/** The reuse is logged once, the session is ended, and the user's audit trail has the event. */
 async function assertReuseRecorded(person) {
   const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === person.session_id);
   assert.equal(logged.length, 1);
@@ -183,17 +183,17 @@ for (const [route, cases] of Object.entries(CASES)) {
       for (const does of ["hold", "hold answer"]) {
         for (const [index, { kind, behindAnswer }] of all.entries()) {
           await t.test(
-            `a client that leaves at ${kind} ${index + 1}, ${does === "hold" ? "before it takes place" : "before its answer comes"}`,
+            `a client that leaves during ${kind} ${index + 1}, ${does === "hold" ? "before it takes place" : "before its result arrives"}`,
             async () => {
               worker.events();
               const { person, plan, client } = await begin(route, parts, { at: index + 1, does });
               assert.equal(await plan.untilHeld(), true);
               await client.leave("RST");
-              // Nobody is seen to leave who was answered.
+              // A client that got its response is not seen to leave.
               if (behindAnswer) plan.release();
               const calls = await plan.untilEnded();
               plan.release();
-              // Who waits to be hashed may be found to have left. Everything else is done to its end.
+              // A request that waits for its hash may be dropped. Every other one runs to its end.
               const expected = kinds(all).slice(
                 0,
                 Math.max(index + 1, HASHING.includes(route) ? calls.length : all.length),
@@ -210,13 +210,13 @@ for (const [route, cases] of Object.entries(CASES)) {
       for (const does of ["fail", "lose"]) {
         for (const [index, { kind, behindAnswer }] of all.entries()) {
           await t.test(
-            `${kind} ${index + 1}, ${does === "fail" ? "which fails" : "whose answer is lost"}`,
+            `${kind} ${index + 1}, ${does === "fail" ? "which fails" : "whose result is lost"}`,
             async () => {
               const { plan, client } = await begin(route, parts, { at: index + 1, does });
               const answer = await client.answer();
               await plan.untilEnded();
               await client.leave("FIN");
-              // A mark that is not written takes nothing from what D1 has done.
+              // A mark that is not written undoes nothing in D1.
               const isTold = kind !== "put" && !behindAnswer;
               assert.equal(answer.status, isTold ? 503 : status, answer.text);
               await assertServes();
@@ -228,11 +228,11 @@ for (const [route, cases] of Object.entries(CASES)) {
   }
 }
 
-test("every route is in the matrix", () => {
+test("the matrix covers every route", () => {
   assert.deepEqual(Object.keys(CASES).sort(), ROUTES.map(([path, method]) => `${method} ${path}`).sort());
 });
 
-test("the whole matrix leaves no memory behind", async () => {
+test("the whole matrix leaks no memory", async () => {
   const grown = (await worker.memory()) - base;
   assert.ok(grown <= GROWTH, `${grown} KiB`);
 });

@@ -1,4 +1,4 @@
-// Storage that fails: the answer is a 503 or a fixed 500, nothing is lost, and the next request is fine.
+// Storage that fails: the response is a 503 or a fixed 500, nothing is lost, and the next request succeeds.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,7 +9,7 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** In a fresh isolate, as one keeps the answer for a few seconds. */
+/** In a new isolate, because an isolate caches the result for a few seconds. */
 async function assertUnhealthy(what) {
   await worker.update();
   const health = await worker.get("/healthz");
@@ -42,10 +42,10 @@ for (const table of ["users", "refresh_tokens"]) {
         assert.match(request_id, /^[\w-]{22}$/);
       }
       await assertUnhealthy("D1");
-      // Signature and KV only: it does not even notice.
+      // This needs only the signature and KV, so it still works.
       assert.equal((await worker.verify(person.access_token)).status, 200);
     });
-    // No account without its session: the registration that failed halfway left nothing.
+    // No account without a session: the registration that failed halfway left nothing.
     assert.deepEqual([await worker.counts(), await worker.sessionRow(person.session_id)], before);
     await worker.update();
     assert.equal((await worker.get("/healthz")).status, 200);
@@ -54,7 +54,7 @@ for (const table of ["users", "refresh_tokens"]) {
   });
 }
 
-test("an unknown account is not told from a known one by a read that failed", async () => {
+test("a read that fails does not reveal whether an account exists", async () => {
   const person = await worker.register();
   await worker.without("users", async () => {
     for (const email of [person.email, "nobody@example.org"])
@@ -62,7 +62,7 @@ test("an unknown account is not told from a known one by a read that failed", as
   });
 });
 
-test("a refresh at /token that D1 does not take is a 503 in OAuth's words, and one on a corrupt row a 500", async () => {
+test("a refresh at /token is an OAuth 503 when D1 fails, and a 500 on a corrupt row", async () => {
   const person = await worker.register();
   const answers = [await worker.without("refresh_tokens", () => worker.token(person.refresh_token))];
   await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
@@ -74,7 +74,7 @@ test("a refresh at /token that D1 does not take is a 503 in OAuth's words, and o
   assert.equal((await worker.token(person.refresh_token)).status, 200);
 });
 
-test("a revocation that D1 does not take is a 503 in OAuth's words, and no mark says otherwise", async () => {
+test("a revocation at /revoke is an OAuth 503 when D1 fails, and writes no mark", async () => {
   const person = await worker.register();
   await worker.without("refresh_tokens", async () => {
     for (const token of [person.refresh_token, person.access_token]) {
@@ -86,7 +86,7 @@ test("a revocation that D1 does not take is a 503 in OAuth's words, and no mark 
   assert.equal((await worker.refresh(person.refresh_token)).status, 200);
 });
 
-test("a reuse that cannot be recorded is not answered as refused, and ends the session when it comes again", async () => {
+test("a reuse that cannot be recorded is a 503, and ends the session when it is repeated", async () => {
   const { refresh_token, session_id } = await worker.register();
   const { body } = await worker.refresh(refresh_token);
   await worker.age(60, session_id);
@@ -103,7 +103,7 @@ test("a reuse that cannot be recorded is not answered as refused, and ends the s
   assertProblem(await worker.refresh(body.refresh_token), 401, "invalid_refresh_token");
 });
 
-test("a rotation that is not written issues nothing, and is safe to retry", async () => {
+test("a rotation that is not written issues nothing, and can be retried", async () => {
   const { refresh_token, session_id } = await worker.register();
   await worker.db
     .prepare(
@@ -116,7 +116,7 @@ test("a rotation that is not written issues nothing, and is safe to retry", asyn
   assert.equal((await worker.refresh(refresh_token)).status, 200);
 });
 
-test("a rehash that fails takes the session with it, and the next login does both", async () => {
+test("a login whose rehash fails begins no session, and the next one rehashes and begins one", async () => {
   const person = await worker.register();
   const outdated = await worker.outdateHash(person);
   const row = () =>
@@ -140,7 +140,7 @@ test("a rehash that fails takes the session with it, and the next login does bot
   assert.equal(sessions, 2);
 });
 
-test("without the audit trail no account is changed, no login failure is answered, and all else goes on", async () => {
+test("without the audit trail account changes and failed logins are errors, and all else works", async () => {
   const admin = await worker.registerAdmin();
   const person = await worker.register();
   const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
@@ -170,7 +170,7 @@ test("without the audit trail no account is changed, no login failure is answere
   assert.equal((await worker.me(person.access_token)).status, 200);
 });
 
-test("a change that fails halfway leaves everything as it was, and no event", async () => {
+test("a change that fails halfway changes nothing and records no event", async () => {
   const admin = await worker.registerAdmin();
   const person = await worker.register();
   await worker.login(person);
@@ -211,7 +211,7 @@ test("a change that fails halfway leaves everything as it was, and no event", as
   assert.equal((await changes["UPDATE OF revoked_at ON refresh_tokens"][0]()).status, 200);
 });
 
-test("a row that is not as the schema promises is a fixed 500, and the next request is fine", async () => {
+test("a row that violates the schema is a fixed 500, and the next request succeeds", async () => {
   const person = await worker.register();
   const other = await worker.register();
   await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
@@ -228,7 +228,7 @@ test("a row that is not as the schema promises is a fixed 500, and the next requ
   assert.equal((await worker.me(other.access_token)).status, 200);
 });
 
-test("with KV failing a revocation still holds in D1, and /verify gives no answer rather than a guess", async () => {
+test("with KV failing a revocation holds in D1, and /verify is an error instead of a guess", async () => {
   // A binding of another kind under the same name: every call of KV throws, as it does when KV is down.
   await worker.update({ vars: { REVOCATIONS: "not a namespace" } });
   try {
@@ -249,42 +249,42 @@ test("with KV failing a revocation still holds in D1, and /verify gives no answe
   } finally {
     await worker.update();
   }
-  // What was owed is paid as soon as KV answers.
+  // The owed mark is written as soon as KV works.
   await worker.schedule("* * * * *");
   await worker.marksWritten();
 });
 
-// What ends a session again, by which its mark is written if it is still owed.
+// Requests that end a session again, and so write its mark if it is still owed.
 const REPEATS = {
   "revoking a token": ({ refresh_token }) => worker.revoke(refresh_token),
   "revoking an expired access token": async ({ access_token }) =>
     worker.revoke(await worker.resign(access_token, { exp: Math.floor(Date.now() / 1000) - 5 })),
   "ending one session": ({ session_id }, other) =>
     worker.delete(`/sessions/${session_id}`, { bearer: other.access_token }),
-  "ending all": (_, other) => worker.delete("/sessions", { bearer: other.access_token }),
-  "ending all from a session that has ended": ({ access_token }) =>
-    worker.delete("/sessions", { bearer: access_token }),
-  "a new password": (_, other) =>
+  "ending all sessions": (_, other) => worker.delete("/sessions", { bearer: other.access_token }),
+  "ending all sessions from an ended one": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
+  "a password change": (_, other) =>
     worker.post("/me/password", {
       bearer: other.access_token,
       json: { current_password: other.password, new_password: "quite another horse battery" },
     }),
   "deleting the account": (_, other) =>
     worker.delete("/me", { bearer: other.access_token, json: { current_password: other.password } }),
-  "an admin's ending all": ({ user }, _, admin) =>
+  "an admin who ends all sessions": ({ user }, _, admin) =>
     worker.delete(`/users/${user.id}/sessions`, { bearer: admin.access_token }),
-  "an admin's disabling": ({ user }, _, admin) =>
+  "an admin who disables the account": ({ user }, _, admin) =>
     worker.patch(`/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }),
-  "an admin's deleting": ({ user }, _, admin) => worker.delete(`/users/${user.id}`, { bearer: admin.access_token }),
+  "an admin who deletes the account": ({ user }, _, admin) =>
+    worker.delete(`/users/${user.id}`, { bearer: admin.access_token }),
   "the scheduled event": () => worker.schedule("* * * * *"),
 };
 for (const [name, again] of Object.entries(REPEATS)) {
-  test(`a mark that failed is made good by ${name}`, async () => {
+  test(`a failed mark is written by ${name}`, async () => {
     const admin = await worker.registerAdmin();
     const person = await worker.register();
     const other = { ...(await worker.login(person)).body, password: person.password };
     const { user, access_token, session_id } = person;
-    // As a KV that fails leaves it: D1 has the end, and that its mark is owed.
+    // The state after a failure of KV: D1 has the ended session, and that its mark is owed.
     await worker.db
       .prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE session_id = ?")
       .bind(session_id)
@@ -310,7 +310,7 @@ test("a mark that is known to be written is not written again", async () => {
   assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
 });
 
-test("a mark that no longer matters is forgotten, not written", async () => {
+test("an owed mark that no longer matters is cleared, not written", async () => {
   const { session_id, user } = await worker.register();
   await worker.db
     .prepare("INSERT INTO owed_marks (user_id, session_id, access_expires_at) VALUES (?, ?, unixepoch() - 61)")
@@ -321,7 +321,7 @@ test("a mark that no longer matters is forgotten, not written", async () => {
   assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
 });
 
-test("an account that is deleted by hand has its sessions marked by the clock", async () => {
+test("the scheduled event marks the sessions of an account that was deleted by hand", async () => {
   const { access_token, user } = await worker.register();
   await worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run();
   assert.equal((await worker.verify(access_token)).status, 200);

@@ -1,5 +1,5 @@
-// Hashes that other systems made: they let their owner in, once, and are replaced by our own. Made here by node's own
-// OpenSSL, where it has the function; bcrypt by libxcrypt.
+// Hashes of other systems: the user logs in with one once, and our own hash replaces it. Node's OpenSSL makes them here
+// where it has the function; libxcrypt made those of bcrypt.
 
 import assert from "node:assert/strict";
 import { argon2Sync, createCipheriv, pbkdf2Sync, randomBytes, scryptSync } from "node:crypto";
@@ -11,7 +11,7 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Not in NFC, nor in NFKC: other systems hashed the bytes that were typed. */
+/** Neither in NFC nor in NFKC: other systems hash the bytes as typed. */
 const TYPED = "cafe\u0301 \ufb01ne, au lait";
 const OURS = /^\$argon2id\$v=19\$m=7168,t=5,p=1\$[\w+/]{22}\$[\w+/]{43}$/;
 
@@ -24,8 +24,8 @@ const storedHash = (person) =>
   worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
 
 const formats = {
-  "Argon2id at other parameters": `argon2${phc({ message: TYPED, memory: 19456, passes: 2 })}`,
-  "Argon2id at ours": `argon2${phc({ message: TYPED })}`,
+  "Argon2id with other parameters": `argon2${phc({ message: TYPED, memory: 19456, passes: 2 })}`,
+  "Argon2id with our parameters": `argon2${phc({ message: TYPED })}`,
   Argon2i: `argon2${phc({ message: TYPED, algorithm: "argon2i", memory: 64, passes: 3, saltLength: 8 })}`,
   Argon2d: `argon2${phc({ message: TYPED, algorithm: "argon2d", memory: 64, parallelism: 4, tagLength: 64 })}`,
   "Django's Argon2": `argon2${phc({ message: TYPED, memory: 65536, passes: 1, parallelism: 8 })}`,
@@ -61,7 +61,7 @@ const formats = {
 };
 
 for (const [name, hash] of Object.entries(formats)) {
-  test(`${name}: the owner gets in, and the hash becomes ours`, async () => {
+  test(`${name}: the user logs in, and our hash replaces it`, async () => {
     const typed = name === "better-auth" ? TYPED.normalize("NFKC") : TYPED;
     const [person] = await worker.insertPeople(1, hash);
     worker.events();
@@ -86,9 +86,9 @@ for (const [name, hash] of Object.entries(formats)) {
   });
 }
 
-test("a slip behind the 72 bytes that bcrypt reads lets in, but does not become the password", async () => {
+test("a mistake after the 72 bytes that bcrypt reads logs in, but does not become the password", async () => {
   const [person] = await worker.insertPeople(1);
-  // Openwall's vector: what stands behind 72 bytes is not in it.
+  // Openwall's test vector: bytes after the 72nd do not count.
   const hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
   const begin = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
   await setHash(person, hash);
@@ -104,7 +104,7 @@ test("a slip behind the 72 bytes that bcrypt reads lets in, but does not become 
   assert.equal(await storedHash(person), hash);
 });
 
-/** What was hashed elsewhere in NFC, as most keyboards type it. */
+/** A password that another system hashed in NFC, as most keyboards type it. */
 const COMPOSED = TYPED.normalize("NFC");
 const inNfc = {
   Argon2: `argon2${phc({ message: COMPOSED, memory: 64, passes: 1 })}`,
@@ -116,7 +116,7 @@ const inNfc = {
 };
 
 for (const [name, hash] of Object.entries(inNfc)) {
-  test(`${name} of a password in NFC fits it in another spelling too`, async () => {
+  test(`${name} of a password in NFC matches another spelling too`, async () => {
     const [person] = await worker.insertPeople(1);
     await setHash(person, hash);
     assertProblem(await worker.login({ ...person, password: `${TYPED}!` }), 401, "invalid_credentials");
@@ -126,7 +126,7 @@ for (const [name, hash] of Object.entries(inNfc)) {
   });
 }
 
-test("a hash of ours is of the password in NFC and of no other spelling", async () => {
+test("our own hash is always of the password in NFC", async () => {
   const [person] = await worker.insertPeople(1);
   await setHash(person, phc({ message: TYPED }));
   for (const password of [TYPED, COMPOSED])
@@ -135,7 +135,7 @@ test("a hash of ours is of the password in NFC and of no other spelling", async 
   for (const password of [TYPED, COMPOSED]) assert.equal((await worker.login({ ...person, password })).status, 200);
 });
 
-test("two log-ins at once with an old hash both get in", async () => {
+test("two concurrent logins with an imported hash both succeed", async () => {
   const [person] = await worker.insertPeople(1);
   await setHash(person, formats.Django);
   const answers = await Promise.all(Array.from({ length: 2 }, () => worker.login({ ...person, password: TYPED })));
@@ -146,10 +146,10 @@ test("two log-ins at once with an old hash both get in", async () => {
   assert.match(await storedHash(person), OURS);
 });
 
-test("better-auth's NFKC is for its own hashes alone", async () => {
+test("NFKC applies to better-auth's hashes only", async () => {
   const [person] = await worker.insertPeople(1);
   await setHash(person, formats["better-auth"]);
-  // Of two spellings that fit, the one typed first must not become the only one.
+  // If two spellings match, the one typed first must not become the only one.
   assert.equal((await worker.login({ ...person, password: TYPED })).status, 200);
   assert.equal(await storedHash(person), formats["better-auth"]);
   assert.equal((await worker.login({ ...person, password: TYPED.normalize("NFKC") })).status, 200);
@@ -160,7 +160,7 @@ test("better-auth's NFKC is for its own hashes alone", async () => {
   assert.equal((await worker.login({ ...person, password: TYPED.normalize("NFC") })).status, 401);
 });
 
-test("a stored hash that is none, or costs too much, is an error of ours at once and of this account alone", async () => {
+test("an invalid or too costly stored hash is a 500 for that account only", async () => {
   const [person] = await worker.insertPeople(1);
   const [other] = await worker.insertPeople(1);
   for (const [hash, why] of [
@@ -211,12 +211,12 @@ function firebase(typed = TYPED) {
   return `$fbscrypt$v=1,n=14,r=8,p=1,ss=${b64(separator)},sk=${b64(signerKey)}$${b64(salt)}$${b64(hash)}`;
 }
 
-/** As the import wraps a weak hash: Argon2id over it, and its length in its place. */
+/** A weak hash as the import wraps it: Argon2id over it, and its length in its place. */
 function wrapped(scheme, hash) {
   return `$wrapped${scheme}$${hash.length}${phc({ message: hash })}`;
 }
 
-/** The bytes of a hash in bcrypt's own base64. */
+/** Decodes a hash in bcrypt's own base64. */
 function bcryptBytes(text) {
   const [own, standard] = [
     "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",

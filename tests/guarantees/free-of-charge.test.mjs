@@ -1,4 +1,4 @@
-// Requests that cost an attacker nothing cost little here, and leave a trace where they tell something.
+// Requests that are cheap for an attacker are cheap for the Worker, and leave a trace where they reveal something.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ after(() => worker.close());
 
 const costs = () => worker.events("costs").filter(({ status }) => status !== undefined);
 
-test("the health check queries storage once per five seconds, whatever it answers", async () => {
+test("the health check queries storage once per five seconds, whatever the result", async () => {
   await worker.update();
   worker.events();
   for (let count = 0; count < 5; count += 1) assert.equal((await worker.get("/healthz")).status, 200);
@@ -42,7 +42,7 @@ test("the health check queries storage once per five seconds, whatever it answer
   await worker.db.prepare("ALTER TABLE cleanup_progress_away RENAME TO cleanup_progress").run();
 });
 
-test("of refresh tokens that are not genuine the first is logged, and the others are counted", async () => {
+test("the first forged refresh token is logged, and further ones are counted", async () => {
   const { refresh_token, session_id } = await worker.register();
   await worker.update();
   worker.events();
@@ -51,13 +51,13 @@ test("of refresh tokens that are not genuine the first is logged, and the others
   const lines = () =>
     worker.events("refresh_refused").map(({ reason, count, session_id: named }) => [reason, count, named]);
   assert.deepEqual(lines(), [["not_genuine", 1, null]]);
-  // One that is genuine says of which session it was, so it is told each time.
+  // A genuine token identifies its session, so each use is logged.
   await worker.revoke(refresh_token);
   for (let count = 0; count < 2; count += 1) await worker.refresh(refresh_token);
   assert.deepEqual(lines(), Array(2).fill(["revoked", undefined, session_id]));
 });
 
-test("whoever registers an address that is taken is seen in the trail of its owner, counted by the hour", async () => {
+test("registering a taken address is recorded in the audit trail of its user, counted per hour", async () => {
   const person = await worker.register();
   const from = (ip, agent) => ({ headers: { "CF-Connecting-IP": ip, "User-Agent": agent } });
   const attempt = (options, details) =>
@@ -88,7 +88,7 @@ test("whoever registers an address that is taken is seen in the trail of its own
   assert.ok(at % 3600 === 0 && last_at - at < 3600);
 });
 
-test("a taken username is reported before a taken address, and says nothing about it", async () => {
+test("a taken username is reported before a taken address, and reveals nothing about it", async () => {
   const person = await worker.register({ username: "first.come" });
   worker.events();
   const answer = await worker.post("/register", {

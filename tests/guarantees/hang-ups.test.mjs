@@ -1,5 +1,5 @@
-// Clients that leave in the middle of a request, more than two thousand of them, and what they leave behind: no memory of
-// WebAssembly, which an isolate never gives back. A KiB a client would show.
+// Clients that leave in the middle of a request leak no memory. More than two thousand leave here. WebAssembly memory
+// never shrinks, so a leak of one KiB per client would show.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,9 +10,9 @@ import { ROUTES, WITH_BODY } from "../support/routes.mjs";
 
 /** By how much the memory may grow, in KiB. */
 const GROWTH = 512;
-/** How many leave at once, each of them another person and at another address. */
+/** How many clients leave at once, each with its own account and address. */
 const WAVE = 60;
-/** Of the bodies: nearly as much as is read, so that one that stays in memory shows. */
+/** The size of a body: nearly the maximum, so that a leaked body shows. */
 const BODY_BYTES = 16_000;
 
 const resourceServer = makeResourceServer("hang-ups", "https://api.example.org");
@@ -27,7 +27,7 @@ const form = (values) => ({
 });
 let newcomers = 0;
 
-/** A request of each route that reads a body, which changes little. */
+/** A request of each route that reads a body. Each changes little. */
 const REQUESTS = {
   "POST /register": () => json({ email: `newcomer-${++newcomers}@example.org`, password: PASSWORD }),
   "POST /login": ({ email, password }) => json({ email, password }),
@@ -48,7 +48,7 @@ const ALL = Object.keys(REQUESTS);
 const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
 const OTHERS = ALL.filter((route) => !HASHING.includes(route));
 
-/** Where clients leave: what they send of the request, what is planned for it, and when they leave. */
+/** When clients leave: what they send of the request, its plan, and the moment of leaving. */
 const STAGES = {
   "after the headers": { part: "headers", leave: (all, leaving) => leaving(all) },
   "after half of the body": { part: "half", leave: (all, leaving) => leaving(all) },
@@ -63,7 +63,7 @@ const STAGES = {
     plan: { at: 1, does: "hold answer" },
     leave: async (all, leaving) => {
       for (const { plan } of all) plan.release();
-      // One is hashed after the other.
+      // Password hashes run one after the other.
       await Promise.race(all.map(({ plan }) => plan.untilEnded()));
       await leaving(all);
     },
@@ -83,13 +83,13 @@ before(async () => {
   people = [];
   while (people.length < WAVE) people.push(await worker.register());
   [admin, leaver] = [await worker.registerAdmin(), await worker.register()];
-  // What is measured from is what a wave of each needs.
+  // Measuring begins after one wave of each kind.
   for (const stage of Object.keys(STAGES)) await hangUp(stage, stage.includes("hashed") ? HASHING : ALL, WAVE);
   base = await worker.memory();
 });
 after(() => worker.close());
 
-/** Has `count` clients begin a request, on these routes in turn, and leave at the stage, by RST and by FIN in turn. */
+/** Makes `count` clients send a request, on each route in turn, and leave at the stage, by RST and FIN in turn. */
 async function hangUp(stage, routes, count) {
   const { part, plan, leave } = STAGES[stage];
   for (let sent = 0; sent < count; sent += WAVE) {
@@ -144,13 +144,13 @@ for (const [stage, routes, count] of [
       : routes === OTHERS
         ? "the routes that hash nothing"
         : "the routes that hash a password";
-  test(`${count} clients that leave ${stage}, on ${which}, leave no memory behind`, async () => {
+  test(`${count} clients that leave ${stage}, on ${which}, leak no memory`, async () => {
     await hangUp(stage, routes, count);
     await assertNoGrowth();
   });
 }
 
-test("every route that reads a body is among these, and no other reads one", async () => {
+test("the routes that read a body are those in the table", async () => {
   assert.deepEqual(ALL.toSorted(), WITH_BODY.toSorted());
   for (const [path, method] of ROUTES) {
     const client = await worker.send(
@@ -170,6 +170,6 @@ test("every route that reads a body is among these, and no other reads one", asy
   }
 });
 
-test("whoever comes after is served", async () => {
+test("the next client is served", async () => {
   assert.equal((await worker.login(people[0])).status, 200);
 });

@@ -1,4 +1,4 @@
-// Hashing takes turns: what many log-ins at once cost, and that others are answered in between.
+// The hashing queue: what many concurrent logins cost, and that other requests are served between two hashes.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -14,12 +14,12 @@ after(() => worker.close());
 /** The WebAssembly memory after each request that was logged since the last call. */
 const memory = () => worker.events("costs").map(({ memory_kib }) => memory_kib);
 
-/** A source of its own for each number. */
+/** An address for each number. */
 const from = (number) => ({
   headers: { "CF-Connecting-IP": `198.51.${100 + Math.floor(number / 250)}.${(number % 250) + 1}` },
 });
 
-test("sixty log-ins at once all succeed, in the order they came, in the memory of one", async () => {
+test("sixty concurrent logins all succeed, in order of arrival, with the memory of one", async () => {
   const people = await worker.insertPeople(BURST);
   await worker.login(people[0]);
   await worker.warmUp(BURST);
@@ -31,16 +31,16 @@ test("sixty log-ins at once all succeed, in the order they came, in the memory o
     return answer.status;
   });
   assert.deepEqual(new Set(await Promise.all(logins)), new Set([200]));
-  // Before they come to hash, and after, requests may overtake one another.
+  // Before and after hashing, requests may overtake one another.
   const displaced = served.filter((turn, place) => Math.abs(turn - place) > BURST / 10);
   assert.ok(displaced.length <= BURST / 10, `served in the order ${served.join(" ")}`);
   const after = memory();
   assert.equal(after.length, BURST);
-  // Each waiting request is some KiB, a hash would be 7 MiB.
+  // Each waiting request takes some KiB, a hash would take 7 MiB.
   assert.ok(Math.max(...after) - one < 1024, `${one} KiB after one, ${Math.max(...after)} KiB after ${BURST}`);
 });
 
-test("others are answered between the hashes", async () => {
+test("other requests are served between the hashes", async () => {
   const people = await worker.insertPeople(BURST);
   const { access_token } = (await worker.login(people[0])).body;
   await worker.warmUp(BURST);
@@ -64,7 +64,7 @@ test("others are answered between the hashes", async () => {
   );
 });
 
-test("one account has four places, whoever asks, and a single source three of them, whether there is such an account or not", async () => {
+test("an account has four places in the queue, of which one source may take three, whether or not the account exists", async () => {
   const [person] = await worker.insertPeople(1);
   for (const email of [person.email, "nobody.at.all@example.org"]) {
     await worker.warmUp(12);
@@ -81,7 +81,7 @@ test("one account has four places, whoever asks, and a single source three of th
   assert.equal(owner.status, 200);
 });
 
-test("a log-in by a text that is somebody's id takes no place of theirs", async () => {
+test("a login whose identifier is a user id takes no place of that user", async () => {
   const person = await worker.register();
   const flood = Array.from({ length: 12 }, () =>
     worker.post("/login", { json: { email: person.user.id, password: "wrong" }, ...from(1) }),
@@ -95,7 +95,7 @@ test("a log-in by a text that is somebody's id takes no place of theirs", async 
   await Promise.all(flood);
 });
 
-test("hashes that need more memory than today's do not add up", async () => {
+test("hashes that need more memory than ours do not add up", async () => {
   const person = await worker.register();
   const [store] = [worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?")];
   const lookAround = async () => {
@@ -115,6 +115,6 @@ test("hashes that need more memory than today's do not add up", async () => {
     await lookAround();
   }
   const most = Math.max(...memory());
-  // That of today, 7 MiB, the dearest, and what else there is.
+  // Our hash, 7 MiB, the most expensive one, and everything else.
   assert.ok(most < (7 + 64 + 12) * 1024, `${most} KiB`);
 });

@@ -1,5 +1,4 @@
-// What HTTP itself brings along, whatever the endpoint: paths, methods, bodies, the bearer credential, headers, the
-// public keys.
+// HTTP itself, for every endpoint: paths, methods, bodies, the bearer credential, headers, the public keys.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -19,7 +18,7 @@ before(async () => {
 after(() => worker.close());
 
 const JSON_TYPE = { "Content-Type": "application/json" };
-/** A body of each route that reads one, and the status that it gets. */
+/** A body for each route that reads one, and the expected status. */
 const BODIES = {
   "POST /register": { json: { email: "padded@example.org", password: PASSWORD }, status: 201 },
   "POST /login": { json: { email: "nobody@example.org", password: PASSWORD }, status: 401 },
@@ -33,7 +32,7 @@ const BODIES = {
   "PATCH /users/{id}": { json: { roles: ["user"] }, status: 403 },
 };
 
-/** The parts of a route, as `person` asks for it. */
+/** The method and path of a route, as `person` requests it. */
 function requestOf(route) {
   const [method, path] = route.split(" ");
   const isBearer = BEARER_ROUTES.some(([own, ownMethod]) => own === path && ownMethod === method);
@@ -41,7 +40,9 @@ function requestOf(route) {
   return { method, path: path.replace("{id}", person.user.id), headers };
 }
 
-/** A request just as it is written: `fetch` tidies paths, joins repeated headers (lists, here) and refuses methods. */
+/**
+ * Sends a request as it is written: `fetch` normalizes paths, joins repeated headers (lists, here) and refuses methods.
+ */
 async function raw(method, path, { headers = {}, body } = {}) {
   const responded = new Promise((resolve, reject) => {
     const { hostname: host, port } = worker.url;
@@ -54,7 +55,7 @@ async function raw(method, path, { headers = {}, body } = {}) {
   return worker.answer(new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers: received }));
 }
 
-test("an unknown path is 404, whatever the method", async () => {
+test("an unknown path is 404 for any method", async () => {
   for (const path of [
     "//",
     "/unknown",
@@ -73,7 +74,7 @@ test("an unknown path is 404, whatever the method", async () => {
   }
 });
 
-test("a protected path is reached only as it is spelt, and then it is protected", async () => {
+test("a protected path matches only in its exact spelling, and requires a token there", async () => {
   const headers = { Authorization: `Bearer ${person.access_token}` };
   for (const path of [
     "/me/",
@@ -125,7 +126,7 @@ test("a protected path is reached only as it is spelt, and then it is protected"
   }
 });
 
-test("a known path refuses every method it does not take, and names those it does", async () => {
+test("a known path refuses every method it does not support, and lists those it does", async () => {
   const headers = { ...JSON_TYPE, Authorization: `Bearer ${person.access_token}` };
   const before = await worker.counts();
   const others = [
@@ -150,14 +151,14 @@ test("a known path refuses every method it does not take, and names those it doe
       const answer = await raw(other, path, { headers });
       assert.equal(answer.status, 405, `${other} ${path}`);
       assert.equal(answer.headers.get("allow"), allowed(path));
-      assert.doesNotMatch(answer.text, /eyJ/); // TRACE would give the credential back
+      assert.doesNotMatch(answer.text, /eyJ/); // TRACE would return the credential
     }
   }
   assertProblem(await raw("PUT", "/login"), 405, "method_not_allowed");
   assert.deepEqual(await worker.counts(), before);
 });
 
-test("a header or parameter that names another method changes nothing", async () => {
+test("a header or parameter with another method name changes nothing", async () => {
   const bearer = { Authorization: `Bearer ${person.access_token}` };
   for (const name of ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]) {
     assert.equal((await raw("GET", "/me?_method=DELETE", { headers: { ...bearer, [name]: "DELETE" } })).status, 200);
@@ -167,7 +168,7 @@ test("a header or parameter that names another method changes nothing", async ()
   assert.equal((await worker.me(person.access_token)).status, 200);
 });
 
-test("HEAD answers as GET does, without the body", async () => {
+test("HEAD is GET without the body", async () => {
   for (const [path] of ROUTES.filter(([, method]) => method === "GET")) {
     for (const headers of [{}, { Authorization: `Bearer ${person.access_token}` }, { Authorization: "Bearer x" }]) {
       const [get, head] = [await raw("GET", path, { headers }), await raw("HEAD", path, { headers })];
@@ -180,14 +181,14 @@ test("HEAD answers as GET does, without the body", async () => {
   }
 });
 
-test("OPTIONS names the methods of a path, and needs no credential", async () => {
+test("OPTIONS lists the methods of a path and needs no credential", async () => {
   for (const [path] of ROUTES) {
     const { status, headers, text } = await raw("OPTIONS", path);
     assert.deepEqual([status, headers.get("allow"), text], [204, allowed(path), ""]);
   }
 });
 
-test("a body may have 16384 bytes and not one more, whether its length is announced or not", async () => {
+test("a body may have at most 16384 bytes, with or without Content-Length", async () => {
   const inChunks = (body) =>
     ReadableStream.from([body.slice(0, 16000), body.slice(16000)].map((chunk) => Buffer.from(chunk)));
   assert.deepEqual(Object.keys(BODIES).toSorted(), WITH_BODY.toSorted());
@@ -207,18 +208,18 @@ test("a body may have 16384 bytes and not one more, whether its length is announ
     if (path !== "/register") assert.equal((await send(padded(16384))).status, status, route);
   }
   assertProblem(await worker.post("/login", { body: "x".repeat(16385), headers: JSON_TYPE }), 413, "body_too_large");
-  // Where no body is read, none is judged.
+  // A route that reads no body checks none.
   assertProblem(await worker.delete("/sessions", { body: "x".repeat(16385) }), 401, "missing_token");
 });
 
-test("a body of another type than the endpoint takes is refused", async () => {
+test("a body of a type that the endpoint does not accept is refused", async () => {
   const form = "application/x-www-form-urlencoded";
   const json = Buffer.from(JSON.stringify({ email: "nobody@example.org", password: PASSWORD }));
-  // It looks at the credentials of its caller first.
+  // This endpoint checks the client credentials first.
   const routes = WITH_BODY.filter((route) => route !== "POST /introspect");
   const typed = (route, type) => {
     const { method, path, headers: own } = requestOf(route);
-    // Of DELETE, Node's client does not say by itself how long its body is.
+    // Node's client does not set Content-Length for DELETE by itself.
     const headers = { ...own, "Content-Length": json.length };
     return raw(method, path, {
       headers: { ...headers, ...(type === undefined ? {} : { "Content-Type": type }) },
@@ -284,7 +285,7 @@ test("a body of another type than the endpoint takes is refused", async () => {
   }
 });
 
-test("a charset of JSON or of a form is ignored: a body is UTF-8, or it is refused as what it is", async () => {
+test("the charset of JSON or of a form is ignored: a body that is not UTF-8 is invalid", async () => {
   const json = JSON.stringify({ email: "nobody@example.org", password: PASSWORD });
   for (const charset of [
     "utf-8",
@@ -316,7 +317,7 @@ test("a charset of JSON or of a form is ignored: a body is UTF-8, or it is refus
   }
 });
 
-test("a PATCH may say that it is a merge patch, and nothing else may", async () => {
+test("only PATCH accepts the media type of a merge patch", async () => {
   const admin = await worker.registerAdmin();
   const { user, access_token } = await worker.register({ name: "Ada" });
   const patch = (path, bearer, json, type) => worker.patch(path, { bearer, json, headers: { "Content-Type": type } });
@@ -348,7 +349,7 @@ test("a PATCH may say that it is a merge patch, and nothing else may", async () 
   }
 });
 
-test("a request without a body is told what is missing, whatever type it says", async () => {
+test("a request without a body is refused with the missing member, whatever its Content-Type", async () => {
   const server = makeResourceServer("orders-api", worker.vars.AUDIENCE);
   await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
   const { access_token, user } = await worker.registerAdmin();
@@ -381,7 +382,7 @@ test("a request without a body is told what is missing, whatever type it says", 
   await worker.update();
 });
 
-test("every endpoint reads JSON as strictly", async () => {
+test("every endpoint parses JSON equally strictly", async () => {
   for (const [path, good] of [
     ["/login", { email: "nobody@example.org", password: PASSWORD }],
     ["/refresh", { refresh_token: "x" }],
@@ -411,7 +412,7 @@ test("every endpoint reads JSON as strictly", async () => {
   }
 });
 
-test("an error about a body names the member that it is about, and repeats nothing of the body", async () => {
+test("an error about a body names the member, and repeats nothing of the body", async () => {
   const admin = await worker.registerAdmin();
   const email = "nobody@example.org";
   const [register, login] = [
@@ -486,7 +487,7 @@ test("an error about a body names the member that it is about, and repeats nothi
   }
 });
 
-test("the bearer credential is read from one header, in any case of the scheme", async () => {
+test("the bearer credential is read from one header, and the scheme is case-insensitive", async () => {
   const token = person.access_token;
   const admin = await worker.registerAdmin();
   for (const [pattern, method] of BEARER_ROUTES.filter(([, method]) => method === "GET")) {
@@ -558,7 +559,7 @@ test("the bearer credential is read from one header, in any case of the scheme",
   assert.equal((await worker.me(token)).status, 200);
 });
 
-test("a token anywhere else than in the header is ignored", async () => {
+test("a token outside the header is ignored", async () => {
   const token = person.access_token;
   for (const [path, method] of BEARER_ROUTES) {
     for (const query of [`access_token=${token}`, `token=${token}`, `authorization=Bearer%20${token}`]) {
@@ -575,7 +576,7 @@ test("a token anywhere else than in the header is ignored", async () => {
   assert.equal((await worker.me(token)).status, 200);
 });
 
-test("the name a request was sent to changes nothing", async () => {
+test("the Host and forwarding headers of a request change nothing", async () => {
   const headers = {
     "X-Forwarded-Host": "evil.example",
     "X-Forwarded-Proto": "http",
@@ -608,7 +609,7 @@ test("the name a request was sent to changes nothing", async () => {
   assert.equal((await worker.get("http://evil.example/me", { bearer: person.access_token })).status, 200);
 });
 
-test("nothing of a request comes back in an error", async () => {
+test("an error contains nothing of the request", async () => {
   const canary = "c4n4ry";
   for (const payload of [
     `<script>${canary}</script>`,
@@ -618,7 +619,7 @@ test("nothing of a request comes back in an error", async () => {
     `{{${canary}}}`,
     `%00${canary}`,
   ]) {
-    // The platform takes no angle bracket or quote in a path unless it is encoded.
+    // The platform accepts angle brackets and quotes in a path only if they are encoded.
     const path = `/${payload.includes("%") ? payload : encodeURI(payload)}`;
     const answers = [
       await raw("GET", path),
@@ -648,7 +649,7 @@ test("nothing of a request comes back in an error", async () => {
   }
 });
 
-test("the root tells a browser what this is, and a program where its metadata is", async () => {
+test("the root describes the service to a browser and links a program to the metadata", async () => {
   const page = await worker.get("/", {
     headers: { Accept: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" },
   });
@@ -671,7 +672,7 @@ test("the root tells a browser what this is, and a program where its metadata is
   assert.deepEqual([head.status, head.headers.get("content-type"), head.text], [200, "text/html; charset=utf-8", ""]);
 });
 
-test("every response has a request id of its own, which the request cannot choose", async () => {
+test("every response has its own request id, which the request cannot choose", async () => {
   const mine = "AAAAAAAAAAAAAAAAAAAAAA";
   const headers = { "X-Request-Id": mine, "X-Correlation-Id": mine, "CF-Ray": mine, Traceparent: mine };
   const paths = ["/me", "/healthz", "/unknown", "/.well-known/jwks.json"];
@@ -680,10 +681,10 @@ test("every response has a request id of its own, which the request cannot choos
   assert.equal(new Set([mine, ...ids]).size, ids.length + 1);
 });
 
-test("whatever a client sends, an event is logged as one line of JSON without it", async () => {
+test("every event is one line of JSON without input of the client", async () => {
   const forged = '{"level":"error","event":"forged"}';
   const canary = "c4n4ry";
-  // In a fresh isolate, as refresh tokens that are not genuine are one line a minute.
+  // In a new isolate, because forged refresh tokens are logged once a minute.
   await worker.update();
   worker.events();
   for (const text of [
@@ -753,7 +754,7 @@ test("the published keys are public, cacheable, and named by their thumbprints",
   }
 });
 
-test("a healthy Worker says so, to anyone, and not for long", async () => {
+test("the health check of a healthy Worker is public and cached briefly", async () => {
   const { status, headers, body } = await worker.get("/healthz");
   assert.deepEqual([status, headers.get("cache-control"), body], [200, "no-store", { status: "ok" }]);
 });

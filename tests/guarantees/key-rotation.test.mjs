@@ -1,5 +1,5 @@
-// A rotation of the signing key as those who verify live through it: fifty of them, each with its own cached key set and
-// no second look for an unknown key. The clock, theirs and the Worker's, is moved on.
+// A rotation of the signing key as resource servers see it: fifty of them, each with its own cached key set and no
+// second fetch for an unknown key. The test advances their clock and the Worker's.
 
 import assert from "node:assert/strict";
 import { createPrivateKey, sign } from "node:crypto";
@@ -10,19 +10,19 @@ import { createRemoteJWKSet, customFetch, decodeJwt, decodeProtectedHeader, jwtV
 import { makeKey } from "../../scripts/secrets.mjs";
 import { assertProblem, ISSUER, startWorker } from "../support/harness.mjs";
 
-/** How long a client believes its copy of the JWKS, in seconds: as long as it is told to. */
+/** How long a client caches the JWKS, in seconds: as long as Cache-Control says. */
 const CACHE = 300;
 /** How long a key is published before it signs, and how long a token lives, in seconds. */
 const LEAD = 600;
 const TTL = 900;
-/** How much time passes from one token to the next, in seconds. */
+/** The time from one token to the next, in seconds. */
 const STEP = 45;
 
 const [old, next] = [makeKey("ES256"), makeKey("EdDSA")];
 const set = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
 const seconds = () => Date.now() / 1000;
 
-/** Lets time pass, for the clients, which are in this process, and for the Worker. */
+/** Advances the clock of the clients, which are in this process, and of the Worker. */
 const now = Date.now;
 let ahead = 0;
 Date.now = () => now() + ahead;
@@ -35,18 +35,18 @@ let worker;
 before(async () => (worker = await startWorker({ secrets: set(old) })));
 after(() => worker.close());
 
-test("fifty servers with cached keys live through a rotation without one failed verification", async () => {
+test("fifty servers with cached keys go through a rotation without one failed verification", async () => {
   const person = await worker.register();
   const clients = Array.from({ length: 50 }, () => client());
-  // What it would be like if the next key were published only from when on it signs, to somebody whose copy was made just
-  // before: this one has to fail, or the test shows nothing.
+  // A client that sees the next key only once it signs, and fetched its copy just before. It has to fail, or the test
+  // proves nothing.
   const late = client((key) => key.kid === old.kid || seconds() >= activation + CACHE);
   let activation = Infinity;
   let { refresh_token, access_token } = person;
   const issued = [];
   const signedBy = new Set();
 
-  /** Goes on until then: a fresh token each time, which all verify, and so is the oldest that is alive. */
+  /** Runs until that time: all clients verify each new token and the oldest one that has not expired. */
   async function live(until) {
     while (seconds() < until) {
       ({ refresh_token, access_token } = (await worker.refresh(refresh_token)).body);
@@ -71,7 +71,7 @@ test("fifty servers with cached keys live through a rotation without one failed 
   assert.deepEqual(await published(), [old.kid, next.kid]);
   await live(activation - 30);
   assert.deepEqual([...signedBy], [old.kid]);
-  // Published and verifying all the same.
+  // The next key is published and already verifies.
   assert.equal((await worker.me(forged(next, person, TTL))).status, 200);
 
   await pass(activation - seconds());
@@ -89,7 +89,7 @@ test("fifty servers with cached keys live through a rotation without one failed 
   for (const { failures, verified } of clients) assert.deepEqual([failures, verified], [[], 2 * issued.length]);
   assert.deepEqual([...new Set(late.failures)], ["ERR_JWKS_NO_MATCHING_KEY"]);
 
-  // What the old key signed has ended, and what it would sign now is worth nothing.
+  // The tokens of the old key have expired, and a new one that it signs is invalid.
   for (const path of ["/me", "/verify"]) {
     assertProblem(await worker.get(path, { bearer: lastOfOld.access_token }), 401, "token_expired");
     assertProblem(await worker.get(path, { bearer: forged(old, person, 600) }), 401, "invalid_token");
@@ -97,10 +97,10 @@ test("fifty servers with cached keys live through a rotation without one failed 
   }
 });
 
-test("a client that slept through a rotation is not logged out, while the old key is in the set", async () => {
+test("a client that is inactive during a rotation stays logged in while the old key is in the set", async () => {
   await worker.update({ secrets: set(old) });
   const [sleeper, another, late] = [await worker.register(), await worker.register(), await worker.register()];
-  // The old key has signed no more for an hour.
+  // The old key stopped signing an hour ago.
   const activation = Math.floor(seconds()) - 3600;
   await worker.update({ secrets: set(old, { ...next, signs_from: activation }) });
   assertProblem(await worker.me(forged(old, sleeper, 600)), 401, "invalid_token");
@@ -115,7 +115,7 @@ test("a client that slept through a rotation is not logged out, while the old ke
   assert.equal((await worker.refresh(late.refresh_token)).status, 200);
 });
 
-test("a key of no stated time behind the first goes on verifying until it is taken out", async () => {
+test("a key without signs_from after the first key verifies until it is removed", async () => {
   await worker.update({ secrets: set(old) });
   const person = await worker.register();
   await worker.update({ secrets: set(next, old) });
@@ -130,7 +130,7 @@ test("a key of no stated time behind the first goes on verifying until it is tak
   assert.equal(decodeProtectedHeader(body.access_token).kid, next.kid);
 });
 
-/** A server that verifies with jose and its own cached key set, of which it sees the keys that `sees` lets through. */
+/** A server that verifies with jose and its own cached key set, which contains the keys that `sees` accepts. */
 function client(sees = () => true) {
   const fetched = async () => {
     const { text, body } = await worker.get("/.well-known/jwks.json");
@@ -159,7 +159,7 @@ function client(sees = () => true) {
   return state;
 }
 
-/** A token like that person's that a key signs now. */
+/** A token with the user's claims that a key signs now. */
 function forged(key, person, lifetime) {
   const now = Math.floor(seconds());
   const encode = (object) => Buffer.from(JSON.stringify(object)).toString("base64url");

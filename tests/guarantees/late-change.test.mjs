@@ -1,4 +1,4 @@
-// A password change that another one has overtaken: it is refused, and nothing of it stays.
+// A password change that another one overtakes is refused and leaves nothing.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,11 +9,11 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-test("a password change that another has overtaken is refused, and begins no session", async () => {
+test("a password change that another one overtakes is refused and begins no session", async () => {
   const person = await worker.register();
   const bearer = person.access_token;
   const change = (new_password) => ({ bearer, json: { current_password: PASSWORD, new_password } });
-  // Held where it would store what it has verified.
+  // Held after verification, at the call that stores the new password.
   const plan = worker.plan({ at: 2, does: "hold" });
   const late = await worker.send("POST", "/me/password", { ...change("four ponies sing quietly at noon"), plan });
   assert.equal(await plan.untilHeld(), true);

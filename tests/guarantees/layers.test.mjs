@@ -1,10 +1,11 @@
-// The layers of the code: what each may use, that no two files use each other, and that JavaScript values stay in platform/.
+// The layers of the code: what each may use, that no two files use each other, and that JavaScript values stay in
+// platform/.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-/** What the modules of src/ may use of each other. Everything may use the crate of the rules, which cannot use any of them. */
+/** What the modules of src/ may use of each other. All may use the core crate, which can use none of them. */
 const MAY_USE = {
   lib: ["app", "routes", "sessions", "factors", "context", "store", "platform", "http", "config", "log"],
   app: ["routes", "sessions", "factors", "context", "store", "platform", "http", "config", "log"],
@@ -20,7 +21,7 @@ const MAY_USE = {
   log: [],
 };
 
-/** The files of a crate by the path of their module, such as "http::json": their code, without comments and tests. */
+/** The files of a crate by module path, such as "http::json": their code, without comments and tests. */
 function modules(folder) {
   const names = readdirSync(new URL(`../../${folder}`, import.meta.url), { recursive: true }).map((name) =>
     name.replaceAll("\\", "/"),
@@ -36,7 +37,7 @@ function modules(folder) {
   );
 }
 
-/** The paths of a tree of `use`, each with the name that it gets: `a::{b, c::d as e}` are a::b and a::c::d. */
+/** The paths of a tree of `use`, each with the imported name: `a::{b, c::d as e}` is a::b and a::c::d. */
 function paths(tree, prefix = []) {
   const text = tree.trim();
   const brace = text.indexOf("{");
@@ -60,7 +61,7 @@ function paths(tree, prefix = []) {
 
 const USE = /^[ \t]*(pub(?:\([^)]*\))? )?use ([^;]+);/gm;
 
-/** Every file with those of the crate that it uses. */
+/** Every file, with the files of the crate that it uses. */
 function graph(folder) {
   const all = modules(folder);
   /** Whether it is a module: a file, or a folder whose files are declared in the file above it. */
@@ -80,7 +81,7 @@ function graph(folder) {
       for (const { segments, name } of paths(tree)) reexports.set([path, name].join("::"), absolute(path, segments));
     }
   }
-  /** The module in which something is defined. */
+  /** The module that defines an item. */
   const home = (segments) => {
     if (segments === undefined) return undefined;
     const reexported = reexports.get(segments.length === 1 ? `::${segments[0]}` : segments.join("::"));
@@ -104,7 +105,7 @@ function graph(folder) {
   return { all, edges };
 }
 
-/** One circle of modules, if there is any. */
+/** One cycle of modules, if there is any. */
 function circle(edges) {
   const done = new Set();
   const walk = (path, trail) => {
@@ -139,7 +140,7 @@ test("a module uses only the layers below it", () => {
 });
 
 for (const folder of ["src", "crates/core/src"]) {
-  test(`no files of ${folder} use each other in a circle`, () => {
+  test(`the files of ${folder} have no circular dependencies`, () => {
     const { all, edges } = graph(folder);
     assert.ok(all.size > 1 && [...edges.values()].some((used) => used.size > 0));
     assert.equal(
@@ -162,7 +163,7 @@ test("JavaScript values stay in platform/", () => {
   );
 });
 
-test("a session is made in sessions/begin.rs alone, and a proof in factors/ alone", () => {
+test("only sessions/begin.rs makes a session, and only factors/ makes a proof", () => {
   const { all } = graph("src");
   const making = (type) =>
     [...all]

@@ -1,5 +1,5 @@
-// The marks of ended sessions in KV, which /verify goes by: each that D1 knows to be owed is written, whatever comes in
-// between, and none that is known to be written is written again.
+// The marks of ended sessions in KV, which /verify reads: each one that D1 records as owed is written, whatever fails
+// in between, and none that is known to be written is written again.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -20,7 +20,7 @@ after(() => worker.close());
 
 const NEW_PASSWORD = "another correct horse battery";
 
-/** Every way in which a session ends before its time. Of somebody with two sessions, which of them it ends. */
+/** Every way to end a session before it expires, and which of the user's two sessions it ends. */
 const ENDINGS = {
   "POST /revoke": ({ sessions: [, second] }) => ({
     request: ["POST", "/revoke", { form: { token: second.refresh_token } }],
@@ -67,7 +67,7 @@ const ENDINGS = {
     ended: [first],
   }),
 };
-/** Those that the same person can ask for again. */
+/** The requests that the same user can repeat. */
 const REPEATABLE = [
   "POST /revoke",
   "DELETE /sessions/{id}",
@@ -76,7 +76,7 @@ const REPEATABLE = [
   "DELETE /users/{id}/sessions",
 ];
 
-/** An account with two sessions, of which the first was refreshed longer ago than the grace window. */
+/** An account with two sessions. The first was refreshed longer ago than the grace window. */
 const somebody = restored(
   () => worker,
   async () => {
@@ -88,7 +88,7 @@ const somebody = restored(
   },
 );
 
-/** An ending that a plan is followed for, and the storage calls it led to. */
+/** Ends sessions according to a plan, and returns the storage calls. */
 async function end(name, plan, person) {
   person ??= await somebody();
   const { request, ended } = ENDINGS[name](person);
@@ -105,7 +105,7 @@ async function assertMarked(ended, expected = true) {
   for (const session of ended) assert.equal(await isMarked(session), expected);
 }
 
-/** What the scheduled event of every minute asks of storage, some minutes later. */
+/** The storage calls of the scheduled event of every minute, some minutes later. */
 async function payDebts(plan) {
   const owing = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%mark_due_at%'";
   for (const { name } of (await worker.db.prepare(owing).all()).results) {
@@ -115,13 +115,13 @@ async function payDebts(plan) {
   return watched.untilEnded();
 }
 
-test("the scheduled event runs every minute, and the sweep every hour", () => {
+test("the scheduled event runs every minute, and the cleanup every hour", () => {
   const [, crons] = read("wrangler.toml").match(/^crons = (\[.*\])$/m);
   assert.deepEqual(JSON.parse(crons), [EVERY_MINUTE, EVERY_HOUR]);
 });
 
 for (const name of Object.keys(ENDINGS)) {
-  test(`${name}: the mark is written, though the client leaves between D1 and KV`, async () => {
+  test(`${name}: the mark is written although the client leaves between D1 and KV`, async () => {
     const person = await somebody();
     const { request, ended } = ENDINGS[name](person);
     const [method, path, options] = request;
@@ -129,29 +129,29 @@ for (const name of Object.keys(ENDINGS)) {
     const client = await worker.send(method, path, { ...options, plan });
     assert.equal(await plan.untilHeld(), true);
     await client.leave("RST");
-    // A mark that is written behind the answer is not held up by a client that leaves.
+    // A mark is written after the response, so a client that leaves does not delay it.
     plan.release();
     await plan.untilEnded();
     await assertMarked(ended);
   });
 
-  test(`${name}: a mark that fails once is written behind the answer, after a pause`, async () => {
+  test(`${name}: a mark that fails once is written after the response, after a pause`, async () => {
     const { ended, answer, calls } = await end(name, { at: 1, only: "put", does: "fail" });
-    // RFC 9700: the sender of a token that was rotated out is told nothing but that it is not valid.
+    // RFC 9700: the sender of a token that was rotated out learns only that it is invalid.
     assert.ok(answer.status < 300 || answer.status === 401, answer.text);
     await assertMarked(ended);
     const [failed] = puts(calls);
     const [again] = puts(calls).filter((call) => call !== failed && call.key === failed.key);
     assert.ok(again.at - failed.at >= 1000, `after ${again.at - failed.at} ms`);
     assert.equal(again.behindAnswer, true);
-    // What is written is not owed any more.
+    // A mark that is written is no longer owed.
     assert.deepEqual(puts(await payDebts()), []);
   });
 
-  test(`${name}: a mark that fails stays owed, and is paid by the scheduled event`, async () => {
+  test(`${name}: a mark that fails stays owed, and the scheduled event writes it`, async () => {
     const { ended } = await end(name, { at: "each", only: "put", does: "fail" });
     await assertMarked(ended, false);
-    // Nor is it forgotten when that fails, too.
+    // It stays owed when that fails, too.
     await payDebts({ at: "each", only: "put", does: "fail" });
     await assertMarked(ended, false);
     await payDebts();
@@ -159,7 +159,7 @@ for (const name of Object.keys(ENDINGS)) {
     assert.deepEqual(puts(await payDebts()), []);
   });
 
-  test(`${name}: a mark is paid though the answer of D1 was lost`, async () => {
+  test(`${name}: a mark is written although the result of D1 was lost`, async () => {
     const last = (await end(name, {})).calls.findLastIndex(
       ({ kind, behindAnswer }) => kind === "batch" && !behindAnswer,
     );
@@ -173,7 +173,7 @@ for (const name of Object.keys(ENDINGS)) {
 }
 
 for (const name of REPEATABLE) {
-  test(`${name}: asking for it again marks what is owed`, async () => {
+  test(`${name}: a repeated request writes an owed mark`, async () => {
     for (const plan of [
       { at: "each", only: "put", does: "fail" },
       { at: 1, only: "batch", does: "lose" },
@@ -185,14 +185,14 @@ for (const name of REPEATABLE) {
     }
   });
 
-  test(`${name}: asking for it again does not mark what is marked`, async () => {
+  test(`${name}: a repeated request does not write a written mark again`, async () => {
     const { person, ended } = await end(name, {});
     await assertMarked(ended);
     assert.deepEqual(puts((await end(name, {}, person)).calls), []);
   });
 }
 
-test("a dead token that is revoked forty times costs one put at most", async () => {
+test("forty revocations of an ended token cost at most one put", async () => {
   const person = await somebody();
   await end("POST /revoke", {}, person);
   const calls = [];
@@ -200,14 +200,14 @@ test("a dead token that is revoked forty times costs one put at most", async () 
   assert.ok(puts(calls).length <= 1, `${puts(calls).length} puts`);
 });
 
-test("a mark that can no longer matter is not paid", async () => {
+test("an owed mark that no longer matters is not written", async () => {
   const { ended } = await end("POST /revoke", { at: "each", only: "put", does: "fail" });
-  // More than an access token lives.
+  // Longer than an access token lives.
   await worker.age(1000, ended[0].session_id);
   assert.deepEqual(puts(await payDebts()), []);
 });
 
-test("a scheduled event that D1 does not answer leaves the debt to the next", async () => {
+test("a scheduled event that D1 fails leaves the owed marks to the next one", async () => {
   const { ended } = await end("POST /revoke", { at: "each", only: "put", does: "fail" });
   await payDebts({ at: 1, only: "batch", does: "fail" });
   await assertMarked(ended, false);
@@ -215,7 +215,7 @@ test("a scheduled event that D1 does not answer leaves the debt to the next", as
   await assertMarked(ended);
 });
 
-test("what is paid is refused at /verify", async () => {
+test("/verify refuses a session whose owed mark was written", async () => {
   const { ended } = await end("DELETE /sessions/{id}", { at: "each", only: "put", does: "fail" });
   assert.equal((await worker.verify(ended[0].access_token)).status, 200);
   await payDebts();

@@ -1,11 +1,11 @@
-// A panic ends what the isolate is doing, and no more than that: the next request finds a new instance.
+// A panic ends only the requests in progress in the isolate: the next request gets a new instance.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { startWorker } from "../support/harness.mjs";
 
-// The tenth time that the Worker reads the clock, it goes as when it traps: none of the calls it is in returns.
+// At the tenth read of the clock the Worker traps: none of its calls returns.
 const TRAP = `
   const { Instance } = WebAssembly;
   WebAssembly.Instance = function (...parts) {
@@ -26,7 +26,7 @@ let worker;
 before(async () => (worker = await startWorker({ prelude: TRAP })));
 after(() => worker.close());
 
-test("a panic fails its own request, and what comes after is served by a new instance", async () => {
+test("a panic fails its own request, and a new instance serves the next ones", async () => {
   const person = await worker.register();
   const outcomes = [];
   for (let n = 0; n < 12; n += 1) {

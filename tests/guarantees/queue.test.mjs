@@ -1,11 +1,11 @@
-// The queue of those whose password is to be hashed: who leaves it, how it is shared, and where it ends.
+// The hashing queue: who leaves it, how it is shared, and how long it is.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { assertProblem, startWorker } from "../support/harness.mjs";
 
-/** "correct horse battery staple", by libxcrypt: some twenty times as dear as a hash of ours, and six times. */
+/** "correct horse battery staple", by libxcrypt: about twenty times and six times as expensive as our hash. */
 const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
 const BCRYPT_10 = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
 /** One source (an IPv4 address, or an IPv6 /64) may queue one second of work: 54 hashes at 18.3 ms each. */
@@ -23,12 +23,12 @@ after(() => worker.close());
 const source = (number) => `198.51.${100 + Math.floor(number / 250)}.${number % 250}`;
 const stranger = (number) => ({ email: `stranger-${number}@example.org`, password: "not the right one" });
 const many = (count, make) => Array.from({ length: count }, (_, number) => make(number));
-/** A login of somebody else, at an address of their own. */
+/** A login from an address of its own. */
 const login = (who, from) => (headers) => worker.login(who, { headers: { "CF-Connecting-IP": from, ...headers } });
 
 /**
- * Makes requests that come to be hashed at once: each is held at its first answer of D1 until all are. The answers, in the
- * order of the requests, and `served`: their numbers in the order in which they were answered.
+ * Makes requests that reach the queue at once: each is held at its first result of D1 until all are. Returns the
+ * responses in the order of the requests, and `served`: the numbers of the requests in the order of the responses.
  */
 async function atOnce(requests) {
   const served = [];
@@ -41,7 +41,7 @@ async function atOnce(requests) {
   return { answers: await Promise.all(begun.map(({ answer }) => answer)), served };
 }
 
-/** The answers that a place in the queue was refused with, each as it has to be. */
+/** The refusals of the queue among the responses, each of which must have this status and code. */
 function refused(answers, status, code) {
   const refusals = answers.filter((answer) => answer.status === status);
   for (const answer of refusals) assertProblem(answer, status, code);
@@ -76,11 +76,11 @@ for (const [name, ask] of Object.entries({
   }),
   "DELETE /me": () => ({ bearer: person.access_token, json: { current_password: person.password } }),
 })) {
-  test(`${name}: whose client has reset the connection is not hashed for`, async () => {
+  test(`${name}: no hash runs for a client that has reset the connection`, async () => {
     const plan = worker.plan({ at: 1, does: "hold answer" });
     const client = await worker.send(...name.split(" "), { ...ask(), plan });
     assert.equal(await plan.untilHeld(), true);
-    // Which is what lets the answer of D1 arrive.
+    // The reset releases the result of D1.
     await client.leave("RST");
     assert.deepEqual(
       (await plan.untilEnded()).map(({ kind }) => kind),
@@ -91,7 +91,7 @@ for (const [name, ask] of Object.entries({
   });
 }
 
-test("whoever resets the connection while waiting leaves the queue", async () => {
+test("a client that resets the connection while waiting leaves the queue", async () => {
   const waiting = await Promise.all(
     many(60, async (number) => {
       const plan = worker.plan({ at: 1, does: "hold answer" });
@@ -110,15 +110,15 @@ test("whoever resets the connection while waiting leaves the queue", async () =>
   await Promise.all(rest.map(({ client }) => client.leave("RST")));
   const calls = await Promise.all(rest.map(({ plan }) => plan.untilEnded()));
   const hashed = calls.filter(({ length }) => length > 1);
-  // Some were hashed until the runtime noticed.
+  // Some hashes ran before the runtime noticed.
   assert.ok(hashed.length < rest.length, `all ${rest.length} were hashed`);
 });
 
 for (const [from, where] of [
   ["one source", () => "203.0.113.1"],
-  ["as many sources", source],
+  ["330 sources", source],
 ]) {
-  test(`330 logins from ${from} that hang up leave everybody else served`, async () => {
+  test(`other users are served after 330 logins from ${from} that reset the connection`, async () => {
     const plans = await hangUp(330, "RST", where);
     const others = await Promise.all(
       many(5, (number) => worker.login(person, { headers: { "CF-Connecting-IP": source(400 + number) } })),
@@ -134,13 +134,13 @@ for (const [from, where] of [
   });
 }
 
-test("330 logins from one source that close their side leave everybody else served", async () => {
+test("other users are served after 330 logins from one source that close their side", async () => {
   const plans = await hangUp(330, "FIN", () => "203.0.113.2");
   assert.equal((await worker.login(person)).status, 200);
   await Promise.all(plans.map((plan) => plan.untilEnded()));
 });
 
-test("a source has a quarter of the work that may wait, and the others are served while it is refused more", async () => {
+test("one source may queue a quarter of the work, and other sources are served while its excess is refused", async () => {
   const people = await worker.insertPeople(8);
   const flood = many(160, (number) => login(stranger(number), "203.0.113.3"));
   const { answers } = await atOnce([...flood, ...people.map((other, number) => login(other, source(number)))]);
@@ -151,7 +151,7 @@ test("a source has a quarter of the work that may wait, and the others are serve
   );
   const refusals = tooMany(answers);
   assert.ok(refusals.length > 0 && refusals.length <= 160 - OF_A_SOURCE, `${refusals.length} of 160 were refused`);
-  // Those who had a place.
+  // The logins that got a place.
   assert.deepEqual(
     new Set(answers.filter((answer) => !refusals.includes(answer)).map(({ status }) => status)),
     new Set([401]),
@@ -171,17 +171,17 @@ test("an IPv6 source is a /64", async () => {
 });
 
 for (const [name, ask] of Object.entries({
-  "an address, however it is written": (number) => ({
+  "an e-mail address in any spelling": (number) => ({
     email: number % 2 ? person.email : ` ${person.email.toUpperCase()}`,
     password: "wrong",
   }),
-  "a username, however it is written": (number) => ({
+  "a username in any spelling": (number) => ({
     username: number % 2 ? "queuing" : "Queuing",
     password: "wrong",
   }),
-  "an address of nobody": () => ({ email: "nobody-at-all@example.org", password: "wrong" }),
+  "an e-mail address without an account": () => ({ email: "nobody-at-all@example.org", password: "wrong" }),
 })) {
-  test(`${name}, has four places, from wherever it is asked for`, async () => {
+  test(`${name} has four places, over all sources`, async () => {
     const ten = many(
       10,
       (number) => (headers) =>
@@ -216,8 +216,8 @@ for (const [method, path, json] of [
   });
 }
 
-test("more work than some seconds is refused, and told when to come again", async () => {
-  // In a new isolate, which has refused nobody yet: what it refuses is counted, and logged once a minute.
+test("work beyond a few seconds is refused with Retry-After", async () => {
+  // In a new isolate, which has refused no request yet: refusals are counted, and logged once a minute.
   await worker.update();
   worker.events();
   const { answers } = await atOnce(many(400, (number) => login(stranger(number), source(number))));
@@ -229,10 +229,10 @@ test("more work than some seconds is refused, and told when to come again", asyn
   assert.equal((await worker.login(person)).status, 200);
 });
 
-test("dear hashes fill the queue by what they cost, and cheap ones do not wait for all of them", async () => {
+test("expensive hashes fill the queue by their cost, and cheap ones do not wait for all of them", async () => {
   const people = await worker.insertPeople(60, BCRYPT_12);
   const requests = people.map((one, number) => login(one, source(number)));
-  // Behind more dear hashes than the queue takes.
+  // Behind more expensive hashes than the queue holds.
   const OURS = 10;
   requests.splice(OURS, 0, login(person, "203.0.113.4"));
   const { answers, served } = await atOnce(requests);
@@ -245,7 +245,7 @@ test("dear hashes fill the queue by what they cost, and cheap ones do not wait f
   assert.ok(before.length < verified.length / 2, `ours was answered after ${before.length} of ${verified.length}`);
 });
 
-test("a right password of an imported hash does not wait twice", async () => {
+test("a correct password with an imported hash waits only once", async () => {
   const people = await worker.insertPeople(12, BCRYPT_10);
   const { answers, served } = await atOnce(
     people.map((one, number) => login(number % 2 ? { ...one, password: "wrong" } : one, source(number))),

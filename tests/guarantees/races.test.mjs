@@ -1,4 +1,4 @@
-// Changes of accounts against refreshes in flight, and admins against each other: what has been acknowledged holds.
+// Account changes against concurrent refreshes, and admins against each other: an acknowledged change holds.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -6,7 +6,7 @@ import { setTimeout } from "node:timers/promises";
 
 import { assertProblem, PASSWORD, startWorker } from "../support/harness.mjs";
 
-/** How often an ending races refreshes: at that many points in a row of them. */
+/** The number of races per ending, at as many points in a series of refreshes. */
 const ROUNDS = 8;
 const NEW = "four ponies sing quietly at noon";
 
@@ -32,8 +32,8 @@ async function login(person) {
 }
 
 /**
- * Refreshes a session again and again, each token twice at once as two tabs would, until `ended` is settled or it is
- * refused. Gives what was issued, and whether it was refused.
+ * Refreshes a session repeatedly, each token twice at once as two tabs would, until `ended` settles or a refresh is
+ * refused. Returns the tokens that were issued, and whether one was refused.
  */
 async function refreshUntil(ended, session) {
   const issued = [session];
@@ -60,25 +60,25 @@ async function race(round, sessions, act) {
   return refreshing;
 }
 
-/** What was issued to the session to begin with, and what both tabs were given last, is not accepted anywhere. */
+/** The first tokens of the session and the last ones of both tabs are accepted nowhere. */
 function assertNothingWorks(issued) {
   return Promise.all([issued[0], ...issued.slice(1).slice(-2)].map((tokens) => worker.assertEnded(tokens)));
 }
 
-// What ends all sessions of somebody, and what lets that person in again, if anything does.
+// What ends all sessions of a user, and what enables login again, if anything does.
 const endings = {
-  "shutting out": {
+  disabling: {
     act: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: true }),
     again: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: false }),
   },
-  "an admin's ending all sessions": {
+  "an admin who ends all sessions": {
     act: ({ user }) => asAdmin("DELETE", `/users/${user.id}/sessions`),
     again: () => {},
   },
-  "deleting one's account": {
+  "deleting one's own account": {
     act: ({ access_token }) => worker.delete("/me", { bearer: access_token, json: { current_password: PASSWORD } }),
   },
-  "an admin's deleting an account": { act: ({ user }) => asAdmin("DELETE", `/users/${user.id}`) },
+  "an admin who deletes the account": { act: ({ user }) => asAdmin("DELETE", `/users/${user.id}`) },
 };
 for (const [name, { act, again }] of Object.entries(endings)) {
   test(`nothing issued by a refresh that races ${name} works afterwards`, async () => {
@@ -99,7 +99,7 @@ for (const [name, { act, again }] of Object.entries(endings)) {
   });
 }
 
-test("nothing issued by a refresh that races a new password works afterwards, and the session that it begins goes on", async () => {
+test("nothing issued by a refresh that races a password change works afterwards, and the new session goes on", async () => {
   const person = await worker.register();
   let own = person;
   let [current, next] = [PASSWORD, NEW];
@@ -124,7 +124,7 @@ test("nothing issued by a refresh that races a new password works afterwards, an
   }
 });
 
-test("a log-in that races its account's ending is refused, or ended with it", async () => {
+test("a login that races the end of its account is refused, or its session ends with the account", async () => {
   for (let round = 0; round < 6; round += 1) {
     const person = await worker.register();
     await worker.warmUp(6);
@@ -137,7 +137,7 @@ test("a log-in that races its account's ending is refused, or ended with it", as
     const [, ...answers] = await Promise.all([ending, ...logins]);
     for (const { status, body } of answers) {
       if (status === 200) await worker.assertEnded(body);
-      // Of five at once from one source some find the places of the account taken.
+      // With five at once from one source, some find the places of the account taken.
       else assert.ok(["invalid_credentials", "too_many_requests"].includes(body.code), body.code);
     }
     assertProblem(await worker.login(person), 401, "invalid_credentials");
@@ -147,13 +147,13 @@ test("a log-in that races its account's ending is refused, or ended with it", as
 // Two admins, each of whom does one of these at the same time as the other.
 const moves = {
   "demote each other": (one, other) => [one, "PATCH", `/users/${other.user.id}`, { roles: ["user"] }],
-  "shut each other out": (one, other) => [one, "PATCH", `/users/${other.user.id}`, { disabled: true }],
+  "disable each other": (one, other) => [one, "PATCH", `/users/${other.user.id}`, { disabled: true }],
   "delete each other": (one, other) => [one, "DELETE", `/users/${other.user.id}`],
   "demote themselves": (one) => [one, "PATCH", `/users/${one.user.id}`, { roles: [] }],
   "delete themselves": (one) => [one, "DELETE", "/me", { current_password: PASSWORD }],
 };
 for (const [name, move] of Object.entries(moves)) {
-  test(`of two admins who ${name} at once, one succeeds and one remains`, async () => {
+  test(`when two admins ${name} at once, one succeeds and one remains`, async () => {
     for (let round = 0; round < 3; round += 1) {
       await worker.db.prepare(`UPDATE users SET roles = '["user"]'`).run();
       const pair = [await worker.registerAdmin(), await worker.registerAdmin()];

@@ -1,4 +1,4 @@
-// A thief who tries a stolen refresh token and leaves before the answer: the alarm goes off all the same.
+// A thief who presents a stolen refresh token and leaves before the response is detected all the same.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -25,21 +25,21 @@ const REPLAYS = {
   "/token": (refresh_token) => ({ form: { grant_type: "refresh_token", refresh_token } }),
 };
 
-/** Presents the stolen token as the plan says, and stays. */
+/** Presents the stolen token according to the plan, and stays. */
 async function replay(path, { stolen }, plan = {}) {
   const watched = worker.plan(plan);
   const answer = await worker.post(path, { ...REPLAYS[path](stolen), headers: watched.headers });
   return { answer, calls: await watched.untilEnded() };
 }
 
-/** The events of the account that tell of a reuse in the session. */
+/** The reuse events of the session in the audit trail of the account. */
 async function recorded({ email, password, session_id }) {
   const { body } = await worker.login({ email, password });
   const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
   return events.filter((event) => event.kind === "reuse_detected" && event.session_id === session_id);
 }
 
-/** Nothing of the session is accepted any more, the owner is told, and so is whoever reads the log. */
+/** No token of the session is accepted any more, and the audit trail and the log have the reuse. */
 async function assertAlarmed(person) {
   const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === person.session_id);
   assert.equal(logged.length, 1);
@@ -52,7 +52,7 @@ async function assertAlarmed(person) {
 for (const path of Object.keys(REPLAYS)) {
   for (const how of ["RST", "FIN"]) {
     for (const does of ["hold", "hold answer"]) {
-      test(`${path}: who leaves by ${how} at any storage call, ${does === "hold" ? "before it takes place" : "before its answer comes"}, sets off the alarm`, async () => {
+      test(`${path}: reuse is detected when the client leaves by ${how} at any storage call, ${does === "hold" ? "before it takes place" : "before its result arrives"}`, async () => {
         const { calls } = await replay(path, await robbed());
         for (const [index, { kind, behindAnswer }] of calls.entries()) {
           const person = await robbed();
@@ -70,7 +70,7 @@ for (const path of Object.keys(REPLAYS)) {
     }
   }
 
-  test(`${path}: what finds a reuse out ends the session and records it in the same transaction`, async () => {
+  test(`${path}: the transaction that detects a reuse ends the session and records it`, async () => {
     const { calls } = await replay(path, await robbed());
     const batches = calls.filter(({ kind, behindAnswer }) => kind === "batch" && !behindAnswer);
     assert.ok(batches.length <= 2, `${batches.length} round trips`);
@@ -78,7 +78,7 @@ for (const path of Object.keys(REPLAYS)) {
     const { answer } = await replay(path, person, { at: batches.length, only: "batch", does: "lose" });
     if (path === "/token") assertOAuthError(answer, 503, "temporarily_unavailable");
     else assertProblem(answer, 503, "storage_unavailable");
-    // Looked at in D1: presenting the live token now would tell nothing of that.
+    // Read from D1, because presenting the live token now would not show it.
     const { revoked_reason } = await worker.sessionRow(person.session_id);
     assert.equal(revoked_reason, "reuse");
     assert.equal((await recorded(person)).length, 1);

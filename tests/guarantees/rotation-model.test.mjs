@@ -31,7 +31,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ revoke: true }) },
 );
 
-test("any interleaving keeps the promises of rotation", async () => {
+test("any interleaving keeps the guarantees of rotation", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 14 }), async (steps) => {
       await worker.disable(person, false);
@@ -60,7 +60,7 @@ async function take({ refresh, times, wait, disable, revoke }, model, sessionId)
   }
 }
 
-/** Presents the token that is `age` generations old, so many times at once. */
+/** Presents the token that is `age` generations old, `times` times at once. */
 async function present(age, times, model) {
   const { tokens, now } = model;
   const inWindow = now - model.rotatedAt < GRACE - MARGIN;
@@ -73,7 +73,7 @@ async function present(age, times, model) {
   const answers = await Promise.all(Array.from({ length: times }, () => worker.refresh(token)));
   assert.deepEqual([...new Set(answers.map(({ status }) => status))], [issues ? 200 : 401]);
   if (issues) {
-    // At most one live token: whoever asked, and however often, got the same one.
+    // At most one live token: every request got the same one.
     const successors = new Set(answers.map(({ body }) => body.refresh_token));
     assert.equal(successors.size, 1);
     const [successor] = successors;
@@ -87,7 +87,7 @@ async function present(age, times, model) {
   }
 }
 
-/** In the end: a session that was ended issues nothing, for any of its tokens; a live one refreshes with its newest. */
+/** At the end, no token of an ended session refreshes; the newest token of a live one does. */
 async function checkLive(model) {
   if (!model.alive) {
     for (const token of model.tokens) assert.equal((await worker.refresh(token)).status, 401);

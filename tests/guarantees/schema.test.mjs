@@ -1,4 +1,4 @@
-// schema.sql is the schema as it stands: the migrations lead to the same.
+// schema.sql is the current schema: the migrations produce the same.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -9,7 +9,7 @@ import { test } from "node:test";
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const migrations = readdirSync(new URL("../../migrations/", import.meta.url)).sort();
 
-/** What a script makes: every table and index, without the comments and line breaks that only a reader sees. */
+/** Every table and index that a script creates, without comments and line breaks. */
 function schemaOf(...scripts) {
   const db = new DatabaseSync(":memory:");
   for (const script of scripts) db.exec(script);
@@ -23,18 +23,18 @@ function schemaOf(...scripts) {
   }));
 }
 
-test("the migrations and schema.sql give the same schema", () => {
+test("the migrations and schema.sql produce the same schema", () => {
   const fromMigrations = schemaOf(...migrations.map((name) => read(`migrations/${name}`)));
   assert.ok(fromMigrations.length >= 10);
   assert.deepEqual(fromMigrations, schemaOf(read("schema.sql")));
 });
 
-/** The SHA-256 of each migration that has been released. Lines are added, and none is ever changed or removed. */
+/** The SHA-256 of each released migration. Lines are only added, never changed or removed. */
 const RELEASED = {
   "0001_initial.sql": "ddf22ce9c1bfc2be87a76d578dcd158ef3266c4cebb8ccf4edff9435d581e293",
 };
 
-test("a released migration never changes: databases have run it", () => {
+test("a released migration never changes, because databases have run it", () => {
   for (const [name, hash] of Object.entries(RELEASED)) {
     assert.ok(migrations.includes(name), name);
     assert.equal(
@@ -54,7 +54,7 @@ test("migrations are numbered without a gap", () => {
   );
 });
 
-test("every table and column is explained in schema.sql", () => {
+test("schema.sql explains every table and column", () => {
   const lines = read("schema.sql").split("\n");
   const explained = (index) => /^\s*--/.test(lines[index - 1]);
   const unexplained = lines.filter(
@@ -63,7 +63,7 @@ test("every table and column is explained in schema.sql", () => {
   assert.deepEqual(unexplained, []);
 });
 
-test("no comment in a SQL file has a semicolon or quote, which remote execution trips over", () => {
+test("no comment in a SQL file has a semicolon or quote, which break remote execution", () => {
   const files = ["schema.sql", ...migrations.map((name) => `migrations/${name}`)];
   for (const file of files) {
     for (const [comment] of read(file).matchAll(/--.*$/gm)) assert.doesNotMatch(comment, /[;']/, file);

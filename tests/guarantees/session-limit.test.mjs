@@ -1,4 +1,5 @@
-// MAX_SESSIONS_PER_USER: an account has no more sessions than that, and the log-in that exceeds it says which one goes.
+// MAX_SESSIONS_PER_USER: an account has at most that many sessions, and a login above the limit reports which one it
+// ends.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -15,7 +16,7 @@ const from = { headers: { "CF-Connecting-IP": "198.51.100.40", "User-Agent": "th
 const listed = async (session) =>
   (await worker.get("/sessions", { bearer: session.access_token })).body.sessions.map(({ id }) => id);
 
-/** A person with as many sessions as there may be: the registration and log-ins, each begun ten seconds after the one before. */
+/** A user with the maximum number of sessions: the registration and logins, each ten seconds after the one before. */
 async function full() {
   const person = await worker.register();
   const sessions = [person];
@@ -33,7 +34,7 @@ async function login(person) {
   return answer.body;
 }
 
-test("up to the limit nothing ends, and beyond it the oldest of those that were never refreshed", async () => {
+test("up to the limit no session ends, and above it the oldest one that was never refreshed", async () => {
   const { person, sessions } = await full();
   for (const session of sessions) await worker.assertLive(session);
   const [first, second, third, fourth] = sessions;
@@ -57,7 +58,7 @@ test("up to the limit nothing ends, and beyond it the oldest of those that were 
   assert.deepEqual(reasons.sort(), [second, fourth].map(({ session_id }) => ["session_limit", session_id]).sort());
 });
 
-test("where all were refreshed, the one that was used longest ago ends", async () => {
+test("if all were refreshed, the least recently used session ends", async () => {
   const { person, sessions } = await full();
   const order = [2, 0, 3, 1];
   for (const index of order) {
@@ -72,7 +73,7 @@ test("where all were refreshed, the one that was used longest ago ends", async (
   for (const index of [1, 3]) await worker.assertLive(sessions[index]);
 });
 
-test("a session that has expired goes before any that is in force, and is told as expired", async () => {
+test("an expired session goes before any live one, and is reported as expired", async () => {
   const { person, sessions } = await full();
   await worker.refresh(sessions[3].refresh_token);
   await worker.age(604_800, sessions[3].session_id);
@@ -83,7 +84,7 @@ test("a session that has expired goes before any that is in force, and is told a
   for (const session of sessions.slice(0, 3)) await worker.assertLive(session);
 });
 
-test("a session that was ended makes room, and a log-in that fails ends nothing", async () => {
+test("an ended session makes room, and a failed login ends nothing", async () => {
   const { person, sessions } = await full();
   await worker.revoke(sessions[1].refresh_token);
   await login(person);
@@ -92,7 +93,7 @@ test("a session that was ended makes room, and a log-in that fails ends nothing"
   for (const index of [0, 2, 3]) await worker.assertLive(sessions[index]);
 });
 
-test("a limit that is lowered holds from the next log-in on, and log-ins at once keep to it", async () => {
+test("a lowered limit holds from the next login on, and for concurrent logins", async () => {
   const { person } = await full();
   await worker.update({ vars: { MAX_SESSIONS_PER_USER: "2" } });
   const begun = await Promise.all([login(person), login(person), login(person)]);
@@ -103,7 +104,7 @@ test("a limit that is lowered holds from the next log-in on, and log-ins at once
   await worker.update();
 });
 
-test("a thief's session stays in the list however many others begin and end", async () => {
+test("a thief's session stays in the list, however many others begin and end", async () => {
   const person = await worker.register();
   const thief = (await worker.login(person)).body;
   await worker.refresh(thief.refresh_token);

@@ -1,5 +1,5 @@
-// Signing keys of every algorithm: their tokens verify with jose and WebCrypto, what others sign with them is accepted,
-// and no key is ever used with another algorithm than its own.
+// Signing keys of every algorithm: their tokens verify with jose and WebCrypto, tokens that others sign with them are
+// accepted, and no key is used with an algorithm other than its own.
 
 import assert from "node:assert/strict";
 import { createHmac, createPrivateKey, createPublicKey, sign as nodeSign } from "node:crypto";
@@ -39,7 +39,7 @@ before(async () => {
 after(() => worker.close());
 
 for (const alg of ALGORITHMS) {
-  test(`${alg}: a key set of that key alone signs, and its tokens are good`, async () => {
+  test(`${alg}: a key set with one key signs, and its tokens verify`, async () => {
     await worker.update({ vars: { ALLOW_HS256: String(alg === "HS256") }, secrets: set(keys[alg]) });
     const { access_token } = (await worker.login(person)).body;
     assert.deepEqual(decodeProtectedHeader(access_token), { alg, kid: keys[alg].kid, typ: "at+jwt" });
@@ -73,7 +73,7 @@ for (const alg of ALGORITHMS) {
         false,
       );
     }
-    // But for ES256 there is one signature only, whoever makes it.
+    // Except for ES256 the signature is deterministic.
     const [head, body, signature] = access_token.split(".");
     if (alg !== "ES256") assert.equal(signature, (await sign(alg, `${head}.${body}`)).toString("base64url"));
   });
@@ -95,7 +95,7 @@ test("with a key of every algorithm, tokens of each are accepted, and the symmet
   }
 });
 
-test("no key is used with another algorithm than its own, whatever the header says", async () => {
+test("no key is used with an algorithm other than its own, whatever the header says", async () => {
   const tokens = [];
   for (const named of ALGORITHMS) {
     const { kid } = keys[named];
@@ -122,7 +122,7 @@ test("no key is used with another algorithm than its own, whatever the header sa
   await allInvalid(tokens);
 });
 
-test("no public key is an HMAC secret, however it is encoded", async () => {
+test("no public key is an HMAC secret, in any encoding", async () => {
   const tokens = [];
   for (const alg of PUBLIC) {
     const jwk = (await worker.get("/.well-known/jwks.json")).body.keys.find((key) => key.alg === alg);
@@ -147,14 +147,14 @@ test("no public key is an HMAC secret, however it is encoded", async () => {
     ];
     for (const secret of ["", Buffer.alloc(32), "secret", ...secrets]) {
       const mac = (input) => createHmac("sha256", secret).update(input).digest();
-      // Under its own name, and under that of the symmetric key.
+      // Under its own kid, and under that of the symmetric key.
       for (const kid of [jwk.kid, keys.HS256.kid]) tokens.push(await forge({ alg: "HS256", kid, make: mac }));
     }
   }
   await allInvalid(tokens);
 });
 
-test("a signature has the one length of its key, and no other spelling", async () => {
+test("a signature has the exact length of its key, and one spelling", async () => {
   const order = 2n ** 252n + 27742317777372353535851937790883648493n;
   for (const alg of ALGORITHMS) {
     const good = await forge({ alg });
@@ -177,7 +177,7 @@ test("a signature has the one length of its key, and no other spelling", async (
       bad.push(
         Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, "0"), "hex").reverse()]),
       );
-      // The neutral element for R, and nothing for S: genuine only to a public key of small order.
+      // The neutral element for R, and zero for S: valid only for a public key of small order.
       bad.push(Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]));
     }
     if (alg === "RS256") {
@@ -190,7 +190,7 @@ test("a signature has the one length of its key, and no other spelling", async (
   }
 });
 
-test("profile claims are in the tokens where they are configured and known, and nowhere else", async () => {
+test("profile claims are in the tokens if they are configured and known, and nowhere else", async () => {
   const full = { email: "claims@example.org", username: "Claims.User", name: "Zoë" };
   const { user } = await worker.register(full);
   const bare = await worker.register();
@@ -222,7 +222,7 @@ test("profile claims are in the tokens where they are configured and known, and 
       configured,
     );
   }
-  // With the claims or without: tokens from before the change go on.
+  // Tokens from before the change stay valid, with the claims or without.
   await worker.update();
   assert.equal(
     (await worker.me(await forge({ alg: "ES256", claims: { email: "other@example.org", name: 7 } }))).status,
@@ -241,7 +241,7 @@ test("a set in which no key may sign yet refuses to serve", async () => {
   assert.equal(decodeProtectedHeader((await worker.login(person)).body.access_token).alg, "EdDSA");
 });
 
-/** A token with these claims, by the key of an algorithm (`signer`) under any header. */
+/** A token with these claims and any header, signed by the key of an algorithm (`signer`). */
 async function forge({
   alg,
   kid = keys[alg]?.kid,
@@ -255,7 +255,7 @@ async function forge({
   return `${input}.${signature.toString("base64url")}`;
 }
 
-/** By Node's own cryptography. */
+/** Signs with Node's own cryptography. */
 async function sign(alg, input) {
   if (alg === "HS256") return createHmac("sha256", Buffer.from(keys.HS256.k, "base64url")).update(input).digest();
   const key = createPrivateKey({ key: keys[alg], format: "jwk" });

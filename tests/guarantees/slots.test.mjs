@@ -1,4 +1,4 @@
-// Every session names the slot of its owner, so that a database can be split later without a token changing.
+// Every session id contains the slot of its owner, so that a database can be split later without a token changing.
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
@@ -21,7 +21,7 @@ async function slotOf(email) {
   return slotIn(createHmac("sha256", secret).update("portcullis slot v1").update(email).digest());
 }
 
-test("every session of a user begins with the slot of the address, however it began, and the rest is random", async () => {
+test("every session id of a user begins with the slot of the address, however the session began, and the rest is random", async () => {
   for (let round = 0; round < 3; round += 1) {
     const person = await worker.register();
     const slot = await slotOf(person.email.toLowerCase());
@@ -34,13 +34,13 @@ test("every session of a user begins with the slot of the address, however it be
     const ids = [person, login, changed].map(({ session_id }) => Buffer.from(session_id, "base64url"));
     for (const id of ids) assert.equal(slotIn(id), slot);
     assert.equal(new Set(ids.map((id) => id.subarray(2).toString("hex"))).size, 3);
-    // What a request will be led by: the refresh token and the sid of the access token.
+    // What will route a request: the refresh token and the sid of the access token.
     assert.equal(slotIn(Buffer.from(refreshed.refresh_token.slice(5), "base64url")), slot);
     assert.equal(slotIn(Buffer.from(decodeJwt(refreshed.access_token).sid, "base64url")), slot);
   }
 });
 
-test("without the slot key no account is made, and everything else goes on", async () => {
+test("without the slot key registration fails, and everything else works", async () => {
   const person = await worker.register();
   const secret = await worker.db.prepare("SELECT secret FROM slot_key").first("secret");
   for (const bad of [null, "", "x".repeat(64)]) {

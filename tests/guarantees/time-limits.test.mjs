@@ -1,5 +1,5 @@
-// Clients and storage that keep the Worker waiting: for how long it does, what it answers then, and that nothing is left of it.
-// The Worker's time goes faster here than elsewhere.
+// Clients and storage that keep the Worker waiting: how long it waits, what it responds, and that it leaks nothing. The
+// clock of the Worker runs faster here.
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
@@ -35,7 +35,7 @@ function assertTooSlow(answer, path) {
 
 for (const chunked of [false, true]) {
   const kind = chunked ? "of an unknown length" : "of a known length";
-  test(`a body ${kind} that does not come is given up on every route, and the connection closed`, async () => {
+  test(`a body ${kind} that does not arrive is a 408 on every route, and closes the connection`, async () => {
     const waits = WITH_BODY.flatMap((route) => ["headers", "half"].map((part) => [...route.split(" "), part]));
     const given = waits.map(async ([method, path, part]) => {
       const client = await worker.send(method, path, { json: json(), chunked }, part);
@@ -45,7 +45,7 @@ for (const chunked of [false, true]) {
     await Promise.all(given);
   });
 
-  test(`a body ${kind} that comes a byte at a time is given up, too`, async () => {
+  test(`a body ${kind} that arrives byte by byte is a 408, too`, async () => {
     const client = await worker.send(
       "POST",
       "/login",
@@ -66,7 +66,7 @@ for (const chunked of [false, true]) {
     await client.leave("RST");
   });
 
-  test(`a body ${kind} that comes in two parts is read`, async () => {
+  test(`a body ${kind} that arrives in two parts is read`, async () => {
     const text = JSON.stringify(json());
     const plan = worker.plan({});
     const headers = { "Content-Type": "application/json", ...(chunked ? {} : { "Content-Length": text.length }) };
@@ -80,7 +80,7 @@ for (const chunked of [false, true]) {
   });
 }
 
-test("a body that breaks off is told so", async () => {
+test("an incomplete body is a 400", async () => {
   for (const chunked of [false, true]) {
     const client = await worker.send("POST", "/login", { json: json(), chunked }, "half");
     client.halfClose();
@@ -89,7 +89,7 @@ test("a body that breaks off is told so", async () => {
   }
 });
 
-/** Every operation that asks storage, by what it asks first. */
+/** Every operation that uses storage, by its first storage call. */
 const OPERATIONS = {
   batch: [
     () => ["POST", "/register", { json: { ...json(), email: "newcomer@example.org" } }],
@@ -125,7 +125,7 @@ for (const [call, operations] of Object.entries(OPERATIONS)) {
       plan.release();
     });
     await Promise.all(answered);
-    // Those that changed something did so: the logout among them.
+    // A request that changed something did so, the logout among them.
     person = { ...person, ...(await worker.login(person)).body };
   });
 }
@@ -149,19 +149,19 @@ test("a body in very many pieces is refused, however short it is", async () => {
   assert.equal(await detail(5_000), "The body arrives in too many pieces.");
 });
 
-test("a mark that KV never acknowledges takes nothing from the logout", async () => {
+test("a mark that KV never acknowledges does not undo the logout", async () => {
   const { body } = await worker.login(person);
   const plan = worker.plan({ at: 1, only: "put", does: "hold" });
   assert.equal((await worker.revoke(body.refresh_token, { headers: plan.headers })).status, 200);
   await plan.untilEnded();
   plan.release();
   assert.ok(worker.events("revocation_mark_failed").length > 0);
-  // It is tried again behind the answer.
+  // It is retried after the response.
   await worker.marksWritten();
   assert.equal((await worker.verify(body.access_token)).status, 401);
 });
 
-/** What grows by as many waits as these, after as many as at once, in KiB. */
+/** By how much memory grows over `count` waits, after a first wave, in KiB. */
 async function growth(count, wait) {
   const wave = () => Promise.all(Array.from({ length: WAVE }, wait));
   await wave();
@@ -172,7 +172,7 @@ async function growth(count, wait) {
 
 const padded = () => JSON.stringify(json()).padEnd(16_000);
 
-test("three hundred clients that send half a body and stay leave no memory behind", async () => {
+test("three hundred clients that send half a body and stay leak no memory", async () => {
   let chunked = false;
   const grown = await growth(300, async () => {
     chunked = !chunked;
@@ -184,9 +184,9 @@ test("three hundred clients that send half a body and stay leave no memory behin
 });
 
 for (const how of ["RST", "FIN"]) {
-  test(`two hundred clients that leave by ${how} while storage never answers leave no memory behind`, async () => {
+  test(`two hundred clients that leave by ${how} while storage never answers leak no memory`, async () => {
     const grown = await growth(200, async () => {
-      // That a client reset the connection would release a call that is held.
+      // A client that resets the connection would release a call that is held.
       const plan = worker.plan({ at: 1, does: "hold for ever" });
       const headers = { "Content-Type": "application/json" };
       const client = await worker.send("POST", "/refresh", {
@@ -203,6 +203,6 @@ for (const how of ["RST", "FIN"]) {
   });
 }
 
-test("whoever comes after is served", async () => {
+test("the next client is served", async () => {
   assert.equal((await worker.login(person)).status, 200);
 });

@@ -1,4 +1,5 @@
-// Where the Worker answers: at the address of its issuer and at those of ALSO_ANSWERS_AT, at any if the issuer is on loopback.
+// Where the Worker serves: at the address of its issuer and at those of ALSO_ANSWERS_AT, and at any address if the
+// issuer is on loopback.
 
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
@@ -10,7 +11,7 @@ import { OAUTH_PATHS, ROUTES } from "../support/routes.mjs";
 const ISSUER = "https://auth.example.org";
 const OAUTH = "/.well-known/oauth-authorization-server";
 const OPENID = "/.well-known/openid-configuration";
-/** None of these is the issuer's address, though some look like it. */
+/** None of these is the address of the issuer, though some look like it. */
 const ELSEWHERE = [
   "http://auth.example.org",
   "https://auth.example.org:8443",
@@ -37,7 +38,7 @@ function assertWrongHost(answer, path, origin) {
   assert.ok(!answer.text.includes(host) && !answer.text.includes("example"), answer.text);
 }
 
-test("at its own address every route answers", async () => {
+test("every route is served at its own address", async () => {
   const person = await worker.register();
   for (const [path, method] of ROUTES) {
     const { status } = await worker.request(method, ISSUER + path, { bearer: person.access_token });
@@ -46,7 +47,7 @@ test("at its own address every route answers", async () => {
   assertProblem(await worker.get(`${ISSUER}/unknown`), 404, "not_found");
 });
 
-test("at any other address everything is refused alike, what does not exist too", async () => {
+test("every path, unknown ones included, is refused alike at any other address", async () => {
   const person = await worker.register();
   const requests = [
     ...ROUTES.filter(([path]) => path !== "/healthz"),
@@ -72,7 +73,7 @@ test("at any other address everything is refused alike, what does not exist too"
   }
 });
 
-test("a request to another address changes nothing, and its body is not looked at", async () => {
+test("a request to another address changes nothing, and its body is not checked", async () => {
   const { email, password, refresh_token, session_id } = await worker.register();
   const before = [await worker.counts(), await worker.sessionRow(session_id)];
   for (const [path, options] of [
@@ -81,7 +82,7 @@ test("a request to another address changes nothing, and its body is not looked a
     ["/refresh", { json: { refresh_token } }],
     ["/token", { form: { grant_type: "refresh_token", refresh_token } }],
     ["/revoke", { form: { token: refresh_token } }],
-    // Elsewhere than here these are 400, 413 and 415.
+    // At its own address these are 400, 413 and 415.
     ["/login", { json: {} }],
     ["/login", { body: "x".repeat(20_000), headers: { "Content-Type": "application/json" } }],
     ["/login", { body: "x", headers: { "Content-Type": "text/plain" } }],
@@ -91,7 +92,7 @@ test("a request to another address changes nothing, and its body is not looked a
   assert.deepEqual([await worker.counts(), await worker.sessionRow(session_id)], before);
 });
 
-test("it is refused before its body has come", async () => {
+test("it is refused before its body arrives", async () => {
   const { hostname: host, port } = worker.url;
   const response = await new Promise((resolve, reject) => {
     const headers = { Host: "evil.example", "Content-Type": "application/json", "Content-Length": "100" };
@@ -105,7 +106,7 @@ test("it is refused before its body has come", async () => {
   assert.equal(response.statusCode, 421);
 });
 
-test("no header of a request makes another address its own", async () => {
+test("no request header turns another address into its own", async () => {
   const headers = {
     "X-Forwarded-Host": "auth.example.org",
     "X-Forwarded-Proto": "https",
@@ -117,7 +118,7 @@ test("no header of a request makes another address its own", async () => {
   assertProblem(await worker.get("https://evil.example/me", { headers }), 421, "wrong_host");
 });
 
-test("the health check is answered at any address", async () => {
+test("the health check is served at any address", async () => {
   for (const origin of [ISSUER, ...ELSEWHERE]) {
     assert.deepEqual((await worker.get(`${origin}/healthz`)).body, { status: "ok" });
     assert.equal((await worker.request("OPTIONS", `${origin}/healthz`)).status, 204);
@@ -130,7 +131,7 @@ test("the health check is answered at any address", async () => {
   await worker.update();
 });
 
-test("the metadata at the root of the host is answered at any address, where the issuer has a path", async () => {
+test("the metadata at the root of the host is served at any address, if the issuer has a path", async () => {
   await worker.update({ vars: { ISSUER: "https://example.org/auth" } });
   for (const origin of ["https://example.org", ...ELSEWHERE]) {
     for (const name of [OAUTH, OPENID]) {
@@ -145,7 +146,7 @@ test("the metadata at the root of the host is answered at any address, where the
   for (const name of [OAUTH, OPENID]) assertProblem(await worker.get(`https://evil.example${name}`), 421, "wrong_host");
 });
 
-test("at the addresses of ALSO_ANSWERS_AT it answers as at its own, and in every one names the issuer", async () => {
+test("it serves at the addresses of ALSO_ANSWERS_AT as at its own, and names the issuer in every response", async () => {
   await worker.update({
     vars: { ALSO_ANSWERS_AT: "https://login.example.net, https://proxy.example.net:8443,http://127.0.0.1:8080" },
   });
@@ -175,7 +176,7 @@ test("at the addresses of ALSO_ANSWERS_AT it answers as at its own, and in every
   await worker.update();
 });
 
-test("with an issuer on loopback it answers at any address", async () => {
+test("with an issuer on loopback it serves at any address", async () => {
   for (const issuer of ["http://127.0.0.1:8787", "http://localhost:3000", "http://[::1]:8787", "https://localhost"]) {
     await worker.update({ vars: { ISSUER: issuer } });
     for (const origin of ["http://evil.example", ISSUER, "http://127.0.0.1:8787", "http://192.0.2.1:8787"]) {
@@ -186,14 +187,14 @@ test("with an issuer on loopback it answers at any address", async () => {
   await worker.update();
 });
 
-test("a page of a listed origin may read the refusal, as any other, and of an unlisted one not", async () => {
+test("a page of a listed origin may read the refusal, and one of an unlisted origin may not", async () => {
   const origin = "https://app.example.org";
   await worker.update({ vars: { ALLOWED_ORIGINS: origin } });
   const allowed = async (method, Origin) => {
     const headers = { Origin, "Access-Control-Request-Method": "GET" };
     const { status, headers: received } = await worker.request(method, "https://evil.example/me", { headers });
     assert.equal(status, 421);
-    // A preflight that is not answered with 2xx fails, whatever its headers.
+    // A preflight without a 2xx status fails, whatever its headers.
     assert.equal(received.get("access-control-allow-methods"), null);
     return received.get("access-control-allow-origin");
   };

@@ -1,4 +1,4 @@
-// A checkout in a folder of its own for the tests of the scripts, with programs that stand in for npm, cargo and wrangler.
+// A checkout in a folder of its own for the tests of the scripts, with stand-ins for npm, cargo and wrangler.
 
 import {
   chmodSync,
@@ -48,12 +48,12 @@ export class Checkout {
     writeFileSync(this.path(name), text);
   }
 
-  /** Takes files of this checkout over. */
+  /** Copies files of this checkout. */
   link(...names) {
     for (const name of names) symlinkSync(path(name), this.path(name));
   }
 
-  /** Puts a program there that notes how it was called and then runs this JavaScript, which knows `args` and `write`. */
+  /** Adds a program that records its call and then runs this JavaScript, in which `args` and `write` are defined. */
   program(name, code = "") {
     const calls = JSON.stringify(this.path("calls.ndjson"));
     const lines = [
@@ -69,7 +69,7 @@ export class Checkout {
     chmodSync(this.path(name), 0o755);
   }
 
-  /** How the programs were called. */
+  /** The recorded calls of the programs. */
   calls() {
     if (!existsSync(this.path("calls.ndjson"))) return [];
     return this.read("calls.ndjson")
@@ -78,7 +78,7 @@ export class Checkout {
       .map((line) => JSON.parse(line));
   }
 
-  /** The programs of this checkout come before those of the machine. */
+  /** The programs of this checkout precede those of the machine. */
   get env() {
     return { PATH: [this.path("programs"), process.env.PATH].join(delimiter) };
   }
@@ -93,7 +93,7 @@ export class Checkout {
   }
 }
 
-/** Stand-ins for all that the set-up installs with; `cargo` runs this JavaScript. */
+/** Stand-ins for every program that the setup uses; `cargo` runs this JavaScript. */
 export function withInstallers(checkout, { cargo = "" } = {}) {
   mkdirSync(checkout.path("node_modules"));
   checkout.link("node_modules/smol-toml");

@@ -1,4 +1,4 @@
-// A client that speaks HTTP over a TCP connection of its own, which it can leave in the middle of a request.
+// An HTTP client with a TCP connection of its own, which it can leave in the middle of a request.
 
 import { connect } from "node:net";
 
@@ -11,7 +11,7 @@ export class Client {
   #answered = Promise.withResolvers();
   #ended = Promise.withResolvers();
 
-  /** `part`: "headers", "half" (of the body), or all of it. `chunked`: without telling the length. */
+  /** `part`: "headers", "half" (of the body), or all of it. `chunked`: without Content-Length. */
   static async send(
     url,
     method,
@@ -52,7 +52,7 @@ export class Client {
       if (answer) this.#answered.resolve(answer);
     });
     socket.on("end", () => this.#ended.resolve());
-    // That the other side resets is one way of ending.
+    // A reset by the other side is one way of ending.
     socket.on("error", () => {}).on("close", () => this.#ended.resolve());
   }
 
@@ -60,7 +60,7 @@ export class Client {
     this.socket.write(text);
   }
 
-  /** Leaves by "RST", which resets the connection, or by "FIN", which closes it as if all was well. */
+  /** Leaves by "RST", which resets the connection, or by "FIN", which closes it normally. */
   leave(how) {
     const left = new Promise((resolve) => this.socket.once("close", resolve));
     if (how === "RST") this.socket.resetAndDestroy();
@@ -68,17 +68,17 @@ export class Client {
     return left;
   }
 
-  /** Says that nothing more is sent, and stays. */
+  /** Closes the sending side, and stays. */
   halfClose() {
     this.socket.end();
   }
 
-  /** Waits for the first byte of the answer. */
+  /** Waits for the first byte of the response. */
   begun() {
     return patiently(this.#begun.promise, "no answer begins");
   }
 
-  /** Waits for the answer. */
+  /** Waits for the response. */
   answer() {
     return patiently(this.#answered.promise, "there is no answer");
   }
@@ -89,7 +89,7 @@ export class Client {
   }
 }
 
-/** An answer of which all has come. */
+/** A complete response. */
 function parsed(received) {
   const [head, ...rest] = received.split("\r\n\r\n");
   const [start, ...lines] = head.split("\r\n");

@@ -16,7 +16,7 @@ import { freePort, serve } from "./served.mjs";
 const STAND_IN = fileURLToPath(new URL("./stand-in-wrangler.mjs", import.meta.url));
 
 export class Databases {
-  /** Makes one with the schema and nobody in it, of which the others are copies. */
+  /** Creates one with the schema and no users, of which the others are copies. */
   static async make() {
     const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
     const { code, stdout, stderr } = await wrangler(
@@ -33,14 +33,14 @@ export class Databases {
     return new LocalDatabase(join(this.folder, name), this.checkout);
   }
 
-  /** Writes a file beside them, of lines that are text or what is to be JSON. Its name. */
+  /** Writes a file beside them, of lines that are strings or values to serialize as JSON. Returns its name. */
   file(name, lines) {
     const text = lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`);
     writeFileSync(join(this.folder, name), text.join(""));
     return join(this.folder, name);
   }
 
-  /** One that nothing has been done to. */
+  /** A fresh copy. */
   absent(name) {
     return new LocalDatabase(join(this.folder, name), this.checkout);
   }
@@ -64,7 +64,7 @@ function checkoutWithStandIn() {
   checkout.write("node_modules/.installed", readFileSync(path("node_modules", ".installed")));
   checkout.write(".dev.vars", "");
   mkdirSync(checkout.path("node_modules", ".bin"));
-  // Which reads wrangler.toml and rust-toolchain.toml.
+  // This reads wrangler.toml and rust-toolchain.toml.
   symlinkSync(path("node_modules", "smol-toml"), checkout.path("node_modules", "smol-toml"));
   symlinkSync(process.execPath, checkout.path("node_modules", ".bin", "node"));
   symlinkSync(STAND_IN, checkout.path("node_modules", ".bin", "wrangler"));
@@ -75,25 +75,25 @@ class LocalDatabase {
   constructor(folder, checkout) {
     this.checkout = checkout;
     this.options = ["--persist-to", folder];
-    // What a killed import leaves behind goes with the folder.
+    // The folder takes with it what a killed import leaves.
     this.temporary = join(folder, "tmp");
     mkdirSync(this.temporary, { recursive: true });
     this.env = { ...env, TMPDIR: this.temporary, INIT_CWD: dirname(folder), WRANGLER_LOG_PATH: join(folder, "logs") };
     this.files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
   }
 
-  /** Runs one of the commands on it, as from the folder that all of them are in. */
+  /** Runs one of the commands on it, in the folder of all databases. */
   script(name, ...args) {
     return capture("node", [`scripts/${name}.mjs`, ...args, ...this.options], { env: this.env });
   }
 
-  /** Runs it where wrangler is a stand-in. */
+  /** Runs a command with the stand-in for wrangler. */
   quick(name, ...args) {
     const { PATH, ...others } = this.env;
     return this.checkout.node([`scripts/${name}.mjs`, ...args, ...this.options], others);
   }
 
-  /** A Worker that runs on it, as `npm run dev` starts it, of what is built for the tests. */
+  /** Starts a Worker on it as `npm run dev` does, from the build of the tests. */
   async serve() {
     const [profile] = read("build/.dist-inputs").split("\n");
     const { script, options } = wranglerBuild(profile);
@@ -113,14 +113,14 @@ class LocalDatabase {
     });
   }
 
-  /** How many users there are, and which tables an import has left. */
+  /** The number of users, and the tables that an import has left. */
   counts() {
     const [{ users }] = this.rows("SELECT COUNT(*) AS users FROM users");
     const staging = this.rows("SELECT name FROM sqlite_master WHERE name LIKE 'import%'").map(({ name }) => name);
     return { users, staging };
   }
 
-  /** Reads it past wrangler, which takes a second to start. */
+  /** Queries it directly, because wrangler takes a second to start. */
   rows(sql) {
     return this.open((sqlite) =>
       sqlite
@@ -134,7 +134,7 @@ class LocalDatabase {
     this.open((sqlite) => sqlite.exec(sql));
   }
 
-  /** Acts while nobody else can write to it, until `free` is called. */
+  /** Runs `act` while the database is locked for writing, until `free` is called. */
   async locked(act) {
     const sqlite = new DatabaseSync(this.file());
     sqlite.exec("BEGIN IMMEDIATE");

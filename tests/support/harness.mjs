@@ -1,5 +1,5 @@
-// What the end-to-end tests share: the built Worker in workerd with real D1 and KV, and a client with verbs.
-// Traffic stays on loopback. To age a token, a test moves the data, not the clock.
+// What the end-to-end tests share: the built Worker in workerd with real D1 and KV, and a client with verbs. Traffic
+// stays on loopback. To age a token, a test moves the data, not the clock.
 
 import assert from "node:assert/strict";
 import { argon2Sync, randomBytes } from "node:crypto";
@@ -13,7 +13,7 @@ import { Runtime } from "./runtime.mjs";
 
 export const ISSUER = "http://localhost:8787";
 export const PASSWORD = "correct horse battery staple";
-/** The cheapest that the configuration takes, so that the tests hash at real but bearable cost. */
+/** The lowest cost that the configuration accepts, so that the tests compute real hashes at a bearable cost. */
 export const VARS = {
   ISSUER,
   AUDIENCE: "https://api.example.org",
@@ -23,8 +23,8 @@ export const VARS = {
 };
 
 /**
- * A running Worker. `vars` and `secrets` override the configuration; `null` takes one out. `prelude`: JavaScript that runs before
- * what was built, such as a clock of tests/support/preludes.mjs.
+ * A running Worker. `vars` and `secrets` override the configuration; `null` removes a variable. `prelude`: JavaScript
+ * that runs before the build, such as a clock of tests/support/preludes.mjs.
  */
 export async function startWorker({ vars = {}, secrets = {}, prelude } = {}) {
   const configuration = { vars: { ...VARS, ...vars }, secrets: { ...makeSecrets(), ...secrets } };
@@ -32,19 +32,19 @@ export async function startWorker({ vars = {}, secrets = {}, prelude } = {}) {
   return new Worker(runtime, configuration);
 }
 
-/** What is set, as the Worker is given it. */
+/** The variables that are set, as the Worker gets them. */
 function bindings({ vars, secrets }) {
   const all = Object.entries({ ...vars, ...secrets });
   return Object.fromEntries(all.filter(([, value]) => value !== null && value !== undefined));
 }
 
-/** Where the issuer is on loopback, the Worker answers at any address. */
+/** If the issuer is on loopback, the Worker answers at any address. */
 const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
 
 let people = 0;
 
 export class Worker {
-  /** A hash of the tests' password, as the Worker makes it. */
+  /** A hash of the tests' password, as the Worker computes it. */
   #hash;
 
   constructor(runtime, { vars, secrets }) {
@@ -67,7 +67,7 @@ export class Worker {
     return this.answer(await this.ask(path, init));
   }
 
-  /** Asks for a path at the address of the issuer, or for a whole URL, whose scheme, host and port arrive as they are. */
+  /** Requests a path at the address of the issuer, or a whole URL, whose scheme, host and port arrive unchanged. */
   ask(path, init) {
     const issuer = this.issuer ?? "";
     const isElsewhere = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer);
@@ -78,7 +78,7 @@ export class Worker {
   async answer(response) {
     const text = await response.text();
     const answer = { status: response.status, headers: response.headers, text, body: undefined };
-    // To HEAD there is a type and no text.
+    // A response to HEAD has a Content-Type and no body.
     if (text !== "" && /^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? ""))
       answer.body = JSON.parse(text);
     checkEveryResponse(answer);
@@ -101,7 +101,7 @@ export class Worker {
     return this.request("DELETE", path, options);
   }
 
-  /** Registers somebody new and returns the token response, with the address and password beside it. */
+  /** Registers a new user and returns the token response together with the address and password. */
   async register(details = {}) {
     const email = details.email ?? `person-${++people}@example.org`;
     const json = { email, password: PASSWORD, ...details };
@@ -118,7 +118,7 @@ export class Worker {
     return this.post("/refresh", { json: { refresh_token: token }, ...options });
   }
 
-  /** The refresh grant of OAuth; `parameters` are added, or stand for others. */
+  /** The refresh grant of OAuth; `parameters` are added, or replace others. */
   token(refresh_token, parameters, options) {
     return this.post("/token", { form: { grant_type: "refresh_token", refresh_token, ...parameters }, ...options });
   }
@@ -127,7 +127,7 @@ export class Worker {
     return this.post("/revoke", { form: { token }, ...options });
   }
 
-  /** What a resource server, `{ entry, secret }`, is told of a token. */
+  /** The response of introspection to a resource server, `{ entry, secret }`. */
   introspect(token, server, options) {
     return this.post("/introspect", {
       form: { token },
@@ -144,29 +144,29 @@ export class Worker {
     return this.get("/verify", { bearer: token, ...options });
   }
 
-  /** Goes on with these changes to the configuration it was started with, as a new isolate, on the same data. */
+  /** Restarts as a new isolate on the same data, with these changes to the initial configuration. */
   async update({ vars = {}, secrets = {} } = {}) {
     const changed = { vars: { ...this.vars, ...vars }, secrets: { ...this.secrets, ...secrets } };
     await this.runtime.configure(bindings(changed));
     this.issuer = changed.vars.ISSUER;
   }
 
-  /** Puts the Worker's clock that many seconds ahead. What D1 and the test take for now stays as it is. */
+  /** Advances the Worker's clock by that many seconds. The clocks of D1 and the test do not change. */
   advance(seconds) {
     return this.runtime.advance(1000 * seconds);
   }
 
-  /** A request that follows a plan of tests/support/wrapper.mjs, and the test of it. */
+  /** A request that follows a plan of tests/support/wrapper.mjs, and the test's control of it. */
   plan(plan) {
     return this.runtime.plan(plan);
   }
 
-  /** Sends a request over a connection of its own: all of it, or `part` of it. Resolves once it is on its way. */
+  /** Sends a request over a connection of its own: all of it, or `part` of it. Resolves once it is sent. */
   send(method, path, options, part) {
     return Client.send(this.url, method, path, options, part);
   }
 
-  /** Runs the scheduled event of a cron expression as the plan says, to the end of all that it begins. */
+  /** Runs the scheduled event of a cron expression according to the plan, until all its work has ended. */
   schedule(cron, plan) {
     return this.runtime.schedule(cron, plan);
   }
@@ -181,14 +181,14 @@ export class Worker {
     return costs.memory_kib;
   }
 
-  /** How many accounts and sessions there are. */
+  /** The number of accounts and sessions. */
   counts() {
     return this.db
       .prepare("SELECT (SELECT COUNT(*) FROM users) AS users, (SELECT COUNT(*) FROM refresh_tokens) AS sessions")
       .first();
   }
 
-  /** Shuts an account out, or lets it in again. */
+  /** Disables an account, or enables it. */
   disable({ user }, disabled = true) {
     return this.db
       .prepare("UPDATE users SET disabled_at = ? WHERE id = ?")
@@ -196,28 +196,26 @@ export class Worker {
       .run();
   }
 
-  /** Stores a hash of the same password that was made with other parameters than the configured ones. */
+  /** Stores a hash of the same password with parameters other than the configured ones. */
   async outdateHash({ user, password }) {
     const outdated = phc({ message: password, memory: 19456, passes: 2 });
     await this.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(outdated, user.id).run();
     return outdated;
   }
 
-  /** Registers somebody new and makes them an admin, as the command does. */
+  /** Registers a new user and grants the admin role, as the command does. */
   async registerAdmin() {
     const admin = await this.register();
     await this.setRoles(admin, ["user", "admin"]);
     return admin;
   }
 
-  /** Gives somebody these roles in D1. */
+  /** Sets the roles of a user in D1. */
   setRoles({ user }, roles) {
     return this.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
   }
 
-  /**
-   * Remembers an account with all that belongs to it, and gives a function that puts it back, however it has ended.
-   */
+  /** Saves an account with its rows in all tables, and returns a function that restores it, whatever its state. */
   async snapshot({ user }) {
     const columns = await this.#ownedColumns();
     const owned = Object.entries(columns).map(([table, names]) => [table, names, table === "users" ? "id" : "user_id"]);
@@ -235,13 +233,13 @@ export class Worker {
     );
     const marks = (await this.sessionIds({ user })).map((id) => `revoked:${id}`);
     return async () => {
-      // Twice, as what is deleted may leave something behind in another table.
+      // Twice, because a delete may insert a row into another table.
       await this.db.batch([...remove, ...remove, ...insert]);
       await Promise.all(marks.map((mark) => this.kv.delete(mark)));
     };
   }
 
-  /** The tables with what belongs to an account, that of the accounts first, and the columns that are not computed. */
+  /** The tables with rows of an account, that of the accounts first, and their columns that are not computed. */
   async #ownedColumns() {
     const { results } = await this.db
       .prepare(
@@ -260,7 +258,7 @@ export class Worker {
     return results.map(({ id }) => id);
   }
 
-  /** Makes as many accounts as that with this hash, or with one of the same password for all of them. */
+  /** Inserts that many accounts with this hash, or with one of the same password for all of them. */
   async insertPeople(count, password_hash) {
     this.#hash ??= phc({});
     const ids = Array.from({ length: count }, () => randomBytes(16).toString("base64url"));
@@ -272,7 +270,7 @@ export class Worker {
     return people;
   }
 
-  /** Waits until the marks that are owed are written, which is behind the answers. */
+  /** Waits until the owed marks are written, which happens after the responses. */
   async marksWritten() {
     const owed = () => this.db.prepare("SELECT COUNT(*) AS n FROM owed_marks").first();
     for (let tries = 0; (await owed()).n > 0; tries += 1) {
@@ -281,7 +279,7 @@ export class Worker {
     }
   }
 
-  /** Runs the scheduled event, as on another day: one walk through the sessions is all that begins in a day. */
+  /** Runs the scheduled event as on another day, because only one walk through the sessions begins per day. */
   async cleanUp() {
     await this.db.prepare("UPDATE cleanup_progress SET begun_at = 0").run();
     await this.schedule("17 * * * *");
@@ -292,7 +290,7 @@ export class Worker {
     return this.db.prepare("SELECT * FROM refresh_tokens WHERE session_id = ?").bind(session).first();
   }
 
-  /** Lets so many seconds pass for a session, or for all of them. */
+  /** Ages a session, or all of them, by that many seconds. */
   async age(seconds, session = null) {
     const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at", "access_expires_at"];
     const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
@@ -306,12 +304,12 @@ export class Worker {
     ]);
   }
 
-  /** Opens so many connections: the requests of a race would otherwise arrive one after another, as theirs are made. */
+  /** Opens that many connections: otherwise the requests of a race arrive one after another, as connections open. */
   warmUp(connections) {
     return Promise.all(Array.from({ length: connections }, () => this.get("/.well-known/jwks.json")));
   }
 
-  /** Takes a table away while `act` runs, and the views of it, which would follow it to its new name. */
+  /** Removes a table while `act` runs, and its views, which would follow it to its new name. */
   async without(table, act) {
     const found = await this.db
       .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'view' AND sql LIKE '%' || ? || '%'")
@@ -335,21 +333,21 @@ export class Worker {
     return Object.fromEntries(await Promise.all(results.map(rows)));
   }
 
-  /** Signs the claims of an access token anew with the Worker's own key, changed like this. */
+  /** Signs the claims of an access token again with the Worker's own key, after these changes. */
   async resign(token, changes) {
     const [key] = JSON.parse(this.secrets.SIGNING_KEYS).keys;
     const claims = { ...decodeJwt(token), ...changes };
     return new SignJWT(claims).setProtectedHeader(decodeProtectedHeader(token)).sign(await importJWK(key, "ES256"));
   }
 
-  /** Nothing of the session is accepted anywhere. */
+  /** No token of the session is accepted anywhere. */
   async assertEnded({ access_token, refresh_token }) {
     assertProblem(await this.refresh(refresh_token), 401, "invalid_refresh_token");
     assertProblem(await this.me(access_token), 401, "invalid_token");
     assertProblem(await this.verify(access_token), 401, "invalid_token");
   }
 
-  /** The session is accepted where it is looked at. */
+  /** The session is accepted where it is checked. */
   async assertLive({ access_token }) {
     for (const check of ["me", "verify"]) assert.equal((await this[check](access_token)).status, 200, check);
   }
@@ -370,12 +368,12 @@ export class Worker {
   }
 }
 
-/** The event that a line of the log tells of; the runtime has lines of its own. */
+/** The event in a log line; the runtime logs lines of its own. */
 function eventOf(line) {
   return line.startsWith("{") ? JSON.parse(line) : {};
 }
 
-/** What holds for every response, whatever was asked (ASVS 3.4, RFC 9457, RFC 6750). */
+/** What holds for every response to any request (ASVS 3.4, RFC 9457, RFC 6750). */
 function checkEveryResponse({ status, headers, body, text }) {
   const exactly = {
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -393,7 +391,7 @@ function checkEveryResponse({ status, headers, body, text }) {
   if (status === 401) assert.match(headers.get("www-authenticate"), challenge);
   const refused = /^Bearer error="insufficient_scope", error_description="[^"\\]+"$/;
   if (status === 403 && body?.code === "forbidden") assert.match(headers.get("www-authenticate"), refused);
-  // Who is refused by the queue is told how long it is; of a profile, how much of the hour is left.
+  // Retry-After is the length of an overloaded queue, or what is left of the hour of a limited profile.
   if (status === 503) assert.match(headers.get("retry-after"), body?.code === "overloaded" ? /^[1-9]\d?$/ : /^5$/);
   if (status === 429) assert.match(headers.get("retry-after"), /^[1-9]\d{0,3}$/);
   if (status >= 400 && text !== "") {
@@ -409,8 +407,8 @@ function checkEveryResponse({ status, headers, body, text }) {
 }
 
 /**
- * Makes an account once, and puts it back as it was made each time that it is asked for: that takes no password hash, which is
- * most of what a new account costs.
+ * Creates an account once, and restores it at each call: that costs no password hash, which is most of the cost of a
+ * new account.
  */
 export function restored(getWorker, make) {
   let made;
@@ -429,7 +427,7 @@ export function basic(id, secret) {
   return `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
 }
 
-/** A PHC string made by another implementation than the Worker's. */
+/** A PHC string from an implementation other than the Worker's. */
 export function phc({
   message = PASSWORD,
   memory = 7168,
@@ -445,12 +443,12 @@ export function phc({
   return `$${algorithm}$v=19$m=${memory},t=${passes},p=${parallelism}$${salt}$${hash}`;
 }
 
-/** A refresh token like that one, whose tag does not fit. */
+/** The same refresh token with an invalid tag. */
 export function forged(token) {
   return token.slice(0, -1) + (token.endsWith("A") ? "Q" : "A");
 }
 
-/** An error of RFC 6749 §5.2, as a test expects it. */
+/** Asserts an error of RFC 6749 §5.2. */
 export function assertOAuthError(answer, status, error) {
   assert.deepEqual(
     [answer.status, answer.headers.get("content-type"), answer.body?.error],
@@ -460,7 +458,7 @@ export function assertOAuthError(answer, status, error) {
   assert.deepEqual(Object.keys(answer.body), ["error", "error_description", "request_id"]);
 }
 
-/** A problem of RFC 9457, as a test expects it. */
+/** Asserts a problem of RFC 9457. */
 export function assertProblem(answer, status, code) {
   assert.deepEqual(
     [answer.status, answer.headers.get("content-type"), answer.body?.code],

@@ -1,8 +1,8 @@
-// Waiting for what has to come.
+// Waiting for a condition.
 
 import assert from "node:assert/strict";
 
-/** How long a test waits for what has to come, in milliseconds: only a test that fails waits so long. */
+/** The maximum wait, in milliseconds: only a test that fails waits so long. */
 const PATIENCE = 20_000;
 
 export async function patiently(promise, missing) {

@@ -1,9 +1,9 @@
-// JavaScript that runs before what was built (`prelude` of `startWorker`).
+// JavaScript that runs before the build (`prelude` of `startWorker`).
 
-/** How many times as fast the time passes. */
+/** The factor by which time runs faster. */
 const HASTE = 20;
 
-/** The clock runs faster, and all waits of the Worker, which are seconds, are as much shorter. */
+/** The clock runs faster, and all waits of the Worker, which are seconds, are shorter by the same factor. */
 export const IMPATIENT = `
   const real = { wait: setTimeout, now: Date.now, began: undefined };
   globalThis.setTimeout = (act, milliseconds) => real.wait(act, milliseconds / ${HASTE});
@@ -11,7 +11,7 @@ export const IMPATIENT = `
   Date.now = () => (real.began ??= real.now()) + ${HASTE} * (real.now() - real.began);
 `;
 
-/** The clock is the real one, but a wait is over sooner, when the clock moves on to where it should be then. */
+/** The clock is the real one, but a wait ends early, and the clock then jumps to the time at which it was due. */
 export const SKIPPING = `
   const real = { wait: setTimeout, now: Date.now };
   let ahead = 0;

@@ -1,4 +1,4 @@
-// The endpoints, from their table in src/routes/mod.rs. A row that cannot be read is an error, so no test misses one.
+// The endpoints, from their table in src/routes/mod.rs. A row that cannot be parsed is an error, so no test misses one.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -29,10 +29,10 @@ const named = ({ method, path }) => `${method} ${path}`;
 /** Every endpoint that reads a body, such as "POST /login". */
 export const WITH_BODY = ENDPOINTS.filter(({ readsBody }) => readsBody).map(named);
 
-/** The paths whose errors are those of OAuth. */
+/** The paths with OAuth errors. */
 export const OAUTH_PATHS = ENDPOINTS.filter(({ errorFormat }) => errorFormat === "OAuth").map(({ path }) => path);
 
-/** Every endpoint that does without an access token. Any other, and so a new one, is tested to require it. */
+/** Every endpoint without an access token. The tests require one of every other endpoint, new ones included. */
 const WITHOUT_BEARER = [
   "GET /",
   "POST /register",

@@ -1,5 +1,5 @@
-// The built Worker in workerd, with D1 and KV on the disk, and nothing in between: a proxy would hide from a Worker that its
-// client left. Inside, tests/support/wrapper.mjs stands in front of it, which delays and fails storage calls as a test plans.
+// The built Worker in workerd, with D1 and KV on disk and no proxy: a proxy would hide from a Worker that its client
+// left. Inside, tests/support/wrapper.mjs runs in front of it and delays and fails storage calls as a test plans.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -14,12 +14,12 @@ import { Database, namespace } from "./storage.mjs";
 
 const NAME = "portcullis";
 const WRAPPER = fileURLToPath(new URL("./wrapper.mjs", import.meta.url));
-/** How often a Worker can be configured anew. */
+/** How often a Worker can be reconfigured. */
 const INSTANCES = 120;
 
 /**
- * A running Worker and what a test needs to look into it. `bindings`: its configuration. `prelude`: JavaScript that runs before
- * what was built.
+ * A running Worker and what a test needs to inspect it. `bindings`: its configuration. `prelude`: JavaScript that runs
+ * before the build.
  */
 export class Runtime {
   log = new Log();
@@ -56,8 +56,8 @@ export class Runtime {
   }
 
   /**
-   * A request as `fetch` makes it, of a path or of a whole URL, which the Worker sees as it is. Resolves when what the Worker
-   * logged before its answer is in `log`.
+   * A request as `fetch` makes it, to a path or a whole URL, which the Worker sees unchanged. Resolves once `log`
+   * contains what the Worker logged before its response.
    */
   async fetch(target, { headers, ...init } = {}) {
     const number = this.#answers.size + 1;
@@ -72,19 +72,19 @@ export class Runtime {
     return response;
   }
 
-  /** Goes on with another configuration, as a new instance of the Worker, on the same data. */
+  /** Continues with another configuration, as a new instance of the Worker, on the same data. */
   async configure(bindings) {
     this.#configured += 1;
     assert.ok(this.#configured < INSTANCES, "a Worker is configured too often");
     await this.#have({ instance: this.#configured, configuration: bindings });
   }
 
-  /** Puts the Worker's clock ahead. That of D1 stays. */
+  /** Advances the Worker's clock, not that of D1. */
   advance(milliseconds) {
     return this.#have({ advance: milliseconds });
   }
 
-  /** Has the wrapper do something. */
+  /** Sends a command to the wrapper. */
   async #have(order) {
     const headers = { "X-Test": '{"order":true}' };
     const response = await fetch(this.url, { method: "POST", headers, body: JSON.stringify(order) });
@@ -98,7 +98,7 @@ export class Runtime {
     return this.#plans.watch(plan);
   }
 
-  /** Runs the scheduled event of a cron expression as the plan says, to the end of all that it begins. */
+  /** Runs the scheduled event of a cron expression according to the plan, until all its work has ended. */
   async schedule(cron, plan = {}) {
     const watched = this.#plans.watch(plan);
     this.#plans.scheduled = watched.plan;
@@ -131,13 +131,13 @@ function modules(prelude) {
   return [
     module("wrapper.mjs", readFileSync(WRAPPER, "utf8")),
     module("prelude.mjs", prelude),
-    // A module is run once, so each instance is of a module of its own.
+    // A module runs once, so each instance has a module of its own.
     ...Array.from({ length: INSTANCES }, (_, number) => module(`instance-${number}.mjs`, built)),
     ...wasm.map((name) => ({ type: "CompiledWasm", path: inDist(name) })),
   ];
 }
 
-/** The plans of requests, and what the wrapper tells of them. */
+/** The plans of requests, and what the wrapper reports about them. */
 class Plans {
   scheduled = {};
   #watched = new Map();
@@ -171,7 +171,7 @@ class Watched {
     this.plan = plan;
   }
 
-  /** What makes a request follow the plan. */
+  /** The header that makes a request follow the plan. */
   get headers() {
     return { "X-Plan": JSON.stringify(this.plan) };
   }
@@ -187,7 +187,7 @@ class Watched {
 
   ended(calls) {
     this.#ended.resolve(calls);
-    // If it is not held there is no such call.
+    // If none is held, there is no such call.
     this.#held.resolve(false);
   }
 
@@ -205,7 +205,7 @@ class Watched {
     this.#released.resolve();
   }
 
-  /** Waits for the end of all that the request began. The storage calls that it made. */
+  /** Waits until all work of the request has ended. Returns its storage calls. */
   untilEnded() {
     return patiently(this.#ended.promise, "what the request began does not end");
   }
@@ -219,7 +219,7 @@ class Log {
     this.lines.push(line);
   }
 
-  /** The lines since the last time. */
+  /** The lines since the last call. */
   take() {
     return this.lines.splice(0);
   }

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { setTimeout } from "node:timers/promises";
 
-/** A port that is free. */
+/** A free port. */
 export function freePort() {
   return new Promise((resolve) => {
     const server = createServer().listen({ host: "127.0.0.1", port: 0 }, () => {
@@ -14,7 +14,7 @@ export function freePort() {
   });
 }
 
-/** Starts a command, and waits until a Worker answers at the URL. `stop` ends it, with all that it started. */
+/** Starts a command, and waits until a Worker answers at the URL. `stop` ends it and all processes that it started. */
 export async function serve(url, command, args, options) {
   const child = spawn(command, args, { detached: true, stdio: ["ignore", "pipe", "pipe"], ...options });
   let output = "";

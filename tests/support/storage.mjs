@@ -1,7 +1,7 @@
-// D1 and KV of a running Worker, as its bindings give them, for a test to look into and to change. By way of the wrapper: the
-// proxies of miniflare take several times as long.
+// D1 and KV of a running Worker, with the methods of its bindings, for a test to read and change. Calls go through the
+// wrapper, because the proxies of miniflare take several times as long.
 
-/** A D1 database. `send` has statements run by the wrapper, in one batch, and gives their results. */
+/** A D1 database. `send` makes the wrapper run statements in one batch, and returns their results. */
 export class Database {
   #send;
 
@@ -46,7 +46,7 @@ class Statement {
   }
 }
 
-/** A KV namespace, by the methods that take and give JSON. `call` has the wrapper call one of them. */
+/** A KV namespace with the methods that take and return JSON. `call` makes the wrapper call one of them. */
 export function namespace(call) {
   const method = (name) => [name, (...values) => call(name, values)];
   return Object.fromEntries(["get", "put", "list", "delete"].map(method));

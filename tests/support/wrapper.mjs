@@ -1,34 +1,35 @@
-// The Worker that tests/support/runtime.mjs starts: the built one, with D1 and KV that delay, fail and lose what the test says.
+// The Worker that tests/support/runtime.mjs starts: the built one, with D1 and KV that delay, fail and lose calls as
+// the test says.
 //
-// A request names in the header X-Test, as JSON, its `number`, which is logged once it is answered, and the `url` to show to the
-// Worker, if it is not the one it was sent to.
+// The header X-Test of a request contains, as JSON, its `number`, which is logged after the response, and the `url`
+// that the Worker sees, if it is not the requested one.
 //
-// In the header X-Plan, as JSON, a request names its plan; the scheduled event asks the test for one. `at` is the number of a
-// storage call, from 1 on, or "each"; with `only` just calls of that kind are counted. `does` is what happens to it:
+// The header X-Plan of a request contains, as JSON, its plan; the scheduled event asks the test for one. `at` is the
+// number of a storage call, from 1 on, or "each"; `only` counts calls of that kind. `does` is what happens to it:
 //
-//   hold           it waits until the test releases it, or the client has reset the connection, and then takes place
-//   hold answer    it takes place, and its answer waits
-//   hold for ever  it waits for the test alone, whatever the client does
-//   fail           it is refused, and nothing takes place
-//   lose           it takes place, and is answered as if it had failed
+//   hold           waits until the test releases it or the client resets the connection, then takes place
+//   hold answer    takes place, and its result waits
+//   hold for ever  waits until the test releases it, whatever the client does
+//   fail           is refused, and does not take place
+//   lose           takes place, and its result is an error
 //
-// With an `id` the test is told that the request is there, when a call is held, and what was called, once all that the request
-// began has ended.
+// A plan with an `id` reports to the test that the request has arrived, that a call is held, and, once all work of the
+// request has ended, its calls.
 
 import "./prelude.mjs";
 
-/** By how many milliseconds the test has put the clock ahead. */
+/** By how many milliseconds the test has advanced the clock. */
 let ahead = 0;
 const now = Date.now;
 Date.now = () => now() + ahead;
 
-/** What answers, and the bindings that it is given: those of workerd, until the test configures others. */
+/** The handler and its bindings: those of workerd, until the test configures others. */
 let instance, bindings;
 async function use(number, env) {
   [instance, bindings] = [(await import(`./instance-${number}.mjs`)).default, env];
 }
 
-/** Does what the test asks of the wrapper itself. */
+/** Runs a command of the test for the wrapper itself. */
 async function follow({ instance, configuration, statements, method, values, advance }, { DB, REVOCATIONS, TEST }) {
   if (advance !== undefined) {
     ahead += advance;
@@ -102,7 +103,7 @@ class Run {
         prepare: (sql) => DB.prepare(sql),
         batch: (statements) => this.#call("batch", undefined, () => DB.batch(statements)),
       },
-      // The crate `worker` looks the other methods up, too.
+      // The crate `worker` looks up the other methods, too.
       REVOCATIONS: { ...REVOCATIONS, get: kv("get"), put: kv("put"), getWithMetadata() {}, list() {}, delete() {} },
     };
     this.ctx = {
@@ -151,7 +152,7 @@ class Run {
     return this.#test.fetch(`http://test/held/${this.#plan.id}`);
   }
 
-  // By the log: it is no work that the runtime would have to wait for.
+  // Through the log, because that is no work for which the runtime would have to wait.
   #say(what, calls) {
     const { id } = this.#plan;
     if (id !== undefined) console.log(JSON.stringify({ test: what, id, calls }));
