@@ -1,4 +1,4 @@
-// Tests how the benchmark evaluates its numbers. Nothing is measured: other tests would distort the numbers.
+// Tests the evaluation of benchmark results. Nothing is measured, because other tests would distort the numbers.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -64,7 +64,7 @@ test("a target applies to the median of the rounds' ratios of latency or CPU tim
   assert.throws(() => met({ unknown: 1 }, "wall"), /unknown/);
 });
 
-test("the table tells for each target whether it is met, and omits what was not measured", () => {
+test("the table shows for each target whether it is met, and omits what was not measured", () => {
   const lines = (measured, by) =>
     table({ results: [{ name: "case", judgedBy: by, competitors: compared(measured, { bare: 1.4 }, by) }] }).split(
       "\n",

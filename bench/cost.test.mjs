@@ -1,4 +1,4 @@
-// Compares docs/performance/scale.md with the calculation; tests/guarantees/costs.test.mjs compares its input with counted costs.
+// Compares docs/performance/scale.md with the calculation, whose input tests/guarantees/costs.test.mjs checks.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,10 +9,10 @@ const page = read("docs/performance/scale.md");
 /** Asserts that the page contains the text, regardless of line breaks. */
 const says = (text) => assert.ok(page.replaceAll(/\s+/g, " ").includes(text), text);
 
-test("the tables of costs are the computed ones", () => {
+test("the cost tables are the computed ones", () => {
   const [, shown] = page.match(/<!-- bench\/cost\.mjs -->\n([\s\S]*?)\n<!-- end -->/);
   assert.equal(shown, costTables());
-  // Every cell has a number, also if the habits change.
+  // Every cell has a number, even if the habits change.
   assert.doesNotMatch(shown, /NaN|undefined|Infinity/);
 });
 

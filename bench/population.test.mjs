@@ -12,7 +12,7 @@ import { ADMINS, addressOf, populate, sizes, usernameOf } from "./population.mjs
 const SIZE = { users: 500, sessions: 2_500, now: 1_800_000_000 };
 const KEPT = 90 * 86_400;
 
-let folder, file, told;
+let folder, file, summary;
 const counts = [];
 before(() => {
   folder = mkdtempSync(join(tmpdir(), "portcullis-"));
@@ -25,7 +25,7 @@ function fill(name, size) {
   const sqlite = new DatabaseSync(made);
   sqlite.exec(read("schema.sql"));
   sqlite.close();
-  told = populate(made, { ...size, progress: (done, all) => counts.push([done, all]) });
+  summary = populate(made, { ...size, progress: (done, all) => counts.push([done, all]) });
   return made;
 }
 
@@ -44,7 +44,7 @@ function rows(sql, name = file) {
 const number = (sql) => Object.values(rows(sql)[0])[0];
 
 test("the numbers of rows are as requested, every row has an owner, and the file is valid", () => {
-  assert.deepEqual(told, { users: 500, sessions: 2_500, events: 250, due: 500 });
+  assert.deepEqual(summary, { users: 500, sessions: 2_500, events: 250, due: 500 });
   for (const [table, count] of Object.entries({ users: 500, refresh_tokens: 2_500, audit_events: 250 }))
     assert.equal(number(`SELECT COUNT(*) FROM ${table}`), count);
   assert.deepEqual(rows("PRAGMA foreign_key_check"), []);

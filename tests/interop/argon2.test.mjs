@@ -1,5 +1,5 @@
-// Argon2 in WebAssembly: what crates/argon2-simd128 gives there is what others give, and it is its SIMD128 that the
-// Worker runs. Natively it has tests of its own, of its scalar path.
+// Argon2 in WebAssembly: crates/argon2-simd128 gives the same tags as other implementations, and the Worker runs its
+// SIMD128 code. Its native tests cover the scalar code.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -16,7 +16,7 @@ const VARIANTS = ["argon2d", "argon2i", "argon2id"];
 let argon2;
 before(async () => (argon2 = (await WebAssembly.instantiate(readFileSync(CHECK))).instance.exports));
 
-/** What one of the two implementations in the module gives: the tag, or `undefined` when it refuses. */
+/** The tag that one of the two implementations in the module computes, or `undefined` if it refuses the parameters. */
 function tagOf(implementation, { variant, version, memory, passes, parallelism, tagLength, inputs }) {
   const room = () => Buffer.from(argon2.memory.buffer, argon2.room(), 65_536);
   room().fill(0xa5);
@@ -62,17 +62,17 @@ function anyParameters() {
 const show = ({ inputs, ...parameters }) =>
   JSON.stringify({ ...parameters, inputs: inputs.map((input) => input.toString("hex")) });
 
-test("any parameters give what OpenSSL and the argon2 crate give, in one memory", () => {
+test("for any parameters, the tag is that of OpenSSL and of the argon2 crate, even in reused memory", () => {
   for (let count = 0; count < 400; count += 1) {
     const parameters = anyParameters();
     const tag = tagOf("ours", parameters);
     assert.equal(tag, tagOf("theirs", parameters), show(parameters));
-    // OpenSSL has no other version.
+    // OpenSSL supports only this version.
     if (parameters.version === 0x13) assert.equal(tag, nodesTag(parameters), show(parameters));
   }
 });
 
-test("what the Worker hashes at is among it", () => {
+test("the parameters that the Worker uses give OpenSSL's tag", () => {
   const inputs = ["correct horse battery staple", "sixteen bytes...", "", ""].map((text) => Buffer.from(text));
   for (const [memory, passes] of [
     [19_456, 2],
@@ -85,7 +85,7 @@ test("what the Worker hashes at is among it", () => {
   assert.equal(argon2.memory_kib(), 65_536);
 });
 
-test("what is out of bounds, or does not fit into memory, is refused and does no harm", () => {
+test("parameters that are out of bounds or exceed the memory are refused, and the next hash is correct", () => {
   const inputs = [Buffer.from("password"), Buffer.from("somesalt"), Buffer.alloc(0), Buffer.alloc(0)];
   const good = { variant: 2, version: 0x13, memory: 64, passes: 1, parallelism: 2, tagLength: 32, inputs };
   for (const bad of [
@@ -95,7 +95,7 @@ test("what is out of bounds, or does not fit into memory, is refused and does no
     { passes: 0 },
     { tagLength: 3 },
     { inputs: [inputs[0], Buffer.from("7 bytes"), inputs[2], inputs[3]] },
-    // More than a WebAssembly memory can have: about as much as an address can tell, and much more.
+    // More than a WebAssembly memory can hold: just below the address limit, and far above it.
     { memory: 4_194_300 },
     { memory: 2 ** 32 - 1 },
   ]) {
@@ -104,20 +104,20 @@ test("what is out of bounds, or does not fit into memory, is refused and does no
   }
 });
 
-test("the Worker has Argon2 in SIMD128, and in nothing else", () => {
+test("the Worker has Argon2 only in SIMD128", () => {
   const index = readFileSync(file("dist/index.js"), "utf8");
   const [name] = index.match(/[\w-]+index_bg\.wasm/);
-  // G twice, for the first pass and for those that are added to it, and each a function of its own: what wasm-opt puts into
-  // the loop that calls it stays baseline code until the next hash.
+  // G twice, for the first pass and for the later ones, each as its own function. Code that wasm-opt inlines into the
+  // calling loop stays baseline code until the next hash.
   const { simd, scalar } = compressions(file(`dist/${name}`));
   assert.deepEqual(simd.map((name) => name.match(/G::\w+/)?.[0]).sort(), ["G::set", "G::xor"]);
   assert.deepEqual(scalar, []);
-  // That both kinds are told: the `argon2` crate's is scalar.
+  // Checks that the counts tell both kinds apart: the code of the `argon2` crate is scalar.
   const both = compressions(CHECK);
   assert.deepEqual([both.simd.length, both.scalar.length], [2, 1]);
 });
 
-/** The functions of a module that are Argon2's compression, by what it is made of: 64 multiplications of 32 by 32 bits. */
+/** The functions of a module that are Argon2's compression, recognised by 64 multiplications of 32 by 32 bits. */
 function compressions(wasm) {
   const args = ["--all-features", wasm];
   const { stdout } = spawnSync(file("node_modules/.bin/wasm-dis"), args, { encoding: "utf8", maxBuffer: 2 ** 30 });

@@ -1,4 +1,4 @@
-// The module of docs/guides/browser.md in several tabs at once: they share a storage and, as those of a browser do, locks.
+// The module of docs/guides/browser.md in several tabs at once, which share a storage and locks as in a browser.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ beforeEach(async () => {
   browser.person = await worker.register();
 });
 
-/** One browser: what its tabs share, and the network, whose requests it counts and may tamper with. */
+/** One browser: the state that its tabs share, and a network that counts requests and can be made to fail. */
 class Browser {
   requests = [];
   items = new Map();
@@ -47,7 +47,7 @@ class Browser {
     return openTab(localStorage, navigator, fetch);
   }
 
-  /** Opens tabs, in one of which the person logs in. */
+  /** Opens tabs, in one of which the user logs in. */
   async tabs(count) {
     const tabs = Array.from({ length: count }, () => this.tab());
     const { email, password } = this.person;
@@ -61,26 +61,26 @@ class Browser {
     return JSON.parse(this.items.get("session") ?? null);
   }
 
-  /** Lets the access token expire, as far as the page can tell. */
+  /** Makes the stored access token expire for the page. */
   expire() {
     this.items.set("session", JSON.stringify({ ...this.stored(), expires_at: Date.now() }));
   }
 
-  /** How often the session was refreshed, by D1; undefined once it has ended. */
+  /** The number of refreshes of the session, read from D1; undefined once it has ended. */
   async generation() {
     const { generation, revoked_at } = await worker.sessionRow(this.session);
     return revoked_at === null ? generation : undefined;
   }
 }
 
-test("while the access token is good, no tab refreshes", async () => {
+test("while the access token is valid, no tab refreshes", async () => {
   const [a, b] = await browser.tabs(2);
   assert.equal(await a.accessToken(), browser.stored().access_token);
   assert.equal((await b.call("https://api.example.com/me")).status, 200);
   assert.deepEqual(browser.requests, ["/me"]);
 });
 
-test("of twenty tabs whose access token has expired one refreshes, and all get the new one", async () => {
+test("when the access token has expired, one of twenty tabs refreshes, and all get the new token", async () => {
   const tabs = await browser.tabs(20);
   browser.expire();
   const first = browser.stored().access_token;
@@ -90,14 +90,14 @@ test("of twenty tabs whose access token has expired one refreshes, and all get t
   assert.equal((await worker.me(tokens[0])).status, 200);
 });
 
-test("twenty tabs that are refused the same access token refresh once", async () => {
+test("twenty tabs whose calls are refused with the same access token refresh once", async () => {
   const tabs = await browser.tabs(20);
   const first = browser.stored().access_token;
   await Promise.all(tabs.map(({ accessToken }) => accessToken(first)));
   assert.deepEqual([browser.requests, await browser.generation()], [["/refresh"], 1]);
 });
 
-test("a call that is refused is made again with a new token", async () => {
+test("a refused call is repeated with a new token", async () => {
   const [tab] = await browser.tabs(1);
   const { refresh_token } = browser.stored();
   browser.items.set(
@@ -108,7 +108,7 @@ test("a call that is refused is made again with a new token", async () => {
   assert.deepEqual(browser.requests, ["/me", "/refresh", "/me"]);
 });
 
-test("a call of somebody who is not signed in, or no longer, is not made", async () => {
+test("a call without a session, or after it has ended, is not sent", async () => {
   assert.equal(await browser.tab().call("https://api.example.com/me"), null);
   const [tab] = await browser.tabs(1);
   await worker.revoke(browser.stored().refresh_token);
@@ -116,7 +116,7 @@ test("a call of somebody who is not signed in, or no longer, is not made", async
   assert.deepEqual(browser.requests, ["/me", "/refresh"]);
 });
 
-test("tabs that take turns, each long after the one before, keep the session", async () => {
+test("tabs that refresh one after another, long apart, keep the session", async () => {
   const tabs = await browser.tabs(3);
   for (let turn = 0; turn < 6; turn += 1) {
     await worker.age(60);
@@ -126,12 +126,12 @@ test("tabs that take turns, each long after the one before, keep the session", a
   assert.equal(await browser.generation(), 6);
 });
 
-test("a tab with a copy of its own ends the session for all", async () => {
+test("a tab that keeps its own copy of the refresh token ends the session for all", async () => {
   const [tab] = await browser.tabs(1);
   const copy = browser.stored().refresh_token;
   browser.expire();
   assert.notEqual(await tab.accessToken(), null);
-  // Within the window it comes to no harm.
+  // A replay within the grace window does not end it.
   assert.equal((await worker.refresh(copy)).body.refresh_token, browser.stored().refresh_token);
   await worker.age(60);
   assert.equal((await worker.refresh(copy)).status, 401);
@@ -140,7 +140,7 @@ test("a tab with a copy of its own ends the session for all", async () => {
   assert.equal(browser.stored(), null);
 });
 
-test("an answer that was lost is asked for again, and costs nothing", async () => {
+test("a lost response is requested again, and the session does not end", async () => {
   const [tab] = await browser.tabs(1);
   browser.expire();
   let lost = 0;
@@ -154,7 +154,7 @@ test("an answer that was lost is asked for again, and costs nothing", async () =
   assert.deepEqual([browser.requests, await browser.generation()], [["/refresh", "/refresh"], 1]);
 });
 
-test("while the network is down, and while the Worker answers 503, the tokens stay", async () => {
+test("while the network is down or the Worker answers 503, the tokens are kept", async () => {
   const [tab] = await browser.tabs(1);
   browser.expire();
   const before = browser.stored();
@@ -171,7 +171,7 @@ test("while the network is down, and while the Worker answers 503, the tokens st
   assert.notEqual(await tab.accessToken(), null);
 });
 
-test("a logout is over for every tab, also for one that is just refreshing", async () => {
+test("a logout applies to every tab, even while another is refreshing", async () => {
   const [a, b, c] = await browser.tabs(3);
   browser.expire();
   const { promise: held, resolve: release } = Promise.withResolvers();
@@ -193,7 +193,7 @@ test("a logout is over for every tab, also for one that is just refreshing", asy
   assert.deepEqual(browser.requests, ["/refresh", "/revoke"]);
 });
 
-test("a logout that does not arrive is told, and the tokens are gone all the same", async () => {
+test("a logout that fails is reported, and the tokens are deleted all the same", async () => {
   const [tab] = await browser.tabs(1);
   browser.network = () => Promise.reject(new TypeError("fetch failed"));
   await assert.rejects(tab.logOut(), /fetch failed/);
@@ -201,7 +201,7 @@ test("a logout that does not arrive is told, and the tokens are gone all the sam
   await tab.logOut();
 });
 
-test("a login that is refused leaves nobody signed in", async () => {
+test("a refused login leaves the user signed out", async () => {
   const tab = browser.tab();
   assert.equal((await tab.logIn({ email: browser.person.email, password: "not the password" })).status, 401);
   assert.deepEqual([browser.stored(), await tab.accessToken()], [null, null]);

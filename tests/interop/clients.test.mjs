@@ -1,5 +1,5 @@
-// Clients and servers of others against the running Worker: oauth4webapi and openid-client as OAuth clients, and as resource
-// servers jose, oauth4webapi, Hono, jsonwebtoken in Rust and PyJWT in Python. They know the issuer, and find the rest by themselves.
+// Clients and resource servers by others against the Worker: oauth4webapi and openid-client as OAuth clients; jose,
+// oauth4webapi, Hono, jsonwebtoken in Rust and PyJWT in Python as resource servers. They only know the issuer.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -23,7 +23,7 @@ const AUDIENCE = "https://api.example.org";
 const api = makeResourceServer("orders-api~1.0", AUDIENCE);
 const otherApi = makeResourceServer("other-api", "https://other.example.org");
 
-/** Where the Worker may say that it is: on loopback, at a host of its own, and below a path of a host that it shares. */
+/** Issuers under test: on loopback, on a host of its own, and below a path of a shared host. */
 const PLACES = {
   "on loopback": { ISSUER: "http://127.0.0.1:8787" },
   "at its own host": { ISSUER: "https://auth.example.org" },
@@ -36,12 +36,12 @@ before(async () => {
 });
 after(() => worker.close());
 
-/** The network as the clients see it: there is the issuer, and nothing else. */
+/** The network as the clients see it, in which only the issuer exists. */
 function fetchFromWorker(issuer) {
   return async (url, init) => {
     assert.equal(new URL(url).origin, new URL(issuer).origin, `a request to ${url}`);
     const response = await worker.ask(String(url), init);
-    // The one of the test server is not that which the clients know.
+    // The host of the test server is not the one that the clients use.
     return new Response(await response.arrayBuffer(), response);
   };
 }
@@ -86,7 +86,7 @@ for (const [name, vars] of Object.entries(PLACES)) {
         };
 
         const first = await session();
-        // Some clients always ask for scopes.
+        // Some clients always send a scope.
         const scope = { additionalParameters: { scope: "openid" } };
         const { access_token, refresh_token, token_type, expires_in } = await refresh(
           first.refresh_token,
@@ -126,8 +126,11 @@ for (const [name, vars] of Object.entries(PLACES)) {
           /aud/,
         );
 
-        const told = await introspect(access_token);
-        assert.deepEqual([told.active, told.iss, told.sub, told.roles], [true, ISSUER, first.user.id, ["user"]]);
+        const introspected = await introspect(access_token);
+        assert.deepEqual(
+          [introspected.active, introspected.iss, introspected.sub, introspected.roles],
+          [true, ISSUER, first.user.id, ["user"]],
+        );
         assert.equal((await introspect(refresh_token)).sid, first.session_id);
         assert.deepEqual(await introspect(access_token, otherApi), { active: false });
         await assert.rejects(introspect(access_token, { ...api, secret: "wrong" }), challenged);
@@ -217,7 +220,7 @@ for (const [name, vars] of Object.entries(PLACES)) {
   });
 }
 
-/** Runs a program with that for its input, and returns what it writes. Loopback only, so past any proxy. */
+/** Runs a program with this input, and returns its output. It uses loopback only, so no proxy. */
 function ask(command, args, input) {
   return new Promise((resolve, reject) => {
     const cwd = fileURLToPath(new URL("../..", import.meta.url));
@@ -235,7 +238,7 @@ function ask(command, args, input) {
   });
 }
 
-/** What a server of ours has to tell apart: a token, what is expected of it, and an audience if it is not the right one. */
+/** The tokens that a resource server must tell apart, with the expected outcome, and the audience unless it is ours. */
 async function judged({ access_token, refresh_token }) {
   const claims = decodeJwt(access_token);
   const [jwk] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
@@ -273,9 +276,9 @@ async function judged({ access_token, refresh_token }) {
   };
 }
 
-/** A resource server in another language gives that judgement of every token. */
+/** Asserts that a resource server in another language gives the expected outcome for every token. */
 async function assertJudges(t, verify) {
-  // It is to be found where it says that it is, so that it takes a real address and a real connection.
+  // The issuer must be reachable at its own URL, so this uses the real address of the test server.
   const issuer = worker.url.origin;
   await worker.update({ vars: { ISSUER: issuer } });
   const person = await worker.register();
@@ -290,7 +293,7 @@ async function assertJudges(t, verify) {
   }
 }
 
-test("Hono, as the guide has it", async (t) => {
+test("Hono, as in the guide", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
   t.after(() => rmSync(folder, { recursive: true }));
   symlinkSync(new URL("../../node_modules", import.meta.url), join(folder, "node_modules"));
@@ -325,15 +328,15 @@ test("Hono, as the guide has it", async (t) => {
   assert.deepEqual(await (await ask(app, access_token, "/orders")).json(), { user: user.id, roles: ["user"] });
   assert.equal((await app.request("/orders")).status, 401);
 
-  await t.test("needs to be told the type", async () => {
+  await t.test("the type must be configured", async () => {
     const { keys } = (await worker.get("/.well-known/jwks.json")).body;
-    const untold = new Hono().use(jwk({ keys, alg: ["ES256"] })).get("/claims", (c) => c.json({}));
-    assert.equal((await ask(untold, access_token)).status, 401);
+    const withoutType = new Hono().use(jwk({ keys, alg: ["ES256"] })).get("/claims", (c) => c.json({}));
+    assert.equal((await ask(withoutType, access_token)).status, 401);
   });
 });
 
 test("jsonwebtoken, in Rust", async (t) => {
-  // Once, as cargo takes longer to find nothing to do than the program runs.
+  // Built once, because cargo takes longer to check the build than the program takes to run.
   const example = ["--locked", "--quiet", "--example", "resource_server"];
   const built = await ask("cargo", ["build", ...example], "");
   assert.equal(built.code, 0, built.stderr);
@@ -346,7 +349,7 @@ test("jsonwebtoken, in Rust", async (t) => {
 });
 
 test("PyJWT, in Python", async (t) => {
-  // Nothing may be installed from anywhere but the Rust and npm registries, so it takes what the machine has.
+  // PyJWT is used only if it is installed, because the tests install packages only from the Rust and npm registries.
   const found = await ask("python3", ["-c", "import jwt, cryptography; jwt.PyJWKClient"], "").catch((error) => ({
     code: -1,
     stderr: error.message,
@@ -360,7 +363,7 @@ test("PyJWT, in Python", async (t) => {
   );
 });
 
-/** The same token with other claims under its signature. */
+/** The same token with changed claims under its signature. */
 function tampered(token) {
   const [head, body, signature] = token.split(".");
   const claims = { ...JSON.parse(Buffer.from(body, "base64url")), roles: ["admin"] };

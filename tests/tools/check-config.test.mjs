@@ -1,4 +1,4 @@
-// What `npm run deploy` looks at before it deploys, with a Worker in place of ours.
+// The checks that `npm run deploy` makes before it deploys, with a stand-in for the Worker.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -16,7 +16,7 @@ before(() => {
 });
 after(() => checkout.remove());
 
-/** Writes a configuration, and a Worker that answers what this function of `url` and `env` returns. */
+/** Writes a configuration, and a Worker that answers with what this function of `url` and `env` returns. */
 function write(configure, answer) {
   checkout.write("wrangler.toml", configure(template));
   checkout.write(
@@ -25,13 +25,13 @@ function write(configure, answer) {
   );
 }
 
-/** Runs the script on them. */
+/** Runs the script with that configuration and Worker. */
 function run(configure, answer) {
   write(configure, answer);
   return checkout.node(["scripts/check-config.mjs"]);
 }
 
-/** Checks them as the script does, but without starting it. The message of the failure, if it fails. */
+/** Checks them as the script does, but without a process. Returns the message of the failure, if it fails. */
 async function check(configure, answer) {
   write(configure, answer);
   return checkFolder(checkout.folder).catch((error) => {
@@ -47,19 +47,19 @@ const all =
   (...changes) =>
   (text) =>
     changes.reduce((text, change) => change(text), text);
-/** As the Worker does it: only the issuer's own origin is answered. */
+/** Answers only the issuer's own origin, as the Worker does. */
 const strict = `(url, { ISSUER }) => {
   const there = url.href === ISSUER + "/healthz";
   return there ? new Response("{}") : Response.json({ code: "wrong_host" }, { status: 421 });
 }`;
 
-test("the Worker is asked where it says that it is", async () => {
+test("the Worker is checked at its ISSUER", async () => {
   for (const configure of [asItIs, setTo("ISSUER", "https://example.com/auth")]) {
     assert.equal(await check(configure, strict), undefined);
   }
 });
 
-test("it is warned of a second address, and goes on", async () => {
+test("a second address is a warning, and the deployment goes on", async () => {
   const routed = (text) =>
     text.replace(/^workers_dev = true$/m, '$&\nroutes = [{ pattern = "auth.example.com", custom_domain = true }]');
   const { code, stdout, stderr } = await run(all(routed, setTo("ISSUER", "https://auth.example.com")), strict);
@@ -67,7 +67,7 @@ test("it is warned of a second address, and goes on", async () => {
   assert.match(stderr, /^\nwarning: workers_dev = true in addition to a route: .*\n$/);
 });
 
-test("what the Worker refuses its configuration for is told by name, once", async () => {
+test("each variable that the Worker refuses is reported by name, once", async () => {
   const misconfigured = `() => {
     for (const variable of ["AUDIENCE", "ROLES", "ROLES"]) console.log(JSON.stringify({ event: "misconfigured", variable, problem: "is wrong" }));
     return Response.json({ code: "misconfigured" }, { status: 503 });
@@ -82,12 +82,12 @@ test("what the Worker refuses its configuration for is told by name, once", asyn
   );
 });
 
-test("an ISSUER that is no address is for the Worker to refuse", async () => {
+test("an ISSUER that is not a URL is left to the Worker to refuse", async () => {
   const misconfigured = `() => Response.json({ code: "misconfigured" }, { status: 503 })`;
   assert.match(await check(setTo("ISSUER", "auth.example.com"), misconfigured), /refuses to serve/);
 });
 
-test("that there is no database to ask here is no reason not to deploy, but every other refusal is", async () => {
+test("a missing database does not prevent the deployment, but every other refusal does", async () => {
   const answers = { 503: '{ "code": "unhealthy" }', 421: '{ "code": "wrong_host" }', 404: "not JSON" };
   for (const [status, text] of Object.entries(answers)) {
     const found = await check(asItIs, `() => new Response(${JSON.stringify(text)}, { status: ${status} })`);

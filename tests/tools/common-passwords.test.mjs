@@ -1,4 +1,4 @@
-// The set of the commonest passwords: what is made of a list, and that the one in crates/core/src/ is the one it is said to be.
+// The set of the most common passwords: how it is made from a list, and that the set in crates/core/src/ is that one.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -17,14 +17,14 @@ const file = () => join(folder, "made.bin");
 const long = (number) => `a long password, number ${number}`;
 const lines = (count, line) => Array.from({ length: count }, (_, index) => line(index));
 
-test("the set is the one that the script and the provenance name", () => {
+test("the set has the hash in the script and in the provenance", () => {
   assert.equal(sha256(readFileSync(path(SET))), SHA256);
   const provenance = read("crates/core/src/password/common_passwords.LICENSE");
   assert.ok(provenance.includes(SHA256));
   for (const { name, version } of SOURCES) assert.ok(provenance.includes(`${name} ${version}`), name);
 });
 
-test("a list always makes the same set, whatever the order of its long passwords", async () => {
+test("a list always gives the same set, whatever the order of its long passwords", async () => {
   const passwords = lines(500, long);
   assert.equal(await make(passwords.join("\n"), file()), 500);
   const first = sha256(readFileSync(file()));
@@ -34,7 +34,7 @@ test("a list always makes the same set, whatever the order of its long passwords
   assert.notEqual(sha256(readFileSync(file())), first);
 });
 
-test("what is short is left out, and what differs in case or by canonical equivalence counts once", async () => {
+test("short passwords are omitted, and passwords that are equal but for case or canonical equivalence count once", async () => {
   const list = [
     "short",
     "sevens7",
@@ -49,12 +49,12 @@ test("what is short is left out, and what differs in case or by canonical equiva
   assert.equal(await make(list.join("\n"), file()), 3);
 });
 
-test("of the shorter passwords the 100,000 most common ones are taken, of the longer ones all", async () => {
+test("the set has the 100,000 most common of the shorter passwords, and all longer ones", async () => {
   const shorter = lines(100_010, (number) => `n${String(number).padStart(8, "0")}`);
   assert.equal(await make([...shorter, long(1), long(2)].join("\n"), file()), 100_002);
 });
 
-test("a package with other bytes is refused", () => {
+test("a package with a wrong hash is refused", () => {
   const [{ integrity }] = SOURCES;
   assert.throws(() => verified(Buffer.from("other bytes"), integrity), Failure);
   const own = "sha512-7iaw3Ur350mqGo7jwQrpkj9hiYB3Lkc/iBml1JQODbJ6wYX4oOHV+E+IvIh/1nsUNzLDBMxfqa2Ob1f1ACio/w==";

@@ -1,4 +1,4 @@
-// The pages are true: what they list is what the code has, and what they link to exists.
+// The documentation is correct: its lists match the code, and its links lead somewhere.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -19,7 +19,7 @@ function files(...ends) {
 const pages = files(".md");
 /** A page without its code blocks. */
 const prose = (page) => read(page).replaceAll(/^```.*?^```/gms, "");
-/** What a page's tables have in their first column, in backticks. */
+/** The first column of a page's tables, where it is in backticks. */
 const firstCells = (page) =>
   [...prose(page).matchAll(/^\| ((?:`[^`|]+`,? ?)+)\|/gm)].flatMap(([, cell]) =>
     [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text),
@@ -31,7 +31,7 @@ const rust = (folder) =>
     .join("\n");
 const snakeCase = (name) => name.replaceAll(/(?<!^)[A-Z]/g, "_$&").toLowerCase();
 
-test("every variable is in the reference and in wrangler.toml, with the default of the code", () => {
+test("every variable is in the reference and in wrangler.toml, with its default in the code", () => {
   const page = "docs/reference/configuration.md";
   const code = rust("src/config/");
   const optional = [...code.matchAll(/reader\.(?:text|number)\(\s*"(\w+)",\s*(?:"([^"]*)"|(\w+)),/g)];
@@ -48,7 +48,7 @@ test("every variable is in the reference and in wrangler.toml, with the default 
   }
 });
 
-test("the six variables of the README have their defaults", () => {
+test("the six variables in the README have their defaults", () => {
   const rows = (page) => [...read(page).matchAll(/^\| `([A-Z0-9_]+)` \| ([^|]+) \|/gm)];
   const reference = new Map(rows("docs/reference/configuration.md").map(([, name, value]) => [name, value]));
   const shown = rows("README.md");
@@ -56,12 +56,12 @@ test("the six variables of the README have their defaults", () => {
   for (const [, name, value] of shown) assert.equal(value, reference.get(name), name);
 });
 
-test("the table of the API is the table of the routes", () => {
+test("the table in docs/api.md is the table of the routes", () => {
   const documented = firstCells("docs/api.md").filter((text) => /^[A-Z]+ \//.test(text));
   assert.deepEqual(documented.sort(), ROUTES.map(([route, method]) => `${method} ${route}`).sort());
 });
 
-test("every error is in the API, with its status", () => {
+test("every error is in docs/api.md, with its status", () => {
   const code = read("src/routes/error.rs").replace(/^#\[cfg\(test\)\].*/ms, "");
   const rows = [...prose("docs/api.md").matchAll(/^\| ([\d, ]+) \| ((?:`\w+`,? ?)+)\|/gm)];
   const documented = new Map();
@@ -69,13 +69,13 @@ test("every error is in the API, with its status", () => {
     for (const [, name] of codes.matchAll(/`(\w+)`/g)) documented.set(name, statuses.trim().split(", "));
   assert.ok(documented.size > 25);
   for (const [, status, name] of code.matchAll(/\b(\d{3}),\s*"([a-z_0-9]+)"/g)) {
-    // Nobody reads it: the client has left.
+    // This error is not documented, because the client has disconnected.
     if (name !== "client_left") assert.ok(documented.get(name)?.includes(status), `${status} ${name}`);
   }
   for (const name of documented.keys()) assert.ok(code.includes(`"${name}"`), name);
 });
 
-test("every event of the log is in its reference, with its level", () => {
+test("every log event is in its reference, with its level", () => {
   const code = read("src/log.rs");
   const body = code.slice(code.indexOf("pub enum Event"), code.indexOf("\nimpl Event"));
   const events = [...body.matchAll(/^ {4}([A-Z]\w+) \{/gm)].map(([, name]) => snakeCase(name));
@@ -91,7 +91,7 @@ test("every event of the log is in its reference, with its level", () => {
   for (const [, name, documented] of rows) assert.equal(documented, level.get(name) ?? "info", name);
 });
 
-test("every event of the audit trail and every reason is in its reference", () => {
+test("every audit event and every reason is in its reference", () => {
   const names = [...read("crates/core/src/account/audit.rs").matchAll(/Self::\w+ => "(\w+)"/g)].map(([, name]) => name);
   assert.ok(names.length >= 13);
   const documented = firstCells("docs/reference/audit-events.md");
@@ -100,14 +100,14 @@ test("every event of the audit trail and every reason is in its reference", () =
   for (const name of documented) assert.ok(names.includes(name) || schema.includes(name), name);
 });
 
-test("every table of the schema is in the reference of the storage", () => {
+test("every table of the schema is in the storage reference", () => {
   const tables = [...read("schema.sql").matchAll(/^CREATE TABLE (\w+)/gm)].map(([, name]) => name);
   const section = prose("docs/reference/storage.md").split("### ")[0];
   const documented = [...section.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
   assert.deepEqual(documented.sort(), tables.sort());
 });
 
-test("every link of every page leads to a file and a heading", () => {
+test("every link on every page leads to an existing file and heading", () => {
   const anchors = new Map();
   const anchorsOf = (page) => {
     if (!anchors.has(page)) anchors.set(page, headings(page));
@@ -127,7 +127,7 @@ test("every link of every page leads to a file and a heading", () => {
   assert.ok(links > 200);
 });
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** The anchors of a page's headings, as GitHub generates them. */
 function headings(page) {
   const found = new Set();
   for (const [, heading] of prose(page).matchAll(/^#+ (.*)$/gm)) {
@@ -147,7 +147,7 @@ test("every file that a page or a comment names exists", () => {
     const text = read(page);
     const paths = [
       ...text.matchAll(new RegExp(`\`((?:${folders})/[\\w/.-]+)\``, "g")),
-      // The code tour.
+      // The list of files in docs/architecture.md.
       ...text.matchAll(new RegExp(`^((?:${folders})/[\\w/.-]*|schema\\.sql) {2,}`, "gm")),
     ];
     for (const [, file] of paths) assert.ok(existsSync(path(file)), `${page}: ${file}`);
@@ -168,7 +168,7 @@ test("every page is in the index of the README", () => {
   assert.ok(readme.split("\n").length <= 231, "the README has at most 230 lines");
 });
 
-test("every command of the pages exists", () => {
+test("every command on the pages exists", () => {
   const { scripts } = JSON.parse(read("package.json"));
   for (const page of pages) {
     for (const [, command] of read(page).matchAll(/npm run (?:--silent )?([a-z]+)/g))

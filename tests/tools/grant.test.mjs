@@ -8,13 +8,13 @@ import { Databases } from "../support/databases.mjs";
 let databases, waiting;
 before(async () => {
   databases = await Databases.make();
-  // Beside the other test, as it waits.
+  // Starts now and runs during the other test, because it mostly waits.
   waiting = grantWhileBusy();
   waiting.catch(() => {});
 });
 after(() => databases.remove());
 
-test("roles are given and taken, one event each, but not the last admin's", { timeout: 300_000 }, async () => {
+test("roles are granted and revoked with one event each, except the last admin's", { timeout: 300_000 }, async () => {
   const database = databases.empty("roles");
   const insert = (id, address, roles, disabled) =>
     database.run(
@@ -30,7 +30,7 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
       const { code, stdout, stderr } = await database[how]("grant", ...args);
       return [code, `${stdout}${stderr}`.trim()];
     };
-  // In D1 where it decides what changes.
+  // Where the database decides what changes, the command runs in D1 itself.
   const [grant, grantInD1] = [grantBy("quick"), grantBy("script")];
   const [o, b, c] = ["Person-O'Hara@example.org", "person-b@example.org", "person-c@example.org"];
   const refused = async (args, code, why, by = grant) => {
@@ -46,12 +46,12 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
   await refused([o, "admin", "--revoke"], 1, /does not have the role admin/);
   assert.deepEqual(await grantInD1(o, "admin"), [0, `${o} has the role admin (roles: user, admin)`]);
   await refused([o, "admin"], 1, /already has the role admin/);
-  // c is shut out, and no admin that could help.
+  // The user c is disabled, and does not count as an admin.
   await refused([o, "admin", "--revoke"], 1, /is the last admin.*--force/, grantInD1);
   assert.equal((await grant(c, "admin", "--revoke"))[0], 0);
-  // A role that is in the list no longer.
+  // A role that is no longer in the list can be revoked.
   assert.equal((await grant(c, "auditor", "--revoke"))[0], 0);
-  // In the order of the list, as the Worker stores them; what is not in it, last.
+  // Roles are in the order of the list, as the Worker stores them, and unknown ones are last.
   assert.deepEqual(await grant("person-d@example.org", "user"), [
     0,
     "person-d@example.org has the role user (roles: user, admin, auditor)",
@@ -90,7 +90,7 @@ test("roles are given and taken, one event each, but not the last admin's", { ti
   ]);
 });
 
-test("a database that another process is writing to is waited for", { timeout: 120_000 }, async () => {
+test("the command waits for a database that another process is writing to", { timeout: 120_000 }, async () => {
   const database = await waiting;
   assert.deepEqual(database.rows("SELECT roles FROM users"), [{ roles: '["admin"]' }]);
 });
@@ -102,7 +102,7 @@ async function grantWhileBusy() {
   );
   await database.locked(async (free) => {
     const grant = database.script("grant", "a@example.org", "admin");
-    // Longer than it takes to ask twice.
+    // Longer than two attempts take.
     setTimeout(free, 10_000);
     const { code, stderr } = await grant;
     assert.equal(code, 0, stderr);

@@ -1,4 +1,4 @@
-// Every npm command says how it is used, and refuses what it does not know.
+// Every npm command prints its usage, and refuses unknown arguments.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,11 +7,11 @@ import { capture, read } from "../../scripts/lib.mjs";
 
 const { scripts } = JSON.parse(read("package.json"));
 const commands = Object.keys(scripts);
-/** As npm runs it. */
+/** Runs a script as npm does. */
 const ask = (name, argument) => capture("sh", ["-c", `${scripts[name]} "$@"`, "sh", argument]);
 const usageOf = (name) => new RegExp(`^usage: .*npm (run )?(--silent )?${name}\\b`, "m");
 
-test("every command prints its usage when it is asked for help, and does nothing else", async () => {
+test("every command prints its usage for --help and -h, and does nothing else", async () => {
   assert.ok(commands.length >= 10);
   for (const name of commands) {
     const { code, stdout, stderr } = await ask(name, "--help");
@@ -22,7 +22,7 @@ test("every command prints its usage when it is asked for help, and does nothing
   }
 });
 
-test("npm hands the question on", async () => {
+test("npm passes --help on", async () => {
   const { code, stdout, stderr } = await capture("npm", [
     "run",
     "--silent",
@@ -35,7 +35,7 @@ test("npm hands the question on", async () => {
   assert.match(stdout, /^usage: npm run grant/);
 });
 
-test("every command ends with 2 and its usage when it is given what it does not know", async () => {
+test("every command exits with 2 and prints its usage for an unknown option", async () => {
   for (const name of commands) {
     const { code, stdout, stderr } = await ask(name, "--no-such-option");
     assert.deepEqual([code, stdout], [2, ""], `${name}: ${stderr}`);

@@ -1,4 +1,4 @@
-// npm run import of more users than it moves at once, into a local database, on which a Worker then runs.
+// npm run import of more users than fit into one chunk, into a local database, on which a Worker then runs.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -10,9 +10,9 @@ import { path } from "../../scripts/lib.mjs";
 import { Databases } from "../support/databases.mjs";
 import { phc } from "../support/harness.mjs";
 
-/** How many users the import loads or moves at once. */
+/** The number of users that the import loads or moves at once. */
 const CHUNK = 25_000;
-/** When the import is killed after a chunk, its wrangler may still do the next one. That leaves some for the next run. */
+/** When the import is killed, its wrangler may still write the next chunk. This leaves some users for the next run. */
 const USERS = 2 * CHUNK + 1000;
 const CHEAP = "$pbkdf2-sha256$i=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => databases.remove());
 
-test("an import that is killed twice completes when it is run again, and its users log in", {
+test("an import that is killed twice completes when it is run again, and its users can log in", {
   timeout: 600_000,
 }, async (t) => {
   const database = databases.empty("many");
@@ -37,7 +37,7 @@ test("an import that is killed twice completes when it is run again, and its use
   }
   await new Promise((resolve) => users.end(resolve));
 
-  // D1 itself takes the first chunk and the last one.
+  // The first and the last chunk run in D1 itself.
   for (const [done, table, checkout] of [
     ["loaded", "import_users", undefined],
     ["moved", "users", databases.checkout],
@@ -46,7 +46,7 @@ test("an import that is killed twice completes when it is run again, and its use
     const [{ count }] = database.rows(`SELECT COUNT(*) AS count FROM ${table}`);
     assert.ok(count >= CHUNK && count < USERS, `${count} ${table}`);
   }
-  // Meanwhile no other file may come between.
+  // Until it completes, another file is refused.
   const other = await database.quick(
     "import",
     databases.file("other.ndjson", [{ email: "other@example.org", password_hash: CHEAP }]),
@@ -74,7 +74,7 @@ test("an import that is killed twice completes when it is run again, and its use
     versions: 0,
   });
 
-  await t.test("and one of them logs in through the Worker", { timeout: 120_000 }, async () => {
+  await t.test("an imported user logs in through the Worker", { timeout: 120_000 }, async () => {
     const worker = await database.serve();
     try {
       const login = (json) =>
@@ -117,7 +117,7 @@ test("an import that is killed twice completes when it is run again, and its use
   });
 });
 
-/** Runs the import until it says so, and kills it there; in that checkout if there is one. */
+/** Runs the import until it prints this text, and then kills it; in that checkout if there is one. */
 function importUntil(said, database, checkout, ...flags) {
   return new Promise((resolve, reject) => {
     const child = spawn("node", ["scripts/import.mjs", join(folder, "many.ndjson"), ...flags, ...database.options], {

@@ -44,7 +44,7 @@ const anyText = fc.oneof(
 const storable = anyText.filter((text) => !text.includes("\0"));
 const sqlite = new DatabaseSync(":memory:");
 
-test("any text is one literal of SQL, with its own value, however it is cut up", () => {
+test("any text is one SQL literal with the same value, however it is split", () => {
   fc.assert(
     fc.property(storable, (text) => {
       const literal = sqlText(text);
@@ -56,7 +56,7 @@ test("any text is one literal of SQL, with its own value, however it is cut up",
   assert.throws(() => sqlText("a\0b"), Failure);
 });
 
-test("rows come out of their chunks as they went in, and no statement is too long", () => {
+test("chunks contain the rows unchanged, and no statement is too long", () => {
   const number = fc.nat({ max: 4_000_000_000 });
   const row = fc.record({
     id: storable,
@@ -117,7 +117,7 @@ test("rows come out of their chunks as they went in, and no statement is too lon
   );
 });
 
-test("a thousand long rows make statements that D1 takes", () => {
+test("D1 accepts the statements for a thousand long rows", () => {
   const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
   const chunks = new Chunks(folder);
   const long = "'\u{1f600}".repeat(200);
@@ -142,19 +142,19 @@ test("a thousand long rows make statements that D1 takes", () => {
   rmSync(folder, { recursive: true });
 });
 
-test("the local and the deployed database are asked alike", () => {
+test("the local and the deployed database get the same queries", () => {
   assert.deepEqual(new Database({ remote: true }).where, ["--remote"]);
   assert.deepEqual(new Database({ remote: false, "persist-to": "x" }).where, ["--local", "--persist-to", "x"]);
 });
 
-test("what a request may take, and what a hash takes today, is read from wrangler.toml", async () => {
+test("the CPU limit of a request and the current Argon2 parameters are read from wrangler.toml", async () => {
   const { cpuMs, argon2 } = limits();
   assert.equal(cpuMs, readConfig({ config: path("wrangler.toml") }).limits.cpu_ms);
   assert.match(read("wrangler.toml"), new RegExp(`^cpu_ms = ${cpuMs}$`, "m"));
   assert.match(argon2, /^\d+,\d+$/);
 });
 
-test("the first errors are shown, and all of them are counted", () => {
+test("the first errors are shown, and all errors are counted", () => {
   const errors = new Errors(undefined, "users.ndjson");
   assert.doesNotThrow(() => errors.report("nothing"));
   errors.add(3, "roles: x");

@@ -1,4 +1,4 @@
-// npm run import and export, on local databases of their own, and a Worker that runs on one.
+// npm run import and export, on local databases of their own, and a Worker that runs on one of them.
 
 import assert from "node:assert/strict";
 import { createHmac, pbkdf2Sync, randomUUID } from "node:crypto";
@@ -21,7 +21,7 @@ after(() => databases.remove());
 
 const user = (n, more) => ({ email: `person-${n}@example.org`, password_hash: CHEAP, ...more });
 
-test("a file with a bad line, a taken name or an unknown form writes nothing; export gives back what import took", {
+test("a file with an invalid line, a taken name or an unknown format writes nothing, and export returns what was imported", {
   timeout: 480_000,
 }, async () => {
   const [source, copy] = [databases.empty("source"), databases.empty("copy")];
@@ -46,7 +46,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   const done = await source.quick("import", databases.file("some.ndjson", some), "--allow-admins");
   assert.equal(done.code, 0, done.stderr);
   assert.deepEqual(source.counts(), { users: 302, staging: [] });
-  // As `npm run grant` would have left it.
+  // The event is the one that `npm run grant` would write.
   const [event, ...others] = source.rows(
     "SELECT e.*, u.email FROM audit_events AS e JOIN users AS u ON u.id = e.user_id",
   );
@@ -56,14 +56,14 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
     [full.email, "roles_changed", 1, null, '["user","admin"]'],
   );
   assert.ok(Math.abs(event.at - Date.now() / 1000) < 600 && event.last_at === event.at);
-  // As at registration: made of the address, by the key of this database.
+  // The slot is computed from the address with the key of this database, as at registration.
   const [{ secret }] = source.rows("SELECT secret FROM slot_key");
   for (const { email_key, slot } of source.rows("SELECT email_key, slot FROM users")) {
     const tag = createHmac("sha256", secret).update("portcullis slot v1").update(email_key).digest();
     assert.equal(slot, tag.readUInt16BE() >> 4, email_key);
   }
 
-  // Lines that cannot be taken: all of them are named, up to twenty, and nothing is written.
+  // Invalid lines: up to twenty are reported, and nothing is written.
   const bad = await source.quick(
     "import",
     databases.file("bad.ndjson", [
@@ -89,7 +89,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
     [27, "line 2: password_hash", "line 28:", ""],
   );
   assert.equal(statSync(join(folder, "errors.txt")).mode & 0o777, 0o600);
-  // Names that are taken.
+  // Taken addresses, usernames and ids.
   const taken = await source.quick(
     "import",
     databases.file("taken.ndjson", [
@@ -149,7 +149,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
       [],
     );
 
-  // A chunk that cannot be moved is not, as a whole, and waits. Another file is refused meanwhile, but with --restart.
+  // A chunk that fails is rolled back and kept. Until it completes, another file is refused without --restart.
   copy.run(
     "CREATE TRIGGER late BEFORE INSERT ON users WHEN NEW.username = 'late' BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: users.email_key'); END",
   );
@@ -163,7 +163,7 @@ test("a file with a bad line, a taken name or an unknown form writes nothing; ex
   assert.deepEqual(copy.counts(), { users: 303, staging: [] });
 });
 
-test("weak hashes that are wrapped verify in the Worker, and an export keeps them", { timeout: 300_000 }, async () => {
+test("wrapped weak hashes verify in the Worker, and an export keeps them", { timeout: 300_000 }, async () => {
   const [source, copy] = [databases.empty("weak"), databases.empty("weak-copy")];
   const hash = (password) =>
     `$pbkdf2-sha256$i=1000$c2FsdHNhbHQ$${pbkdf2Sync(password, "saltsalt", 1000, 32, "sha256").toString("base64").replace(/=+$/, "")}`;
@@ -210,8 +210,8 @@ test("weak hashes that are wrapped verify in the Worker, and an export keeps the
     assert.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
 });
 
-test("a command says how it is used, and what is missing", { timeout: 120_000 }, async () => {
-  const none = databases.absent("none");
+test("a command prints its usage, and reports what is missing", { timeout: 120_000 }, async () => {
+  const absent = databases.absent("none");
   for (const [name, args, code, why] of [
     ["import", [], 2, /usage: npm run import/],
     ["import", ["a", "b"], 2, /usage: npm run import/],
@@ -241,7 +241,7 @@ test("a command says how it is used, and what is missing", { timeout: 120_000 },
     ["export", ["x"], 2, /usage: npm run --silent export/],
     ["export", [], 1, /no tables yet/],
   ]) {
-    const answer = await none.quick(name, ...args);
+    const answer = await absent.quick(name, ...args);
     assert.equal(answer.code, code, answer.stderr);
     assert.match(answer.stderr, why);
   }

@@ -6,7 +6,7 @@ import { unstable_readConfig } from "wrangler";
 
 import { capture, DEFAULTS, namedFile, path, read, variable } from "../../scripts/lib.mjs";
 
-test("a variable is what wrangler.toml sets, or else the default that it shows", () => {
+test("a variable has the value in wrangler.toml, or else the default shown there", () => {
   const { vars } = unstable_readConfig({ config: path("wrangler.toml") });
   assert.equal(variable("AUDIENCE"), vars.AUDIENCE);
   const shown = new Map(
@@ -18,7 +18,7 @@ test("a variable is what wrangler.toml sets, or else the default that it shows",
   }
 });
 
-test("a file that is named on the command line is that of the caller's folder", () => {
+test("a file named on the command line is relative to the caller's folder", () => {
   const { INIT_CWD } = process.env;
   try {
     process.env.INIT_CWD = "/elsewhere";
@@ -34,7 +34,7 @@ test("a file that is named on the command line is that of the caller's folder", 
   }
 });
 
-test("what a command says on stderr is heard while it runs, and kept", async () => {
+test("the stderr of a command is passed on while it runs, and returned", async () => {
   let heard = "";
   const { code, stdout, stderr } = await capture("node", ["-e", "console.error('a'); console.log('b')"], {
     onStderr: (text) => (heard += text),

@@ -1,5 +1,5 @@
-// The pages on moving: what they say to run is run, on rows as people and admins leave them behind in the old system, and gives
-// lines that the import takes.
+// The pages on migrating: their commands run on data as users and admins leave it in the old system, and give lines
+// that the import accepts.
 
 import assert from "node:assert/strict";
 import { scryptSync } from "node:crypto";
@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 
-// PostgreSQL in WebAssembly: so the SQL of the pages is run wherever the tests are.
+// PostgreSQL in WebAssembly, so that the SQL of the pages runs wherever the tests run.
 import { PGlite } from "@electric-sql/pglite";
 
 import { capture, path } from "../../scripts/lib.mjs";
@@ -22,7 +22,7 @@ const NOW = 1_800_000_000;
 const UUIDS = Array.from({ length: 40 }, (_, n) => `00112233-4455-6677-8899-aabbccddee${String(n).padStart(2, "0")}`);
 const idOf = (uuid) => Buffer.from(uuid.replaceAll("-", ""), "hex").toString("base64url");
 
-/** What the import makes of the lines: the users by their address, without what is the same for all, and the errors. */
+/** Checks the lines as the import does. Returns the users by address, without constant columns, and the errors. */
 async function check(lines) {
   const options = [
     "--roles",
@@ -55,10 +55,10 @@ async function check(lines) {
   };
 }
 
-/** Those members of a user. */
+/** These members of a user. */
 const pick = (row, ...names) => names.map((name) => row[name]);
 
-/** Runs SQL for PostgreSQL, whose JSON comes as the text that psql prints. */
+/** Runs SQL in PostgreSQL. JSON is returned as the text that psql prints. */
 async function onPostgres(schema, fill, sql) {
   const db = await PGlite.create({ parsers: { 114: (text) => text } });
   try {
@@ -76,7 +76,7 @@ const BETTER_AUTH = `CREATE TABLE user (id TEXT PRIMARY KEY, name TEXT NOT NULL,
     username TEXT UNIQUE, displayUsername TEXT, role TEXT, banned INTEGER, banReason TEXT, banExpires DATE);
   CREATE TABLE account (id TEXT PRIMARY KEY, accountId TEXT NOT NULL, providerId TEXT NOT NULL, userId TEXT NOT NULL REFERENCES user (id), password TEXT, createdAt DATE NOT NULL, updatedAt DATE NOT NULL);`;
 
-/** Rows in SQLite, by the names of their columns. */
+/** Inserts a row into SQLite. */
 function insert(db, table, row) {
   const columns = Object.keys(row);
   db.prepare(
@@ -84,7 +84,7 @@ function insert(db, table, row) {
   ).run(...Object.values(row));
 }
 
-test("better-auth: its SQL gives what the import takes, without those who have no password", async () => {
+test("better-auth: its SQL gives lines that the import accepts, without users who have no password", async () => {
   const salt = "00112233445566778899aabbccddeeff";
   const password = `${salt}:${scryptSync("a password", salt, 64, { N: 16384, r: 16, p: 1, maxmem: 2 ** 27 }).toString("hex")}`;
   const soon = "2999-01-01T00:00:00.000Z";
@@ -109,7 +109,7 @@ test("better-auth: its SQL gives what the import takes, without those who have n
       role: null,
       banned: null,
     },
-    // Names that are invalid here: they are left out.
+    // Usernames that are invalid here are omitted.
     {
       id: UUIDS[3],
       name: "Bob",
@@ -128,7 +128,7 @@ test("better-auth: its SQL gives what the import takes, without those who have n
       role: "Editor, user",
     },
     { id: UUIDS[5], name: "Bob", email: "p5@example.org", createdAt: 0, username: "x".repeat(33), role: "user" },
-    // Locked out, for ever, for now and until a moment ago.
+    // Banned: permanently, until a future time, and until a past time.
     { id: UUIDS[6], name: "Mallory", email: "p6@example.org", createdAt: 0, banned: 1 },
     { id: UUIDS[7], name: "Mallory", email: "p7@example.org", createdAt: 0, banned: 1, banExpires: soon },
     { id: UUIDS[8], name: "Mallory", email: "p8@example.org", createdAt: 0, banned: 1, banExpires: Date.parse(soon) },
@@ -150,7 +150,7 @@ test("better-auth: its SQL gives what the import takes, without those who have n
     },
     { id: UUIDS[11], name: "Mallory", email: "p11@example.org", createdAt: 0, banned: 1, banExpires: 1577836800000 },
     { id: UUIDS[12], name: "Unverified", email: "p12@example.org", createdAt: 0, emailVerified: 0 },
-    // What is refused: a second account of the same address, and an invalid address.
+    // Refused by the import: a second account with the same address, and an invalid address.
     { id: UUIDS[13], name: "Twice", email: "ADA@EXAMPLE.ORG", createdAt: 0 },
     { id: UUIDS[14], name: "Local", email: "root@localhost", createdAt: 0 },
     { id: UUIDS[15], name: "Social", email: "social@example.org", createdAt: 0, social: true },
@@ -227,7 +227,7 @@ test("better-auth: its SQL gives what the import takes, without those who have n
       .map(([email]) => email),
     ["p6@example.org", "p7@example.org", "p8@example.org", "p9@example.org"],
   );
-  // Those whose username is left out are listed by the page's own query, and the unverified ones go with its condition.
+  // The page's own query lists the users whose username is omitted, and its condition excludes the unverified users.
   const [, listed] = text.match(/`(SELECT username, email FROM user [^`]*)`/);
   assert.deepEqual(
     db
@@ -248,7 +248,7 @@ const SUPABASE = `CREATE SCHEMA auth;
     raw_user_meta_data jsonb, created_at timestamptz, updated_at timestamptz, phone text, banned_until timestamptz, is_sso_user boolean NOT NULL DEFAULT false, deleted_at timestamptz, is_anonymous boolean NOT NULL DEFAULT false);
   CREATE UNIQUE INDEX users_email_partial_key ON auth.users (email) WHERE is_sso_user = false;`;
 
-/** Rows in PostgreSQL, by the names of their columns. */
+/** Inserts a row into PostgreSQL. */
 const insertInto = (db, table, row) => {
   const columns = Object.keys(row);
   return db.query(
@@ -257,7 +257,7 @@ const insertInto = (db, table, row) => {
   );
 };
 
-test("Supabase Auth: its SQL gives what the import takes, without those who have no password or never confirmed their address", async () => {
+test("Supabase Auth: its SQL gives lines that the import accepts, without users who have no password or no confirmed address", async () => {
   const bcrypt = "$2a$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
   const confirmed = "2024-02-29T12:00:05Z";
   const people = [
@@ -331,7 +331,7 @@ const IDENTITY = {
   ],
   users: [
     { UserName: "ada@example.org", Email: "ada@example.org", PasswordHash: V2, roles: ["r1", "r2"] },
-    // Changed by hand or by the person: the address, but not the name.
+    // Changed directly or by the user: the address, but not the username.
     { UserName: "old@example.org", Email: "New@Example.org", roles: ["r3"] },
     { UserName: "OLD2@EXAMPLE.ORG", Email: "old2@example.org" },
     { UserName: "Bob-the.Builder_1", Email: "p3@example.org", roles: ["r4", "r3"] },
@@ -342,17 +342,17 @@ const IDENTITY = {
     { UserName: "x".repeat(33), Email: "p8@example.org" },
     { UserName: null, Email: "p9@example.org" },
     { UserName: "two words", Email: "p10@example.org" },
-    // Locked out: by an admin, for some minutes, once, and where locking out is off.
+    // Locked out: by an admin, for some minutes, in the past, and where lockout is off.
     { UserName: "p11", Email: "p11@example.org", LockoutEnd: "9999-12-31T23:59:59.9999999+00:00" },
     { UserName: "p12", Email: "p12@example.org", LockoutEnd: "2999-12-31T00:00:00+00:00" },
     { UserName: "p13", Email: "p13@example.org", LockoutEnd: new Date(Date.now() + 300_000).toISOString() },
     { UserName: "p14", Email: "p14@example.org", LockoutEnd: "2020-01-01T00:00:00+00:00" },
     { UserName: "p15", Email: "p15@example.org", LockoutEnd: "2999-12-31T00:00:00+00:00", LockoutEnabled: false },
     { UserName: "p16", Email: "p16@example.org", EmailConfirmed: false },
-    // Nobody who could log in.
+    // Users who cannot log in.
     { UserName: "no1", Email: null },
     { UserName: "no2", Email: "no2@example.org", PasswordHash: null },
-    // What nobody can take.
+    // Users whom the import refuses.
     { UserName: "twice", Email: "ADA@example.org" },
     { UserName: "local", Email: "administrator" },
   ].map((user, index) => ({
@@ -365,7 +365,7 @@ const IDENTITY = {
   })),
 };
 
-/** What both of the page's queries have to give. */
+/** Checks the result that both queries on the page must give. */
 async function checkIdentity(lines) {
   const { users, errors } = await check(lines);
   assert.equal(errors.length, 2);
@@ -391,8 +391,8 @@ async function checkIdentity(lines) {
 
 const [forSqlServer, forPostgres, leftOut] = blocks(page("aspnet-core-identity.md"), "sql");
 
-test("ASP.NET Core Identity on PostgreSQL: its SQL gives what the import takes, and says whose name is left out", async () => {
-  // As Npgsql's provider for Entity Framework makes them.
+test("ASP.NET Core Identity on PostgreSQL: its SQL gives lines that the import accepts, and lists the omitted usernames", async () => {
+  // The tables as Npgsql's provider for Entity Framework creates them.
   const schema = `CREATE TABLE "AspNetUsers" ("Id" text PRIMARY KEY, "UserName" varchar(256), "NormalizedUserName" varchar(256) UNIQUE, "Email" varchar(256), "NormalizedEmail" varchar(256), "EmailConfirmed" boolean NOT NULL,
       "PasswordHash" text, "LockoutEnd" timestamptz, "LockoutEnabled" boolean NOT NULL);
     CREATE TABLE "AspNetRoles" ("Id" text PRIMARY KEY, "Name" varchar(256), "NormalizedName" varchar(256) UNIQUE);
@@ -400,7 +400,7 @@ test("ASP.NET Core Identity on PostgreSQL: its SQL gives what the import takes, 
   const fill = async (db) => {
     for (const [Id, Name] of IDENTITY.roles) await insertInto(db, '"AspNetRoles"', { Id, Name });
     for (const { roles = [], ...user } of IDENTITY.users) {
-      // Npgsql writes the latest time there is as infinity.
+      // Npgsql stores the maximum time as infinity.
       await insertInto(db, '"AspNetUsers"', {
         ...user,
         LockoutEnd: user.LockoutEnd?.startsWith("9999") ? "infinity" : user.LockoutEnd,
@@ -418,8 +418,8 @@ test("ASP.NET Core Identity on PostgreSQL: its SQL gives what the import takes, 
   assert.equal(lines.length - fewer.length, 1);
 });
 
-test("ASP.NET Core Identity on SQL Server: its SQL, translated, gives what the import takes", async () => {
-  // There is no SQL Server to run it on: what SQLite has in other words is said in those, and the rest are functions.
+test("ASP.NET Core Identity on SQL Server: its SQL, translated, gives lines that the import accepts", async () => {
+  // No SQL Server is available, so the SQL is translated for SQLite, and the missing functions are defined.
   const translated = forSqlServer
     .replace(/^SELECT \(\n([\s\S]*)\n {2}FOR JSON PATH, WITHOUT_ARRAY_WRAPPER\n\)\n/, "$1\n")
     .replace(/(u\.UserName) COLLATE Latin1_General_BIN2 (NOT )?LIKE ('[^']*')/g, "$2tsql_like($1, $3)")
@@ -454,7 +454,7 @@ test("ASP.NET Core Identity on SQL Server: its SQL, translated, gives what the i
     });
     for (const RoleId of roles) insert(db, "AspNetUserRoles", { UserId: user.Id, RoleId });
   }
-  // FOR JSON leaves NULL out; a bit becomes true or false, and what JSON_QUERY gives stays JSON.
+  // FOR JSON omits NULL; a bit becomes true or false, and the result of JSON_QUERY stays JSON.
   const line = ({ roles, disabled, ...row }) =>
     JSON.stringify({
       ...Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)),
@@ -464,7 +464,7 @@ test("ASP.NET Core Identity on SQL Server: its SQL, translated, gives what the i
   await checkIdentity(db.prepare(translated.replace("day", "'day'")).all().map(line));
 });
 
-test("Firebase: its script gives what the import takes, and the id comes back as a UUID", async () => {
+test("Firebase: its script gives lines that the import accepts, and an id can be converted back from the UUID", async () => {
   const text = page("importing.md");
   const [spelling, script] = blocks(text, "js");
   const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
@@ -474,7 +474,7 @@ test("Firebase: its script gives what the import takes, and the id comes back as
     salt: "42xEC+ixf3L2lw==",
     passwordHash: "lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==",
   };
-  // Firebase's own interface gives base64url.
+  // Firebase's own API returns base64url.
   const urlSafe = Object.fromEntries(
     Object.entries(hash).map(([name, text]) => [name, text.replaceAll("+", "-").replaceAll("/", "_")]),
   );

@@ -1,4 +1,4 @@
-// The commands of the README and of the API by example work, pasted in order.
+// The commands in the README and in docs/api.md work when they are pasted in order.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -22,7 +22,7 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test("the quick start of the README works pasted", { skip: noCurl }, async () => {
+test("the quick start in the README works when pasted", { skip: noCurl }, async () => {
   const script = commands(section(read("README.md"), "## Quick start"));
   assert.deepEqual(await seen(script), [
     "access_token", // register
@@ -31,13 +31,13 @@ test("the quick start of the README works pasted", { skip: noCurl }, async () =>
   ]);
 });
 
-test("the API by example works pasted in order", { skip: noCurl }, async () => {
+test("the examples in docs/api.md work when pasted in order", { skip: noCurl }, async () => {
   const pasted = commands(section(read("docs/api.md"), "## By example"));
   assert.match(pasted, /^sleep 31$/m);
-  // Not this script sleeps, the Worker's clock is put ahead.
+  // Instead of sleeping, the script advances the Worker's clock.
   const ahead = `-H 'X-Test: {"order":true}' -d "{\\"advance\\": $((1000 * $1))}"`;
   const sleep = `sleep() { curl -s -o /dev/null $URL ${ahead}; }`;
-  // The quick start has registered Ada already.
+  // The quick start has already registered this address.
   const script = `${sleep}\n${pasted.replaceAll("ada@example.org", "ada.l@example.org")}`;
   assert.deepEqual(await seen(script), [
     "access_token", // register
@@ -49,21 +49,21 @@ test("the API by example works pasted in order", { skip: noCurl }, async () => {
     "keys",
     "id", // the new username
     "access_token", // refresh
-    "access_token", // its retry
+    "access_token", // the grace retry
     "invalid_refresh_token", // the replay
     "invalid_refresh_token", // the successor
     "invalid_token", // me
     200, // revoke
     "invalid_token", // me
-    "sessions_ended", // everywhere
-    "access_token", // the session that the new password begins
+    "sessions_ended", // log out everywhere
+    "access_token", // the session that the password change begins
     "invalid_refresh_token", // the other session
     "access_token", // its refresh
-    204, // the account is gone
+    204, // the account is deleted
   ]);
 });
 
-/** A section of a page, to the next heading of its level. */
+/** A section of a page, up to the next heading of the same level. */
 function section(page, heading) {
   const from = page.indexOf(`\n${heading}\n`);
   assert.notEqual(from, -1, heading);
@@ -73,7 +73,7 @@ function section(page, heading) {
 
 const commands = (text) => [...text.matchAll(/^```sh\n(.*?)^```/gms)].map(([, lines]) => lines).join("\n");
 
-/** What a script prints: of each line the error code, or the first member, or the number. */
+/** The output of a script: for each line the error code, the first member, or the number. */
 async function seen(script) {
   assert.ok(script.includes("URL=http://localhost:8787\n"));
   const output = await bash(script.replace("http://localhost:8787", worker.url.origin));

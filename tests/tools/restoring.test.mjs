@@ -1,4 +1,4 @@
-// What docs/operations/backup.md says of a database that was put back by D1 Time Travel, and the SQL it has for it.
+// The state of a database that D1 Time Travel restored, as in docs/operations/backup.md, and the SQL on that page.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -18,7 +18,7 @@ before(async () => {
   const names = ["ended", "refreshed", "changed", "deleted", "disabled", "demoted"];
   people = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await worker.register()])));
   await worker.setRoles(people.demoted, ["user", "admin"]);
-  // What is in the trail already is older than the minute.
+  // Events that are already in the trail are older than the minute.
   await worker.db.prepare("UPDATE audit_events SET at = at - 60").run();
   minute = Math.floor(Date.now() / 1000) - 1;
   kept = await worker.dump();
@@ -38,11 +38,11 @@ before(async () => {
 });
 after(() => worker.close());
 
-/** Puts D1 back, and leaves KV as it is. */
+/** Restores D1, and leaves KV unchanged. */
 async function restore() {
-  // Deleting sessions owes marks, which restoring does not.
+  // Deleting sessions inserts owed marks, which a restore does not.
   const tables = ["audit_events", "refresh_tokens", "owed_marks", "users"];
-  // `is_ended` and `is_admin` are computed.
+  // `is_ended` and `is_admin` are generated columns.
   const insert =
     (table) =>
     ({ is_ended, is_admin, ...row }) =>
@@ -63,11 +63,11 @@ const run = (sql) =>
 const hashOf = async ({ user }) =>
   (await worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(user.id).first()).password_hash;
 
-test("after a restore what was ended, changed and deleted is undone, and these steps do it again", async (t) => {
+test("a restore undoes revocations, changes and deletions, and the documented steps apply them again", async (t) => {
   const { ended, refreshed, changed, deleted, disabled, demoted } = people;
   const newerHash = await hashOf(changed);
 
-  await t.test("the list has what has to be done again", async () => {
+  await t.test("the query lists what must be applied again", async () => {
     const at = new Date(minute * 1000).toISOString();
     const [{ results }] = await run(since.replace("2026-11-25T12:00:00Z", at));
     assert.deepEqual(
@@ -85,7 +85,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   await restore();
   await t.test("the restore undoes it", async () => {
     for (const person of [ended, disabled, deleted]) assert.equal((await worker.me(person.access_token)).status, 200);
-    // But for what KV knows.
+    // KV still has the marks.
     assertProblem(await worker.verify(ended.access_token), 401, "invalid_token");
     assertProblem(await worker.refresh(refreshed.next.refresh_token), 401, "invalid_refresh_token");
     assert.deepEqual(worker.events("reuse_detected"), []);
@@ -97,7 +97,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   });
 
   await restore();
-  await t.test("out of service every route answers 503, and no token is lost", async () => {
+  await t.test("while out of service, every route answers 503, and no token is lost", async () => {
     const [, closed] = page.match(/^echo (\w+) \| npx wrangler secret put TOKEN_SECRET$/m);
     await worker.update({ secrets: { TOKEN_SECRET: closed } });
     for (const answer of [
@@ -120,7 +120,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   await run(Object.entries(values).reduce((sql, [name, value]) => sql.replaceAll(name, () => value), redo));
   await worker.update({ secrets: { TOKEN_SECRET: makeSecrets().TOKEN_SECRET } });
 
-  await t.test("back in service no token of before is worth anything", async () => {
+  await t.test("back in service, no earlier token is accepted", async () => {
     await worker.schedule("* * * * *");
     for (const person of [admin, ended, refreshed, refreshed.next, changed, deleted, disabled, demoted]) {
       assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
@@ -129,7 +129,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
     }
   });
 
-  await t.test("and what was undone is as it was", async () => {
+  await t.test("the undone changes are applied again", async () => {
     for (const person of [changed, deleted, disabled])
       assertProblem(await worker.login(person), 401, "invalid_credentials");
     assert.equal((await worker.login({ ...changed, password: CHANGED })).status, 200);
@@ -150,7 +150,7 @@ test("after a restore what was ended, changed and deleted is undone, and these s
   });
 });
 
-test("without the SQL the new secret ends the sessions where they are refreshed, and nowhere else", async () => {
+test("without the SQL, the new secret invalidates refresh tokens, but access tokens stay valid", async () => {
   const person = await worker.register();
   await worker.update({ secrets: { TOKEN_SECRET: makeSecrets().TOKEN_SECRET } });
   assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");

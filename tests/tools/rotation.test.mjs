@@ -31,7 +31,7 @@ before(() => (folder = mkdtempSync(join(tmpdir(), "portcullis-"))));
 after(() => rmSync(folder, { recursive: true }));
 
 const at = (signs_from, alg) => ({ ...makeKey(alg), signs_from });
-/** Runs the command, as from the folder. */
+/** Runs the command in that folder. */
 function keygen(...args) {
   const script = fileURLToPath(new URL("../../scripts/keygen.mjs", import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], {
@@ -42,7 +42,7 @@ function keygen(...args) {
 }
 const kids = ({ keys }) => keys.map(({ kid }) => kid);
 
-test("a set that Cloudflare would not take is not written", () => {
+test("a key set that is too large for Cloudflare is not written", () => {
   const file = join(folder, "large.env");
   const text = (...algorithms) =>
     `SIGNING_KEYS='${JSON.stringify({ keys: algorithms.map((alg, index) => at(NOW - 200 + index * 100, alg)) })}'\n`;
@@ -52,7 +52,7 @@ test("a set that Cloudflare would not take is not written", () => {
   writeFileSync(file, two);
   assert.throws(() => rotateFile(file, options), /Cloudflare accepts at most 5120/);
   assert.equal(readFileSync(file, "utf8"), two);
-  // The older one is not needed any more once a refresh token cannot come with its last access token.
+  // The older key is dropped once no refresh token can come with an access token signed by it.
   assert.equal(rotateFile(file, { ...options, now: NOW + IDLE }).keySet.keys.length, 2);
   rmSync(file);
 });
@@ -73,22 +73,22 @@ test("a rotation adds a key of the same algorithm that signs once every cache ha
   assert.equal(rotate({ keys: [makeKey()] }, { ...options, alg: "EdDSA" }).added.alg, "EdDSA");
 });
 
-test("the newest key is the one that began last, not the last of the list", () => {
+test("the newest key is the one with the latest signs_from, not the last one in the list", () => {
   const keySet = { keys: [at(NOW - 10, "EdDSA"), at(NOW - 20, "RS256"), makeKey("ES256")] };
   assert.equal(rotate(keySet, options).added.alg, "EdDSA");
   assert.equal(rotate({ keys: [makeKey("RS256"), makeKey("EdDSA")] }, options).added.alg, "RS256");
 });
 
-test("a retired key is kept as long as a refresh token may come with its last access token, to the second", () => {
+test("a retired key is kept, to the second, as long as a refresh token may come with an access token signed by it", () => {
   const began = NOW - IDLE;
   const superseded = { first: makeKey(), second: at(began - 1), third: at(began), active: at(NOW - 10) };
   const { keySet, added, report } = rotate({ keys: Object.values(superseded) }, options);
-  // The first was superseded by the second, a second too long ago; the second by the third, just not.
+  // The first was superseded by the second, one second too long ago; the second by the third, just recently enough.
   assert.deepEqual(kids(keySet), kids({ keys: [superseded.second, superseded.third, superseded.active, added] }));
   assert.match(report[0], new RegExp(`^dropped +${superseded.first.kid}`));
 });
 
-test("keys without a time are superseded by the first key with one, not by each other", () => {
+test("keys without signs_from are superseded by the first key that has one, not by each other", () => {
   const keys = [makeKey(), makeKey()];
   const first = rotate({ keys }, options).keySet;
   assert.equal(first.keys.length, 3);
@@ -97,7 +97,7 @@ test("keys without a time are superseded by the first key with one, not by each 
   assert.equal(rotate(first, { ...options, now: began + IDLE + 1 }).keySet.keys.length, 2);
 });
 
-test("while a rotation is under way another is refused, unless it is forced", () => {
+test("while a rotation is in progress, another one is refused unless it is forced", () => {
   const { keySet, added } = rotate({ keys: [makeKey()] }, options);
   for (const now of [NOW, NOW + LEAD - 1]) {
     assert.throws(() => rotate(keySet, { ...options, now }), new RegExp(`in progress.*${added.kid}.*--force`));
@@ -108,7 +108,7 @@ test("while a rotation is under way another is refused, unless it is forced", ()
   assert.equal(rotate(keySet, { ...options, now: NOW + LEAD }).keySet.keys.length, 3);
 });
 
-test("the rest of the file stays as it is, and only its owner can read it", () => {
+test("the rest of the file is unchanged, and only its owner can read it", () => {
   const secrets = makeSecrets();
   const around = (line) =>
     `# kept\nOTHER="a$&b"\n${line}\nTOKEN_SECRET='${secrets.TOKEN_SECRET}'\n\n# end, without a line break`;
@@ -132,7 +132,7 @@ test("the rest of the file stays as it is, and only its owner can read it", () =
   }
 });
 
-test("a file behind a link is edited where it is", () => {
+test("a file behind a symbolic link is edited in place", () => {
   const file = join(folder, "real.env");
   const link = join(folder, "link.env");
   writeFileSync(file, devVars(makeSecrets()));
@@ -142,7 +142,7 @@ test("a file behind a link is edited where it is", () => {
   for (const name of [file, link]) rmSync(name);
 });
 
-test("a file that cannot be rotated is left alone, and none of its values is shown", () => {
+test("a file that cannot be rotated is not changed, and none of its values is shown", () => {
   const file = join(folder, "bad.env");
   const good = devVars(makeSecrets());
   const pending = devVars({ ...makeSecrets(), SIGNING_KEYS: JSON.stringify({ keys: [at(0), at(NOW + 5)] }) });
@@ -173,7 +173,7 @@ test("a file that cannot be rotated is left alone, and none of its values is sho
   assert.deepEqual(readdirSync(folder), []);
 });
 
-test("what is no file of secrets at all gets one line that says so", () => {
+test("a file that is not a secrets file gets a one-line error", () => {
   const inUtf16 = (name, bytes) => () =>
     writeFileSync(
       join(folder, name),
@@ -189,7 +189,7 @@ test("what is no file of secrets at all gets one line that says so", () => {
     "little.env": [inUtf16("little.env", [0xff, 0xfe]), mark],
     "big.env": [inUtf16("big.env", [0xfe, 0xff]), mark],
     "loop.env": [(file) => symlinkSync(file, file), /loop\.env cannot be read \(ELOOP\)$/],
-    // The file beside it, which is to take its place, cannot have a name that long.
+    // The temporary file next to it, which replaces it, cannot have a name that long.
     [`${"n".repeat(251)}.env`]: [
       (file) => writeFileSync(file, devVars(makeSecrets())),
       /n\.env cannot be written \(ENAMETOOLONG\)$/,
@@ -211,7 +211,7 @@ test("what is no file of secrets at all gets one line that says so", () => {
   for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
 });
 
-test("the command makes a set of any algorithm and rotates the kept copy of it", () => {
+test("the command creates a set for any algorithm and rotates the stored copy", () => {
   for (const alg of ALGORITHMS) {
     const { status, stdout, stderr } = keygen("--alg", alg);
     assert.equal(status, 0);

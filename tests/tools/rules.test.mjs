@@ -1,4 +1,4 @@
-// crates/cli/src/main.rs, which reads what comes in beside the Worker by the Worker's own rules.
+// crates/cli/src/main.rs, which applies the rules of the Worker to imported users, addresses and roles.
 
 import assert from "node:assert/strict";
 import { createHmac, randomUUID } from "node:crypto";
@@ -20,13 +20,13 @@ const OPTIONS = {
   "--slot-key": "5c".repeat(32),
 };
 
-/** The slot of an address under that key. */
+/** The slot of an address with that key. */
 function slotOf(email) {
   const tag = createHmac("sha256", OPTIONS["--slot-key"]).update("portcullis slot v1").update(email).digest();
   return tag.readUInt16BE() >> 4;
 }
 
-/** What is printed of the lines of a file, given as text or as the objects to be put there. */
+/** The output for the lines of a file, given as text or as objects. */
 async function check(lines, { flags = [], ...changes } = {}) {
   const input =
     typeof lines === "string"
@@ -43,7 +43,7 @@ async function check(lines, { flags = [], ...changes } = {}) {
     .map((line) => JSON.parse(line));
 }
 
-test("a user with nothing but the needful gets the rest", async () => {
+test("a user with only the required members gets defaults for the rest", async () => {
   const [{ id, ...row }, end] = await check([ada]);
   assert.match(id, /^[\w-]{22}$/);
   assert.deepEqual(row, {
@@ -109,7 +109,7 @@ test("every member is normalised as at registration", async () => {
   });
 });
 
-test("null is as good as nothing, and ids are kept in either form", async () => {
+test("null is the same as an omitted member, and an id in either form is kept", async () => {
   const id = Buffer.alloc(16, 0xfb).toString("base64url");
   const [nulls, own] = await check([
     {
@@ -134,14 +134,14 @@ test("null is as good as nothing, and ids are kept in either form", async () => 
   assert.deepEqual([own.id, own.created_at, own.disabled_at, own.roles], [id, 0, null, "[]"]);
 });
 
-test("hashes of other systems become the stored form", async () => {
+test("hashes of other systems are converted to the stored form", async () => {
   const [row] = await check([
     { ...ada, password_hash: "pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s=" },
   ]);
   assert.equal(row.password_hash, "$pbkdf2-sha256$i=12000$c2Vhc2FsdA$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s");
 });
 
-test("Argon2 of elsewhere says so, also where it does not come from Django", async () => {
+test("imported Argon2 hashes are marked as such, even if they do not come from Django", async () => {
   const phc = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
   const answers = await check(
     [phc, `argon2${phc}`].map((password_hash, n) => ({ email: `${n}@example.org`, password_hash })),
@@ -154,27 +154,27 @@ test("Argon2 of elsewhere says so, also where it does not come from Django", asy
 
 const bcrypt = (cost) => `$2b$${cost}$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW`;
 
-test("a hash that a request may not verify is refused, with what to set", async () => {
-  const dear = (password_hash, cpuMs) => check([{ ...ada, password_hash }], { "--cpu-ms": String(cpuMs) });
-  const [{ error }] = await dear(bcrypt(13), 500);
+test("a hash that is too expensive to verify in a request is refused, and the error names the setting", async () => {
+  const checkCost = (password_hash, cpuMs) => check([{ ...ada, password_hash }], { "--cpu-ms": String(cpuMs) });
+  const [{ error }] = await checkCost(bcrypt(13), 500);
   const [, about, needed] = error.match(
     /^password_hash: verifying it takes about (\d+) ms of CPU time, but cpu_ms in wrangler.toml is 500: set it to at least (\d+) while such hashes exist$/,
   );
-  // With what it says it is taken, and with half of it another is as well.
+  // With the suggested setting the hash is accepted, and the previous setting suffices for half the cost.
   assert.ok(Number(about) > 500 && Number(needed) >= Number(about) && Number(needed) % 100 === 0, error);
-  assert.equal((await dear(bcrypt(13), needed))[0].password_hash, bcrypt(13));
-  assert.equal((await dear(bcrypt(10), 500))[0].password_hash, bcrypt(10));
-  assert.match((await dear(bcrypt(10), 100))[0].error, /is 100: set it to at least \d00 /);
-  // The new hash counts too: what fits beside a cheap one does not beside the dearest.
-  const [cheap, dearest] = await Promise.all(
+  assert.equal((await checkCost(bcrypt(13), needed))[0].password_hash, bcrypt(13));
+  assert.equal((await checkCost(bcrypt(10), 500))[0].password_hash, bcrypt(10));
+  assert.match((await checkCost(bcrypt(10), 100))[0].error, /is 100: set it to at least \d00 /);
+  // The cost of the new hash counts too: with the most expensive parameters, the same hash is refused.
+  const [cheap, expensive] = await Promise.all(
     ["7168,5", "65536,16"].map((argon2) =>
       check([{ ...ada, password_hash: bcrypt(10) }], { "--argon2": argon2, "--cpu-ms": "400" }),
     ),
   );
-  assert.deepEqual([cheap[0].password_hash, dearest[0].password_hash], [bcrypt(10), undefined]);
+  assert.deepEqual([cheap[0].password_hash, expensive[0].password_hash], [bcrypt(10), undefined]);
 });
 
-test("weak hashes are counted by their kind, and wrapped if that is wanted", async () => {
+test("weak hashes are counted by kind, and wrapped with --wrap-weak", async () => {
   const users = [bcrypt("09"), bcrypt("09"), bcrypt(10), HASH].map((password_hash, n) => ({
     email: `${n}@example.org`,
     password_hash,
@@ -193,7 +193,7 @@ test("weak hashes are counted by their kind, and wrapped if that is wanted", asy
   assert.match(hashes[0], new RegExp(`^\\$wrapped\\$2b\\$09\\$CCCCCCCCCCCCCCCCCCCCC\\.\\$23${outer}`));
   assert.match(hashes[3], new RegExp(`^\\$wrapped\\$pbkdf2-sha256\\$i=1000\\$c2FsdA\\$32${outer}`));
   assert.equal(hashes[2], bcrypt(10));
-  // Each has a salt of its own, and none is wrapped twice.
+  // Each wrapped hash has its own salt, and none is wrapped twice.
   assert.notEqual(hashes[0], hashes[1]);
   const again = await check(
     hashes.map((password_hash, n) => ({ email: `${n}@example.org`, password_hash })),
@@ -204,7 +204,7 @@ test("weak hashes are counted by their kind, and wrapped if that is wanted", asy
     hashes,
   );
   assert.deepEqual(again.at(-1).weak, {});
-  // What is around it costs as well.
+  // The outer hash counts towards the cost too.
   assert.match(
     (await check([{ ...ada, password_hash: HASH }], { flags: ["--wrap-weak"], "--cpu-ms": "30" }))[0].error,
     /verifying it takes/,
@@ -212,7 +212,7 @@ test("weak hashes are counted by their kind, and wrapped if that is wanted", asy
   assert.equal((await check([{ ...ada, password_hash: HASH }], { "--cpu-ms": "30" }))[0].password_hash, HASH);
 });
 
-test("admins are taken only if told so, and counted", async () => {
+test("admins are accepted only with --allow-admins, and counted", async () => {
   const users = [["user"], ["user", "admin"], ["admin"]].map((roles, n) => ({
     email: `${n}@example.org`,
     password_hash: HASH,
@@ -232,7 +232,7 @@ test("admins are taken only if told so, and counted", async () => {
   assert.equal(taken.at(-1).admins, 2);
 });
 
-/** A member of every type that it is not, and what is said of it. */
+/** A value of every JSON type, and how the error names that type. */
 const KINDS = {
   null: "null",
   true: "true",
@@ -253,7 +253,7 @@ const WANTED = {
   disabled: ["true or false", /null|true|false/],
 };
 
-test("a member of a wrong type is named, with what it should be and what it is", async () => {
+test("a member of a wrong type is reported with its expected and its actual type", async () => {
   const cases = Object.entries(WANTED).flatMap(([member, [wanted, fits]]) =>
     Object.entries(KINDS)
       .filter(([json]) => !fits.test(json))
@@ -317,7 +317,7 @@ const bad = [
   [JSON.stringify({ ...ada, name: "x".repeat(70_000) }), /64 KiB/],
 ];
 
-test("a line that cannot be taken says why, by its number, and the others go on", async () => {
+test("an invalid line is reported with its number and the reason, and does not affect the other lines", async () => {
   const good = (n) => ({ email: `good-${n}@example.org`, password_hash: HASH });
   const answers = await check([good(0), ...bad.map(([line]) => line), good(1)]);
   assert.equal(answers.length, bad.length + 3);
@@ -330,7 +330,7 @@ test("a line that cannot be taken says why, by its number, and the others go on"
   assert.deepEqual([answers.at(-2).email, answers.at(-2).line], ["good-1@example.org", bad.length + 2]);
 });
 
-test("what is not UTF-8 is an error of its line alone", async () => {
+test("invalid UTF-8 is an error of its line only", async () => {
   const input = Buffer.concat([
     Buffer.from('{"email":"\xff@example.org"}\n', "latin1"),
     Buffer.from(JSON.stringify(ada)),
@@ -344,7 +344,7 @@ test("what is not UTF-8 is an error of its line alone", async () => {
   assert.equal(row.line, 2);
 });
 
-test("no two lines share an id, an address or a username, in any spelling", async () => {
+test("two lines must not share an id, an address or a username, in any spelling", async () => {
   const id = randomUUID();
   const user = (n, more) => ({ email: `u${n}@example.org`, password_hash: HASH, ...more });
   const answers = await check([
@@ -353,7 +353,7 @@ test("no two lines share an id, an address or a username, in any spelling", asyn
     user(3, { id: Buffer.from(id.replaceAll("-", ""), "hex").toString("base64url") }),
     user(4, { email: "U1@EXAMPLE.org" }),
     user(5, { username: "ONE" }),
-    // An id is no username.
+    // An id and a username may be equal.
     user(6, { id: "abcdefghijklmnopqrstug" }),
     user(7, { username: "abcdefghijklmnopqrstug" }),
   ]);
@@ -372,7 +372,7 @@ test("no two lines share an id, an address or a username, in any spelling", asyn
   );
 });
 
-test("empty lines count, a byte order mark does not, line ends may be those of Windows", async () => {
+test("empty lines are counted, a byte order mark is ignored, and lines may end in CRLF", async () => {
   const answers = await check(
     `\ufeff${JSON.stringify(ada)}\r\n\r\n  \n${JSON.stringify({ ...ada, email: "b@example.org" })}\r\n`,
   );
@@ -384,7 +384,7 @@ test("empty lines count, a byte order mark does not, line ends may be those of W
   assert.deepEqual(await check(""), [{ users: 0, admins: 0, weak: {} }]);
 });
 
-test("ROLES must be names", async () => {
+test("ROLES must be valid names", async () => {
   for (const list of ["", "user,", "user,Admin", "user,1st", "us er", 'user,"x"']) {
     const { code, stderr } = await rules(["check-role", "--roles", list, "user"]);
     assert.equal(code, 1, list);
@@ -394,14 +394,14 @@ test("ROLES must be names", async () => {
   assert.match((await rules(["check-role", "--roles", "user,admin", "Admin"])).stderr, /"Admin" is not a role/);
 });
 
-test("an address has a key, or says what is wrong with it", async () => {
+test("email-key prints the key of an address, or the reason why the address is invalid", async () => {
   assert.equal((await rules(["email-key", " Ada@Example.ORG"])).stdout, "ada@example.org\n");
   const { code, stdout, stderr } = await rules(["email-key", "ada"]);
   assert.deepEqual([code, stdout], [1, ""]);
   assert.match(stderr, /exactly one @/);
 });
 
-test("thousands of lines are checked at once and come back in their order", async () => {
+test("thousands of lines are checked in parallel and returned in their order", async () => {
   const answers = await check(
     Array.from({ length: 3000 }, (_, n) => ({ email: `${n}@example.org`, password_hash: n % 7 === 0 ? "none" : HASH })),
   );
@@ -411,7 +411,7 @@ test("thousands of lines are checked at once and come back in their order", asyn
   );
 });
 
-test("today's cost must be one that the Worker takes", async () => {
+test("the current Argon2 parameters must be ones that the Worker accepts", async () => {
   for (const argon2 of ["7168,4", "64,1", "4294967295,1"]) {
     const { code, stderr } = await rules(
       ["check-users", ...Object.entries({ ...OPTIONS, "--argon2": argon2 }).flat()],
@@ -422,7 +422,7 @@ test("today's cost must be one that the Worker takes", async () => {
   }
 });
 
-test("wrong arguments are 2", async () => {
+test("wrong arguments exit with 2", async () => {
   const all = (changes) => ["check-users", ...Object.entries({ ...OPTIONS, ...changes }).flat()];
   const without = (name) => [
     "check-users",

@@ -10,7 +10,7 @@ import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from "jose";
 import { variable } from "../../scripts/lib.mjs";
 import { devVars, makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
 
-test("a made signing key signs what its public half verifies, and is named by its RFC 7638 thumbprint", async () => {
+test("a generated signing key signs what its public key verifies, and its kid is its RFC 7638 thumbprint", async () => {
   for (const alg of ["ES256", "EdDSA", "RS256"]) {
     const [key] = JSON.parse(makeSecrets(alg).SIGNING_KEYS).keys;
     const { d, p, q, dp, dq, qi, ...publicKey } = key;
@@ -27,7 +27,7 @@ test("a made signing key signs what its public half verifies, and is named by it
   );
 });
 
-test("a made symmetric key is random, and its name is no thumbprint", async () => {
+test("a generated symmetric key is random, and its kid is not its thumbprint", async () => {
   const key = makeKey("HS256");
   assert.equal(Buffer.from(key.k, "base64url").length, 32);
   assert.match(key.kid, /^[\w-]{43}$/);
@@ -35,14 +35,14 @@ test("a made symmetric key is random, and its name is no thumbprint", async () =
   assert.notEqual(key.kid, makeKey("HS256").kid);
 });
 
-test("secrets survive the format of .dev.vars, and no two are alike", () => {
+test("secrets can be read back from the .dev.vars format, and are different each time", () => {
   const secrets = makeSecrets();
   assert.deepEqual({ ...parseEnv(devVars(secrets)) }, secrets);
   assert.equal(Buffer.from(secrets.TOKEN_SECRET, "base64url").length, 32);
   assert.notEqual(secrets.TOKEN_SECRET, makeSecrets().TOKEN_SECRET);
 });
 
-test("a resource server's entry has the hash of its secret, and its id can be written in a form and in Basic as it is", () => {
+test("the entry of a resource server has the hash of its secret, and its id needs no encoding in a form or in Basic", () => {
   const { secret, entry } = makeResourceServer("orders-api", "https://api.example.org");
   assert.equal(Buffer.from(secret, "base64url").length, 32);
   const secret_sha256 = createHash("sha256").update(secret).digest("base64url");
@@ -53,7 +53,7 @@ test("a resource server's entry has the hash of its secret, and its id can be wr
   assert.throws(() => makeResourceServer("orders-api"), /audience/);
 });
 
-test("the command prints a resource server's line as it goes into wrangler.toml", () => {
+test("the command prints the line of a resource server as it goes into wrangler.toml", () => {
   const keygen = (...args) =>
     spawnSync(process.execPath, [fileURLToPath(new URL("../../scripts/keygen.mjs", import.meta.url)), ...args], {
       encoding: "utf8",
@@ -65,7 +65,7 @@ test("the command prints a resource server's line as it goes into wrangler.toml"
     const { status, stdout, stderr } = keygen("--resource-server", "orders-api", ...given);
     assert.equal(status, 0, stderr);
     const [secret] = stdout.match(/^[\w-]{43}$/m);
-    // A literal string of TOML: nothing in it is an escape, and it ends at the next quote.
+    // A literal string in TOML has no escapes, and ends at the next quote.
     const [, json] = stdout.match(/^RESOURCE_SERVERS = '([^'\n]*)'$/m);
     const secret_sha256 = createHash("sha256").update(secret).digest("base64url");
     assert.deepEqual(JSON.parse(json), [{ id: "orders-api", secret_sha256, audience }]);

@@ -1,4 +1,4 @@
-// The set-up and the build, with programs in place of those that install and compile.
+// The setup and the build, with stand-ins for the programs that install and compile.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { Checkout, withInstallers } from "../support/checkout.mjs";
 
 const CANARY = "canary-of-the-account";
-/** All by which wrangler signs in, by today's names and earlier ones. */
+/** Every variable with which wrangler signs in, current and former. */
 const CREDENTIALS = Object.fromEntries(
   [
     "CLOUDFLARE_API_TOKEN",
@@ -31,7 +31,7 @@ let checkout;
 before(() => (checkout = new Checkout()));
 after(() => checkout.remove());
 
-test("what signs in to Cloudflare is in the environment of wrangler and of no other program", async () => {
+test("credentials for Cloudflare are in the environment of wrangler and of no other program", async () => {
   const built = ["index.js", "index_bg.wasm"].map((name) => `write("build/release/${name}", "");`);
   withInstallers(checkout, { cargo: `if (args[0] === "run") { ${built.join(" ")} }` });
   const env = { ...CREDENTIALS, PASSED_ON: "yes", CLOUDFLARE_CF_FETCH_ENABLED: "true" };
@@ -62,7 +62,7 @@ test("what signs in to Cloudflare is in the environment of wrangler and of no ot
   }
 });
 
-test("a tool that does not compile with the versions it was released with is not compiled with others", async () => {
+test("a tool that does not compile with its locked dependencies is not compiled with other versions", async () => {
   const failing = new Checkout();
   try {
     withInstallers(failing, {

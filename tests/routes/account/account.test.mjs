@@ -1,4 +1,4 @@
-// PATCH and DELETE /me, POST /me/password: people change their own account, and nothing of it that is not theirs to change.
+// PATCH and DELETE /me, POST /me/password: users change their own account, and only what they may change of it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** With the password, which another username takes. */
+/** Adds the current password where the username changes, which requires it. */
 const patch = (session, json) =>
   worker.patch("/me", {
     bearer: session.access_token,
@@ -28,14 +28,14 @@ const events = async ({ user }) =>
 const kinds = async (person) => (await events(person)).map(({ kind }) => kind);
 const json = { "Content-Type": "application/json" };
 
-/** Nothing of the account changes, and nothing is recorded, while `act` runs. */
+/** Asserts that `act` neither changes the account nor records an event. */
 async function unchanged(person, act) {
   const before = [await row(person), await worker.sessionRow(person.session_id), await events(person)];
   await act();
   assert.deepEqual([await row(person), await worker.sessionRow(person.session_id), await events(person)], before);
 }
 
-test("name and username are set, kept and taken away, one by one or both", async () => {
+test("the display name and the username can be set, kept and removed, separately and together", async () => {
   const person = await worker.register();
   const shown = {
     id: person.user.id,
@@ -84,7 +84,7 @@ test("name and username are set, kept and taken away, one by one or both", async
   assert.deepEqual(worker.events("account_changed"), []);
 });
 
-test("a username logs in from the moment it is set, and the one before no more", async () => {
+test("a new username logs in at once, and the previous one no longer does", async () => {
   const person = await worker.register({ username: "before.it" });
   const login = (username) => worker.post("/login", { json: { username, password: PASSWORD } });
   await patch(person, { username: "After.It" });
@@ -94,12 +94,12 @@ test("a username logs in from the moment it is set, and the one before no more",
   assertProblem(await login("After.It"), 401, "invalid_credentials");
 });
 
-test("a name is trimmed and in NFC", async () => {
+test("a display name is trimmed and normalised to NFC", async () => {
   const person = await worker.register();
   assert.equal((await patch(person, { name: "  Jose\u0301 \u1f600 " })).body.name, "Jos\u00e9 \u1f600");
 });
 
-test("what is not the person's to change, of another type, or nothing at all is refused, and nothing changes", async () => {
+test("read-only members, wrong types and empty changes are refused, and nothing changes", async () => {
   const person = await worker.register({ username: "unchanging", name: "Same" });
   await unchanged(person, async () => {
     for (const bad of [
@@ -152,7 +152,7 @@ test("what is not the person's to change, of another type, or nothing at all is 
   });
 });
 
-test("a username or name outside the rule is 422, and takes a good one beside it along", async () => {
+test("an invalid username or display name is 422, and a valid one sent with it is not stored either", async () => {
   const person = await worker.register({ username: "rule.abiding", name: "Same" });
   await unchanged(person, async () => {
     for (const username of [
@@ -186,7 +186,7 @@ test("a reserved username is 422 and changes nothing", async () => {
   assertProblem(await patch(person, { username: "admin" }), 401, "invalid_token");
 });
 
-test("a reserved username that an import brought stays its owner's, who may write it differently", async () => {
+test("a user keeps a reserved username that was imported, and may change its case", async () => {
   const person = await worker.register({ name: "Same" });
   await worker.db
     .prepare("UPDATE users SET username = 'Support', username_key = 'support' WHERE id = ?")
@@ -201,12 +201,12 @@ test("a reserved username that an import brought stays its owner's, who may writ
     for (const username of ["sup.port", "admin"])
       assertProblem(await patch(person, { username }), 422, "username_reserved");
   });
-  // Once given away, it is nobody's.
+  // Once removed, it cannot be set again.
   assert.equal((await patch(person, { username: null })).status, 200);
   assertProblem(await patch(person, { username: "support" }), 422, "username_reserved");
 });
 
-test("somebody else's username is 409 in any case and changes nothing; one's own in another case is taken", async () => {
+test("another user's username is 409 in any case and changes nothing; a user may change the case of their own", async () => {
   const person = await worker.register({ username: "mine" });
   await worker.register({ username: "Theirs" });
   await unchanged(person, async () => {
@@ -219,7 +219,7 @@ test("somebody else's username is 409 in any case and changes nothing; one's own
   }
 });
 
-test("of several people who want one username at once, one gets it", async () => {
+test("when several users request one username concurrently, one gets it", async () => {
   const people = [await worker.register(), await worker.register(), await worker.register()];
   for (let round = 0; round < 5; round += 1) {
     await worker.warmUp(people.length);
@@ -233,7 +233,7 @@ test("of several people who want one username at once, one gets it", async () =>
   );
 });
 
-test("changing the username requires the password; changing the name does not", async () => {
+test("changing the username requires the password; changing the display name does not", async () => {
   const person = await worker.register({ username: "guarded" });
   const bare = (json) => worker.patch("/me", { bearer: person.access_token, json });
   await unchanged(person, async () => {
@@ -254,7 +254,7 @@ test("changing the username requires the password; changing the name does not", 
   assert.equal((await bare({ username: "unguarded", current_password: PASSWORD })).body.username, "unguarded");
 });
 
-test("a profile is changed twenty times an hour, and then not until the next", async () => {
+test("a profile can be changed twenty times an hour", async () => {
   const person = await worker.register();
   for (let count = 0; count < 20; count += 1)
     assert.equal((await patch(person, { name: `Name ${count}` })).status, 200);
@@ -271,11 +271,11 @@ test("a profile is changed twenty times an hour, and then not until the next", a
   assert.equal((await patch(person, { name: "One more" })).body.name, "One more");
 });
 
-test("a new password ends every session at once and everywhere, the caller's too, and begins a new one", async () => {
+test("a new password ends every session at once and everywhere, including the caller's, and begins a new one", async () => {
   const person = await worker.register();
   const own = (await worker.login(person)).body;
   const other = (await worker.login(person)).body;
-  const stranger = await worker.register();
+  const otherUser = await worker.register();
   worker.events();
   const { status, body: renewed } = await change(own, passwords(NEW));
   assert.equal(status, 200);
@@ -293,12 +293,12 @@ test("a new password ends every session at once and everywhere, the caller's too
     await worker.assertEnded(ended);
     assert.equal((await worker.sessionRow(ended.session_id)).revoked_reason, "password_changed");
   }
-  for (const live of [renewed, stranger]) await worker.assertLive(live);
+  for (const live of [renewed, otherUser]) await worker.assertLive(live);
   const { status: refreshed, body: successor } = await worker.refresh(renewed.refresh_token);
   assert.equal(refreshed, 200);
   assertProblem(await worker.login(person), 401, "invalid_credentials");
   assert.equal((await worker.login({ ...person, password: NEW })).status, 200);
-  // And again with the new one, from the session as it was refreshed.
+  // The new password can be changed in turn, from the refreshed session.
   assertProblem(await change(successor, passwords(PASSWORD)), 403, "wrong_password");
   assert.equal((await change(successor, passwords(PASSWORD, NEW))).status, 200);
   await worker.assertEnded(successor);
@@ -310,7 +310,7 @@ test("the same password in NFD is the same password", async () => {
   assert.equal((await change(person, passwords(NEW, password.normalize("NFD")))).status, 200);
 });
 
-test("without the current password there is no new one, and each try counts as a failed log-in", async () => {
+test("changing the password requires the current one, and each wrong one counts as a failed login", async () => {
   const person = await worker.register();
   const other = (await worker.login(person)).body;
   const before = await row(person);
@@ -328,7 +328,7 @@ test("without the current password there is no new one, and each try counts as a
   await worker.assertLive(other);
 });
 
-test("a new password that may not be chosen is refused before anything is hashed", async () => {
+test("an invalid new password is refused before any hashing", async () => {
   const person = await worker.register({ username: "clementina", name: "Clementina Vanderbilt" });
   await unchanged(person, async () => {
     for (const [password, code] of [
@@ -340,13 +340,13 @@ test("a new password that may not be chosen is refused before anything is hashed
       ["vanderbiltclementina", "password_too_common"],
       [`${person.email}1`, "password_too_common"],
     ]) {
-      // A wrong current password would be 403, and counted: nothing has looked at it yet.
+      // A wrong current password would be a 403 and counted, but it is not verified yet.
       assertProblem(await change(person, passwords(password, "wrong")), 422, code);
     }
   });
 });
 
-test("a body that is not exactly the two passwords is refused", async () => {
+test("a body with anything but the two passwords is refused", async () => {
   const person = await worker.register();
   await unchanged(person, async () => {
     for (const bad of [
@@ -373,7 +373,7 @@ test("a body that is not exactly the two passwords is refused", async () => {
   });
 });
 
-test("of several new passwords from one session at once, one is taken, and it is the one that logs in", async () => {
+test("of several concurrent password changes from one session, one succeeds, and its password logs in", async () => {
   const person = await worker.register();
   const wanted = [`${NEW} one`, `${NEW} two`, `${NEW} three`];
   await worker.warmUp(wanted.length);
@@ -396,11 +396,11 @@ test("of several new passwords from one session at once, one is taken, and it is
   );
 });
 
-test("a password that was verified, and is another by the time of the change, changes and deletes nothing", async () => {
+test("nothing is changed or deleted if the password changes after it was verified", async () => {
   const person = await worker.register();
   const { sql } = await worker.db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'callers'").first();
   const view = (text) => worker.db.batch([worker.db.prepare("DROP VIEW callers"), worker.db.prepare(text)]);
-  // What the change looks at is one ahead of what was read for verifying, as if somebody had been faster.
+  // The view's version is one ahead of the version read for verification, as if another change had come first.
   await view(sql.replace("u.credentials_version", "u.credentials_version + 1 AS credentials_version"));
   try {
     await unchanged(person, async () => {
@@ -413,7 +413,7 @@ test("a password that was verified, and is another by the time of the change, ch
   assert.equal((await change(person, passwords(NEW))).status, 200);
 });
 
-test("who has no session in force changes nothing", async () => {
+test("without an active session nothing can be changed", async () => {
   const endings = {
     revoked: (person) => worker.revoke(person.refresh_token),
     expired: ({ session_id }) => worker.age(604800, session_id),
@@ -440,7 +440,7 @@ test("who has no session in force changes nothing", async () => {
   }
 });
 
-test("deleting one's account takes the password, in exactly that body", async () => {
+test("deleting one's account requires the password, and no other member", async () => {
   const person = await worker.register();
   await unchanged(person, async () => {
     for (const bad of [
@@ -470,13 +470,13 @@ test("deleting one's account takes the password, in exactly that body", async ()
   await worker.assertLive(person);
 });
 
-test("a deleted account is gone everywhere at once, and its addresses are free", async () => {
+test("a deleted account is gone everywhere at once, and its e-mail address and username are free", async () => {
   const details = { email: "Gone.Person@example.org", username: "gone.person" };
   const person = await worker.register(details);
   const other = (await worker.login(person)).body;
   const ended = (await worker.login(person)).body;
   await worker.revoke(ended.refresh_token);
-  const stranger = await worker.register();
+  const otherUser = await worker.register();
   worker.events();
   const answer = await remove(other);
   assert.deepEqual([answer.status, answer.text], [204, ""]);
@@ -495,7 +495,7 @@ test("a deleted account is gone everywhere at once, and its addresses are free",
     401,
     "invalid_credentials",
   );
-  await worker.assertLive(stranger);
+  await worker.assertLive(otherUser);
   const again = await worker.register(details);
   assert.notEqual(again.user.id, person.user.id);
   await worker.assertEnded(person);
@@ -503,7 +503,7 @@ test("a deleted account is gone everywhere at once, and its addresses are free",
   assert.deepEqual(trail.map(({ kind }) => kind).sort(), ["logged_in", "registered"]);
 });
 
-test("of a deleted account nothing personal is left in D1, and one entry says that it was there", async () => {
+test("no personal data of a deleted account is left in D1, only one event that records the deletion", async () => {
   const from = { headers: { "CF-Connecting-IP": "203.0.113.77", "User-Agent": "canary agent" } };
   const admin = await worker.registerAdmin();
   const { status, body: session } = await worker.post("/register", {
@@ -543,7 +543,7 @@ test("of a deleted account nothing personal is left in D1, and one entry says th
   };
   assert.deepEqual(left, { user_id: person.user.id, kind: "deleted", count: 1, ...nothing });
   assert.ok(at === last_at && Math.abs(at - Date.now() / 1000) < 60);
-  // Nor does a late try bring anything back.
+  // A later refresh does not restore anything either.
   await worker.refresh(reused.refresh_token, from);
   assert.deepEqual(await tables(canary), []);
   await remove(admin);

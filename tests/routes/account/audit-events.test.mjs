@@ -1,4 +1,4 @@
-// GET /me/events and GET /users/{id}/events: what happened to an account, each thing once, and to nobody else's eyes.
+// GET /me/events and GET /users/{id}/events: the audit trail of an account, for its user and admins only.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const AUDIT_TTL = 7_776_000;
 let worker, admin;
 before(async () => {
   worker = await startWorker();
-  // Failed log-ins are counted by the hour: one that begins meanwhile would begin another row.
+  // Failed logins are counted per hour: a new hour during the tests would begin another row.
   const left = 3600 - ((Date.now() / 1000) % 3600);
   if (left < 120) await worker.advance(left);
   admin = await worker.registerAdmin();
@@ -34,14 +34,14 @@ async function login(person, options) {
   return body;
 }
 
-/** The trail as the person sees it, and as an admin does. */
+/** The trail as shown to the user and to an admin. */
 async function trails(session) {
   const { status, body } = await own(session);
   assert.deepEqual([status, body.next_cursor], [200, null]);
   return [body.events, (await asAdmin("GET", `/users/${session.user.id}/events`)).body.events];
 }
 
-/** Entries without their times, in an order of their own: those of one second have none. */
+/** Entries without their times, sorted, because events of the same second have no order. */
 const sorted = (entries) =>
   entries
     .map(({ at, last_at, ...rest }) => rest)
@@ -49,7 +49,7 @@ const sorted = (entries) =>
     .sort();
 const assertEntries = (entries, expected) => assert.deepEqual(sorted(entries), sorted(expected));
 
-/** Every page, one after another. */
+/** The entries of all pages in order. */
 async function walk(session, limit) {
   const entries = [];
   let cursor = null;
@@ -72,7 +72,7 @@ async function reuse(session, refreshes, replay) {
   assertProblem(await worker.refresh(session.refresh_token, replay), 401, "invalid_refresh_token");
 }
 
-test("everything that happens is in the trail with exactly its members, and who the admin was is for admins alone", async () => {
+test("every event is in the trail with exactly its members, and only admins see which admin acted", async () => {
   const person = await worker.register({ username: "traced" });
   const sessions = [person];
   for (const [ip, agent] of [
@@ -199,7 +199,7 @@ test("everything that happens is in the trail with exactly its members, and who 
   );
 });
 
-test("failed log-ins are one row an hour, with how many there were and from where the last came", async () => {
+test("failed logins are one row per hour, with their number and the origin of the last one", async () => {
   const person = await worker.register();
   for (const [ip, agent] of [
     ["203.0.113.1", "a"],
@@ -223,7 +223,7 @@ test("failed log-ins are one row an hour, with how many there were and from wher
     ],
   );
   assert.equal(failed[0].at - failed[1].at, 3600);
-  // What is no guess at the account's password is not counted as one.
+  // A password that is too long is not an attempt, and is not counted.
   await worker.login({ ...person, password: "x".repeat(1025) });
   await login(person);
   assert.deepEqual(
@@ -232,7 +232,7 @@ test("failed log-ins are one row an hour, with how many there were and from wher
   );
 });
 
-test("a failed log-in that is counted after its account was deleted leaves no address behind", async () => {
+test("a failed login that is counted after its account was deleted stores no IP address", async () => {
   const count = readFileSync(new URL("../../../src/store/sql/audit/count_failed_login.sql", import.meta.url), "utf8");
   const before = await stored();
   await worker.db
@@ -242,9 +242,9 @@ test("a failed log-in that is counted after its account was deleted leaves no ad
   assert.deepEqual(await stored(), before);
 });
 
-test("a failed log-in to no account costs what one to an account does, and is nobody's to see", async () => {
+test("a failed login to an unknown account costs the same as one to a known account, and is not shown to anyone", async () => {
   const person = await worker.register({ username: "counted.too" });
-  const nobody = { email: "nobody.at.all@example.org", password: "wrong" };
+  const unknownUser = { email: "nobody.at.all@example.org", password: "wrong" };
   const costOf = async (json) => {
     worker.events();
     assertProblem(await worker.post("/login", { json }), 401, "invalid_credentials");
@@ -257,7 +257,7 @@ test("a failed log-in to no account costs what one to an account does, and is no
     { username: "counted.too", password: "wrong" },
   ]) {
     await worker.db.prepare("DELETE FROM audit_events WHERE kind = 'login_failed'").run();
-    const unknown = known.email ? nobody : { username: "nobody.at.all", password: "wrong" };
+    const unknown = known.email ? unknownUser : { username: "nobody.at.all", password: "wrong" };
     for (const expected of [first, { ...first, d1_rows_written: 1 }, { ...first, d1_rows_written: 1 }]) {
       assert.deepEqual(await costOf(known), expected);
       assert.deepEqual(await costOf(unknown), expected);
@@ -272,7 +272,7 @@ test("a failed log-in to no account costs what one to an account does, and is no
     assertProblem(await asAdmin("GET", `/users/${id}/events`), 404, "not_found");
 });
 
-test("pages of any size give the whole trail once and in one order, also where everything is of one second", async () => {
+test("pages of any size give the whole trail once and in one order, even if all events are of the same second", async () => {
   const person = await worker.register();
   const sessions = [];
   for (let count = 0; count < 6; count += 1) sessions.push(await login(person));
@@ -300,7 +300,7 @@ test("pages of any size give the whole trail once and in one order, also where e
   }
 });
 
-test("what happens within one second is told in its order", async () => {
+test("events of the same second are in the order in which they happened", async () => {
   const person = await worker.register();
   const account = `/users/${person.user.id}`;
   const order = [];
@@ -326,7 +326,7 @@ test("what happens within one second is told in its order", async () => {
   );
 });
 
-test("of one hour's changes of a profile there is one row", async () => {
+test("profile changes within one hour are one row", async () => {
   const person = await worker.register();
   for (const name of ["a", "b", "b", "a"]) await worker.patch("/me", { bearer: person.access_token, json: { name } });
   const changes = (await own(person)).body.events.filter(({ kind }) => kind === "profile_changed");
@@ -336,7 +336,7 @@ test("of one hour's changes of a profile there is one row", async () => {
   );
 });
 
-test("what happens between two pages neither repeats nor hides what was there", async () => {
+test("events between two pages cause neither repeated nor missing entries", async () => {
   const person = await worker.register();
   for (let count = 0; count < 4; count += 1) await login(person);
   await worker.age(100);
@@ -348,7 +348,7 @@ test("what happens between two pages neither repeats nor hides what was there", 
   assert.deepEqual([...body.events, ...rest], all);
 });
 
-test("a trail shows nothing older than it is kept, but the registration", async () => {
+test("a trail shows nothing older than the retention period except the registration", async () => {
   const person = await worker.register();
   const other = await login(person);
   await worker.revoke(other.refresh_token);
@@ -360,7 +360,7 @@ test("a trail shows nothing older than it is kept, but the registration", async 
     insert.bind(person.user.id, now - AUDIT_TTL - 1, "older"),
     insert.bind(person.user.id, now - AUDIT_TTL + 60, "younger"),
     worker.db.prepare("UPDATE users SET created_at = 1000 WHERE id = ?").bind(person.user.id),
-    // It began before, and ended within.
+    // This session began before the retention period and ended within it.
     worker.db
       .prepare("UPDATE refresh_tokens SET created_at = ? WHERE session_id = ?")
       .bind(now - AUDIT_TTL - 1, other.session_id),
@@ -375,7 +375,7 @@ test("a trail shows nothing older than it is kept, but the registration", async 
   await worker.update();
 });
 
-test("refreshing, retrying and being asked who one is record nothing", async () => {
+test("refreshes, retries and reads record nothing", async () => {
   const person = await worker.register();
   const before = [await stored(), (await own(person)).body.events];
   const { body } = await worker.refresh(person.refresh_token);
@@ -387,7 +387,7 @@ test("refreshing, retrying and being asked who one is record nothing", async () 
   assert.deepEqual([await stored(), (await own(person)).body.events], before);
 });
 
-test("ten replays at once of a rotated-out token are one reuse and one ending", async () => {
+test("ten concurrent replays of a rotated-out token are one reuse and one revocation", async () => {
   const person = await worker.register();
   for (let round = 1; round <= 6; round += 1) {
     const other = await login(person);
@@ -408,7 +408,7 @@ test("ten replays at once of a rotated-out token are one reuse and one ending", 
   }
 });
 
-test("a change that does not happen is not recorded, and one that is not recorded does not happen", async () => {
+test("a change that fails is not recorded, and a change that cannot be recorded fails", async () => {
   const person = await worker.register();
   await worker.register({ username: "taken.already" });
   const state = async () => [
@@ -454,7 +454,7 @@ test("a change that does not happen is not recorded, and one that is not recorde
   await worker.assertLive(person);
 });
 
-test("of a deleted account admins see that and by whom, and others nothing", async () => {
+test("admins see that an account was deleted and by whom, and others see nothing", async () => {
   const [themselves, removed] = [await worker.register(), await worker.register()];
   await worker.delete("/me", { bearer: themselves.access_token, json: { current_password: PASSWORD } });
   await asAdmin("DELETE", `/users/${removed.user.id}`);
@@ -475,25 +475,25 @@ test("of a deleted account admins see that and by whom, and others nothing", asy
   assertProblem(await asAdmin("GET", `/users/${removed.user.id}/events`), 404, "not_found");
 });
 
-test("a trail holds one's own alone, whatever cursor is sent", async () => {
-  const [person, stranger] = [await worker.register(), await worker.register()];
+test("a trail holds only the user's own events, whatever cursor is sent", async () => {
+  const [person, otherUser] = [await worker.register(), await worker.register()];
   for (let count = 0; count < 2; count += 1)
-    await worker.patch("/me", { bearer: stranger.access_token, json: { name: `Stranger ${count}` } });
-  const { body } = await own(stranger, "?limit=1");
+    await worker.patch("/me", { bearer: otherUser.access_token, json: { name: `Stranger ${count}` } });
+  const { body } = await own(otherUser, "?limit=1");
   const ids = (events) => new Set(events.flatMap(({ session_id }) => session_id ?? []));
   for (const cursor of [
     body.next_cursor,
-    Buffer.from(`9007199254740991.${stranger.user.id}`).toString("base64url"),
+    Buffer.from(`9007199254740991.${otherUser.user.id}`).toString("base64url"),
     Buffer.from("9007199254740991.\u{10ffff}' OR 1=1 --\0").toString("base64url"),
   ]) {
     const answer = await own(person, `?cursor=${cursor}`);
     assert.equal(answer.status, 200);
-    assert.ok(!ids(answer.body.events).has(stranger.session_id));
+    assert.ok(!ids(answer.body.events).has(otherUser.session_id));
   }
   assertProblem(
-    await worker.get(`/users/${stranger.user.id}/events`, { bearer: person.access_token }),
+    await worker.get(`/users/${otherUser.user.id}/events`, { bearer: person.access_token }),
     403,
     "forbidden",
   );
-  assertProblem(await own(person, `?user_id=${stranger.user.id}`), 400, "invalid_request");
+  assertProblem(await own(person, `?user_id=${otherUser.user.id}`), 400, "invalid_request");
 });

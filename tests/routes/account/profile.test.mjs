@@ -1,4 +1,4 @@
-// What a user is registered with beside the address and password: names and metadata, in every place that writes or shows them.
+// The optional members of a user, names and metadata, in every route that writes or shows them.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -45,13 +45,13 @@ test("a registration may carry names and metadata, and every answer shows them",
   assert.deepEqual(asAdmin, { ...body.user, disabled_at: null });
 });
 
-test("without them all are null", async () => {
+test("omitted names and metadata are null", async () => {
   const { body } = await register({});
   const { given_name, family_name, metadata, app_metadata } = await me(body);
   assert.deepEqual([given_name, family_name, metadata, app_metadata], [null, null, null, null]);
 });
 
-test("an invalid name or metadata is refused by its member, and nothing is registered", async () => {
+test("an invalid name or metadata is refused with an error for its member, and nothing is registered", async () => {
   const before = await worker.counts();
   for (const [json, status, code, member] of [
     [{ given_name: " " }, 422, "invalid_name", "given_name"],
@@ -71,7 +71,7 @@ test("an invalid name or metadata is refused by its member, and nothing is regis
   assert.equal((await register({ metadata: ofLength(4096) })).status, 201);
 });
 
-test("a user sets, replaces and removes each by itself", async () => {
+test("a user sets, replaces and removes each member separately", async () => {
   const { body: person } = await register({ ...NAMES, metadata: METADATA });
   let expected = await me(person);
   for (const change of [
@@ -89,13 +89,13 @@ test("a user sets, replaces and removes each by itself", async () => {
   assert.deepEqual((await events(person)).filter((kind) => kind === "profile_changed").length, 1);
 });
 
-test("what is so already changes nothing and is not recorded", async () => {
+test("a change to the same value changes nothing and is not recorded", async () => {
   const { body: person } = await register({ ...NAMES, metadata: METADATA });
   assert.equal((await patch(person, { ...NAMES, metadata: METADATA })).status, 200);
   assert.ok(!(await events(person)).includes("profile_changed"));
 });
 
-test("a user cannot write app_metadata, nor an admin a name", async () => {
+test("a user cannot write app_metadata, and an admin cannot write a name", async () => {
   const { body: person } = await register(NAMES);
   assertProblem(await patch(person, { app_metadata: {} }), 400, "invalid_request");
   assertProblem(await patchAsAdmin(person, { given_name: "Eve" }), 400, "invalid_request");
@@ -103,7 +103,7 @@ test("a user cannot write app_metadata, nor an admin a name", async () => {
   assertProblem(await patchAsAdmin(person, {}), 400, "invalid_request");
 });
 
-test("an admin writes both kinds of metadata, which is recorded once for each change", async () => {
+test("an admin writes both kinds of metadata, and each change is recorded once", async () => {
   const { body: person } = await register({ metadata: METADATA });
   const { status, body } = await patchAsAdmin(person, { app_metadata: { plan: "pro" } });
   assert.deepEqual([status, body.metadata, body.app_metadata], [200, METADATA, { plan: "pro" }]);
@@ -120,7 +120,7 @@ test("an admin writes both kinds of metadata, which is recorded once for each ch
   assert.deepEqual([roles.body.roles, roles.body.app_metadata], [["user", "admin"], null]);
 });
 
-test("whoever is not an admin changes no metadata of others", async () => {
+test("a user who is not an admin cannot change the metadata of others", async () => {
   const [{ body: one }, { body: other }] = [await register({}), await register({ metadata: METADATA })];
   const answer = await worker.patch(`/users/${other.user.id}`, { bearer: one.access_token, json: { metadata: null } });
   assertProblem(answer, 403, "forbidden");
@@ -152,14 +152,14 @@ test("access tokens carry them where ACCESS_TOKEN_CLAIMS names them, and at most
   }
 });
 
-test("metadata of more than 16 levels is refused, however it is wrapped", async () => {
+test("metadata of more than 16 levels is refused, however it is nested", async () => {
   const nested = (levels) => JSON.parse(`${'{"x":'.repeat(levels)}1${"}".repeat(levels)}`);
   assert.equal((await register({ metadata: nested(16) })).status, 201);
   assertProblem(await register({ metadata: nested(17) }), 422, "metadata_too_deep");
 });
 
-test("a member that a JSON library uses for itself is a member like any other", async () => {
-  // serde_json can be told to parse the text of such a member, with a new limit of depth each time.
+test("a member name that serde_json uses internally is treated like any other", async () => {
+  // serde_json can be made to parse the text of such a member, with a new depth limit each time.
   const name = "$serde_json::private::RawValue";
   const { status, body } = await register({ metadata: { [name]: "[[1]]", a: 1 } });
   assert.deepEqual([status, body.user.metadata], [201, { [name]: "[[1]]", a: 1 }]);
@@ -172,7 +172,7 @@ test("a member that a JSON library uses for itself is a member like any other", 
   assert.equal((await worker.get("/healthz")).status, 200);
 });
 
-test("a member of metadata that is repeated at any level is refused", async () => {
+test("a repeated member of metadata is refused at any level", async () => {
   const send = (metadata) =>
     worker.post("/register", {
       body: `{"email":"twice@example.org","password":${JSON.stringify(PASSWORD)},"metadata":${metadata}}`,

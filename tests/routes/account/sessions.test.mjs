@@ -1,4 +1,4 @@
-// GET and DELETE /sessions: people see and end their own sessions, and nobody else's.
+// GET and DELETE /sessions: users see and end their own sessions only.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -14,7 +14,7 @@ const list = (session) => worker.get("/sessions", { bearer: session.access_token
 const end = (session, id) => worker.request("DELETE", `/sessions/${id}`, { bearer: session.access_token });
 const endAll = (session, query = "") => worker.request("DELETE", `/sessions${query}`, { bearer: session.access_token });
 
-/** A person with three sessions, the first of which is the one of the registration. */
+/** A user with three sessions, the first of which began at registration. */
 async function threeSessions() {
   const person = await worker.register();
   const second = (await worker.login(person, from("198.51.100.2", "phone"))).body;
@@ -68,7 +68,7 @@ test("the list shows when and from where each session began and was last used, a
   assert.doesNotMatch(text, /pcrt_|secret|hash/);
 });
 
-test("sessions that have ended or expired, and those of others, are not in the list", async () => {
+test("sessions that have ended or expired, and those of other users, are not in the list", async () => {
   const { person, second, third } = await threeSessions();
   await worker.register();
   await worker.revoke(second.refresh_token);
@@ -79,12 +79,12 @@ test("sessions that have ended or expired, and those of others, are not in the l
   );
 });
 
-test("the list comes in pages, each session once, and what ends meanwhile moves none", async () => {
+test("pages list each session once, and sessions that end in the meantime do not shift the others", async () => {
   const person = await worker.register();
   const ids = [person.session_id];
   for (let count = 1; count < 7; count += 1) {
     const { session_id } = (await worker.login(person)).body;
-    // Some of one second, some not.
+    // Some sessions begin in the same second, some do not.
     if (count % 3 === 0) await worker.age(10);
     ids.push(session_id);
   }
@@ -105,7 +105,7 @@ test("the list comes in pages, each session once, and what ends meanwhile moves 
   }
 });
 
-test("an admin sees the sessions of anybody, and nobody else does", async () => {
+test("an admin sees the sessions of any user, and other users do not", async () => {
   const { person, second, third } = await threeSessions();
   await worker.revoke(second.refresh_token);
   const admin = await worker.registerAdmin();
@@ -132,7 +132,7 @@ test("an admin sees the sessions of anybody, and nobody else does", async () => 
   assertProblem(await worker.get(path, { bearer: admin.access_token }), 401, "invalid_token");
 });
 
-test("ending one session ends that one, at once and everywhere", async () => {
+test("ending one session ends only that one, at once and everywhere", async () => {
   const { person, second, third } = await threeSessions();
   worker.events();
   const answer = await end(person, second.session_id);
@@ -164,14 +164,14 @@ test("a session may end itself", async () => {
   await assertLive(person);
 });
 
-test("another person's session, an unknown one, an ended one and no id are the same 404, and nothing ends", async () => {
+test("another user's session, an unknown one, an ended one and an invalid id are the same 404, and nothing ends", async () => {
   const { person, second } = await threeSessions();
-  const stranger = await worker.register();
+  const otherUser = await worker.register();
   await worker.revoke(second.refresh_token);
   const row = await worker.sessionRow(second.session_id);
   const answers = [];
   for (const id of [
-    stranger.session_id,
+    otherUser.session_id,
     "AAAAAAAAAAAAAAAAAAAAAA",
     second.session_id,
     "x",
@@ -187,13 +187,13 @@ test("another person's session, an unknown one, an ended one and no id are the s
   }
   assert.equal(new Set(answers).size, 1);
   assert.deepEqual(await worker.sessionRow(second.session_id), row);
-  await assertLive(stranger);
+  await assertLive(otherUser);
   await assertLive(person);
 });
 
-test("ending all ends all; with except=current, all but the caller's; any other query ends none", async () => {
+test("DELETE /sessions ends all; with except=current, all but the caller's; with any other query, none", async () => {
   const { person, second, third } = await threeSessions();
-  const stranger = await worker.register();
+  const otherUser = await worker.register();
   for (const query of [
     "?except=Current",
     "?except=",
@@ -212,10 +212,10 @@ test("ending all ends all; with except=current, all but the caller's; any other 
   assert.deepEqual((await endAll(second, "?except=current")).body, { sessions_ended: 0 });
   assert.deepEqual((await endAll(second)).body, { sessions_ended: 1 });
   await assertEnded(second);
-  await assertLive(stranger);
+  await assertLive(otherUser);
 });
 
-test("a session that has ended, or whose account is shut out or gone, sees and ends nothing", async () => {
+test("a session that has ended, or whose account is disabled or deleted, sees and ends nothing", async () => {
   const endings = {
     revoked: ({ second }) => worker.revoke(second.refresh_token),
     expired: ({ second }) => worker.age(604800, second.session_id),
@@ -239,7 +239,7 @@ test("a session that has ended, or whose account is shut out or gone, sees and e
   }
 });
 
-test("without an access token there is nothing to see", async () => {
+test("without an access token no session is shown", async () => {
   for (const [method, path] of [
     ["GET", "/sessions"],
     ["DELETE", "/sessions"],

@@ -1,4 +1,4 @@
-// The routes for admins: who may use them, what they show, and what they change.
+// The admin routes: who may use them, what they show, and what they change.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -27,7 +27,7 @@ const kinds = async ({ user }) =>
   ).results.map(({ kind }) => kind);
 const sent = { PATCH: { disabled: true } };
 
-/** Every route for admins, at that account where there is one. */
+/** Every admin route, with that account where the path has an id. */
 const routes = (id) => [
   ["GET", "/users"],
   ["GET", "/users?email=person"],
@@ -40,7 +40,7 @@ const routes = (id) => [
 const asks = (bearer, id) =>
   Promise.all(routes(id).map(([method, path]) => worker.request(method, path, { bearer, json: sent[method] })));
 
-/** Everything but what tells one request from the other. */
+/** The response without what differs between two equal requests. */
 const bytes = ({ status, headers, text }) =>
   JSON.stringify([
     status,
@@ -48,14 +48,14 @@ const bytes = ({ status, headers, text }) =>
     [...headers].filter(([name]) => name !== "x-request-id"),
   ]);
 
-/** Nothing in D1 changes while `act` runs. */
+/** Asserts that nothing in D1 changes while `act` runs. */
 async function unchanged(act) {
   const before = await worker.dump();
   await act();
   assert.deepEqual(await worker.dump(), before);
 }
 
-/** People who were never asked, numbered so that their order is that of their numbers. */
+/** Inserts numbered users, whose order is that of their numbers. */
 async function insertPeople(prefix, count) {
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
   const person =
@@ -70,7 +70,7 @@ function insertPerson(id, email, key = email) {
   return worker.db.prepare(insert).bind(id.padEnd(22, "A"), email, key).run();
 }
 
-/** The addresses on all pages, as an act between two pages finds and leaves them. */
+/** The addresses on all pages; `act` runs after each page. */
 async function walk(query, act = () => {}) {
   const pages = [];
   let cursor = null;
@@ -85,7 +85,7 @@ async function walk(query, act = () => {}) {
   return pages;
 }
 
-test("without a token, with an expired one, or with one that is none, every route is 401", async () => {
+test("without an access token, or with an expired or invalid one, every route is 401", async () => {
   const expired = await worker.resign(admin.access_token, { iat: 1000, exp: 1900 });
   await unchanged(async () => {
     for (const [bearer, code] of [
@@ -99,7 +99,7 @@ test("without a token, with an expired one, or with one that is none, every rout
   });
 });
 
-test("who is no admin is refused in the same bytes, whether the account exists or not", async () => {
+test("a user who is not an admin gets the same bytes, whether or not the account exists", async () => {
   await unchanged(async () => {
     worker.events();
     const answers = (
@@ -117,7 +117,7 @@ test("who is no admin is refused in the same bytes, whether the account exists o
   });
 });
 
-test("which roles there are is for admins to know", async () => {
+test("only admins see the list of roles", async () => {
   await unchanged(async () => {
     const roles = ["nothing-of-the-kind"];
     assertProblem(await update(plain, admin, { roles }), 403, "forbidden");
@@ -127,14 +127,14 @@ test("which roles there are is for admins to know", async () => {
   });
 });
 
-test("nobody deletes their own account as an admin: that takes the password", async () => {
+test("admins cannot delete their own account by the admin route, because deleting it requires the password", async () => {
   await worker.registerAdmin();
   await unchanged(async () =>
     assertProblem(await as(admin, "DELETE", `/users/${admin.user.id}`), 400, "invalid_request"),
   );
 });
 
-test("the role is that of D1 at that moment, not that of the token", async () => {
+test("the role is read from D1 at the time of the request, not from the token", async () => {
   const other = await worker.registerAdmin();
   const token = (await worker.refresh(other.refresh_token)).body.access_token;
   assert.deepEqual(decodeJwt(token).roles, ["user", "admin"]);
@@ -143,7 +143,7 @@ test("the role is that of D1 at that moment, not that of the token", async () =>
   await unchanged(async () => {
     for (const answer of await asks(token, plain.user.id)) assertProblem(answer, 403, "forbidden");
   });
-  // And a token of the time before is no obstacle.
+  // A token issued before the user became an admin works too.
   assert.deepEqual(decodeJwt(other.access_token).roles, ["user"]);
   await worker.setRoles(other, ["admin"]);
   for (const [method, path] of routes(other.user.id).slice(0, 4))
@@ -151,7 +151,7 @@ test("the role is that of D1 at that moment, not that of the token", async () =>
   assert.equal((await update(other, plain, { disabled: false })).status, 200);
 });
 
-test("a role is the whole name: what only contains it opens nothing", async () => {
+test("only the exact role name grants access", async () => {
   const other = await worker.register();
   for (const roles of [["administrator"], ["user", "superadmin"], ["ADMIN"], []]) {
     await worker.setRoles(other, roles);
@@ -161,7 +161,7 @@ test("a role is the whole name: what only contains it opens nothing", async () =
   }
 });
 
-test("an admin whose session ended, or who is shut out, changes and sees nothing", async () => {
+test("an admin whose session ended, or who is disabled, sees and changes nothing", async () => {
   const endings = {
     revoked: (other) => worker.revoke(other.refresh_token),
     expired: ({ session_id }) => worker.age(604800, session_id),
@@ -178,7 +178,7 @@ test("an admin whose session ended, or who is shut out, changes and sees nothing
   }
 });
 
-test("an unknown account, and what is no id, are the same 404", async () => {
+test("an unknown account and an invalid id are the same 404", async () => {
   const odd = [
     NOBODY,
     "x",
@@ -213,7 +213,7 @@ test("an unknown account, and what is no id, are the same 404", async () => {
     assertProblem(await as(admin, "DELETE", path), 404, "not_found");
 });
 
-test("an account is shown as to its owner, with whether it is shut out", async () => {
+test("an account is shown as to its user, with disabled_at in addition", async () => {
   const person = await worker.register({ username: "Shown", name: "Shown Name" });
   const { body } = await show(person);
   assert.deepEqual(body, { ...person.user, disabled_at: null });
@@ -236,7 +236,7 @@ test("an account is shown as to its owner, with whether it is shut out", async (
   assert.deepEqual(listed, { users: [{ ...person.user, disabled_at: 1 }], next_cursor: null });
 });
 
-test("the pages of the list hold every account once and in order, whatever the size of a page", async () => {
+test("the pages of the list hold every account once and in order, whatever the page size", async () => {
   await insertPeople("paged", 123);
   const { results } = await worker.db.prepare("SELECT email_key FROM users ORDER BY email_key").all();
   const everybody = results.map(({ email_key }) => email_key);
@@ -246,7 +246,7 @@ test("the pages of the list hold every account once and in order, whatever the s
     for (const page of pages.slice(0, -1)) assert.equal(page.length, limit);
   }
   assert.equal((await list()).body.users.length, 50);
-  // A last page that is full is the last all the same.
+  // A full last page has no cursor either.
   const pages = await walk("email=paged&limit=41");
   assert.deepEqual(
     pages.map(({ length }) => length),
@@ -254,14 +254,14 @@ test("the pages of the list hold every account once and in order, whatever the s
   );
 });
 
-test("accounts that come and go between two pages neither repeat nor hide another", async () => {
+test("accounts that are added or deleted between two pages cause neither repeated nor missing accounts", async () => {
   await insertPeople("moving", 120);
   const key = (number, suffix = "") => `moving-${String(number).padStart(4, "0")}${suffix}@example.org`;
   const seen = (
     await walk("email=moving&limit=10", async (pages) => {
       if (pages.length > 11) return;
       const last = pages.length * 10;
-      // The last of the page shown, one further ahead, and a newcomer behind and before the place.
+      // Deletes the last account of the page and one ahead, and inserts one behind and one ahead of the cursor.
       await worker.db
         .prepare("DELETE FROM users WHERE email_key IN (?, ?)")
         .bind(key(last), key(last + 5))
@@ -283,7 +283,7 @@ test("accounts that come and go between two pages neither repeat nor hide anothe
   assert.ok(seen.some((email) => email.includes("ahead")) && !seen.some((email) => email.includes("behind")));
 });
 
-test("a plus in an address is found as it is typed and as it is encoded", async () => {
+test("a plus in an address is found both literally and percent-encoded", async () => {
   const emails = ["plus+tag@example.org", "plus+other@example.org", "plustag@example.org"];
   for (const email of emails) await worker.register({ email });
   const found = async (query) => (await list(`?${query}`)).body.users.map(({ email }) => email);
@@ -301,7 +301,7 @@ test("a plus in an address is found as it is typed and as it is encoded", async 
   }
 });
 
-test("a limit is 1 to 100 in digits", async () => {
+test("the limit must be 1 to 100, in digits", async () => {
   for (const limit of [
     "0",
     "101",
@@ -322,7 +322,7 @@ test("a limit is 1 to 100 in digits", async () => {
   for (const limit of [1, 100]) assert.equal((await list(`?limit=${limit}`)).body.users.length, limit);
 });
 
-test("a cursor that none of the pages gave, and a parameter that is unknown or repeated, is 400", async () => {
+test("an invalid cursor and an unknown or repeated parameter are 400", async () => {
   for (const query of [
     "cursor=",
     "cursor=%",
@@ -348,7 +348,7 @@ test("a cursor that none of the pages gave, and a parameter that is unknown or r
   }
 });
 
-test("the search is for how an address begins, in any case and normal form, and takes every character for itself", async () => {
+test("the search matches the beginning of an address, in any case and normal form, and has no wildcards", async () => {
   const emails = [
     "Ren\u00e9e.X@example.org",
     "Ren\u00e9.Y@example.org",
@@ -362,7 +362,7 @@ test("the search is for how an address begins, in any case and normal form, and 
     "ida@b\u00fccher.example",
   ];
   for (const [index, email] of emails.entries()) {
-    // As registering them would: the final sigma is one to itself, the domain is as it is looked up.
+    // As registration stores them: a final sigma is kept as such, and the domain is in its ASCII form.
     const key = email.toLowerCase().replace("b\u00fccher", "xn--bcher-kva");
     await insertPerson(`search${index}`, email, key);
   }
@@ -401,7 +401,7 @@ test("the search is for how an address begins, in any case and normal form, and 
   assert.deepEqual((await list("?email=nobody-at-all")).body, { users: [], next_cursor: null });
 });
 
-test("roles are stored in the configured order, whatever the order they are sent in", async () => {
+test("roles are stored in the configured order, whatever order they are sent in", async () => {
   const person = await worker.register();
   for (const [roles, stored] of [
     [
@@ -419,7 +419,7 @@ test("roles are stored in the configured order, whatever the order they are sent
   assert.deepEqual(await kinds(person), Array(4).fill("roles_changed"));
 });
 
-test("roles that are unknown or repeated are 422, another form is 400, and neither changes anything", async () => {
+test("unknown or repeated roles are 422, an invalid body is 400, and neither changes anything", async () => {
   await unchanged(async () => {
     for (const roles of [
       ["editor"],
@@ -468,7 +468,7 @@ test("roles that are unknown or repeated are 422, another form is 400, and neith
   });
 });
 
-test("roles and shutting out at once are one change, and what is so already is recorded once", async () => {
+test("roles and disabling in one request are one change, and repeating it records nothing", async () => {
   const person = await worker.register();
   worker.events();
   for (let time = 0; time < 3; time += 1) {
@@ -491,9 +491,9 @@ test("roles and shutting out at once are one change, and what is so already is r
     { ...common, change: "disabled" },
   ]);
   assert.deepEqual(await kinds(person), ["disabled", "roles_changed"]);
-  // One half is new, the other is not.
+  // Enabling is a change, the roles are the same.
   assert.equal((await update(admin, person, { roles: ["user", "admin"], disabled: false })).body.disabled_at, null);
-  // What is null is not there.
+  // A null member counts as omitted.
   await unchanged(async () => {
     assert.equal((await update(admin, person, { roles: null, disabled: false })).status, 200);
     assert.equal((await update(admin, person, { roles: ["user", "admin"], disabled: null })).status, 200);
@@ -502,7 +502,7 @@ test("roles and shutting out at once are one change, and what is so already is r
   await unchanged(() => update(admin, person, { disabled: false }));
 });
 
-test("shutting out ends every session at once and everywhere, and letting in again revives none", async () => {
+test("disabling ends every session at once and everywhere, and enabling revives none", async () => {
   const person = await worker.register();
   const other = (await worker.login(person)).body;
   assert.equal((await update(admin, person, { disabled: true })).status, 200);
@@ -516,7 +516,7 @@ test("shutting out ends every session at once and everywhere, and letting in aga
   assert.equal((await worker.login(person)).status, 200);
 });
 
-test("new roles open the admin routes at once, and are in tokens from the next refresh on", async () => {
+test("new roles take effect on admin routes at once, and in tokens from the next refresh on", async () => {
   const person = await worker.register();
   await update(admin, person, { roles: ["user", "admin"] });
   assert.equal((await as(person, "GET", "/users")).status, 200);
@@ -534,7 +534,7 @@ test("new roles open the admin routes at once, and are in tokens from the next r
   assert.deepEqual(decodeJwt((await worker.refresh(body.refresh_token)).body.access_token).roles, []);
 });
 
-test("an admin ends all sessions of a person, who may log in again", async () => {
+test("an admin ends all sessions of a user, who may log in again", async () => {
   const person = await worker.register();
   const other = (await worker.login(person)).body;
   const { status, body } = await as(admin, "DELETE", `/users/${person.user.id}/sessions`);
@@ -550,7 +550,7 @@ test("an admin ends all sessions of a person, who may log in again", async () =>
   await worker.assertLive(again);
 });
 
-test("an admin deletes an account, once, and nothing of it is left but that", async () => {
+test("an admin deletes an account once, and only the record of the deletion is left", async () => {
   const person = await worker.register({
     email: "canary.deleted@example.org",
     username: "canary.deleted",
@@ -577,14 +577,14 @@ test("an admin deletes an account, once, and nothing of it is left but that", as
   assert.equal((await worker.register({ email: person.email })).email, person.email);
 });
 
-test("letting in again ends sessions that were left when the account was shut out by hand", async () => {
+test("enabling ends sessions that remained when the account was disabled directly in D1", async () => {
   const person = await worker.register();
   await worker.disable(person);
   assert.equal((await update(admin, person, { disabled: false })).status, 200);
   await worker.assertEnded(person);
 });
 
-test("the last admin stays: neither roles, nor shutting out, nor deleting takes the only one that is in force", async () => {
+test("the last active admin cannot be demoted, disabled or deleted", async () => {
   await worker.db.prepare(`UPDATE users SET roles = '["user"]' WHERE id <> ?`).bind(admin.user.id).run();
   const second = await worker.registerAdmin();
   await worker.disable(second);
@@ -599,7 +599,7 @@ test("the last admin stays: neither roles, nor shutting out, nor deleting takes 
   await unchanged(async () => {
     for (const attempt of attempts) assertProblem(await attempt(), 409, "last_admin");
   });
-  // One that is shut out does not count, so it can be demoted; with a second in force, the first can go.
+  // A disabled admin does not count and can be demoted; with a second active admin, the first can be removed.
   assert.equal((await update(admin, second, { roles: ["user"] })).status, 200);
   await worker.disable(second, false);
   for (const [leave, back] of [
@@ -617,13 +617,13 @@ test("the last admin stays: neither roles, nor shutting out, nor deleting takes 
   }
 });
 
-test("with other roles configured everyone starts as the first, and admins give the others", async () => {
+test("with other roles configured, new users get the first, and admins grant the others", async () => {
   await worker.update({ vars: { ROLES: "member,editor,admin" } });
   const person = await worker.register();
   assert.deepEqual([person.user.roles, decodeJwt(person.access_token).roles], [["member"], ["member"]]);
   const boss = await worker.registerAdmin();
   assert.deepEqual((await update(boss, person, { roles: ["editor", "member"] })).body.roles, ["member", "editor"]);
   assertProblem(await update(boss, person, { roles: ["user"] }), 422, "unknown_role");
-  // What somebody was given before the list changed stays until somebody sets it.
+  // Roles granted before the list changed stay until they are set again.
   assert.deepEqual((await as(boss, "GET", `/users/${plain.user.id}`)).body.roles, ["user"]);
 });

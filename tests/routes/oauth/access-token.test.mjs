@@ -1,5 +1,5 @@
-// Access tokens against code that is not ours: ours verify with jose and with WebCrypto from the published keys, what
-// WebCrypto signs with the same private key is accepted, and nothing forged is.
+// Access tokens and independent implementations: jose and WebCrypto verify our tokens by the published keys, the Worker
+// accepts what WebCrypto signs with the same private key, and no forged token is accepted.
 
 import assert from "node:assert/strict";
 import { createHmac, createPublicKey, generateKeyPairSync } from "node:crypto";
@@ -42,14 +42,14 @@ test("a token has the header and claims of RFC 9068", () => {
   assert.equal(exp - iat, 900);
 });
 
-test("jose verifies it from the remote key set", async () => {
+test("jose verifies an access token with the remote key set", async () => {
   const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", worker.url));
   const options = { issuer: ISSUER, audience: AUDIENCE, algorithms: ["ES256"], typ: "at+jwt" };
   const { payload } = await jwtVerify(person.access_token, keys, options);
   assert.equal(payload.sub, person.user.id);
 });
 
-test("WebCrypto verifies it from the published key, and not after a change", async () => {
+test("WebCrypto verifies an access token with the published key, and rejects a changed one", async () => {
   const key = await crypto.subtle.importKey("jwk", publicJwk, P256, false, ["verify"]);
   const [head, body, signature] = person.access_token.split(".");
   const verify = (input) => crypto.subtle.verify(ES256, key, Buffer.from(signature, "base64url"), Buffer.from(input));
@@ -57,7 +57,7 @@ test("WebCrypto verifies it from the published key, and not after a change", asy
   assert.equal(await verify(`${head}.${body}x`), false);
 });
 
-test("what WebCrypto signs with the same private key is accepted", async () => {
+test("a token that WebCrypto signs with the same private key is accepted", async () => {
   for (const [name, token] of Object.entries({
     "the same claims": await forge(),
     "the long type": await forge({ header: { typ: "application/at+jwt" } }),
@@ -70,7 +70,7 @@ test("what WebCrypto signs with the same private key is accepted", async () => {
   }
 });
 
-test("the other spelling of an ES256 signature is the same token, and revoked with it", async () => {
+test("an ES256 signature with the other value of s is the same token, and is revoked with it", async () => {
   const { access_token, refresh_token } = await worker.register();
   const twin = withSignature(access_token, (signature) => {
     const order = BigInt("0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
@@ -86,7 +86,7 @@ test("the other spelling of an ES256 signature is the same token, and revoked wi
   assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
 });
 
-test("an expired token says so, as ASP.NET clients want it, and nothing else does", async () => {
+test("only an expired token is reported as expired, with the header that ASP.NET clients expect", async () => {
   const now = Math.floor(Date.now() / 1000);
   for (const exp of [1, now - 1, now]) {
     for (const path of ["/me", "/verify"]) {
@@ -102,10 +102,10 @@ test("an expired token says so, as ASP.NET clients want it, and nothing else doe
   assert.equal(invalid.headers.get("token-expired"), null);
 });
 
-test("a token that was found genuine is judged anew every time", async () => {
+test("a verified token is checked again on every request", async () => {
   const brief = await worker.resign(person.access_token, { exp: Math.floor(Date.now() / 1000) + 60 });
   for (let again = 0; again < 3; again += 1) assert.equal((await worker.verify(brief)).status, 200);
-  // Neither another signature nor another text is taken for it.
+  // A token with another signature or payload is not taken from the cache.
   const [head, payload, signature] = brief.split(".");
   const other = (part) => `${part[0] === "A" ? "B" : "A"}${part.slice(1)}`;
   for (const changed of [`${head}.${payload}.${other(signature)}`, `${head}.${other(payload)}.${signature}`]) {
@@ -120,7 +120,7 @@ test("a token that was found genuine is judged anew every time", async () => {
   assertProblem(await worker.verify(access_token), 401, "invalid_token");
 });
 
-test("no algorithm but the key's own is honoured", async () => {
+test("only the algorithm of the key is accepted", async () => {
   const publicKey = createPublicKey({ key: publicJwk, format: "jwk" });
   const der = publicKey.export({ type: "spki", format: "der" });
   const pem = publicKey.export({ type: "spki", format: "pem" });
@@ -151,7 +151,7 @@ test("no algorithm but the key's own is honoured", async () => {
   await allInvalid(tokens);
 });
 
-test("a key is only ever found by the kid of the key set", async () => {
+test("a key is found only by its kid in the key set", async () => {
   const kids = [
     "../../dev/null",
     "' OR 1=1--",
@@ -169,7 +169,7 @@ test("a key is only ever found by the kid of the key set", async () => {
   await allInvalid([await forge({ header: { kid: undefined } })]);
 });
 
-test("nothing in a header brings its own key or asks for an extension", async () => {
+test("a token with a key, a key URL or an extension in its header is refused, and no URL is fetched", async () => {
   const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const jwk = own.publicKey.export({ format: "jwk" });
   const sign = await signer(own.privateKey.export({ format: "jwk" }));
@@ -217,7 +217,7 @@ test("claims that are wrong, of the wrong type or missing are refused", async ()
   }
 });
 
-test("a token issued by a clock that is ahead is accepted at every route, and logs out", async () => {
+test("a token issued by a clock that is ahead is accepted on every route, and ends its session on /revoke", async () => {
   const server = makeResourceServer("orders-api", AUDIENCE);
   await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
   const now = Math.floor(Date.now() / 1000);
@@ -237,7 +237,7 @@ test("a token issued by a clock that is ahead is accepted at every route, and lo
     await worker.assertEnded({ access_token: token, refresh_token: refreshed.refresh_token });
     assert.deepEqual((await worker.introspect(token, server)).body, { active: false });
   }
-  // But one that may not be used before some time neither lets in nor logs out.
+  // A token that is not valid yet neither grants access nor ends the session.
   const early = await worker.resign(person.access_token, { nbf: now + 60 });
   assert.deepEqual((await worker.introspect(early, server)).body, { active: false });
   assert.equal((await worker.revoke(early)).status, 200);
@@ -245,20 +245,20 @@ test("a token issued by a clock that is ahead is accepted at every route, and lo
   await worker.update();
 });
 
-test("types of other tokens are not access tokens", async () => {
+test("tokens of other types are not access tokens", async () => {
   const types = ["JWT", "dpop+jwt", "logout+jwt", "", null, 1, undefined];
   await allInvalid(await Promise.all(types.map((typ) => forge({ header: { typ } }))));
   await allInvalid([person.refresh_token]);
 });
 
-test("sub is the only identity: another user's or nobody's is refused where D1 is asked", async () => {
+test("sub is the only identity: another user's or an unknown one is refused where D1 is queried", async () => {
   const other = await worker.register();
   for (const sub of [other.user.id, "AAAAAAAAAAAAAAAAAAAAAA"]) {
     assertProblem(await worker.me(await forge({ claims: { sub } })), 401, "invalid_token");
   }
 });
 
-test("signatures that are cut, stretched, encoded otherwise or out of range are refused", async () => {
+test("signatures that are truncated, extended, encoded differently or out of range are refused", async () => {
   const { access_token } = person;
   const order = Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "hex");
   const zero = Buffer.alloc(32);
@@ -281,7 +281,7 @@ test("signatures that are cut, stretched, encoded otherwise or out of range are 
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const lastFour = [1, 2, 3, 4].map((back) => access_token.length - back);
   await allInvalid(lastFour.map((at) => replaceAt(access_token, at, access_token[at] === "A" ? "B" : "A")));
-  // The last character carries four spare bits: of sixteen spellings that decode alike, one is canonical.
+  // The last character has four unused bits: of sixteen characters that decode alike, one is canonical.
   const last = alphabet.indexOf(access_token.at(-1));
   assert.equal(last % 16, 0);
   await allInvalid(
@@ -291,7 +291,7 @@ test("signatures that are cut, stretched, encoded otherwise or out of range are 
   );
 });
 
-test("the compact form has three parts of canonical base64url", async () => {
+test("the compact form has three parts in canonical base64url", async () => {
   const [head, body, signature] = person.access_token.split(".");
   await allInvalid([
     `${head}.${body}`,
@@ -309,7 +309,7 @@ test("the compact form has three parts of canonical base64url", async () => {
   ]);
 });
 
-test("duplicate members are refused in either order, though the signature is genuine", async () => {
+test("duplicate members are refused in either order, even with a valid signature", async () => {
   const head = JSON.stringify(header);
   const body = JSON.stringify(claims);
   const twice = (json, member) => [json.replace("{", `{${member},`), json.replace(/}$/, `,${member}}`)];
@@ -321,7 +321,7 @@ test("duplicate members are refused in either order, though the signature is gen
   await allInvalid(await Promise.all(bodies.map((text) => forge({ body: text }))));
 });
 
-test("bytes that are no JSON object in UTF-8 are refused, however deep or long", async () => {
+test("input that is not a JSON object in UTF-8 is refused, however deep or long", async () => {
   const bodies = [
     Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]),
     '{"a":"\\ud800"}',
@@ -337,7 +337,7 @@ test("bytes that are no JSON object in UTF-8 are refused, however deep or long",
   await allInvalid(await Promise.all(bodies.map((head) => forge({ head }))));
 });
 
-/** A token signed with the Worker's own key unless `sign` says otherwise; `undefined` takes a member out. */
+/** A token signed with the Worker's own key unless `sign` says otherwise; `undefined` removes a member. */
 async function forge({ sign, ...parts } = {}) {
   const input = signingInput(parts);
   const make = sign ?? (await signer(privateJwk));
@@ -366,7 +366,7 @@ function withSignature(token, edit) {
   return token.slice(0, token.lastIndexOf(".") + 1) + Buffer.from(edit(signature)).toString("base64url");
 }
 
-/** The same signature in DER, as many libraries make it. */
+/** The same signature in DER, as many libraries produce it. */
 function derOf(signature) {
   const integer = (bytes) => {
     const trimmed = bytes.subarray(bytes.findIndex((byte) => byte !== 0));
@@ -381,7 +381,7 @@ function replaceAt(text, at, replacement) {
   return text.slice(0, at) + replacement + text.slice(at + 1);
 }
 
-/** 401 at every route that takes a token, always with the same words, and the good token still works. */
+/** Asserts the same 401 on every route that accepts a token, and that the valid token still works. */
 async function allInvalid(tokens) {
   for (const token of tokens) {
     for (const path of ["/me", "/verify"]) {

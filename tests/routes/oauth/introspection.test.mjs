@@ -1,4 +1,4 @@
-// POST /introspect (RFC 7662): who may ask, what is told of a token, and that it is true at once.
+// POST /introspect (RFC 7662): who may call it, what it reports of a token, and that changes take effect at once.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,12 +11,12 @@ import { assertOAuthError, assertProblem, basic, forged, ISSUER, startWorker } f
 const AUDIENCE = "https://api.example.org";
 const IDLE = 604800;
 const GRACE = 30;
-/** How often a session is ended in each way: what is not so at once fails in some of them. */
+/** How often a session is ended in each way: if an end takes effect late, some rounds fail. */
 const ROUNDS = 12;
 const api = makeResourceServer("orders-api", AUDIENCE);
 const second = makeResourceServer("billing.v2~test_1", AUDIENCE);
-const stranger = makeResourceServer("other-api", "https://other.example.org");
-const RESOURCE_SERVERS = JSON.stringify([api.entry, second.entry, stranger.entry]);
+const otherApi = makeResourceServer("other-api", "https://other.example.org");
+const RESOURCE_SERVERS = JSON.stringify([api.entry, second.entry, otherApi.entry]);
 
 let worker;
 before(async () => (worker = await startWorker({ vars: { RESOURCE_SERVERS } })));
@@ -28,7 +28,7 @@ const isActive = async (token, server = api) => {
   return body.active;
 };
 
-/** 200, and not a byte more than that. */
+/** Asserts a 200 with exactly this body. */
 async function assertInactive(token, server = api) {
   const { status, headers, text } = await worker.introspect(token, server);
   assert.deepEqual(
@@ -37,7 +37,7 @@ async function assertInactive(token, server = api) {
   );
 }
 
-test("of a live access token the claims are told, and what D1 knows better", async () => {
+test("an active access token is reported with its claims and the current values in D1", async () => {
   const person = await worker.register({ username: "Ada" });
   const { status, headers, body } = await worker.introspect(person.access_token, api);
   assert.equal(status, 200);
@@ -63,7 +63,7 @@ test("of a live access token the claims are told, and what D1 knows better", asy
   assert.equal("username" in (await worker.introspect(nameless.access_token, api)).body, false);
 });
 
-test("of a live refresh token it is told whose it is and how long it lasts, and it stays as it is", async () => {
+test("an active refresh token is reported with its user and its expiry, and does not change", async () => {
   const person = await worker.register();
   await worker.age(100, person.session_id);
   const { body } = await worker.refresh(person.refresh_token);
@@ -84,7 +84,7 @@ test("of a live refresh token it is told whose it is and how long it lasts, and 
   assert.deepEqual(await worker.sessionRow(person.session_id), before);
 });
 
-test("a rotated-out refresh token is inactive, in its grace window too, and asking about it is no reuse", async () => {
+test("a rotated-out refresh token is inactive even in its grace window, and introspecting it is not reuse", async () => {
   const { refresh_token, session_id } = await worker.register();
   const { body } = await worker.refresh(refresh_token);
   await assertInactive(refresh_token);
@@ -100,7 +100,7 @@ test("a rotated-out refresh token is inactive, in its grace window too, and aski
   assert.equal((await worker.refresh(body.refresh_token)).status, 200);
 });
 
-test("a token that is none, past, meant for another, or of an account shut out is inactive, all in the same bytes", async () => {
+test("an invalid or expired token, one for another audience and one of a disabled account get the same bytes", async () => {
   const person = await worker.register();
   const cases = {
     garbage: () => ["garbage", "pcrt_garbage", "a.b.c", ".", " ", "{}", '{"active":true}', "x".repeat(10_000)],
@@ -139,7 +139,7 @@ test("a token that is none, past, meant for another, or of an account shut out i
       await signed({ ...decodeJwt(access_token), iss: "https://evil.example" }),
     ],
     "for another audience": async ({ access_token }) => [
-      await signed({ ...decodeJwt(access_token), aud: stranger.entry.audience }),
+      await signed({ ...decodeJwt(access_token), aud: otherApi.entry.audience }),
     ],
     "of another type": async ({ access_token }) => [await signed(decodeJwt(access_token), { typ: "JWT" })],
     "another secret in the row": async (one) => {
@@ -155,24 +155,24 @@ test("a token that is none, past, meant for another, or of an account shut out i
       for (const token of await arrange(await worker.register())) await assertInactive(token);
     });
   }
-  // What tells them apart is the change: the same claims, signed by the same hand, are a good token.
+  // Only the change makes them inactive: the same claims, signed with the same key, are an active token.
   assert.equal(await isActive(await signed(decodeJwt(person.access_token))), true);
   assert.equal(await isActive(person.refresh_token), true);
 });
 
-test("a server learns nothing of a token that is meant for another", async () => {
+test("a server gets no information about a token for another audience", async () => {
   const { access_token, refresh_token } = await worker.register();
   for (const token of [access_token, refresh_token, forged(refresh_token), "garbage"])
-    await assertInactive(token, stranger);
+    await assertInactive(token, otherApi);
 });
 
 const ENDINGS = {
   "its refresh token is revoked": ({ refresh_token }) => worker.revoke(refresh_token),
   "its access token is revoked": ({ access_token }) => worker.revoke(access_token),
-  "the person logs out everywhere": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
-  "the person ends it": ({ access_token, session_id }) =>
+  "the user logs out everywhere": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
+  "the user ends it": ({ access_token, session_id }) =>
     worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
-  "a rotated-out token comes back": async ({ refresh_token, session_id }) => {
+  "a rotated-out token is replayed": async ({ refresh_token, session_id }) => {
     const { body } = await worker.refresh(refresh_token);
     await worker.age(GRACE, session_id);
     await worker.refresh(refresh_token);
@@ -196,7 +196,7 @@ for (const [name, end] of Object.entries(ENDINGS)) {
   });
 }
 
-test("changed roles are told at once, of a token that was issued before", async () => {
+test("changed roles are reported at once, also for a token issued before the change", async () => {
   const { access_token, user } = await worker.register();
   for (const roles of [["user", "admin"], [], ["user"]]) {
     await worker.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
@@ -205,7 +205,7 @@ test("changed roles are told at once, of a token that was issued before", async 
   assert.deepEqual(decodeJwt(access_token).roles, ["user"]);
 });
 
-test("only a configured server is told anything, and strangers are not told apart", async () => {
+test("only a configured resource server gets an answer, and all other callers get the same refusal", async () => {
   const { access_token, refresh_token } = await worker.register();
   const { id } = api.entry;
   const refused = [
@@ -236,7 +236,7 @@ test("only a configured server is told anything, and strangers are not told apar
     `Bearer ${access_token}`,
     `Bearer ${api.secret}`,
   ];
-  const told = new Set();
+  const answers = new Set();
   for (const token of [access_token, refresh_token, "garbage"]) {
     for (const authorization of refused) {
       const headers = authorization === undefined ? {} : { Authorization: authorization };
@@ -245,11 +245,11 @@ test("only a configured server is told anything, and strangers are not told apar
       assert.equal(answer.headers.get("www-authenticate"), 'Basic realm="portcullis"');
       const { request_id, ...body } = answer.body;
       const own = [...answer.headers].filter(([name]) => !["x-request-id", "date"].includes(name));
-      told.add(JSON.stringify({ body, own }));
+      answers.add(JSON.stringify({ body, own }));
     }
   }
-  assert.equal(told.size, 1, [...told].join("\n"));
-  // In the body it is no credential, and beside one it is one too many.
+  assert.equal(answers.size, 1, [...answers].join("\n"));
+  // A secret in the body is not accepted, and a second one in addition to Basic is an invalid request.
   const credentials = { client_id: id, client_secret: api.secret };
   assertOAuthError(
     await worker.post("/introspect", { form: { token: access_token, ...credentials } }),
@@ -264,7 +264,7 @@ test("only a configured server is told anything, and strangers are not told apar
   );
 });
 
-test("the log tells why a caller was refused, and nothing of what it sent", async () => {
+test("the log has the reason for refusing a caller, and nothing that it sent", async () => {
   worker.events();
   for (const headers of [
     {},
@@ -282,7 +282,7 @@ test("the log tells why a caller was refused, and nothing of what it sent", asyn
   assert.doesNotMatch(JSON.stringify(events), /c4n4ry/);
 });
 
-test("credentials are read in every spelling that RFC 6749 and RFC 7617 allow", async () => {
+test("credentials are accepted in every form that RFC 6749 and RFC 7617 allow", async () => {
   const { access_token } = await worker.register();
   const { entry, secret } = second;
   const encodeAll = (text) => [...text].map((char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`).join("");
@@ -301,7 +301,7 @@ test("credentials are read in every spelling that RFC 6749 and RFC 7617 allow", 
   }
 });
 
-test("the caller is authenticated before its request is looked at, and its request before the token", async () => {
+test("the caller is authenticated before the request is validated, and the request before the token", async () => {
   const { access_token } = await worker.register();
   const Authorization = basic(api.entry.id, api.secret);
   const post = (options, path = "/introspect") => worker.post(path, { headers: { Authorization }, ...options });
@@ -356,7 +356,7 @@ test("the caller is authenticated before its request is looked at, and its reque
   }
 });
 
-test("with D1 failing there is no answer rather than a guess, but to strangers and of forged tokens", async () => {
+test("if D1 fails, the answer is a 503, unless the caller or the token is refused without D1", async () => {
   const { access_token, refresh_token } = await worker.register();
   for (const table of ["users", "refresh_tokens"]) {
     await worker.without(table, async () => {
@@ -364,13 +364,13 @@ test("with D1 failing there is no answer rather than a guess, but to strangers a
         assertOAuthError(await worker.introspect(token, api), 503, "temporarily_unavailable");
       assertOAuthError(await worker.introspect(access_token, { ...api, secret: "wrong" }), 401, "invalid_client");
       for (const token of [`${access_token}x`, forged(refresh_token)]) await assertInactive(token);
-      await assertInactive(access_token, stranger);
+      await assertInactive(access_token, otherApi);
     });
   }
   assert.equal(await isActive(access_token), true);
 });
 
-test("with KV failing it answers as ever: it does not ask there", async () => {
+test("if KV fails, introspection still works, because it does not read KV", async () => {
   await worker.update({ vars: { REVOCATIONS: "not a namespace" } });
   try {
     const { access_token, refresh_token } = await worker.register();
@@ -382,17 +382,17 @@ test("with KV failing it answers as ever: it does not ask there", async () => {
   }
 });
 
-test("with no server configured every caller is a stranger", async () => {
+test("with no resource server configured, every caller is refused", async () => {
   const { access_token } = await worker.register();
-  for (const none of [null, "", "[]"]) {
-    await worker.update({ vars: { RESOURCE_SERVERS: none } });
+  for (const unset of [null, "", "[]"]) {
+    await worker.update({ vars: { RESOURCE_SERVERS: unset } });
     assertOAuthError(await worker.introspect(access_token, api), 401, "invalid_client");
   }
   await worker.update();
   assert.equal(await isActive(access_token), true);
 });
 
-test("the live token of a rotated token secret and signing key is active, and of a removed one not", async () => {
+test("tokens of a rotated token secret and signing key stay active until the old ones are removed", async () => {
   const { access_token, refresh_token } = await worker.register();
   const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
   const next = makeSecrets();
@@ -409,7 +409,7 @@ test("the live token of a rotated token secret and signing key is active, and of
   await worker.update();
 });
 
-test("an access token is no refresh token, nor the other way round, whatever the hint says", async () => {
+test("an access token is not accepted as a refresh token, nor the reverse, even with a hint", async () => {
   const { access_token, refresh_token } = await worker.register();
   for (const token of [`pcrt_${access_token}`, `${access_token.split(".")[0]}.${refresh_token}.x`])
     await assertInactive(token);

@@ -1,4 +1,4 @@
-// Discovery: the metadata of RFC 8414 and of OpenID Connect Discovery, where clients look for it, and true in every member.
+// Discovery: the metadata of RFC 8414 and of OpenID Connect Discovery, at their well-known paths, with correct members.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -37,7 +37,7 @@ async function assertNothingAt(...paths) {
   for (const path of paths) assertProblem(await worker.get(path), 404, "not_found");
 }
 
-test("both names give the same document, which has what there is and nothing empty", async () => {
+test("both well-known paths give the same document, without empty members", async () => {
   for (const path of [OAUTH, OPENID]) await assertDocument(path, document(ISSUER));
   assert.equal((await worker.get(OAUTH)).text, (await worker.get(OPENID)).text);
   for (const path of [OAUTH, OPENID]) {
@@ -48,7 +48,7 @@ test("both names give the same document, which has what there is and nothing emp
   }
 });
 
-test("every endpoint it names is there, and answers to what it says", async () => {
+test("every endpoint in the metadata exists and supports the listed methods", async () => {
   const server = makeResourceServer("orders-api", "https://api.example.org");
   await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
   const { body } = await worker.get(OAUTH);
@@ -72,7 +72,7 @@ test("every endpoint it names is there, and answers to what it says", async () =
   await worker.update();
 });
 
-test("the issuer is the configured one byte for byte, however the Worker was reached", async () => {
+test("the issuer is exactly the configured one, whatever host the request has", async () => {
   const headers = { "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http", Forwarded: "host=evil.example" };
   const elsewhere = "https://elsewhere.example";
   for (const issuer of [
@@ -90,7 +90,7 @@ test("the issuer is the configured one byte for byte, however the Worker was rea
   await worker.update();
 });
 
-test("of an issuer with a path it is where RFC 8414 and where OpenID Connect Discovery look for it", async () => {
+test("the metadata of an issuer with a path is where RFC 8414 and OpenID Connect Discovery expect it", async () => {
   const issuer = "https://example.org/auth/v1";
   await worker.update({ vars: { ISSUER: issuer } });
   const places = [`${OAUTH}/auth/v1`, `${OPENID}/auth/v1`, `/auth/v1${OPENID}`, `/auth/v1${OAUTH}`];
@@ -107,7 +107,7 @@ test("of an issuer with a path it is where RFC 8414 and where OpenID Connect Dis
       `${name}/auth/v1/auth/v1`,
     );
   }
-  // What stands behind the well-known name of anything else is no way around the base path.
+  // A path after any other well-known name does not bypass the base path.
   await assertNothingAt("/.well-known/jwks.json/auth/v1", "/me/auth/v1", "/.well-known/jwks.json", "/me");
   for (const path of places) {
     const [get, head, options] = [
@@ -127,7 +127,7 @@ test("of an issuer with a path it is where RFC 8414 and where OpenID Connect Dis
   await worker.update();
 });
 
-test("a page of a listed origin may read it, of any other not", async () => {
+test("a page of an allowed origin may read it, and a page of another origin may not", async () => {
   const origin = "https://app.example.org";
   await worker.update({ vars: { ALLOWED_ORIGINS: origin, ISSUER: "https://example.org/auth" } });
   for (const path of [`${OPENID}/auth`, `/auth${OPENID}`]) {

@@ -1,4 +1,4 @@
-// Ending sessions: POST /revoke (RFC 7009), DELETE /sessions, and what each kind of check sees of it.
+// Ending sessions: POST /revoke (RFC 7009), DELETE /sessions, and how each kind of check sees the end.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Nothing of a session works any more, wherever it is checked. */
+/** Asserts that no token of the session is accepted any more, on any kind of route. */
 async function assertEnded({ access_token, refresh_token }) {
   assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
   assertProblem(await worker.me(access_token), 401, "invalid_token");
@@ -46,7 +46,7 @@ for (const [kind, how] of Object.entries({
   });
 }
 
-test("the row keeps when, from where and why a session was ended, and the log tells it once", async () => {
+test("the row keeps when, from where and why a session was ended, and the log has it once", async () => {
   const { refresh_token, session_id, user } = await worker.register();
   const headers = { "CF-Connecting-IP": "198.51.100.9", "User-Agent": "phone" };
   worker.events();
@@ -56,18 +56,18 @@ test("the row keeps when, from where and why a session was ended, and the log te
   assert.ok(Math.abs(row.revoked_at - Date.now() / 1000) < 60);
   await worker.revoke(refresh_token);
   assert.deepEqual(await worker.sessionRow(session_id), row);
-  const told = worker.events("revoked").map(({ user_id, session_id: sid, reason }) => [user_id, sid, reason]);
-  assert.deepEqual(told, [[user.id, session_id, "logout"]]);
+  const logged = worker.events("revoked").map(({ user_id, session_id: sid, reason }) => [user_id, sid, reason]);
+  assert.deepEqual(logged, [[user.id, session_id, "logout"]]);
 });
 
-test("a rotated-out refresh token still ends its session: a logout takes", async () => {
+test("a rotated-out refresh token still ends its session, so a logout always succeeds", async () => {
   const session = await worker.register();
   const { body } = await worker.refresh(session.refresh_token);
   assert.equal((await worker.revoke(session.refresh_token)).status, 200);
   await assertEnded(body);
 });
 
-test("a token that is none, past or ended already is 200 and changes nothing", async () => {
+test("an invalid or expired token, or one of an ended session, is 200 and changes nothing", async () => {
   const session = await worker.register();
   const ended = await worker.register();
   await worker.revoke(ended.refresh_token);
@@ -88,7 +88,7 @@ test("a token that is none, past or ended already is 200 and changes nothing", a
   await assertLive(session);
 });
 
-test("an expired access token ends its session as long as a session lives without a refresh: a logout takes", async () => {
+test("an expired access token still ends its session for as long as a session lives without a refresh", async () => {
   const now = Math.floor(Date.now() / 1000);
   const IDLE = 604_800;
   for (const [ago, ends] of [
@@ -105,7 +105,7 @@ test("an expired access token ends its session as long as a session lives withou
     else await assertLive(session);
     assert.equal((await worker.revoke(`${expired}x`)).status, 200);
   }
-  // One that is for another, or for later, ends nothing.
+  // A token for another audience or issuer, or one not valid yet, ends nothing.
   const session = await worker.register();
   for (const changes of [
     { aud: "https://other.example.org" },
@@ -120,7 +120,7 @@ test("an expired access token ends its session as long as a session lives withou
   await assertLive(session);
 });
 
-test("a missing, empty or repeated token is an error in OAuth's words", async () => {
+test("a missing, empty or repeated token is an OAuth error", async () => {
   const requests = [
     { form: {} },
     { form: { token: "" } },
@@ -156,10 +156,10 @@ test("a missing, empty or repeated token is an error in OAuth's words", async ()
   assertOAuthError(await worker.post("/revoke", { form: { token: "x".repeat(17000) } }), 413, "invalid_request");
 });
 
-test("log out everywhere ends every session of the person, tells how many, and nobody else's", async () => {
+test("log out everywhere ends every session of the user, returns their number, and ends no other user's", async () => {
   const person = await worker.register();
   const sessions = [person, (await worker.login(person)).body, (await worker.login(person)).body];
-  const stranger = await worker.register();
+  const otherUser = await worker.register();
   worker.events();
   const answer = await worker.delete("/sessions", { bearer: sessions[1].access_token });
   assert.deepEqual([answer.status, answer.body], [200, { sessions_ended: 3 }]);
@@ -169,16 +169,16 @@ test("log out everywhere ends every session of the person, tells how many, and n
     await assertEnded(session);
     assert.equal((await worker.sessionRow(session.session_id)).revoked_reason, "logout_all");
   }
-  await assertLive(stranger);
+  await assertLive(otherUser);
   assert.equal((await worker.login(person)).status, 200);
 });
 
-test("log out everywhere marks in KV just the sessions that can still have a live access token", async () => {
+test("log out everywhere writes marks to KV only for sessions that can still have a valid access token", async () => {
   const person = await worker.register();
   const old = (await worker.login(person)).body;
   const retried = (await worker.login(person)).body;
   const caller = (await worker.login(person)).body;
-  // An access token lives 900 s, and clocks may be a minute apart.
+  // An access token lives 900 s, and clocks may differ by a minute.
   await worker.age(961, old.session_id);
   await worker.refresh(retried.refresh_token);
   await worker.age(20, retried.session_id);
@@ -186,14 +186,14 @@ test("log out everywhere marks in KV just the sessions that can still have a liv
   await worker.age(942, retried.session_id);
   assert.equal((await worker.delete("/sessions", { bearer: caller.access_token })).body.sessions_ended, 4);
   const marked = async ({ session_id }) => (await worker.kv.get(`revoked:${session_id}`)) !== null;
-  // The grace retry issued a token as well, twenty seconds after the rotation.
+  // The grace retry also issued a token, twenty seconds after the rotation.
   assert.deepEqual(
     [await marked(old), await marked(retried), await marked(caller), await marked(person)],
     [false, true, true, true],
   );
 });
 
-test("log out everywhere leaves alone what has expired, whose access tokens have expired too", async () => {
+test("log out everywhere skips expired sessions whose access tokens have expired too", async () => {
   const person = await worker.register();
   const expired = (await worker.login(person)).body;
   const expire =
@@ -203,7 +203,7 @@ test("log out everywhere leaves alone what has expired, whose access tokens have
   assert.equal((await worker.sessionRow(expired.session_id)).revoked_at, null);
 });
 
-test("log out everywhere reaches a session that expired before its access token, as where lifetimes were shortened", async () => {
+test("log out everywhere ends an expired session whose access token is still valid, as after lifetimes were shortened", async () => {
   const person = await worker.register();
   const shortened = (await worker.login(person)).body;
   await worker.db
@@ -214,7 +214,7 @@ test("log out everywhere reaches a session that expired before its access token,
   assertProblem(await worker.verify(shortened.access_token), 401, "invalid_token");
 });
 
-test("a mark covers the tokens that were issued, not the lifetime that is configured since", async () => {
+test("a mark lives as long as the issued tokens, whatever lifetime has been configured since", async () => {
   const person = await worker.register();
   const other = (await worker.login(person)).body;
   await worker.update({ vars: { ACCESS_TOKEN_TTL_SECONDS: "60" } });
@@ -229,7 +229,7 @@ test("a mark covers the tokens that were issued, not the lifetime that is config
   await worker.update();
 });
 
-test("revoking a session whose last access token is long over writes no mark", async () => {
+test("revoking a session whose last access token expired long ago writes no mark", async () => {
   const { refresh_token, session_id } = await worker.register();
   await worker.age(961, session_id);
   for (let count = 0; count < 2; count += 1) assert.equal((await worker.revoke(refresh_token)).status, 200);
@@ -248,7 +248,7 @@ test("a session that has ended cannot log out the others", async () => {
   assertProblem(await worker.delete("/sessions"), 401, "missing_token");
 });
 
-test("a mark lives as long as an access token of the session can, and a minute more", async () => {
+test("a mark lives as long as an access token of the session can, plus one minute", async () => {
   const { access_token, session_id } = await worker.register();
   await worker.revoke(access_token);
   const { keys } = await worker.kv.list({ prefix: `revoked:${session_id}` });
@@ -266,7 +266,7 @@ test("a disabled or deleted account is refused at once where D1 is asked", async
   }
 });
 
-// What races a refresh, and must win once it has been acknowledged.
+// Ends of a session or account that race a refresh. Once acknowledged, they must win.
 const ENDINGS = {
   "a logout by refresh token": ({ refresh_token }) => worker.revoke(refresh_token),
   "a logout by access token": ({ access_token }) => worker.revoke(access_token),
@@ -281,9 +281,9 @@ for (const [name, end] of Object.entries(ENDINGS)) {
     let before = 0;
     let behind = 0;
     for (let round = 0; round < 10; round += 1) {
-      // An account can be disabled or deleted only once, a session is cheap to begin anew.
+      // An account can be disabled or deleted only once, but beginning another session is cheap.
       const session = ofAccount ? await worker.register() : (await worker.login(person)).body;
-      // The end comes earlier and later into a row of refreshes, so that it has some before and some behind it.
+      // The end is sent at varying times during the refreshes, so that it runs after some and before others.
       const refreshes = [0, 2, 4, 8, 16].map((delay, index) =>
         setTimeout(delay).then(() =>
           (index % 2 === 0 ? worker.refresh : worker.token).call(worker, session.refresh_token),

@@ -1,4 +1,4 @@
-// POST /token: the refresh grant of OAuth (RFC 6749 §6), by the rules of /refresh, in the words of OAuth.
+// POST /token: the refresh grant of OAuth (RFC 6749 §6), with the rules of /refresh and the errors of OAuth.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -16,13 +16,13 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Nothing of a session works any more, here or elsewhere. */
+/** Asserts that no token of the session is accepted any more, on any route. */
 async function assertEnded(session) {
   assertOAuthError(await worker.token(session.refresh_token), 400, "invalid_grant");
   await worker.assertEnded(session);
 }
 
-test("the grant gives what /refresh gives: RFC 6749's members, and our own beside them", async () => {
+test("the grant returns what /refresh returns: the members of RFC 6749 and our own", async () => {
   const first = await worker.register();
   const { status, headers, body } = await worker.token(first.refresh_token);
   assert.equal(status, 200);
@@ -45,7 +45,7 @@ test("the grant gives what /refresh gives: RFC 6749's members, and our own besid
   assert.equal((await worker.refresh(refresh_token)).status, 200);
 });
 
-test("what a public client may send beside it is taken, and what nobody knows is ignored", async () => {
+test("parameters that a public client may send are accepted, and unknown ones are ignored", async () => {
   const first = await worker.register();
   let token = first.refresh_token;
   for (const more of [
@@ -72,7 +72,7 @@ test("what a public client may send beside it is taken, and what nobody knows is
   );
 });
 
-test("an access token beside it, of whatever worth, is ignored, as some libraries send theirs with every request", async () => {
+test("an access token in the Authorization header is ignored, valid or not, because some libraries always send one", async () => {
   const first = await worker.register();
   const other = await worker.register();
   let token = first.refresh_token;
@@ -88,7 +88,7 @@ test("an access token beside it, of whatever worth, is ignored, as some librarie
     assert.equal(body.session_id, first.session_id);
     token = body.refresh_token;
   }
-  // It proves nothing either.
+  // It does not authenticate the request either.
   assertOAuthError(
     await worker.post("/token", { form: { grant_type: "refresh_token" }, bearer: first.access_token }),
     400,
@@ -103,7 +103,7 @@ test("an access token beside it, of whatever worth, is ignored, as some librarie
   assert.equal((await worker.token(token)).status, 200);
 });
 
-test("fifty parallel refreshes, at either endpoint, get one and the same successor", async () => {
+test("fifty parallel refreshes, on both endpoints, get the same successor", async () => {
   const { session_id, ...session } = await worker.register();
   let token = session.refresh_token;
   for (let round = 1; round <= 5; round += 1) {
@@ -133,7 +133,7 @@ test("a client that lost the response gets the same successor until the window c
   assert.equal((await worker.sessionRow(session_id)).revoked_reason, "reuse");
 });
 
-test("a replay of any rotated-out token ends the session, and is told in the log as at /refresh", async () => {
+test("a replay of any rotated-out token ends the session, and is logged as on /refresh", async () => {
   for (const rotations of [1, 2, 3, 20]) {
     const first = await worker.register();
     let newest = first;
@@ -189,7 +189,7 @@ test("every reason for refusal gets one and the same answer", async () => {
   for (const [name, answer] of answers) assert.equal(answer, answers[0][1], name);
 });
 
-test("a request that is refused for its form, its grant or its client leaves the token as it was", async () => {
+test("a request with an invalid form, grant or client is refused and does not change the token", async () => {
   const { refresh_token, session_id, email, password } = await worker.register();
   const before = await worker.sessionRow(session_id);
   const good = { grant_type: "refresh_token", refresh_token };
@@ -246,7 +246,7 @@ test("a request that is refused for its form, its grant or its client leaves the
     "x",
     "Bearerx",
   ];
-  // With a second one beside it, an access token is not what it was sent for.
+  // An access token together with a second credential is not ignored.
   for (const value of [
     ...refused,
     `Bearer x, ${basic("first-party", "x")}`,
@@ -293,7 +293,7 @@ test("a request that is refused for its form, its grant or its client leaves the
   assert.equal((await worker.token(refresh_token)).status, 200);
 });
 
-test("the client is the configured one", async () => {
+test("only the configured client is accepted", async () => {
   await worker.update({ vars: { CLIENT_ID: "urn:app mobile" } });
   try {
     const { refresh_token } = await worker.register();

@@ -1,4 +1,4 @@
-// The main job from end to end, as docs/api.md walks through it.
+// The main flow from end to end, as docs/api.md describes it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

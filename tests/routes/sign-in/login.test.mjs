@@ -1,4 +1,4 @@
-// POST /login: who gets in, and that nobody else learns why they do not.
+// POST /login: who may log in, and that a refusal does not reveal its reason.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,13 +11,13 @@ after(() => worker.close());
 
 const login = (json, options) => worker.post("/login", { json: { password: PASSWORD, ...json }, ...options });
 
-/** Sets a column of a person's row. */
+/** Sets a column of a user's row. */
 const set = (person, column, value) =>
   worker.db.prepare(`UPDATE users SET ${column} = ? WHERE id = ?`).bind(value, person.user.id).run();
 const storedHash = (person) =>
   worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
 
-test("a person gets in by address or username, in any case, each time into a new session", async () => {
+test("a user logs in by e-mail address or username, in any case, each time into a new session", async () => {
   const person = await worker.register({ email: "Ada@Example.org", username: "Ada-L", name: "Ada" });
   const sessions = new Set([person.session_id]);
   const tokens = new Set([person.refresh_token]);
@@ -55,11 +55,11 @@ test("a person gets in by address or username, in any case, each time into a new
     tokens.add(body.refresh_token);
   }
   assert.deepEqual([sessions.size, tokens.size], [names.length + 1, names.length + 1]);
-  // A log-in ends no other session.
+  // A login ends no other session.
   assert.equal((await worker.refresh(person.refresh_token)).status, 200);
 });
 
-test("exactly one of address and username is wanted, as text, and nothing else", async () => {
+test("exactly one of e-mail address and username is required, as text, and nothing else", async () => {
   const person = await worker.register({ username: "one-of-two" });
   const { email } = person;
   for (const json of [
@@ -106,7 +106,7 @@ test("an unknown account, a wrong password and a disabled account get one and th
     [{ email: disabled.email }, ["disabled", disabled.user.id]],
     [{ username: "disabled-one" }, ["disabled", disabled.user.id]],
     [{ username: "disabled-one", password: "not the right password" }, ["wrong_password", disabled.user.id]],
-    // What cannot be a name is nobody's.
+    // An invalid identifier is treated as an unknown one.
     ...[
       "",
       "known-one",
@@ -120,7 +120,7 @@ test("an unknown account, a wrong password and a disabled account get one and th
     ...["", "ab", person.email, "known_one'--", "known-one ", "kn\u043ewn-one", "known%", "x".repeat(5000)].map(
       (username) => [{ username }, unknown],
     ),
-    // Longer than any password there is, whoever's it should be.
+    // Longer than any valid password, so no account is looked up.
     [{ email: person.email, password: PASSWORD + "x".repeat(1024) }, ["password_too_long", null]],
     [{ email: "nobody@example.org", password: "x".repeat(8000) }, ["password_too_long", null]],
   ]) {
@@ -138,7 +138,7 @@ test("an unknown account, a wrong password and a disabled account get one and th
   assert.equal((await login({ email: disabled.email })).status, 200);
 });
 
-test("the whole password is verified, as it was chosen", async () => {
+test("the whole password is verified, exactly as it was chosen", async () => {
   const password = "The quick brown fox, no: the Quick red one! ".repeat(3).trim();
   const person = await worker.register({ password });
   for (const other of [
@@ -158,7 +158,7 @@ test("the whole password is verified, as it was chosen", async () => {
   assert.equal((await worker.login(person)).status, 200);
 });
 
-test("canonically equivalent spellings are one password, compatible ones are not", async () => {
+test("canonically equivalent spellings are one password, and compatible ones are not", async () => {
   const spell = (sign) => `a long password with ${sign}`;
   for (const [chosen, same] of [
     ["caf\u00e9", "cafe\u0301"],
@@ -186,7 +186,7 @@ test("canonically equivalent spellings are one password, compatible ones are not
   }
 });
 
-test("a log-in renews a hash of other parameters than today's, once", async () => {
+test("a login renews a hash with outdated parameters, once", async () => {
   const person = await worker.register();
   const logIn = async () => {
     worker.events();
@@ -228,7 +228,7 @@ test("every hash has its own salt", async () => {
   assert.notEqual(hashes[0].split("$")[5], hashes[1].split("$")[5]);
 });
 
-test("where a session began is kept, by the platform's word alone", async () => {
+test("the origin of a session is stored as the platform reports it, and headers of the client are ignored", async () => {
   const person = await worker.register();
   const agent = 'Browser/1 (\\"}; \'--) {"event":"x"}';
   const lies = Object.fromEntries(
@@ -249,7 +249,7 @@ test("where a session began is kept, by the platform's word alone", async () => 
   }
 });
 
-test("a stored hash that is damaged is our fault, tells nothing, and harms nobody else", async () => {
+test("an invalid or too costly stored hash is a 500 for that account only, and reveals nothing", async () => {
   const [damaged, healthy] = [await worker.register(), await worker.register()];
   for (const hash of [
     "",
@@ -272,7 +272,7 @@ test("a stored hash that is damaged is our fault, tells nothing, and harms nobod
   }
 });
 
-test("no password is right for an account without one, and nothing of it changes", async () => {
+test("an account without a password accepts no password, and nothing in it changes", async () => {
   const person = await worker.register();
   const bare = (sql) => worker.db.prepare(sql).bind(person.user.id).first();
   await worker.db.prepare("UPDATE users SET password_hash = NULL WHERE id = ?").bind(person.user.id).run();
@@ -295,10 +295,10 @@ test("no password is right for an account without one, and nothing of it changes
   assert.equal((await worker.refresh(person.refresh_token)).status, 200);
 });
 
-test("a log-in whose password is changed while it is being verified begins no session", async () => {
+test("a login whose password is changed during verification begins no session", async () => {
   const person = await worker.register();
-  // Hashing blocks the one thread that local D1 runs on too, so no change can come in between by itself: a view whose
-  // credentials_version is another at every look stands in for it.
+  // Hashing blocks the one thread that local D1 also runs on, so no change can run in between. A view with another
+  // credentials_version on every read stands in for it.
   const columns = "id, email, email_key, username, username_key, name, password_hash, roles, created_at, disabled_at";
   await worker.db.batch([
     worker.db.prepare("ALTER TABLE users RENAME TO users_away"),

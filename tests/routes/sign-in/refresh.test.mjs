@@ -1,4 +1,4 @@
-// POST /refresh: rotation, the grace window, reuse, and the ends of a session.
+// POST /refresh: rotation, the grace window, reuse, and how a session ends.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -16,7 +16,7 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-test("a refresh gives the successor, and an access token of the same session", async () => {
+test("a refresh returns the successor, and an access token of the same session", async () => {
   const first = await worker.register();
   const { status, body } = await worker.refresh(first.refresh_token);
   assert.equal(status, 200);
@@ -36,7 +36,7 @@ test("a refresh gives the successor, and an access token of the same session", a
   assert.equal((await worker.refresh(refresh_token)).status, 200);
 });
 
-test("fifty parallel refreshes of one token get one and the same successor, round after round", async () => {
+test("fifty parallel refreshes of one token get the same successor, round after round", async () => {
   const { session_id, ...session } = await worker.register();
   let token = session.refresh_token;
   for (let round = 1; round <= 5; round += 1) {
@@ -48,7 +48,7 @@ test("fifty parallel refreshes of one token get one and the same successor, roun
     assert.deepEqual({ generation, grace_retries }, { generation: round, grace_retries: 49 });
     [token] = successors;
   }
-  // One live token remains: the newest still refreshes.
+  // One token is active: the newest still refreshes.
   assert.equal((await worker.refresh(token)).status, 200);
   assert.equal((await worker.sessionRow(session_id)).generation, 6);
 });
@@ -78,7 +78,7 @@ test("a client that lost the response gets the same successor until the window c
   const retried = await worker.refresh(refresh_token);
   assert.equal(retried.status, 200);
   assert.equal(retried.body.refresh_token, lost.body.refresh_token);
-  // Nothing moved but the count and the end of the newest access token: the window does not stretch.
+  // Only the count and the expiry of the newest access token change: a retry does not extend the window.
   const { access_expires_at, ...after } = await worker.sessionRow(session_id);
   assert.ok(access_expires_at >= row.access_expires_at + 10);
   assert.deepEqual(after, { ...without(row, "access_expires_at"), grace_retries: 1 });
@@ -86,7 +86,7 @@ test("a client that lost the response gets the same successor until the window c
   assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
 });
 
-test("a replay beyond the window ends the session: its successor, and its access tokens", async () => {
+test("a replay after the window ends the session, including the successor and the access tokens", async () => {
   const { refresh_token, session_id } = await worker.register();
   const { body } = await worker.refresh(refresh_token);
   assert.equal((await worker.verify(body.access_token)).status, 200);
@@ -120,7 +120,7 @@ test("a token older than the predecessor is reuse even within the window", async
   }
 });
 
-test("reuse ends the one session and no other of the same person", async () => {
+test("reuse ends only its own session, and no other session of the user", async () => {
   const person = await worker.register();
   const other = (await worker.login(person)).body;
   const { body } = await worker.refresh(person.refresh_token);
@@ -130,7 +130,7 @@ test("reuse ends the one session and no other of the same person", async () => {
   assert.equal((await worker.refresh(other.refresh_token)).status, 200);
 });
 
-test("a session that is not refreshed ends at its idle end", async () => {
+test("a session that is not refreshed ends at its idle timeout", async () => {
   const { refresh_token, session_id } = await worker.register();
   await worker.age(IDLE - 5, session_id);
   const { body } = await worker.refresh(refresh_token);
@@ -142,7 +142,7 @@ test("a session that is not refreshed ends at its idle end", async () => {
   assertProblem(await worker.me(body.access_token), 401, "invalid_token");
 });
 
-test("refreshing never moves the absolute end, and nothing outlives it", async () => {
+test("refreshing never extends the absolute lifetime, and no token outlives it", async () => {
   const { refresh_token, session_id } = await worker.register();
   const end = (await worker.sessionRow(session_id)).absolute_expires_at;
   let token = refresh_token;
@@ -158,7 +158,7 @@ test("refreshing never moves the absolute end, and nothing outlives it", async (
     assert.equal(row.absolute_expires_at, end - aged);
     assert.ok(row.expires_at <= row.absolute_expires_at);
   }
-  // A hundred seconds before the end, the tokens are cut short to it.
+  // A hundred seconds before the end, tokens are issued with that remaining lifetime only.
   await worker.age(ABSOLUTE - aged - 100, session_id);
   const { body } = await worker.refresh(token);
   assert.ok(body.refresh_expires_in <= 100 && body.refresh_expires_in > 80, String(body.refresh_expires_in));
@@ -227,10 +227,10 @@ test("every reason for refusal gets one and the same answer", async () => {
   for (const [name, answer] of answers) assert.equal(answer, answers[0][1], name);
 });
 
-test("a token changed anywhere is none, and changes nothing", async () => {
+test("a token with any character changed is invalid, and changes nothing", async () => {
   const { refresh_token, session_id } = await worker.register();
   const before = await worker.sessionRow(session_id);
-  // In the prefix, the family, the generation, the secret and the tag; natively every character is tried.
+  // In the prefix, the session id, the generation, the secret and the tag; the Rust tests change every character.
   for (const at of [0, 6, 26, 29, 31, 60, 73, 95]) {
     const changed = refresh_token.slice(0, at) + (refresh_token[at] === "A" ? "B" : "A") + refresh_token.slice(at + 1);
     assertProblem(await worker.refresh(changed), 401, "invalid_refresh_token");
@@ -247,7 +247,7 @@ test("a token changed anywhere is none, and changes nothing", async () => {
   assert.deepEqual(await worker.sessionRow(session_id), before);
 });
 
-test("bodies that are not one refresh token are refused", async () => {
+test("bodies with anything but one refresh token are refused", async () => {
   for (const json of [
     {},
     { refresh_token: 1 },
@@ -261,7 +261,7 @@ test("bodies that are not one refresh token are refused", async () => {
   assertProblem(await worker.post("/refresh", { form: { refresh_token: "x" } }), 415, "unsupported_media_type");
 });
 
-test("the row keeps who refreshed last, and a retry from elsewhere is told in the log", async () => {
+test("the row keeps the origin of the last refresh, and the log reports a retry from another origin", async () => {
   const from = (ip, agent) => ({
     headers: { "CF-Connecting-IP": ip, "User-Agent": agent, "X-Forwarded-For": "203.0.113.99" },
   });
@@ -273,10 +273,10 @@ test("the row keeps who refreshed last, and a retry from elsewhere is told in th
   worker.events();
   await worker.refresh(refresh_token, from("198.51.100.1", "first"));
   await worker.refresh(refresh_token, from("198.51.100.2", "second"));
-  const told = worker
+  const logged = worker
     .events("grace_retry")
     .map(({ retries, same_ip, same_user_agent }) => [retries, same_ip, same_user_agent]);
-  assert.deepEqual(told, [
+  assert.deepEqual(logged, [
     [1, true, true],
     [2, false, false],
   ]);
@@ -291,7 +291,7 @@ test("changed roles are in the token of the next refresh", async () => {
   assert.deepEqual(body.user.roles, ["user", "admin"]);
 });
 
-test("an access token beside the refresh token has to be one of the session's, and may have expired", async () => {
+test("an access token sent with the refresh token must be of the same session, and may have expired", async () => {
   const person = await worker.register();
   const { session_id } = person;
   const [key] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
@@ -308,7 +308,7 @@ test("an access token beside the refresh token has to be one of the session's, a
   ]) {
     const { status, body } = await worker.post("/refresh", { json: { refresh_token: token, access_token } });
     assert.equal(status, 200, what);
-    // The same answer as without.
+    // The response has the same members as without the access token.
     assert.deepEqual(Object.keys(body), Object.keys((await worker.refresh(token)).body));
     token = body.refresh_token;
   }
@@ -346,11 +346,11 @@ test("an access token beside the refresh token has to be one of the session's, a
     const events = worker.events();
     const [{ reason, session_id: refused }] = events.filter(({ event }) => event === "refresh_refused");
     assert.deepEqual([reason, refused], ["access_token", session_id], what);
-    // That the claims are of one session, but not of its user, is for D1 to tell, by the statement and then by the row.
+    // Only D1 detects claims with the right session but another user's id, by the statement and then by the row.
     const { d1_round_trips } = events.find(({ event }) => event === "costs");
     assert.equal(d1_round_trips, what === "of this session, but of another user" ? 2 : 0, what);
   }
-  // Not even a token that was rotated out is judged by it: the session goes on.
+  // With a wrong access token a rotated-out token is not reuse either: the session goes on.
   for (const access_token of [refusals["another user's"], refusals["of this session, but of another user"]]) {
     assertProblem(
       await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token } }),
@@ -368,7 +368,7 @@ test("an access token beside the refresh token has to be one of the session's, a
     );
   }
   assert.equal((await worker.post("/refresh", { json: { refresh_token: token, access_token: null } })).status, 200);
-  // With its own beside it, reuse is what it always is.
+  // With the right access token, reuse is detected as usual.
   assertProblem(
     await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token: person.access_token } }),
     401,
@@ -377,7 +377,7 @@ test("an access token beside the refresh token has to be one of the session's, a
   assert.equal((await worker.sessionRow(session_id)).revoked_reason, "reuse");
 });
 
-test("the token secret and the signing key can be rotated with no one logged out", async () => {
+test("the token secret and the signing key can be rotated without logging anyone out", async () => {
   const { refresh_token, access_token } = await worker.register();
   const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
   const next = makeSecrets();
@@ -406,7 +406,7 @@ function without({ ...object }, member) {
   return object;
 }
 
-/** An access token of those claims, signed with that key. */
+/** An access token with those claims, signed with that key. */
 async function accessToken(key, claims, header = {}) {
   const payload = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
   return new SignJWT(payload)

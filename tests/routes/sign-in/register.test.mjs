@@ -1,4 +1,4 @@
-// POST /register: what is accepted, every refusal, and that a refusal leaves nothing behind.
+// POST /register: what is accepted, every refusal, and that a refusal stores nothing.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,13 +10,13 @@ before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
 const JSON_TYPE = { "Content-Type": "application/json" };
-/** Good for one account. */
+/** The members for one new account. */
 const fresh = (() => {
   let count = 0;
   return () => ({ email: `fresh-${++count}@example.org`, password: PASSWORD });
 })();
 
-/** Sends what has to be refused, and sees to it that it left no trace. */
+/** Sends a request that must be refused, and asserts that nothing was stored. */
 async function assertRefused(request, status, code) {
   const before = await worker.counts();
   const answer = await worker.post("/register", request);
@@ -29,7 +29,7 @@ async function assertInvalid(body) {
   return assertRefused({ body, headers: JSON_TYPE }, 400, "invalid_request");
 }
 
-test("a new person is signed in at once and finds their data as they entered it", async () => {
+test("a new user is signed in at once, and the data is stored as entered", async () => {
   const json = {
     email: "  Ada.Lovelace+x@Example.ORG ",
     password: PASSWORD,
@@ -68,17 +68,17 @@ test("a new person is signed in at once and finds their data as they entered it"
   assert.deepEqual(event, { level: "info", event: "registered", user_id: id, session_id });
 });
 
-test("username and name may be sent as null, which is as if they were left out", async () => {
+test("username and name may be null, which is the same as omitting them", async () => {
   const { status, body } = await worker.post("/register", { json: { ...fresh(), username: null, name: null } });
   assert.deepEqual([status, body.user.username, body.user.name], [201, null, null]);
 });
 
-test("username and name are optional, and null where they were left out", async () => {
+test("username and name are optional, and null if omitted", async () => {
   const { user } = await worker.register();
   assert.deepEqual([user.username, user.name, user.roles], [null, null, ["user"]]);
 });
 
-test("an address that is taken is refused in every spelling that means the same", async () => {
+test("a taken address is refused in every equivalent spelling", async () => {
   await worker.register({ email: "jos\u00e9.k@example.org" });
   for (const email of [
     "jos\u00e9.k@example.org",
@@ -93,10 +93,10 @@ test("an address that is taken is refused in every spelling that means the same"
   }
 });
 
-test("the cases of an address are one account, in any script", async () => {
+test("an address is one account in every case, in any script", async () => {
   const unique = fresh().email.split("@")[0];
   for (const [registered, ...others] of [
-    // A final sigma, which lower case makes of the last letter only.
+    // A final sigma, to which lowercasing maps only the last letter.
     [
       "\u03b3\u03b9\u03c9\u03c1\u03b3\u03bf\u03c2",
       "\u0393\u0399\u03a9\u03a1\u0393\u039f\u03a3",
@@ -131,7 +131,7 @@ test("an address that only looks like a taken one is another address", async () 
   }
 });
 
-test("a username that is taken is refused in every case", async () => {
+test("a taken username is refused in every case", async () => {
   await worker.register({ username: "Grace.H" });
   for (const username of ["Grace.H", "grace.h", "GRACE.H"]) {
     await assertRefused({ json: { ...fresh(), username } }, 409, "username_taken");
@@ -139,7 +139,7 @@ test("a username that is taken is refused in every case", async () => {
   await worker.register({ username: "grace-h" });
 });
 
-test("a reserved username is refused, however it is written and divided", async () => {
+test("a reserved username is refused, however it is written and separated", async () => {
   const reserved = [
     "admin",
     "Administrator",
@@ -169,7 +169,7 @@ test("a reserved username is refused, however it is written and divided", async 
   for (const username of ["admin1", "the-admin", "supporter", "me.too"]) await worker.register({ username });
 });
 
-test("an unusable address is refused with the part of the rule that it breaks", async () => {
+test("an invalid address is refused with the rule that it breaks", async () => {
   const label = "d".repeat(63);
   const domain = `${label}.${label}.${"d".repeat(61)}`;
   const table = {
@@ -222,7 +222,7 @@ test("an unusable address is refused with the part of the rule that it breaks", 
   await worker.register({ email: `${"l".repeat(64)}@${domain}` });
 });
 
-test("an unusable username or name is refused with its rule", async () => {
+test("an invalid username or name is refused with its rule", async () => {
   const bad = {
     username: [
       "",
@@ -253,10 +253,10 @@ test("an unusable username or name is refused with its rule", async () => {
   await worker.register({ username: "a".repeat(32), name: "\u05d0\u05d3\u05d4 \u00e9\u4f60\u597d" });
 });
 
-/** That many bytes that no rule calls a pattern. */
+/** A password of that many bytes that no rule considers a pattern. */
 const longPassword = (bytes) => `${"correct horse battery staple ".repeat(40).slice(0, bytes - 1)}x`;
 
-test("an unusable password is refused with the reason", async () => {
+test("an invalid password is refused with the reason", async () => {
   const mine = { email: "Only.Myself@example.org", username: "only-myself-here", name: "Only Myself Herself" };
   const table = {
     password_too_short: [
@@ -303,13 +303,13 @@ test("an unusable password is refused with the reason", async () => {
       assert.ok(detail.includes(reasons[code]), `${JSON.stringify(password)}: ${detail}`);
     }
   }
-  // In lower case the last letter of the first word depends on what stands beside it.
+  // In lower case, the last letter of the first word depends on the characters next to it.
   const name =
     "\u039f\u0394\u03a5\u03a3\u03a3\u0395\u03a5\u03a3 \u039f \u0399\u0398\u0391\u039a\u0397\u03a3\u0399\u039f\u03a3";
   await assertRefused({ json: { ...fresh(), name, password: name } }, 422, "password_too_common");
 });
 
-test("any other password is taken, and every character of it counts", async () => {
+test("any other password is accepted, and every character of it counts", async () => {
   const emoji = Array.from({ length: 64 }, (_, index) => String.fromCodePoint(0x1f600 + ((index * 7) % 79))).join("");
   for (const [password, ...others] of [
     ["fifteen chars !", "fifteen chars !!"],
@@ -334,7 +334,7 @@ test("any other password is taken, and every character of it counts", async () =
   }
 });
 
-test("unknown members are refused, at any level: nobody gives themselves a role", async () => {
+test("unknown members are refused at any level, so that a user cannot set their own roles", async () => {
   const evil = {
     role: "admin",
     roles: ["admin"],
@@ -369,7 +369,7 @@ test("unknown members are refused, at any level: nobody gives themselves a role"
       await assertRefused({ json }, 400, "invalid_request");
     }
   }
-  // Written out, because an object literal would not keep them as members.
+  // Written as text, because an object literal would not keep them as members.
   for (const member of ["__proto__", "constructor", "prototype"]) {
     await assertInvalid(`{"email":"evil@example.org","password":"${PASSWORD}","${member}":{"roles":["admin"]}}`);
   }
@@ -404,7 +404,7 @@ test("a member of another type is refused and never converted", async () => {
     "[".repeat(5000),
   ];
   for (const member of Object.keys(good)) {
-    // Optional ones may be null.
+    // Optional members may be null.
     const refused = ["email", "password"].includes(member) ? wrong : wrong.filter((value) => value !== "null");
     for (const value of refused) {
       const members = Object.entries(good).map(
@@ -415,7 +415,7 @@ test("a member of another type is refused and never converted", async () => {
   }
 });
 
-test("a member that is missing is named", async () => {
+test("a missing member is named in the error", async () => {
   const { email, password } = fresh();
   for (const [json, member] of [
     [{}, "email"],
@@ -471,7 +471,7 @@ test("a body that is not exactly one JSON object with unique members is refused"
   ]) {
     await assertInvalid(body);
   }
-  // The same members are fine otherwise, white space and escapes included.
+  // The same members are accepted otherwise, including white space and escapes.
   const { status } = await worker.post("/register", {
     body: ` \r\n\t{${members} , "n\\u0061me" : "\\ud83d\\ude80" } \n`,
     headers: JSON_TYPE,
@@ -479,7 +479,7 @@ test("a body that is not exactly one JSON object with unique members is refused"
   assert.equal(status, 201);
 });
 
-test("text that means something to SQL, JSON or HTML is stored as it stands", async () => {
+test("text with a meaning in SQL, JSON or HTML is stored unchanged", async () => {
   for (const [email, name, password] of [
     ["o'hara@example.org", "Robert'); DROP TABLE users;--", "' OR 1=1; DROP TABLE users;--"],
     ["x'or'1'='1@example.org", 'a"b\\c', '" OR ""="" UNION SELECT *'],
@@ -501,7 +501,7 @@ test("text that means something to SQL, JSON or HTML is stored as it stands", as
   }
 });
 
-test("of fifty registrations of one address at once exactly one makes an account", async () => {
+test("of fifty concurrent registrations of one address, exactly one creates an account", async () => {
   const before = await worker.counts();
   const spellings = ["race@example.org", "RACE@example.org", " race@Example.org "];
   const requests = Array.from({ length: 50 }, (_, index) => ({
@@ -510,7 +510,7 @@ test("of fifty registrations of one address at once exactly one makes an account
   await assertOneOf(requests, "email_taken", before);
 });
 
-test("of fifty registrations of one username at once exactly one makes an account", async () => {
+test("of fifty concurrent registrations of one username, exactly one creates an account", async () => {
   const before = await worker.counts();
   const requests = Array.from({ length: 50 }, (_, index) => ({
     json: { ...fresh(), username: index % 2 ? "racer" : "Racer" },
@@ -528,8 +528,8 @@ async function assertOneOf(requests, code, before) {
   assert.equal((await worker.refresh(made.body.refresh_token)).status, 200);
 }
 
-// Fifty at once seldom meet between the check and the insert, so here the rival comes exactly then.
-test("whoever finds the name taken only at the insert is told the same, and nothing of them stays", async () => {
+// Concurrent requests seldom meet between the check and the insert, so here a trigger inserts the rival at that point.
+test("a registration that finds the name taken only at the insert is refused the same way, and stores nothing", async () => {
   const columns =
     "id, email, email_key, username, username_key, name, password_hash, credentials_version, slot, roles, created_at";
   for (const [code, ...keys] of [
@@ -549,7 +549,7 @@ test("whoever finds the name taken only at the insert is told the same, and noth
   await worker.register({ username: "in-between" });
 });
 
-test("while registration is closed nobody gets in, and whoever is in stays in", async () => {
+test("while registration is closed no account can be created, and existing users are not affected", async () => {
   const person = await worker.register();
   await worker.update({ vars: { REGISTRATION: "closed" } });
   try {
