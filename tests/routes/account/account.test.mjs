@@ -373,7 +373,7 @@ test("a body with anything but the two passwords is refused", async () => {
   });
 });
 
-test("of several concurrent password changes from one session, one succeeds, and its password logs in", async () => {
+test("exactly one of several concurrent password changes succeeds, and its password logs in", async () => {
   const person = await worker.register();
   const wanted = [`${NEW} one`, `${NEW} two`, `${NEW} three`];
   await worker.warmUp(wanted.length);

@@ -501,7 +501,7 @@ test("text with a meaning in SQL, JSON or HTML is stored unchanged", async () =>
   }
 });
 
-test("of fifty concurrent registrations of one address, exactly one creates an account", async () => {
+test("exactly one of fifty concurrent registrations of one address creates an account", async () => {
   const before = await worker.counts();
   const spellings = ["race@example.org", "RACE@example.org", " race@Example.org "];
   const requests = Array.from({ length: 50 }, (_, index) => ({
@@ -510,7 +510,7 @@ test("of fifty concurrent registrations of one address, exactly one creates an a
   await assertOneOf(requests, "email_taken", before);
 });
 
-test("of fifty concurrent registrations of one username, exactly one creates an account", async () => {
+test("exactly one of fifty concurrent registrations of one username creates an account", async () => {
   const before = await worker.counts();
   const requests = Array.from({ length: 50 }, (_, index) => ({
     json: { ...fresh(), username: index % 2 ? "racer" : "Racer" },
