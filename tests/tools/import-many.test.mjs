@@ -6,7 +6,6 @@ import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { path } from "../../scripts/lib.mjs";
 import { Databases } from "../support/databases.mjs";
 import { phc } from "../support/harness.mjs";
 
@@ -37,12 +36,11 @@ test("an import that is killed twice completes when it is run again, and its use
   }
   await new Promise((resolve) => users.end(resolve));
 
-  // The first and the last chunk run in D1 itself.
-  for (const [done, table, checkout] of [
-    ["loaded", "import_users", undefined],
-    ["moved", "users", databases.checkout],
+  for (const [done, table] of [
+    ["loaded", "import_users"],
+    ["moved", "users"],
   ]) {
-    await importUntil(`${done} ${CHUNK} of`, database, checkout, "--allow-admins");
+    await importUntil(`${done} ${CHUNK} of`, database, "--allow-admins");
     const [{ count }] = database.rows(`SELECT COUNT(*) AS count FROM ${table}`);
     assert.ok(count >= CHUNK && count < USERS, `${count} ${table}`);
   }
@@ -117,12 +115,12 @@ test("an import that is killed twice completes when it is run again, and its use
   });
 });
 
-/** Runs the import until it prints this text, and then kills it; in that checkout if there is one. */
-function importUntil(said, database, checkout, ...flags) {
+/** Runs the import until it prints this text, and then kills it. */
+function importUntil(said, database, ...flags) {
   return new Promise((resolve, reject) => {
     const child = spawn("node", ["scripts/import.mjs", join(folder, "many.ndjson"), ...flags, ...database.options], {
-      cwd: checkout?.folder ?? path("."),
-      env: { ...database.env, ...checkout?.env },
+      cwd: database.checkout.folder,
+      env: { ...database.env, ...database.checkout.env },
       stdio: ["ignore", "pipe", "inherit"],
     });
     let text = "";
