@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
 import { basic, restored, startWorker } from "../support/harness.mjs";
+import { WITHOUT_PAUSES } from "../support/preludes.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
 /** By how much the memory may grow over the whole matrix, in KiB. */
@@ -17,7 +18,10 @@ const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
 
 let worker, reader, admin, base;
 before(async () => {
-  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
+  worker = await startWorker({
+    prelude: WITHOUT_PAUSES,
+    vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) },
+  });
   [reader, admin] = [await worker.register(), await worker.registerAdmin()];
   // Verifying an outdated hash takes the most memory.
   await worker.login(await outdated());

@@ -6,14 +6,14 @@ import { after, before, test } from "node:test";
 
 import { read } from "../../scripts/lib.mjs";
 import { assertProblem, restored, startWorker } from "../support/harness.mjs";
-import { SKIPPING } from "../support/preludes.mjs";
+import { WITHOUT_PAUSES } from "../support/preludes.mjs";
 
 const EVERY_MINUTE = "* * * * *";
 const EVERY_HOUR = "17 * * * *";
 
 let worker, admin;
 before(async () => {
-  worker = await startWorker({ prelude: SKIPPING });
+  worker = await startWorker({ prelude: WITHOUT_PAUSES });
   admin = await worker.registerAdmin();
 });
 after(() => worker.close());

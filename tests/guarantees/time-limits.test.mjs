@@ -12,7 +12,7 @@ import { OAUTH_PATHS, WITH_BODY } from "../support/routes.mjs";
 
 /** By how much the memory may grow, in KiB. */
 const GROWTH = 512;
-const WAVE = 50;
+const WAVE = 100;
 
 const resourceServer = makeResourceServer("time-limits", "https://api.example.org");
 

@@ -11,13 +11,18 @@ export const IMPATIENT = `
   Date.now = () => (real.began ??= real.now()) + ${HASTE} * (real.now() - real.began);
 `;
 
-/** The clock is the real one, but a wait ends early, and the clock then jumps to the time at which it was due. */
-export const SKIPPING = `
+/** The longest pause of the Worker, in milliseconds. What waits longer is a time limit. */
+const LONGEST_PAUSE = 5000;
+
+/** The clock is the real one, but a pause ends early, and the clock then jumps to the time at which it was due. Time limits stay. */
+export const WITHOUT_PAUSES = `
   const real = { wait: setTimeout, now: Date.now };
   let ahead = 0;
-  Date.now = () => real.now() + ahead;
+  const clock = () => real.now() + ahead;
+  Date.now = clock;
   globalThis.setTimeout = (act, milliseconds) => {
-    const due = Date.now() + milliseconds;
+    if (milliseconds > ${LONGEST_PAUSE}) return real.wait(act, milliseconds);
+    const due = clock() + milliseconds;
     const end = () => {
       ahead = Math.max(ahead, due - real.now());
       act();
