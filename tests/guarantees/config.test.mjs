@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { after, before, test } from "node:test";
 
+import { decodeJwt } from "jose";
+
 import { makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
-import { assertProblem, ISSUER, PASSWORD, startWorker } from "../support/harness.mjs";
+import { assertProblem, ISSUER, keySet, PASSWORD, startWorker } from "../support/harness.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
 let worker;
@@ -15,7 +17,6 @@ after(() => worker.close());
 /** Stands in every invalid value that can hold it, so a log line that shows a value is found. */
 const CANARY = "c4n4ry";
 
-const keySet = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
 /** A key without a `kid`, so that its other members can be changed. */
 function namelessKey(alg) {
   const { kid, ...key } = makeKey(alg);
@@ -328,7 +329,7 @@ test("unusual lifetimes, names and minimums apply", async () => {
   const { status, body: person } = await post("/register", { email: "eight@example.org", password: "8 chars!" });
   assert.equal(status, 201);
   assert.deepEqual([person.expires_in, person.refresh_expires_in], [1, 60]);
-  const { iss, aud, client_id, iat, exp } = JSON.parse(Buffer.from(person.access_token.split(".")[1], "base64url"));
+  const { iss, aud, client_id, iat, exp } = decodeJwt(person.access_token);
   assert.deepEqual(
     [iss, aud, client_id, exp - iat],
     ["https://login.example.org/tenant", "urn:example:api", "mobile", 1],
@@ -351,7 +352,7 @@ test("an empty variable has its default, like an unset one", async () => {
   for (const value of ["", null]) {
     await worker.update({ vars: Object.fromEntries(optional.map((name) => [name, value])) });
     const { expires_in, access_token } = await worker.register();
-    const { client_id } = JSON.parse(Buffer.from(access_token.split(".")[1], "base64url"));
+    const { client_id } = decodeJwt(access_token);
     assert.deepEqual([expires_in, client_id], [900, "first-party"]);
     assertProblem(
       await worker.post("/register", { json: { email: "short@example.org", password: "fourteen chars" } }),

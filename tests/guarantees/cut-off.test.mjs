@@ -150,12 +150,11 @@ const kinds = (calls) => calls.map(({ kind }) => kind);
 
 /** Every session that D1 has ended is marked for /verify. */
 async function assertMarked({ sessions = [] }) {
-  for (const { session_id } of sessions) {
-    const row = await worker.sessionRow(session_id);
+  for (const session of sessions) {
+    const row = await worker.sessionRow(session.session_id);
     const isOver = row === null || row.revoked_at !== null;
-    const mark = await worker.kv.get(`revoked:${session_id}`);
     assert.equal(
-      mark !== null,
+      await worker.isMarked(session),
       isOver,
       isOver ? "an ended session is not marked" : "a session is marked that is not over",
     );

@@ -2,13 +2,13 @@
 // second fetch for an unknown key. The test advances their clock and the Worker's.
 
 import assert from "node:assert/strict";
-import { createPrivateKey, sign } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { createRemoteJWKSet, customFetch, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
 import { makeKey } from "../../scripts/secrets.mjs";
-import { assertProblem, ISSUER, startWorker } from "../support/harness.mjs";
+import { assertProblem, ISSUER, keySet, startWorker } from "../support/harness.mjs";
+import { signToken } from "../support/tokens.mjs";
 
 /** How long a client caches the JWKS, in seconds: as long as Cache-Control says. */
 const CACHE = 300;
@@ -19,7 +19,6 @@ const TTL = 900;
 const STEP = 45;
 
 const [old, next] = [makeKey("ES256"), makeKey("EdDSA")];
-const set = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
 const seconds = () => Date.now() / 1000;
 
 /** Advances the clock of the clients, which are in this process, and of the Worker. */
@@ -32,7 +31,7 @@ async function pass(time) {
 }
 
 let worker;
-before(async () => (worker = await startWorker({ secrets: set(old) })));
+before(async () => (worker = await startWorker({ secrets: keySet(old) })));
 after(() => worker.close());
 
 test("fifty servers with cached keys go through a rotation without one failed verification", async () => {
@@ -67,7 +66,7 @@ test("fifty servers with cached keys go through a rotation without one failed ve
   const lastOfOld = { access_token, refresh_token };
 
   activation = Math.ceil(seconds() + LEAD);
-  await worker.update({ secrets: set(old, { ...next, signs_from: activation }) });
+  await worker.update({ secrets: keySet(old, { ...next, signs_from: activation }) });
   assert.deepEqual(await published(), [old.kid, next.kid]);
   await live(activation - 30);
   assert.deepEqual([...signedBy], [old.kid]);
@@ -98,11 +97,11 @@ test("fifty servers with cached keys go through a rotation without one failed ve
 });
 
 test("a client that is inactive during a rotation stays logged in while the old key is in the set", async () => {
-  await worker.update({ secrets: set(old) });
+  await worker.update({ secrets: keySet(old) });
   const [sleeper, another, late] = [await worker.register(), await worker.register(), await worker.register()];
   // The old key stopped signing an hour ago.
   const activation = Math.floor(seconds()) - 3600;
-  await worker.update({ secrets: set(old, { ...next, signs_from: activation }) });
+  await worker.update({ secrets: keySet(old, { ...next, signs_from: activation }) });
   assertProblem(await worker.me(forged(old, sleeper, 600)), 401, "invalid_token");
   const json = ({ refresh_token }, { access_token }) => ({ json: { refresh_token, access_token } });
   assertProblem(await worker.post("/refresh", json(another, sleeper)), 401, "invalid_refresh_token");
@@ -110,21 +109,21 @@ test("a client that is inactive during a rotation stays logged in while the old 
   assert.equal(status, 200);
   assert.equal((await worker.me(body.access_token)).status, 200);
 
-  await worker.update({ secrets: set({ ...next, signs_from: activation }) });
+  await worker.update({ secrets: keySet({ ...next, signs_from: activation }) });
   assertProblem(await worker.post("/refresh", json(late, late)), 401, "invalid_refresh_token");
   assert.equal((await worker.refresh(late.refresh_token)).status, 200);
 });
 
 test("a key without signs_from after the first key verifies until it is removed", async () => {
-  await worker.update({ secrets: set(old) });
+  await worker.update({ secrets: keySet(old) });
   const person = await worker.register();
-  await worker.update({ secrets: set(next, old) });
+  await worker.update({ secrets: keySet(next, old) });
   assert.deepEqual(
     (await worker.get("/.well-known/jwks.json")).body.keys.map(({ kid }) => kid),
     [next.kid, old.kid],
   );
   assert.equal((await worker.me(forged(old, person, 600))).status, 200);
-  await worker.update({ secrets: set(next) });
+  await worker.update({ secrets: keySet(next) });
   assertProblem(await worker.me(forged(old, person, 600)), 401, "invalid_token");
   const { body } = await worker.refresh(person.refresh_token);
   assert.equal(decodeProtectedHeader(body.access_token).kid, next.kid);
@@ -162,9 +161,5 @@ function client(sees = () => true) {
 /** A token with the user's claims that a key signs now. */
 function forged(key, person, lifetime) {
   const now = Math.floor(seconds());
-  const encode = (object) => Buffer.from(JSON.stringify(object)).toString("base64url");
-  const claims = { ...decodeJwt(person.access_token), iat: now, exp: now + lifetime };
-  const input = `${encode({ alg: key.alg, kid: key.kid, typ: "at+jwt" })}.${encode(claims)}`;
-  const options = { key: createPrivateKey({ key, format: "jwk" }), dsaEncoding: "ieee-p1363" };
-  return `${input}.${sign(key.alg === "EdDSA" ? null : "sha256", Buffer.from(input), options).toString("base64url")}`;
+  return signToken(key, { ...decodeJwt(person.access_token), iat: now, exp: now + lifetime });
 }

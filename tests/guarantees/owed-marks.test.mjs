@@ -99,10 +99,9 @@ async function end(name, plan, person) {
 }
 
 const puts = (calls) => calls.filter(({ kind }) => kind === "put");
-const isMarked = async ({ session_id }) => (await worker.kv.get(`revoked:${session_id}`)) !== null;
 
 async function assertMarked(ended, expected = true) {
-  for (const session of ended) assert.equal(await isMarked(session), expected);
+  for (const session of ended) assert.equal(await worker.isMarked(session), expected);
 }
 
 /** The storage calls of the scheduled event of every minute, some minutes later. */

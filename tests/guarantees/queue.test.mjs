@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { assertProblem, startWorker } from "../support/harness.mjs";
+import { assertProblem, ipAddress, many, startWorker } from "../support/harness.mjs";
 
 /** "correct horse battery staple", by libxcrypt: about twenty times and six times as expensive as our hash. */
 const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
@@ -20,9 +20,7 @@ before(async () => {
 });
 after(() => worker.close());
 
-const source = (number) => `198.51.${100 + Math.floor(number / 250)}.${number % 250}`;
 const stranger = (number) => ({ email: `stranger-${number}@example.org`, password: "not the right one" });
-const many = (count, make) => Array.from({ length: count }, (_, number) => make(number));
 /** A login from an address of its own. */
 const login = (who, from) => (headers) => worker.login(who, { headers: { "CF-Connecting-IP": from, ...headers } });
 
@@ -97,7 +95,7 @@ test("a client that resets the connection while waiting leaves the queue", async
       const plan = worker.plan({ at: 1, does: "hold answer" });
       const client = await worker.send("POST", "/login", {
         json: stranger(number),
-        headers: { "CF-Connecting-IP": source(number) },
+        headers: { "CF-Connecting-IP": ipAddress(number) },
         plan,
       });
       await plan.untilHeld();
@@ -116,12 +114,12 @@ test("a client that resets the connection while waiting leaves the queue", async
 
 for (const [from, where] of [
   ["one source", () => "203.0.113.1"],
-  ["330 sources", source],
+  ["330 sources", ipAddress],
 ]) {
   test(`other users are served after 330 logins from ${from} that reset the connection`, async () => {
     const plans = await hangUp(330, "RST", where);
     const others = await Promise.all(
-      many(5, (number) => worker.login(person, { headers: { "CF-Connecting-IP": source(400 + number) } })),
+      many(5, (number) => worker.login(person, { headers: { "CF-Connecting-IP": ipAddress(400 + number) } })),
     );
     // One account has four places, and on a slow machine the flood may fill the queue for a moment.
     const refusals = [...tooMany(others), ...overloaded(others)];
@@ -143,7 +141,7 @@ test("other users are served after 330 logins from one source that close their s
 test("one source may queue a quarter of the work, and other sources are served while its excess is refused", async () => {
   const people = await worker.insertPeople(8);
   const flood = many(160, (number) => login(stranger(number), "203.0.113.3"));
-  const { answers } = await atOnce([...flood, ...people.map((other, number) => login(other, source(number)))]);
+  const { answers } = await atOnce([...flood, ...people.map((other, number) => login(other, ipAddress(number)))]);
   const others = answers.splice(-people.length);
   assert.deepEqual(
     others.map(({ status }) => status),
@@ -185,7 +183,7 @@ for (const [name, ask] of Object.entries({
     const ten = many(
       10,
       (number) => (headers) =>
-        worker.post("/login", { json: ask(number), headers: { "CF-Connecting-IP": source(number), ...headers } }),
+        worker.post("/login", { json: ask(number), headers: { "CF-Connecting-IP": ipAddress(number), ...headers } }),
     );
     const { answers } = await atOnce(ten);
     const refusals = tooMany(answers);
@@ -205,7 +203,7 @@ for (const [method, path, json] of [
         worker.request(method, path, {
           bearer: person.access_token,
           json,
-          headers: { "CF-Connecting-IP": source(number), ...headers },
+          headers: { "CF-Connecting-IP": ipAddress(number), ...headers },
         }),
     );
     const { answers } = await atOnce(ten);
@@ -220,7 +218,7 @@ test("work beyond a few seconds is refused with Retry-After", async () => {
   // In a new isolate, which has refused no request yet: refusals are counted, and logged once a minute.
   await worker.update();
   worker.events();
-  const { answers } = await atOnce(many(400, (number) => login(stranger(number), source(number))));
+  const { answers } = await atOnce(many(400, (number) => login(stranger(number), ipAddress(number))));
   const refusals = overloaded(answers);
   assert.ok(refusals.length > 0 && refusals.length < 350, `${refusals.length} of 400 were refused`);
   for (const { headers } of refusals) assert.match(headers.get("retry-after"), /^[1-5]$/, "about four seconds of work");
@@ -231,7 +229,7 @@ test("work beyond a few seconds is refused with Retry-After", async () => {
 
 test("expensive hashes fill the queue by their cost, and cheap ones do not wait for all of them", async () => {
   const people = await worker.insertPeople(60, BCRYPT_12);
-  const requests = people.map((one, number) => login(one, source(number)));
+  const requests = people.map((one, number) => login(one, ipAddress(number)));
   // Behind more expensive hashes than the queue holds.
   const OURS = 10;
   requests.splice(OURS, 0, login(person, "203.0.113.4"));
@@ -248,7 +246,7 @@ test("expensive hashes fill the queue by their cost, and cheap ones do not wait 
 test("a correct password with an imported hash waits only once", async () => {
   const people = await worker.insertPeople(12, BCRYPT_10);
   const { answers, served } = await atOnce(
-    people.map((one, number) => login(number % 2 ? { ...one, password: "wrong" } : one, source(number))),
+    people.map((one, number) => login(number % 2 ? { ...one, password: "wrong" } : one, ipAddress(number))),
   );
   assert.deepEqual(
     answers.map(({ status }) => status),

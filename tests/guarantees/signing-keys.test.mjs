@@ -2,13 +2,14 @@
 // accepted, and no key is used with an algorithm other than its own.
 
 import assert from "node:assert/strict";
-import { createHmac, createPrivateKey, createPublicKey, sign as nodeSign } from "node:crypto";
+import { createHmac, createPublicKey } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
 import { ALGORITHMS, makeKey } from "../../scripts/secrets.mjs";
-import { assertProblem, ISSUER, PASSWORD, startWorker } from "../support/harness.mjs";
+import { assertProblem, ISSUER, keySet, PASSWORD, startWorker } from "../support/harness.mjs";
+import { sign, signingInput } from "../support/tokens.mjs";
 
 const AUDIENCE = "https://api.example.org";
 const PUBLIC = ALGORITHMS.filter((alg) => alg !== "HS256");
@@ -23,11 +24,10 @@ const WEBCRYPTO = {
 };
 
 const keys = Object.fromEntries(ALGORITHMS.map((alg) => [alg, makeKey(alg)]));
-const set = (...members) => ({ SIGNING_KEYS: JSON.stringify({ keys: members }) });
 /** The configuration in which the key of that algorithm signs, and those of all others verify. */
 const signingWith = (alg) => ({
   vars: { ALLOW_HS256: "true" },
-  secrets: set(keys[alg], ...ALGORITHMS.filter((other) => other !== alg).map((other) => keys[other])),
+  secrets: keySet(keys[alg], ...ALGORITHMS.filter((other) => other !== alg).map((other) => keys[other])),
 });
 
 let worker, person, claims;
@@ -40,12 +40,12 @@ after(() => worker.close());
 
 for (const alg of ALGORITHMS) {
   test(`${alg}: a key set with one key signs, and its tokens verify`, async () => {
-    await worker.update({ vars: { ALLOW_HS256: String(alg === "HS256") }, secrets: set(keys[alg]) });
+    await worker.update({ vars: { ALLOW_HS256: String(alg === "HS256") }, secrets: keySet(keys[alg]) });
     const { access_token } = (await worker.login(person)).body;
     assert.deepEqual(decodeProtectedHeader(access_token), { alg, kid: keys[alg].kid, typ: "at+jwt" });
     assert.equal((await worker.me(access_token)).status, 200);
     assert.equal((await worker.verify(access_token)).status, 200);
-    await allInvalid([person.access_token].filter(() => alg !== "ES256"));
+    await worker.assertInvalid([person.access_token].filter(() => alg !== "ES256"));
 
     const { keys: published } = (await worker.get("/.well-known/jwks.json")).body;
     if (alg === "HS256") {
@@ -75,7 +75,7 @@ for (const alg of ALGORITHMS) {
     }
     // Except for ES256 the signature is deterministic.
     const [head, body, signature] = access_token.split(".");
-    if (alg !== "ES256") assert.equal(signature, (await sign(alg, `${head}.${body}`)).toString("base64url"));
+    if (alg !== "ES256") assert.equal(signature, sign(keys[alg], `${head}.${body}`).toString("base64url"));
   });
 }
 
@@ -88,7 +88,7 @@ test("with a key of every algorithm, tokens of each are accepted, and the symmet
     assert.deepEqual(published.map((key) => key.alg).sort(), [...PUBLIC].sort());
     assert.ok(!JSON.stringify(published).includes(keys.HS256.kid));
     for (const other of ALGORITHMS) {
-      const token = await forge({ alg: other });
+      const token = forge({ alg: other });
       assert.equal((await worker.me(token)).status, 200, other);
       assert.equal((await worker.verify(token)).status, 200, other);
     }
@@ -113,13 +113,13 @@ test("no key is used with an algorithm other than its own, whatever the header s
       "",
     ]) {
       for (const signer of ALGORITHMS) {
-        if (alg !== named || signer !== named) tokens.push(await forge({ alg, kid, signer }));
+        if (alg !== named || signer !== named) tokens.push(forge({ alg, kid, signer }));
       }
-      const unsigned = (await forge({ alg, kid })).replace(/\.[^.]*$/, "");
+      const unsigned = forge({ alg, kid }).replace(/\.[^.]*$/, "");
       if (alg !== named) tokens.push(unsigned, `${unsigned}.`);
     }
   }
-  await allInvalid(tokens);
+  await worker.assertInvalid(tokens);
 });
 
 test("no public key is an HMAC secret, in any encoding", async () => {
@@ -148,16 +148,16 @@ test("no public key is an HMAC secret, in any encoding", async () => {
     for (const secret of ["", Buffer.alloc(32), "secret", ...secrets]) {
       const mac = (input) => createHmac("sha256", secret).update(input).digest();
       // Under its own kid, and under that of the symmetric key.
-      for (const kid of [jwk.kid, keys.HS256.kid]) tokens.push(await forge({ alg: "HS256", kid, make: mac }));
+      for (const kid of [jwk.kid, keys.HS256.kid]) tokens.push(forge({ alg: "HS256", kid, make: mac }));
     }
   }
-  await allInvalid(tokens);
+  await worker.assertInvalid(tokens);
 });
 
 test("a signature has the exact length of its key, and one spelling", async () => {
   const order = 2n ** 252n + 27742317777372353535851937790883648493n;
   for (const alg of ALGORITHMS) {
-    const good = await forge({ alg });
+    const good = forge({ alg });
     const input = good.slice(0, good.lastIndexOf("."));
     const signature = Buffer.from(good.slice(input.length + 1), "base64url");
     const flipped = Buffer.from(signature);
@@ -185,7 +185,7 @@ test("a signature has the exact length of its key, and one spelling", async () =
       const larger = (BigInt(`0x${signature.toString("hex")}`) + n).toString(16);
       bad.push(Buffer.from(larger.padStart(larger.length + (larger.length % 2), "0"), "hex"));
     }
-    await allInvalid(bad.map((bytes) => `${input}.${bytes.toString("base64url")}`));
+    await worker.assertInvalid(bad.map((bytes) => `${input}.${bytes.toString("base64url")}`));
     assert.equal((await worker.me(good)).status, 200);
   }
 });
@@ -224,42 +224,31 @@ test("profile claims are in the tokens if they are configured and known, and now
   }
   // Tokens from before the change stay valid, with the claims or without.
   await worker.update();
-  assert.equal(
-    (await worker.me(await forge({ alg: "ES256", claims: { email: "other@example.org", name: 7 } }))).status,
-    200,
-  );
+  assert.equal((await worker.me(forge({ alg: "ES256", claims: { email: "other@example.org", name: 7 } }))).status, 200);
 });
 
 test("a set in which no key may sign yet refuses to serve", async () => {
   const soon = Math.floor(Date.now() / 1000) + 3600;
-  await worker.update({ secrets: set({ ...keys.ES256, signs_from: soon }) });
+  await worker.update({ secrets: keySet({ ...keys.ES256, signs_from: soon }) });
   assertProblem(await worker.get("/healthz"), 503, "misconfigured");
   const [{ variable, problem }] = worker.events("misconfigured");
   assert.equal(variable, "SIGNING_KEYS");
   assert.match(problem, /no key may sign yet/);
-  await worker.update({ secrets: set({ ...keys.ES256, signs_from: soon }, { ...keys.EdDSA, signs_from: 1 }) });
+  await worker.update({ secrets: keySet({ ...keys.ES256, signs_from: soon }, { ...keys.EdDSA, signs_from: 1 }) });
   assert.equal(decodeProtectedHeader((await worker.login(person)).body.access_token).alg, "EdDSA");
 });
 
 /** A token with these claims and any header, signed by the key of an algorithm (`signer`). */
-async function forge({
+function forge({
   alg,
   kid = keys[alg]?.kid,
   signer = ALGORITHMS.includes(alg) ? alg : "ES256",
   make,
   claims: changes,
 }) {
-  const encode = (object) => Buffer.from(JSON.stringify(object)).toString("base64url");
-  const input = `${encode({ alg, kid, typ: "at+jwt" })}.${encode({ ...claims, ...changes })}`;
-  const signature = make ? make(input) : await sign(signer, input);
-  return `${input}.${signature.toString("base64url")}`;
-}
-
-/** Signs with Node's own cryptography. */
-async function sign(alg, input) {
-  if (alg === "HS256") return createHmac("sha256", Buffer.from(keys.HS256.k, "base64url")).update(input).digest();
-  const key = createPrivateKey({ key: keys[alg], format: "jwk" });
-  return nodeSign(alg === "EdDSA" ? null : "sha256", Buffer.from(input), { key, dsaEncoding: "ieee-p1363" });
+  const input = signingInput({ alg, kid, typ: "at+jwt" }, { ...claims, ...changes });
+  const made = make ? make(input) : sign(keys[signer], input);
+  return `${input}.${made.toString("base64url")}`;
 }
 
 async function webCryptoVerifies(alg, publicJwk, token) {
@@ -267,11 +256,4 @@ async function webCryptoVerifies(alg, publicJwk, token) {
   const key = await crypto.subtle.importKey("jwk", publicJwk, importing, false, ["verify"]);
   const [head, body, signature] = token.split(".");
   return crypto.subtle.verify(verifying, key, Buffer.from(signature, "base64url"), Buffer.from(`${head}.${body}`));
-}
-
-async function allInvalid(tokens) {
-  for (const token of tokens) {
-    for (const path of ["/me", "/verify"])
-      assertProblem(await worker.get(path, { bearer: token }), 401, "invalid_token");
-  }
 }

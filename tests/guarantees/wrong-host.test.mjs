@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { after, before, test } from "node:test";
 
+import { decodeJwt } from "jose";
+
 import { assertOAuthError, assertProblem, startWorker } from "../support/harness.mjs";
 import { OAUTH_PATHS, ROUTES } from "../support/routes.mjs";
 
@@ -160,7 +162,7 @@ test("it serves at the addresses of ALSO_ANSWERS_AT as at its own, and names the
       json: { email: `at-${encodeURIComponent(origin)}@example.org`, password: "correct horse battery staple" },
     });
     assert.equal(status, 201, origin);
-    const { iss } = JSON.parse(Buffer.from(body.access_token.split(".")[1], "base64url"));
+    const { iss } = decodeJwt(body.access_token);
     assert.equal(iss, ISSUER);
     assert.equal((await worker.get(origin + OAUTH)).body.token_endpoint, `${ISSUER}/token`);
   }

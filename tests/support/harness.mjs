@@ -5,11 +5,12 @@ import assert from "node:assert/strict";
 import { argon2Sync, randomBytes } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 
-import { decodeJwt, decodeProtectedHeader, importJWK, SignJWT } from "jose";
+import { decodeJwt } from "jose";
 
 import { makeSecrets } from "../../scripts/secrets.mjs";
 import { Client } from "./client.mjs";
 import { Runtime } from "./runtime.mjs";
+import { signToken } from "./tokens.mjs";
 
 export const ISSUER = "http://localhost:8787";
 export const PASSWORD = "correct horse battery staple";
@@ -203,6 +204,26 @@ export class Worker {
     return outdated;
   }
 
+  /** The row of an account. */
+  account({ user }) {
+    return this.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first();
+  }
+
+  /** Sets a column of an account. */
+  setColumn({ user }, column, value) {
+    return this.db.prepare(`UPDATE users SET ${column} = ? WHERE id = ?`).bind(value, user.id).run();
+  }
+
+  /** The hash of an account's password. */
+  async storedHash(person) {
+    return (await this.account(person)).password_hash;
+  }
+
+  /** Whether a session is marked in KV as ended. */
+  async isMarked({ session_id }) {
+    return (await this.kv.get(`revoked:${session_id}`)) !== null;
+  }
+
   /** Registers a new user and grants the admin role, as the command does. */
   async registerAdmin() {
     const admin = await this.register();
@@ -334,10 +355,23 @@ export class Worker {
   }
 
   /** Signs the claims of an access token again with the Worker's own key, after these changes. */
-  async resign(token, changes) {
+  resign(token, changes, header) {
     const [key] = JSON.parse(this.secrets.SIGNING_KEYS).keys;
-    const claims = { ...decodeJwt(token), ...changes };
-    return new SignJWT(claims).setProtectedHeader(decodeProtectedHeader(token)).sign(await importJWK(key, "ES256"));
+    return signToken(key, { ...decodeJwt(token), ...changes }, header);
+  }
+
+  /** Asserts that each of these is refused as an invalid access token, on any kind of route. */
+  async assertInvalid(tokens) {
+    for (const token of tokens) {
+      for (const check of ["me", "verify"]) {
+        const answer = await this[check](token);
+        assertProblem(answer, 401, "invalid_token");
+        assert.equal(
+          answer.headers.get("www-authenticate"),
+          'Bearer error="invalid_token", error_description="The access token is not valid."',
+        );
+      }
+    }
   }
 
   /** No token of the session is accepted anywhere. */
@@ -421,6 +455,18 @@ export function restored(getWorker, make) {
     return made.person;
   };
 }
+
+/** The secret of these signing keys, of which the first signs. */
+export const keySet = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
+
+/** The headers of a request from this IP address and user agent. */
+export const from = (ip, agent = "tests") => ({ headers: { "CF-Connecting-IP": ip, "User-Agent": agent } });
+
+/** An IP address for each number, up to 13,750 of them. */
+export const ipAddress = (number) => `198.51.${100 + Math.floor(number / 250)}.${(number % 250) + 1}`;
+
+/** Makes a value for each number below `count`. */
+export const many = (count, make) => Array.from({ length: count }, (_, number) => make(number));
 
 /** The credential of RFC 7617. */
 export function basic(id, secret) {

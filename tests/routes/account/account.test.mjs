@@ -22,7 +22,6 @@ const change = (session, json, options) =>
 const remove = (session, json = { current_password: PASSWORD }, options) =>
   worker.delete("/me", { bearer: session.access_token, json, ...options });
 const passwords = (new_password, current_password = PASSWORD) => ({ current_password, new_password });
-const row = ({ user }) => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.id).first();
 const events = async ({ user }) =>
   (await worker.db.prepare("SELECT * FROM audit_events WHERE user_id = ? ORDER BY at, id").bind(user.id).all()).results;
 const kinds = async (person) => (await events(person)).map(({ kind }) => kind);
@@ -30,9 +29,12 @@ const json = { "Content-Type": "application/json" };
 
 /** Asserts that `act` neither changes the account nor records an event. */
 async function unchanged(person, act) {
-  const before = [await row(person), await worker.sessionRow(person.session_id), await events(person)];
+  const before = [await worker.account(person), await worker.sessionRow(person.session_id), await events(person)];
   await act();
-  assert.deepEqual([await row(person), await worker.sessionRow(person.session_id), await events(person)], before);
+  assert.deepEqual(
+    [await worker.account(person), await worker.sessionRow(person.session_id), await events(person)],
+    before,
+  );
 }
 
 test("the display name and the username can be set, kept and removed, separately and together", async () => {
@@ -245,7 +247,7 @@ test("changing the username requires the password; changing the display name doe
     assert.equal((await bare({ username: "guarded" })).status, 200);
   });
   assertProblem(await bare({ username: "unguarded", current_password: NEW }), 403, "wrong_password");
-  assert.equal((await row(person)).username, "guarded");
+  assert.equal((await worker.account(person)).username, "guarded");
   assert.deepEqual(
     (await events(person)).map(({ kind, count, session_id }) => [kind, count, session_id]),
     [["login_failed", 1, person.session_id]],
@@ -313,12 +315,12 @@ test("the same password in NFD is the same password", async () => {
 test("changing the password requires the current one, and each wrong one counts as a failed login", async () => {
   const person = await worker.register();
   const other = (await worker.login(person)).body;
-  const before = await row(person);
+  const before = await worker.account(person);
   for (const wrong of [`${PASSWORD} `, "", PASSWORD.toUpperCase()]) {
     assertProblem(await change(person, passwords(NEW, wrong)), 403, "wrong_password");
   }
   assertProblem(await change(person, passwords(NEW, "x".repeat(1025))), 403, "wrong_password");
-  assert.deepEqual(await row(person), before);
+  assert.deepEqual(await worker.account(person), before);
   const failed = (await events(person)).map(({ kind, ip }) => [kind, ip]);
   assert.deepEqual([...new Set(failed.map(String))], ["login_failed,192.0.2.1"]);
   assert.equal(
@@ -389,7 +391,7 @@ test("exactly one of several concurrent password changes succeeds, and its passw
   for (const [index, password] of wanted.entries()) {
     assert.equal((await worker.login({ ...person, password })).status, answers[index].status === 200 ? 200 : 401);
   }
-  assert.equal((await row(person)).credentials_version, 1);
+  assert.equal((await worker.account(person)).credentials_version, 1);
   assert.deepEqual(
     (await kinds(person)).filter((kind) => kind === "password_changed"),
     ["password_changed"],

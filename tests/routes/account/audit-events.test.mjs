@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
-import { assertProblem, PASSWORD, startWorker } from "../../support/harness.mjs";
+import { assertProblem, from, PASSWORD, startWorker } from "../../support/harness.mjs";
 
 const NEW = "four ponies sing quietly at noon";
 const AUDIT_TTL = 7_776_000;
@@ -19,7 +19,6 @@ before(async () => {
 });
 after(() => worker.close());
 
-const from = (ip, agent) => ({ headers: { "CF-Connecting-IP": ip, "User-Agent": agent } });
 const by = (ip, user_agent) => ({ ip, user_agent });
 const US = by("192.0.2.1", "tests");
 const asAdmin = (method, path, json) => worker.request(method, path, { bearer: admin.access_token, json });

@@ -3,13 +3,12 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { assertProblem, startWorker } from "../../support/harness.mjs";
+import { assertProblem, from, startWorker } from "../../support/harness.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-const from = (ip, agent) => ({ headers: { "CF-Connecting-IP": ip, "User-Agent": agent } });
 const list = (session) => worker.get("/sessions", { bearer: session.access_token });
 const end = (session, id) => worker.request("DELETE", `/sessions/${id}`, { bearer: session.access_token });
 const endAll = (session, query = "") => worker.request("DELETE", `/sessions${query}`, { bearer: session.access_token });
@@ -20,16 +19,6 @@ async function threeSessions() {
   const second = (await worker.login(person, from("198.51.100.2", "phone"))).body;
   const third = (await worker.login(person, from("198.51.100.3", "laptop"))).body;
   return { person, second, third };
-}
-
-async function assertEnded({ access_token, refresh_token }) {
-  assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
-  assertProblem(await worker.me(access_token), 401, "invalid_token");
-  assertProblem(await worker.verify(access_token), 401, "invalid_token");
-}
-
-async function assertLive({ access_token }) {
-  for (const check of ["me", "verify"]) assert.equal((await worker[check](access_token)).status, 200);
 }
 
 test("the list shows when and from where each session began and was last used, and never a token", async () => {
@@ -152,16 +141,16 @@ test("ending one session ends only that one, at once and everywhere", async () =
     ],
     ["ended_by_user", "192.0.2.1"],
   );
-  await assertEnded(second);
-  await assertLive(person);
-  await assertLive(third);
+  await worker.assertEnded(second);
+  await worker.assertLive(person);
+  await worker.assertLive(third);
 });
 
 test("a session may end itself", async () => {
   const { person, second } = await threeSessions();
   assert.equal((await end(second, second.session_id)).status, 204);
-  await assertEnded(second);
-  await assertLive(person);
+  await worker.assertEnded(second);
+  await worker.assertLive(person);
 });
 
 test("another user's session, an unknown one, an ended one and an invalid id are the same 404, and nothing ends", async () => {
@@ -187,8 +176,8 @@ test("another user's session, an unknown one, an ended one and an invalid id are
   }
   assert.equal(new Set(answers).size, 1);
   assert.deepEqual(await worker.sessionRow(second.session_id), row);
-  await assertLive(otherUser);
-  await assertLive(person);
+  await worker.assertLive(otherUser);
+  await worker.assertLive(person);
 });
 
 test("DELETE /sessions ends all; with except=current, all but the caller's; with any other query, none", async () => {
@@ -203,16 +192,16 @@ test("DELETE /sessions ends all; with except=current, all but the caller's; with
   ]) {
     assertProblem(await endAll(person, query), 400, "invalid_request");
   }
-  await assertLive(third);
+  await worker.assertLive(third);
   const kept = await endAll(second, "?except=current");
   assert.deepEqual([kept.status, kept.body], [200, { sessions_ended: 2 }]);
-  await assertEnded(person);
-  await assertEnded(third);
-  await assertLive(second);
+  await worker.assertEnded(person);
+  await worker.assertEnded(third);
+  await worker.assertLive(second);
   assert.deepEqual((await endAll(second, "?except=current")).body, { sessions_ended: 0 });
   assert.deepEqual((await endAll(second)).body, { sessions_ended: 1 });
-  await assertEnded(second);
-  await assertLive(otherUser);
+  await worker.assertEnded(second);
+  await worker.assertLive(otherUser);
 });
 
 test("a session that has ended, or whose account is disabled or deleted, sees and ends nothing", async () => {

@@ -11,12 +11,6 @@ after(() => worker.close());
 
 const login = (json, options) => worker.post("/login", { json: { password: PASSWORD, ...json }, ...options });
 
-/** Sets a column of a user's row. */
-const set = (person, column, value) =>
-  worker.db.prepare(`UPDATE users SET ${column} = ? WHERE id = ?`).bind(value, person.user.id).run();
-const storedHash = (person) =>
-  worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(person.user.id).first("password_hash");
-
 test("a user logs in by e-mail address or username, in any case, each time into a new session", async () => {
   const person = await worker.register({ email: "Ada@Example.org", username: "Ada-L", name: "Ada" });
   const sessions = new Set([person.session_id]);
@@ -90,7 +84,7 @@ test("exactly one of e-mail address and username is required, as text, and nothi
 test("an unknown account, a wrong password and a disabled account get one and the same answer", async () => {
   const person = await worker.register({ username: "known-one" });
   const disabled = await worker.register({ username: "disabled-one" });
-  await set(disabled, "disabled_at", 1);
+  await worker.setColumn(disabled, "disabled_at", 1);
   const before = await worker.counts();
   worker.events();
 
@@ -134,7 +128,7 @@ test("an unknown account, a wrong password and a disabled account get one and th
   assert.match([...answers][0], /^\[401,.*\["www-authenticate","Bearer"\].*invalid_credentials/);
   assert.deepEqual(await worker.counts(), before);
 
-  await set(disabled, "disabled_at", null);
+  await worker.setColumn(disabled, "disabled_at", null);
   assert.equal((await login({ email: disabled.email })).status, 200);
 });
 
@@ -203,26 +197,26 @@ test("a login renews a hash with outdated parameters, once", async () => {
     { tagLength: 16 },
   ]) {
     const old = phc(outdated);
-    await set(person, "password_hash", old);
+    await worker.setColumn(person, "password_hash", old);
     assertProblem(await worker.login({ ...person, password: `${PASSWORD}!` }), 401, "invalid_credentials");
-    assert.equal(await storedHash(person), old);
+    assert.equal(await worker.storedHash(person), old);
 
     assert.equal(await logIn(), true, JSON.stringify(outdated));
-    const renewed = await storedHash(person);
+    const renewed = await worker.storedHash(person);
     assert.match(renewed, /^\$argon2id\$v=19\$m=7168,t=5,p=1\$[\w+/]{22}\$[\w+/]{43}$/);
     assert.equal(await logIn(), false);
-    assert.equal(await storedHash(person), renewed);
+    assert.equal(await worker.storedHash(person), renewed);
     assertProblem(await worker.login({ ...person, password: `${PASSWORD}!` }), 401, "invalid_credentials");
   }
   const todays = phc({});
-  await set(person, "password_hash", todays);
+  await worker.setColumn(person, "password_hash", todays);
   assert.equal(await logIn(), false);
-  assert.equal(await storedHash(person), todays);
+  assert.equal(await worker.storedHash(person), todays);
 });
 
 test("every hash has its own salt", async () => {
   const hashes = await Promise.all(
-    [worker.register(), worker.register()].map(async (person) => storedHash(await person)),
+    [worker.register(), worker.register()].map(async (person) => worker.storedHash(await person)),
   );
   assert.notEqual(hashes[0].split("$")[4], hashes[1].split("$")[4]);
   assert.notEqual(hashes[0].split("$")[5], hashes[1].split("$")[5]);
@@ -260,7 +254,7 @@ test("an invalid or too costly stored hash is a 500 for that account only, and r
     phc({}).replace("m=7168", "m=4194304"),
     phc({}).slice(0, -20).concat("!"),
   ]) {
-    await set(damaged, "password_hash", hash);
+    await worker.setColumn(damaged, "password_hash", hash);
     worker.events();
     const answer = await worker.login(damaged);
     assertProblem(answer, 500, "internal_error");

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { decodeJwt, importJWK, SignJWT } from "jose";
+import { decodeJwt } from "jose";
 
 import { makeKey, makeSecrets } from "../../../scripts/secrets.mjs";
 import { assertProblem, forged, startWorker } from "../../support/harness.mjs";
+import { signingInput, signToken } from "../../support/tokens.mjs";
 
 const GRACE = 30;
 const IDLE = 604800;
@@ -300,11 +301,11 @@ test("an access token sent with the refresh token must be of the same session, a
   const now = Math.floor(Date.now() / 1000);
   for (const [what, access_token] of [
     ["its own", person.access_token],
-    ["its own, expired", await accessToken(key, { ...claims, iat: now - 1000, exp: now - 100 })],
-    ["its own, expired long ago", await accessToken(key, { ...claims, iat: 1, exp: 2 })],
-    ["its own, by a clock ahead of this one", await accessToken(key, { ...claims, iat: now + 600, exp: now + 900 })],
-    ["its own, of when ISSUER was another", await accessToken(key, { ...claims, iss: "https://other.example" })],
-    ["its own, of when AUDIENCE was another", await accessToken(key, { ...claims, aud: "https://other.example" })],
+    ["its own, expired", signToken(key, { ...claims, iat: now - 1000, exp: now - 100 })],
+    ["its own, expired long ago", signToken(key, { ...claims, iat: 1, exp: 2 })],
+    ["its own, by a clock ahead of this one", signToken(key, { ...claims, iat: now + 600, exp: now + 900 })],
+    ["its own, of when ISSUER was another", signToken(key, { ...claims, iss: "https://other.example" })],
+    ["its own, of when AUDIENCE was another", signToken(key, { ...claims, aud: "https://other.example" })],
   ]) {
     const { status, body } = await worker.post("/refresh", { json: { refresh_token: token, access_token } });
     assert.equal(status, 200, what);
@@ -316,20 +317,19 @@ test("an access token sent with the refresh token must be of the same session, a
   const other = await worker.register();
   const sibling = (await worker.login(person)).body;
   const [head, body, signature] = person.access_token.split(".");
-  const encode = (object) => Buffer.from(JSON.stringify(object)).toString("base64url");
   const refusals = {
     "another session's": sibling.access_token,
     "another user's": other.access_token,
-    "of this session, but of another user": await accessToken(key, { ...claims, sub: other.user.id }),
-    "of another session, but of this user": await accessToken(key, { ...claims, sid: other.session_id }),
-    "signed by a key of the same name": await accessToken({ ...makeKey(), kid: key.kid }, claims),
-    "signed by an unknown key": await accessToken(makeKey(), claims),
+    "of this session, but of another user": signToken(key, { ...claims, sub: other.user.id }),
+    "of another session, but of this user": signToken(key, { ...claims, sid: other.session_id }),
+    "signed by a key of the same name": signToken({ ...makeKey(), kid: key.kid }, claims),
+    "signed by an unknown key": signToken(makeKey(), claims),
     "with another signature": `${head}.${body}.${signature.slice(0, -4)}AAAA`,
     "without a signature": `${head}.${body}.`,
-    "of no algorithm": `${encode({ alg: "none", kid: key.kid, typ: "at+jwt" })}.${body}.`,
-    "of another type": await accessToken(key, claims, { typ: "JWT" }),
-    "without an end": await accessToken(key, { ...claims, exp: undefined }),
-    "with an end that is text": await accessToken(key, { ...claims, exp: "9999999999" }),
+    "of no algorithm": `${signingInput({ alg: "none", kid: key.kid, typ: "at+jwt" }, claims)}.`,
+    "of another type": signToken(key, claims, { typ: "JWT" }),
+    "without an end": signToken(key, { ...claims, exp: undefined }),
+    "with an end that is text": signToken(key, { ...claims, exp: "9999999999" }),
     "the refresh token": token,
     garbage: "garbage",
     "of dots": "..",
@@ -404,12 +404,4 @@ test("the token secret and the signing key can be rotated without logging anyone
 function without({ ...object }, member) {
   delete object[member];
   return object;
-}
-
-/** An access token with those claims, signed with that key. */
-async function accessToken(key, claims, header = {}) {
-  const payload = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
-  return new SignJWT(payload)
-    .setProtectedHeader({ alg: "ES256", kid: key.kid, typ: "at+jwt", ...header })
-    .sign(await importJWK(key, "ES256"));
 }
