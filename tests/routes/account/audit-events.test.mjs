@@ -156,11 +156,11 @@ test("every event is in the trail with exactly its members, and only admins see 
   await asAdmin("DELETE", `/users/${person.user.id}/sessions`);
   const seven = await login(person);
   await asAdmin("PATCH", `/users/${person.user.id}`, { roles: ["admin", "user"], disabled: true });
-  await worker.login(person, from("198.51.100.11", "shut out"));
+  await worker.login(person, from("198.51.100.11", "after disabling"));
   expected.splice(
     expected.findIndex(({ kind }) => kind === "login_failed"),
     1,
-    { kind: "login_failed", count: 3, ...by("198.51.100.11", "shut out"), ...first },
+    { kind: "login_failed", count: 3, ...by("198.51.100.11", "after disabling"), ...first },
   );
   await asAdmin("PATCH", `/users/${person.user.id}`, { roles: ["user"], disabled: false });
   const eight = await login(person);
