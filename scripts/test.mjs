@@ -13,7 +13,7 @@ import { bundle, filesUnder } from "./build.mjs";
 import { Failure, fail, heading, misused, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
 import { lints } from "./lint.mjs";
 import { rulesBinary } from "./rules.mjs";
-import { setup } from "./setup.mjs";
+import { packagesOf, setup } from "./setup.mjs";
 
 const wasm = "wasm32-unknown-unknown";
 const tally = { passed: 0, failed: 0 };
@@ -34,7 +34,11 @@ async function main([part, ...patterns]) {
   const steps = parts[part] ?? misused(`unknown part ${part}`, usage);
   const unknown = part === "e2e" ? patterns.find((pattern) => pattern.startsWith("-")) : patterns[0];
   if (unknown !== undefined) misused(`unknown argument ${unknown}`, usage);
-  await step("setup", setup);
+  await step("setup", async () => {
+    await setup();
+    // Not part of setup, so that `npm run dev` does not wait for a browser and frameworks.
+    if (part !== "native") await packagesOf("tests", "the packages of the tests");
+  });
   for (const [name, work] of steps) await step(name, () => work(patterns));
 }
 
@@ -79,11 +83,10 @@ async function nodeTests(patterns) {
   // Compiled here, so that it does not count toward the time limit of a test.
   await run("cargo", ["build", "--locked", "--quiet", "--example", "resource_server"]);
   await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
-  const files = ["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs"));
-  const options = ["--test", "--test-reporter=spec", "--test-concurrency=2", "--test-timeout=120000"];
+  const files = longestFirst(["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs")));
   let failed = false;
   for (const chosen of choices(files, patterns)) {
-    const { code, stdout } = await tee("node", [...options, ...chosen]);
+    const { code, stdout } = await tee("node", ["scripts/run-tests.mjs", ...chosen]);
     const text = stripVTControlCharacters(stdout);
     const summary = (name) => Number([...text.matchAll(new RegExp(`^ℹ ${name} (\\d+)$`, "gm"))].at(-1)?.[1] ?? 0);
     // A test that exceeds its time limit is "cancelled".
@@ -93,7 +96,15 @@ async function nodeTests(patterns) {
   if (failed) fail("the end-to-end tests failed");
 }
 
-/** The arguments of each run of node: the files whose names match a pattern, and the other files with a matching test. */
+/** The files that take longest, in this order, so that none of them runs alone at the end. */
+const LONGEST = ["import-many", "import", "grant", "queue", "cut-off", "foreign-hash", "argon2", "hang-ups"];
+
+function longestFirst(files) {
+  const longest = LONGEST.map((name) => files.find((file) => file.endsWith(`/${name}.test.mjs`)) ?? fail(`no ${name}`));
+  return [...longest, ...files.filter((file) => !longest.includes(file))];
+}
+
+/** The arguments of each run of run-tests.mjs: the files whose names match a pattern, and the other files with a matching test. */
 function choices(files, patterns) {
   if (patterns.length === 0) return [files];
   const matchesFile = (pattern) => files.some((file) => file.includes(pattern));
@@ -105,7 +116,7 @@ function choices(files, patterns) {
   const holding = files.filter(
     (file) => !matching.includes(file) && tests.some((pattern) => read(file).includes(pattern)),
   );
-  const byName = [...tests.map((pattern) => `--test-name-pattern=${pattern}`), ...holding];
+  const byName = [...tests.map((pattern) => `--name=${pattern}`), ...holding];
   return [...(matching.length > 0 ? [matching] : []), ...(holding.length > 0 ? [byName] : [])];
 }
 
