@@ -173,7 +173,7 @@ BEGIN
   VALUES (NEW.user_id, NEW.session_id, NEW.access_expires_at);
 END;
 
--- So does an open session that is deleted, for example with its account.
+-- An open session that is deleted, for example with its account, needs a mark too.
 CREATE TRIGGER refresh_tokens_deleted AFTER DELETE ON refresh_tokens
 WHEN OLD.revoked_at IS NULL AND OLD.access_expires_at > unixepoch() - 60
 BEGIN
