@@ -61,7 +61,7 @@ pub extern "C" fn ours(
 ) -> u32 {
     STATE.with_borrow_mut(|State { room, memory }| {
         let lens = [password_len, salt_len, secret_len, associated_data_len];
-        answer(room, tag_len, lens, |[password, salt, secret, associated_data], tag| {
+        run(room, tag_len, lens, |[password, salt, secret, associated_data], tag| {
             let variant = [Variant::D, Variant::I, Variant::Id].into_iter().find(|known| *known as u32 == variant)?;
             let version = [Version::V0x10, Version::V0x13].into_iter().find(|known| *known as u32 == version)?;
             let params = Params { variant, version, memory_kib, passes, lanes };
@@ -87,7 +87,7 @@ pub extern "C" fn theirs(
 ) -> u32 {
     STATE.with_borrow_mut(|State { room, .. }| {
         let lens = [password_len, salt_len, secret_len, associated_data_len];
-        answer(room, tag_len, lens, |[password, salt, secret, associated_data], tag| {
+        run(room, tag_len, lens, |[password, salt, secret, associated_data], tag| {
             let known = [argon2::Algorithm::Argon2d, argon2::Algorithm::Argon2i, argon2::Algorithm::Argon2id];
             let variant = known.into_iter().find(|known| *known as u32 == variant)?;
             let params = argon2::ParamsBuilder::new()
@@ -105,7 +105,7 @@ pub extern "C" fn theirs(
 }
 
 /// Splits the inputs, hashes them, and writes the tag to the buffer.
-fn answer(
+fn run(
     room: &mut [u8; ROOM],
     tag_len: usize,
     lens: [usize; 4],

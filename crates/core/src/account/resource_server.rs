@@ -1,7 +1,7 @@
 //! Resource servers, which may introspect tokens (RFC 7662 §2.1). Each authenticates with its own secret.
 //!
 //! A secret is generated from 32 random bytes, so it cannot be guessed and a plain SHA-256 of it may be public. Slow hashes are needed
-//! only for passwords that people choose.
+//! only for passwords that users choose.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -118,7 +118,7 @@ impl ResourceServer {
             .and_then(|bytes| <[u8; HASH_LEN]>::try_from(bytes).ok())
             .ok_or("\"secret_sha256\" must be 32 bytes, in base64url without padding")?;
         if secret_sha256 == <[u8; HASH_LEN]>::from(Sha256::digest("")) {
-            return Err("\"secret_sha256\" is that of no secret at all");
+            return Err("\"secret_sha256\" is the hash of the empty text");
         }
         Ok(Self { id, audience, secret_sha256 })
     }
@@ -141,7 +141,7 @@ mod tests {
 
     /// SHA-256 of "abc" (FIPS 180-2, appendix B.1).
     const HASH_OF_ABC: &str = "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0";
-    /// SHA-256 of no bytes.
+    /// SHA-256 of the empty text.
     const HASH_OF_NOTHING: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
     /// SHA-256 of "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq" (the same, B.2).
     const HASH_OF_LONG: &str = "JI1qYdIGOLjlwCaTDD5gOaM85Flk_yFn9uzt1BnbBsE";
@@ -172,9 +172,9 @@ mod tests {
         for id in ["", "orders", "Orders-api", "orders-api "] {
             assert_eq!(servers.authenticate(id, "abc"), Err(ClientAuthError::UnknownId), "{id}");
         }
-        let none = ResourceServers::parse("[]").ok().unwrap();
+        let empty = ResourceServers::parse("[]").ok().unwrap();
         assert!(none.is_empty() && !servers.is_empty());
-        assert_eq!(none.authenticate("", ""), Err(ClientAuthError::UnknownId));
+        assert_eq!(empty.authenticate("", ""), Err(ClientAuthError::UnknownId));
     }
 
     #[test]

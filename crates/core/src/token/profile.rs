@@ -86,15 +86,15 @@ impl Profile<'_> {
     #[must_use]
     pub fn only(self, claims: &[ProfileClaim]) -> Self {
         let is_kept = |claim: ProfileClaim| claims.contains(&claim);
-        let mut room = MAX_CLAIM_BYTES;
-        let mut fitting = |metadata: Option<&'_ Metadata>, claim: ProfileClaim| {
+        let mut remaining = MAX_CLAIM_BYTES;
+        let mut keeps = |metadata: Option<&'_ Metadata>, claim: ProfileClaim| {
             let left =
-                metadata.filter(|_| is_kept(claim)).and_then(|metadata| room.checked_sub(metadata.as_str().len()));
-            room = left.unwrap_or(room);
+                metadata.filter(|_| is_kept(claim)).and_then(|metadata| remaining.checked_sub(metadata.as_str().len()));
+            remaining = left.unwrap_or(remaining);
             left.is_some()
         };
-        let keeps_app_metadata = fitting(self.app_metadata, ProfileClaim::AppMetadata);
-        let keeps_user_metadata = fitting(self.user_metadata, ProfileClaim::UserMetadata);
+        let keeps_app_metadata = keeps(self.app_metadata, ProfileClaim::AppMetadata);
+        let keeps_user_metadata = keeps(self.user_metadata, ProfileClaim::UserMetadata);
         Self {
             email: self.email.filter(|_| is_kept(ProfileClaim::Email)),
             name: self.name.filter(|_| is_kept(ProfileClaim::Name)),

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn rotating_the_token_secret_logs_nobody_out() {
+    fn rotating_the_token_secret_logs_no_user_out() {
         let old = token(3).encode(&keys(SECRET_A));
         let both = keys(&format!("{SECRET_B}, {SECRET_A}"));
         let read = RefreshToken::parse(&old, &both).unwrap();
@@ -409,17 +409,17 @@ mod tests {
                     Step::HonestRefresh { .. } => honest.clone(),
                 };
                 let usable = model.alive && !model.disabled && now < model.expires_at;
-                let verdict = judge(&presented, &state, now, GRACE);
+                let judgement = judge(&presented, &state, now, GRACE);
 
                 // The model derives the expected judgement from the age of the token.
                 let age = model.issued - presented.generation;
                 let in_window = now < model.rotated_at + GRACE;
                 let issues = usable && (age == 0 || (age == 1 && in_window));
-                let kills = model.alive && age > 0 && !(age == 1 && in_window);
-                prop_assert_eq!(matches!(verdict, Judgement::Rotate | Judgement::GraceRetry), issues);
-                prop_assert_eq!(matches!(verdict, Judgement::Reuse(_)), kills);
+                let ends_session = model.alive && age > 0 && !(age == 1 && in_window);
+                prop_assert_eq!(matches!(judgement, Judgement::Rotate | Judgement::GraceRetry), issues);
+                prop_assert_eq!(matches!(judgement, Judgement::Reuse(_)), ends_session);
 
-                match verdict {
+                match judgement {
                     Judgement::Rotate => {
                         state.generation += 1;
                         state.rotated_at = now;
@@ -447,7 +447,7 @@ mod tests {
                         if issues && !lost {
                             honest = presented.successor().unwrap();
                             lost_at = None;
-                        } else if verdict == Judgement::Rotate {
+                        } else if judgement == Judgement::Rotate {
                             lost_at = Some(now);
                         }
                     }
