@@ -15,7 +15,7 @@ use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
 use portcullis_core::password::{Hasher, Password, SALT_LEN, StoredHash};
 
-/// Maximum time by which `created_at` may be in the future, in seconds. Allows for clock skew, but not for milliseconds.
+/// Maximum time from now to `created_at`, in seconds. Allows for clock skew and detects times in milliseconds.
 const MAX_CLOCK_SKEW: u64 = 86_400;
 /// A password with two spellings, both of which are tried: the most expensive case.
 const NOT_NFC: &str = "e\u{301}";

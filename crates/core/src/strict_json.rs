@@ -23,8 +23,8 @@ pub(crate) fn parse_array(bytes: &[u8]) -> Option<Vec<Value>> {
     }
 }
 
-/// A value in which no object has duplicate members. It is read as it stands: a member that `serde_json` uses for itself is a member
-/// like any other.
+/// A value in which no object has duplicate members. A member with a name that `serde_json` uses internally is an ordinary
+/// member.
 pub struct NoDuplicates(pub Value);
 
 impl<'de> Deserialize<'de> for NoDuplicates {

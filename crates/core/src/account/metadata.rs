@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// Maximum length of an object as compact JSON, in bytes.
 const MAX_BYTES: usize = 4096;
-/// Maximum depth of an object, itself included. Replies contain it some levels deeper, and their readers may have limits of their own.
+/// Maximum depth of an object, itself included. Responses nest it deeper, and clients may have lower limits.
 const MAX_DEPTH: usize = 16;
 /// Maximum length of all objects in one access token, in bytes. It is small because the token is sent with each request.
 pub const MAX_CLAIM_BYTES: usize = 1024;

@@ -16,8 +16,8 @@ thread_local! {
     pub(super) static HASHES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Maximum size of kept memory that leaves room for a larger one, in KiB. Above it, memory of the maximum size is kept instead,
-/// so that two large ones are never needed.
+/// Maximum size of kept memory beside which a larger temporary one fits, in KiB. Above it, memory of the maximum size is
+/// kept, so that no temporary one is needed.
 const MAX_KEPT_WITH_LARGER_KIB: u32 = 49_152;
 
 /// The size of the kept memory.

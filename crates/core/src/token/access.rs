@@ -270,7 +270,7 @@ impl VerifiedToken {
         &self.kid
     }
 
-    /// The claims, if the token is valid for this purpose at this time, without leeway: its clock is ours.
+    /// The claims, if the token is valid for this purpose at this time. There is no leeway, since this service issued it.
     ///
     /// # Errors
     /// [`Rejection`] says which claim is not valid.

@@ -105,7 +105,7 @@ pub trait Algorithm: fmt::Display {
         check_hash_bytes(length)
     }
 
-    /// The CPU time of one hash of `length` bytes beyond [`MIN_NANOS`], in nanoseconds. Measured as that of Argon2: see
+    /// The CPU time of one hash of `length` bytes beyond [`MIN_NANOS`], in nanoseconds. Measured like that of Argon2; see
     /// `cost.rs`.
     fn nanos(&self, length: usize) -> u64;
 
