@@ -39,32 +39,34 @@ pub async fn answer(
     isolate: &Isolate,
     store: &Store,
     background: &worker::Context,
-    request: RawRequest,
-    read: &mut Request,
+    raw: RawRequest,
+    request: &mut Request,
     request_id: Id,
 ) -> Reply {
     let config = &isolate.config;
-    let path = routes::strip_base_path(&read.path, config);
+    let path = routes::strip_base_path(&request.path, config);
     let error_format = routes::error_format(path);
     let refuse = |error: ApiError| error.into_reply(error_format, request_id);
     // RFC 9110 §15.5.20. Checked first, because the firewall rules of a zone do not apply at other addresses.
-    if !config.addresses.include(&read.target_origin) && !routes::answers_anywhere(&read.path, config) {
+    if !config.addresses.include(&request.target_origin) && !routes::answers_anywhere(&request.path, config) {
         return refuse(ApiError::WrongHost);
     }
-    if let Some(origin) = isolate.refused_origins.borrow_mut().note(read, &config.allowed_origins) {
+    if let Some(origin) = isolate.refused_origins.borrow_mut().note(request, &config.allowed_origins) {
         log::write(request_id, &Event::OriginRefused { origin: &origin });
     }
-    let Some((endpoint, path_id)) = routes::find(read.method, path) else {
+    let Some((endpoint, path_id)) = routes::find(request.method, path) else {
         return match routes::methods(path) {
             None => refuse(ApiError::NotFound),
-            Some(methods) if read.method == Method::Options => Reply::options(read, &methods, &config.allowed_origins),
+            Some(methods) if request.method == Method::Options => {
+                Reply::options(request, &methods, &config.allowed_origins)
+            }
             Some(methods) => refuse(ApiError::MethodNotAllowed(methods)),
         };
     };
-    read.path_id = path_id;
+    request.path_id = path_id;
     if endpoint.reads_body() {
-        match body::read(&request).await {
-            Ok(body) => read.body = body,
+        match body::read(&raw).await {
+            Ok(body) => request.body = body,
             Err(error) => return refuse(error.into()),
         }
     }
@@ -83,7 +85,7 @@ pub async fn answer(
         millisecond,
         request_id,
     };
-    let reply = endpoint.handle(&context, read).await.unwrap_or_else(refuse);
+    let reply = endpoint.handle(&context, request).await.unwrap_or_else(refuse);
     if config.log_costs {
         // Logs the name of the endpoint, because the path may contain a token.
         log::write_costs(request_id, endpoint.name, Some(reply.status()), store.costs());
@@ -91,8 +93,8 @@ pub async fn answer(
     reply
 }
 
-/// Reads the configuration and imports the keys, unless this isolate has done so. The first requests may do this concurrently. With a
-/// lock held during the import, the runtime would cancel the waiting requests.
+/// Reads the configuration and imports the keys, unless this isolate has done so. The first requests may do this concurrently. A lock
+/// held during the import would make the runtime cancel the waiting requests.
 pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
     if let Some(isolate) = ISOLATE.with(|cell| cell.get().cloned()) {
         return Ok(isolate);

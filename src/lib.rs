@@ -35,20 +35,20 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: RawRequest, env: Env, background: worker::Context) -> worker::Result<Response> {
+async fn fetch(raw: RawRequest, env: Env, background: worker::Context) -> worker::Result<Response> {
     // If the runtime has no randomness, the routes that need it report the error.
     let request_id = Id::new(random().unwrap_or_default());
-    let mut read = Request::read(&request);
+    let mut request = Request::read(&raw);
     let isolate = match isolate(&env).await {
         Ok(isolate) => isolate,
         Err(problems) => {
             let reply = ApiError::Misconfigured(problems).into_reply(ErrorFormat::Problem, request_id);
-            return reply.into_response(&read, request_id, &[]);
+            return reply.into_response(&request, request_id, &[]);
         }
     };
     let store = Store::new(env, isolate.config.log_costs);
-    let reply = answer(&isolate, &store, &background, request, &mut read, request_id).await;
-    reply.into_response(&read, request_id, &isolate.config.allowed_origins)
+    let reply = answer(&isolate, &store, &background, raw, &mut request, request_id).await;
+    reply.into_response(&request, request_id, &isolate.config.allowed_origins)
 }
 
 /// The cron trigger of `wrangler.toml` that writes owed marks. The other one runs the cleanup.
