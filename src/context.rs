@@ -13,13 +13,13 @@ use crate::store::Store;
 /// The last health check of this isolate.
 #[derive(Default)]
 pub struct Health {
-    pub answer: RefCell<Option<HealthAnswer>>,
+    pub last_result: RefCell<Option<HealthResult>>,
     /// Start of the running check, in unix seconds; `None` if none is running.
-    pub asked_at: Cell<Option<u64>>,
+    pub running_since: Cell<Option<u64>>,
 }
 
 #[derive(Clone)]
-pub struct HealthAnswer {
+pub struct HealthResult {
     /// Time of the check, in unix seconds.
     pub at: u64,
     pub failing: Vec<&'static str>,
