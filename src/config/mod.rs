@@ -117,7 +117,10 @@ impl Config {
 
         let hasher = if cost.is_strong_enough() { Hasher::new(cost).ok() } else { None };
         if hasher.is_none() {
-            reader.problem("ARGON2_MEMORY_KIB", "with ARGON2_ITERATIONS must be at least one of OWASP's equivalents: 47104/1, 19456/2, 12288/3, 9216/4, 7168/5");
+            reader.problem(
+                "ARGON2_MEMORY_KIB",
+                "with ARGON2_ITERATIONS must reach one of OWASP's minimums: 47104/1, 19456/2, 12288/3, 9216/4, 7168/5",
+            );
         }
         let symmetric = signing_keys.iter().flat_map(SigningKeys::iter).any(|key| key.algorithm().is_symmetric());
         if symmetric && allow_hs256 == Some(false) {
@@ -334,8 +337,8 @@ mod tests {
     fn an_hs256_key_requires_allow_hs256() {
         let symmetric = r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
         let alone = format!(r#"{{"keys":[{symmetric}]}}"#);
-        let behind = SIGNING_KEYS.replace("]}", &format!(",{symmetric}]}}"));
-        for keys in [&alone, &behind] {
+        let second = SIGNING_KEYS.replace("]}", &format!(",{symmetric}]}}"));
+        for keys in [&alone, &second] {
             assert_eq!(variables_with_problems(&[("SIGNING_KEYS", keys)]), ["SIGNING_KEYS"]);
             assert_eq!(variables_with_problems(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "false")]), ["SIGNING_KEYS"]);
             assert_eq!(variables_with_problems(&[("SIGNING_KEYS", keys), ("ALLOW_HS256", "yes")]), ["ALLOW_HS256"]);

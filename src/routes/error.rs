@@ -142,10 +142,10 @@ impl ApiError {
                 row(408, "request_timeout", "The body did not arrive in time. Send the request again.")
             }
             Self::Taken(TakenName::Email) => {
-                row(409, "email_taken", "An account with this e-mail address exists already.")
+                row(409, "email_taken", "An account with this e-mail address already exists.")
             }
             Self::Taken(TakenName::Username) => {
-                row(409, "username_taken", "An account with this username exists already.")
+                row(409, "username_taken", "An account with this username already exists.")
             }
             Self::LastAdmin => row(409, "last_admin", "At least one admin must remain."),
             Self::BodyTooLarge => {
@@ -193,7 +193,7 @@ impl ApiError {
                 row(503, "unhealthy", format!("Not answering: {}.", names.join(", "))).oauth(UNAVAILABLE)
             }
             Self::Misconfigured(_) => {
-                row(503, "misconfigured", "The service is not configured. Its log says what is wrong.")
+                row(503, "misconfigured", "The configuration is invalid. The log of the service names the problems.")
                     .oauth(UNAVAILABLE)
             }
         }
