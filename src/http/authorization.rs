@@ -30,7 +30,7 @@ pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, RequestError> 
     Ok(token)
 }
 
-/// Whether the header holds anything but an access token, so that a client tries to authenticate.
+/// Whether the header holds anything but an access token, which means that the client tries to authenticate.
 pub(super) fn is_client_authentication(authorization: &str) -> bool {
     let scheme = authorization.split(' ').next().unwrap_or_default();
     let is_bearer = scheme.eq_ignore_ascii_case("Bearer") && !has_several(authorization);

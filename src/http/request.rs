@@ -56,7 +56,7 @@ pub struct Request {
     content_type: Option<String>,
     content_encoding: Option<String>,
     pub(super) origin: Option<String>,
-    pub(super) asks_for_method: bool,
+    pub(super) is_preflight: bool,
 }
 
 impl Request {
@@ -95,11 +95,12 @@ impl Request {
             content_type: of_change("Content-Type"),
             content_encoding: of_change("Content-Encoding"),
             origin: header("Origin"),
-            asks_for_method: method == Method::Options && header("Access-Control-Request-Method").is_some(),
+            is_preflight: method == Method::Options && header("Access-Control-Request-Method").is_some(),
         }
     }
 
-    /// Whether the client has reset the connection. A half-closed connection looks like one that waits.
+    /// Whether the client has reset the connection. A half-closed connection cannot be distinguished from
+    /// one that waits.
     pub fn is_abandoned(&self) -> bool {
         self.raw.signal().aborted()
     }

@@ -69,7 +69,7 @@ impl Reply {
     /// The reply to `OPTIONS` for a path with these methods. Answers a preflight if the request is one.
     pub fn options(request: &Request, methods: &str, allowed_origins: &[String]) -> Self {
         let reply = Self::new(204).header("Allow", methods.to_owned());
-        if !request.asks_for_method || allowed_origin(request, allowed_origins).is_none() {
+        if !request.is_preflight || allowed_origin(request, allowed_origins).is_none() {
             return reply;
         }
         reply

@@ -79,7 +79,7 @@ async fn in_chunks(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
 /// Awaits a promise that depends on the client, for at most `millis` milliseconds.
 async fn settled(part: &Promise, millis: u64) -> Result<JsValue, BodyError> {
     within(part, millis).await.map_err(|failure| match failure {
-        Failure::Late => BodyError::Timeout,
+        Failure::TimedOut => BodyError::Timeout,
         Failure::Rejected => BodyError::Aborted,
     })
 }

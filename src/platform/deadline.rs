@@ -18,7 +18,7 @@ extern "C" {
 #[derive(Debug)]
 pub enum Failure {
     /// The promise did not settle in time.
-    Late,
+    TimedOut,
     /// The promise was rejected.
     Rejected,
 }
@@ -27,5 +27,5 @@ pub enum Failure {
 #[expect(clippy::cast_precision_loss, reason = "some seconds, far below 2^53 milliseconds")]
 pub async fn within(promise: &Promise, millis: u64) -> Result<JsValue, Failure> {
     let settled = JsFuture::from(settle_within(promise, millis as f64)).await;
-    settled.map_err(|error| if error.is_undefined() { Failure::Late } else { Failure::Rejected })
+    settled.map_err(|error| if error.is_undefined() { Failure::TimedOut } else { Failure::Rejected })
 }
