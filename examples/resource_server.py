@@ -14,8 +14,8 @@ import jwt
 
 
 def verify(token, issuer, audience):
-    with urllib.request.urlopen(f"{issuer}/.well-known/openid-configuration") as answer:
-        metadata = json.load(answer)
+    with urllib.request.urlopen(f"{issuer}/.well-known/openid-configuration") as response:
+        metadata = json.load(response)
     if metadata["issuer"] != issuer:
         raise jwt.InvalidIssuerError("the metadata belongs to another issuer")
     if jwt.get_unverified_header(token).get("typ") != "at+jwt":

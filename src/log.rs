@@ -52,7 +52,7 @@ pub enum Event<'a> {
     CleanedUp { sessions: usize, events: usize, complete: bool },
     /// `ALLOWED_ORIGINS` does not list the origin of a page, so the browser blocks the response. Logged once per isolate and origin.
     OriginRefused { origin: &'a str },
-    /// A caller of `/introspect` is not a configured resource server, or has another audience than the tokens.
+    /// A caller of `/introspect` is not a configured resource server, or has an audience other than that of the tokens.
     IntrospectionRefused { reason: &'static str },
     /// Requests were refused because too many are waiting for password hashing. `count`: their number since the last line.
     Overloaded { count: u64 },
@@ -71,7 +71,7 @@ pub enum Event<'a> {
     /// The costs of a request or a scheduled event, where `LOG` lists costs.
     Costs {
         route: &'a str,
-        /// Of the reply, if there is one.
+        /// The status of the reply, if there is one.
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
         /// The WebAssembly memory of the isolate, which never shrinks.

@@ -1,22 +1,22 @@
-//! The issuer, and the origins of requests and pages.
+//! The issuer, the origins at which requests are answered, and the allowed origins of pages.
 
 use url::Url;
 
-/// The origins whose requests are answered.
+/// The origins at which requests are answered.
 pub struct Addresses {
-    /// Whether all origins are answered. True if the issuer is on loopback, which tools reach by many names.
+    /// Whether requests are answered at any origin. True if the issuer is on loopback, which tools reach by many names.
     every: bool,
     origins: Vec<String>,
 }
 
 impl Addresses {
-    /// The origin of the issuer, and the listed ones.
+    /// The origin of the issuer and the listed origins.
     pub(super) fn new(issuer: &Issuer, mut others: Vec<String>) -> Self {
         others.push(issuer.0.origin().ascii_serialization());
         Self { every: is_loopback(&issuer.0), origins: others }
     }
 
-    /// Whether requests to an origin are answered.
+    /// Whether requests are answered at an origin.
     pub fn include(&self, origin: &str) -> bool {
         self.every || self.origins.iter().any(|own| own == origin)
     }
@@ -61,7 +61,7 @@ fn is_segment(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// `ALSO_ANSWERS_AT`: origins of requests, as [`Addresses`] compares them.
+/// `ALSO_ANSWERS_AT`: further origins at which requests are answered, as [`Addresses`] compares them.
 pub(super) fn other_addresses(text: &str) -> Result<Vec<String>, String> {
     list(text, is_web_origin).map_err(|position| {
         format!(

@@ -51,7 +51,7 @@ pub async fn deliver(
         app_metadata: user.app_metadata.as_ref(),
         user_metadata: user.metadata.as_ref(),
     };
-    // There was an active key when the configuration was read, and an active key stays active.
+    // A configuration without an active key is refused, and once a key is active, there is always an active key.
     let key = config.signing_keys.active(context.now);
     let key = key.ok_or_else(|| SessionError::Internal("no signing key may sign yet".to_owned()))?;
     let signing_input = access::signing_input(&claims, profile.only(&config.access_token_claims), &config.parties, key)

@@ -17,7 +17,7 @@ use crate::store::{StoreError, WithOwedMarks};
 ///
 /// 1. An invalid token changes nothing (§2.2). An access token is accepted until `REFRESH_IDLE_TTL_SECONDS` after its expiry, and a
 ///    rotated-out refresh token like the live one, because a logout must take effect even with an older token.
-/// 2. End the session, and write its mark, also if an earlier revocation still owes it.
+/// 2. End the session and write its mark, even if the mark is owed by an earlier revocation.
 pub async fn end_by_token(context: &Context<'_>, request: &Request, token: &str) -> Result<(), SessionError> {
     // 1.
     let Some((session_id, secret_hash)) = session_of(context, token).await? else { return Ok(()) };

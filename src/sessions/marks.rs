@@ -25,7 +25,7 @@ const PAGE: u64 = 100;
 /// Maximum pages per run. An invocation may make 1,000 requests to its bindings.
 const MAX_PAGES: u32 = 8;
 
-/// How far the clocks of the machines that issue, mark and verify may be apart, in seconds.
+/// Maximum clock skew between the machines that issue, revoke and verify tokens, in seconds.
 const CLOCK_MARGIN: u64 = 60;
 
 /// Result of writing marks.
@@ -94,7 +94,7 @@ pub async fn write_owed(store: &Store, request_id: Id) {
         (marks, failed) = (marks.saturating_add(written.done.len()), failed.saturating_add(written.failed.len()));
         after = page.last().copied();
         failed_pages = failed_pages.saturating_add(u32::from(written.done.is_empty()));
-        // If KV stores nothing of two pages, it is unlikely to store the next.
+        // If KV stores no mark of two pages, it is unlikely to store the next page.
         if failed_pages == 2 || u64::try_from(page.len()).unwrap_or(u64::MAX) < PAGE {
             break;
         }

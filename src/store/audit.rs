@@ -139,7 +139,7 @@ impl Store {
         client: &Client,
         now: u64,
     ) -> Result<(), StoreError> {
-        // Without an account, the client is shown to nobody, so it is not stored.
+        // Without an account, nobody can read the entry, so the client is not stored.
         let client = user_id.map(|_| client);
         let values = values![
             user_id.map(|id| id.to_string()).unwrap_or_default(),

@@ -1,5 +1,5 @@
-//! The session of the caller. The round trip of each operation finds it too, and the statements that change or list rows also have
-//! it in their own condition.
+//! The session of the caller. Each operation reads it in its own round trip. Statements that change or list rows also check it in
+//! their own condition.
 
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::roles;

@@ -23,8 +23,8 @@ const STEP: u64 = 2_000;
 const MAX_STATEMENTS: u32 = 900;
 /// Maximum steps through the audit trail, one statement each. The remaining statements are for the sessions, two per step.
 const MAX_EVENT_STEPS: u32 = 200;
-/// Pause between two steps, so that waiting requests get their turn at D1, or in local workerd at this thread.
-const REST: Duration = Duration::from_millis(5);
+/// Pause between two steps, in which D1 runs the statements of waiting requests. In local workerd, it frees this thread.
+const PAUSE: Duration = Duration::from_millis(5);
 /// The position of a finished walk. Sorts after every key.
 const END: &str = "~";
 
@@ -65,7 +65,7 @@ impl Store {
             if u64::try_from(deleted).unwrap_or(u64::MAX) < STEP {
                 return Ok((total, steps, true));
             }
-            Delay::from(REST).await;
+            Delay::from(PAUSE).await;
         }
         Ok((total, MAX_EVENT_STEPS, false))
     }
@@ -84,7 +84,7 @@ impl Store {
             if upto == END {
                 return Ok((total, true));
             }
-            Delay::from(REST).await;
+            Delay::from(PAUSE).await;
         }
         Ok((total, false))
     }
@@ -106,9 +106,9 @@ mod tests {
         }
     }
 
-    /// The fullest database: 10 GB of sessions, at 589 bytes each (docs/performance/scale.md).
+    /// The largest database: 10 GB of sessions, at 589 bytes each (docs/performance/scale.md).
     #[test]
-    fn hourly_runs_walk_through_the_fullest_database_within_a_day() {
+    fn hourly_runs_walk_through_the_largest_database_within_a_day() {
         let max_sessions = 10_000_000_000 / 589;
         assert!(24 * u64::from(session_steps(1)) * STEP > max_sessions);
     }

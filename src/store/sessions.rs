@@ -307,8 +307,8 @@ impl Store {
         Ok(WithOwedMarks { value: owner, owed_marks: answers.rows(owed)? })
     }
 
-    /// Revokes every session of the caller that has not expired or still has an access token that has not, except the current one
-    /// if `keep_own`. A session can expire before its last access token if lifetimes were shortened. Returns the number of revoked
+    /// Revokes every session of the caller that is unexpired or has an unexpired access token, except the current one if
+    /// `keep_own`. A session can expire before its last access token if lifetimes were shortened. Returns the number of revoked
     /// sessions. One round trip.
     pub async fn revoke_all_sessions(
         &self,

@@ -54,7 +54,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         [username_text, name_text, given_name.as_ref().map(Name::as_str), family_name.as_ref().map(Name::as_str)];
     let password = password::check_new(context, &body.password, Some(&email), &names)?;
     let found = context.store.find_taken(&email, username.as_ref()).await?;
-    // Check the username first, so that nobody can test addresses with a taken username.
+    // Check the username first, so that a request with a taken username cannot test whether an address is registered.
     if found.username_taken {
         return Err(refused(context, request, &email, TakenName::Username).await?);
     }
