@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_in_a_cause_stays_inside_its_line() {
+    fn a_line_break_in_a_cause_does_not_start_a_log_line() {
         let event = Event::InternalError { cause: "x\n{\"level\":\"admin\"}" };
         let line = serde_json::to_string(&event).unwrap();
         assert_eq!(line, r#"{"event":"internal_error","cause":"x\n{\"level\":\"admin\"}"}"#);

@@ -5,7 +5,7 @@ use url::Url;
 /// The origins at which requests are answered.
 pub struct Addresses {
     /// Whether requests are answered at any origin. True if the issuer is on loopback, which tools reach by many names.
-    every: bool,
+    is_any: bool,
     origins: Vec<String>,
 }
 
@@ -13,12 +13,12 @@ impl Addresses {
     /// The origin of the issuer and the listed origins.
     pub(super) fn new(issuer: &Issuer, mut others: Vec<String>) -> Self {
         others.push(issuer.0.origin().ascii_serialization());
-        Self { every: is_loopback(&issuer.0), origins: others }
+        Self { is_any: is_loopback(&issuer.0), origins: others }
     }
 
     /// Whether requests are answered at an origin.
     pub fn include(&self, origin: &str) -> bool {
-        self.every || self.origins.iter().any(|own| own == origin)
+        self.is_any || self.origins.iter().any(|own| own == origin)
     }
 }
 

@@ -127,7 +127,7 @@ impl Config {
             reader.problem("SIGNING_KEYS", "has an HS256 key, and whoever can verify HS256 tokens can also forge them: set ALLOW_HS256 to \"true\" to allow it");
         }
         if signing_keys.is_some() && sealing_secrets.is_some() && reader.is_shared("TOKEN_SECRET", "SIGNING_KEYS") {
-            reader.problem("TOKEN_SECRET", "must not be a key of SIGNING_KEYS as well");
+            reader.problem("TOKEN_SECRET", "must not also be a key of SIGNING_KEYS");
         }
         // An access token never outlives its session, so a shorter session would shorten every access token.
         if refresh_idle_ttl < access_token_ttl {

@@ -42,10 +42,10 @@ extern "C" {
 /// An oversized body of up to [`MAX_DISCARDED_BYTES`] is read to its end and discarded, because the client may not receive the response
 /// if the connection is closed while it still sends.
 pub async fn read(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
-    let announced = request.headers().get("Content-Length").ok().flatten();
-    let body = match announced.and_then(|length| length.parse::<usize>().ok()) {
+    let content_length = request.headers().get("Content-Length").ok().flatten();
+    let body = match content_length.and_then(|length| length.parse::<usize>().ok()) {
         Some(length) if length > MAX_DISCARDED_BYTES => return Err(BodyError::TooLarge),
-        // This takes half the time of reading chunks. HTTP enforces the announced length.
+        // This takes half the time of reading chunks. HTTP enforces the length.
         Some(length) if length <= MAX_BODY_BYTES => {
             let body = request.array_buffer().map_err(|_| BodyError::Aborted)?;
             Uint8Array::new(&settled(&body, MAX_BODY_MILLIS).await?).to_vec()

@@ -460,7 +460,7 @@ mod tests {
     const FORMATS: [ErrorFormat; 2] = [ErrorFormat::Problem, ErrorFormat::OAuth];
 
     #[test]
-    fn details_keep_to_the_characters_of_rfc_6749() {
+    fn details_use_only_the_characters_of_rfc_6749() {
         for error in examples() {
             let detail = error.row().detail;
             assert!(detail.bytes().all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{detail}");

@@ -1,4 +1,4 @@
-//! `GET /`: describes the service to people who open its address. Contains public information only.
+//! `GET /`: describes the service to a visitor of its address. Contains public information only.
 
 use serde::Serialize;
 

@@ -36,8 +36,8 @@ pub(super) use sql;
 pub(super) const fn strip_comment(file: &'static str) -> &'static str {
     let mut rest = file.as_bytes();
     while let [b'-', b'-', ..] = rest {
-        while let [byte, behind @ ..] = rest {
-            rest = behind;
+        while let [byte, after @ ..] = rest {
+            rest = after;
             if *byte == b'\n' {
                 break;
             }

@@ -238,11 +238,11 @@ fn check_batch(settings: &Settings<'_>, lines: &[NumberedLine]) -> Result<Vec<Nu
         let text = text.as_ref().ok_or_else(|| "the line is longer than 64 KiB".to_owned());
         (*line, text.and_then(|text| read_user(settings, text)))
     };
-    let share = lines.len().div_ceil(thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let chunk_len = lines.len().div_ceil(thread::available_parallelism().map_or(1, usize::from)).max(1);
     let mut checked = Vec::with_capacity(lines.len());
     thread::scope(|scope| {
         let threads: Vec<_> =
-            lines.chunks(share).map(|lines| scope.spawn(|| lines.iter().map(check).collect::<Vec<_>>())).collect();
+            lines.chunks(chunk_len).map(|lines| scope.spawn(|| lines.iter().map(check).collect::<Vec<_>>())).collect();
         for thread in threads {
             checked.extend(thread.join().map_err(|_| "a thread panicked while checking a line")?);
         }

@@ -61,7 +61,7 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
         if change.username.value().map(Username::as_str) == credentials.user.username.as_deref() {
             change.username = Edit::Keep;
         } else {
-            // An imported user may already have a reserved name, and may keep it with another case.
+            // An imported user may already have a reserved name, and may change its case.
             let own = credentials.user.username.as_deref().and_then(|own| Username::parse(own).ok());
             let is_own = |wanted: &Username| own.as_ref().is_some_and(|own| own.key() == wanted.key());
             if change.username.value().is_some_and(|wanted| wanted.is_reserved() && !is_own(wanted)) {

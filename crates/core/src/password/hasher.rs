@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_own_hash_is_of_the_nfc_and_an_imported_one_of_the_typed_spelling_or_the_nfc() {
+    fn own_hashes_verify_only_the_nfc_and_imported_hashes_also_the_typed_spelling() {
         let hasher = Hasher::new(CHEAP).unwrap();
         let [composed, decomposed] =
             ["caf\u{e9} au lait", "cafe\u{301} au lait"].map(|text| Password::for_login(text).unwrap());
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_own_and_a_dummy_verification_hash_once_in_any_spelling() {
+    fn verifying_an_own_or_a_dummy_hash_computes_one_hash_for_any_spelling() {
         let hasher = Hasher::new(CHEAP).unwrap();
         let [composed, decomposed, other] =
             ["caf\u{e9}", "cafe\u{301}", "cafe\u{300}"].map(|text| Password::for_login(text).unwrap());
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_equal_those_of_the_argon2_crate_and_all_of_its_verify() {
+    fn hashes_are_compatible_with_the_argon2_crate() {
         let password = Password::for_login("correct horse battery staple").unwrap();
         let hash_as = |algorithm, version, params| {
             let argon2 = Argon2::new(algorithm, version, params);

@@ -116,7 +116,7 @@ impl StoredHash {
         Ok(Self(Kind::Wrapped { weak, length: hash.len(), outer: outer(&hash)? }))
     }
 
-    /// The hash itself if it is an own one.
+    /// The Argon2 hash if this is an own hash.
     pub(super) fn own(&self) -> Option<&Argon2Hash> {
         match &self.0 {
             Kind::Own(hash) => Some(hash),

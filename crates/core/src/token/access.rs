@@ -80,8 +80,8 @@ pub enum Purpose {
 /// Why a token is rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
-    /// It is not three canonical base64url parts, the first two JSON objects without duplicate members, the first the header of
-    /// an access token.
+    /// It is not three canonical base64url parts, of which the first is the header of an access token and the second a
+    /// JSON object, both without duplicate members.
     Malformed,
     /// The signature is invalid, or was made with an algorithm other than that of the key.
     Signature,

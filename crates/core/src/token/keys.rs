@@ -97,8 +97,8 @@ impl SigningKeys {
         if keys.is_empty() { Err(SigningKeyError::Empty) } else { Ok(Self { keys }) }
     }
 
-    /// The key that signs: the one with the latest `signs_from` that has been reached, and the first of several such. `None` if
-    /// no `signs_from` has been reached.
+    /// The key that signs: the first of the keys with the latest `signs_from` that has been reached. `None` if no
+    /// `signs_from` has been reached.
     #[must_use]
     pub fn active(&self, now: u64) -> Option<&SigningKey> {
         let started = self.keys.iter().filter(|key| key.signs_from <= now);
@@ -287,8 +287,8 @@ fn bytes(members: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(members.get(name)?.as_str()?).ok()
 }
 
-/// The thumbprint (RFC 7638). That of a symmetric key would put a hash of the secret into the header of every token, of which
-/// RFC 7638 §7 warns. Its `kid` is a MAC instead, which reveals no more than the signature of a token.
+/// The thumbprint (RFC 7638). The thumbprint of a symmetric key would be a hash of the secret in the header of every token,
+/// and RFC 7638 §7 warns of this. Its `kid` is a MAC instead, which reveals no more than the signature of a token.
 fn kid_of(jwk: &JsonWebKey<'static>) -> Option<String> {
     Some(match jwk {
         JsonWebKey::Symmetric { secret } => {

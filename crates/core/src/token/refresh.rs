@@ -373,7 +373,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rotation_keeps_its_promises_under_any_interleaving(steps in proptest::collection::vec(step(), 1..60)) {
+        fn rotation_agrees_with_the_model_under_any_interleaving(steps in proptest::collection::vec(step(), 1..60)) {
             let mut now = NOW;
             let mut state = SessionState { generation: 0, expires_at: NOW + IDLE, ..session() };
             let mut model = Model {

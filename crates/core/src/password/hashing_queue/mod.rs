@@ -11,7 +11,7 @@
 //! **Limits.** The queue holds at most [`MAX_WAITING`] requests and [`MAX_WORK_MICROS`] of work, of which expensive hashes may take
 //! half. One source may use a quarter of the places and of the work; one account four places. If the places of an account are
 //! taken, a request displaces the last one from the source with the most of them, provided its own source has fewer. So even
-//! three sources together cannot keep the owner of an account from waiting.
+//! three sources together cannot keep the owner of an account out of the queue.
 //!
 //! **Polling.** A waiting request polls the queue. A cancelled one stops polling and loses its place.
 
@@ -208,9 +208,9 @@ impl HashingQueue {
             return;
         }
         let places = |of: &Entry| of_account.iter().filter(|other| is_same_source(&other.entry, of)).count();
-        let loser = of_account.iter().max_by_key(|other| (places(&other.entry), other.number));
+        let last = of_account.iter().max_by_key(|other| (places(&other.entry), other.number));
         let Some(number) =
-            loser.filter(|loser| places(&loser.entry) > places(entry).saturating_add(1)).map(|loser| loser.number)
+            last.filter(|last| places(&last.entry) > places(entry).saturating_add(1)).map(|last| last.number)
         else {
             return;
         };
