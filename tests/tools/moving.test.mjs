@@ -187,7 +187,7 @@ test("better-auth: its SQL gives lines that the import accepts, without users wh
         .all()
         .map((row) => Object.values(row)[0]),
     );
-  const expectedErrors = [/^line 14: the e-mail address is that of line 1$/, /^line 15: email: /];
+  const expectedErrors = [/^line 14: the e-mail address is the same as in line 1$/, /^line 15: email: /];
 
   const plain = await run(sql);
   for (const [index, error] of plain.errors.entries()) assert.match(error, expectedErrors[index]);
@@ -301,7 +301,7 @@ test("Supabase Auth: its SQL gives lines that the import accepts, without users 
   ]);
   for (const [line] of plain) assert.doesNotMatch(line, /\n/);
   const { users, errors } = await check(plain.map(([line]) => line));
-  assert.deepEqual(errors, ["line 9: the e-mail address is that of line 1"]);
+  assert.deepEqual(errors, ["line 9: the e-mail address is the same as in line 1"]);
   assert.deepEqual(
     Object.values(users).map((row) => pick(row, "email", "name", "created_at", "disabled_at")),
     [
@@ -369,7 +369,7 @@ const IDENTITY = {
 async function checkIdentity(lines) {
   const { users, errors } = await check(lines);
   assert.equal(errors.length, 2);
-  assert.match(errors[0], /^line 18: the e-mail address is that of line 1$/);
+  assert.match(errors[0], /^line 18: the e-mail address is the same as in line 1$/);
   assert.match(errors[1], /^line 19: email: /);
   assert.deepEqual(
     Object.values(users).map((row) => pick(row, "email", "username", "roles", "disabled_at")),
@@ -491,7 +491,7 @@ test("Firebase: its script gives lines that the import accepts, and an id can be
   });
   rmSync(folder, { recursive: true });
   const { users: moved, errors } = await check(stdout.trim().split("\n"));
-  assert.deepEqual(errors, ["line 3: the e-mail address is that of line 1"], stderr);
+  assert.deepEqual(errors, ["line 3: the e-mail address is the same as in line 1"], stderr);
   assert.deepEqual(
     Object.values(moved).map((row) => pick(row, "email", "name", "created_at", "disabled_at")),
     [

@@ -276,7 +276,7 @@ impl Seen {
             let key = hash.first_chunk().copied().unwrap_or_default();
             let first = *self.0.entry(key).or_insert(line);
             if first != line {
-                return Err(format!("the {what} is that of line {first}"));
+                return Err(format!("the {what} is the same as in line {first}"));
             }
         }
         Ok(user)
