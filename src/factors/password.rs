@@ -19,7 +19,7 @@ use crate::store::StoreError;
 use crate::store::credentials::{Credentials, LoginName};
 
 /// The name in a login request, not yet parsed.
-pub enum SentName<'a> {
+pub enum RawLoginName<'a> {
     /// An e-mail address.
     Email(&'a str),
     /// A username.
@@ -52,7 +52,7 @@ pub struct NewPassword {
 pub async fn log_in(
     context: &Context<'_>,
     request: &Request,
-    name: &SentName<'_>,
+    name: &RawLoginName<'_>,
     password: &str,
 ) -> Result<PasswordLogin, FactorError> {
     // No account has a password of this length, so skipping the work reveals nothing.
@@ -197,18 +197,18 @@ async fn wrong_current(context: &Context<'_>, request: &Request, caller: Caller)
 
 async fn find_credentials(
     context: &Context<'_>,
-    name: &SentName<'_>,
+    name: &RawLoginName<'_>,
 ) -> Result<(Option<Credentials>, Account), StoreError> {
     // The queue counts requests by name, whether the account exists or not.
     Ok(match *name {
-        SentName::Email(text) => match Email::parse(text) {
+        RawLoginName::Email(text) => match Email::parse(text) {
             Ok(email) => {
                 let credentials = context.store.find_credentials(&LoginName::Email(&email)).await?;
                 (credentials, Account::Email(email.key().to_owned()))
             }
             Err(_) => (None, Account::Malformed(text.to_owned())),
         },
-        SentName::Username(text) => match Username::parse(text) {
+        RawLoginName::Username(text) => match Username::parse(text) {
             Ok(username) => {
                 let credentials = context.store.find_credentials(&LoginName::Username(&username)).await?;
                 (credentials, Account::Username(username.key().to_owned()))

@@ -141,17 +141,17 @@ async fn import(jwk: &impl serde::Serialize, parameters: &str, usage: &str) -> R
 }
 
 fn parse(json: &str) -> Result<JsValue, CryptoError> {
-    JSON::parse(json).map_err(|error| refused("parse", &error))
+    JSON::parse(json).map_err(|error| rejected("parse", &error))
 }
 
 async fn settle(operation: &'static str, promise: Result<Promise, JsValue>) -> Result<JsValue, CryptoError> {
-    let promise = promise.map_err(|error| refused(operation, &error))?;
-    worker::wasm_bindgen_futures::JsFuture::from(promise).await.map_err(|error| refused(operation, &error))
+    let promise = promise.map_err(|error| rejected(operation, &error))?;
+    worker::wasm_bindgen_futures::JsFuture::from(promise).await.map_err(|error| rejected(operation, &error))
 }
 
-fn refused(operation: &'static str, error: &JsValue) -> CryptoError {
+fn rejected(operation: &'static str, error: &JsValue) -> CryptoError {
     let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-    failed(operation, message.unwrap_or_else(|| "refused".to_owned()))
+    failed(operation, message.unwrap_or_else(|| "rejected".to_owned()))
 }
 
 fn failed(operation: &'static str, cause: String) -> CryptoError {

@@ -5,7 +5,7 @@ mod gateway;
 mod health;
 mod root;
 
-/// What users do with their own account and sessions.
+/// The endpoints with which users manage their own account and sessions.
 mod account {
     pub mod change_password;
     pub mod delete_me;
@@ -17,7 +17,7 @@ mod account {
     pub mod update_me;
 }
 
-/// What admins do with accounts.
+/// The endpoints with which admins manage accounts.
 mod admin {
     pub mod delete_user;
     pub mod end_user_sessions;
@@ -36,7 +36,7 @@ mod oauth {
     pub mod token;
 }
 
-/// Creating accounts, logging in, refreshing.
+/// The endpoints that create accounts, log in and refresh.
 mod sign_in {
     pub mod login;
     pub mod refresh;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::context::Context;
-use crate::factors::password::{self, SentName};
+use crate::factors::password::{self, RawLoginName};
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 use crate::sessions::{SessionError, begin};
@@ -21,8 +21,8 @@ struct Body {
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
     let name = match (&body.email, &body.username) {
-        (Some(email), None) => SentName::Email(email),
-        (None, Some(username)) => SentName::Username(username),
+        (Some(email), None) => RawLoginName::Email(email),
+        (None, Some(username)) => RawLoginName::Username(username),
         _ => return Err(ApiError::InvalidRequest("Send either email or username.".to_owned())),
     };
     // 1.
