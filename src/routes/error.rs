@@ -181,7 +181,7 @@ impl ApiError {
                     .oauth(UNAVAILABLE)
             }
             Self::ClientLeft => row(499, "client_left", "The client has disconnected."),
-            Self::Internal(_) => row(500, "internal_error", "Something went wrong on our side.").oauth("server_error"),
+            Self::Internal(_) => row(500, "internal_error", "An internal error occurred.").oauth("server_error"),
             Self::Overloaded(_) => {
                 row(503, "overloaded", "Too many requests are waiting for password hashing. Try again shortly.")
                     .oauth(UNAVAILABLE)

@@ -69,7 +69,7 @@ test("a refresh at /token is an OAuth 503 when D1 fails, and a 500 on a corrupt 
   answers.push(await worker.token(person.refresh_token));
   assertOAuthError(answers[0], 503, "temporarily_unavailable");
   assertOAuthError(answers[1], 500, "server_error");
-  assert.equal(answers[1].body.error_description, "Something went wrong on our side.");
+  assert.equal(answers[1].body.error_description, "An internal error occurred.");
   await worker.db.prepare("UPDATE users SET roles = '[]' WHERE id = ?").bind(person.user.id).run();
   assert.equal((await worker.token(person.refresh_token)).status, 200);
 });
@@ -222,7 +222,7 @@ test("a row that violates the schema is a fixed 500, and the next request succee
     await worker.refresh(person.refresh_token),
   ]) {
     assertProblem(answer, 500, "internal_error");
-    assert.equal(answer.body.detail, "Something went wrong on our side.");
+    assert.equal(answer.body.detail, "An internal error occurred.");
   }
   assert.equal(worker.events("internal_error").length, 3);
   assert.equal((await worker.me(other.access_token)).status, 200);

@@ -258,7 +258,7 @@ test("an invalid or too costly stored hash is a 500 for that account only, and r
     worker.events();
     const answer = await worker.login(damaged);
     assertProblem(answer, 500, "internal_error");
-    assert.equal(answer.body.detail, "Something went wrong on our side.");
+    assert.equal(answer.body.detail, "An internal error occurred.");
     const [event] = worker.events("internal_error");
     assert.deepEqual([event.level, event.request_id], ["error", answer.body.request_id]);
     assert.doesNotMatch(event.cause, /canary/);
