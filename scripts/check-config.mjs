@@ -67,7 +67,7 @@ export function secondAddress({ route, routes = [], ...addresses }) {
   );
 }
 
-// The Worker may refuse requests for a host other than that of its ISSUER, whatever it listens on here.
+// The request is sent to the ISSUER's address, because the Worker refuses other hosts.
 function healthUrl({ ISSUER }) {
   // The Worker itself reports an invalid ISSUER.
   const { origin, pathname } = new URL(URL.canParse(ISSUER) ? ISSUER : "http://127.0.0.1");

@@ -32,13 +32,13 @@ export const SHA256 = "30d76173f4e0f4f3d7035020c154be02e3e94e711e88fee6aba496052
 
 export const SET = "crates/core/src/password/common_passwords.bin";
 
-/** Writes the set of a list to a file; returns the number of its passwords. */
+/** Generates the set from a list and writes it to a file; returns the number of passwords in it. */
 export async function make(list, file) {
-  const { code, stderr } = await maker(["make", file], list);
+  const { code, stderr } = await runExample(["make", file], list);
   return code === 0 ? Number.parseInt(stderr, 10) : fail(stderr);
 }
 
-/** Returns the bytes of a package if they match the integrity, else fails. */
+/** Returns the bytes of a package if they match the integrity; otherwise fails. */
 export function verified(bytes, integrity) {
   const [algorithm, expected] = integrity.split(/-(.*)/s);
   const found = createHash(algorithm).update(bytes).digest("base64");
@@ -47,7 +47,7 @@ export function verified(bytes, integrity) {
 
 export const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-function maker(args, input) {
+function runExample(args, input) {
   return capture(
     "cargo",
     ["run", "--locked", "--quiet", "-p", "portcullis-core", "--example", "common_passwords", "--", ...args],
@@ -74,12 +74,12 @@ runIfStarted(import.meta.url, async (args) => {
     const hash = sha256(readFileSync(made));
     console.log(`${count} passwords, SHA-256 ${hash}`);
     if (args.includes("--check")) {
-      if (hash !== sha256(readFileSync(path(SET)))) fail(`${SET} differs from it`);
-      return console.log(`${SET} is identical`);
+      if (hash !== sha256(readFileSync(path(SET)))) fail(`${SET} differs from the generated set`);
+      return console.log(`${SET} is identical to the generated set`);
     }
     copyFileSync(made, path(SET));
     for (const [index, list] of lists.entries()) {
-      const { stdout } = await maker(["measure"], list);
+      const { stdout } = await runExample(["measure"], list);
       console.log(`${SOURCES[index].name}, passwords of at least 15 characters refused:\n${stdout}`);
     }
   } finally {

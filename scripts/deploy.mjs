@@ -1,6 +1,6 @@
 // `npm run deploy`: the first and every later deployment. `npm run deploy -- --dry-run` skips the steps that need an account.
 //
-// The order ensures that the code is deployed only after everything it needs:
+// The code is deployed only after everything that it needs:
 //   1. Storage: the D1 database with its migrations, and the KV namespace. The previous code is still running then, so each
 //      migration must be compatible with it.
 //   2. Missing secrets. If the Worker does not exist yet, wrangler first creates an empty one without an address. So the
@@ -71,7 +71,7 @@ function addressProblem() {
   }
   const audience = variable("AUDIENCE") ?? "";
   if (audience === "" || isLoopback(audience)) {
-    return `set AUDIENCE in wrangler.toml to whom the access tokens are for, such as your API's address (it is "${audience}")`;
+    return `set AUDIENCE in wrangler.toml to the audience of the access tokens, such as your API's address (it is "${audience}")`;
   }
 }
 
@@ -104,7 +104,7 @@ async function createNamespace(title) {
 // Wrangler finds a database by its name, so wrangler.toml needs no id.
 async function createDatabase({ database_name: name, jurisdiction }) {
   if ((await ask(["d1", "list", "--json"])).some((database) => database.name === name)) return;
-  // The jurisdiction cannot be changed later, so that of wrangler.toml is set here.
+  // The jurisdiction in wrangler.toml is set here, because it cannot be changed later.
   await check(["d1", "create", name, ...(jurisdiction ? ["--jurisdiction", jurisdiction] : [])]);
   console.log(`created the D1 database ${name}`);
 }

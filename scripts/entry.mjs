@@ -25,7 +25,7 @@ function within(promise, milliseconds, late) {
 // Called by src/platform/deadline.rs.
 globalThis.within = within;
 
-/** A binding whose methods of these names settle within the time limit. */
+/** The binding, with the time limit on these methods. */
 function withTimeLimit(binding, methods) {
   if (binding === undefined) return undefined;
   const late = () => new Error(`no answer within ${STORAGE_MILLIS / 1000} s`);
@@ -34,10 +34,10 @@ function withTimeLimit(binding, methods) {
 }
 
 // The runtime passes the same object to every request.
-let given, limitedBindings;
+let lastEnv, limitedBindings;
 function bindings(env) {
-  if (env !== given) {
-    given = env;
+  if (env !== lastEnv) {
+    lastEnv = env;
     limitedBindings = {
       ...env,
       DB: withTimeLimit(env.DB, ["batch"]),

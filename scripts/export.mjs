@@ -59,8 +59,8 @@ async function main(args) {
 
 /** A user in the format of the import, without members that are null. */
 function line({ disabled_at, ...columns }) {
-  const set = Object.entries(columns).filter(([, value]) => value !== null);
-  const members = set.map(([name, value]) => [name, JSON_COLUMNS.includes(name) ? JSON.parse(value) : value]);
+  const present = Object.entries(columns).filter(([, value]) => value !== null);
+  const members = present.map(([name, value]) => [name, JSON_COLUMNS.includes(name) ? JSON.parse(value) : value]);
   return { ...Object.fromEntries(members), ...(disabled_at === null ? {} : { disabled: true }) };
 }
 

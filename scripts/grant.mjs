@@ -39,8 +39,8 @@ async function main(args) {
     fail(revoke ? `${email} does not have the role ${role}` : `${email} already has the role ${role}`);
 
   const newRoles = inOrder(revoke ? roles.filter((other) => other !== role) : [...roles, role]);
-  const { changed, now } = await change(database, user, newRoles, revoke && role === "admin" && !force);
-  if (!changed && now !== user.roles) fail("the account was changed at the same time: run this again");
+  const { changed, currentRoles } = await change(database, user, newRoles, revoke && role === "admin" && !force);
+  if (!changed && currentRoles !== user.roles) fail("the account was changed at the same time: run this again");
   if (!changed) fail(`${email} is the last admin. Add another admin first, or use --force.`);
   console.log(
     `${email} ${revoke ? "no longer has" : "has"} the role ${role} (roles: ${newRoles.join(", ") || "none"})`,
@@ -48,19 +48,19 @@ async function main(args) {
 }
 
 /** Changes the roles in one transaction, and only if its audit event was inserted. */
-async function change(database, { id, roles }, newRoles, spareLastAdmin) {
+async function change(database, { id, roles }, newRoles, keepLastAdmin) {
   const [user, event, before, after] = [id, randomBytes(16).toString("base64url"), roles, JSON.stringify(newRoles)].map(
     sqlText,
   );
-  const another = `(disabled_at IS NOT NULL OR EXISTS (SELECT 1 FROM admins WHERE admins.id <> ${user}))`;
+  const otherAdmin = `(disabled_at IS NOT NULL OR EXISTS (SELECT 1 FROM admins WHERE admins.id <> ${user}))`;
   const [, changed, [account]] = await database.query(
     "INSERT INTO audit_events (user_id, at, id, kind, count, last_at, detail) " +
       `SELECT id, unixepoch(), ${event}, 'roles_changed', 1, unixepoch(), ${after} FROM users ` +
-      `WHERE id = ${user} AND roles = ${before}${spareLastAdmin ? ` AND ${another}` : ""}`,
+      `WHERE id = ${user} AND roles = ${before}${keepLastAdmin ? ` AND ${otherAdmin}` : ""}`,
     `UPDATE users SET roles = ${after} WHERE id = ${user} AND EXISTS (SELECT 1 FROM audit_events WHERE user_id = ${user} AND id = ${event}) RETURNING id`,
     `SELECT roles FROM users WHERE id = ${user}`,
   );
-  return { changed: changed.length === 1, now: account?.roles };
+  return { changed: changed.length === 1, currentRoles: account?.roles };
 }
 
 /** Sorts roles in the order of ROLES, as the Worker stores them; those no longer in ROLES come last. */
@@ -68,8 +68,8 @@ function inOrder(roles) {
   const list = variable("ROLES")
     .split(",")
     .map((name) => name.trim());
-  const place = (role) => (list.includes(role) ? list.indexOf(role) : list.length);
-  return roles.sort((a, b) => place(a) - place(b));
+  const rank = (role) => (list.includes(role) ? list.indexOf(role) : list.length);
+  return roles.sort((a, b) => rank(a) - rank(b));
 }
 
 async function ask(...args) {

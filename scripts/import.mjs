@@ -154,7 +154,7 @@ async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": w
   const hash = createHash("sha256").update(wrapWeak ? "wrapped\n" : "");
   const hashed = new PassThrough().on("data", (bytes) => hash.update(bytes));
   // EPIPE is ignored, because the program's own error tells why it stopped reading.
-  const fed = pipeline(createReadStream(file), hashed, program.stdin).catch((error) =>
+  const piped = pipeline(createReadStream(file), hashed, program.stdin).catch((error) =>
     error.code === "EPIPE" ? undefined : Promise.reject(error),
   );
   const chunks = new Chunks(folder);
@@ -170,11 +170,11 @@ async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": w
       reported = Date.now();
     }
   }
-  await fed;
+  await piped;
   if ((await ended) !== 0 || totals === undefined) fail(`${file} could not be checked: ${stderr.trim()}`);
   errors.report("nothing was imported");
   if (totals.users === 0) fail(`${file} contains no users`);
-  for (const sentence of summary(totals, wrapWeak)) console.log(sentence);
+  for (const line of summary(totals, wrapWeak)) console.log(line);
   return { hash: hash.digest("hex"), users: totals.users, chunks: chunks.end() };
 }
 
@@ -263,14 +263,14 @@ async function compare(database, users, errors) {
   if (loaded === 0) fail(`${rows} of ${users} users were loaded: run this again with --restart`);
   const count = found.reduce((sum, [row]) => sum + (row?.total ?? 0), 0);
   if (count === 0) return rows;
-  const named = Object.entries(unique).map(([column, what], index) => ({
+  const conflicts = Object.entries(unique).map(([column, what], index) => ({
     column,
     what,
     lines: found[index].map(({ line }) => line),
   }));
-  for (const conflict of errors.wantsAll ? named : []) conflict.lines = await allLines(database, conflict.column);
-  const sentences = named.flatMap(({ what, lines }) => lines.map((line) => ({ line, what })));
-  for (const { line, what } of sentences.sort((a, b) => a.line - b.line))
+  for (const conflict of errors.reportsAll ? conflicts : []) conflict.lines = await allLines(database, conflict.column);
+  const conflictLines = conflicts.flatMap(({ what, lines }) => lines.map((line) => ({ line, what })));
+  for (const { line, what } of conflictLines.sort((a, b) => a.line - b.line))
     errors.add(line, `the ${what} belongs to an existing account`);
   if (rows === users) await database.query(...dropTables);
   errors.report(rows === users ? "nothing was imported" : unfinished(users - rows, users), count);
@@ -312,15 +312,15 @@ async function move(database, users, rows) {
 
 const dropTables = ["DROP TABLE IF EXISTS import_users", "DROP TABLE IF EXISTS import_file"];
 
-/** Errors in lines. The first are printed; all are written to a file if one is given. */
+/** Errors in lines. Prints the first ones, and writes all to a file if one is given. */
 export class Errors {
   count = 0;
   /** @type {string[]} */
-  sentences = [];
+  messages = [];
 
   constructor(name, input) {
-    this.wantsAll = name !== undefined;
-    if (!this.wantsAll) return;
+    this.reportsAll = name !== undefined;
+    if (!this.reportsAll) return;
     this.file = namedFile(name);
     if (statSync(this.file, { throwIfNoEntry: false })?.isFile() && realpathSync(this.file) === realpathSync(input)) {
       fail(`--all-errors would overwrite ${input}`);
@@ -334,22 +334,24 @@ export class Errors {
   }
 
   add(line, what) {
-    const sentence = `line ${line}: ${what}`;
+    const message = `line ${line}: ${what}`;
     this.count += 1;
-    if (this.sentences.length < MAX_SHOWN) this.sentences.push(sentence);
-    if (this.wantsAll) writeSync(this.descriptor, `${sentence}\n`);
+    if (this.messages.length < MAX_SHOWN) this.messages.push(message);
+    if (this.reportsAll) writeSync(this.descriptor, `${message}\n`);
   }
 
   /** Throws if there are errors. `count` is their total number if not all were added. */
-  report(consequence, count = this.count) {
+  report(outcome, count = this.count) {
     if (count === 0) return;
-    const rest = count - this.sentences.length;
+    const rest = count - this.messages.length;
     const more =
       rest > 0
-        ? [`and ${rest} more: ${this.wantsAll ? `all are in ${this.file}` : "--all-errors FILE writes all to a file"}`]
+        ? [
+            `and ${rest} more: ${this.reportsAll ? `all are in ${this.file}` : "--all-errors FILE writes all to a file"}`,
+          ]
         : [];
     throw new Failure(
-      `${[...this.sentences, ...more].join("\n")}\n\n${count} ${count === 1 ? "error" : "errors"}: ${consequence}`,
+      `${[...this.messages, ...more].join("\n")}\n\n${count} ${count === 1 ? "error" : "errors"}: ${outcome}`,
     );
   }
 }

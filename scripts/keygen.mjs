@@ -7,8 +7,8 @@
 //   npm run keygen -- --rotate --dev                 adds the next signing key to .dev.vars
 //   npm run keygen -- --rotate --file secrets.env    adds it to your copy of the secrets, which you then upload
 //   npm run keygen -- --resource-server ID [AUDIENCE]
-//                                                    prints a secret for a server that asks /introspect, and its entry of
-//                                                    RESOURCE_SERVERS; the default of AUDIENCE is that of wrangler.toml
+//                                                    prints a secret for a server that calls /introspect, and its entry of
+//                                                    RESOURCE_SERVERS; AUDIENCE defaults to that in wrangler.toml
 //
 // --alg ES256 (the default), EdDSA, RS256 or HS256; with --rotate the default is the algorithm of the newest key.
 // Replacing secrets ends every session, so --dev and --remote do it only with --force.
@@ -76,11 +76,12 @@ async function main(args) {
 function rotateIn(file, { alg, force, dev }) {
   const idleTtl = Number(variable("REFRESH_IDLE_TTL_SECONDS"));
   const now = Math.floor(Date.now() / 1000);
-  const { added, changed, report } = rotateFile(file, { alg, force, idleTtl, now });
+  const { added, algorithmChanged, report } = rotateFile(file, { alg, force, idleTtl, now });
   console.log(report.join("\n"));
   if (added.alg === "HS256")
     console.log("Give its k to every server that verifies its tokens before then: it is not in the JWKS.");
-  else if (changed) console.log(`Servers that accept a single algorithm must also accept ${added.alg} before then.`);
+  else if (algorithmChanged)
+    console.log(`Servers that accept a single algorithm must also accept ${added.alg} before then.`);
   if (dev) return reloadDev();
   // Verifiers must see the key before it signs, however long they cache the JWKS.
   console.log(`\nStore it now: npx wrangler secret bulk ${relative(namedFile("."), file)}`);

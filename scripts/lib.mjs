@@ -161,7 +161,7 @@ export const DEFAULTS = {
   ARGON2_ITERATIONS: "2",
 };
 
-/** The value of a variable for the Worker: that of wrangler.toml, or else the default. */
+/** The value of a variable of the Worker: that in wrangler.toml, otherwise the default. */
 export function variable(name) {
   const value = readToml("wrangler.toml").vars?.[name] ?? "";
   return value === "" ? DEFAULTS[name] : String(value);

@@ -14,19 +14,20 @@ const MAX_BYTES = 5 * 1024;
 
 /** Appends a new key to a key set and drops obsolete keys. Throws if a rotation is in progress. */
 export function rotate(keySet, { alg, now, idleTtl, force = false }) {
-  const began = (key) => key.signs_from ?? 0;
-  const pending = keySet.keys.filter((key) => began(key) > now);
+  const signsFrom = (key) => key.signs_from ?? 0;
+  const pending = keySet.keys.filter((key) => signsFrom(key) > now);
   if (pending.length > 0 && !force) {
     const [{ signs_from }] = pending;
     fail(
       `a rotation is already in progress: key ${nameOf(pending[0])} signs from ${time(signs_from)}. Use --force to add another key after it.`,
     );
   }
-  const newest = keySet.keys.reduce((newest, key) => (began(key) > began(newest) ? key : newest));
-  const signs_from = Math.max(now + LEAD, began(newest) + 1);
+  const newest = keySet.keys.reduce((newest, key) => (signsFrom(key) > signsFrom(newest) ? key : newest));
+  const signs_from = Math.max(now + LEAD, signsFrom(newest) + 1);
   const added = { ...makeKey(alg ?? algorithmOf(newest)), signs_from };
   // For `idleTtl` after a key retires, /refresh may receive the last access token that it signed and must verify it.
-  const retiredAt = (key) => Math.min(...keySet.keys.map(began).filter((from) => from > began(key) && from <= now));
+  const retiredAt = (key) =>
+    Math.min(...keySet.keys.map(signsFrom).filter((from) => from > signsFrom(key) && from <= now));
   const dropped = keySet.keys.filter((key) => retiredAt(key) + idleTtl < now);
   const kept = keySet.keys.filter((key) => !dropped.includes(key));
   const report = [
@@ -37,8 +38,8 @@ export function rotate(keySet, { alg, now, idleTtl, force = false }) {
     ),
     `added    ${nameOf(added)}, which signs from ${time(signs_from)}`,
   ];
-  const changed = algorithmOf(added) !== algorithmOf(newest);
-  return { keySet: { ...keySet, keys: [...kept, added] }, added, changed, report };
+  const algorithmChanged = algorithmOf(added) !== algorithmOf(newest);
+  return { keySet: { ...keySet, keys: [...kept, added] }, added, algorithmChanged, report };
 }
 
 /** Rotates the key set in a file in the format of .dev.vars. The rest of the file does not change. */

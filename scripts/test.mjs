@@ -72,7 +72,7 @@ async function nativeTests() {
   if (code !== 0) fail("the native tests failed");
 }
 
-// Builds what the end-to-end tests start in workerd once, not for every file.
+// Builds once what every file of the end-to-end tests starts in workerd.
 async function buildWorker(profile) {
   await bundle(profile);
   // Compiled here, because it takes longer than the time limit of a test.
@@ -85,8 +85,8 @@ async function nodeTests(patterns) {
   await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
   const files = longestFirst(["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs")));
   let failed = false;
-  for (const chosen of choices(files, patterns)) {
-    const { code, stdout } = await tee("node", ["scripts/run-tests.mjs", ...chosen]);
+  for (const selection of selections(files, patterns)) {
+    const { code, stdout } = await tee("node", ["scripts/run-tests.mjs", ...selection]);
     const text = stripVTControlCharacters(stdout);
     const summary = (name) => Number([...text.matchAll(new RegExp(`^ℹ ${name} (\\d+)$`, "gm"))].at(-1)?.[1] ?? 0);
     // A test that exceeds its time limit is "cancelled".
@@ -105,7 +105,7 @@ function longestFirst(files) {
 }
 
 /** The arguments of each run of run-tests.mjs: the files whose names match a pattern, and the other files with a matching test. */
-function choices(files, patterns) {
+function selections(files, patterns) {
   if (patterns.length === 0) return [files];
   const matchesFile = (pattern) => files.some((file) => file.includes(pattern));
   const matching = files.filter((file) => patterns.some((pattern) => file.includes(pattern)));
@@ -113,11 +113,11 @@ function choices(files, patterns) {
   const missing = tests.find((pattern) => !files.some((file) => read(file).includes(pattern)));
   if (missing !== undefined) fail(`no test matches ${missing}`);
   // A file without a matching test would count as a passed test.
-  const holding = files.filter(
+  const filesWithTest = files.filter(
     (file) => !matching.includes(file) && tests.some((pattern) => read(file).includes(pattern)),
   );
-  const byName = [...tests.map((pattern) => `--name=${pattern}`), ...holding];
-  return [...(matching.length > 0 ? [matching] : []), ...(holding.length > 0 ? [byName] : [])];
+  const byName = [...tests.map((pattern) => `--name=${pattern}`), ...filesWithTest];
+  return [...(matching.length > 0 ? [matching] : []), ...(filesWithTest.length > 0 ? [byName] : [])];
 }
 
 function count(results) {
