@@ -19,18 +19,18 @@ before(async () => {
   worker.events();
   const email = EMAIL;
   const [password, wrong, another] = PASSWORDS;
-  const person = await worker.register({ email, password, name: "Canary" });
+  const user = await worker.register({ email, password, name: "Canary" });
   await worker.post("/register", { json: { email, password } });
   await worker.login({ email, password: wrong });
   await worker.login({ email: "nobody.canary@example.org", password });
   const second = (await worker.login({ email, password })).body;
   const third = (await worker.login({ email, password })).body;
-  const refreshed = (await worker.refresh(person.refresh_token)).body;
-  const retried = (await worker.refresh(person.refresh_token)).body;
+  const refreshed = (await worker.refresh(user.refresh_token)).body;
+  const retried = (await worker.refresh(user.refresh_token)).body;
   const renewed = (await worker.token(second.refresh_token)).body;
   await worker.token(second.refresh_token, { client_secret: PASSWORDS[0] });
-  await worker.age(60, person.session_id);
-  await worker.refresh(person.refresh_token);
+  await worker.age(60, user.session_id);
+  await worker.refresh(user.refresh_token);
   await worker.refresh(refreshed.refresh_token);
   await worker.me(second.access_token);
   await worker.introspect(second.access_token, server);
@@ -53,10 +53,10 @@ before(async () => {
   ).body;
   bearer = changed.access_token;
   await worker.get("/me/events", { bearer });
-  await worker.setRoles(person, ["user", "admin"]);
+  await worker.setRoles(user, ["user", "admin"]);
   await worker.get(`/users?email=${email}`, { bearer });
-  await worker.request("PATCH", `/users/${person.user.id}`, { bearer, json: { roles: ["admin"] } });
-  await worker.request("DELETE", `/users/${person.user.id}`, { bearer });
+  await worker.request("PATCH", `/users/${user.user.id}`, { bearer, json: { roles: ["admin"] } });
+  await worker.request("DELETE", `/users/${user.user.id}`, { bearer });
   await worker.cleanUp();
   await worker.delete("/sessions", { bearer });
   await worker.post("/login", {
@@ -67,7 +67,7 @@ before(async () => {
   await worker.login({ email, password });
   await worker.refresh(third.refresh_token);
   await worker.db.prepare("ALTER TABLE gone RENAME TO users").run();
-  tokens = [person, second, third, refreshed, retried, renewed, changed].flatMap(({ access_token, refresh_token }) => [
+  tokens = [user, second, third, refreshed, retried, renewed, changed].flatMap(({ access_token, refresh_token }) => [
     access_token,
     refresh_token,
   ]);

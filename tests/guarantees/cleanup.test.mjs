@@ -8,15 +8,15 @@ import { startWorker } from "../support/harness.mjs";
 const AUDIT_TTL = 7_776_000;
 const NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
 
-let worker, person;
+let worker, user;
 before(async () => {
   worker = await startWorker();
-  person = await worker.register();
+  user = await worker.register();
 });
 after(() => worker.close());
 beforeEach(async () => {
   await worker.db.batch([
-    worker.db.prepare("DELETE FROM refresh_tokens WHERE session_id <> ?").bind(person.session_id),
+    worker.db.prepare("DELETE FROM refresh_tokens WHERE session_id <> ?").bind(user.session_id),
     worker.db.prepare("DELETE FROM audit_events"),
   ]);
   worker.events();
@@ -31,7 +31,7 @@ function insertSessions(name, count, { expires = "unixepoch() + 600000", revoked
     "session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
   const key = "substr(printf('%08X', n * 2654435761 % 4294967296) || ?2 || 'AAAAAAAAAAAAAAAAAAAAAA', 1, 22)";
   const insert = `INSERT INTO refresh_tokens (${columns}) ${NUMBERS} SELECT ${key}, ?3, '', 'pwd', 0, 0, 0, 0, 0, ${expires}, ${expires}, 0, ${revoked}, CASE WHEN ${revoked} IS NULL THEN NULL ELSE 'logout' END FROM numbers`;
-  return worker.db.prepare(insert).bind(count, name, person.user.id).run();
+  return worker.db.prepare(insert).bind(count, name, user.user.id).run();
 }
 
 function insertEvents(name, count, at) {
@@ -53,7 +53,7 @@ const insertEnded = (id) =>
     .prepare(
       "INSERT INTO refresh_tokens (session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at) VALUES (?, ?, '', 'pwd', 0, 0, 0, 0, 0, 1000, 1000, 1000)",
     )
-    .bind(id.padEnd(22, "A"), person.user.id)
+    .bind(id.padEnd(22, "A"), user.user.id)
     .run();
 
 /** Cleans up once, and returns the event that it logs. */
@@ -104,8 +104,8 @@ test("of a large backlog it deletes exactly what is over, and leaves what is liv
   assert.deepEqual([runs, total], [1, { sessions: 30_000, events: 30_000 }]);
   assert.deepEqual(await rows(), living);
   assert.deepEqual(await cleanUp(), cleanedUp(0, 0));
-  person = { ...person, ...(await worker.refresh(person.refresh_token)).body };
-  await worker.assertLive(person);
+  user = { ...user, ...(await worker.refresh(user.refresh_token)).body };
+  await worker.assertLive(user);
 });
 
 test("the retention is exact: an older row is deleted, a younger one is not", async () => {
@@ -157,7 +157,7 @@ test("an interrupted walk continues where it stopped, and starts over after the 
   );
   assert.deepEqual(await place(), { after: "Mc".padEnd(22, "A"), upto: "~" });
   assert.deepEqual(await cleanUp(), cleanedUp(3, 0));
-  assert.deepEqual(await ids(), [person.session_id]);
+  assert.deepEqual(await ids(), [user.session_id]);
   assert.equal((await place()).after, "");
 });
 
@@ -198,7 +198,7 @@ test("a stored position after every key, or before, does no harm", async () => {
     let gone = 0;
     for (let run = 0; run < 2; run += 1) gone += (await cleanUp()).sessions;
     assert.equal(gone, 1, upto);
-    await worker.assertLive(person);
+    await worker.assertLive(user);
   }
 });
 
@@ -226,13 +226,13 @@ test("a step that D1 refuses is logged, loses nothing that is live, and the next
   );
   const stuckAt = await place();
   assert.ok(stuckAt.upto < poisoned.session_id);
-  await worker.assertLive(person);
+  await worker.assertLive(user);
   // While it is stuck nothing after it is deleted, and nothing is lost.
   assert.equal((await cleanUp()).event, "storage_fault");
   assert.deepEqual([await count(), await place()], [left, stuckAt]);
   await worker.db.prepare("DROP TRIGGER stuck").run();
   assert.deepEqual(await cleanUp(), cleanedUp(left - (all - 5000), 0));
-  await worker.assertLive(person);
+  await worker.assertLive(user);
 });
 
 test("without a table, or without its stored position, the cleanup logs that and does nothing else", async () => {
@@ -281,7 +281,7 @@ test("2,000 sessions take two statements, and 2,000 events one", async () => {
 test("refreshes during the cleanup succeed, and it deletes none of their sessions", async () => {
   await insertSessions("dead", 80_000, { expires: "1000" });
   const sessions = [];
-  for (let count = 0; count < 3; count += 1) sessions.push((await worker.login(person)).body);
+  for (let count = 0; count < 3; count += 1) sessions.push((await worker.login(user)).body);
   worker.events();
   const cleaning = worker.cleanUp();
   let done = false;

@@ -326,18 +326,18 @@ test("unusual lifetimes, names and minimums apply", async () => {
     422,
     "password_too_short",
   );
-  const { status, body: person } = await post("/register", { email: "eight@example.org", password: "8 chars!" });
+  const { status, body: user } = await post("/register", { email: "eight@example.org", password: "8 chars!" });
   assert.equal(status, 201);
-  assert.deepEqual([person.expires_in, person.refresh_expires_in], [1, 60]);
-  const { iss, aud, client_id, iat, exp } = decodeJwt(person.access_token);
+  assert.deepEqual([user.expires_in, user.refresh_expires_in], [1, 60]);
+  const { iss, aud, client_id, iat, exp } = decodeJwt(user.access_token);
   assert.deepEqual(
     [iss, aud, client_id, exp - iat],
     ["https://login.example.org/tenant", "urn:example:api", "mobile", 1],
   );
-  assert.equal((await worker.get("/tenant/me", { bearer: person.access_token })).status, 200);
+  assert.equal((await worker.get("/tenant/me", { bearer: user.access_token })).status, 200);
   // Without a grace window the first retry is reuse.
-  assert.equal((await post("/refresh", { refresh_token: person.refresh_token })).status, 200);
-  assertProblem(await post("/refresh", { refresh_token: person.refresh_token }), 401, "invalid_refresh_token");
+  assert.equal((await post("/refresh", { refresh_token: user.refresh_token })).status, 200);
+  assertProblem(await post("/refresh", { refresh_token: user.refresh_token }), 401, "invalid_refresh_token");
 });
 
 test("an empty variable has its default, like an unset one", async () => {

@@ -15,10 +15,10 @@ const LISTED = [
 ];
 
 let worker;
-let person;
+let user;
 before(async () => {
   worker = await startWorker({ vars: { ALLOWED_ORIGINS: LISTED.join(", ") } });
-  person = await worker.register();
+  user = await worker.register();
 });
 after(() => worker.close());
 
@@ -33,13 +33,13 @@ const granted = (origin) => ({
 
 /** One request for every route and for every kind of refusal. */
 const requests = () => [
-  ["POST", "/login", 200, { json: { email: person.email, password: person.password } }],
-  ["POST", "/login", 401, { json: { email: person.email, password: "wrong" } }],
+  ["POST", "/login", 200, { json: { email: user.email, password: user.password } }],
+  ["POST", "/login", 401, { json: { email: user.email, password: "wrong" } }],
   ["POST", "/login", 400, { json: {} }],
   ["POST", "/login", 413, { body: "x".repeat(16385) }],
   ["POST", "/login", 415, { body: "x" }],
-  ["POST", "/register", 409, { json: { email: person.email, password: person.password } }],
-  ["POST", "/register", 422, { json: { email: "x", password: person.password } }],
+  ["POST", "/register", 409, { json: { email: user.email, password: user.password } }],
+  ["POST", "/register", 422, { json: { email: "x", password: user.password } }],
   ["POST", "/refresh", 401, { json: { refresh_token: "x" } }],
   ["POST", "/token", 400, { form: { grant_type: "refresh_token", refresh_token: "x" } }],
   [
@@ -52,8 +52,8 @@ const requests = () => [
   ["POST", "/revoke", 400, { form: {} }],
   ["POST", "/introspect", 401, { form: { token: "x" } }],
   ["DELETE", "/sessions", 401],
-  ["GET", "/me", 200, { bearer: person.access_token }],
-  ["HEAD", "/me", 200, { bearer: person.access_token }],
+  ["GET", "/me", 200, { bearer: user.access_token }],
+  ["HEAD", "/me", 200, { bearer: user.access_token }],
   ["GET", "/me", 401],
   ["GET", "/verify", 401, { bearer: "x" }],
   ["GET", "/.well-known/oauth-authorization-server", 200],
@@ -125,7 +125,7 @@ test("a page of a listed origin may call without cookies and read every response
 
 test("a page of any other origin gets no grant", async () => {
   for (const origin of UNLISTED) {
-    for (const [path, options] of [["/me", { bearer: person.access_token }], ["/healthz"], ["/unknown"]]) {
+    for (const [path, options] of [["/me", { bearer: user.access_token }], ["/healthz"], ["/unknown"]]) {
       assert.deepEqual(corsHeaders(await worker.get(path, { ...options, headers: { Origin: origin } })), {}, origin);
     }
   }

@@ -74,15 +74,15 @@ function assertCost({ d1_rows_read, ...counted }, expected, calculated) {
 }
 
 test("every operation has its expected cost", async () => {
-  const person = await worker.register({ username: "counted" });
-  const second = (await worker.login(person)).body;
-  const third = (await worker.login(person)).body;
-  const fourth = (await worker.login(person)).body;
-  const refreshed = (await worker.refresh(person.refresh_token)).body;
+  const user = await worker.register({ username: "counted" });
+  const second = (await worker.login(user)).body;
+  const third = (await worker.login(user)).body;
+  const fourth = (await worker.login(user)).body;
+  const refreshed = (await worker.refresh(user.refresh_token)).body;
   const usual = await worker.register();
   await worker.login(usual);
   const newcomer = (name, username) => ({
-    json: { email: `${name}@example.org`, password: person.password, username },
+    json: { email: `${name}@example.org`, password: user.password, username },
   });
   const operations = [
     ["register", () => worker.post("/register", newcomer("counted-1", "counted-1")), cost(201, 2, 5, 0, 0)],
@@ -95,57 +95,57 @@ test("every operation has its expected cost", async () => {
       cost(409, 1, 0, 0, 0),
     ],
     ["login", () => worker.login(usual), cost(200, 2, 2, 0, 0)],
-    ["login with a wrong password", () => worker.login({ ...person, password: "wrong" }), cost(401, 2, 2, 0, 0)],
-    ["login with a wrong password again", () => worker.login({ ...person, password: "wrong" }), cost(401, 2, 1, 0, 0)],
+    ["login with a wrong password", () => worker.login({ ...user, password: "wrong" }), cost(401, 2, 2, 0, 0)],
+    ["login with a wrong password again", () => worker.login({ ...user, password: "wrong" }), cost(401, 2, 1, 0, 0)],
     [
       "login to an unknown account",
-      () => worker.login({ ...person, email: "nobody@example.org" }),
+      () => worker.login({ ...user, email: "nobody@example.org" }),
       cost(401, 2, 2, 0, 0),
     ],
     [
       "login to an unknown account again",
-      () => worker.login({ ...person, email: "nobody-else@example.org" }),
+      () => worker.login({ ...user, email: "nobody-else@example.org" }),
       cost(401, 2, 1, 0, 0),
     ],
     ["refresh", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["grace retry", () => worker.refresh(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["/token", () => worker.token(refreshed.refresh_token), cost(200, 1, 1, 0, 0)],
     ["/token with a forged refresh token", () => worker.token(forged(refreshed.refresh_token)), cost(400, 0, 0, 0, 0)],
-    ["/me", () => worker.me(person.access_token), cost(200, 1, 0, 0, 0)],
-    ["listing sessions", () => worker.get("/sessions", { bearer: person.access_token }), cost(200, 1, 0, 0, 0)],
+    ["/me", () => worker.me(user.access_token), cost(200, 1, 0, 0, 0)],
+    ["listing sessions", () => worker.get("/sessions", { bearer: user.access_token }), cost(200, 1, 0, 0, 0)],
     [
       "ending one session",
-      () => worker.request("DELETE", `/sessions/${fourth.session_id}`, { bearer: person.access_token }),
+      () => worker.request("DELETE", `/sessions/${fourth.session_id}`, { bearer: user.access_token }),
       cost(204, 1, 3, 0, 1),
     ],
-    ["/verify", () => worker.verify(person.access_token), cost(200, 0, 0, 1, 0)],
-    ["a forged refresh token", () => worker.refresh(forged(person.refresh_token)), cost(401, 0, 0, 0, 0)],
-    ["revoking a forged refresh token", () => worker.revoke(forged(person.refresh_token)), cost(200, 0, 0, 0, 0)],
-    ["introspecting an access token", () => worker.introspect(person.access_token, server), cost(200, 1, 0, 0, 0)],
+    ["/verify", () => worker.verify(user.access_token), cost(200, 0, 0, 1, 0)],
+    ["a forged refresh token", () => worker.refresh(forged(user.refresh_token)), cost(401, 0, 0, 0, 0)],
+    ["revoking a forged refresh token", () => worker.revoke(forged(user.refresh_token)), cost(200, 0, 0, 0, 0)],
+    ["introspecting an access token", () => worker.introspect(user.access_token, server), cost(200, 1, 0, 0, 0)],
     ["introspecting a refresh token", () => worker.introspect(third.refresh_token, server), cost(200, 1, 0, 0, 0)],
     [
       "introspecting a rotated-out refresh token",
-      () => worker.introspect(person.refresh_token, server),
+      () => worker.introspect(user.refresh_token, server),
       cost(200, 1, 0, 0, 0),
     ],
     [
       "introspecting a forged refresh token",
-      () => worker.introspect(forged(person.refresh_token), server),
+      () => worker.introspect(forged(user.refresh_token), server),
       cost(200, 0, 0, 0, 0),
     ],
     [
       "introspecting a forged access token",
-      () => worker.introspect(`${person.access_token}x`, server),
+      () => worker.introspect(`${user.access_token}x`, server),
       cost(200, 0, 0, 0, 0),
     ],
     [
       "introspecting with a wrong secret",
-      () => worker.introspect(person.access_token, { ...server, secret: "x" }),
+      () => worker.introspect(user.access_token, { ...server, secret: "x" }),
       cost(401, 0, 0, 0, 0),
     ],
-    ["/verify of a forged access token", () => worker.verify(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
-    ["/me of a forged access token", () => worker.me(`${person.access_token}x`), cost(401, 0, 0, 0, 0)],
-    ["reuse", () => worker.refresh(person.refresh_token), cost(401, 2, 5, 0, 1)],
+    ["/verify of a forged access token", () => worker.verify(`${user.access_token}x`), cost(401, 0, 0, 0, 0)],
+    ["/me of a forged access token", () => worker.me(`${user.access_token}x`), cost(401, 0, 0, 0, 0)],
+    ["reuse", () => worker.refresh(user.refresh_token), cost(401, 2, 5, 0, 1)],
     ["a refresh of an ended session", () => worker.refresh(refreshed.refresh_token), cost(401, 2, 0, 0, 0)],
     ["revoke", () => worker.revoke(second.refresh_token), cost(200, 1, 3, 0, 1)],
     ["revoke by access token", () => worker.revoke(third.access_token), cost(200, 1, 3, 0, 1)],
@@ -165,13 +165,13 @@ test("every operation has its expected cost", async () => {
 
 test("every read and change of an account has its expected cost", async () => {
   const admin = await worker.registerAdmin();
-  const person = await worker.register();
-  await worker.login(person);
-  const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
-  const account = `/users/${person.user.id}`;
+  const user = await worker.register();
+  await worker.login(user);
+  const [own, as] = [{ bearer: user.access_token }, { bearer: admin.access_token }];
+  const account = `/users/${user.user.id}`;
   const [other, third] = [await worker.register(), await worker.register()];
   await worker.login(other);
-  const passwords = { current_password: person.password, new_password: "another correct horse battery" };
+  const passwords = { current_password: user.password, new_password: "another correct horse battery" };
   // A new event is a row and an index entry; a counted one updates its row. A first username adds an index entry.
   const operations = [
     ["changing a name", () => worker.request("PATCH", "/me", { ...own, json: { name: "Pat" } }), cost(200, 1, 3, 0, 0)],
@@ -180,7 +180,7 @@ test("every read and change of an account has its expected cost", async () => {
       () =>
         worker.request("PATCH", "/me", {
           ...own,
-          json: { username: "pat-counted", current_password: person.password },
+          json: { username: "pat-counted", current_password: user.password },
         }),
       cost(200, 2, 3, 0, 0),
     ],
@@ -189,7 +189,7 @@ test("every read and change of an account has its expected cost", async () => {
       () =>
         worker.request("PATCH", "/me", {
           ...own,
-          json: { username: "pat-counted", current_password: person.password },
+          json: { username: "pat-counted", current_password: user.password },
         }),
       cost(200, 2, 0, 0, 0),
     ],
@@ -249,43 +249,42 @@ test("every read and change of an account has its expected cost", async () => {
 });
 
 test("a login that rehashes writes one more row", async () => {
-  const person = await worker.register();
-  await worker.outdateHash(person);
-  assertCost(await costOf(() => worker.login(person)), cost(200, 2, 3, 0, 0));
+  const user = await worker.register();
+  await worker.outdateHash(user);
+  assertCost(await costOf(() => worker.login(user)), cost(200, 2, 3, 0, 0));
 });
 
 test("logging out everywhere is one round trip for any number of sessions", async () => {
-  const person = await worker.register();
-  for (let count = 0; count < 9; count += 1) await worker.login(person);
-  const { d1_rows_read, ...counted } = await costOf(() => worker.delete("/sessions", { bearer: person.access_token }));
+  const user = await worker.register();
+  for (let count = 0; count < 9; count += 1) await worker.login(user);
+  const { d1_rows_read, ...counted } = await costOf(() => worker.delete("/sessions", { bearer: user.access_token }));
   assert.deepEqual(counted, cost(200, 1, 30, 0, 10));
   assert.ok(d1_rows_read <= 80, `${d1_rows_read} rows read`);
 });
 
 test("rows read do not depend on the number of users and sessions", async () => {
-  const person = await worker.register({ username: "reader" });
+  const user = await worker.register({ username: "reader" });
   const admin = await worker.registerAdmin();
   // A login counts the user's live sessions, so their number has to be the same each time.
   const login = async (json) => {
-    const answer = await worker.post("/login", { json: { ...json, password: person.password } });
+    const answer = await worker.post("/login", { json: { ...json, password: user.password } });
     await worker.db.prepare("DELETE FROM refresh_tokens WHERE session_id = ?").bind(answer.body.session_id).run();
     return answer;
   };
   const acts = [
-    () => login({ email: person.email }),
+    () => login({ email: user.email }),
     () => login({ username: "reader" }),
-    () => worker.me(person.access_token),
-    () => worker.refresh(person.refresh_token),
+    () => worker.me(user.access_token),
+    () => worker.refresh(user.refresh_token),
     () =>
       worker.post("/register", {
-        json: { email: "Reader@example.org", username: "reader", password: person.password },
+        json: { email: "Reader@example.org", username: "reader", password: user.password },
       }),
     () => worker.get("/users?limit=3", { bearer: admin.access_token }),
     () => worker.get("/users?limit=3&email=read", { bearer: admin.access_token }),
-    () => worker.get(`/users/${person.user.id}`, { bearer: admin.access_token }),
+    () => worker.get(`/users/${user.user.id}`, { bearer: admin.access_token }),
     () => worker.get(`/users/${admin.user.id}/events`, { bearer: admin.access_token }),
-    () =>
-      worker.request("PATCH", `/users/${person.user.id}`, { bearer: admin.access_token, json: { roles: ["user"] } }),
+    () => worker.request("PATCH", `/users/${user.user.id}`, { bearer: admin.access_token, json: { roles: ["user"] } }),
   ];
   const readAll = async () => {
     const rows = [];
@@ -361,9 +360,9 @@ test("listing sessions reads no ended ones; the audit trail reads at most a thou
 test("a login above the session limit writes three more rows, and one below it none", async () => {
   await worker.update({ vars: { MAX_SESSIONS_PER_USER: "3" } });
   try {
-    const person = await worker.register();
-    for (let count = 1; count < 3; count += 1) await worker.login(person);
-    const { d1_round_trips, d1_rows_written, kv_puts } = await costOf(() => worker.login(person));
+    const user = await worker.register();
+    for (let count = 1; count < 3; count += 1) await worker.login(user);
+    const { d1_round_trips, d1_rows_written, kv_puts } = await costOf(() => worker.login(user));
     assert.deepEqual([d1_round_trips, d1_rows_written, kv_puts], [2, 5, 1]);
   } finally {
     await worker.update();
@@ -371,10 +370,10 @@ test("a login above the session limit writes three more rows, and one below it n
 });
 
 test("clearing a written mark from D1 is one round trip after the response", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   await worker.marksWritten();
   worker.events();
-  await worker.revoke(person.refresh_token);
+  await worker.revoke(user.refresh_token);
   await worker.marksWritten();
   const behind = await waitFor(() => worker.events("costs").find(({ route }) => route === "Marks"));
   const { d1_round_trips, d1_rows_read, d1_rows_written, kv_gets, kv_puts } = behind;

@@ -33,8 +33,8 @@ after(() => worker.close());
 const somebody = restored(
   () => worker,
   async () => {
-    const person = await worker.register();
-    return { ...person, sessions: [person, (await worker.login(person)).body] };
+    const user = await worker.register();
+    return { ...user, sessions: [user, (await worker.login(user)).body] };
   },
 );
 
@@ -42,10 +42,10 @@ const somebody = restored(
 const robbed = restored(
   () => worker,
   async () => {
-    const person = await worker.register();
-    await worker.refresh(person.refresh_token);
-    await worker.age(60, person.session_id);
-    return { ...person, sessions: [person], isReuse: true };
+    const user = await worker.register();
+    await worker.refresh(user.refresh_token);
+    await worker.age(60, user.session_id);
+    return { ...user, sessions: [user], isReuse: true };
   },
 );
 
@@ -53,9 +53,9 @@ const robbed = restored(
 const outdated = restored(
   () => worker,
   async () => {
-    const person = await worker.register();
-    await worker.outdateHash(person);
-    return person;
+    const user = await worker.register();
+    await worker.outdateHash(user);
+    return user;
   },
 );
 
@@ -77,10 +77,10 @@ const CASES = {
   ...Object.fromEntries(READING.map(([path, method]) => [`${method} ${path}`, { "": [() => reader, byAdmin] }])),
   "POST /register": { "": [() => reader, () => ({ json: newcomer() })] },
   "POST /login": {
-    "": [() => reader, (person) => withPassword(person, person.password)],
-    "with a wrong password": [() => reader, (person) => withPassword(person, "wrong")],
+    "": [() => reader, (user) => withPassword(user, user.password)],
+    "with a wrong password": [() => reader, (user) => withPassword(user, "wrong")],
     "to an unknown account": [() => reader, () => withPassword({ email: "nobody@example.org" }, "wrong")],
-    "with an outdated hash": [outdated, (person) => withPassword(person, person.password)],
+    "with an outdated hash": [outdated, (user) => withPassword(user, user.password)],
   },
   "POST /refresh": {
     "": [somebody, ({ refresh_token }) => ({ json: { refresh_token } })],
@@ -100,41 +100,40 @@ const CASES = {
       }),
     ],
   },
-  "PATCH /me": { "": [() => reader, (person) => by(person, { json: { name: "Ada" } })] },
+  "PATCH /me": { "": [() => reader, (user) => by(user, { json: { name: "Ada" } })] },
   "DELETE /me": {
-    "": [somebody, (person) => by(person, { json: { current_password: person.password } })],
-    "with a wrong password": [() => reader, (person) => by(person, { json: { current_password: "wrong" } })],
+    "": [somebody, (user) => by(user, { json: { current_password: user.password } })],
+    "with a wrong password": [() => reader, (user) => by(user, { json: { current_password: "wrong" } })],
   },
   "POST /me/password": {
     "": [
       somebody,
-      (person) =>
-        by(person, { json: { current_password: person.password, new_password: "another correct horse battery" } }),
+      (user) => by(user, { json: { current_password: user.password, new_password: "another correct horse battery" } }),
     ],
   },
   "DELETE /sessions": {
-    "": [somebody, (person) => by(person)],
-    "but the current one": [somebody, (person) => by(person, { query: "?except=current" })],
+    "": [somebody, (user) => by(user)],
+    "but the current one": [somebody, (user) => by(user, { query: "?except=current" })],
   },
-  "DELETE /sessions/{id}": { "": [somebody, (person) => by(person, { id: person.sessions[1].session_id })] },
+  "DELETE /sessions/{id}": { "": [somebody, (user) => by(user, { id: user.sessions[1].session_id })] },
   "PATCH /users/{id}": {
-    "that gives a role": [somebody, (person) => byAdmin(person, { json: { roles: ["user", "admin"] } })],
-    "that disables": [somebody, (person) => byAdmin(person, { json: { disabled: true } })],
+    "that gives a role": [somebody, (user) => byAdmin(user, { json: { roles: ["user", "admin"] } })],
+    "that disables": [somebody, (user) => byAdmin(user, { json: { disabled: true } })],
   },
-  "DELETE /users/{id}": { "": [somebody, (person) => byAdmin(person)] },
-  "DELETE /users/{id}/sessions": { "": [somebody, (person) => byAdmin(person)] },
+  "DELETE /users/{id}": { "": [somebody, (user) => byAdmin(user)] },
+  "DELETE /users/{id}/sessions": { "": [somebody, (user) => byAdmin(user)] },
 };
 
 /** Begins a request of a case with a plan. */
 async function begin(route, [arrange, ask], planned) {
-  const person = await arrange();
-  const { id, query = "", ...options } = ask(person);
+  const user = await arrange();
+  const { id, query = "", ...options } = ask(user);
   const [method, path] = route.split(" ");
   // An isolate caches the state of its bindings for some seconds.
   if (route === "GET /healthz") await worker.advance(6);
   const plan = worker.plan(planned);
   const client = await worker.send(method, path.replace("{id}", id) + query, { ...options, plan });
-  return { person, plan, client };
+  return { user, plan, client };
 }
 
 /** The storage calls of a case without faults, and its status. */
@@ -162,14 +161,14 @@ async function assertMarked({ sessions = [] }) {
 }
 
 /** The reuse is logged once, the session is ended, and the user's audit trail has the event. */
-async function assertReuseRecorded(person) {
-  const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === person.session_id);
+async function assertReuseRecorded(user) {
+  const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === user.session_id);
   assert.equal(logged.length, 1);
-  await worker.assertEnded(person);
-  const { body } = await worker.login(person);
+  await worker.assertEnded(user);
+  const { body } = await worker.login(user);
   const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
   assert.equal(
-    events.filter(({ kind, session_id }) => kind === "reuse_detected" && session_id === person.session_id).length,
+    events.filter(({ kind, session_id }) => kind === "reuse_detected" && session_id === user.session_id).length,
     1,
   );
 }
@@ -189,7 +188,7 @@ for (const [route, cases] of Object.entries(CASES)) {
             `a client that leaves during ${kind} ${index + 1}, ${does === "hold" ? "before it takes place" : "before its result arrives"}`,
             async () => {
               worker.events();
-              const { person, plan, client } = await begin(route, parts, { at: index + 1, does });
+              const { user, plan, client } = await begin(route, parts, { at: index + 1, does });
               assert.equal(await plan.untilHeld(), true);
               await client.leave("RST");
               // A client that got its response is not seen to leave.
@@ -202,8 +201,8 @@ for (const [route, cases] of Object.entries(CASES)) {
                 Math.max(index + 1, HASHING.includes(route) ? calls.length : all.length),
               );
               assert.deepEqual(kinds(calls), expected);
-              await assertMarked(person);
-              if (person.isReuse) await assertReuseRecorded(person);
+              await assertMarked(user);
+              if (user.isReuse) await assertReuseRecorded(user);
               await assertServes();
             },
           );

@@ -24,16 +24,16 @@ function assertUnavailable(answer) {
 
 for (const table of ["users", "refresh_tokens"]) {
   test(`without the table ${table} every operation that needs it is a 503, and nothing is lost`, async () => {
-    const person = await worker.register();
-    const before = [await worker.counts(), await worker.sessionRow(person.session_id)];
-    const newcomer = { email: `newcomer-${table}@example.org`, password: person.password };
+    const user = await worker.register();
+    const before = [await worker.counts(), await worker.sessionRow(user.session_id)];
+    const newcomer = { email: `newcomer-${table}@example.org`, password: user.password };
     await worker.without(table, async () => {
       worker.events();
       assertUnavailable(await worker.post("/register", { json: newcomer }));
-      assertUnavailable(await worker.login(person));
-      assertUnavailable(await worker.refresh(person.refresh_token));
-      assertUnavailable(await worker.me(person.access_token));
-      assertUnavailable(await worker.delete("/sessions", { bearer: person.access_token }));
+      assertUnavailable(await worker.login(user));
+      assertUnavailable(await worker.refresh(user.refresh_token));
+      assertUnavailable(await worker.me(user.access_token));
+      assertUnavailable(await worker.delete("/sessions", { bearer: user.access_token }));
       const faults = worker.events("storage_fault");
       assert.equal(faults.length, 5);
       for (const { cause, level, request_id } of faults) {
@@ -43,47 +43,46 @@ for (const table of ["users", "refresh_tokens"]) {
       }
       await assertUnhealthy("D1");
       // This needs only the signature and KV, so it still works.
-      assert.equal((await worker.verify(person.access_token)).status, 200);
+      assert.equal((await worker.verify(user.access_token)).status, 200);
     });
     // No account without a session: the registration that failed halfway left nothing.
-    assert.deepEqual([await worker.counts(), await worker.sessionRow(person.session_id)], before);
+    assert.deepEqual([await worker.counts(), await worker.sessionRow(user.session_id)], before);
     await worker.update();
     assert.equal((await worker.get("/healthz")).status, 200);
-    assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+    assert.equal((await worker.refresh(user.refresh_token)).status, 200);
     assert.equal((await worker.post("/register", { json: newcomer })).status, 201);
   });
 }
 
 test("a read that fails does not reveal whether an account exists", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   await worker.without("users", async () => {
-    for (const email of [person.email, "nobody@example.org"])
-      assertUnavailable(await worker.login({ ...person, email }));
+    for (const email of [user.email, "nobody@example.org"]) assertUnavailable(await worker.login({ ...user, email }));
   });
 });
 
 test("a refresh at /token is an OAuth 503 when D1 fails, and a 500 on a corrupt row", async () => {
-  const person = await worker.register();
-  const answers = [await worker.without("refresh_tokens", () => worker.token(person.refresh_token))];
-  await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
-  answers.push(await worker.token(person.refresh_token));
+  const user = await worker.register();
+  const answers = [await worker.without("refresh_tokens", () => worker.token(user.refresh_token))];
+  await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(user.user.id).run();
+  answers.push(await worker.token(user.refresh_token));
   assertOAuthError(answers[0], 503, "temporarily_unavailable");
   assertOAuthError(answers[1], 500, "server_error");
   assert.equal(answers[1].body.error_description, "An internal error occurred.");
-  await worker.db.prepare("UPDATE users SET roles = '[]' WHERE id = ?").bind(person.user.id).run();
-  assert.equal((await worker.token(person.refresh_token)).status, 200);
+  await worker.db.prepare("UPDATE users SET roles = '[]' WHERE id = ?").bind(user.user.id).run();
+  assert.equal((await worker.token(user.refresh_token)).status, 200);
 });
 
 test("a revocation at /revoke is an OAuth 503 when D1 fails, and writes no mark", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   await worker.without("refresh_tokens", async () => {
-    for (const token of [person.refresh_token, person.access_token]) {
+    for (const token of [user.refresh_token, user.access_token]) {
       const answer = await worker.revoke(token);
       assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
     }
   });
-  assert.equal(await worker.kv.get(`revoked:${person.session_id}`), null);
-  assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+  assert.equal(await worker.kv.get(`revoked:${user.session_id}`), null);
+  assert.equal((await worker.refresh(user.refresh_token)).status, 200);
 });
 
 test("a reuse that cannot be recorded is a 503, and ends the session when it is repeated", async () => {
@@ -117,24 +116,24 @@ test("a rotation that is not written issues nothing, and can be retried", async 
 });
 
 test("a login whose rehash fails begins no session, and the next one rehashes and begins one", async () => {
-  const person = await worker.register();
-  const outdated = await worker.outdateHash(person);
+  const user = await worker.register();
+  const outdated = await worker.outdateHash(user);
   const row = () =>
     worker.db
       .prepare(
         "SELECT password_hash, (SELECT count(*) FROM refresh_tokens WHERE user_id = id) AS sessions FROM users WHERE id = ?",
       )
-      .bind(person.user.id)
+      .bind(user.user.id)
       .first();
   await worker.db
     .prepare(
       "CREATE TRIGGER no_rehash BEFORE UPDATE OF password_hash ON users BEGIN SELECT RAISE(ABORT, 'disk full'); END",
     )
     .run();
-  assertUnavailable(await worker.login(person));
+  assertUnavailable(await worker.login(user));
   assert.deepEqual(await row(), { password_hash: outdated, sessions: 1 });
   await worker.db.prepare("DROP TRIGGER no_rehash").run();
-  assert.equal((await worker.login(person)).status, 200);
+  assert.equal((await worker.login(user)).status, 200);
   const { password_hash, sessions } = await row();
   assert.notEqual(password_hash, outdated);
   assert.equal(sessions, 2);
@@ -142,41 +141,41 @@ test("a login whose rehash fails begins no session, and the next one rehashes an
 
 test("without the audit trail account changes and failed logins are errors, and all else works", async () => {
   const admin = await worker.registerAdmin();
-  const person = await worker.register();
-  const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
-  const account = `/users/${person.user.id}`;
-  const row = () => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(person.user.id).first();
+  const user = await worker.register();
+  const [own, as] = [{ bearer: user.access_token }, { bearer: admin.access_token }];
+  const account = `/users/${user.user.id}`;
+  const row = () => worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.user.id).first();
   const before = await row();
   await worker.without("audit_events", async () => {
-    assertUnavailable(await worker.login({ ...person, password: "wrong" }));
-    assertUnavailable(await worker.login({ ...person, email: "nobody@example.org" }));
+    assertUnavailable(await worker.login({ ...user, password: "wrong" }));
+    assertUnavailable(await worker.login({ ...user, email: "nobody@example.org" }));
     assertUnavailable(await worker.request("PATCH", "/me", { ...own, json: { name: "X" } }));
     assertUnavailable(
       await worker.post("/me/password", {
         ...own,
-        json: { current_password: person.password, new_password: "quite another horse battery" },
+        json: { current_password: user.password, new_password: "quite another horse battery" },
       }),
     );
-    assertUnavailable(await worker.request("DELETE", "/me", { ...own, json: { current_password: person.password } }));
+    assertUnavailable(await worker.request("DELETE", "/me", { ...own, json: { current_password: user.password } }));
     assertUnavailable(await worker.get("/me/events", own));
     assertUnavailable(await worker.request("PATCH", account, { ...as, json: { disabled: true } }));
     assertUnavailable(await worker.request("DELETE", `${account}/sessions`, as));
     assertUnavailable(await worker.request("DELETE", account, as));
     await assertUnhealthy("D1");
-    assert.equal((await worker.login(person)).status, 200);
-    assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+    assert.equal((await worker.login(user)).status, 200);
+    assert.equal((await worker.refresh(user.refresh_token)).status, 200);
   });
   assert.deepEqual(await row(), before);
-  assert.equal((await worker.me(person.access_token)).status, 200);
+  assert.equal((await worker.me(user.access_token)).status, 200);
 });
 
 test("a change that fails halfway changes nothing and records no event", async () => {
   const admin = await worker.registerAdmin();
-  const person = await worker.register();
-  await worker.login(person);
-  const [own, as] = [{ bearer: person.access_token }, { bearer: admin.access_token }];
-  const account = `/users/${person.user.id}`;
-  const passwords = { current_password: person.password, new_password: "quite another horse battery" };
+  const user = await worker.register();
+  await worker.login(user);
+  const [own, as] = [{ bearer: user.access_token }, { bearer: admin.access_token }];
+  const account = `/users/${user.user.id}`;
+  const passwords = { current_password: user.password, new_password: "quite another horse battery" };
   const changes = {
     "UPDATE OF revoked_at ON refresh_tokens": [
       () => worker.post("/me/password", { ...own, json: passwords }),
@@ -184,7 +183,7 @@ test("a change that fails halfway changes nothing and records no event", async (
       () => worker.request("DELETE", `${account}/sessions`, as),
     ],
     "DELETE ON users": [
-      () => worker.request("DELETE", "/me", { ...own, json: { current_password: person.password } }),
+      () => worker.request("DELETE", "/me", { ...own, json: { current_password: user.password } }),
       () => worker.request("DELETE", account, as),
     ],
     "UPDATE OF name ON users": [() => worker.request("PATCH", "/me", { ...own, json: { name: "X" } })],
@@ -212,14 +211,14 @@ test("a change that fails halfway changes nothing and records no event", async (
 });
 
 test("a row that violates the schema is a fixed 500, and the next request succeeds", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const other = await worker.register();
-  await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(person.user.id).run();
+  await worker.db.prepare("UPDATE users SET roles = 'not json' WHERE id = ?").bind(user.user.id).run();
   worker.events();
   for (const answer of [
-    await worker.login(person),
-    await worker.me(person.access_token),
-    await worker.refresh(person.refresh_token),
+    await worker.login(user),
+    await worker.me(user.access_token),
+    await worker.refresh(user.refresh_token),
   ]) {
     assertProblem(answer, 500, "internal_error");
     assert.equal(answer.body.detail, "An internal error occurred.");
@@ -232,15 +231,15 @@ test("with KV failing a revocation holds in D1, and /verify is an error instead 
   // A binding of another kind under the same name: every call of KV throws, as it does when KV is down.
   await worker.update({ vars: { REVOCATIONS: "not a namespace" } });
   try {
-    const person = await worker.register();
-    const other = (await worker.login(person)).body;
-    assertUnavailable(await worker.verify(person.access_token));
+    const user = await worker.register();
+    const other = (await worker.login(user)).body;
+    assertUnavailable(await worker.verify(user.access_token));
     worker.events();
-    assert.equal((await worker.revoke(person.refresh_token)).status, 200);
+    assert.equal((await worker.revoke(user.refresh_token)).status, 200);
     const [failure] = worker.events("revocation_mark_failed");
-    assert.deepEqual([failure.level, failure.session_id], ["error", person.session_id]);
-    assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
-    assertProblem(await worker.me(person.access_token), 401, "invalid_token");
+    assert.deepEqual([failure.level, failure.session_id], ["error", user.session_id]);
+    assertProblem(await worker.refresh(user.refresh_token), 401, "invalid_refresh_token");
+    assertProblem(await worker.me(user.access_token), 401, "invalid_token");
     assert.equal((await worker.delete("/sessions", { bearer: other.access_token })).status, 200);
     assertProblem(await worker.refresh(other.refresh_token), 401, "invalid_refresh_token");
     const health = await worker.get("/healthz");
@@ -281,21 +280,21 @@ const REPEATS = {
 for (const [name, again] of Object.entries(REPEATS)) {
   test(`a failed mark is written by ${name}`, async () => {
     const admin = await worker.registerAdmin();
-    const person = await worker.register();
-    const other = { ...(await worker.login(person)).body, password: person.password };
-    const { user, access_token, session_id } = person;
+    const user = await worker.register();
+    const other = { ...(await worker.login(user)).body, password: user.password };
+    const { access_token, session_id } = user;
     // The state after a failure of KV: D1 has the ended session, and that its mark is owed.
     await worker.db
       .prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE session_id = ?")
       .bind(session_id)
       .run();
-    const owed = () => worker.db.prepare("SELECT * FROM owed_marks WHERE user_id = ?").bind(user.id).all();
+    const owed = () => worker.db.prepare("SELECT * FROM owed_marks WHERE user_id = ?").bind(user.user.id).all();
     assert.deepEqual(
       (await owed()).results.map((mark) => mark.session_id),
       [session_id],
     );
     assert.equal((await worker.verify(access_token)).status, 200);
-    await again(person, other, admin);
+    await again(user, other, admin);
     assertProblem(await worker.verify(access_token), 401, "invalid_token");
     await worker.marksWritten();
   });

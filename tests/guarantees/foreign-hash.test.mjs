@@ -59,45 +59,45 @@ const formats = {
 for (const [name, hash] of Object.entries(formats)) {
   test(`${name}: the user logs in, and our hash replaces it`, async () => {
     const typed = name === "better-auth" ? TYPED.normalize("NFKC") : TYPED;
-    const [person] = await worker.insertPeople(1, hash);
+    const [user] = await worker.insertUsers(1, hash);
     worker.events();
     for (const wrong of [`${typed}!`, typed.toUpperCase()]) {
-      assertProblem(await worker.login({ ...person, password: wrong }), 401, "invalid_credentials");
+      assertProblem(await worker.login({ ...user, password: wrong }), 401, "invalid_credentials");
     }
-    assert.equal(await worker.storedHash(person), hash);
+    assert.equal(await worker.storedHash(user), hash);
 
-    assert.equal((await worker.login({ ...person, password: typed })).status, 200);
+    assert.equal((await worker.login({ ...user, password: typed })).status, 200);
     const [{ rehashed }] = worker.events("login_succeeded");
     assert.equal(rehashed, true);
-    const ours = await worker.storedHash(person);
+    const ours = await worker.storedHash(user);
     assert.match(ours, OURS);
     assert.notEqual(ours, hash);
 
     for (const spelling of [typed, typed.normalize("NFC")]) {
-      assert.equal((await worker.login({ ...person, password: spelling })).status, 200);
+      assert.equal((await worker.login({ ...user, password: spelling })).status, 200);
       assert.equal(worker.events("login_succeeded")[0].rehashed, false);
     }
-    assertProblem(await worker.login({ ...person, password: `${typed}!` }), 401, "invalid_credentials");
-    assert.equal(await worker.storedHash(person), ours);
+    assertProblem(await worker.login({ ...user, password: `${typed}!` }), 401, "invalid_credentials");
+    assert.equal(await worker.storedHash(user), ours);
   });
 }
 
 test("a mistake after the 72 bytes that bcrypt reads logs in, but does not become the password", async () => {
-  const [person] = await worker.insertPeople(1);
+  const [user] = await worker.insertUsers(1);
   // Openwall's test vector: bytes after the 72nd do not count.
   const hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
   const begin = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-  await worker.setColumn(person, "password_hash", hash);
+  await worker.setColumn(user, "password_hash", hash);
   for (const password of [
     `${begin}chars after 72 are ignored`,
     `${begin}chars after 72 are ignorred`,
     `${begin}chars after 72 are ignored`,
   ]) {
-    assert.equal((await worker.login({ ...person, password })).status, 200);
-    assert.equal(await worker.storedHash(person), hash);
+    assert.equal((await worker.login({ ...user, password })).status, 200);
+    assert.equal(await worker.storedHash(user), hash);
   }
-  assert.equal((await worker.login({ ...person, password: begin })).status, 200);
-  assert.equal(await worker.storedHash(person), hash);
+  assert.equal((await worker.login({ ...user, password: begin })).status, 200);
+  assert.equal(await worker.storedHash(user), hash);
 });
 
 /** A password that another system hashed in NFC, as most keyboards type it. */
@@ -113,52 +113,52 @@ const inNfc = {
 
 for (const [name, hash] of Object.entries(inNfc)) {
   test(`${name} of a password in NFC matches another spelling too`, async () => {
-    const [person] = await worker.insertPeople(1);
-    await worker.setColumn(person, "password_hash", hash);
-    assertProblem(await worker.login({ ...person, password: `${TYPED}!` }), 401, "invalid_credentials");
-    assert.equal((await worker.login({ ...person, password: TYPED })).status, 200);
-    assert.match(await worker.storedHash(person), OURS);
-    assert.equal((await worker.login({ ...person, password: COMPOSED })).status, 200);
+    const [user] = await worker.insertUsers(1);
+    await worker.setColumn(user, "password_hash", hash);
+    assertProblem(await worker.login({ ...user, password: `${TYPED}!` }), 401, "invalid_credentials");
+    assert.equal((await worker.login({ ...user, password: TYPED })).status, 200);
+    assert.match(await worker.storedHash(user), OURS);
+    assert.equal((await worker.login({ ...user, password: COMPOSED })).status, 200);
   });
 }
 
 test("our own hash is always of the password in NFC", async () => {
-  const [person] = await worker.insertPeople(1);
-  await worker.setColumn(person, "password_hash", phc({ message: TYPED }));
+  const [user] = await worker.insertUsers(1);
+  await worker.setColumn(user, "password_hash", phc({ message: TYPED }));
   for (const password of [TYPED, COMPOSED])
-    assertProblem(await worker.login({ ...person, password }), 401, "invalid_credentials");
-  await worker.setColumn(person, "password_hash", phc({ message: COMPOSED }));
-  for (const password of [TYPED, COMPOSED]) assert.equal((await worker.login({ ...person, password })).status, 200);
+    assertProblem(await worker.login({ ...user, password }), 401, "invalid_credentials");
+  await worker.setColumn(user, "password_hash", phc({ message: COMPOSED }));
+  for (const password of [TYPED, COMPOSED]) assert.equal((await worker.login({ ...user, password })).status, 200);
 });
 
 test("two concurrent logins with an imported hash both succeed", async () => {
-  const [person] = await worker.insertPeople(1);
-  await worker.setColumn(person, "password_hash", formats.Django);
-  const answers = await Promise.all(Array.from({ length: 2 }, () => worker.login({ ...person, password: TYPED })));
+  const [user] = await worker.insertUsers(1);
+  await worker.setColumn(user, "password_hash", formats.Django);
+  const answers = await Promise.all(Array.from({ length: 2 }, () => worker.login({ ...user, password: TYPED })));
   assert.deepEqual(
     answers.map(({ status }) => status),
     [200, 200],
   );
-  assert.match(await worker.storedHash(person), OURS);
+  assert.match(await worker.storedHash(user), OURS);
 });
 
 test("NFKC applies to better-auth's hashes only", async () => {
-  const [person] = await worker.insertPeople(1);
-  await worker.setColumn(person, "password_hash", formats["better-auth"]);
+  const [user] = await worker.insertUsers(1);
+  await worker.setColumn(user, "password_hash", formats["better-auth"]);
   // If two spellings match, the one typed first must not become the only one.
-  assert.equal((await worker.login({ ...person, password: TYPED })).status, 200);
-  assert.equal(await worker.storedHash(person), formats["better-auth"]);
-  assert.equal((await worker.login({ ...person, password: TYPED.normalize("NFKC") })).status, 200);
-  assert.match(await worker.storedHash(person), OURS);
-  assert.equal((await worker.login({ ...person, password: TYPED })).status, 401);
-  await worker.setColumn(person, "password_hash", formats.Django);
-  assert.equal((await worker.login({ ...person, password: TYPED.normalize("NFKC") })).status, 401);
-  assert.equal((await worker.login({ ...person, password: TYPED.normalize("NFC") })).status, 401);
+  assert.equal((await worker.login({ ...user, password: TYPED })).status, 200);
+  assert.equal(await worker.storedHash(user), formats["better-auth"]);
+  assert.equal((await worker.login({ ...user, password: TYPED.normalize("NFKC") })).status, 200);
+  assert.match(await worker.storedHash(user), OURS);
+  assert.equal((await worker.login({ ...user, password: TYPED })).status, 401);
+  await worker.setColumn(user, "password_hash", formats.Django);
+  assert.equal((await worker.login({ ...user, password: TYPED.normalize("NFKC") })).status, 401);
+  assert.equal((await worker.login({ ...user, password: TYPED.normalize("NFC") })).status, 401);
 });
 
 test("an invalid or too costly stored hash is a 500 for that account only", async () => {
-  const [person] = await worker.insertPeople(1);
-  const [other] = await worker.insertPeople(1);
+  const [user] = await worker.insertUsers(1);
+  const [other] = await worker.insertUsers(1);
   for (const [hash, why] of [
     ["$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /costly.*64 MiB/],
     ["$argon2id$v=19$m=64,t=4294967295,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /costly/],
@@ -168,16 +168,16 @@ test("an invalid or too costly stored hash is a 500 for that account only", asyn
     ["5f4dcc3b5aa765d61d8327deb882cf99", /known format/],
     ["", /known format/],
   ]) {
-    await worker.setColumn(person, "password_hash", hash);
+    await worker.setColumn(user, "password_hash", hash);
     worker.events();
     const started = Date.now();
-    assertProblem(await worker.login(person), 500, "internal_error");
+    assertProblem(await worker.login(user), 500, "internal_error");
     assert.ok(Date.now() - started < 2000, hash);
     const [{ cause }] = worker.events("internal_error");
     assert.match(cause, why);
-    assert.ok(cause.includes(person.user.id), cause);
+    assert.ok(cause.includes(user.user.id), cause);
     assert.ok(hash === "" || !cause.includes(hash.slice(-20)), cause);
-    assert.equal(await worker.storedHash(person), hash);
+    assert.equal(await worker.storedHash(user), hash);
     assert.equal((await worker.login(other)).status, 200);
   }
 });

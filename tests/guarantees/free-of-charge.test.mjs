@@ -58,11 +58,11 @@ test("the first forged refresh token is logged, and further ones are counted", a
 });
 
 test("registering a taken address is recorded in the audit trail of its user, counted per hour", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const from = (ip, agent) => ({ headers: { "CF-Connecting-IP": ip, "User-Agent": agent } });
   const attempt = (options, details) =>
     worker.post("/register", {
-      json: { email: person.email.toUpperCase(), password: PASSWORD, ...details },
+      json: { email: user.email.toUpperCase(), password: PASSWORD, ...details },
       ...options,
     });
   worker.events();
@@ -73,7 +73,7 @@ test("registering a taken address is recorded in the audit trail of its user, co
     events.map(({ event, reason }) => [event, reason]),
     Array(2).fill(["registration_refused", "email_taken"]),
   );
-  const { body } = await worker.get("/me/events", { bearer: person.access_token });
+  const { body } = await worker.get("/me/events", { bearer: user.access_token });
   const [seen, ...more] = body.events.filter(({ kind }) => kind === "registration_attempted");
   assert.equal(more.length, 0);
   const { at, last_at, ...rest } = seen;
@@ -89,13 +89,13 @@ test("registering a taken address is recorded in the audit trail of its user, co
 });
 
 test("a taken username is reported before a taken address, and reveals nothing about it", async () => {
-  const person = await worker.register({ username: "first.come" });
+  const user = await worker.register({ username: "first.come" });
   worker.events();
   const answer = await worker.post("/register", {
-    json: { email: person.email, username: "First.Come", password: PASSWORD },
+    json: { email: user.email, username: "First.Come", password: PASSWORD },
   });
   assertProblem(answer, 409, "username_taken");
-  const { body } = await worker.get("/me/events", { bearer: person.access_token });
+  const { body } = await worker.get("/me/events", { bearer: user.access_token });
   assert.deepEqual(
     body.events.filter(({ kind }) => kind === "registration_attempted"),
     [],

@@ -38,10 +38,10 @@ const REQUESTS = {
     ...form({ token: access_token }),
     authorization: basic(resourceServer.entry.id, resourceServer.secret),
   }),
-  "PATCH /me": (person) => json({ name: "Ada" }, person),
-  "DELETE /me": (person) => json({ current_password: "not the right one" }, person),
-  "POST /me/password": (person) =>
-    json({ current_password: "not the right one", new_password: "another horse battery" }, person),
+  "PATCH /me": (user) => json({ name: "Ada" }, user),
+  "DELETE /me": (user) => json({ current_password: "not the right one" }, user),
+  "POST /me/password": (user) =>
+    json({ current_password: "not the right one", new_password: "another horse battery" }, user),
   "PATCH /users/{id}": ({ user }) => ({ ...json({ disabled: false }, admin), path: `/users/${user.id}` }),
 };
 const ALL = Object.keys(REQUESTS);
@@ -77,11 +77,11 @@ const STAGES = {
   },
 };
 
-let worker, people, admin, leaver, base;
+let worker, users, admin, leaver, base;
 before(async () => {
   worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
-  people = [];
-  while (people.length < WAVE) people.push(await worker.register());
+  users = [];
+  while (users.length < WAVE) users.push(await worker.register());
   [admin, leaver] = [await worker.registerAdmin(), await worker.register()];
   // Measuring begins after one wave of each kind.
   for (const stage of Object.keys(STAGES)) await hangUp(stage, stage.includes("hashed") ? HASHING : ALL, WAVE);
@@ -106,7 +106,7 @@ async function begin(routes, number, turn, planned, part) {
   const route = routes[number % routes.length];
   const round = Math.floor(number / routes.length);
   const plan = worker.plan(planned);
-  const { body, type, bearer, authorization, path } = REQUESTS[route](people[turn]);
+  const { body, type, bearer, authorization, path } = REQUESTS[route](users[turn]);
   const [method, pattern] = route.split(" ");
   const headers = {
     "CF-Connecting-IP": `192.0.2.${turn}`,
@@ -171,5 +171,5 @@ test("the routes that read a body are those in the table", async () => {
 });
 
 test("the next client is served", async () => {
-  assert.equal((await worker.login(people[0])).status, 200);
+  assert.equal((await worker.login(users[0])).status, 200);
 });

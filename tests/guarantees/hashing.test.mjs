@@ -18,16 +18,16 @@ const memory = () => worker.events("costs").map(({ memory_kib }) => memory_kib);
 const fromAddress = (number) => from(ipAddress(number));
 
 test("sixty concurrent logins all succeed, in order of arrival, with the memory of one", async () => {
-  const people = await worker.insertPeople(BURST);
-  await worker.login(people[0]);
+  const users = await worker.insertUsers(BURST);
+  await worker.login(users[0]);
   await worker.warmUp(BURST);
   const [one] = memory().slice(-1);
   const [arrived, served] = [[], []];
-  const logins = people.map(async (person, turn) => {
+  const logins = users.map(async (user, turn) => {
     const plan = worker.plan({});
     const { headers } = fromAddress(turn);
     plan.untilBegun().then(() => arrived.push(turn));
-    const answer = await worker.login(person, { headers: { ...headers, ...plan.headers } });
+    const answer = await worker.login(user, { headers: { ...headers, ...plan.headers } });
     served.push(turn);
     return answer.status;
   });
@@ -42,12 +42,12 @@ test("sixty concurrent logins all succeed, in order of arrival, with the memory 
 });
 
 test("other requests are served between the hashes", async () => {
-  const people = await worker.insertPeople(BURST);
-  const { access_token } = (await worker.login(people[0])).body;
+  const users = await worker.insertUsers(BURST);
+  const { access_token } = (await worker.login(users[0])).body;
   await worker.warmUp(BURST);
   const served = [];
   const keep = (name) => (answer) => served.push(name) && answer.status;
-  const logins = people.map((person, turn) => worker.login(person, fromAddress(turn)).then(keep("login")));
+  const logins = users.map((user, turn) => worker.login(user, fromAddress(turn)).then(keep("login")));
   const others = async () => {
     for (let count = 0; count < 4; count += 1) {
       const answers = ["/me", "/verify", "/healthz"].map((path) =>
@@ -66,8 +66,8 @@ test("other requests are served between the hashes", async () => {
 });
 
 test("an account has four places in the queue, of which one source may take three, whether or not the account exists", async () => {
-  const [person] = await worker.insertPeople(1);
-  for (const email of [person.email, "nobody.at.all@example.org"]) {
+  const [user] = await worker.insertUsers(1);
+  for (const email of [user.email, "nobody.at.all@example.org"]) {
     await worker.warmUp(12);
     const answers = await Promise.all(
       Array.from({ length: 12 }, () => worker.login({ email, password: "wrong" }, fromAddress(1))),
@@ -77,19 +77,19 @@ test("an account has four places in the queue, of which one source may take thre
     for (const answer of answers.filter(({ status }) => status === 429))
       assertProblem(answer, 429, "too_many_requests");
   }
-  const flood = Array.from({ length: 12 }, () => worker.login({ ...person, password: "wrong" }, fromAddress(1)));
-  const [owner] = await Promise.all([worker.login(person, fromAddress(2)), ...flood]);
+  const flood = Array.from({ length: 12 }, () => worker.login({ ...user, password: "wrong" }, fromAddress(1)));
+  const [owner] = await Promise.all([worker.login(user, fromAddress(2)), ...flood]);
   assert.equal(owner.status, 200);
 });
 
 test("a login whose identifier is a user id takes no place of that user", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const flood = Array.from({ length: 12 }, () =>
-    worker.post("/login", { json: { email: person.user.id, password: "wrong" }, ...fromAddress(1) }),
+    worker.post("/login", { json: { email: user.user.id, password: "wrong" }, ...fromAddress(1) }),
   );
   const own = worker.patch("/me", {
-    bearer: person.access_token,
-    json: { username: "undisturbed", current_password: person.password },
+    bearer: user.access_token,
+    json: { username: "undisturbed", current_password: user.password },
     ...fromAddress(1),
   });
   assert.equal((await own).status, 200);
@@ -97,11 +97,11 @@ test("a login whose identifier is a user id takes no place of that user", async 
 });
 
 test("hashes that need more memory than ours do not add up", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const [store] = [worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?")];
   const lookAround = async () => {
     for (let count = 0; count < 6; count += 1) {
-      const { access_token } = (await worker.login(person)).body;
+      const { access_token } = (await worker.login(user)).body;
       await worker.verify(access_token);
     }
   };
@@ -112,7 +112,7 @@ test("hashes that need more memory than ours do not add up", async () => {
     { memory: 65_536, passes: 1 },
     { memory: 65_536, passes: 2 },
   ]) {
-    await store.bind(phc(dearer), person.user.id).run();
+    await store.bind(phc(dearer), user.user.id).run();
     await lookAround();
   }
   const most = Math.max(...memory());

@@ -12,10 +12,10 @@ import { assertOAuthError, assertProblem, basic, ISSUER, PASSWORD, startWorker }
 import { allowed, BEARER_ROUTES, OAUTH_PATHS, ROUTES, WITH_BODY } from "../support/routes.mjs";
 
 let worker;
-let person;
+let user;
 before(async () => {
   worker = await startWorker();
-  person = await worker.register();
+  user = await worker.register();
 });
 after(() => worker.close());
 
@@ -34,12 +34,12 @@ const BODIES = {
   "PATCH /users/{id}": { json: { roles: ["user"] }, status: 403 },
 };
 
-/** The method and path of a route, as `person` requests it. */
+/** The method and path of a route, as `user` requests it. */
 function requestOf(route) {
   const [method, path] = route.split(" ");
   const isBearer = BEARER_ROUTES.some(([own, ownMethod]) => own === path && ownMethod === method);
-  const headers = isBearer ? { Authorization: `Bearer ${person.access_token}` } : {};
-  return { method, path: path.replace("{id}", person.user.id), headers };
+  const headers = isBearer ? { Authorization: `Bearer ${user.access_token}` } : {};
+  return { method, path: path.replace("{id}", user.user.id), headers };
 }
 
 /**
@@ -77,7 +77,7 @@ test("an unknown path is 404 for any method", async () => {
 });
 
 test("a protected path matches only in its exact spelling, and requires a token there", async () => {
-  const headers = { Authorization: `Bearer ${person.access_token}` };
+  const headers = { Authorization: `Bearer ${user.access_token}` };
   for (const path of [
     "/me/",
     "//me",
@@ -129,7 +129,7 @@ test("a protected path matches only in its exact spelling, and requires a token 
 });
 
 test("a known path refuses every method it does not support, and lists those it does", async () => {
-  const headers = { ...JSON_TYPE, Authorization: `Bearer ${person.access_token}` };
+  const headers = { ...JSON_TYPE, Authorization: `Bearer ${user.access_token}` };
   const before = await worker.counts();
   const others = [
     "GET",
@@ -161,18 +161,18 @@ test("a known path refuses every method it does not support, and lists those it 
 });
 
 test("a header or parameter with another method name changes nothing", async () => {
-  const bearer = { Authorization: `Bearer ${person.access_token}` };
+  const bearer = { Authorization: `Bearer ${user.access_token}` };
   for (const name of ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]) {
     assert.equal((await raw("GET", "/me?_method=DELETE", { headers: { ...bearer, [name]: "DELETE" } })).status, 200);
     assert.equal((await raw("POST", "/me?_method=GET", { headers: { ...bearer, [name]: "GET" } })).status, 405);
     assert.equal((await raw("GET", "/login", { headers: { ...bearer, [name]: "POST" } })).status, 405);
   }
-  assert.equal((await worker.me(person.access_token)).status, 200);
+  assert.equal((await worker.me(user.access_token)).status, 200);
 });
 
 test("HEAD is GET without the body", async () => {
   for (const [path] of ROUTES.filter(([, method]) => method === "GET")) {
-    for (const headers of [{}, { Authorization: `Bearer ${person.access_token}` }, { Authorization: "Bearer x" }]) {
+    for (const headers of [{}, { Authorization: `Bearer ${user.access_token}` }, { Authorization: "Bearer x" }]) {
       const [get, head] = [await raw("GET", path, { headers }), await raw("HEAD", path, { headers })];
       const own = ({ headers }) =>
         [...headers].filter(([name]) => !["x-request-id", "content-length", "date"].includes(name));
@@ -421,7 +421,7 @@ test("an error about a body names the member, and repeats nothing of the body", 
     { email, password: PASSWORD },
     { email, password: PASSWORD },
   ];
-  const path = `/users/${person.user.id}`;
+  const path = `/users/${user.user.id}`;
   for (const [method, target, json, expected] of [
     ["POST", "/register", { ...register, email: 12345 }, "The member email must be text, not a number."],
     ["POST", "/register", { ...register, password: null }, "The member password must be text, not null."],
@@ -490,10 +490,10 @@ test("an error about a body names the member, and repeats nothing of the body", 
 });
 
 test("the bearer credential is read from one header, and the scheme is case-insensitive", async () => {
-  const token = person.access_token;
+  const token = user.access_token;
   const admin = await worker.registerAdmin();
   for (const [pattern, method] of BEARER_ROUTES.filter(([, method]) => method === "GET")) {
-    const path = pattern.replace("{id}", person.user.id);
+    const path = pattern.replace("{id}", user.user.id);
     for (const scheme of ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "]) {
       const headers = { Authorization: `${scheme} ${admin.access_token}` };
       assert.equal((await raw(method, path, { headers })).status, 200, `${scheme} ${path}`);
@@ -549,7 +549,7 @@ test("the bearer credential is read from one header, and the scheme is case-inse
     [`Bearer ${token.repeat(16)}`, invalid],
     [`Bearer ${".".repeat(10_000)}`, invalid],
     [`Bearer ${"a".repeat(50_000)}`, invalid],
-    [`Bearer ${person.refresh_token}`, invalid],
+    [`Bearer ${user.refresh_token}`, invalid],
   ]) {
     const headers = authorization === undefined ? {} : { Authorization: authorization };
     for (const [path, method] of BEARER_ROUTES) {
@@ -562,7 +562,7 @@ test("the bearer credential is read from one header, and the scheme is case-inse
 });
 
 test("a token outside the header is ignored", async () => {
-  const token = person.access_token;
+  const token = user.access_token;
   for (const [path, method] of BEARER_ROUTES) {
     for (const query of [`access_token=${token}`, `token=${token}`, `authorization=Bearer%20${token}`]) {
       assertProblem(await raw(method, `${path}?${query}`), 401, "missing_token");
@@ -591,7 +591,7 @@ test("the Host and forwarding headers of a request change nothing", async () => 
     Origin: "https://evil.example",
     Referer: "https://evil.example/",
   };
-  const json = { email: person.email, password: person.password };
+  const json = { email: user.email, password: user.password };
   const { status, body } = await worker.post("http://evil.example/login", { json, headers });
   assert.equal(status, 200);
   const { iss, aud } = decodeJwt(body.access_token);
@@ -608,7 +608,7 @@ test("the Host and forwarding headers of a request change nothing", async () => 
     assert.equal(spoofed.status, plain.status);
     assert.doesNotMatch(spoofed.text + JSON.stringify([...spoofed.headers]), /evil/);
   }
-  assert.equal((await worker.get("http://evil.example/me", { bearer: person.access_token })).status, 200);
+  assert.equal((await worker.get("http://evil.example/me", { bearer: user.access_token })).status, 200);
 });
 
 test("an error contains nothing of the request", async () => {
@@ -701,7 +701,7 @@ test("every event is one line of JSON without input of the client", async () => 
     for (const json of [
       { email: text, password: text },
       { username: text, password: text },
-      { email: person.email, password: text },
+      { email: user.email, password: text },
     ]) {
       await raw("POST", "/login", { headers, body: JSON.stringify(json) });
     }
@@ -747,7 +747,7 @@ test("the published keys are public, cacheable, and named by their thumbprints",
     for (const { d } of [...signing, ...older]) assert.ok(!text.includes(d));
     assert.notEqual(body.keys[0].kid, body.keys[1].kid);
 
-    const { access_token } = (await worker.login(person)).body;
+    const { access_token } = (await worker.login(user)).body;
     const { kid } = decodeProtectedHeader(access_token);
     assert.equal(kid, body.keys[0].kid);
     assert.equal((await worker.me(access_token)).status, 200);

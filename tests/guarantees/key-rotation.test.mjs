@@ -35,13 +35,13 @@ before(async () => (worker = await startWorker({ secrets: keySet(old) })));
 after(() => worker.close());
 
 test("fifty servers with cached keys go through a rotation without one failed verification", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const clients = Array.from({ length: 50 }, () => client());
   // A client that sees the next key only once it signs, and fetched its copy just before. It has to fail, or the test
   // proves nothing.
   const late = client((key) => key.kid === old.kid || seconds() >= activation + CACHE);
   let activation = Infinity;
-  let { refresh_token, access_token } = person;
+  let { refresh_token, access_token } = user;
   const issued = [];
   const signedBy = new Set();
 
@@ -71,7 +71,7 @@ test("fifty servers with cached keys go through a rotation without one failed ve
   await live(activation - 30);
   assert.deepEqual([...signedBy], [old.kid]);
   // The next key is published and already verifies.
-  assert.equal((await worker.me(forged(next, person, TTL))).status, 200);
+  assert.equal((await worker.me(forged(next, user, TTL))).status, 200);
 
   await pass(activation - seconds());
   await live(activation + CACHE + 60);
@@ -91,8 +91,8 @@ test("fifty servers with cached keys go through a rotation without one failed ve
   // The tokens of the old key have expired, and a new one that it signs is invalid.
   for (const path of ["/me", "/verify"]) {
     assertProblem(await worker.get(path, { bearer: lastOfOld.access_token }), 401, "token_expired");
-    assertProblem(await worker.get(path, { bearer: forged(old, person, 600) }), 401, "invalid_token");
-    assert.equal((await worker.get(path, { bearer: forged(next, person, 600) })).status, 200);
+    assertProblem(await worker.get(path, { bearer: forged(old, user, 600) }), 401, "invalid_token");
+    assert.equal((await worker.get(path, { bearer: forged(next, user, 600) })).status, 200);
   }
 });
 
@@ -116,16 +116,16 @@ test("a client that is inactive during a rotation stays logged in while the old 
 
 test("a key without signs_from after the first key verifies until it is removed", async () => {
   await worker.update({ secrets: keySet(old) });
-  const person = await worker.register();
+  const user = await worker.register();
   await worker.update({ secrets: keySet(next, old) });
   assert.deepEqual(
     (await worker.get("/.well-known/jwks.json")).body.keys.map(({ kid }) => kid),
     [next.kid, old.kid],
   );
-  assert.equal((await worker.me(forged(old, person, 600))).status, 200);
+  assert.equal((await worker.me(forged(old, user, 600))).status, 200);
   await worker.update({ secrets: keySet(next) });
-  assertProblem(await worker.me(forged(old, person, 600)), 401, "invalid_token");
-  const { body } = await worker.refresh(person.refresh_token);
+  assertProblem(await worker.me(forged(old, user, 600)), 401, "invalid_token");
+  const { body } = await worker.refresh(user.refresh_token);
   assert.equal(decodeProtectedHeader(body.access_token).kid, next.kid);
 });
 
@@ -159,7 +159,7 @@ function client(sees = () => true) {
 }
 
 /** A token with the user's claims that a key signs now. */
-function forged(key, person, lifetime) {
+function forged(key, user, lifetime) {
   const now = Math.floor(seconds());
-  return signToken(key, { ...decodeJwt(person.access_token), iat: now, exp: now + lifetime });
+  return signToken(key, { ...decodeJwt(user.access_token), iat: now, exp: now + lifetime });
 }

@@ -10,8 +10,8 @@ before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
 test("a password change that another one overtakes is refused and begins no session", async () => {
-  const person = await worker.register();
-  const bearer = person.access_token;
+  const user = await worker.register();
+  const bearer = user.access_token;
   const change = (new_password) => ({ bearer, json: { current_password: PASSWORD, new_password } });
   // Held after verification, at the call that stores the new password.
   const plan = worker.plan({ at: 2, does: "hold" });
@@ -32,7 +32,7 @@ test("a password change that another one overtakes is refused and begins no sess
   const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
   assert.equal(events.filter(({ kind }) => kind === "logged_in").length, 2, "the registration's and the new one");
   assertProblem(
-    await worker.login({ ...person, password: "four ponies sing quietly at noon" }),
+    await worker.login({ ...user, password: "four ponies sing quietly at noon" }),
     401,
     "invalid_credentials",
   );

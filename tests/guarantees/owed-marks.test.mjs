@@ -80,22 +80,22 @@ const REPEATABLE = [
 const somebody = restored(
   () => worker,
   async () => {
-    const person = await worker.register();
-    const second = (await worker.login(person)).body;
-    const { access_token } = (await worker.refresh(person.refresh_token)).body;
-    await worker.age(60, person.session_id);
-    return { ...person, access_token, sessions: [person, second] };
+    const user = await worker.register();
+    const second = (await worker.login(user)).body;
+    const { access_token } = (await worker.refresh(user.refresh_token)).body;
+    await worker.age(60, user.session_id);
+    return { ...user, access_token, sessions: [user, second] };
   },
 );
 
 /** Ends sessions according to a plan, and returns the storage calls. */
-async function end(name, plan, person) {
-  person ??= await somebody();
-  const { request, ended } = ENDINGS[name](person);
+async function end(name, plan, user) {
+  user ??= await somebody();
+  const { request, ended } = ENDINGS[name](user);
   const [method, path, options] = request;
   const watched = worker.plan(plan);
   const answer = await worker.request(method, path, { ...options, headers: watched.headers });
-  return { person, ended, answer, calls: await watched.untilEnded() };
+  return { user, ended, answer, calls: await watched.untilEnded() };
 }
 
 const puts = (calls) => calls.filter(({ kind }) => kind === "put");
@@ -121,8 +121,8 @@ test("the scheduled event runs every minute, and the cleanup every hour", () => 
 
 for (const name of Object.keys(ENDINGS)) {
   test(`${name}: the mark is written although the client leaves between D1 and KV`, async () => {
-    const person = await somebody();
-    const { request, ended } = ENDINGS[name](person);
+    const user = await somebody();
+    const { request, ended } = ENDINGS[name](user);
     const [method, path, options] = request;
     const plan = worker.plan({ at: 1, only: "put", does: "hold" });
     const client = await worker.send(method, path, { ...options, plan });
@@ -177,25 +177,25 @@ for (const name of REPEATABLE) {
       { at: "each", only: "put", does: "fail" },
       { at: 1, only: "batch", does: "lose" },
     ]) {
-      const { person, ended } = await end(name, plan);
+      const { user, ended } = await end(name, plan);
       await assertMarked(ended, false);
-      await end(name, {}, person);
+      await end(name, {}, user);
       await assertMarked(ended);
     }
   });
 
   test(`${name}: a repeated request does not write a written mark again`, async () => {
-    const { person, ended } = await end(name, {});
+    const { user, ended } = await end(name, {});
     await assertMarked(ended);
-    assert.deepEqual(puts((await end(name, {}, person)).calls), []);
+    assert.deepEqual(puts((await end(name, {}, user)).calls), []);
   });
 }
 
 test("forty revocations of an ended token cost at most one put", async () => {
-  const person = await somebody();
-  await end("POST /revoke", {}, person);
+  const user = await somebody();
+  await end("POST /revoke", {}, user);
   const calls = [];
-  for (let count = 0; count < 40; count += 1) calls.push(...(await end("POST /revoke", {}, person)).calls);
+  for (let count = 0; count < 40; count += 1) calls.push(...(await end("POST /revoke", {}, user)).calls);
   assert.ok(puts(calls).length <= 1, `${puts(calls).length} puts`);
 });
 

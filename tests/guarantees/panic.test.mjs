@@ -27,7 +27,7 @@ before(async () => (worker = await startWorker({ prelude: TRAP })));
 after(() => worker.close());
 
 test("a panic fails its own request, and a new instance serves the next ones", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const outcomes = [];
   for (let n = 0; n < 12; n += 1) {
     outcomes.push(
@@ -43,5 +43,5 @@ test("a panic fails its own request, and a new instance serves the next ones", a
   assert.equal(outcomes.at(-1), 200);
   const made = worker.logged().filter((line) => line === "instance").length;
   assert.equal(made, 2);
-  assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+  assert.equal((await worker.refresh(user.refresh_token)).status, 200);
 });

@@ -13,10 +13,10 @@ const OF_A_SOURCE = 54;
 /** The places of one login name or account. */
 const OF_AN_ACCOUNT = 4;
 
-let worker, person;
+let worker, user;
 before(async () => {
   worker = await startWorker();
-  person = await worker.register({ username: "queuing" });
+  user = await worker.register({ username: "queuing" });
 });
 after(() => worker.close());
 
@@ -66,13 +66,13 @@ function hangUp(count, how, from) {
 }
 
 for (const [name, ask] of Object.entries({
-  "POST /register": () => ({ json: { email: "leaver@example.org", password: person.password } }),
-  "POST /login": () => ({ json: { email: person.email, password: person.password } }),
+  "POST /register": () => ({ json: { email: "leaver@example.org", password: user.password } }),
+  "POST /login": () => ({ json: { email: user.email, password: user.password } }),
   "POST /me/password": () => ({
-    bearer: person.access_token,
-    json: { current_password: person.password, new_password: "another horse battery" },
+    bearer: user.access_token,
+    json: { current_password: user.password, new_password: "another horse battery" },
   }),
-  "DELETE /me": () => ({ bearer: person.access_token, json: { current_password: person.password } }),
+  "DELETE /me": () => ({ bearer: user.access_token, json: { current_password: user.password } }),
 })) {
   test(`${name}: no hash runs for a client that has reset the connection`, async () => {
     const plan = worker.plan({ at: 1, does: "hold answer" });
@@ -85,7 +85,7 @@ for (const [name, ask] of Object.entries({
       ["batch"],
     );
     plan.release();
-    assert.equal((await worker.login(person)).status, 200);
+    assert.equal((await worker.login(user)).status, 200);
   });
 }
 
@@ -119,7 +119,7 @@ for (const [from, where] of [
   test(`other users are served after 330 logins from ${from} that reset the connection`, async () => {
     const plans = await hangUp(330, "RST", where);
     const others = await Promise.all(
-      many(5, (number) => worker.login(person, { headers: { "CF-Connecting-IP": ipAddress(400 + number) } })),
+      many(5, (number) => worker.login(user, { headers: { "CF-Connecting-IP": ipAddress(400 + number) } })),
     );
     // One account has four places, and on a slow machine the flood may fill the queue for a moment.
     const refusals = [...tooMany(others), ...overloaded(others)];
@@ -134,15 +134,15 @@ for (const [from, where] of [
 
 test("other users are served after 330 logins from one source that close their side", async () => {
   const plans = await hangUp(330, "FIN", () => "203.0.113.2");
-  assert.equal((await worker.login(person)).status, 200);
+  assert.equal((await worker.login(user)).status, 200);
   await Promise.all(plans.map((plan) => plan.untilEnded()));
 });
 
 test("one source may queue a quarter of the work, and other sources are served while its excess is refused", async () => {
-  const people = await worker.insertPeople(8);
+  const users = await worker.insertUsers(8);
   const flood = many(160, (number) => login(stranger(number), "203.0.113.3"));
-  const { answers } = await atOnce([...flood, ...people.map((other, number) => login(other, ipAddress(number)))]);
-  const others = answers.splice(-people.length);
+  const { answers } = await atOnce([...flood, ...users.map((other, number) => login(other, ipAddress(number)))]);
+  const others = answers.splice(-users.length);
   assert.deepEqual(
     others.map(({ status }) => status),
     Array(8).fill(200),
@@ -170,7 +170,7 @@ test("an IPv6 source is a /64", async () => {
 
 for (const [name, ask] of Object.entries({
   "an e-mail address in any spelling": (number) => ({
-    email: number % 2 ? person.email : ` ${person.email.toUpperCase()}`,
+    email: number % 2 ? user.email : ` ${user.email.toUpperCase()}`,
     password: "wrong",
   }),
   "a username in any spelling": (number) => ({
@@ -201,7 +201,7 @@ for (const [method, path, json] of [
       10,
       (number) => (headers) =>
         worker.request(method, path, {
-          bearer: person.access_token,
+          bearer: user.access_token,
           json,
           headers: { "CF-Connecting-IP": ipAddress(number), ...headers },
         }),
@@ -224,15 +224,15 @@ test("work beyond a few seconds is refused with Retry-After", async () => {
   for (const { headers } of refusals) assert.match(headers.get("retry-after"), /^[1-5]$/, "about four seconds of work");
   assert.equal(worker.events("overloaded")[0].count, 1, "the first is logged at once");
   assert.equal(answers.filter(({ status }) => status === 401).length, 400 - refusals.length);
-  assert.equal((await worker.login(person)).status, 200);
+  assert.equal((await worker.login(user)).status, 200);
 });
 
 test("expensive hashes fill the queue by their cost, and cheap ones do not wait for all of them", async () => {
-  const people = await worker.insertPeople(60, BCRYPT_12);
-  const requests = people.map((one, number) => login(one, ipAddress(number)));
+  const users = await worker.insertUsers(60, BCRYPT_12);
+  const requests = users.map((one, number) => login(one, ipAddress(number)));
   // Behind more expensive hashes than the queue holds.
   const OURS = 10;
-  requests.splice(OURS, 0, login(person, "203.0.113.4"));
+  requests.splice(OURS, 0, login(user, "203.0.113.4"));
   const { answers, served } = await atOnce(requests);
   assert.equal(answers[OURS].status, 200);
   const refusals = overloaded(answers);
@@ -244,9 +244,9 @@ test("expensive hashes fill the queue by their cost, and cheap ones do not wait 
 });
 
 test("a correct password with an imported hash waits only once", async () => {
-  const people = await worker.insertPeople(12, BCRYPT_10);
+  const users = await worker.insertUsers(12, BCRYPT_10);
   const { answers, served } = await atOnce(
-    people.map((one, number) => login(number % 2 ? { ...one, password: "wrong" } : one, ipAddress(number))),
+    users.map((one, number) => login(number % 2 ? { ...one, password: "wrong" } : one, ipAddress(number))),
   );
   assert.deepEqual(
     answers.map(({ status }) => status),

@@ -25,8 +25,8 @@ const admins = async () =>
       .first()
   ).n;
 
-async function login(person) {
-  const { status, body } = await worker.login(person);
+async function login(user) {
+  const { status, body } = await worker.login(user);
   assert.equal(status, 200);
   return body;
 }
@@ -82,17 +82,17 @@ const endings = {
 };
 for (const [name, { act, again }] of Object.entries(endings)) {
   test(`nothing issued by a refresh that races ${name} works afterwards`, async () => {
-    let person;
+    let user;
     const tally = { issued: 0, refused: 0 };
     for (let round = 0; round < ROUNDS; round += 1) {
-      const isAgain = again && person !== undefined;
-      if (!isAgain) person = await worker.register();
-      const session = isAgain ? await login(person) : person;
+      const isAgain = again && user !== undefined;
+      if (!isAgain) user = await worker.register();
+      const session = isAgain ? await login(user) : user;
       const [{ issued, refused }] = await race(round, [session], () => act(session));
       tally.issued += issued.length - 1;
       tally.refused += Number(refused);
       await assertNothingWorks(issued);
-      await again?.(person);
+      await again?.(user);
       if (again) await worker.assertEnded(issued.at(-1));
     }
     assert.ok(tally.issued > 0 && tally.refused > 0, `nothing was raced: ${JSON.stringify(tally)}`);
@@ -100,11 +100,11 @@ for (const [name, { act, again }] of Object.entries(endings)) {
 }
 
 test("nothing issued by a refresh that races a password change works afterwards, and the new session goes on", async () => {
-  const person = await worker.register();
-  let own = person;
+  const user = await worker.register();
+  let own = user;
   let [current, next] = [PASSWORD, NEW];
   for (let round = 0; round < ROUNDS; round += 1) {
-    const other = await login({ ...person, password: current });
+    const other = await login({ ...user, password: current });
     const bearer = own.access_token;
     let renewed;
     const raced = await race(round, [other, own], async () => {
@@ -126,13 +126,13 @@ test("nothing issued by a refresh that races a password change works afterwards,
 
 test("a login that races the end of its account is refused, or its session ends with the account", async () => {
   for (let round = 0; round < 6; round += 1) {
-    const person = await worker.register();
+    const user = await worker.register();
     await worker.warmUp(6);
-    const logins = [0, 10, 20, 40, 60].map((delay) => setTimeout(delay).then(() => worker.login(person)));
+    const logins = [0, 10, 20, 40, 60].map((delay) => setTimeout(delay).then(() => worker.login(user)));
     const ending = setTimeout(round * 20).then(() =>
       round % 2
-        ? asAdmin("PATCH", `/users/${person.user.id}`, { disabled: true })
-        : asAdmin("DELETE", `/users/${person.user.id}`),
+        ? asAdmin("PATCH", `/users/${user.user.id}`, { disabled: true })
+        : asAdmin("DELETE", `/users/${user.user.id}`),
     );
     const [, ...answers] = await Promise.all([ending, ...logins]);
     for (const { status, body } of answers) {
@@ -140,7 +140,7 @@ test("a login that races the end of its account is refused, or its session ends 
       // With five at once from one source, some find the places of the account taken.
       else assert.ok(["invalid_credentials", "too_many_requests"].includes(body.code), body.code);
     }
-    assertProblem(await worker.login(person), 401, "invalid_credentials");
+    assertProblem(await worker.login(user), 401, "invalid_credentials");
   }
 });
 

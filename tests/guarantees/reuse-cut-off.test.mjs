@@ -13,10 +13,10 @@ after(() => worker.close());
 const robbed = restored(
   () => worker,
   async () => {
-    const person = await worker.register();
-    const { body } = await worker.refresh(person.refresh_token);
-    await worker.age(60, person.session_id);
-    return { ...person, stolen: person.refresh_token, live: body.refresh_token, access_token: body.access_token };
+    const user = await worker.register();
+    const { body } = await worker.refresh(user.refresh_token);
+    await worker.age(60, user.session_id);
+    return { ...user, stolen: user.refresh_token, live: body.refresh_token, access_token: body.access_token };
   },
 );
 
@@ -40,13 +40,13 @@ async function recorded({ email, password, session_id }) {
 }
 
 /** No token of the session is accepted any more, and the audit trail and the log have the reuse. */
-async function assertAlarmed(person) {
-  const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === person.session_id);
+async function assertAlarmed(user) {
+  const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === user.session_id);
   assert.equal(logged.length, 1);
-  assert.equal((await recorded(person)).length, 1);
-  assertProblem(await worker.refresh(person.live), 401, "invalid_refresh_token");
-  assertProblem(await worker.me(person.access_token), 401, "invalid_token");
-  assertProblem(await worker.verify(person.access_token), 401, "invalid_token");
+  assert.equal((await recorded(user)).length, 1);
+  assertProblem(await worker.refresh(user.live), 401, "invalid_refresh_token");
+  assertProblem(await worker.me(user.access_token), 401, "invalid_token");
+  assertProblem(await worker.verify(user.access_token), 401, "invalid_token");
 }
 
 for (const path of Object.keys(REPLAYS)) {
@@ -55,16 +55,16 @@ for (const path of Object.keys(REPLAYS)) {
       test(`${path}: reuse is detected when the client leaves by ${how} at any storage call, ${does === "hold" ? "before it takes place" : "before its result arrives"}`, async () => {
         const { calls } = await replay(path, await robbed());
         for (const [index, { kind, behindAnswer }] of calls.entries()) {
-          const person = await robbed();
+          const user = await robbed();
           worker.events();
           const plan = worker.plan({ at: index + 1, does });
-          const client = await worker.send("POST", path, { ...REPLAYS[path](person.stolen), plan });
+          const client = await worker.send("POST", path, { ...REPLAYS[path](user.stolen), plan });
           assert.equal(await plan.untilHeld(), true, `${kind} ${index + 1}`);
           await client.leave(how);
           if (how === "FIN" || behindAnswer) plan.release();
           await plan.untilEnded();
           plan.release();
-          await assertAlarmed(person);
+          await assertAlarmed(user);
         }
       });
     }
@@ -74,23 +74,23 @@ for (const path of Object.keys(REPLAYS)) {
     const { calls } = await replay(path, await robbed());
     const batches = calls.filter(({ kind, behindAnswer }) => kind === "batch" && !behindAnswer);
     assert.ok(batches.length <= 2, `${batches.length} round trips`);
-    const person = await robbed();
-    const { answer } = await replay(path, person, { at: batches.length, only: "batch", does: "lose" });
+    const user = await robbed();
+    const { answer } = await replay(path, user, { at: batches.length, only: "batch", does: "lose" });
     if (path === "/token") assertOAuthError(answer, 503, "temporarily_unavailable");
     else assertProblem(answer, 503, "storage_unavailable");
     // Read from D1, because presenting the live token now would not show it.
-    const { revoked_reason } = await worker.sessionRow(person.session_id);
+    const { revoked_reason } = await worker.sessionRow(user.session_id);
     assert.equal(revoked_reason, "reuse");
-    assert.equal((await recorded(person)).length, 1);
+    assert.equal((await recorded(user)).length, 1);
     // The second replay records no second event.
-    await replay(path, person);
-    assert.equal((await recorded(person)).length, 1);
+    await replay(path, user);
+    assert.equal((await recorded(user)).length, 1);
   });
 }
 
 test("two hundred replays of one token are one reuse", async () => {
-  const person = await robbed();
+  const user = await robbed();
   for (let wave = 0; wave < 2; wave += 1)
-    await Promise.all(Array.from({ length: 100 }, () => replay("/refresh", person)));
-  assert.equal((await recorded(person)).length, 1);
+    await Promise.all(Array.from({ length: 100 }, () => replay("/refresh", user)));
+  assert.equal((await recorded(user)).length, 1);
 });

@@ -14,10 +14,10 @@ const ABSOLUTE = 2592000;
 /** The clock goes on while a test runs: no wait ends this close to a boundary, in seconds. */
 const MARGIN = 15;
 
-let worker, person;
+let worker, user;
 before(async () => {
   worker = await startWorker();
-  person = await worker.register();
+  user = await worker.register();
 });
 after(() => worker.close());
 
@@ -34,8 +34,8 @@ const step = fc.oneof(
 test("any interleaving keeps the guarantees of rotation", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 14 }), async (steps) => {
-      await worker.disable(person, false);
-      const session = (await worker.login(person)).body;
+      await worker.disable(user, false);
+      const session = (await worker.login(user)).body;
       const model = { tokens: [session.refresh_token], now: 0, rotatedAt: 0, end: IDLE, alive: true, disabled: false };
       for (const each of steps) await take(each, model, session.session_id);
       await checkLive(model);
@@ -49,7 +49,7 @@ async function take({ refresh, times, wait, disable, revoke }, model, sessionId)
     await worker.age(wait, sessionId);
     model.now += wait;
   } else if (disable !== undefined) {
-    await worker.disable(person, disable);
+    await worker.disable(user, disable);
     model.disabled = disable;
   } else if (revoke) {
     assert.equal((await worker.revoke(model.tokens.at(-1))).status, 200);

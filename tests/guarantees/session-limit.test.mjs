@@ -18,36 +18,36 @@ const listed = async (session) =>
 
 /** A user with the maximum number of sessions: the registration and logins, each ten seconds after the one before. */
 async function full() {
-  const person = await worker.register();
-  const sessions = [person];
+  const user = await worker.register();
+  const sessions = [user];
   while (sessions.length < LIMIT) {
     await Promise.all(sessions.map(({ session_id }) => worker.age(10, session_id)));
-    sessions.push((await worker.login(person)).body);
+    sessions.push((await worker.login(user)).body);
   }
   await Promise.all(sessions.map(({ session_id }) => worker.age(10, session_id)));
-  return { person, sessions };
+  return { user, sessions };
 }
 
-async function login(person) {
-  const answer = await worker.login(person, from);
+async function login(user) {
+  const answer = await worker.login(user, from);
   assert.equal(answer.status, 200);
   return answer.body;
 }
 
 test("up to the limit no session ends, and above it the oldest one that was never refreshed", async () => {
-  const { person, sessions } = await full();
+  const { user, sessions } = await full();
   for (const session of sessions) await worker.assertLive(session);
   const [first, second, third, fourth] = sessions;
   await worker.refresh(first.refresh_token);
   await worker.refresh(third.refresh_token);
-  const fifth = await login(person);
+  const fifth = await login(user);
   await worker.assertEnded(second);
   const row = await worker.sessionRow(second.session_id);
   assert.deepEqual(
     [row.revoked_reason, row.revoked_ip, row.revoked_user_agent],
     ["session_limit", "198.51.100.40", "the one too many"],
   );
-  const sixth = await login(person);
+  const sixth = await login(user);
   await worker.assertEnded(fourth);
   assert.deepEqual(
     (await listed(sixth)).sort(),
@@ -59,45 +59,45 @@ test("up to the limit no session ends, and above it the oldest one that was neve
 });
 
 test("if all were refreshed, the least recently used session ends", async () => {
-  const { person, sessions } = await full();
+  const { user, sessions } = await full();
   const order = [2, 0, 3, 1];
   for (const index of order) {
     await worker.refresh(sessions[index].refresh_token);
     await Promise.all(sessions.map(({ session_id }) => worker.age(10, session_id)));
   }
-  const newest = await login(person);
+  const newest = await login(user);
   await worker.refresh(newest.refresh_token);
   await worker.assertEnded(sessions[2]);
-  await login(person);
+  await login(user);
   await worker.assertEnded(sessions[0]);
   for (const index of [1, 3]) await worker.assertLive(sessions[index]);
 });
 
 test("an expired session goes before any live one, and is reported as expired", async () => {
-  const { person, sessions } = await full();
+  const { user, sessions } = await full();
   await worker.refresh(sessions[3].refresh_token);
   await worker.age(604_800, sessions[3].session_id);
   const { expires_at } = await worker.sessionRow(sessions[3].session_id);
-  await login(person);
+  await login(user);
   const row = await worker.sessionRow(sessions[3].session_id);
   assert.deepEqual([row.revoked_reason, row.revoked_at, row.revoked_ip], ["expired", expires_at, null]);
   for (const session of sessions.slice(0, 3)) await worker.assertLive(session);
 });
 
 test("an ended session makes room, and a failed login ends nothing", async () => {
-  const { person, sessions } = await full();
+  const { user, sessions } = await full();
   await worker.revoke(sessions[1].refresh_token);
-  await login(person);
+  await login(user);
   for (const index of [0, 2, 3]) await worker.assertLive(sessions[index]);
-  assertProblem(await worker.login({ ...person, password: "something else altogether" }), 401, "invalid_credentials");
+  assertProblem(await worker.login({ ...user, password: "something else altogether" }), 401, "invalid_credentials");
   for (const index of [0, 2, 3]) await worker.assertLive(sessions[index]);
 });
 
 test("a lowered limit holds from the next login on, and for concurrent logins", async () => {
-  const { person } = await full();
+  const { user } = await full();
   await worker.update({ vars: { MAX_SESSIONS_PER_USER: "2" } });
-  const begun = await Promise.all([login(person), login(person), login(person)]);
-  const last = await login(person);
+  const begun = await Promise.all([login(user), login(user), login(user)]);
+  const last = await login(user);
   const alive = await listed(last);
   assert.deepEqual([alive.length, alive.includes(last.session_id)], [2, true]);
   assert.ok(begun.some(({ session_id }) => alive.includes(session_id)));
@@ -105,8 +105,8 @@ test("a lowered limit holds from the next login on, and for concurrent logins", 
 });
 
 test("a thief's session stays in the list, however many others begin and end", async () => {
-  const person = await worker.register();
-  const thief = (await worker.login(person)).body;
+  const user = await worker.register();
+  const thief = (await worker.login(user)).body;
   await worker.refresh(thief.refresh_token);
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1500)";
   const columns =
@@ -115,7 +115,7 @@ test("a thief's session stays in the list, however many others begin and end", a
     .prepare(
       `INSERT INTO refresh_tokens (${columns}) ${numbers} SELECT printf('%06d', n) || substr(?1, 7), ?1, '', 'pwd', 0, 0, 0, unixepoch() + n, 0, unixepoch() + 600, 0, 0, unixepoch() + n, 'logout' FROM numbers`,
     )
-    .bind(person.user.id)
+    .bind(user.user.id)
     .run();
-  assert.ok((await listed(person)).includes(thief.session_id));
+  assert.ok((await listed(user)).includes(thief.session_id));
 });

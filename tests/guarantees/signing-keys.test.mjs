@@ -30,22 +30,22 @@ const signingWith = (alg) => ({
   secrets: keySet(keys[alg], ...ALGORITHMS.filter((other) => other !== alg).map((other) => keys[other])),
 });
 
-let worker, person, claims;
+let worker, user, claims;
 before(async () => {
   worker = await startWorker(signingWith("ES256"));
-  person = await worker.register();
-  claims = decodeJwt(person.access_token);
+  user = await worker.register();
+  claims = decodeJwt(user.access_token);
 });
 after(() => worker.close());
 
 for (const alg of ALGORITHMS) {
   test(`${alg}: a key set with one key signs, and its tokens verify`, async () => {
     await worker.update({ vars: { ALLOW_HS256: String(alg === "HS256") }, secrets: keySet(keys[alg]) });
-    const { access_token } = (await worker.login(person)).body;
+    const { access_token } = (await worker.login(user)).body;
     assert.deepEqual(decodeProtectedHeader(access_token), { alg, kid: keys[alg].kid, typ: "at+jwt" });
     assert.equal((await worker.me(access_token)).status, 200);
     assert.equal((await worker.verify(access_token)).status, 200);
-    await worker.assertInvalid([person.access_token].filter(() => alg !== "ES256"));
+    await worker.assertInvalid([user.access_token].filter(() => alg !== "ES256"));
 
     const { keys: published } = (await worker.get("/.well-known/jwks.json")).body;
     if (alg === "HS256") {
@@ -66,7 +66,7 @@ for (const alg of ALGORITHMS) {
         algorithms: [alg],
         typ: "at+jwt",
       });
-      assert.equal(payload.sub, person.user.id);
+      assert.equal(payload.sub, user.user.id);
       assert.equal(await webCryptoVerifies(alg, publicJwk, access_token), true);
       assert.equal(
         await webCryptoVerifies(alg, publicJwk, `${access_token.slice(0, -20)}AAAA${access_token.slice(-16)}`),
@@ -82,7 +82,7 @@ for (const alg of ALGORITHMS) {
 test("with a key of every algorithm, tokens of each are accepted, and the symmetric key is not published", async () => {
   for (const alg of ALGORITHMS) {
     await worker.update(signingWith(alg));
-    const { access_token } = (await worker.login(person)).body;
+    const { access_token } = (await worker.login(user)).body;
     assert.equal(decodeProtectedHeader(access_token).alg, alg);
     const published = (await worker.get("/.well-known/jwks.json")).body.keys;
     assert.deepEqual(published.map((key) => key.alg).sort(), [...PUBLIC].sort());
@@ -235,7 +235,7 @@ test("a set in which no key may sign yet refuses to serve", async () => {
   assert.equal(variable, "SIGNING_KEYS");
   assert.match(problem, /no key may sign yet/);
   await worker.update({ secrets: keySet({ ...keys.ES256, signs_from: soon }, { ...keys.EdDSA, signs_from: 1 }) });
-  assert.equal(decodeProtectedHeader((await worker.login(person)).body.access_token).alg, "EdDSA");
+  assert.equal(decodeProtectedHeader((await worker.login(user)).body.access_token).alg, "EdDSA");
 });
 
 /** A token with these claims and any header, signed by the key of an algorithm (`signer`). */

@@ -23,15 +23,15 @@ async function slotOf(email) {
 
 test("every session id of a user begins with the slot of the address, however the session began, and the rest is random", async () => {
   for (let round = 0; round < 3; round += 1) {
-    const person = await worker.register();
-    const slot = await slotOf(person.email.toLowerCase());
-    const login = (await worker.login(person)).body;
-    const passwords = { current_password: person.password, new_password: "another correct horse battery" };
+    const user = await worker.register();
+    const slot = await slotOf(user.email.toLowerCase());
+    const login = (await worker.login(user)).body;
+    const passwords = { current_password: user.password, new_password: "another correct horse battery" };
     const changed = (await worker.post("/me/password", { bearer: login.access_token, json: passwords })).body;
     const refreshed = (await worker.refresh(changed.refresh_token)).body;
-    const row = await worker.db.prepare("SELECT slot FROM users WHERE id = ?").bind(person.user.id).first();
+    const row = await worker.db.prepare("SELECT slot FROM users WHERE id = ?").bind(user.user.id).first();
     assert.equal(row.slot, slot);
-    const ids = [person, login, changed].map(({ session_id }) => Buffer.from(session_id, "base64url"));
+    const ids = [user, login, changed].map(({ session_id }) => Buffer.from(session_id, "base64url"));
     for (const id of ids) assert.equal(slotIn(id), slot);
     assert.equal(new Set(ids.map((id) => id.subarray(2).toString("hex"))).size, 3);
     // What will route a request: the refresh token and the sid of the access token.
@@ -41,14 +41,14 @@ test("every session id of a user begins with the slot of the address, however th
 });
 
 test("without the slot key registration fails, and everything else works", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const secret = await worker.db.prepare("SELECT secret FROM slot_key").first("secret");
   for (const bad of [null, "", "x".repeat(64)]) {
     await worker.db.prepare("DELETE FROM slot_key").run();
     if (bad !== null) await worker.db.prepare("INSERT INTO slot_key (id, secret) VALUES (1, ?)").bind(bad).run();
-    const json = { email: "nobody@example.org", password: person.password };
+    const json = { email: "nobody@example.org", password: user.password };
     assert.equal((await worker.post("/register", { json })).status, 500);
-    assert.equal((await worker.login(person)).status, 200);
+    assert.equal((await worker.login(user)).status, 200);
   }
   await worker.db.prepare("INSERT OR REPLACE INTO slot_key (id, secret) VALUES (1, ?)").bind(secret).run();
   await worker.register();

@@ -16,17 +16,17 @@ const WAVE = 100;
 
 const resourceServer = makeResourceServer("time-limits", "https://api.example.org");
 
-let worker, person;
+let worker, user;
 before(async () => {
   worker = await startWorker({
     prelude: IMPATIENT,
     vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) },
   });
-  person = await worker.register();
+  user = await worker.register();
 });
 after(() => worker.close());
 
-const json = () => ({ email: person.email, password: person.password });
+const json = () => ({ email: user.email, password: user.password });
 
 function assertTooSlow(answer, path) {
   if (OAUTH_PATHS.includes(path)) assertOAuthError(answer, 408, "invalid_request");
@@ -94,20 +94,20 @@ const OPERATIONS = {
   batch: [
     () => ["POST", "/register", { json: { ...json(), email: "newcomer@example.org" } }],
     () => ["POST", "/login", { json: json() }],
-    () => ["POST", "/refresh", { json: { refresh_token: person.refresh_token } }],
-    () => ["POST", "/revoke", { form: { token: person.refresh_token } }],
+    () => ["POST", "/refresh", { json: { refresh_token: user.refresh_token } }],
+    () => ["POST", "/revoke", { form: { token: user.refresh_token } }],
     () => [
       "POST",
       "/introspect",
       {
-        form: { token: person.access_token },
+        form: { token: user.access_token },
         headers: { Authorization: basic(resourceServer.entry.id, resourceServer.secret) },
       },
     ],
-    () => ["GET", "/me", { bearer: person.access_token }],
-    () => ["DELETE", "/sessions/x", { bearer: person.access_token }],
+    () => ["GET", "/me", { bearer: user.access_token }],
+    () => ["DELETE", "/sessions/x", { bearer: user.access_token }],
   ],
-  get: [() => ["GET", "/verify", { bearer: person.access_token }]],
+  get: [() => ["GET", "/verify", { bearer: user.access_token }]],
 };
 
 for (const [call, operations] of Object.entries(OPERATIONS)) {
@@ -126,7 +126,7 @@ for (const [call, operations] of Object.entries(OPERATIONS)) {
     });
     await Promise.all(answered);
     // A request that changed something did so, the logout among them.
-    person = { ...person, ...(await worker.login(person)).body };
+    user = { ...user, ...(await worker.login(user)).body };
   });
 }
 
@@ -150,7 +150,7 @@ test("a body in very many pieces is refused, however short it is", async () => {
 });
 
 test("a mark that KV never acknowledges does not undo the logout", async () => {
-  const { body } = await worker.login(person);
+  const { body } = await worker.login(user);
   const plan = worker.plan({ at: 1, only: "put", does: "hold" });
   assert.equal((await worker.revoke(body.refresh_token, { headers: plan.headers })).status, 200);
   await plan.untilEnded();
@@ -190,7 +190,7 @@ for (const how of ["RST", "FIN"]) {
       const plan = worker.plan({ at: 1, does: "hold for ever" });
       const headers = { "Content-Type": "application/json" };
       const client = await worker.send("POST", "/refresh", {
-        body: JSON.stringify({ refresh_token: person.refresh_token }).padEnd(16_000),
+        body: JSON.stringify({ refresh_token: user.refresh_token }).padEnd(16_000),
         headers,
         plan,
       });
@@ -204,5 +204,5 @@ for (const how of ["RST", "FIN"]) {
 }
 
 test("the next client is served", async () => {
-  assert.equal((await worker.login(person)).status, 200);
+  assert.equal((await worker.login(user)).status, 200);
 });

@@ -41,16 +41,16 @@ function assertWrongHost(answer, path, origin) {
 }
 
 test("every route is served at its own address", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   for (const [path, method] of ROUTES) {
-    const { status } = await worker.request(method, ISSUER + path, { bearer: person.access_token });
+    const { status } = await worker.request(method, ISSUER + path, { bearer: user.access_token });
     assert.notEqual(status, 421, `${method} ${path}`);
   }
   assertProblem(await worker.get(`${ISSUER}/unknown`), 404, "not_found");
 });
 
 test("every path, unknown ones included, is refused alike at any other address", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const requests = [
     ...ROUTES.filter(([path]) => path !== "/healthz"),
     ["/me", "PUT"],
@@ -61,7 +61,7 @@ test("every path, unknown ones included, is refused alike at any other address",
   for (const origin of ELSEWHERE) {
     for (const [path, method] of requests) {
       const url = origin + path;
-      assertWrongHost(await worker.request(method, url, { bearer: person.access_token }), path, origin);
+      assertWrongHost(await worker.request(method, url, { bearer: user.access_token }), path, origin);
       assertWrongHost(
         await worker.request("OPTIONS", url, {
           headers: { "Access-Control-Request-Method": method, Origin: "https://app.example.com" },
@@ -70,7 +70,7 @@ test("every path, unknown ones included, is refused alike at any other address",
         origin,
       );
     }
-    const head = await worker.request("HEAD", `${origin}/me`, { bearer: person.access_token });
+    const head = await worker.request("HEAD", `${origin}/me`, { bearer: user.access_token });
     assert.deepEqual([head.status, head.text], [421, ""]);
   }
 });

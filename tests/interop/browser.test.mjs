@@ -22,7 +22,7 @@ before(async () => (worker = await startWorker()));
 after(() => worker.close());
 beforeEach(async () => {
   browser = new Browser();
-  browser.person = await worker.register();
+  browser.user = await worker.register();
 });
 
 /** One browser: the state that its tabs share, and a network that counts requests and can be made to fail. */
@@ -50,7 +50,7 @@ class Browser {
   /** Opens tabs, in one of which the user logs in. */
   async tabs(count) {
     const tabs = Array.from({ length: count }, () => this.tab());
-    const { email, password } = this.person;
+    const { email, password } = this.user;
     assert.equal((await tabs[0].logIn({ email, password })).status, 200);
     this.session = decodeJwt(this.stored().access_token).sid;
     this.requests.length = 0;
@@ -203,6 +203,6 @@ test("a logout that fails is reported, and the tokens are deleted all the same",
 
 test("a refused login leaves the user signed out", async () => {
   const tab = browser.tab();
-  assert.equal((await tab.logIn({ email: browser.person.email, password: "not the password" })).status, 401);
+  assert.equal((await tab.logIn({ email: browser.user.email, password: "not the password" })).status, 401);
   assert.deepEqual([browser.stored(), await tab.accessToken()], [null, null]);
 });

@@ -279,8 +279,8 @@ async function assertJudges(t, verify) {
   // The issuer must be reachable at its own URL, so this uses the real address of the test server.
   const issuer = worker.url.origin;
   await worker.update({ vars: { ISSUER: issuer } });
-  const person = await worker.register();
-  for (const [name, [token, expected, audience = AUDIENCE]] of Object.entries(await judged(person))) {
+  const user = await worker.register();
+  for (const [name, [token, expected, audience = AUDIENCE]] of Object.entries(await judged(user))) {
     await t.test(name, async () => {
       const { code, stdout, stderr } = await verify(token, issuer, audience);
       assert.equal(code, 0, stderr);

@@ -42,7 +42,7 @@ function bindings({ vars, secrets }) {
 /** If the issuer is on loopback, the Worker answers at any address. */
 const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
 
-let people = 0;
+let users = 0;
 
 export class Worker {
   /** A hash of the tests' password, as the Worker computes it. */
@@ -104,7 +104,7 @@ export class Worker {
 
   /** Registers a new user and returns the token response together with the address and password. */
   async register(details = {}) {
-    const email = details.email ?? `person-${++people}@example.org`;
+    const email = details.email ?? `person-${++users}@example.org`;
     const json = { email, password: PASSWORD, ...details };
     const { status, body } = await this.post("/register", { json });
     assert.equal(status, 201, JSON.stringify(body));
@@ -215,8 +215,8 @@ export class Worker {
   }
 
   /** The hash of an account's password. */
-  async storedHash(person) {
-    return (await this.account(person)).password_hash;
+  async storedHash(user) {
+    return (await this.account(user)).password_hash;
   }
 
   /** Whether a session is marked in KV as ended. */
@@ -280,15 +280,15 @@ export class Worker {
   }
 
   /** Inserts that many accounts with this hash, or with one of the same password for all of them. */
-  async insertPeople(count, password_hash) {
+  async insertUsers(count, password_hash) {
     this.#hash ??= phc({});
     const ids = Array.from({ length: count }, () => randomBytes(16).toString("base64url"));
     const insert = this.db.prepare(
       "INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) VALUES (?1, ?2, ?2, ?3, 0, 0, '[\"user\"]', unixepoch())",
     );
-    const people = ids.map((id) => ({ user: { id }, email: `${id.toLowerCase()}@example.org`, password: PASSWORD }));
-    await this.db.batch(people.map(({ user, email }) => insert.bind(user.id, email, password_hash ?? this.#hash)));
-    return people;
+    const users = ids.map((id) => ({ user: { id }, email: `${id.toLowerCase()}@example.org`, password: PASSWORD }));
+    await this.db.batch(users.map(({ user, email }) => insert.bind(user.id, email, password_hash ?? this.#hash)));
+    return users;
   }
 
   /** Waits until the owed marks are written, which happens after the responses. */
@@ -448,11 +448,11 @@ export function restored(getWorker, make) {
   let made;
   return async () => {
     if (made === undefined) {
-      const person = await make();
-      made = { person, restore: await getWorker().snapshot(person) };
+      const user = await make();
+      made = { user, restore: await getWorker().snapshot(user) };
     }
     await made.restore();
-    return made.person;
+    return made.user;
   };
 }
 

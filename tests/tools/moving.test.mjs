@@ -88,7 +88,7 @@ test("better-auth: its SQL gives lines that the import accepts, without users wh
   const salt = "00112233445566778899aabbccddeeff";
   const password = `${salt}:${scryptSync("a password", salt, 64, { N: 16384, r: 16, p: 1, maxmem: 2 ** 27 }).toString("hex")}`;
   const soon = "2999-01-01T00:00:00.000Z";
-  const people = [
+  const oldUsers = [
     {
       id: UUIDS[0],
       name: "Ada O'Hara",
@@ -157,23 +157,23 @@ test("better-auth: its SQL gives lines that the import accepts, without users wh
   ];
   const db = new DatabaseSync(":memory:");
   db.exec(BETTER_AUTH);
-  for (const { social, ...person } of people) {
-    insert(db, "user", { emailVerified: 1, updatedAt: 0, ...person });
+  for (const { social, ...oldUser } of oldUsers) {
+    insert(db, "user", { emailVerified: 1, updatedAt: 0, ...oldUser });
     if (!social)
       insert(db, "account", {
-        id: `a-${person.id}`,
-        accountId: person.id,
+        id: `a-${oldUser.id}`,
+        accountId: oldUser.id,
         providerId: "credential",
-        userId: person.id,
+        userId: oldUser.id,
         password,
         createdAt: 0,
         updatedAt: 0,
       });
     insert(db, "account", {
-      id: `g-${person.id}`,
-      accountId: `g-${person.id}`,
+      id: `g-${oldUser.id}`,
+      accountId: `g-${oldUser.id}`,
       providerId: "google",
-      userId: person.id,
+      userId: oldUser.id,
       createdAt: 0,
       updatedAt: 0,
     });
@@ -260,7 +260,7 @@ const insertInto = (db, table, row) => {
 test("Supabase Auth: its SQL gives lines that the import accepts, without users who have no password or no confirmed address", async () => {
   const bcrypt = "$2a$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
   const confirmed = "2024-02-29T12:00:05Z";
-  const people = [
+  const oldUsers = [
     {
       email: "ada@example.org",
       raw_user_meta_data: { full_name: 'Ada O\'Hara "the first"', name: "ada" },
@@ -283,13 +283,13 @@ test("Supabase Auth: its SQL gives lines that the import accepts, without users 
     { email: "ADA@example.org" },
   ];
   const fill = async (db) => {
-    for (const [index, person] of people.entries()) {
+    for (const [index, oldUser] of oldUsers.entries()) {
       await insertInto(db, "auth.users", {
         id: UUIDS[index],
         encrypted_password: bcrypt,
         email_confirmed_at: confirmed,
         created_at: "2024-02-29T12:00:00.123456+02:00",
-        ...person,
+        ...oldUser,
       });
     }
   };

@@ -11,28 +11,28 @@ const page = readFileSync(new URL("../../docs/operations/backup.md", import.meta
 const [since, endSessions, redo] = [...page.matchAll(/^```sql\n(.*?)^```/gms)].map(([, sql]) => sql);
 const CHANGED = "seven quiet harbours at dusk";
 
-let worker, admin, minute, kept, people;
+let worker, admin, minute, kept, users;
 before(async () => {
   worker = await startWorker();
   admin = await worker.registerAdmin();
   const names = ["ended", "refreshed", "changed", "deleted", "disabled", "demoted"];
-  people = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await worker.register()])));
-  await worker.setRoles(people.demoted, ["user", "admin"]);
+  users = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await worker.register()])));
+  await worker.setRoles(users.demoted, ["user", "admin"]);
   // Events that are already in the trail are older than the minute.
   await worker.db.prepare("UPDATE audit_events SET at = at - 60").run();
   minute = Math.floor(Date.now() / 1000) - 1;
   kept = await worker.dump();
 
-  const { ended, refreshed, changed, deleted, disabled, demoted } = people;
+  const { ended, refreshed, changed, deleted, disabled, demoted } = users;
   assert.equal((await worker.revoke(ended.refresh_token)).status, 200);
-  people.refreshed.next = (await worker.refresh(refreshed.refresh_token)).body;
+  users.refreshed.next = (await worker.refresh(refreshed.refresh_token)).body;
   const passwords = { current_password: changed.password, new_password: CHANGED };
   assert.equal((await worker.post("/me/password", { json: passwords, bearer: changed.access_token })).status, 200);
   assert.equal(
     (await worker.delete("/me", { json: { current_password: deleted.password }, bearer: deleted.access_token })).status,
     204,
   );
-  const change = (person, json) => worker.patch(`/users/${person.user.id}`, { json, bearer: admin.access_token });
+  const change = (user, json) => worker.patch(`/users/${user.user.id}`, { json, bearer: admin.access_token });
   assert.equal((await change(disabled, { disabled: true })).status, 200);
   assert.equal((await change(demoted, { roles: ["user"] })).status, 200);
 });
@@ -64,7 +64,7 @@ const hashOf = async ({ user }) =>
   (await worker.db.prepare("SELECT password_hash FROM users WHERE id = ?").bind(user.id).first()).password_hash;
 
 test("a restore undoes revocations, changes and deletions, and the documented steps apply them again", async (t) => {
-  const { ended, refreshed, changed, deleted, disabled, demoted } = people;
+  const { ended, refreshed, changed, deleted, disabled, demoted } = users;
   const newerHash = await hashOf(changed);
 
   await t.test("the query lists what must be applied again", async () => {
@@ -84,7 +84,7 @@ test("a restore undoes revocations, changes and deletions, and the documented st
 
   await restore();
   await t.test("the restore undoes it", async () => {
-    for (const person of [ended, disabled, deleted]) assert.equal((await worker.me(person.access_token)).status, 200);
+    for (const user of [ended, disabled, deleted]) assert.equal((await worker.me(user.access_token)).status, 200);
     // KV still has the marks.
     assertProblem(await worker.verify(ended.access_token), 401, "invalid_token");
     assertProblem(await worker.refresh(refreshed.next.refresh_token), 401, "invalid_refresh_token");
@@ -122,16 +122,16 @@ test("a restore undoes revocations, changes and deletions, and the documented st
 
   await t.test("back in service, no earlier token is accepted", async () => {
     await worker.schedule("* * * * *");
-    for (const person of [admin, ended, refreshed, refreshed.next, changed, deleted, disabled, demoted]) {
-      assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
-      assertProblem(await worker.me(person.access_token), 401, "invalid_token");
-      assertProblem(await worker.verify(person.access_token), 401, "invalid_token");
+    for (const user of [admin, ended, refreshed, refreshed.next, changed, deleted, disabled, demoted]) {
+      assertProblem(await worker.refresh(user.refresh_token), 401, "invalid_refresh_token");
+      assertProblem(await worker.me(user.access_token), 401, "invalid_token");
+      assertProblem(await worker.verify(user.access_token), 401, "invalid_token");
     }
   });
 
   await t.test("the undone changes are applied again", async () => {
-    for (const person of [changed, deleted, disabled])
-      assertProblem(await worker.login(person), 401, "invalid_credentials");
+    for (const user of [changed, deleted, disabled])
+      assertProblem(await worker.login(user), 401, "invalid_credentials");
     assert.equal((await worker.login({ ...changed, password: CHANGED })).status, 200);
     const { body } = await worker.login(refreshed);
     const { body: trail } = await worker.get("/me/events", { bearer: body.access_token });
@@ -151,8 +151,8 @@ test("a restore undoes revocations, changes and deletions, and the documented st
 });
 
 test("without the SQL, the new secret invalidates refresh tokens, but access tokens stay valid", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   await worker.update({ secrets: { TOKEN_SECRET: makeSecrets().TOKEN_SECRET } });
-  assertProblem(await worker.refresh(person.refresh_token), 401, "invalid_refresh_token");
-  assert.equal((await worker.me(person.access_token)).status, 200);
+  assertProblem(await worker.refresh(user.refresh_token), 401, "invalid_refresh_token");
+  assert.equal((await worker.me(user.access_token)).status, 200);
 });

@@ -24,24 +24,21 @@ const remove = (session, json = { current_password: PASSWORD }, options) =>
 const passwords = (new_password, current_password = PASSWORD) => ({ current_password, new_password });
 const events = async ({ user }) =>
   (await worker.db.prepare("SELECT * FROM audit_events WHERE user_id = ? ORDER BY at, id").bind(user.id).all()).results;
-const kinds = async (person) => (await events(person)).map(({ kind }) => kind);
+const kinds = async (user) => (await events(user)).map(({ kind }) => kind);
 const json = { "Content-Type": "application/json" };
 
 /** Asserts that `act` neither changes the account nor records an event. */
-async function unchanged(person, act) {
-  const before = [await worker.account(person), await worker.sessionRow(person.session_id), await events(person)];
+async function unchanged(user, act) {
+  const before = [await worker.account(user), await worker.sessionRow(user.session_id), await events(user)];
   await act();
-  assert.deepEqual(
-    [await worker.account(person), await worker.sessionRow(person.session_id), await events(person)],
-    before,
-  );
+  assert.deepEqual([await worker.account(user), await worker.sessionRow(user.session_id), await events(user)], before);
 }
 
 test("the display name and the username can be set, kept and removed, separately and together", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const shown = {
-    id: person.user.id,
-    email: person.email,
+    id: user.user.id,
+    email: user.email,
     username: null,
     name: null,
     given_name: null,
@@ -49,7 +46,7 @@ test("the display name and the username can be set, kept and removed, separately
     metadata: null,
     app_metadata: null,
     roles: ["user"],
-    created_at: person.user.created_at,
+    created_at: user.user.created_at,
   };
   for (const [sent, changes] of [
     [{ name: "Ada" }, { name: "Ada" }],
@@ -69,41 +66,41 @@ test("the display name and the username can be set, kept and removed, separately
       { username: null, name: null },
     ],
   ]) {
-    const { status, body } = await patch(person, sent);
+    const { status, body } = await patch(user, sent);
     Object.assign(shown, changes);
     assert.deepEqual([status, body], [200, shown], JSON.stringify(sent));
-    assert.deepEqual((await worker.me(person.access_token)).body, shown);
+    assert.deepEqual((await worker.me(user.access_token)).body, shown);
   }
-  const unchanged = await events(person);
+  const unchanged = await events(user);
   assert.deepEqual(
     unchanged.map(({ kind, count }) => [kind, count]),
     [["profile_changed", 7]],
   );
   worker.events();
   for (const same of [{ name: null }, { username: null }, { name: null, username: null }])
-    assert.equal((await patch(person, same)).status, 200);
-  assert.deepEqual(await events(person), unchanged, "what is so already is no change");
+    assert.equal((await patch(user, same)).status, 200);
+  assert.deepEqual(await events(user), unchanged, "what is so already is no change");
   assert.deepEqual(worker.events("account_changed"), []);
 });
 
 test("a new username logs in at once, and the previous one no longer does", async () => {
-  const person = await worker.register({ username: "before.it" });
+  const user = await worker.register({ username: "before.it" });
   const login = (username) => worker.post("/login", { json: { username, password: PASSWORD } });
-  await patch(person, { username: "After.It" });
+  await patch(user, { username: "After.It" });
   assert.equal((await login("after.IT")).status, 200);
   assertProblem(await login("before.it"), 401, "invalid_credentials");
-  await patch(person, { username: null });
+  await patch(user, { username: null });
   assertProblem(await login("After.It"), 401, "invalid_credentials");
 });
 
 test("a display name is trimmed and normalised to NFC", async () => {
-  const person = await worker.register();
-  assert.equal((await patch(person, { name: "  Jose\u0301 \u1f600 " })).body.name, "Jos\u00e9 \u1f600");
+  const user = await worker.register();
+  assert.equal((await patch(user, { name: "  Jose\u0301 \u1f600 " })).body.name, "Jos\u00e9 \u1f600");
 });
 
 test("read-only members, wrong types and empty changes are refused, and nothing changes", async () => {
-  const person = await worker.register({ username: "unchanging", name: "Same" });
-  await unchanged(person, async () => {
+  const user = await worker.register({ username: "unchanging", name: "Same" });
+  await unchanged(user, async () => {
     for (const bad of [
       { roles: ["admin"] },
       { name: "x", roles: ["user", "admin"] },
@@ -130,7 +127,7 @@ test("read-only members, wrong types and empty changes are refused, and nothing 
       "x",
       1,
     ]) {
-      assertProblem(await patch(person, bad), 400, "invalid_request");
+      assertProblem(await patch(user, bad), 400, "invalid_request");
     }
     for (const body of [
       "",
@@ -141,13 +138,13 @@ test("read-only members, wrong types and empty changes are refused, and nothing 
       '{"name":"a"}{"name":"b"}',
     ]) {
       assertProblem(
-        await worker.patch("/me", { bearer: person.access_token, body, headers: json }),
+        await worker.patch("/me", { bearer: user.access_token, body, headers: json }),
         400,
         "invalid_request",
       );
     }
     assertProblem(
-      await worker.patch("/me", { bearer: person.access_token, form: { name: "x" } }),
+      await worker.patch("/me", { bearer: user.access_token, form: { name: "x" } }),
       415,
       "unsupported_media_type",
     );
@@ -155,8 +152,8 @@ test("read-only members, wrong types and empty changes are refused, and nothing 
 });
 
 test("an invalid username or display name is 422, and a valid one sent with it is not stored either", async () => {
-  const person = await worker.register({ username: "rule.abiding", name: "Same" });
-  await unchanged(person, async () => {
+  const user = await worker.register({ username: "rule.abiding", name: "Same" });
+  await unchanged(user, async () => {
     for (const username of [
       "ab",
       "a".repeat(33),
@@ -169,66 +166,66 @@ test("an invalid username or display name is 422, and a valid one sent with it i
       "",
       " abc",
     ]) {
-      assertProblem(await patch(person, { username, name: "Other" }), 422, "invalid_username");
+      assertProblem(await patch(user, { username, name: "Other" }), 422, "invalid_username");
     }
     for (const name of ["", "   ", "a\nb", "a\u202eb", "n".repeat(201), "\u0000"]) {
-      assertProblem(await patch(person, { username: "another.one", name }), 422, "invalid_name");
+      assertProblem(await patch(user, { username: "another.one", name }), 422, "invalid_name");
     }
   });
 });
 
 test("a reserved username is 422 and changes nothing", async () => {
-  const person = await worker.register({ username: "unreserved", name: "Same" });
-  await unchanged(person, async () => {
+  const user = await worker.register({ username: "unreserved", name: "Same" });
+  await unchanged(user, async () => {
     for (const username of ["admin", "Web-Master", "no.reply"]) {
-      assertProblem(await patch(person, { username, name: "Other" }), 422, "username_reserved");
+      assertProblem(await patch(user, { username, name: "Other" }), 422, "username_reserved");
     }
   });
-  await worker.disable(person);
-  assertProblem(await patch(person, { username: "admin" }), 401, "invalid_token");
+  await worker.disable(user);
+  assertProblem(await patch(user, { username: "admin" }), 401, "invalid_token");
 });
 
 test("a user keeps a reserved username that was imported, and may change its case", async () => {
-  const person = await worker.register({ name: "Same" });
+  const user = await worker.register({ name: "Same" });
   await worker.db
     .prepare("UPDATE users SET username = 'Support', username_key = 'support' WHERE id = ?")
-    .bind(person.user.id)
+    .bind(user.user.id)
     .run();
   assert.equal((await worker.post("/login", { json: { username: "SUPPORT", password: PASSWORD } })).status, 200);
   for (const changes of [{ name: "Other" }, { username: "Support", name: "Another" }, { username: "SUPPORT" }]) {
-    const { status, body } = await patch(person, changes);
+    const { status, body } = await patch(user, changes);
     assert.deepEqual([status, body], [200, { ...body, ...changes }]);
   }
-  await unchanged(person, async () => {
+  await unchanged(user, async () => {
     for (const username of ["sup.port", "admin"])
-      assertProblem(await patch(person, { username }), 422, "username_reserved");
+      assertProblem(await patch(user, { username }), 422, "username_reserved");
   });
   // Once removed, it cannot be set again.
-  assert.equal((await patch(person, { username: null })).status, 200);
-  assertProblem(await patch(person, { username: "support" }), 422, "username_reserved");
+  assert.equal((await patch(user, { username: null })).status, 200);
+  assertProblem(await patch(user, { username: "support" }), 422, "username_reserved");
 });
 
 test("another user's username is 409 in any case and changes nothing; a user may change the case of their own", async () => {
-  const person = await worker.register({ username: "mine" });
+  const user = await worker.register({ username: "mine" });
   await worker.register({ username: "Theirs" });
-  await unchanged(person, async () => {
+  await unchanged(user, async () => {
     for (const username of ["Theirs", "theirs", "THEIRS"])
-      assertProblem(await patch(person, { username, name: "Other" }), 409, "username_taken");
+      assertProblem(await patch(user, { username, name: "Other" }), 409, "username_taken");
   });
   for (const username of ["mine", "MINE"]) {
-    const { status, body } = await patch(person, { username });
+    const { status, body } = await patch(user, { username });
     assert.deepEqual([status, body.username], [200, username]);
   }
 });
 
 test("when several users request one username concurrently, one gets it", async () => {
-  const people = [await worker.register(), await worker.register(), await worker.register()];
+  const users = [await worker.register(), await worker.register(), await worker.register()];
   for (let round = 0; round < 5; round += 1) {
-    await worker.warmUp(people.length);
-    const answers = await Promise.all(people.map((person) => patch(person, { username: `wanted-${round}` })));
+    await worker.warmUp(users.length);
+    const answers = await Promise.all(users.map((user) => patch(user, { username: `wanted-${round}` })));
     assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 409, 409]);
   }
-  const counts = (await Promise.all(people.map(events))).flat().map(({ count }) => count);
+  const counts = (await Promise.all(users.map(events))).flat().map(({ count }) => count);
   assert.equal(
     counts.reduce((a, b) => a + b, 0),
     5,
@@ -236,9 +233,9 @@ test("when several users request one username concurrently, one gets it", async 
 });
 
 test("changing the username requires the password; changing the display name does not", async () => {
-  const person = await worker.register({ username: "guarded" });
-  const bare = (json) => worker.patch("/me", { bearer: person.access_token, json });
-  await unchanged(person, async () => {
+  const user = await worker.register({ username: "guarded" });
+  const bare = (json) => worker.patch("/me", { bearer: user.access_token, json });
+  await unchanged(user, async () => {
     for (const username of ["unguarded", "GUARDED", null]) {
       const answer = await bare({ username, name: "x" });
       assertProblem(answer, 400, "invalid_request");
@@ -247,36 +244,35 @@ test("changing the username requires the password; changing the display name doe
     assert.equal((await bare({ username: "guarded" })).status, 200);
   });
   assertProblem(await bare({ username: "unguarded", current_password: NEW }), 403, "wrong_password");
-  assert.equal((await worker.account(person)).username, "guarded");
+  assert.equal((await worker.account(user)).username, "guarded");
   assert.deepEqual(
-    (await events(person)).map(({ kind, count, session_id }) => [kind, count, session_id]),
-    [["login_failed", 1, person.session_id]],
+    (await events(user)).map(({ kind, count, session_id }) => [kind, count, session_id]),
+    [["login_failed", 1, user.session_id]],
   );
   assert.equal((await bare({ username: "guarded", name: "Named" })).body.name, "Named");
   assert.equal((await bare({ username: "unguarded", current_password: PASSWORD })).body.username, "unguarded");
 });
 
 test("a profile can be changed twenty times an hour", async () => {
-  const person = await worker.register();
-  for (let count = 0; count < 20; count += 1)
-    assert.equal((await patch(person, { name: `Name ${count}` })).status, 200);
-  await unchanged(person, async () => {
-    const answer = await patch(person, { name: "One more" });
+  const user = await worker.register();
+  for (let count = 0; count < 20; count += 1) assert.equal((await patch(user, { name: `Name ${count}` })).status, 200);
+  await unchanged(user, async () => {
+    const answer = await patch(user, { name: "One more" });
     assertProblem(answer, 429, "too_many_requests");
     assert.ok(Number(answer.headers.get("retry-after")) <= 3600);
-    assert.equal((await patch(person, { name: "Name 19" })).status, 200, "what is so already is no change");
+    assert.equal((await patch(user, { name: "Name 19" })).status, 200, "what is so already is no change");
   });
   await worker.db
     .prepare("UPDATE audit_events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
-    .bind(person.user.id)
+    .bind(user.user.id)
     .run();
-  assert.equal((await patch(person, { name: "One more" })).body.name, "One more");
+  assert.equal((await patch(user, { name: "One more" })).body.name, "One more");
 });
 
 test("a new password ends every session at once and everywhere, including the caller's, and begins a new one", async () => {
-  const person = await worker.register();
-  const own = (await worker.login(person)).body;
-  const other = (await worker.login(person)).body;
+  const user = await worker.register();
+  const own = (await worker.login(user)).body;
+  const other = (await worker.login(user)).body;
   const otherUser = await worker.register();
   worker.events();
   const { status, body: renewed } = await change(own, passwords(NEW));
@@ -287,19 +283,19 @@ test("a new password ends every session at once and everywhere, including the ca
   assert.deepEqual(event, {
     level: "info",
     event: "account_changed",
-    user_id: person.user.id,
+    user_id: user.user.id,
     change: "password_changed",
     sessions_ended: 3,
   });
-  for (const ended of [person, own, other]) {
+  for (const ended of [user, own, other]) {
     await worker.assertEnded(ended);
     assert.equal((await worker.sessionRow(ended.session_id)).revoked_reason, "password_changed");
   }
   for (const live of [renewed, otherUser]) await worker.assertLive(live);
   const { status: refreshed, body: successor } = await worker.refresh(renewed.refresh_token);
   assert.equal(refreshed, 200);
-  assertProblem(await worker.login(person), 401, "invalid_credentials");
-  assert.equal((await worker.login({ ...person, password: NEW })).status, 200);
+  assertProblem(await worker.login(user), 401, "invalid_credentials");
+  assert.equal((await worker.login({ ...user, password: NEW })).status, 200);
   // The new password can be changed in turn, from the refreshed session.
   assertProblem(await change(successor, passwords(PASSWORD)), 403, "wrong_password");
   assert.equal((await change(successor, passwords(PASSWORD, NEW))).status, 200);
@@ -308,31 +304,31 @@ test("a new password ends every session at once and everywhere, including the ca
 
 test("the same password in NFD is the same password", async () => {
   const password = "f\u00fcnf gr\u00fcne P\u00e4ferde traben";
-  const person = await worker.register({ password });
-  assert.equal((await change(person, passwords(NEW, password.normalize("NFD")))).status, 200);
+  const user = await worker.register({ password });
+  assert.equal((await change(user, passwords(NEW, password.normalize("NFD")))).status, 200);
 });
 
 test("changing the password requires the current one, and each wrong one counts as a failed login", async () => {
-  const person = await worker.register();
-  const other = (await worker.login(person)).body;
-  const before = await worker.account(person);
+  const user = await worker.register();
+  const other = (await worker.login(user)).body;
+  const before = await worker.account(user);
   for (const wrong of [`${PASSWORD} `, "", PASSWORD.toUpperCase()]) {
-    assertProblem(await change(person, passwords(NEW, wrong)), 403, "wrong_password");
+    assertProblem(await change(user, passwords(NEW, wrong)), 403, "wrong_password");
   }
-  assertProblem(await change(person, passwords(NEW, "x".repeat(1025))), 403, "wrong_password");
-  assert.deepEqual(await worker.account(person), before);
-  const failed = (await events(person)).map(({ kind, ip }) => [kind, ip]);
+  assertProblem(await change(user, passwords(NEW, "x".repeat(1025))), 403, "wrong_password");
+  assert.deepEqual(await worker.account(user), before);
+  const failed = (await events(user)).map(({ kind, ip }) => [kind, ip]);
   assert.deepEqual([...new Set(failed.map(String))], ["login_failed,192.0.2.1"]);
   assert.equal(
-    (await events(person)).reduce((sum, { count }) => sum + count, 0),
+    (await events(user)).reduce((sum, { count }) => sum + count, 0),
     3,
   );
   await worker.assertLive(other);
 });
 
 test("an invalid new password is refused before any hashing", async () => {
-  const person = await worker.register({ username: "clementina", name: "Clementina Vanderbilt" });
-  await unchanged(person, async () => {
+  const user = await worker.register({ username: "clementina", name: "Clementina Vanderbilt" });
+  await unchanged(user, async () => {
     for (const [password, code] of [
       ["four ponies", "password_too_short"],
       ["", "password_too_short"],
@@ -340,22 +336,22 @@ test("an invalid new password is refused before any hashing", async () => {
       ["passwordpassword", "password_too_common"],
       ["clementina vanderbilt", "password_too_common"],
       ["vanderbiltclementina", "password_too_common"],
-      [`${person.email}1`, "password_too_common"],
+      [`${user.email}1`, "password_too_common"],
     ]) {
       // A wrong current password would be a 403 and counted, but it is not verified yet.
-      assertProblem(await change(person, passwords(password, "wrong")), 422, code);
+      assertProblem(await change(user, passwords(password, "wrong")), 422, code);
     }
   });
 });
 
 test("a body with anything but the two passwords is refused", async () => {
-  const person = await worker.register();
-  await unchanged(person, async () => {
+  const user = await worker.register();
+  await unchanged(user, async () => {
     for (const bad of [
       {},
       { current_password: PASSWORD },
       { new_password: NEW },
-      { ...passwords(NEW), user_id: person.user.id },
+      { ...passwords(NEW), user_id: user.user.id },
       { ...passwords(NEW), sessions: "keep" },
       passwords(null),
       passwords(NEW, null),
@@ -364,11 +360,11 @@ test("a body with anything but the two passwords is refused", async () => {
       [PASSWORD, NEW],
       null,
     ]) {
-      assertProblem(await change(person, bad), 400, "invalid_request");
+      assertProblem(await change(user, bad), 400, "invalid_request");
     }
-    assertProblem(await change(person, passwords("x".repeat(17_000))), 413, "body_too_large");
+    assertProblem(await change(user, passwords("x".repeat(17_000))), 413, "body_too_large");
     assertProblem(
-      await worker.post("/me/password", { bearer: person.access_token, form: passwords(NEW) }),
+      await worker.post("/me/password", { bearer: user.access_token, form: passwords(NEW) }),
       415,
       "unsupported_media_type",
     );
@@ -376,10 +372,10 @@ test("a body with anything but the two passwords is refused", async () => {
 });
 
 test("exactly one of several concurrent password changes succeeds, and its password logs in", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const wanted = [`${NEW} one`, `${NEW} two`, `${NEW} three`];
   await worker.warmUp(wanted.length);
-  const answers = await Promise.all(wanted.map((password) => change(person, passwords(password))));
+  const answers = await Promise.all(wanted.map((password) => change(user, passwords(password))));
   assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 401, 401], "the others' session ended with it");
   const { access_token, session_id } = answers.find(({ status }) => status === 200).body;
   const { sessions } = (await worker.get("/sessions", { bearer: access_token })).body;
@@ -389,47 +385,43 @@ test("exactly one of several concurrent password changes succeeds, and its passw
     "those that were refused began none",
   );
   for (const [index, password] of wanted.entries()) {
-    assert.equal((await worker.login({ ...person, password })).status, answers[index].status === 200 ? 200 : 401);
+    assert.equal((await worker.login({ ...user, password })).status, answers[index].status === 200 ? 200 : 401);
   }
-  assert.equal((await worker.account(person)).credentials_version, 1);
+  assert.equal((await worker.account(user)).credentials_version, 1);
   assert.deepEqual(
-    (await kinds(person)).filter((kind) => kind === "password_changed"),
+    (await kinds(user)).filter((kind) => kind === "password_changed"),
     ["password_changed"],
   );
 });
 
 test("nothing is changed or deleted if the password changes after it was verified", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const { sql } = await worker.db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'callers'").first();
   const view = (text) => worker.db.batch([worker.db.prepare("DROP VIEW callers"), worker.db.prepare(text)]);
   // The view's version is one ahead of the version read for verification, as if another change had come first.
   await view(sql.replace("u.credentials_version", "u.credentials_version + 1 AS credentials_version"));
   try {
-    await unchanged(person, async () => {
-      for (const answer of [await change(person, passwords(NEW)), await remove(person)])
+    await unchanged(user, async () => {
+      for (const answer of [await change(user, passwords(NEW)), await remove(user)])
         assertProblem(answer, 403, "wrong_password");
     });
   } finally {
     await view(sql);
   }
-  assert.equal((await change(person, passwords(NEW))).status, 200);
+  assert.equal((await change(user, passwords(NEW))).status, 200);
 });
 
 test("without an active session nothing can be changed", async () => {
   const endings = {
-    revoked: (person) => worker.revoke(person.refresh_token),
+    revoked: (user) => worker.revoke(user.refresh_token),
     expired: ({ session_id }) => worker.age(604800, session_id),
-    disabled: (person) => worker.disable(person),
+    disabled: (user) => worker.disable(user),
   };
   for (const [name, end] of Object.entries(endings)) {
-    const person = await worker.register();
-    await end(person);
-    await unchanged(person, async () => {
-      for (const answer of [
-        await patch(person, { name: "x" }),
-        await change(person, passwords(NEW)),
-        await remove(person),
-      ])
+    const user = await worker.register();
+    await end(user);
+    await unchanged(user, async () => {
+      for (const answer of [await patch(user, { name: "x" }), await change(user, passwords(NEW)), await remove(user)])
         assertProblem(answer, 401, "invalid_token", name);
     });
   }
@@ -443,8 +435,8 @@ test("without an active session nothing can be changed", async () => {
 });
 
 test("deleting one's account requires the password, and no other member", async () => {
-  const person = await worker.register();
-  await unchanged(person, async () => {
+  const user = await worker.register();
+  await unchanged(user, async () => {
     for (const bad of [
       {},
       { password: PASSWORD },
@@ -453,45 +445,45 @@ test("deleting one's account requires the password, and no other member", async 
       PASSWORD,
       null,
     ]) {
-      assertProblem(await remove(person, bad), 400, "invalid_request");
+      assertProblem(await remove(user, bad), 400, "invalid_request");
     }
-    const answer = await worker.delete("/me", { bearer: person.access_token });
+    const answer = await worker.delete("/me", { bearer: user.access_token });
     assertProblem(answer, 400, "invalid_request");
     assert.match(answer.body.detail, /current_password/);
     assertProblem(
-      await worker.delete("/me", { bearer: person.access_token, form: { current_password: PASSWORD } }),
+      await worker.delete("/me", { bearer: user.access_token, form: { current_password: PASSWORD } }),
       415,
       "unsupported_media_type",
     );
   });
-  assertProblem(await remove(person, { current_password: NEW }), 403, "wrong_password");
+  assertProblem(await remove(user, { current_password: NEW }), 403, "wrong_password");
   assert.deepEqual(
-    (await events(person)).map(({ kind, count }) => [kind, count]),
+    (await events(user)).map(({ kind, count }) => [kind, count]),
     [["login_failed", 1]],
   );
-  await worker.assertLive(person);
+  await worker.assertLive(user);
 });
 
 test("a deleted account is gone everywhere at once, and its e-mail address and username are free", async () => {
   const details = { email: "Gone.Person@example.org", username: "gone.person" };
-  const person = await worker.register(details);
-  const other = (await worker.login(person)).body;
-  const ended = (await worker.login(person)).body;
+  const user = await worker.register(details);
+  const other = (await worker.login(user)).body;
+  const ended = (await worker.login(user)).body;
   await worker.revoke(ended.refresh_token);
   const otherUser = await worker.register();
   worker.events();
   const answer = await remove(other);
   assert.deepEqual([answer.status, answer.text], [204, ""]);
   const [{ request_id, sessions_ended, ...event }] = worker.events("account_changed");
-  assert.deepEqual(event, { level: "info", event: "account_changed", user_id: person.user.id, change: "deleted" });
-  for (const session of [person, other]) {
+  assert.deepEqual(event, { level: "info", event: "account_changed", user_id: user.user.id, change: "deleted" });
+  for (const session of [user, other]) {
     await worker.assertEnded(session);
     for (const path of ["/sessions", "/me/events"])
       assertProblem(await worker.get(path, { bearer: session.access_token }), 401, "invalid_token");
     assertProblem(await remove(session), 401, "invalid_token");
     assert.equal((await worker.revoke(session.refresh_token)).status, 200);
   }
-  assertProblem(await worker.login(person), 401, "invalid_credentials");
+  assertProblem(await worker.login(user), 401, "invalid_credentials");
   assertProblem(
     await worker.post("/login", { json: { username: details.username, password: PASSWORD } }),
     401,
@@ -499,8 +491,8 @@ test("a deleted account is gone everywhere at once, and its e-mail address and u
   );
   await worker.assertLive(otherUser);
   const again = await worker.register(details);
-  assert.notEqual(again.user.id, person.user.id);
-  await worker.assertEnded(person);
+  assert.notEqual(again.user.id, user.user.id);
+  await worker.assertEnded(user);
   const trail = (await worker.get("/me/events", { bearer: again.access_token })).body.events;
   assert.deepEqual(trail.map(({ kind }) => kind).sort(), ["logged_in", "registered"]);
 });
@@ -513,15 +505,15 @@ test("no personal data of a deleted account is left in D1, only one event that r
     ...from,
   });
   assert.equal(status, 201);
-  const person = { ...session, email: session.user.email, password: PASSWORD };
-  const reused = (await worker.login(person, from)).body;
+  const user = { ...session, email: session.user.email, password: PASSWORD };
+  const reused = (await worker.login(user, from)).body;
   await worker.refresh(reused.refresh_token, from);
   await worker.age(60, reused.session_id);
   await worker.refresh(reused.refresh_token, from);
-  await worker.login({ ...person, password: NEW }, from);
+  await worker.login({ ...user, password: NEW }, from);
   await worker.patch("/me", { bearer: session.access_token, json: { name: "Canary Again" }, ...from });
   const renewed = (await change(session, passwords(`canary ${NEW}`), from)).body;
-  await worker.patch(`/users/${person.user.id}`, { bearer: admin.access_token, json: { roles: ["user", "admin"] } });
+  await worker.patch(`/users/${user.user.id}`, { bearer: admin.access_token, json: { roles: ["user", "admin"] } });
   const canary = /canary|203\.0\.113\.77|p\u00e9rson/i;
   const tables = async (pattern) =>
     Object.entries(await worker.dump()).flatMap(([table, rows]) =>
@@ -531,9 +523,9 @@ test("no personal data of a deleted account is left in D1, only one event that r
   assert.equal((await remove(renewed, { current_password: `canary ${NEW}` }, from)).status, 204);
   await worker.marksWritten();
   assert.deepEqual(await tables(canary), []);
-  assert.deepEqual(await tables(new RegExp(person.user.id)), ["audit_events"]);
+  assert.deepEqual(await tables(new RegExp(user.user.id)), ["audit_events"]);
   for (const { session_id } of [session, reused, renewed]) assert.deepEqual(await tables(new RegExp(session_id)), []);
-  const [{ at, last_at, id, ...left }] = await events(person);
+  const [{ at, last_at, id, ...left }] = await events(user);
   const nothing = {
     actor_id: null,
     session_id: null,
@@ -543,7 +535,7 @@ test("no personal data of a deleted account is left in D1, only one event that r
     other_user_agent: null,
     detail: null,
   };
-  assert.deepEqual(left, { user_id: person.user.id, kind: "deleted", count: 1, ...nothing });
+  assert.deepEqual(left, { user_id: user.user.id, kind: "deleted", count: 1, ...nothing });
   assert.ok(at === last_at && Math.abs(at - Date.now() / 1000) < 60);
   // A later refresh does not restore anything either.
   await worker.refresh(reused.refresh_token, from);

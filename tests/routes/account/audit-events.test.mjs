@@ -23,12 +23,12 @@ const by = (ip, user_agent) => ({ ip, user_agent });
 const US = by("192.0.2.1", "tests");
 const asAdmin = (method, path, json) => worker.request(method, path, { bearer: admin.access_token, json });
 const own = (session, query = "") => worker.get(`/me/events${query}`, { bearer: session.access_token });
-const wrong = (person) => ({ ...person, password: "something else altogether" });
+const wrong = (user) => ({ ...user, password: "something else altogether" });
 const stored = async () =>
   (await worker.db.prepare("SELECT * FROM audit_events ORDER BY user_id, at, id").all()).results;
 
-async function login(person, options) {
-  const { status, body } = await worker.login(person, options);
+async function login(user, options) {
+  const { status, body } = await worker.login(user, options);
   assert.equal(status, 200);
   return body;
 }
@@ -72,15 +72,15 @@ async function reuse(session, refreshes, replay) {
 }
 
 test("every event is in the trail with exactly its members, and only admins see which admin acted", async () => {
-  const person = await worker.register({ username: "traced" });
-  const sessions = [person];
+  const user = await worker.register({ username: "traced" });
+  const sessions = [user];
   for (const [ip, agent] of [
     ["198.51.100.1", "one"],
     ["198.51.100.2", "two"],
     ["198.51.100.3", "three"],
     ["198.51.100.4", "four"],
   ]) {
-    sessions.push(await login(person, from(ip, agent)));
+    sessions.push(await login(user, from(ip, agent)));
   }
   const [, one, two, three, four] = sessions;
   const expected = [
@@ -91,9 +91,9 @@ test("every event is in the trail with exactly its members, and only admins see 
       ...(index === 0 ? US : by(`198.51.100.${index}`, ["", "one", "two", "three", "four"][index])),
     })),
   ];
-  assertEntries((await trails(person))[0], expected);
+  assertEntries((await trails(user))[0], expected);
 
-  await worker.login(wrong(person), from("198.51.100.5", "guess"));
+  await worker.login(wrong(user), from("198.51.100.5", "guess"));
   await worker.post("/login", {
     json: { username: "traced", password: "wrong" },
     ...from("198.51.100.6", "guess again"),
@@ -101,11 +101,11 @@ test("every event is in the trail with exactly its members, and only admins see 
   const first = { other_ip: "198.51.100.5", other_user_agent: "guess" };
   expected.push({ kind: "login_failed", count: 2, ...by("198.51.100.6", "guess again"), ...first });
   await worker.patch("/me", {
-    bearer: person.access_token,
+    bearer: user.access_token,
     json: { name: "Traced" },
     ...from("198.51.100.7", "editor"),
   });
-  expected.push({ kind: "profile_changed", count: 1, session_id: person.session_id, ...by("198.51.100.7", "editor") });
+  expected.push({ kind: "profile_changed", count: 1, session_id: user.session_id, ...by("198.51.100.7", "editor") });
   await reuse(one, 1, from("203.0.113.1", "thief"));
   await reuse(two, 2, from("203.0.113.2", "other thief"));
   for (const [{ session_id }, detail, thief] of [
@@ -122,12 +122,12 @@ test("every event is in the trail with exactly its members, and only admins see 
     });
     expected.push({ kind: "revoked", session_id, ...thief, reason: "reuse" });
   }
-  await worker.delete(`/sessions/${three.session_id}`, { bearer: person.access_token });
+  await worker.delete(`/sessions/${three.session_id}`, { bearer: user.access_token });
   expected.push({ kind: "revoked", session_id: three.session_id, ...US, reason: "ended_by_user" });
   await worker.revoke(four.refresh_token, from("198.51.100.8", "leaving"));
   expected.push({ kind: "revoked", session_id: four.session_id, ...by("198.51.100.8", "leaving"), reason: "logout" });
 
-  const five = await login(person);
+  const five = await login(user);
   const careful = by("198.51.100.9", "careful");
   const renewed = (
     await worker.post("/me/password", {
@@ -140,10 +140,10 @@ test("every event is in the trail with exactly its members, and only admins see 
     { kind: "logged_in", session_id: five.session_id, ...US },
     { kind: "password_changed", session_id: five.session_id, ...careful },
   );
-  for (const { session_id } of [person, five])
+  for (const { session_id } of [user, five])
     expected.push({ kind: "revoked", session_id, ...careful, reason: "password_changed" });
   expected.push({ kind: "logged_in", session_id: renewed.session_id, ...careful });
-  person.password = NEW;
+  user.password = NEW;
   await worker.delete("/sessions", { bearer: renewed.access_token, ...from("198.51.100.10", "everywhere") });
   expected.push({
     kind: "revoked",
@@ -152,18 +152,18 @@ test("every event is in the trail with exactly its members, and only admins see 
     reason: "logout_all",
   });
 
-  const six = await login(person);
-  await asAdmin("DELETE", `/users/${person.user.id}/sessions`);
-  const seven = await login(person);
-  await asAdmin("PATCH", `/users/${person.user.id}`, { roles: ["admin", "user"], disabled: true });
-  await worker.login(person, from("198.51.100.11", "after disabling"));
+  const six = await login(user);
+  await asAdmin("DELETE", `/users/${user.user.id}/sessions`);
+  const seven = await login(user);
+  await asAdmin("PATCH", `/users/${user.user.id}`, { roles: ["admin", "user"], disabled: true });
+  await worker.login(user, from("198.51.100.11", "after disabling"));
   expected.splice(
     expected.findIndex(({ kind }) => kind === "login_failed"),
     1,
     { kind: "login_failed", count: 3, ...by("198.51.100.11", "after disabling"), ...first },
   );
-  await asAdmin("PATCH", `/users/${person.user.id}`, { roles: ["user"], disabled: false });
-  const eight = await login(person);
+  await asAdmin("PATCH", `/users/${user.user.id}`, { roles: ["user"], disabled: false });
+  const eight = await login(user);
   for (const { session_id } of [six, seven, eight]) expected.push({ kind: "logged_in", session_id, ...US });
   expected.push(
     { kind: "revoked", session_id: six.session_id, reason: "ended_by_admin" },
@@ -199,20 +199,20 @@ test("every event is in the trail with exactly its members, and only admins see 
 });
 
 test("failed logins are one row per hour, with their number and the origin of the last one", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   for (const [ip, agent] of [
     ["203.0.113.1", "a"],
     ["203.0.113.2", "b"],
     ["203.0.113.3", "c"],
   ])
-    await worker.login(wrong(person), from(ip, agent));
+    await worker.login(wrong(user), from(ip, agent));
   await worker.db
     .prepare("UPDATE audit_events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
-    .bind(person.user.id)
+    .bind(user.user.id)
     .run();
-  await Promise.all(Array.from({ length: 3 }, () => worker.login(wrong(person))));
-  for (let count = 0; count < 2; count += 1) await worker.login(wrong(person));
-  const [seen] = await trails(person);
+  await Promise.all(Array.from({ length: 3 }, () => worker.login(wrong(user))));
+  for (let count = 0; count < 2; count += 1) await worker.login(wrong(user));
+  const [seen] = await trails(user);
   const failed = seen.filter(({ kind }) => kind === "login_failed");
   assert.deepEqual(
     failed.map(({ count, ip, user_agent }) => [count, ip, user_agent]),
@@ -223,10 +223,10 @@ test("failed logins are one row per hour, with their number and the origin of th
   );
   assert.equal(failed[0].at - failed[1].at, 3600);
   // A password that is too long is not an attempt, and is not counted.
-  await worker.login({ ...person, password: "x".repeat(1025) });
-  await login(person);
+  await worker.login({ ...user, password: "x".repeat(1025) });
+  await login(user);
   assert.deepEqual(
-    (await trails(person))[0].filter(({ kind }) => kind === "login_failed"),
+    (await trails(user))[0].filter(({ kind }) => kind === "login_failed"),
     failed,
   );
 });
@@ -242,7 +242,7 @@ test("a failed login that is counted after its account was deleted stores no IP 
 });
 
 test("a failed login to an unknown account costs the same as one to a known account, and is not shown to anyone", async () => {
-  const person = await worker.register({ username: "counted.too" });
+  const user = await worker.register({ username: "counted.too" });
   const unknownUser = { email: "nobody.at.all@example.org", password: "wrong" };
   const costOf = async (json) => {
     worker.events();
@@ -252,7 +252,7 @@ test("a failed login to an unknown account costs the same as one to a known acco
   };
   const first = { d1_round_trips: 2, d1_rows_written: 2, kv_gets: 0, kv_puts: 0 };
   for (const known of [
-    { email: person.email, password: "wrong" },
+    { email: user.email, password: "wrong" },
     { username: "counted.too", password: "wrong" },
   ]) {
     await worker.db.prepare("DELETE FROM audit_events WHERE kind = 'login_failed'").run();
@@ -262,7 +262,7 @@ test("a failed login to an unknown account costs the same as one to a known acco
       assert.deepEqual(await costOf(unknown), expected);
     }
   }
-  const counted = (await stored()).filter(({ kind, user_id }) => kind === "login_failed" && user_id !== person.user.id);
+  const counted = (await stored()).filter(({ kind, user_id }) => kind === "login_failed" && user_id !== user.user.id);
   assert.deepEqual(
     counted.map(({ user_id, count }) => [user_id, count]),
     [["", 3]],
@@ -272,36 +272,36 @@ test("a failed login to an unknown account costs the same as one to a known acco
 });
 
 test("pages of any size give the whole trail once and in one order, even if all events are of the same second", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const sessions = [];
-  for (let count = 0; count < 6; count += 1) sessions.push(await login(person));
+  for (let count = 0; count < 6; count += 1) sessions.push(await login(user));
   for (const session of sessions.slice(0, 4)) await worker.revoke(session.refresh_token);
   for (const name of ["a", "b", "c"])
-    await worker.patch("/me", { bearer: person.access_token, json: { name }, ...from("192.0.2.1", name) });
-  await worker.login(wrong(person));
+    await worker.patch("/me", { bearer: user.access_token, json: { name }, ...from("192.0.2.1", name) });
+  await worker.login(wrong(user));
   for (const moment of [null, Math.floor(Date.now() / 1000) - 10]) {
     if (moment !== null) {
       await worker.db.batch([
-        worker.db.prepare("UPDATE users SET created_at = ?1 WHERE id = ?2").bind(moment, person.user.id),
-        worker.db.prepare("UPDATE audit_events SET at = ?1 WHERE user_id = ?2").bind(moment, person.user.id),
+        worker.db.prepare("UPDATE users SET created_at = ?1 WHERE id = ?2").bind(moment, user.user.id),
+        worker.db.prepare("UPDATE audit_events SET at = ?1 WHERE user_id = ?2").bind(moment, user.user.id),
         worker.db
           .prepare(
             "UPDATE refresh_tokens SET created_at = ?1, revoked_at = CASE WHEN revoked_at IS NULL THEN NULL ELSE ?1 END WHERE user_id = ?2",
           )
-          .bind(moment, person.user.id),
+          .bind(moment, user.user.id),
       ]);
     }
-    const all = (await own(person)).body.events;
+    const all = (await own(user)).body.events;
     assert.equal(all.length, 1 + 7 + 4 + 1 + 1);
     assert.equal(new Set(all.map((entry) => JSON.stringify(entry))).size, all.length);
     for (let limit = 1; limit <= all.length + 1; limit += 1)
-      assert.deepEqual(await walk(person, limit), all, `limit=${limit}`);
+      assert.deepEqual(await walk(user, limit), all, `limit=${limit}`);
   }
 });
 
 test("events of the same second are in the order in which they happened", async () => {
-  const person = await worker.register();
-  const account = `/users/${person.user.id}`;
+  const user = await worker.register();
+  const account = `/users/${user.user.id}`;
   const order = [];
   for (const disabled of [true, false, true, false, true]) {
     await asAdmin("PATCH", account, { disabled });
@@ -309,10 +309,10 @@ test("events of the same second are in the order in which they happened", async 
   }
   const moment = Math.floor(Date.now() / 1000) - 10;
   await worker.db.batch([
-    worker.db.prepare("UPDATE users SET created_at = ?1 WHERE id = ?2").bind(moment, person.user.id),
+    worker.db.prepare("UPDATE users SET created_at = ?1 WHERE id = ?2").bind(moment, user.user.id),
     worker.db
       .prepare("UPDATE refresh_tokens SET created_at = ?1, revoked_at = ?1 WHERE user_id = ?2")
-      .bind(moment, person.user.id),
+      .bind(moment, user.user.id),
   ]);
   const seen = (await asAdmin("GET", `${account}/events`)).body.events;
   assert.deepEqual(
@@ -326,9 +326,9 @@ test("events of the same second are in the order in which they happened", async 
 });
 
 test("profile changes within one hour are one row", async () => {
-  const person = await worker.register();
-  for (const name of ["a", "b", "b", "a"]) await worker.patch("/me", { bearer: person.access_token, json: { name } });
-  const changes = (await own(person)).body.events.filter(({ kind }) => kind === "profile_changed");
+  const user = await worker.register();
+  for (const name of ["a", "b", "b", "a"]) await worker.patch("/me", { bearer: user.access_token, json: { name } });
+  const changes = (await own(user)).body.events.filter(({ kind }) => kind === "profile_changed");
   assert.deepEqual(
     changes.map(({ count }) => count),
     [3],
@@ -336,60 +336,60 @@ test("profile changes within one hour are one row", async () => {
 });
 
 test("events between two pages cause neither repeated nor missing entries", async () => {
-  const person = await worker.register();
-  for (let count = 0; count < 4; count += 1) await login(person);
+  const user = await worker.register();
+  for (let count = 0; count < 4; count += 1) await login(user);
   await worker.age(100);
-  await worker.db.prepare("UPDATE users SET created_at = created_at - 200 WHERE id = ?").bind(person.user.id).run();
-  const all = (await own(person)).body.events;
-  const { body } = await own(person, "?limit=3");
-  await login(person);
-  const rest = (await own(person, `?limit=100&cursor=${body.next_cursor}`)).body.events;
+  await worker.db.prepare("UPDATE users SET created_at = created_at - 200 WHERE id = ?").bind(user.user.id).run();
+  const all = (await own(user)).body.events;
+  const { body } = await own(user, "?limit=3");
+  await login(user);
+  const rest = (await own(user, `?limit=100&cursor=${body.next_cursor}`)).body.events;
   assert.deepEqual([...body.events, ...rest], all);
 });
 
 test("a trail shows nothing older than the retention period except the registration", async () => {
-  const person = await worker.register();
-  const other = await login(person);
+  const user = await worker.register();
+  const other = await login(user);
   await worker.revoke(other.refresh_token);
   const now = Math.floor(Date.now() / 1000);
   const insert = worker.db.prepare(
     "INSERT INTO audit_events (user_id, at, id, kind, count, last_at) VALUES (?1, ?2, ?3, 'profile_changed', 1, ?2)",
   );
   await worker.db.batch([
-    insert.bind(person.user.id, now - AUDIT_TTL - 1, "older"),
-    insert.bind(person.user.id, now - AUDIT_TTL + 60, "younger"),
-    worker.db.prepare("UPDATE users SET created_at = 1000 WHERE id = ?").bind(person.user.id),
+    insert.bind(user.user.id, now - AUDIT_TTL - 1, "older"),
+    insert.bind(user.user.id, now - AUDIT_TTL + 60, "younger"),
+    worker.db.prepare("UPDATE users SET created_at = 1000 WHERE id = ?").bind(user.user.id),
     // This session began before the retention period and ended within it.
     worker.db
       .prepare("UPDATE refresh_tokens SET created_at = ? WHERE session_id = ?")
       .bind(now - AUDIT_TTL - 1, other.session_id),
   ]);
-  const [seen, shown] = await trails(person);
+  const [seen, shown] = await trails(user);
   assert.deepEqual(seen.map(({ kind }) => kind).sort(), ["logged_in", "profile_changed", "registered", "revoked"]);
   assert.equal(seen.at(-2).at, now - AUDIT_TTL + 60);
   assert.equal(seen.at(-1).at, 1000);
   assert.deepEqual(seen, shown);
   await worker.update({ vars: { AUDIT_TTL_SECONDS: "86400" } });
-  assert.deepEqual((await trails(person))[0].map(({ kind }) => kind).sort(), ["logged_in", "registered", "revoked"]);
+  assert.deepEqual((await trails(user))[0].map(({ kind }) => kind).sort(), ["logged_in", "registered", "revoked"]);
   await worker.update();
 });
 
 test("refreshes, retries and reads record nothing", async () => {
-  const person = await worker.register();
-  const before = [await stored(), (await own(person)).body.events];
-  const { body } = await worker.refresh(person.refresh_token);
-  await worker.refresh(person.refresh_token);
+  const user = await worker.register();
+  const before = [await stored(), (await own(user)).body.events];
+  const { body } = await worker.refresh(user.refresh_token);
+  await worker.refresh(user.refresh_token);
   await worker.refresh(body.refresh_token);
   await worker.refresh(`${body.refresh_token}x`);
   for (const path of ["/me", "/verify", "/sessions", "/me/events"])
     await worker.get(path, { bearer: body.access_token });
-  assert.deepEqual([await stored(), (await own(person)).body.events], before);
+  assert.deepEqual([await stored(), (await own(user)).body.events], before);
 });
 
 test("ten concurrent replays of a rotated-out token are one reuse and one revocation", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   for (let round = 1; round <= 6; round += 1) {
-    const other = await login(person);
+    const other = await login(user);
     await worker.refresh(other.refresh_token);
     await worker.age(60, other.session_id);
     await worker.warmUp(10);
@@ -400,7 +400,7 @@ test("ten concurrent replays of a rotated-out token are one reuse and one revoca
     );
     for (const answer of answers) assertProblem(answer, 401, "invalid_refresh_token");
     await worker.refresh(other.refresh_token);
-    const seen = (await trails(person))[0].filter(({ session_id }) => session_id === other.session_id);
+    const seen = (await trails(user))[0].filter(({ session_id }) => session_id === other.session_id);
     const [reused, ...more] = seen.filter(({ kind }) => kind === "reuse_detected");
     const endings = seen.filter(({ kind }) => kind === "revoked");
     assert.deepEqual([more.length, endings.map(({ reason, ip }) => [reason, ip])], [0, [["reuse", reused.ip]]]);
@@ -408,34 +408,34 @@ test("ten concurrent replays of a rotated-out token are one reuse and one revoca
 });
 
 test("a change that fails is not recorded, and a change that cannot be recorded fails", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   await worker.register({ username: "taken.already" });
   const state = async () => [
     await stored(),
-    await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(person.user.id).first(),
-    await worker.sessionRow(person.session_id),
+    await worker.db.prepare("SELECT * FROM users WHERE id = ?").bind(user.user.id).first(),
+    await worker.sessionRow(user.session_id),
   ];
   const before = await state();
   assertProblem(
     await worker.patch("/me", {
-      bearer: person.access_token,
+      bearer: user.access_token,
       json: { username: "Taken.Already", name: "x", current_password: PASSWORD },
     }),
     409,
     "username_taken",
   );
-  const target = `/users/${person.user.id}`;
+  const target = `/users/${user.user.id}`;
   const changes = [
-    () => worker.patch("/me", { bearer: person.access_token, json: { name: "x" } }),
+    () => worker.patch("/me", { bearer: user.access_token, json: { name: "x" } }),
     () =>
       worker.post("/me/password", {
-        bearer: person.access_token,
+        bearer: user.access_token,
         json: { current_password: PASSWORD, new_password: NEW },
       }),
     () => asAdmin("PATCH", target, { roles: ["admin"], disabled: true }),
   ];
   const deletions = [
-    () => worker.delete("/me", { bearer: person.access_token, json: { current_password: PASSWORD } }),
+    () => worker.delete("/me", { bearer: user.access_token, json: { current_password: PASSWORD } }),
     () => asAdmin("DELETE", target),
   ];
   const ending = () => asAdmin("DELETE", `${target}/sessions`);
@@ -450,7 +450,7 @@ test("a change that fails is not recorded, and a change that cannot be recorded 
     await worker.db.prepare("DROP TRIGGER full").run();
     assert.deepEqual(await state(), before);
   }
-  await worker.assertLive(person);
+  await worker.assertLive(user);
 });
 
 test("admins see that an account was deleted and by whom, and others see nothing", async () => {
@@ -458,14 +458,14 @@ test("admins see that an account was deleted and by whom, and others see nothing
   await worker.delete("/me", { bearer: themselves.access_token, json: { current_password: PASSWORD } });
   await asAdmin("DELETE", `/users/${removed.user.id}`);
   const left = async ({ user }) => (await asAdmin("GET", `/users/${user.id}/events`)).body;
-  for (const [person, extra] of [
+  for (const [user, extra] of [
     [themselves, {}],
     [removed, { by: "admin", admin_id: admin.user.id, session_id: admin.session_id }],
   ]) {
-    const { events, next_cursor } = await left(person);
+    const { events, next_cursor } = await left(user);
     assertEntries(events, [{ kind: "deleted", ...extra }]);
     assert.equal(next_cursor, null);
-    assertProblem(await own(person), 401, "invalid_token");
+    assertProblem(await own(user), 401, "invalid_token");
   }
   await worker.db
     .prepare("UPDATE audit_events SET at = at - ?1, last_at = last_at - ?1 WHERE user_id = ?2")
@@ -475,7 +475,7 @@ test("admins see that an account was deleted and by whom, and others see nothing
 });
 
 test("a trail holds only the user's own events, whatever cursor is sent", async () => {
-  const [person, otherUser] = [await worker.register(), await worker.register()];
+  const [user, otherUser] = [await worker.register(), await worker.register()];
   for (let count = 0; count < 2; count += 1)
     await worker.patch("/me", { bearer: otherUser.access_token, json: { name: `Stranger ${count}` } });
   const { body } = await own(otherUser, "?limit=1");
@@ -485,14 +485,14 @@ test("a trail holds only the user's own events, whatever cursor is sent", async 
     Buffer.from(`9007199254740991.${otherUser.user.id}`).toString("base64url"),
     Buffer.from("9007199254740991.\u{10ffff}' OR 1=1 --\0").toString("base64url"),
   ]) {
-    const answer = await own(person, `?cursor=${cursor}`);
+    const answer = await own(user, `?cursor=${cursor}`);
     assert.equal(answer.status, 200);
     assert.ok(!ids(answer.body.events).has(otherUser.session_id));
   }
   assertProblem(
-    await worker.get(`/users/${otherUser.user.id}/events`, { bearer: person.access_token }),
+    await worker.get(`/users/${otherUser.user.id}/events`, { bearer: user.access_token }),
     403,
     "forbidden",
   );
-  assertProblem(await own(person, `?user_id=${otherUser.user.id}`), 400, "invalid_request");
+  assertProblem(await own(user, `?user_id=${otherUser.user.id}`), 400, "invalid_request");
 });

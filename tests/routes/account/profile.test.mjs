@@ -72,8 +72,8 @@ test("an invalid name or metadata is refused with an error for its member, and n
 });
 
 test("a user sets, replaces and removes each member separately", async () => {
-  const { body: person } = await register({ ...NAMES, metadata: METADATA });
-  let expected = await me(person);
+  const { body: user } = await register({ ...NAMES, metadata: METADATA });
+  let expected = await me(user);
   for (const change of [
     { given_name: "Ada" },
     { family_name: null },
@@ -81,42 +81,42 @@ test("a user sets, replaces and removes each member separately", async () => {
     { metadata: null, name: null },
     { metadata: {} },
   ]) {
-    const { status, body } = await patch(person, change);
+    const { status, body } = await patch(user, change);
     expected = { ...expected, ...change };
     assert.deepEqual([status, body], [200, expected]);
-    assert.deepEqual(await me(person), expected);
+    assert.deepEqual(await me(user), expected);
   }
-  assert.deepEqual((await events(person)).filter((kind) => kind === "profile_changed").length, 1);
+  assert.deepEqual((await events(user)).filter((kind) => kind === "profile_changed").length, 1);
 });
 
 test("a change to the same value changes nothing and is not recorded", async () => {
-  const { body: person } = await register({ ...NAMES, metadata: METADATA });
-  assert.equal((await patch(person, { ...NAMES, metadata: METADATA })).status, 200);
-  assert.ok(!(await events(person)).includes("profile_changed"));
+  const { body: user } = await register({ ...NAMES, metadata: METADATA });
+  assert.equal((await patch(user, { ...NAMES, metadata: METADATA })).status, 200);
+  assert.ok(!(await events(user)).includes("profile_changed"));
 });
 
 test("a user cannot write app_metadata, and an admin cannot write a name", async () => {
-  const { body: person } = await register(NAMES);
-  assertProblem(await patch(person, { app_metadata: {} }), 400, "invalid_request");
-  assertProblem(await patchAsAdmin(person, { given_name: "Eve" }), 400, "invalid_request");
-  assertProblem(await patch(person, {}), 400, "invalid_request");
-  assertProblem(await patchAsAdmin(person, {}), 400, "invalid_request");
+  const { body: user } = await register(NAMES);
+  assertProblem(await patch(user, { app_metadata: {} }), 400, "invalid_request");
+  assertProblem(await patchAsAdmin(user, { given_name: "Eve" }), 400, "invalid_request");
+  assertProblem(await patch(user, {}), 400, "invalid_request");
+  assertProblem(await patchAsAdmin(user, {}), 400, "invalid_request");
 });
 
 test("an admin writes both kinds of metadata, and each change is recorded once", async () => {
-  const { body: person } = await register({ metadata: METADATA });
-  const { status, body } = await patchAsAdmin(person, { app_metadata: { plan: "pro" } });
+  const { body: user } = await register({ metadata: METADATA });
+  const { status, body } = await patchAsAdmin(user, { app_metadata: { plan: "pro" } });
   assert.deepEqual([status, body.metadata, body.app_metadata], [200, METADATA, { plan: "pro" }]);
-  assert.equal((await patchAsAdmin(person, { app_metadata: { plan: "pro" } })).status, 200);
-  assert.deepEqual((await patchAsAdmin(person, { metadata: null })).body.metadata, null);
-  assert.deepEqual((await me(person)).app_metadata, { plan: "pro" });
+  assert.equal((await patchAsAdmin(user, { app_metadata: { plan: "pro" } })).status, 200);
+  assert.deepEqual((await patchAsAdmin(user, { metadata: null })).body.metadata, null);
+  assert.deepEqual((await me(user)).app_metadata, { plan: "pro" });
   assert.deepEqual(
-    (await events(person)).filter((kind) => kind === "metadata_changed"),
+    (await events(user)).filter((kind) => kind === "metadata_changed"),
     ["metadata_changed", "metadata_changed"],
   );
-  assertProblem(await patchAsAdmin(person, { app_metadata: ofLength(4097) }), 422, "metadata_too_long");
-  assertProblem(await patchAsAdmin(person, { app_metadata: 1 }), 400, "invalid_request");
-  const roles = await patchAsAdmin(person, { roles: ["user", "admin"], app_metadata: null });
+  assertProblem(await patchAsAdmin(user, { app_metadata: ofLength(4097) }), 422, "metadata_too_long");
+  assertProblem(await patchAsAdmin(user, { app_metadata: 1 }), 400, "invalid_request");
+  const roles = await patchAsAdmin(user, { roles: ["user", "admin"], app_metadata: null });
   assert.deepEqual([roles.body.roles, roles.body.app_metadata], [["user", "admin"], null]);
 });
 
@@ -130,20 +130,20 @@ test("a user who is not an admin cannot change the metadata of others", async ()
 test("access tokens carry them where ACCESS_TOKEN_CLAIMS names them, and at most 1 KB of metadata", async () => {
   await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: "given_name, family_name, user_metadata, app_metadata" } });
   try {
-    const { body: person } = await register({ ...NAMES, metadata: METADATA });
-    await patchAsAdmin(person, { app_metadata: { plan: "pro" } });
+    const { body: user } = await register({ ...NAMES, metadata: METADATA });
+    await patchAsAdmin(user, { app_metadata: { plan: "pro" } });
     const claims = async () =>
-      decodeJwt((await worker.login({ email: person.user.email, password: PASSWORD })).body.access_token);
+      decodeJwt((await worker.login({ email: user.user.email, password: PASSWORD })).body.access_token);
     const { given_name, family_name, name, user_metadata, app_metadata } = await claims();
     assert.deepEqual(
       { given_name, family_name, name, user_metadata, app_metadata },
       { ...NAMES, name: undefined, user_metadata: METADATA, app_metadata: { plan: "pro" } },
     );
-    await patch(person, { metadata: ofLength(1024) });
+    await patch(user, { metadata: ofLength(1024) });
     const long = await claims();
     assert.deepEqual([long.user_metadata, long.app_metadata], [undefined, { plan: "pro" }]);
     assert.equal(
-      (await worker.verify((await worker.login({ email: person.user.email, password: PASSWORD })).body.access_token))
+      (await worker.verify((await worker.login({ email: user.user.email, password: PASSWORD })).body.access_token))
         .status,
       200,
     );

@@ -15,14 +15,14 @@ const endAll = (session, query = "") => worker.request("DELETE", `/sessions${que
 
 /** A user with three sessions, the first of which began at registration. */
 async function threeSessions() {
-  const person = await worker.register();
-  const second = (await worker.login(person, from("198.51.100.2", "phone"))).body;
-  const third = (await worker.login(person, from("198.51.100.3", "laptop"))).body;
-  return { person, second, third };
+  const user = await worker.register();
+  const second = (await worker.login(user, from("198.51.100.2", "phone"))).body;
+  const third = (await worker.login(user, from("198.51.100.3", "laptop"))).body;
+  return { user, second, third };
 }
 
 test("the list shows when and from where each session began and was last used, and never a token", async () => {
-  const { person, second, third } = await threeSessions();
+  const { user, second, third } = await threeSessions();
   await worker.age(1000, second.session_id);
   await worker.age(500, third.session_id);
   await worker.refresh(second.refresh_token, from("198.51.100.9", "phone at home"));
@@ -30,10 +30,10 @@ test("the list shows when and from where each session began and was last used, a
   assert.deepEqual([status, headers.get("cache-control")], [200, "no-store"]);
   assert.deepEqual([Object.keys(body), body.next_cursor], [["sessions", "next_cursor"], null]);
   const byId = new Map(body.sessions.map((session) => [session.id, session]));
-  assert.deepEqual([...byId.keys()].sort(), [person, second, third].map(({ session_id }) => session_id).sort());
+  assert.deepEqual([...byId.keys()].sort(), [user, second, third].map(({ session_id }) => session_id).sort());
   assert.deepEqual(
     body.sessions.map(({ id }) => id),
-    [person, third, second].map(({ session_id }) => session_id),
+    [user, third, second].map(({ session_id }) => session_id),
     "the one that began last comes first",
   );
   assert.deepEqual(
@@ -58,26 +58,26 @@ test("the list shows when and from where each session began and was last used, a
 });
 
 test("sessions that have ended or expired, and those of other users, are not in the list", async () => {
-  const { person, second, third } = await threeSessions();
+  const { user, second, third } = await threeSessions();
   await worker.register();
   await worker.revoke(second.refresh_token);
   await worker.age(604800, third.session_id);
   assert.deepEqual(
-    (await list(person)).body.sessions.map(({ id }) => id),
-    [person.session_id],
+    (await list(user)).body.sessions.map(({ id }) => id),
+    [user.session_id],
   );
 });
 
 test("pages list each session once, and sessions that end in the meantime do not shift the others", async () => {
-  const person = await worker.register();
-  const ids = [person.session_id];
+  const user = await worker.register();
+  const ids = [user.session_id];
   for (let count = 1; count < 7; count += 1) {
-    const { session_id } = (await worker.login(person)).body;
+    const { session_id } = (await worker.login(user)).body;
     // Some sessions begin in the same second, some do not.
     if (count % 3 === 0) await worker.age(10);
     ids.push(session_id);
   }
-  const page = (query) => worker.get(`/sessions${query}`, { bearer: person.access_token });
+  const page = (query) => worker.get(`/sessions${query}`, { bearer: user.access_token });
   const walked = [];
   let cursor = "";
   do {
@@ -85,7 +85,7 @@ test("pages list each session once, and sessions that end in the meantime do not
     assert.equal(status, 200);
     assert.ok(body.sessions.length === 2 || body.next_cursor === null);
     walked.push(...body.sessions.map(({ id }) => id));
-    if (walked.length === 4) await end(person, walked[0]);
+    if (walked.length === 4) await end(user, walked[0]);
     cursor = body.next_cursor;
   } while (cursor !== null);
   assert.deepEqual([...walked].sort(), [...ids].sort());
@@ -95,21 +95,21 @@ test("pages list each session once, and sessions that end in the meantime do not
 });
 
 test("an admin sees the sessions of any user, and other users do not", async () => {
-  const { person, second, third } = await threeSessions();
+  const { user, second, third } = await threeSessions();
   await worker.revoke(second.refresh_token);
   const admin = await worker.registerAdmin();
-  const path = `/users/${person.user.id}/sessions`;
+  const path = `/users/${user.user.id}/sessions`;
   const seen = await worker.get(path, { bearer: admin.access_token });
   assert.equal(seen.status, 200);
   assert.deepEqual(
     seen.body.sessions.map(({ id, current }) => [id, current]).sort(),
-    [person, third].map(({ session_id }) => [session_id, false]).sort(),
+    [user, third].map(({ session_id }) => [session_id, false]).sort(),
   );
-  const { current, ...own } = (await list(person)).body.sessions.find(({ id }) => id === third.session_id);
+  const { current, ...own } = (await list(user)).body.sessions.find(({ id }) => id === third.session_id);
   const { current: theirs, ...shown } = seen.body.sessions.find(({ id }) => id === third.session_id);
   assert.deepEqual(shown, own);
   assert.equal((await worker.get(`${path}?limit=1`, { bearer: admin.access_token })).body.sessions.length, 1);
-  assertProblem(await worker.get(path, { bearer: person.access_token }), 403, "forbidden");
+  assertProblem(await worker.get(path, { bearer: user.access_token }), 403, "forbidden");
   assertProblem(await worker.get(path), 401, "missing_token");
   assertProblem(
     await worker.get("/users/AAAAAAAAAAAAAAAAAAAAAA/sessions", { bearer: admin.access_token }),
@@ -122,15 +122,15 @@ test("an admin sees the sessions of any user, and other users do not", async () 
 });
 
 test("ending one session ends only that one, at once and everywhere", async () => {
-  const { person, second, third } = await threeSessions();
+  const { user, second, third } = await threeSessions();
   worker.events();
-  const answer = await end(person, second.session_id);
+  const answer = await end(user, second.session_id);
   assert.deepEqual([answer.status, answer.text], [204, ""]);
   const [{ request_id, ...event }] = worker.events("revoked");
   assert.deepEqual(event, {
     level: "info",
     event: "revoked",
-    user_id: person.user.id,
+    user_id: user.user.id,
     session_id: second.session_id,
     reason: "ended_by_user",
   });
@@ -142,19 +142,19 @@ test("ending one session ends only that one, at once and everywhere", async () =
     ["ended_by_user", "192.0.2.1"],
   );
   await worker.assertEnded(second);
-  await worker.assertLive(person);
+  await worker.assertLive(user);
   await worker.assertLive(third);
 });
 
 test("a session may end itself", async () => {
-  const { person, second } = await threeSessions();
+  const { user, second } = await threeSessions();
   assert.equal((await end(second, second.session_id)).status, 204);
   await worker.assertEnded(second);
-  await worker.assertLive(person);
+  await worker.assertLive(user);
 });
 
 test("another user's session, an unknown one, an ended one and an invalid id are the same 404, and nothing ends", async () => {
-  const { person, second } = await threeSessions();
+  const { user, second } = await threeSessions();
   const otherUser = await worker.register();
   await worker.revoke(second.refresh_token);
   const row = await worker.sessionRow(second.session_id);
@@ -166,10 +166,10 @@ test("another user's session, an unknown one, an ended one and an invalid id are
     "x",
     "",
     "%27",
-    `${person.session_id}=`,
-    `${person.session_id.toLowerCase()}x`,
+    `${user.session_id}=`,
+    `${user.session_id.toLowerCase()}x`,
   ]) {
-    const answer = await end(person, id);
+    const answer = await end(user, id);
     assertProblem(answer, 404, "not_found");
     const { request_id, ...body } = answer.body;
     answers.push(JSON.stringify(body));
@@ -177,11 +177,11 @@ test("another user's session, an unknown one, an ended one and an invalid id are
   assert.equal(new Set(answers).size, 1);
   assert.deepEqual(await worker.sessionRow(second.session_id), row);
   await worker.assertLive(otherUser);
-  await worker.assertLive(person);
+  await worker.assertLive(user);
 });
 
 test("DELETE /sessions ends all; with except=current, all but the caller's; with any other query, none", async () => {
-  const { person, second, third } = await threeSessions();
+  const { user, second, third } = await threeSessions();
   const otherUser = await worker.register();
   for (const query of [
     "?except=Current",
@@ -190,12 +190,12 @@ test("DELETE /sessions ends all; with except=current, all but the caller's; with
     "?all",
     "?except=current&except=current",
   ]) {
-    assertProblem(await endAll(person, query), 400, "invalid_request");
+    assertProblem(await endAll(user, query), 400, "invalid_request");
   }
   await worker.assertLive(third);
   const kept = await endAll(second, "?except=current");
   assert.deepEqual([kept.status, kept.body], [200, { sessions_ended: 2 }]);
-  await worker.assertEnded(person);
+  await worker.assertEnded(user);
   await worker.assertEnded(third);
   await worker.assertLive(second);
   assert.deepEqual((await endAll(second, "?except=current")).body, { sessions_ended: 0 });
@@ -208,8 +208,8 @@ test("a session that has ended, or whose account is disabled or deleted, sees an
   const endings = {
     revoked: ({ second }) => worker.revoke(second.refresh_token),
     expired: ({ second }) => worker.age(604800, second.session_id),
-    disabled: ({ person }) => worker.disable(person),
-    deleted: ({ person }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(person.user.id).run(),
+    disabled: ({ user }) => worker.disable(user),
+    deleted: ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.user.id).run(),
   };
   for (const [name, ending] of Object.entries(endings)) {
     const sessions = await threeSessions();

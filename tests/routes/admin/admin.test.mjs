@@ -55,15 +55,15 @@ async function unchanged(act) {
 }
 
 /** Inserts numbered users, whose order is that of their numbers. */
-async function insertPeople(prefix, count) {
+async function insertUsers(prefix, count) {
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
-  const person =
+  const user =
     "substr(?1 || '-AAAAAAAAAAAAAAAAAAAAAA', 1, 17) || printf('%04d', n) || 'A', printf('%s-%04d@Example.org', ?1, n), printf('%s-%04d@example.org', ?1, n)";
-  const insert = `INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) ${numbers} SELECT ${person}, '', 0, 0, '["user"]', n FROM numbers`;
+  const insert = `INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) ${numbers} SELECT ${user}, '', 0, 0, '["user"]', n FROM numbers`;
   await worker.db.prepare(insert).bind(prefix, count).run();
 }
 
-function insertPerson(id, email, key = email) {
+function insertUser(id, email, key = email) {
   const insert =
     "INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) VALUES (?, ?, ?, '', 0, 0, '[]', 0)";
   return worker.db.prepare(insert).bind(id.padEnd(22, "A"), email, key).run();
@@ -213,9 +213,9 @@ test("an unknown account and an invalid id are the same 404", async () => {
 });
 
 test("an account is shown as to its user, with disabled_at in addition", async () => {
-  const person = await worker.register({ username: "Shown", name: "Shown Name" });
-  const { body } = await show(person);
-  assert.deepEqual(body, { ...person.user, disabled_at: null });
+  const user = await worker.register({ username: "Shown", name: "Shown Name" });
+  const { body } = await show(user);
+  assert.deepEqual(body, { ...user.user, disabled_at: null });
   assert.deepEqual(Object.keys(body).sort(), [
     "app_metadata",
     "created_at",
@@ -229,14 +229,14 @@ test("an account is shown as to its user, with disabled_at in addition", async (
     "roles",
     "username",
   ]);
-  await worker.disable(person);
-  assert.equal((await show(person)).body.disabled_at, 1);
-  const listed = (await list(`?email=${person.email}`)).body;
-  assert.deepEqual(listed, { users: [{ ...person.user, disabled_at: 1 }], next_cursor: null });
+  await worker.disable(user);
+  assert.equal((await show(user)).body.disabled_at, 1);
+  const listed = (await list(`?email=${user.email}`)).body;
+  assert.deepEqual(listed, { users: [{ ...user.user, disabled_at: 1 }], next_cursor: null });
 });
 
 test("the pages of the list hold every account once and in order, whatever the page size", async () => {
-  await insertPeople("paged", 123);
+  await insertUsers("paged", 123);
   const { results } = await worker.db.prepare("SELECT email_key FROM users ORDER BY email_key").all();
   const everybody = results.map(({ email_key }) => email_key);
   for (const limit of [7, 41, 50, 100]) {
@@ -254,7 +254,7 @@ test("the pages of the list hold every account once and in order, whatever the p
 });
 
 test("accounts that are added or deleted between two pages cause neither repeated nor missing accounts", async () => {
-  await insertPeople("moving", 120);
+  await insertUsers("moving", 120);
   const key = (number, suffix = "") => `moving-${String(number).padStart(4, "0")}${suffix}@example.org`;
   const seen = (
     await walk("email=moving&limit=10", async (pages) => {
@@ -269,7 +269,7 @@ test("accounts that are added or deleted between two pages cause neither repeate
         [last - 3, "behind"],
         [last + 7, "ahead"],
       ]) {
-        await insertPerson(`${name}${last}`, key(number, name));
+        await insertUser(`${name}${last}`, key(number, name));
       }
     })
   ).flat();
@@ -363,7 +363,7 @@ test("the search matches the beginning of an address, in any case and normal for
   for (const [index, email] of emails.entries()) {
     // As registration stores them: a final sigma is kept as such, and the domain is in its ASCII form.
     const key = email.toLowerCase().replace("b\u00fccher", "xn--bcher-kva");
-    await insertPerson(`search${index}`, email, key);
+    await insertUser(`search${index}`, email, key);
   }
   const found = async (email) =>
     (await list(`?email=${encodeURIComponent(email)}`)).body.users.map((user) => user.email);
@@ -401,7 +401,7 @@ test("the search matches the beginning of an address, in any case and normal for
 });
 
 test("roles are stored in the configured order, whatever order they are sent in", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   for (const [roles, stored] of [
     [
       ["admin", "user"],
@@ -411,11 +411,11 @@ test("roles are stored in the configured order, whatever order they are sent in"
     [[], []],
     [["user"], ["user"]],
   ]) {
-    const { status, body } = await update(admin, person, { roles });
-    assert.deepEqual([status, body], [200, { ...person.user, roles: stored, disabled_at: null }]);
-    assert.equal((await worker.account(person)).roles, JSON.stringify(stored));
+    const { status, body } = await update(admin, user, { roles });
+    assert.deepEqual([status, body], [200, { ...user.user, roles: stored, disabled_at: null }]);
+    assert.equal((await worker.account(user)).roles, JSON.stringify(stored));
   }
-  assert.deepEqual(await kinds(person), Array(4).fill("roles_changed"));
+  assert.deepEqual(await kinds(user), Array(4).fill("roles_changed"));
 });
 
 test("unknown or repeated roles are 422, an invalid body is 400, and neither changes anything", async () => {
@@ -468,10 +468,10 @@ test("unknown or repeated roles are 422, an invalid body is 400, and neither cha
 });
 
 test("roles and disabling in one request are one change, and repeating it records nothing", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   worker.events();
   for (let time = 0; time < 3; time += 1) {
-    const { status, body } = await update(admin, person, { roles: ["admin", "user"], disabled: true });
+    const { status, body } = await update(admin, user, { roles: ["admin", "user"], disabled: true });
     assert.deepEqual(
       [status, body.roles, Math.abs(body.disabled_at - Date.now() / 1000) < 60],
       [200, ["user", "admin"], true],
@@ -481,7 +481,7 @@ test("roles and disabling in one request are one change, and repeating it record
   const common = {
     level: "info",
     event: "account_changed",
-    user_id: person.user.id,
+    user_id: user.user.id,
     admin_id: admin.user.id,
     sessions_ended: 1,
   };
@@ -489,38 +489,38 @@ test("roles and disabling in one request are one change, and repeating it record
     { ...common, change: "roles_changed", sessions_ended: 0 },
     { ...common, change: "disabled" },
   ]);
-  assert.deepEqual(await kinds(person), ["disabled", "roles_changed"]);
+  assert.deepEqual(await kinds(user), ["disabled", "roles_changed"]);
   // Enabling is a change, the roles are the same.
-  assert.equal((await update(admin, person, { roles: ["user", "admin"], disabled: false })).body.disabled_at, null);
+  assert.equal((await update(admin, user, { roles: ["user", "admin"], disabled: false })).body.disabled_at, null);
   // A null member counts as omitted.
   await unchanged(async () => {
-    assert.equal((await update(admin, person, { roles: null, disabled: false })).status, 200);
-    assert.equal((await update(admin, person, { roles: ["user", "admin"], disabled: null })).status, 200);
+    assert.equal((await update(admin, user, { roles: null, disabled: false })).status, 200);
+    assert.equal((await update(admin, user, { roles: ["user", "admin"], disabled: null })).status, 200);
   });
-  assert.deepEqual(await kinds(person), ["disabled", "enabled", "roles_changed"]);
-  await unchanged(() => update(admin, person, { disabled: false }));
+  assert.deepEqual(await kinds(user), ["disabled", "enabled", "roles_changed"]);
+  await unchanged(() => update(admin, user, { disabled: false }));
 });
 
 test("disabling ends every session at once and everywhere, and enabling revives none", async () => {
-  const person = await worker.register();
-  const other = (await worker.login(person)).body;
-  assert.equal((await update(admin, person, { disabled: true })).status, 200);
-  for (const { session_id } of [person, other]) {
+  const user = await worker.register();
+  const other = (await worker.login(user)).body;
+  assert.equal((await update(admin, user, { disabled: true })).status, 200);
+  for (const { session_id } of [user, other]) {
     assert.equal((await worker.sessionRow(session_id)).revoked_reason, "disabled");
     assert.notEqual(await worker.kv.get(`revoked:${session_id}`), null);
   }
-  assertProblem(await worker.login(person), 401, "invalid_credentials");
-  assert.equal((await update(admin, person, { disabled: false })).status, 200);
-  for (const session of [person, other]) await worker.assertEnded(session);
-  assert.equal((await worker.login(person)).status, 200);
+  assertProblem(await worker.login(user), 401, "invalid_credentials");
+  assert.equal((await update(admin, user, { disabled: false })).status, 200);
+  for (const session of [user, other]) await worker.assertEnded(session);
+  assert.equal((await worker.login(user)).status, 200);
 });
 
 test("new roles take effect on admin routes at once, and in tokens from the next refresh on", async () => {
-  const person = await worker.register();
-  await update(admin, person, { roles: ["user", "admin"] });
-  assert.equal((await as(person, "GET", "/users")).status, 200);
-  assert.deepEqual((await worker.me(person.access_token)).body.roles, ["user", "admin"]);
-  const { body } = await worker.refresh(person.refresh_token);
+  const user = await worker.register();
+  await update(admin, user, { roles: ["user", "admin"] });
+  assert.equal((await as(user, "GET", "/users")).status, 200);
+  assert.deepEqual((await worker.me(user.access_token)).body.roles, ["user", "admin"]);
+  const { body } = await worker.refresh(user.refresh_token);
   assert.deepEqual(
     [body.user.roles, decodeJwt(body.access_token).roles],
     [
@@ -528,43 +528,43 @@ test("new roles take effect on admin routes at once, and in tokens from the next
       ["user", "admin"],
     ],
   );
-  await update(admin, person, { roles: [] });
+  await update(admin, user, { roles: [] });
   assertProblem(await as(body, "GET", "/users"), 403, "forbidden");
   assert.deepEqual(decodeJwt((await worker.refresh(body.refresh_token)).body.access_token).roles, []);
 });
 
 test("an admin ends all sessions of a user, who may log in again", async () => {
-  const person = await worker.register();
-  const other = (await worker.login(person)).body;
-  const { status, body } = await as(admin, "DELETE", `/users/${person.user.id}/sessions`);
+  const user = await worker.register();
+  const other = (await worker.login(user)).body;
+  const { status, body } = await as(admin, "DELETE", `/users/${user.user.id}/sessions`);
   assert.deepEqual([status, body], [200, { sessions_ended: 2 }]);
-  for (const session of [person, other]) await worker.assertEnded(session);
+  for (const session of [user, other]) await worker.assertEnded(session);
   assert.equal(
     (await worker.sessionRow(other.session_id)).revoked_ip,
     null,
-    "the address of an admin is not the person's to see",
+    "a user does not see the address of an admin",
   );
   await worker.assertLive(admin);
-  const again = (await worker.login(person)).body;
+  const again = (await worker.login(user)).body;
   await worker.assertLive(again);
 });
 
 test("an admin deletes an account once, and only the record of the deletion is left", async () => {
-  const person = await worker.register({
+  const user = await worker.register({
     email: "canary.deleted@example.org",
     username: "canary.deleted",
     name: "Canary",
   });
-  await worker.patch("/me", { bearer: person.access_token, json: { name: "Canary 2" } });
-  const answers = await Promise.all([1, 2].map(() => as(admin, "DELETE", `/users/${person.user.id}`)));
+  await worker.patch("/me", { bearer: user.access_token, json: { name: "Canary 2" } });
+  const answers = await Promise.all([1, 2].map(() => as(admin, "DELETE", `/users/${user.user.id}`)));
   assert.deepEqual(answers.map(({ status, text }) => [status, text === ""]).sort(), [
     [204, true],
     [404, false],
   ]);
-  await worker.assertEnded(person);
+  await worker.assertEnded(user);
   assert.doesNotMatch(JSON.stringify(await worker.dump()), /canary/i);
-  assert.deepEqual(await kinds(person), ["deleted"]);
-  for (const [method, path] of routes(person.user.id).slice(2)) {
+  assert.deepEqual(await kinds(user), ["deleted"]);
+  for (const [method, path] of routes(user.user.id).slice(2)) {
     const answer = await as(admin, method, path, sent[method]);
     if (path.endsWith("/events"))
       assert.deepEqual(
@@ -573,14 +573,14 @@ test("an admin deletes an account once, and only the record of the deletion is l
       );
     else assertProblem(answer, 404, "not_found");
   }
-  assert.equal((await worker.register({ email: person.email })).email, person.email);
+  assert.equal((await worker.register({ email: user.email })).email, user.email);
 });
 
 test("enabling ends sessions that remained when the account was disabled directly in D1", async () => {
-  const person = await worker.register();
-  await worker.disable(person);
-  assert.equal((await update(admin, person, { disabled: false })).status, 200);
-  await worker.assertEnded(person);
+  const user = await worker.register();
+  await worker.disable(user);
+  assert.equal((await update(admin, user, { disabled: false })).status, 200);
+  await worker.assertEnded(user);
 });
 
 test("the last active admin cannot be demoted, disabled or deleted", async () => {
@@ -618,11 +618,11 @@ test("the last active admin cannot be demoted, disabled or deleted", async () =>
 
 test("with other roles configured, new users get the first, and admins grant the others", async () => {
   await worker.update({ vars: { ROLES: "member,editor,admin" } });
-  const person = await worker.register();
-  assert.deepEqual([person.user.roles, decodeJwt(person.access_token).roles], [["member"], ["member"]]);
+  const user = await worker.register();
+  assert.deepEqual([user.user.roles, decodeJwt(user.access_token).roles], [["member"], ["member"]]);
   const boss = await worker.registerAdmin();
-  assert.deepEqual((await update(boss, person, { roles: ["editor", "member"] })).body.roles, ["member", "editor"]);
-  assertProblem(await update(boss, person, { roles: ["user"] }), 422, "unknown_role");
+  assert.deepEqual((await update(boss, user, { roles: ["editor", "member"] })).body.roles, ["member", "editor"]);
+  assertProblem(await update(boss, user, { roles: ["user"] }), 422, "unknown_role");
   // Roles granted before the list changed stay until they are set again.
   assert.deepEqual((await as(boss, "GET", `/users/${plain.user.id}`)).body.roles, ["user"]);
 });

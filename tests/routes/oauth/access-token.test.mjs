@@ -15,19 +15,19 @@ const AUDIENCE = "https://api.example.org";
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
 const P256 = { name: "ECDSA", namedCurve: "P-256" };
 
-let worker, person, privateJwk, publicJwk, header, claims;
+let worker, user, privateJwk, publicJwk, header, claims;
 
 before(async () => {
   worker = await startWorker();
-  person = await worker.register();
+  user = await worker.register();
   [privateJwk] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
   [publicJwk] = (await worker.get("/.well-known/jwks.json")).body.keys;
-  header = decodeProtectedHeader(person.access_token);
-  claims = decodeJwt(person.access_token);
+  header = decodeProtectedHeader(user.access_token);
+  claims = decodeJwt(user.access_token);
 });
 after(() => worker.close());
 // Whatever is refused, the valid token still works.
-afterEach(async () => assert.equal((await worker.me(person.access_token)).status, 200));
+afterEach(async () => assert.equal((await worker.me(user.access_token)).status, 200));
 
 test("a token has the header and claims of RFC 9068", () => {
   assert.deepEqual(header, { alg: "ES256", kid: publicJwk.kid, typ: "at+jwt" });
@@ -36,8 +36,8 @@ test("a token has the header and claims of RFC 9068", () => {
     iss: ISSUER,
     aud: AUDIENCE,
     client_id: "first-party",
-    sub: person.user.id,
-    sid: person.session_id,
+    sub: user.user.id,
+    sid: user.session_id,
     roles: ["user"],
   });
   assert.match(jti, /^[\w-]{22}$/);
@@ -47,13 +47,13 @@ test("a token has the header and claims of RFC 9068", () => {
 test("jose verifies an access token with the remote key set", async () => {
   const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", worker.url));
   const options = { issuer: ISSUER, audience: AUDIENCE, algorithms: ["ES256"], typ: "at+jwt" };
-  const { payload } = await jwtVerify(person.access_token, keys, options);
-  assert.equal(payload.sub, person.user.id);
+  const { payload } = await jwtVerify(user.access_token, keys, options);
+  assert.equal(payload.sub, user.user.id);
 });
 
 test("WebCrypto verifies an access token with the published key, and rejects a changed one", async () => {
   const key = await crypto.subtle.importKey("jwk", publicJwk, P256, false, ["verify"]);
-  const [head, body, signature] = person.access_token.split(".");
+  const [head, body, signature] = user.access_token.split(".");
   const verify = (input) => crypto.subtle.verify(ES256, key, Buffer.from(signature, "base64url"), Buffer.from(input));
   assert.equal(await verify(`${head}.${body}`), true);
   assert.equal(await verify(`${head}.${body}x`), false);
@@ -105,7 +105,7 @@ test("only an expired token is reported as expired, with the header that ASP.NET
 });
 
 test("a verified token is checked again on every request", async () => {
-  const brief = worker.resign(person.access_token, { exp: Math.floor(Date.now() / 1000) + 60 });
+  const brief = worker.resign(user.access_token, { exp: Math.floor(Date.now() / 1000) + 60 });
   for (let again = 0; again < 3; again += 1) assert.equal((await worker.verify(brief)).status, 200);
   // A token with another signature or payload is not taken from the cache.
   const [head, payload, signature] = brief.split(".");
@@ -143,7 +143,7 @@ test("only the algorithm of the key is accepted", async () => {
   const tokens = [
     ...["none", "None", "NONE", "nOnE"].flatMap((alg) => {
       const input = signingInput({ header: { alg } });
-      return [input, `${input}.`, `${input}.${signatureOf(person.access_token)}`];
+      return [input, `${input}.`, `${input}.${signatureOf(user.access_token)}`];
     }),
     ...(await Promise.all(publicKeys.map((secret) => forge({ header: { alg: "HS256" }, sign: hs256(secret) })))),
     ...(await Promise.all(
@@ -224,33 +224,33 @@ test("a token issued by a clock that is ahead is accepted on every route, and en
   await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
   const now = Math.floor(Date.now() / 1000);
   for (const ahead of [1, 60, 86_400, 4_000_000_000]) {
-    const person = await worker.registerAdmin();
-    const token = worker.resign(person.access_token, { iat: now + ahead });
+    const user = await worker.registerAdmin();
+    const token = worker.resign(user.access_token, { iat: now + ahead });
     await worker.assertLive({ access_token: token });
-    for (const path of ["/sessions", "/me/events", "/users", `/users/${person.user.id}`])
+    for (const path of ["/sessions", "/me/events", "/users", `/users/${user.user.id}`])
       assert.equal((await worker.get(path, { bearer: token })).status, 200, path);
     assert.equal((await worker.patch("/me", { bearer: token, json: { name: "Ada" } })).status, 200);
     const { body } = await worker.introspect(token, server);
     assert.deepEqual([body.active, body.iat], [true, now + ahead]);
     const { body: refreshed } = await worker.post("/refresh", {
-      json: { refresh_token: person.refresh_token, access_token: token },
+      json: { refresh_token: user.refresh_token, access_token: token },
     });
     assert.equal((await worker.revoke(token)).status, 200);
     await worker.assertEnded({ access_token: token, refresh_token: refreshed.refresh_token });
     assert.deepEqual((await worker.introspect(token, server)).body, { active: false });
   }
   // A token that is not valid yet neither grants access nor ends the session.
-  const early = worker.resign(person.access_token, { nbf: now + 60 });
+  const early = worker.resign(user.access_token, { nbf: now + 60 });
   assert.deepEqual((await worker.introspect(early, server)).body, { active: false });
   assert.equal((await worker.revoke(early)).status, 200);
-  await worker.assertLive(person);
+  await worker.assertLive(user);
   await worker.update();
 });
 
 test("tokens of other types are not access tokens", async () => {
   const types = ["JWT", "dpop+jwt", "logout+jwt", "", null, 1, undefined];
   await worker.assertInvalid(await Promise.all(types.map((typ) => forge({ header: { typ } }))));
-  await worker.assertInvalid([person.refresh_token]);
+  await worker.assertInvalid([user.refresh_token]);
 });
 
 test("sub is the only identity: another user's or an unknown one is refused where D1 is queried", async () => {
@@ -261,7 +261,7 @@ test("sub is the only identity: another user's or an unknown one is refused wher
 });
 
 test("signatures that are truncated, extended, encoded differently or out of range are refused", async () => {
-  const { access_token } = person;
+  const { access_token } = user;
   const order = Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "hex");
   const zero = Buffer.alloc(32);
   const change = (edit) => withSignature(access_token, edit);
@@ -294,7 +294,7 @@ test("signatures that are truncated, extended, encoded differently or out of ran
 });
 
 test("the compact form has three parts in canonical base64url", async () => {
-  const [head, body, signature] = person.access_token.split(".");
+  const [head, body, signature] = user.access_token.split(".");
   await worker.assertInvalid([
     `${head}.${body}`,
     `${head}.${body}.${signature}.`,

@@ -38,50 +38,50 @@ async function assertInactive(token, server = api) {
 }
 
 test("an active access token is reported with its claims and the current values in D1", async () => {
-  const person = await worker.register({ username: "Ada" });
-  const { status, headers, body } = await worker.introspect(person.access_token, api);
+  const user = await worker.register({ username: "Ada" });
+  const { status, headers, body } = await worker.introspect(user.access_token, api);
   assert.equal(status, 200);
   assert.deepEqual([headers.get("content-type"), headers.get("cache-control")], ["application/json", "no-store"]);
-  const { iat, exp, jti } = decodeJwt(person.access_token);
+  const { iat, exp, jti } = decodeJwt(user.access_token);
   assert.deepEqual(body, {
     active: true,
     token_use: "access_token",
     token_type: "Bearer",
     iss: ISSUER,
-    sub: person.user.id,
+    sub: user.user.id,
     aud: AUDIENCE,
     client_id: "first-party",
     iat,
     exp,
     jti,
-    sid: person.session_id,
+    sid: user.session_id,
     roles: ["user"],
     username: "Ada",
   });
-  assert.deepEqual((await worker.introspect(person.access_token, second)).body, body);
+  assert.deepEqual((await worker.introspect(user.access_token, second)).body, body);
   const nameless = await worker.register();
   assert.equal("username" in (await worker.introspect(nameless.access_token, api)).body, false);
 });
 
 test("an active refresh token is reported with its user and its expiry, and does not change", async () => {
-  const person = await worker.register();
-  await worker.age(100, person.session_id);
-  const { body } = await worker.refresh(person.refresh_token);
-  const before = await worker.sessionRow(person.session_id);
+  const user = await worker.register();
+  await worker.age(100, user.session_id);
+  const { body } = await worker.refresh(user.refresh_token);
+  const before = await worker.sessionRow(user.session_id);
   const answer = await worker.introspect(body.refresh_token, api);
   assert.deepEqual(answer.body, {
     active: true,
     token_use: "refresh_token",
     iss: ISSUER,
-    sub: person.user.id,
+    sub: user.user.id,
     aud: AUDIENCE,
     client_id: "first-party",
     iat: before.rotated_at,
     exp: before.expires_at,
-    sid: person.session_id,
+    sid: user.session_id,
   });
   assert.ok(before.rotated_at > before.created_at);
-  assert.deepEqual(await worker.sessionRow(person.session_id), before);
+  assert.deepEqual(await worker.sessionRow(user.session_id), before);
 });
 
 test("a rotated-out refresh token is inactive even in its grace window, and introspecting it is not reuse", async () => {
@@ -101,7 +101,7 @@ test("a rotated-out refresh token is inactive even in its grace window, and intr
 });
 
 test("an invalid or expired token, one for another audience and one of a disabled account get the same bytes", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const cases = {
     garbage: () => ["garbage", "pcrt_garbage", "a.b.c", ".", " ", "{}", '{"active":true}', "x".repeat(10_000)],
     forged: ({ refresh_token, access_token }) => [
@@ -123,7 +123,7 @@ test("an invalid or expired token, one for another audience and one of a disable
       await worker.disable(one);
       return [one.refresh_token, one.access_token];
     },
-    "of another's session": async ({ access_token }) => [worker.resign(access_token, { sub: person.user.id })],
+    "of another's session": async ({ access_token }) => [worker.resign(access_token, { sub: user.user.id })],
     "of no session": async ({ access_token }) => [worker.resign(access_token, { sid: "AAAAAAAAAAAAAAAAAAAAAA" })],
     "past its time": async ({ access_token }) => [worker.resign(access_token, { exp: Math.floor(Date.now() / 1000) })],
     "not yet valid": async ({ access_token }) => [
@@ -146,8 +146,8 @@ test("an invalid or expired token, one for another audience and one of a disable
     });
   }
   // Only the change makes them inactive: the same claims, signed with the same key, are an active token.
-  assert.equal(await isActive(worker.resign(person.access_token)), true);
-  assert.equal(await isActive(person.refresh_token), true);
+  assert.equal(await isActive(worker.resign(user.access_token)), true);
+  assert.equal(await isActive(user.refresh_token), true);
 });
 
 test("a server gets no information about a token for another audience", async () => {
@@ -168,18 +168,18 @@ const ENDINGS = {
     await worker.refresh(refresh_token);
     return body;
   },
-  "the account is disabled": (person) => worker.disable(person),
+  "the account is disabled": (user) => worker.disable(user),
   "the account is deleted": ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run(),
 };
 for (const [name, end] of Object.entries(ENDINGS)) {
   test(`a session's tokens are inactive at once when ${name}, every time`, async () => {
-    const person = await worker.register();
-    const revive = await worker.snapshot(person);
+    const user = await worker.register();
+    const revive = await worker.snapshot(user);
     for (let round = 0; round < ROUNDS; round += 1) {
       await revive();
-      assert.deepEqual([await isActive(person.access_token), await isActive(person.refresh_token)], [true, true]);
-      const { access_token, refresh_token } = await end(person);
-      for (const token of [person.access_token, person.refresh_token, access_token, refresh_token]) {
+      assert.deepEqual([await isActive(user.access_token), await isActive(user.refresh_token)], [true, true]);
+      const { access_token, refresh_token } = await end(user);
+      for (const token of [user.access_token, user.refresh_token, access_token, refresh_token]) {
         if (token) await assertInactive(token);
       }
     }

@@ -147,27 +147,27 @@ test("a missing, empty or repeated token is an OAuth error", async () => {
 });
 
 test("log out everywhere ends every session of the user, returns their number, and ends no other user's", async () => {
-  const person = await worker.register();
-  const sessions = [person, (await worker.login(person)).body, (await worker.login(person)).body];
+  const user = await worker.register();
+  const sessions = [user, (await worker.login(user)).body, (await worker.login(user)).body];
   const otherUser = await worker.register();
   worker.events();
   const answer = await worker.delete("/sessions", { bearer: sessions[1].access_token });
   assert.deepEqual([answer.status, answer.body], [200, { sessions_ended: 3 }]);
   const [event] = worker.events("revoked_all");
-  assert.deepEqual([event.user_id, event.sessions, event.reason], [person.user.id, 3, "logout_all"]);
+  assert.deepEqual([event.user_id, event.sessions, event.reason], [user.user.id, 3, "logout_all"]);
   for (const session of sessions) {
     await worker.assertEnded(session);
     assert.equal((await worker.sessionRow(session.session_id)).revoked_reason, "logout_all");
   }
   await assertLive(otherUser);
-  assert.equal((await worker.login(person)).status, 200);
+  assert.equal((await worker.login(user)).status, 200);
 });
 
 test("log out everywhere writes marks to KV only for sessions that can still have a valid access token", async () => {
-  const person = await worker.register();
-  const old = (await worker.login(person)).body;
-  const retried = (await worker.login(person)).body;
-  const caller = (await worker.login(person)).body;
+  const user = await worker.register();
+  const old = (await worker.login(user)).body;
+  const retried = (await worker.login(user)).body;
+  const caller = (await worker.login(user)).body;
   // An access token lives 900 s, and clocks may differ by a minute.
   await worker.age(961, old.session_id);
   await worker.refresh(retried.refresh_token);
@@ -181,44 +181,44 @@ test("log out everywhere writes marks to KV only for sessions that can still hav
       await worker.isMarked(old),
       await worker.isMarked(retried),
       await worker.isMarked(caller),
-      await worker.isMarked(person),
+      await worker.isMarked(user),
     ],
     [false, true, true, true],
   );
 });
 
 test("log out everywhere skips expired sessions whose access tokens have expired too", async () => {
-  const person = await worker.register();
-  const expired = (await worker.login(person)).body;
+  const user = await worker.register();
+  const expired = (await worker.login(user)).body;
   const expire =
     "UPDATE refresh_tokens SET expires_at = unixepoch() - ?1, access_expires_at = unixepoch() - ?1 WHERE session_id = ?2";
   await worker.db.prepare(expire).bind(1, expired.session_id).run();
-  assert.equal((await worker.delete("/sessions", { bearer: person.access_token })).body.sessions_ended, 1);
+  assert.equal((await worker.delete("/sessions", { bearer: user.access_token })).body.sessions_ended, 1);
   assert.equal((await worker.sessionRow(expired.session_id)).revoked_at, null);
 });
 
 test("log out everywhere ends an expired session whose access token is still valid, as after lifetimes were shortened", async () => {
-  const person = await worker.register();
-  const shortened = (await worker.login(person)).body;
+  const user = await worker.register();
+  const shortened = (await worker.login(user)).body;
   await worker.db
     .prepare("UPDATE refresh_tokens SET expires_at = unixepoch() - 1 WHERE session_id = ?")
     .bind(shortened.session_id)
     .run();
-  assert.equal((await worker.delete("/sessions", { bearer: person.access_token })).body.sessions_ended, 2);
+  assert.equal((await worker.delete("/sessions", { bearer: user.access_token })).body.sessions_ended, 2);
   assertProblem(await worker.verify(shortened.access_token), 401, "invalid_token");
 });
 
 test("a mark lives as long as the issued tokens, whatever lifetime has been configured since", async () => {
-  const person = await worker.register();
-  const other = (await worker.login(person)).body;
+  const user = await worker.register();
+  const other = (await worker.login(user)).body;
   await worker.update({ vars: { ACCESS_TOKEN_TTL_SECONDS: "60" } });
-  await worker.revoke(person.refresh_token);
+  await worker.revoke(user.refresh_token);
   await worker.age(200, other.session_id);
-  await worker.delete("/sessions", { bearer: (await worker.login(person)).body.access_token });
+  await worker.delete("/sessions", { bearer: (await worker.login(user)).body.access_token });
   const { keys } = await worker.kv.list({ prefix: "revoked:" });
   const seconds = ({ session_id }) =>
     keys.find(({ name }) => name === `revoked:${session_id}`).expiration - Date.now() / 1000;
-  assert.ok(seconds(person) > 950 && seconds(person) < 965, String(seconds(person)));
+  assert.ok(seconds(user) > 950 && seconds(user) < 965, String(seconds(user)));
   assert.ok(seconds(other) > 750 && seconds(other) < 765, String(seconds(other)));
   await worker.update();
 });
@@ -232,11 +232,11 @@ test("revoking a session whose last access token expired long ago writes no mark
 });
 
 test("a session that has ended cannot log out the others", async () => {
-  const person = await worker.register();
-  const other = (await worker.login(person)).body;
-  await worker.revoke(person.refresh_token);
-  assertProblem(await worker.delete("/sessions", { bearer: person.access_token }), 401, "invalid_token");
-  await worker.disable(person);
+  const user = await worker.register();
+  const other = (await worker.login(user)).body;
+  await worker.revoke(user.refresh_token);
+  assertProblem(await worker.delete("/sessions", { bearer: user.access_token }), 401, "invalid_token");
+  await worker.disable(user);
   assertProblem(await worker.delete("/sessions", { bearer: other.access_token }), 401, "invalid_token");
   assert.equal((await worker.sessionRow(other.session_id)).revoked_at, null);
   assertProblem(await worker.delete("/sessions"), 401, "missing_token");
@@ -253,8 +253,8 @@ test("a mark lives as long as an access token of the session can, plus one minut
 
 test("a disabled or deleted account is refused at once where D1 is asked", async () => {
   for (const end of [ENDINGS["a disabling"], ENDINGS["a deletion"]]) {
-    const { access_token, refresh_token, ...person } = await worker.register();
-    await end(person);
+    const { access_token, refresh_token, ...user } = await worker.register();
+    await end(user);
     assertProblem(await worker.me(access_token), 401, "invalid_token");
     assertProblem(await worker.refresh(refresh_token), 401, "invalid_refresh_token");
   }
@@ -265,18 +265,18 @@ const ENDINGS = {
   "a logout by refresh token": ({ refresh_token }) => worker.revoke(refresh_token),
   "a logout by access token": ({ access_token }) => worker.revoke(access_token),
   "a logout everywhere": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
-  "a disabling": (person) => worker.disable(person),
+  "a disabling": (user) => worker.disable(user),
   "a deletion": ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run(),
 };
 for (const [name, end] of Object.entries(ENDINGS)) {
   test(`nothing issued by a refresh that races ${name} works afterwards`, async () => {
-    const person = await worker.register();
+    const user = await worker.register();
     const ofAccount = name.startsWith("a d");
     let before = 0;
     let behind = 0;
     for (let round = 0; round < 10; round += 1) {
       // An account can be disabled or deleted only once, but beginning another session is cheap.
-      const session = ofAccount ? await worker.register() : (await worker.login(person)).body;
+      const session = ofAccount ? await worker.register() : (await worker.login(user)).body;
       // The end is sent at varying times during the refreshes, so that it runs after some and before others.
       const refreshes = [0, 2, 4, 8, 16].map((delay, index) =>
         setTimeout(delay).then(() =>

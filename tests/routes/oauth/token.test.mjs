@@ -167,7 +167,7 @@ test("every reason for refusal gets one and the same answer", async () => {
     "ended from the list": ({ access_token, session_id }) =>
       worker.request("DELETE", `/sessions/${session_id}`, { bearer: access_token }),
     expired: ({ session_id }) => worker.age(IDLE, session_id),
-    disabled: (person) => worker.disable(person),
+    disabled: (user) => worker.disable(user),
     deleted: ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run(),
     reused: async ({ refresh_token, session_id }) => {
       await worker.token(refresh_token);
@@ -178,9 +178,9 @@ test("every reason for refusal gets one and the same answer", async () => {
   };
   const answers = [];
   for (const [name, arrange] of Object.entries(cases)) {
-    const person = await worker.register();
-    const arranged = await arrange(person);
-    const answer = await worker.token(typeof arranged === "string" ? arranged : person.refresh_token);
+    const user = await worker.register();
+    const arranged = await arrange(user);
+    const answer = await worker.token(typeof arranged === "string" ? arranged : user.refresh_token);
     assertOAuthError(answer, 400, "invalid_grant");
     const { request_id, ...body } = answer.body;
     const headers = [...answer.headers].filter(([header]) => !["x-request-id", "date"].includes(header));

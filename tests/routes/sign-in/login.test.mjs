@@ -12,9 +12,9 @@ after(() => worker.close());
 const login = (json, options) => worker.post("/login", { json: { password: PASSWORD, ...json }, ...options });
 
 test("a user logs in by e-mail address or username, in any case, each time into a new session", async () => {
-  const person = await worker.register({ email: "Ada@Example.org", username: "Ada-L", name: "Ada" });
-  const sessions = new Set([person.session_id]);
-  const tokens = new Set([person.refresh_token]);
+  const user = await worker.register({ email: "Ada@Example.org", username: "Ada-L", name: "Ada" });
+  const sessions = new Set([user.session_id]);
+  const tokens = new Set([user.refresh_token]);
   const names = [
     { email: "Ada@Example.org" },
     { email: " ADA@EXAMPLE.ORG\n" },
@@ -30,17 +30,17 @@ test("a user logs in by e-mail address or username, in any case, each time into 
     assert.equal(headers.get("pragma"), "no-cache");
     assert.deepEqual(
       Object.keys(body).sort(),
-      Object.keys(person)
+      Object.keys(user)
         .filter((key) => !["email", "password"].includes(key))
         .sort(),
     );
-    assert.deepEqual(body.user, person.user);
+    assert.deepEqual(body.user, user.user);
     const [{ request_id, ...event }] = worker.events("login_succeeded");
     assert.equal(request_id, headers.get("x-request-id"));
     assert.deepEqual(event, {
       level: "info",
       event: "login_succeeded",
-      user_id: person.user.id,
+      user_id: user.user.id,
       session_id: body.session_id,
       rehashed: false,
     });
@@ -50,12 +50,12 @@ test("a user logs in by e-mail address or username, in any case, each time into 
   }
   assert.deepEqual([sessions.size, tokens.size], [names.length + 1, names.length + 1]);
   // A login ends no other session.
-  assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+  assert.equal((await worker.refresh(user.refresh_token)).status, 200);
 });
 
 test("exactly one of e-mail address and username is required, as text, and nothing else", async () => {
-  const person = await worker.register({ username: "one-of-two" });
-  const { email } = person;
+  const user = await worker.register({ username: "one-of-two" });
+  const { email } = user;
   for (const json of [
     {},
     { email, username: "one-of-two" },
@@ -82,21 +82,21 @@ test("exactly one of e-mail address and username is required, as text, and nothi
 });
 
 test("an unknown account, a wrong password and a disabled account get one and the same answer", async () => {
-  const person = await worker.register({ username: "known-one" });
+  const user = await worker.register({ username: "known-one" });
   const disabled = await worker.register({ username: "disabled-one" });
   await worker.setColumn(disabled, "disabled_at", 1);
   const before = await worker.counts();
   worker.events();
 
   const unknown = ["unknown_account", null];
-  const wrong = ["wrong_password", person.user.id];
+  const wrong = ["wrong_password", user.user.id];
   const answers = new Set();
   for (const [json, [reason, user_id]] of [
     [{ email: "nobody@example.org" }, unknown],
     [{ username: "nobody-here" }, unknown],
-    [{ email: person.email, password: "not the right password" }, wrong],
+    [{ email: user.email, password: "not the right password" }, wrong],
     [{ username: "known-one", password: "not the right password" }, wrong],
-    [{ email: person.email, password: "" }, wrong],
+    [{ email: user.email, password: "" }, wrong],
     [{ email: disabled.email }, ["disabled", disabled.user.id]],
     [{ username: "disabled-one" }, ["disabled", disabled.user.id]],
     [{ username: "disabled-one", password: "not the right password" }, ["wrong_password", disabled.user.id]],
@@ -109,13 +109,13 @@ test("an unknown account, a wrong password and a disabled account get one and th
       "nobody@example.org\0",
       "x".repeat(5000),
       "%@example.org",
-      `${person.email}' --`,
+      `${user.email}' --`,
     ].map((email) => [{ email }, unknown]),
-    ...["", "ab", person.email, "known_one'--", "known-one ", "kn\u043ewn-one", "known%", "x".repeat(5000)].map(
+    ...["", "ab", user.email, "known_one'--", "known-one ", "kn\u043ewn-one", "known%", "x".repeat(5000)].map(
       (username) => [{ username }, unknown],
     ),
     // Longer than any valid password, so no account is looked up.
-    [{ email: person.email, password: PASSWORD + "x".repeat(1024) }, ["password_too_long", null]],
+    [{ email: user.email, password: PASSWORD + "x".repeat(1024) }, ["password_too_long", null]],
     [{ email: "nobody@example.org", password: "x".repeat(8000) }, ["password_too_long", null]],
   ]) {
     const { status, headers, text, body } = await login(json);
@@ -134,7 +134,7 @@ test("an unknown account, a wrong password and a disabled account get one and th
 
 test("the whole password is verified, exactly as it was chosen", async () => {
   const password = "The quick brown fox, no: the Quick red one! ".repeat(3).trim();
-  const person = await worker.register({ password });
+  const user = await worker.register({ password });
   for (const other of [
     ...[1, 15, 64, 72, 127, 128].map((length) => password.slice(0, length)),
     `${password}x`,
@@ -147,9 +147,9 @@ test("the whole password is verified, exactly as it was chosen", async () => {
     password.replaceAll(" ", "\u00a0"),
     password.replaceAll(" ", ""),
   ]) {
-    assertProblem(await worker.login({ ...person, password: other }), 401, "invalid_credentials");
+    assertProblem(await worker.login({ ...user, password: other }), 401, "invalid_credentials");
   }
-  assert.equal((await worker.login(person)).status, 200);
+  assert.equal((await worker.login(user)).status, 200);
 });
 
 test("canonically equivalent spellings are one password, and compatible ones are not", async () => {
@@ -161,8 +161,8 @@ test("canonically equivalent spellings are one password, and compatible ones are
     ["\ud55c", "\u1112\u1161\u11ab"], // Hangul
     ["q\u0307\u0323", "q\u0323\u0307"], // order of marks
   ]) {
-    const person = await worker.register({ password: spell(chosen) });
-    assert.equal((await worker.login({ ...person, password: spell(same) })).status, 200, same);
+    const user = await worker.register({ password: spell(chosen) });
+    assert.equal((await worker.login({ ...user, password: spell(same) })).status, 200, same);
   }
   for (const [chosen, compatible] of [
     ["\ufb01re", "fire"],
@@ -174,17 +174,17 @@ test("canonically equivalent spellings are one password, and compatible ones are
     ["a\u00a0b", "a b"],
     ["\u017f", "s"],
   ]) {
-    const person = await worker.register({ password: spell(chosen) });
-    assertProblem(await worker.login({ ...person, password: spell(compatible) }), 401, "invalid_credentials");
-    assert.equal((await worker.login({ ...person, password: spell(chosen) })).status, 200);
+    const user = await worker.register({ password: spell(chosen) });
+    assertProblem(await worker.login({ ...user, password: spell(compatible) }), 401, "invalid_credentials");
+    assert.equal((await worker.login({ ...user, password: spell(chosen) })).status, 200);
   }
 });
 
 test("a login renews a hash with outdated parameters, once", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const logIn = async () => {
     worker.events();
-    assert.equal((await worker.login(person)).status, 200);
+    assert.equal((await worker.login(user)).status, 200);
     return worker.events("login_succeeded")[0].rehashed;
   };
   for (const outdated of [
@@ -197,33 +197,33 @@ test("a login renews a hash with outdated parameters, once", async () => {
     { tagLength: 16 },
   ]) {
     const old = phc(outdated);
-    await worker.setColumn(person, "password_hash", old);
-    assertProblem(await worker.login({ ...person, password: `${PASSWORD}!` }), 401, "invalid_credentials");
-    assert.equal(await worker.storedHash(person), old);
+    await worker.setColumn(user, "password_hash", old);
+    assertProblem(await worker.login({ ...user, password: `${PASSWORD}!` }), 401, "invalid_credentials");
+    assert.equal(await worker.storedHash(user), old);
 
     assert.equal(await logIn(), true, JSON.stringify(outdated));
-    const renewed = await worker.storedHash(person);
+    const renewed = await worker.storedHash(user);
     assert.match(renewed, /^\$argon2id\$v=19\$m=7168,t=5,p=1\$[\w+/]{22}\$[\w+/]{43}$/);
     assert.equal(await logIn(), false);
-    assert.equal(await worker.storedHash(person), renewed);
-    assertProblem(await worker.login({ ...person, password: `${PASSWORD}!` }), 401, "invalid_credentials");
+    assert.equal(await worker.storedHash(user), renewed);
+    assertProblem(await worker.login({ ...user, password: `${PASSWORD}!` }), 401, "invalid_credentials");
   }
   const todays = phc({});
-  await worker.setColumn(person, "password_hash", todays);
+  await worker.setColumn(user, "password_hash", todays);
   assert.equal(await logIn(), false);
-  assert.equal(await worker.storedHash(person), todays);
+  assert.equal(await worker.storedHash(user), todays);
 });
 
 test("every hash has its own salt", async () => {
   const hashes = await Promise.all(
-    [worker.register(), worker.register()].map(async (person) => worker.storedHash(await person)),
+    [worker.register(), worker.register()].map(async (user) => worker.storedHash(await user)),
   );
   assert.notEqual(hashes[0].split("$")[4], hashes[1].split("$")[4]);
   assert.notEqual(hashes[0].split("$")[5], hashes[1].split("$")[5]);
 });
 
 test("the origin of a session is stored as the platform reports it, and headers of the client are ignored", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   const agent = 'Browser/1 (\\"}; \'--) {"event":"x"}';
   const lies = Object.fromEntries(
     ["X-Forwarded-For", "X-Real-IP", "True-Client-IP", "X-Client-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4"].map(
@@ -235,7 +235,7 @@ test("the origin of a session is stored as the platform reports it, and headers 
     ["2001:db8::7", "u".repeat(2000), "u".repeat(256)],
   ]) {
     const headers = { ...lies, Forwarded: "for=203.0.113.66", "CF-Connecting-IP": ip, "User-Agent": agentSent };
-    const { body } = await worker.login(person, { headers });
+    const { body } = await worker.login(user, { headers });
     const row = await worker.sessionRow(body.session_id);
     assert.deepEqual([row.created_ip, row.created_user_agent], [ip, agentKept]);
     assert.deepEqual([row.rotated_ip, row.rotated_user_agent], [ip, agentKept]);
@@ -267,16 +267,16 @@ test("an invalid or too costly stored hash is a 500 for that account only, and r
 });
 
 test("an account without a password accepts no password, and nothing in it changes", async () => {
-  const person = await worker.register();
-  const bare = (sql) => worker.db.prepare(sql).bind(person.user.id).first();
-  await worker.db.prepare("UPDATE users SET password_hash = NULL WHERE id = ?").bind(person.user.id).run();
+  const user = await worker.register();
+  const bare = (sql) => worker.db.prepare(sql).bind(user.user.id).first();
+  await worker.db.prepare("UPDATE users SET password_hash = NULL WHERE id = ?").bind(user.user.id).run();
   const before = await bare("SELECT * FROM users WHERE id = ?");
-  const own = { bearer: person.access_token };
-  for (const password of [person.password, "", "null", "another correct horse battery"]) {
+  const own = { bearer: user.access_token };
+  for (const password of [user.password, "", "null", "another correct horse battery"]) {
     worker.events();
-    assertProblem(await worker.login({ ...person, password }), 401, "invalid_credentials");
+    assertProblem(await worker.login({ ...user, password }), 401, "invalid_credentials");
     const [{ user_id, reason }] = worker.events("login_failed");
-    assert.deepEqual([user_id, reason], [person.user.id, "no_password"]);
+    assert.deepEqual([user_id, reason], [user.user.id, "no_password"]);
     const json = { current_password: password };
     const change = { ...json, new_password: "quite another horse battery" };
     assertProblem(await worker.post("/me/password", { ...own, json: change }), 403, "wrong_password");
@@ -285,12 +285,12 @@ test("an account without a password accepts no password, and nothing in it chang
     assertProblem(await worker.request("PATCH", "/me", { ...own, json: username }), 403, "wrong_password");
   }
   assert.deepEqual(await bare("SELECT * FROM users WHERE id = ?"), before);
-  assert.equal((await worker.me(person.access_token)).status, 200);
-  assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+  assert.equal((await worker.me(user.access_token)).status, 200);
+  assert.equal((await worker.refresh(user.refresh_token)).status, 200);
 });
 
 test("a login whose password is changed during verification begins no session", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   // Hashing blocks the one thread that local D1 also runs on, so no change can run in between. A view with another
   // credentials_version on every read stands in for it.
   const columns = "id, email, email_key, username, username_key, name, password_hash, roles, created_at, disabled_at";
@@ -301,7 +301,7 @@ test("a login whose password is changed during verification begins no session", 
     ),
   ]);
   worker.events();
-  const answer = await worker.login(person);
+  const answer = await worker.login(user);
   await worker.db.batch([
     worker.db.prepare("DROP VIEW users"),
     worker.db.prepare("ALTER TABLE users_away RENAME TO users"),
@@ -310,8 +310,8 @@ test("a login whose password is changed during verification begins no session", 
   assert.equal(worker.events("login_failed")[0].reason, "account_changed");
   const sessions = await worker.db
     .prepare("SELECT count(*) AS n FROM refresh_tokens WHERE user_id = ?")
-    .bind(person.user.id)
+    .bind(user.user.id)
     .first("n");
   assert.equal(sessions, 1);
-  assert.equal((await worker.login(person)).status, 200);
+  assert.equal((await worker.login(user)).status, 200);
 });

@@ -122,12 +122,12 @@ test("a token older than the predecessor is reuse even within the window", async
 });
 
 test("reuse ends only its own session, and no other session of the user", async () => {
-  const person = await worker.register();
-  const other = (await worker.login(person)).body;
-  const { body } = await worker.refresh(person.refresh_token);
+  const user = await worker.register();
+  const other = (await worker.login(user)).body;
+  const { body } = await worker.refresh(user.refresh_token);
   await worker.refresh(body.refresh_token);
-  await worker.refresh(person.refresh_token);
-  assert.equal((await worker.sessionRow(person.session_id)).revoked_reason, "reuse");
+  await worker.refresh(user.refresh_token);
+  assert.equal((await worker.sessionRow(user.session_id)).revoked_reason, "reuse");
   assert.equal((await worker.refresh(other.refresh_token)).status, 200);
 });
 
@@ -193,9 +193,9 @@ test("every reason for refusal gets one and the same answer", async () => {
       return refresh_token;
     },
     disabled: async () => {
-      const person = await fresh();
-      await worker.disable(person);
-      return person.refresh_token;
+      const user = await fresh();
+      await worker.disable(user);
+      return user.refresh_token;
     },
     deleted: async () => {
       const { refresh_token, user } = await fresh();
@@ -293,14 +293,14 @@ test("changed roles are in the token of the next refresh", async () => {
 });
 
 test("an access token sent with the refresh token must be of the same session, and may have expired", async () => {
-  const person = await worker.register();
-  const { session_id } = person;
+  const user = await worker.register();
+  const { session_id } = user;
   const [key] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
-  const claims = decodeJwt(person.access_token);
-  let token = person.refresh_token;
+  const claims = decodeJwt(user.access_token);
+  let token = user.refresh_token;
   const now = Math.floor(Date.now() / 1000);
   for (const [what, access_token] of [
-    ["its own", person.access_token],
+    ["its own", user.access_token],
     ["its own, expired", signToken(key, { ...claims, iat: now - 1000, exp: now - 100 })],
     ["its own, expired long ago", signToken(key, { ...claims, iat: 1, exp: 2 })],
     ["its own, by a clock ahead of this one", signToken(key, { ...claims, iat: now + 600, exp: now + 900 })],
@@ -315,8 +315,8 @@ test("an access token sent with the refresh token must be of the same session, a
   }
 
   const other = await worker.register();
-  const sibling = (await worker.login(person)).body;
-  const [head, body, signature] = person.access_token.split(".");
+  const sibling = (await worker.login(user)).body;
+  const [head, body, signature] = user.access_token.split(".");
   const refusals = {
     "another session's": sibling.access_token,
     "another user's": other.access_token,
@@ -353,7 +353,7 @@ test("an access token sent with the refresh token must be of the same session, a
   // With a wrong access token a rotated-out token is not reuse either: the session goes on.
   for (const access_token of [refusals["another user's"], refusals["of this session, but of another user"]]) {
     assertProblem(
-      await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token } }),
+      await worker.post("/refresh", { json: { refresh_token: user.refresh_token, access_token } }),
       401,
       "invalid_refresh_token",
     );
@@ -370,7 +370,7 @@ test("an access token sent with the refresh token must be of the same session, a
   assert.equal((await worker.post("/refresh", { json: { refresh_token: token, access_token: null } })).status, 200);
   // With the right access token, reuse is detected as usual.
   assertProblem(
-    await worker.post("/refresh", { json: { refresh_token: person.refresh_token, access_token: person.access_token } }),
+    await worker.post("/refresh", { json: { refresh_token: user.refresh_token, access_token: user.access_token } }),
     401,
     "invalid_refresh_token",
   );

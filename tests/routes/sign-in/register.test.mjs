@@ -108,11 +108,11 @@ test("an address is one account in every case, in any script", async () => {
     ["\u0130stanbul", "i\u0307STANBUL"],
   ]) {
     const address = (local) => `${unique}.${local}@example.gr`;
-    const person = await worker.register({ email: address(registered) });
-    assert.equal(person.user.email, address(registered));
+    const user = await worker.register({ email: address(registered) });
+    assert.equal(user.user.email, address(registered));
     for (const other of others) {
       await assertRefused({ json: { email: address(other), password: PASSWORD } }, 409, "email_taken");
-      const { status, body } = await worker.login({ email: address(other), password: person.password });
+      const { status, body } = await worker.login({ email: address(other), password: user.password });
       assert.equal(status, 200);
       assert.equal(body.user.email, address(registered));
     }
@@ -328,10 +328,10 @@ test("any other password is accepted, and every character of it counts", async (
     ["\u05d0\u05d1\u05d2 right to left \u202e", "\u05d0\u05d1\u05d2 right to left "],
     [longPassword(1024), longPassword(1023), `${longPassword(1024).slice(0, -1)}y`],
   ]) {
-    const person = await worker.register({ password });
-    assert.equal((await worker.login(person)).status, 200, JSON.stringify(password));
+    const user = await worker.register({ password });
+    assert.equal((await worker.login(user)).status, 200, JSON.stringify(password));
     for (const other of others) {
-      assertProblem(await worker.login({ ...person, password: other }), 401, "invalid_credentials");
+      assertProblem(await worker.login({ ...user, password: other }), 401, "invalid_credentials");
     }
   }
 });
@@ -552,13 +552,13 @@ test("a registration that finds the name taken only at the insert is refused the
 });
 
 test("while registration is closed no account can be created, and existing users are not affected", async () => {
-  const person = await worker.register();
+  const user = await worker.register();
   await worker.update({ vars: { REGISTRATION: "closed" } });
   try {
     assert.equal(await assertRefused({ json: fresh() }, 403, "registration_closed"), "Registration is closed.");
-    await assertRefused({ json: { email: person.email, password: PASSWORD } }, 403, "registration_closed");
-    assert.equal((await worker.login(person)).status, 200);
-    assert.equal((await worker.refresh(person.refresh_token)).status, 200);
+    await assertRefused({ json: { email: user.email, password: PASSWORD } }, 403, "registration_closed");
+    assert.equal((await worker.login(user)).status, 200);
+    assert.equal((await worker.refresh(user.refresh_token)).status, 200);
   } finally {
     await worker.update();
   }
