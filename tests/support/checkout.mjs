@@ -1,4 +1,4 @@
-// A checkout in a folder of its own for the tests of the scripts, with stand-ins for npm, cargo and wrangler.
+// A checkout in a temporary folder for the tests of the scripts, with stand-ins for npm, cargo and wrangler.
 
 import {
   chmodSync,
@@ -48,12 +48,12 @@ export class Checkout {
     writeFileSync(this.path(name), text);
   }
 
-  /** Copies files of this checkout. */
+  /** Links to files of the real checkout. */
   link(...names) {
     for (const name of names) symlinkSync(path(name), this.path(name));
   }
 
-  /** Adds a program that records its call and then runs this JavaScript, in which `args` and `write` are defined. */
+  /** Adds a program that records its call and then runs `code`, JavaScript in which `args` and `write` are defined. */
   program(name, code = "") {
     const calls = JSON.stringify(this.path("calls.ndjson"));
     const lines = [
@@ -69,7 +69,7 @@ export class Checkout {
     chmodSync(this.path(name), 0o755);
   }
 
-  /** The recorded calls of the programs. */
+  /** The recorded calls to the programs. */
   calls() {
     if (!existsSync(this.path("calls.ndjson"))) return [];
     return this.read("calls.ndjson")
@@ -78,12 +78,12 @@ export class Checkout {
       .map((line) => JSON.parse(line));
   }
 
-  /** The programs of this checkout precede those of the machine. */
+  /** A PATH in which the programs of this checkout precede those of the machine. */
   get env() {
     return { PATH: [this.path("programs"), process.env.PATH].join(delimiter) };
   }
 
-  /** Runs node in it. */
+  /** Runs Node in this checkout. */
   node(args, more = {}) {
     return capture(process.execPath, args, { cwd: this.folder, env: { ...env, ...this.env, ...more } });
   }
@@ -93,7 +93,7 @@ export class Checkout {
   }
 }
 
-/** Stand-ins for every program that the setup uses; `cargo` runs this JavaScript. */
+/** Adds stand-ins for every program that the setup uses. `cargo` is the JavaScript that the stand-in for cargo runs. */
 export function withInstallers(checkout, { cargo = "" } = {}) {
   mkdirSync(checkout.path("node_modules"));
   checkout.link("node_modules/smol-toml");

@@ -1,17 +1,17 @@
-// An HTTP client with a TCP connection of its own, which it can leave in the middle of a request.
+// An HTTP client that opens a TCP connection per request and can close it in the middle of the request.
 
 import { connect } from "node:net";
 
 import { patiently } from "./patience.mjs";
 
-/** One request on a connection of its own. */
+/** One request on its own connection. */
 export class Client {
   #received = "";
   #begun = Promise.withResolvers();
   #answered = Promise.withResolvers();
   #ended = Promise.withResolvers();
 
-  /** `part`: "headers", "half" (of the body), or all of it. `chunked`: without Content-Length. */
+  /** Sends `part` of a request: "headers", "half" (of the body) or "all". `chunked`: without Content-Length. */
   static async send(
     url,
     method,
@@ -52,7 +52,7 @@ export class Client {
       if (answer) this.#answered.resolve(answer);
     });
     socket.on("end", () => this.#ended.resolve());
-    // A reset by the other side is one way of ending.
+    // A reset by the server also ends the connection.
     socket.on("error", () => {}).on("close", () => this.#ended.resolve());
   }
 
@@ -60,7 +60,7 @@ export class Client {
     this.socket.write(text);
   }
 
-  /** Leaves by "RST", which resets the connection, or by "FIN", which closes it normally. */
+  /** Disconnects by "RST", which resets the connection, or by "FIN", which closes it normally. */
   leave(how) {
     const left = new Promise((resolve) => this.socket.once("close", resolve));
     if (how === "RST") this.socket.resetAndDestroy();
@@ -68,28 +68,28 @@ export class Client {
     return left;
   }
 
-  /** Closes the sending side, and stays. */
+  /** Closes the sending side only. */
   halfClose() {
     this.socket.end();
   }
 
   /** Waits for the first byte of the response. */
   begun() {
-    return patiently(this.#begun.promise, "no answer begins");
+    return patiently(this.#begun.promise, "no response begins");
   }
 
   /** Waits for the response. */
   answer() {
-    return patiently(this.#answered.promise, "there is no answer");
+    return patiently(this.#answered.promise, "there is no response");
   }
 
-  /** Waits until the other side closes the connection. */
+  /** Waits until the server closes the connection. */
   ended() {
     return patiently(this.#ended.promise, "the connection stays open");
   }
 }
 
-/** A complete response. */
+/** The response, or `undefined` while it is incomplete. */
 function parsed(received) {
   const [head, ...rest] = received.split("\r\n\r\n");
   const [start, ...lines] = head.split("\r\n");

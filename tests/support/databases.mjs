@@ -1,4 +1,4 @@
-// Local databases for the tests of the commands, each in a folder of its own, as `npm run dev` has its.
+// Local databases for the tests of the commands, each in its own folder, laid out as that of `npm run dev`.
 
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { freePort, serve } from "./served.mjs";
 const STAND_IN = fileURLToPath(new URL("./stand-in-wrangler.mjs", import.meta.url));
 
 export class Databases {
-  /** Creates one with the schema and no users, of which the others are copies. */
+  /** Creates a database with the schema and no users, which `empty` copies. */
   static async make() {
     const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
     const { code, stdout, stderr } = await wrangler(
@@ -28,19 +28,20 @@ export class Databases {
     return Object.assign(new Databases(), { folder, checkout: checkoutWithStandIn() });
   }
 
+  /** A new database with the schema and no users. */
   empty(name) {
     cpSync(join(this.folder, "empty"), join(this.folder, name), { recursive: true });
     return new LocalDatabase(join(this.folder, name), this.checkout);
   }
 
-  /** Writes a file beside them, of lines that are strings or values to serialize as JSON. Returns its name. */
+  /** Writes a file of lines, which are strings or values to serialize as JSON. Returns its path. */
   file(name, lines) {
     const text = lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`);
     writeFileSync(join(this.folder, name), text.join(""));
     return join(this.folder, name);
   }
 
-  /** A fresh copy. */
+  /** A database that does not exist yet. */
   absent(name) {
     return new LocalDatabase(join(this.folder, name), this.checkout);
   }
@@ -64,7 +65,7 @@ function checkoutWithStandIn() {
   checkout.write("node_modules/.installed", readFileSync(path("node_modules", ".installed")));
   checkout.write(".dev.vars", "");
   mkdirSync(checkout.path("node_modules", ".bin"));
-  // This reads wrangler.toml and rust-toolchain.toml.
+  // The scripts read wrangler.toml and rust-toolchain.toml with it.
   symlinkSync(path("node_modules", "smol-toml"), checkout.path("node_modules", "smol-toml"));
   symlinkSync(process.execPath, checkout.path("node_modules", ".bin", "node"));
   symlinkSync(STAND_IN, checkout.path("node_modules", ".bin", "wrangler"));
@@ -75,25 +76,25 @@ class LocalDatabase {
   constructor(folder, checkout) {
     this.checkout = checkout;
     this.options = ["--persist-to", folder];
-    // The folder takes with it what a killed import leaves.
+    // Temporary files of a killed import are removed with the folder.
     this.temporary = join(folder, "tmp");
     mkdirSync(this.temporary, { recursive: true });
     this.env = { ...env, TMPDIR: this.temporary, INIT_CWD: dirname(folder), WRANGLER_LOG_PATH: join(folder, "logs") };
     this.files = join(folder, "v3", "d1", "miniflare-D1DatabaseObject");
   }
 
-  /** Runs one of the commands on it, in the folder of all databases. */
+  /** Runs a command on this database, as if called from the folder of all databases. */
   script(name, ...args) {
     return capture("node", [`scripts/${name}.mjs`, ...args, ...this.options], { env: this.env });
   }
 
-  /** Runs a command with the stand-in for wrangler. */
+  /** The same with the stand-in for wrangler, which starts faster. */
   quick(name, ...args) {
     const { PATH, ...others } = this.env;
     return this.checkout.node([`scripts/${name}.mjs`, ...args, ...this.options], others);
   }
 
-  /** Starts a Worker on it as `npm run dev` does, from the build of the tests. */
+  /** Starts a Worker on this database as `npm run dev` does, from the build under test. */
   async serve() {
     const [profile] = read("build/.dist-inputs").split("\n");
     const { script, options } = wranglerBuild(profile);
@@ -113,14 +114,14 @@ class LocalDatabase {
     });
   }
 
-  /** The number of users, and the tables that an import has left. */
+  /** The number of users, and the staging tables that exist. */
   counts() {
     const [{ users }] = this.rows("SELECT COUNT(*) AS users FROM users");
     const staging = this.rows("SELECT name FROM sqlite_master WHERE name LIKE 'import%'").map(({ name }) => name);
     return { users, staging };
   }
 
-  /** Queries it directly, because wrangler takes a second to start. */
+  /** Queries the SQLite file directly, because wrangler takes a second to start. */
   rows(sql) {
     return this.open((sqlite) =>
       sqlite

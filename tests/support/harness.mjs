@@ -1,5 +1,5 @@
-// What the end-to-end tests share: the built Worker in workerd with real D1 and KV, and a client with verbs. Traffic
-// stays on loopback. To age a token, a test moves the data, not the clock.
+// What the end-to-end tests share: the built Worker in workerd with real D1 and KV, and a client with a method per
+// endpoint. Traffic stays on loopback. To age a session, `age` changes its row, not the clock.
 
 import assert from "node:assert/strict";
 import { argon2Sync, randomBytes } from "node:crypto";
@@ -14,7 +14,7 @@ import { signToken } from "./tokens.mjs";
 
 export const ISSUER = "http://localhost:8787";
 export const PASSWORD = "correct horse battery staple";
-/** The lowest cost that the configuration accepts, so that the tests compute real hashes at a bearable cost. */
+/** The hash parameters are the cheapest that the configuration accepts. */
 export const VARS = {
   ISSUER,
   AUDIENCE: "https://api.example.org",
@@ -33,19 +33,19 @@ export async function startWorker({ vars = {}, secrets = {}, prelude } = {}) {
   return new Worker(runtime, configuration);
 }
 
-/** The variables that are set, as the Worker gets them. */
+/** The variables and secrets that are set, as bindings. */
 function bindings({ vars, secrets }) {
   const all = Object.entries({ ...vars, ...secrets });
   return Object.fromEntries(all.filter(([, value]) => value !== null && value !== undefined));
 }
 
-/** If the issuer is on loopback, the Worker answers at any address. */
+/** An issuer on loopback: the Worker then answers at any address. */
 const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/;
 
 let users = 0;
 
 export class Worker {
-  /** A hash of the tests' password, as the Worker computes it. */
+  /** A hash of PASSWORD, as the Worker computes it. */
   #hash;
 
   constructor(runtime, { vars, secrets }) {
@@ -119,7 +119,7 @@ export class Worker {
     return this.post("/refresh", { json: { refresh_token: token }, ...options });
   }
 
-  /** The refresh grant of OAuth; `parameters` are added, or replace others. */
+  /** The refresh grant of OAuth. `parameters` adds or replaces parameters. */
   token(refresh_token, parameters, options) {
     return this.post("/token", { form: { grant_type: "refresh_token", refresh_token, ...parameters }, ...options });
   }
@@ -128,7 +128,7 @@ export class Worker {
     return this.post("/revoke", { form: { token }, ...options });
   }
 
-  /** The response of introspection to a resource server, `{ entry, secret }`. */
+  /** Introspects a token as a resource server, `{ entry, secret }`. */
   introspect(token, server, options) {
     return this.post("/introspect", {
       form: { token },
@@ -157,22 +157,22 @@ export class Worker {
     return this.runtime.advance(1000 * seconds);
   }
 
-  /** A request that follows a plan of tests/support/wrapper.mjs, and the test's control of it. */
+  /** A plan of tests/support/wrapper.mjs for one request, with methods to wait for its steps. */
   plan(plan) {
     return this.runtime.plan(plan);
   }
 
-  /** Sends a request over a connection of its own: all of it, or `part` of it. Resolves once it is sent. */
+  /** Sends a request, or `part` of it, over its own connection. Resolves once it is sent. */
   send(method, path, options, part) {
     return Client.send(this.url, method, path, options, part);
   }
 
-  /** Runs the scheduled event of a cron expression according to the plan, until all its work has ended. */
+  /** Runs the scheduled event of a cron expression according to a plan. Resolves once all its work has ended. */
   schedule(cron, plan) {
     return this.runtime.schedule(cron, plan);
   }
 
-  /** The WebAssembly memory of the isolate, in KiB. It never shrinks. */
+  /** The size of the isolate's WebAssembly memory, in KiB. It never shrinks. */
   async memory() {
     const { headers } = await this.get("/.well-known/jwks.json");
     const request = headers.get("x-request-id");
@@ -189,7 +189,7 @@ export class Worker {
       .first();
   }
 
-  /** Disables an account, or enables it. */
+  /** Disables or enables an account in D1. */
   disable({ user }, disabled = true) {
     return this.db
       .prepare("UPDATE users SET disabled_at = ? WHERE id = ?")
@@ -197,7 +197,7 @@ export class Worker {
       .run();
   }
 
-  /** Stores a hash of the same password with parameters other than the configured ones. */
+  /** Stores a hash of the same password with other parameters than the configured ones. */
   async outdateHash({ user, password }) {
     const outdated = phc({ message: password, memory: 19456, passes: 2 });
     await this.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?").bind(outdated, user.id).run();
@@ -219,12 +219,12 @@ export class Worker {
     return (await this.account(user)).password_hash;
   }
 
-  /** Whether a session is marked in KV as ended. */
+  /** Whether KV has the mark of an ended session. */
   async isMarked({ session_id }) {
     return (await this.kv.get(`revoked:${session_id}`)) !== null;
   }
 
-  /** Registers a new user and grants the admin role, as the command does. */
+  /** Registers a new user and grants the admin role in D1. */
   async registerAdmin() {
     const admin = await this.register();
     await this.setRoles(admin, ["user", "admin"]);
@@ -236,7 +236,7 @@ export class Worker {
     return this.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
   }
 
-  /** Saves an account with its rows in all tables, and returns a function that restores it, whatever its state. */
+  /** Saves an account with its rows in all tables, and returns a function that restores them. */
   async snapshot({ user }) {
     const columns = await this.#ownedColumns();
     const owned = Object.entries(columns).map(([table, names]) => [table, names, table === "users" ? "id" : "user_id"]);
@@ -254,13 +254,13 @@ export class Worker {
     );
     const marks = (await this.sessionIds({ user })).map((id) => `revoked:${id}`);
     return async () => {
-      // Twice, because a delete may insert a row into another table.
+      // Twice, because a delete in one table may insert a row into another.
       await this.db.batch([...remove, ...remove, ...insert]);
       await Promise.all(marks.map((mark) => this.kv.delete(mark)));
     };
   }
 
-  /** The tables with rows of an account, that of the accounts first, and their columns that are not computed. */
+  /** The tables with rows of an account, `users` first, and their columns, except generated ones. */
   async #ownedColumns() {
     const { results } = await this.db
       .prepare(
@@ -279,7 +279,7 @@ export class Worker {
     return results.map(({ id }) => id);
   }
 
-  /** Inserts that many accounts with this hash, or with one of the same password for all of them. */
+  /** Inserts accounts that all have this hash, or a hash of PASSWORD. */
   async insertUsers(count, password_hash) {
     this.#hash ??= phc({});
     const ids = Array.from({ length: count }, () => randomBytes(16).toString("base64url"));
@@ -300,7 +300,7 @@ export class Worker {
     }
   }
 
-  /** Runs the scheduled event as on another day, because only one walk through the sessions begins per day. */
+  /** Runs the cleanup as on another day, because only one walk through the sessions begins per day. */
   async cleanUp() {
     await this.db.prepare("UPDATE cleanup_progress SET begun_at = 0").run();
     await this.schedule("17 * * * *");
@@ -311,7 +311,7 @@ export class Worker {
     return this.db.prepare("SELECT * FROM refresh_tokens WHERE session_id = ?").bind(session).first();
   }
 
-  /** Ages a session, or all of them, by that many seconds. */
+  /** Ages a session, or all sessions, by that many seconds. */
   async age(seconds, session = null) {
     const times = ["created_at", "rotated_at", "expires_at", "absolute_expires_at", "access_expires_at"];
     const changes = times.map((column) => `${column} = ${column} - ?1`).join(", ");
@@ -325,12 +325,12 @@ export class Worker {
     ]);
   }
 
-  /** Opens that many connections: otherwise the requests of a race arrive one after another, as connections open. */
+  /** Opens connections in advance, so that the requests of a race arrive together. */
   warmUp(connections) {
     return Promise.all(Array.from({ length: connections }, () => this.get("/.well-known/jwks.json")));
   }
 
-  /** Removes a table while `act` runs, and its views, which would follow it to its new name. */
+  /** Renames a table while `act` runs, and drops its views, which would follow it to its new name. */
   async without(table, act) {
     const found = await this.db
       .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'view' AND sql LIKE '%' || ? || '%'")
@@ -354,13 +354,13 @@ export class Worker {
     return Object.fromEntries(await Promise.all(results.map(rows)));
   }
 
-  /** Signs the claims of an access token again with the Worker's own key, after these changes. */
+  /** Changes claims of an access token, and signs it again with the Worker's own key. */
   resign(token, changes, header) {
     const [key] = JSON.parse(this.secrets.SIGNING_KEYS).keys;
     return signToken(key, { ...decodeJwt(token), ...changes }, header);
   }
 
-  /** Asserts that each of these is refused as an invalid access token, on any kind of route. */
+  /** Asserts that each of these is refused as an invalid access token, by D1 (/me) and by KV (/verify). */
   async assertInvalid(tokens) {
     for (const token of tokens) {
       for (const check of ["me", "verify"]) {
@@ -374,14 +374,14 @@ export class Worker {
     }
   }
 
-  /** No token of the session is accepted anywhere. */
+  /** Asserts that no token of the session is accepted anywhere. */
   async assertEnded({ access_token, refresh_token }) {
     assertProblem(await this.refresh(refresh_token), 401, "invalid_refresh_token");
     assertProblem(await this.me(access_token), 401, "invalid_token");
     assertProblem(await this.verify(access_token), 401, "invalid_token");
   }
 
-  /** The session is accepted where it is checked. */
+  /** Asserts that the access token of the session is accepted. */
   async assertLive({ access_token }) {
     for (const check of ["me", "verify"]) assert.equal((await this[check](access_token)).status, 200, check);
   }
@@ -402,12 +402,12 @@ export class Worker {
   }
 }
 
-/** The event in a log line; the runtime logs lines of its own. */
+/** The event in a log line, or `{}` for a line of the runtime itself. */
 function eventOf(line) {
   return line.startsWith("{") ? JSON.parse(line) : {};
 }
 
-/** What holds for every response to any request (ASVS 3.4, RFC 9457, RFC 6750). */
+/** Asserts what holds for every response (ASVS 3.4, RFC 9457, RFC 6750). */
 function checkEveryResponse({ status, headers, body, text }) {
   const exactly = {
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -425,7 +425,7 @@ function checkEveryResponse({ status, headers, body, text }) {
   if (status === 401) assert.match(headers.get("www-authenticate"), challenge);
   const refused = /^Bearer error="insufficient_scope", error_description="[^"\\]+"$/;
   if (status === 403 && body?.code === "forbidden") assert.match(headers.get("www-authenticate"), refused);
-  // Retry-After is the length of an overloaded queue, or what is left of the hour of a limited profile.
+  // Retry-After is the length of an overloaded queue, or the rest of the hour in which profile changes are limited.
   if (status === 503) assert.match(headers.get("retry-after"), body?.code === "overloaded" ? /^[1-9]\d?$/ : /^5$/);
   if (status === 429) assert.match(headers.get("retry-after"), /^[1-9]\d{0,3}$/);
   if (status >= 400 && text !== "") {
@@ -440,10 +440,7 @@ function checkEveryResponse({ status, headers, body, text }) {
   }
 }
 
-/**
- * Creates an account once, and restores it at each call: that costs no password hash, which is most of the cost of a
- * new account.
- */
+/** Creates an account at the first call, and restores it at each call, because a new account costs a password hash. */
 export function restored(getWorker, make) {
   let made;
   return async () => {
@@ -456,7 +453,7 @@ export function restored(getWorker, make) {
   };
 }
 
-/** The secret of these signing keys, of which the first signs. */
+/** The secret SIGNING_KEYS with these keys, the first of which signs. */
 export const keySet = (...keys) => ({ SIGNING_KEYS: JSON.stringify({ keys }) });
 
 /** The headers of a request from this IP address and user agent. */
@@ -468,12 +465,12 @@ export const ipAddress = (number) => `198.51.${100 + Math.floor(number / 250)}.$
 /** Makes a value for each number below `count`. */
 export const many = (count, make) => Array.from({ length: count }, (_, number) => make(number));
 
-/** The credential of RFC 7617. */
+/** The Authorization header of RFC 7617. */
 export function basic(id, secret) {
   return `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
 }
 
-/** A PHC string from an implementation other than the Worker's. */
+/** The PHC string of a hash that Node's OpenSSL computes. */
 export function phc({
   message = PASSWORD,
   memory = 7168,

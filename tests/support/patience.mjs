@@ -1,10 +1,11 @@
-// Waiting for a condition.
+// Waits with a time limit.
 
 import assert from "node:assert/strict";
 
-/** The maximum wait, in milliseconds: only a test that fails waits so long. */
+/** The maximum wait, in milliseconds. Only a failing test waits that long. */
 const PATIENCE = 20_000;
 
+/** Waits for a promise. `missing` is the message of the failure if it does not settle. */
 export async function patiently(promise, missing) {
   let timer;
   const late = new Promise(

@@ -1,4 +1,4 @@
-// The endpoints, from their table in src/routes/mod.rs. A row that cannot be parsed is an error, so no test misses one.
+// The endpoints, parsed from the table in src/routes/mod.rs. A row that cannot be parsed is an error.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -32,7 +32,7 @@ export const WITH_BODY = ENDPOINTS.filter(({ readsBody }) => readsBody).map(name
 /** The paths with OAuth errors. */
 export const OAUTH_PATHS = ENDPOINTS.filter(({ errorFormat }) => errorFormat === "OAuth").map(({ path }) => path);
 
-/** Every endpoint without an access token. The tests require one of every other endpoint, new ones included. */
+/** Every endpoint that requires no access token. The tests expect every other one, new ones included, to require it. */
 const WITHOUT_BEARER = [
   "GET /",
   "POST /register",

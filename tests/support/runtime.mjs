@@ -1,5 +1,5 @@
-// The built Worker in workerd, with D1 and KV on disk and no proxy: a proxy would hide from a Worker that its client
-// left. Inside, tests/support/wrapper.mjs runs in front of it and delays and fails storage calls as a test plans.
+// The built Worker in workerd, with D1 and KV on disk and no proxy, which would hide a client's disconnect from the
+// Worker. tests/support/wrapper.mjs runs in front of the Worker and delays or fails storage calls as a test plans.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ import { Database, namespace } from "./storage.mjs";
 
 const NAME = "portcullis";
 const WRAPPER = fileURLToPath(new URL("./wrapper.mjs", import.meta.url));
-/** How often a Worker can be reconfigured. */
+/** The maximum number of configurations of one Worker. */
 const INSTANCES = 120;
 
 /**
@@ -23,8 +23,8 @@ const INSTANCES = 120;
  */
 export class Runtime {
   log = new Log();
-  db = new Database((statements) => this.#have({ statements }));
-  kv = namespace((method, values) => this.#have({ method, values }));
+  db = new Database((statements) => this.#command({ statements }));
+  kv = namespace((method, values) => this.#command({ method, values }));
   #plans = new Plans();
   #answers = new Map();
   #configured = 0;
@@ -68,7 +68,7 @@ export class Runtime {
     const sent = new Headers(headers);
     sent.set("X-Test", JSON.stringify(test));
     const response = await fetch(`${this.url.origin}${path}`, { ...init, headers: sent });
-    await patiently(logged.promise, "the Worker does not log that it answered");
+    await patiently(logged.promise, "the log does not have the response");
     return response;
   }
 
@@ -76,16 +76,16 @@ export class Runtime {
   async configure(bindings) {
     this.#configured += 1;
     assert.ok(this.#configured < INSTANCES, "a Worker is configured too often");
-    await this.#have({ instance: this.#configured, configuration: bindings });
+    await this.#command({ instance: this.#configured, configuration: bindings });
   }
 
   /** Advances the Worker's clock, not that of D1. */
   advance(milliseconds) {
-    return this.#have({ advance: milliseconds });
+    return this.#command({ advance: milliseconds });
   }
 
   /** Sends a command to the wrapper. */
-  async #have(order) {
+  async #command(order) {
     const headers = { "X-Test": '{"order":true}' };
     const response = await fetch(this.url, { method: "POST", headers, body: JSON.stringify(order) });
     const { done, error } = await response.json();
@@ -93,12 +93,12 @@ export class Runtime {
     return done;
   }
 
-  /** A request that follows a plan of tests/support/wrapper.mjs. */
+  /** A plan of tests/support/wrapper.mjs for one request. */
   plan(plan) {
     return this.#plans.watch(plan);
   }
 
-  /** Runs the scheduled event of a cron expression according to the plan, until all its work has ended. */
+  /** Runs the scheduled event of a cron expression according to a plan. Resolves once all its work has ended. */
   async schedule(cron, plan = {}) {
     const watched = this.#plans.watch(plan);
     this.#plans.scheduled = watched.plan;
@@ -131,7 +131,7 @@ function modules(prelude) {
   return [
     module("wrapper.mjs", readFileSync(WRAPPER, "utf8")),
     module("prelude.mjs", prelude),
-    // A module runs once, so each instance has a module of its own.
+    // A module is evaluated once, so each instance needs its own module.
     ...Array.from({ length: INSTANCES }, (_, number) => module(`instance-${number}.mjs`, built)),
     ...wasm.map((name) => ({ type: "CompiledWasm", path: inDist(name) })),
   ];
@@ -187,7 +187,7 @@ class Watched {
 
   ended(calls) {
     this.#ended.resolve(calls);
-    // If none is held, there is no such call.
+    // The request ended without a call that the plan holds.
     this.#held.resolve(false);
   }
 
@@ -207,7 +207,7 @@ class Watched {
 
   /** Waits until all work of the request has ended. Returns its storage calls. */
   untilEnded() {
-    return patiently(this.#ended.promise, "what the request began does not end");
+    return patiently(this.#ended.promise, "the work of the request does not end");
   }
 }
 

@@ -1,4 +1,4 @@
-// A Worker that a command serves, in a process of its own.
+// A Worker that a command serves in a separate process.
 
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
@@ -31,7 +31,7 @@ export async function serve(url, command, args, options) {
       () => false,
     );
   while (!(await isHealthy())) {
-    if (hasEnded) throw new Error(`it ended by itself:\n${output}`);
+    if (hasEnded) throw new Error(`the command ended unexpectedly:\n${output}`);
     await setTimeout(100);
   }
   return { url, stop };

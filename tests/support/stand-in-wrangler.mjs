@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Replaces `wrangler d1 execute` on a local database: Node's own SQLite opens the same file, and starts in a tenth of
-// the time. How D1 runs the statements is for the tests with the real one.
+// the time. Other tests use the real wrangler, to run the statements in D1.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,18 +13,19 @@ const { values, positionals } = parseArgs({
   options: { local: flag, yes: flag, json: flag, "persist-to": text, command: text, file: text },
   allowPositionals: true,
 });
-if (positionals.join(" ") !== "d1 execute DB" || !values.local) throw new Error("only `d1 execute DB --local` is here");
+if (positionals.join(" ") !== "d1 execute DB" || !values.local)
+  throw new Error("this stand-in supports only `d1 execute DB --local`");
 
 const folder = join(values["persist-to"], "v3", "d1", "miniflare-D1DatabaseObject");
 const file = existsSync(folder) && readdirSync(folder).find((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
 const sqlite = new DatabaseSync(file ? join(folder, file) : ":memory:");
 
-/** The statements of a text, which semicolons outside of quotes separate. */
+/** Splits SQL into statements at semicolons outside of quotes. */
 function split(sql) {
   return sql.match(/(?:'[^']*'|[^';])+/g).filter((statement) => statement.trim() !== "");
 }
 
-// Like D1, runs all of them in one transaction.
+// As in D1, all statements are one transaction.
 sqlite.exec("BEGIN IMMEDIATE");
 try {
   const statements = split(values.command ?? readFileSync(values.file, "utf8"));

@@ -1,4 +1,4 @@
-// D1 and KV of a running Worker, with the methods of its bindings, for a test to read and change. Calls go through the
+// D1 and KV of a running Worker, for a test to read and change, with the methods of the bindings. Calls go through the
 // wrapper, because the proxies of miniflare take several times as long.
 
 /** A D1 database. `send` makes the wrapper run statements in one batch, and returns their results. */

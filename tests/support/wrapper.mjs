@@ -1,35 +1,35 @@
-// The Worker that tests/support/runtime.mjs starts: the built one, with D1 and KV that delay, fail and lose calls as
-// the test says.
+// The Worker that tests/support/runtime.mjs starts. It wraps the built Worker, and delays, fails or loses calls of D1
+// and KV as the test plans.
 //
-// The header X-Test of a request contains, as JSON, its `number`, which is logged after the response, and the `url`
-// that the Worker sees, if it is not the requested one.
+// The header X-Test of a request is JSON: the `number` of the request, which is logged after the response, and the `url`
+// that the Worker sees, if it differs from the requested one.
 //
-// The header X-Plan of a request contains, as JSON, its plan; the scheduled event asks the test for one. `at` is the
-// number of a storage call, from 1 on, or "each"; `only` counts calls of that kind. `does` is what happens to it:
+// The header X-Plan of a request is its plan, as JSON. A scheduled event fetches its plan from the test. `at` is the
+// number of a storage call, from 1 on, or "each". With `only`, only calls of that kind count. `does` is what happens:
 //
-//   hold           waits until the test releases it or the client resets the connection, then takes place
-//   hold answer    takes place, and its result waits
-//   hold for ever  waits until the test releases it, whatever the client does
-//   fail           is refused, and does not take place
-//   lose           takes place, and its result is an error
+//   hold           the call waits until the test releases it or the client resets the connection
+//   hold answer    the call takes place, and its result waits likewise
+//   hold for ever  the call waits until the test releases it, whatever the client does
+//   fail           the call is an error and does not take place
+//   lose           the call takes place, and its result is an error
 //
-// A plan with an `id` reports to the test that the request has arrived, that a call is held, and, once all work of the
-// request has ended, its calls.
+// A plan with an `id` reports to the test when the request arrives, when a call is held, and, once all work of the
+// request has ended, the calls that it made.
 
 import "./prelude.mjs";
 
-/** By how many milliseconds the test has advanced the clock. */
+/** The time by which the test has advanced the clock, in milliseconds. */
 let ahead = 0;
 const now = Date.now;
 Date.now = () => now() + ahead;
 
-/** The handler and its bindings: those of workerd, until the test configures others. */
+/** The handler and its bindings, which are those of workerd until the test configures others. */
 let instance, bindings;
 async function use(number, env) {
   [instance, bindings] = [(await import(`./instance-${number}.mjs`)).default, env];
 }
 
-/** Runs a command of the test for the wrapper itself. */
+/** Runs a command that the test sends to the wrapper itself. */
 async function follow({ instance, configuration, statements, method, values, advance }, { DB, REVOCATIONS, TEST }) {
   if (advance !== undefined) {
     ahead += advance;
@@ -50,7 +50,7 @@ export default {
       );
     }
     if (instance === undefined) await use(0, env);
-    // A URL arrives in its normal form, as from Cloudflare.
+    // The URL is normalized, as Cloudflare does.
     const seen = url ?? new URL(request.url).href;
     if (seen !== request.url) request = new Request(seen, request);
     const plan = request.headers.get("X-Plan");
@@ -103,7 +103,7 @@ class Run {
         prepare: (sql) => DB.prepare(sql),
         batch: (statements) => this.#call("batch", undefined, () => DB.batch(statements)),
       },
-      // The crate `worker` looks up the other methods, too.
+      // The crate `worker` looks up the other methods too, but calls none of them.
       REVOCATIONS: { ...REVOCATIONS, get: kv("get"), put: kv("put"), getWithMetadata() {}, list() {}, delete() {} },
     };
     this.ctx = {
@@ -134,9 +134,9 @@ class Run {
     const does = this.#isMeant(kind) ? this.#plan.does : undefined;
     if (does === "hold") await Promise.race([this.#held(), this.#left]);
     if (does === "hold for ever") await this.#held();
-    if (does === "fail") throw new Error("injected: not done");
+    if (does === "fail") throw new Error("injected: the call did not take place");
     const answer = await make();
-    if (does === "lose") throw new Error("injected: done, and its answer lost");
+    if (does === "lose") throw new Error("injected: the call took place, and its result is lost");
     if (does === "hold answer") await Promise.race([this.#held(), this.#left]);
     return answer;
   }
@@ -147,12 +147,12 @@ class Run {
     return kind === only && (at === "each" || at === (this.#plan.only === undefined ? this.#calls.length : number));
   }
 
-  // Until the test releases it.
+  /** Waits until the test releases the call. */
   #held() {
     return this.#test.fetch(`http://test/held/${this.#plan.id}`);
   }
 
-  // Through the log, because that is no work for which the runtime would have to wait.
+  // Reports by the log, because the runtime does not wait for that.
   #say(what, calls) {
     const { id } = this.#plan;
     if (id !== undefined) console.log(JSON.stringify({ test: what, id, calls }));
