@@ -1,8 +1,8 @@
 // The Worker that tests/support/runtime.mjs starts. It wraps the built Worker, and delays, fails or loses calls of D1
 // and KV as the test plans.
 //
-// The header X-Test of a request is JSON: the `number` of the request, which is logged after the response, and the `url`
-// that the Worker sees, if it differs from the requested one.
+// The header X-Test of a request is JSON: its `number`, which is logged after the response, and the `url` that the
+// Worker sees, if it differs from the requested one.
 //
 // The header X-Plan of a request is its plan, as JSON. A scheduled event fetches its plan from the test. `at` is the
 // number of a storage call, from 1 on, or "each". With `only`, only calls of that kind count. `does` is what happens:
