@@ -1,4 +1,4 @@
-// The cleanup: it deletes what ended long ago, in steps that can stop anywhere, and leaves what is live unchanged.
+// The cleanup deletes rows past their retention, in steps that can be interrupted anywhere, and no other rows.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -22,7 +22,7 @@ beforeEach(async () => {
   worker.events();
 });
 
-/** A counted event has the time at which its hour began, so events are kept an hour longer. */
+/** The time of a counted event is the start of its hour, so events are kept an hour longer. */
 const EVENTS_TTL = AUDIT_TTL + 3600;
 
 /** Inserts sessions of the user that end according to SQL expressions of `n`. Their keys are interleaved. */
@@ -80,7 +80,7 @@ test("with nothing to delete the cleanup deletes nothing", async () => {
   assert.deepEqual(await rows(), before);
 });
 
-test("of a large backlog it deletes exactly what is over, and leaves what is live byte for byte", async () => {
+test("all expired rows of a large backlog are deleted, and all other rows stay byte for byte", async () => {
   await insertSessions("live", 1800, {});
   await insertSessions("kept", 200, {
     expires: `unixepoch() - ${AUDIT_TTL} + 60 + n`,
@@ -95,7 +95,7 @@ test("of a large backlog it deletes exactly what is over, and leaves what is liv
   const total = { sessions: 0, events: 0 };
   let runs = 0;
   for (let complete = false; !complete; runs += 1) {
-    assert.ok(runs < 5, "it does not come to an end");
+    assert.ok(runs < 5, "the cleanup does not complete");
     const event = await cleanUp();
     complete = event.complete;
     total.sessions += event.sessions;
@@ -109,7 +109,7 @@ test("of a large backlog it deletes exactly what is over, and leaves what is liv
 });
 
 test("the retention is exact: an older row is deleted, a younger one is not", async () => {
-  // Seconds around the limit, and more than the test takes.
+  // Some seconds around the limit, and more than the test takes.
   await insertSessions("gone", 3, { expires: `unixepoch() - ${AUDIT_TTL} - n` });
   await insertSessions("gonetoo", 3, { revoked: `unixepoch() - ${AUDIT_TTL} - n` });
   await insertEvents("gone", 3, `unixepoch() - ${EVENTS_TTL} - n`);
@@ -121,7 +121,7 @@ test("the retention is exact: an older row is deleted, a younger one is not", as
   assert.ok(!left.includes("gone") && left.includes("stays") && left.includes("staystoo"));
 });
 
-test("an ended session counts from its end, any other from its expiry", async () => {
+test("the retention of an ended session begins at its end, that of any other at its expiry", async () => {
   const old = `unixepoch() - ${AUDIT_TTL} - 100`;
   await insertSessions("early", 1, { expires: "unixepoch() + 600", revoked: old });
   await insertSessions("lately", 1, { expires: "unixepoch() + 600", revoked: "unixepoch() - 100" });
@@ -191,7 +191,7 @@ test("a walk begins once a day, and an unfinished one continues", async () => {
   assert.ok((await begunAt()) >= begun);
 });
 
-test("a stored position after every key, or before, does no harm", async () => {
+test("a stored position before or after all keys does no harm", async () => {
   for (const upto of ["", "~", "}", "zzzzzzzzzzzzzzzzzzzzzz"]) {
     await insertEnded("Mx");
     await goOnAt(upto);
@@ -202,7 +202,7 @@ test("a stored position after every key, or before, does no harm", async () => {
   }
 });
 
-test("a step that D1 refuses is logged, loses nothing that is live, and the next cleanup continues", async () => {
+test("a step that D1 refuses is logged and deletes no live session, and the next cleanup continues", async () => {
   await insertSessions("dead", 5000, { expires: "1000" });
   const count = async () => (await rows()).sessions.length;
   const all = await count();
@@ -222,12 +222,12 @@ test("a step that D1 refuses is logged, loses nothing that is live, and the next
   const left = await count();
   assert.ok(
     left < all && left > all - 3001,
-    "what was taken out before stays out, the step that failed left all it had",
+    "the steps before the failed one deleted rows, and the failed one deleted none",
   );
   const stuckAt = await place();
   assert.ok(stuckAt.upto < poisoned.session_id);
   await worker.assertLive(user);
-  // While it is stuck nothing after it is deleted, and nothing is lost.
+  // While this row cannot be deleted, no later row is, and no live session is lost.
   assert.equal((await cleanUp()).event, "storage_fault");
   assert.deepEqual([await count(), await place()], [left, stuckAt]);
   await worker.db.prepare("DROP TRIGGER stuck").run();
@@ -235,7 +235,7 @@ test("a step that D1 refuses is logged, loses nothing that is live, and the next
   await worker.assertLive(user);
 });
 
-test("without a table, or without its stored position, the cleanup logs that and does nothing else", async () => {
+test("if a table or the stored position is missing, the cleanup logs an error and does nothing else", async () => {
   await insertEnded("Mx");
   await worker.db.prepare("ALTER TABLE audit_events RENAME TO audit_events_away").run();
   assert.equal((await cleanUp()).event, "storage_fault");
@@ -264,7 +264,7 @@ test("an invalid configuration is logged, and nothing is deleted", async () => {
   assert.deepEqual(await cleanUp(), cleanedUp(1, 0));
 });
 
-test("2,000 sessions take two statements, and 2,000 events one", async () => {
+test("a step of 2,000 rows costs two statements for sessions, and one for events", async () => {
   await insertSessions("dead", 8000, { expires: "1000" });
   await insertEvents("old", 4500, "1000");
   await worker.cleanUp();
@@ -295,7 +295,7 @@ test("refreshes during the cleanup succeed, and it deletes none of their session
     }
     answered += 1;
   }
-  // One comes before the cleanup, or waits until it is over; more than that come in between its steps.
+  // One may run before the cleanup, or wait until its end. More than that run between its steps.
   assert.ok(answered > 2, `${answered} times`);
   assert.deepEqual(
     worker.events("cleaned_up").map(({ sessions, complete }) => [sessions, complete]),

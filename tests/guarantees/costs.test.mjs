@@ -16,7 +16,7 @@ const server = makeResourceServer("counted-api", "https://api.example.org");
 before(async () => (worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } })));
 after(() => worker.close());
 
-/** Returns the result of `look` as soon as there is one. */
+/** Calls `look` until it returns a result, and returns that. */
 async function waitFor(look) {
   for (let tries = 0; tries < 500; tries += 1) {
     const found = await look();
@@ -30,7 +30,7 @@ async function waitFor(look) {
 async function costOf(act) {
   worker.events();
   const answer = await act();
-  // Work that earlier requests do after their responses does not belong to this request.
+  // Costs without a status are those of work after the responses of earlier requests.
   const [{ event, level, request_id, route, memory_kib, ...cost }, ...more] = worker
     .events("costs")
     .filter(({ status }) => status !== undefined);
@@ -47,7 +47,7 @@ const cost = (status, d1_round_trips, d1_rows_written, kv_gets, kv_puts) => ({
   kv_puts,
 });
 
-/** The operations that bench/cost.mjs computes dollars of, and their names there. */
+/** The operations whose price bench/cost.mjs computes, and their names there. */
 const IN_THE_CALCULATION = {
   "register without a username": "register",
   login: "login",
@@ -66,10 +66,10 @@ function assertCost({ d1_rows_read, ...counted }, expected, calculated) {
       [counted.d1_round_trips, counted.d1_rows_written, counted.kv_gets, counted.kv_puts],
       [trips, ...others],
     );
-    // The end of a range in an index costs one more row read, unless it is the end of the index.
+    // Reading a range of an index reads one row more, unless the range ends the index.
     assert.ok(Math.abs(d1_rows_read - read) <= 1, `${d1_rows_read} rows read`);
   }
-  // The statement bounds the rows read, not the size of the tables.
+  // The limit does not depend on the size of the tables.
   assert.ok(d1_rows_read <= 20, `${d1_rows_read} rows read`);
 }
 
@@ -239,7 +239,7 @@ test("every read and change of an account has its expected cost", async () => {
   ];
   for (const [name, act, expected] of operations) {
     await test(name, async () => {
-      // The marks of the operation before are written behind its response.
+      // The marks of the previous operation are written after its response.
       await worker.marksWritten();
       const { d1_rows_read, ...counted } = await costOf(act);
       assert.deepEqual(counted, expected);
@@ -265,7 +265,7 @@ test("logging out everywhere is one round trip for any number of sessions", asyn
 test("rows read do not depend on the number of users and sessions", async () => {
   const user = await worker.register({ username: "reader" });
   const admin = await worker.registerAdmin();
-  // A login counts the user's live sessions, so their number has to be the same each time.
+  // A login reads the user's live sessions, so their number must be the same each time.
   const login = async (json) => {
     const answer = await worker.post("/login", { json: { ...json, password: user.password } });
     await worker.db.prepare("DELETE FROM refresh_tokens WHERE session_id = ?").bind(answer.body.session_id).run();
@@ -316,7 +316,7 @@ function insertSessions({ user }, count, { revoked, accessExpires = 0 }) {
     .run();
 }
 
-test("a refused reader costs at most 16 rows read, however much there is to read", async () => {
+test("a refused read reads at most 16 rows, whatever the number of users and events", async () => {
   const busy = await worker.registerAdmin();
   const stranger = await worker.register();
   const ended = await worker.register();
@@ -343,14 +343,14 @@ test("a refused reader costs at most 16 rows read, however much there is to read
 test("listing sessions reads no ended ones; the audit trail reads at most a thousand events", async () => {
   const busy = await worker.register();
   await insertSessions(busy, 5000, { revoked: true });
-  // A row counts once when found in an index, again when read from the table, and again when sorted.
-  for (const [path, most] of [
+  // D1 counts a row when found in an index, again when read from the table, and again when sorted.
+  for (const [path, max] of [
     ["/sessions", 10],
     ["/me/events?limit=1", 4100],
   ]) {
     const { status, d1_rows_read } = await costOf(() => worker.get(path, { bearer: busy.access_token }));
     assert.equal(status, 200);
-    assert.ok(d1_rows_read <= most, `${path}: ${d1_rows_read} rows read`);
+    assert.ok(d1_rows_read <= max, `${path}: ${d1_rows_read} rows read`);
   }
   const { d1_rows_read } = await costOf(() => worker.login(busy));
   assert.ok(d1_rows_read <= 12, `login: ${d1_rows_read} rows read`);
@@ -397,7 +397,7 @@ test("one request writes at most 900 marks, and the scheduled event writes the r
   for (const { session_id } of ended) assert.ok(marked.includes(`revoked:${session_id}`), session_id);
 });
 
-// These sort, but only the sessions of one account.
+// These statements sort, but only the sessions of one account.
 const SORTS = ["audit/find_revocations.sql", "sessions/revoke_excess.sql"];
 
 /** The numbers of the parameters that a text names, in ascending order. */

@@ -1,4 +1,4 @@
-// Requests that are cheap for an attacker are cheap for the Worker, and leave a trace where they reveal something.
+// Requests that are cheap for an attacker are cheap for the Worker, and are logged if they reveal something.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -88,7 +88,7 @@ test("registering a taken address is recorded in the audit trail of its user, co
   assert.ok(at % 3600 === 0 && last_at - at < 3600);
 });
 
-test("a taken username is reported before a taken address, and reveals nothing about it", async () => {
+test("a taken username is reported before a taken address, and the response reveals nothing about the address", async () => {
   const user = await worker.register({ username: "first.come" });
   worker.events();
   const answer = await worker.post("/register", {

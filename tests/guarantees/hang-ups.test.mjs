@@ -1,5 +1,5 @@
-// Clients that leave in the middle of a request leak no memory. More than two thousand leave here. WebAssembly memory
-// never shrinks, so a leak of one KiB per client would show.
+// Clients that disconnect in the middle of a request leak no memory. More than two thousand do here. WebAssembly memory
+// never shrinks, so a leak of one KiB per client is detected.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -8,11 +8,11 @@ import { makeResourceServer } from "../../scripts/secrets.mjs";
 import { basic, PASSWORD, startWorker } from "../support/harness.mjs";
 import { ROUTES, WITH_BODY } from "../support/routes.mjs";
 
-/** By how much the memory may grow, in KiB. */
-const GROWTH = 512;
-/** How many clients leave at once, each with its own account and address. */
+/** The maximum growth of the memory, in KiB. */
+const MAX_GROWTH = 512;
+/** The number of clients that disconnect together, each with its own account and address. */
 const WAVE = 60;
-/** The size of a body: nearly the maximum, so that a leaked body shows. */
+/** The size of a body, nearly the maximum, so that a leaked body is detected. */
 const BODY_BYTES = 16_000;
 
 const resourceServer = makeResourceServer("hang-ups", "https://api.example.org");
@@ -27,7 +27,7 @@ const form = (values) => ({
 });
 let newcomers = 0;
 
-/** A request of each route that reads a body. Each changes little. */
+/** A request for each route that reads a body. */
 const REQUESTS = {
   "POST /register": () => json({ email: `newcomer-${++newcomers}@example.org`, password: PASSWORD }),
   "POST /login": ({ email, password }) => json({ email, password }),
@@ -48,18 +48,18 @@ const ALL = Object.keys(REQUESTS);
 const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
 const OTHERS = ALL.filter((route) => !HASHING.includes(route));
 
-/** When clients leave: what they send of the request, its plan, and the moment of leaving. */
+/** The stages at which clients disconnect: the part of the request that they send, its plan, and when they leave. */
 const STAGES = {
   "after the headers": { part: "headers", leave: (all, leaving) => leaving(all) },
   "after half of the body": { part: "half", leave: (all, leaving) => leaving(all) },
-  "while D1 is asked": {
+  "during the query of D1": {
     plan: { at: 1, does: "hold answer" },
     leave: async (all, leaving) => {
       await leaving(all);
       for (const { plan } of all) plan.release();
     },
   },
-  "while they wait to be hashed": {
+  "while waiting for a password hash": {
     plan: { at: 1, does: "hold answer" },
     leave: async (all, leaving) => {
       for (const { plan } of all) plan.release();
@@ -68,7 +68,7 @@ const STAGES = {
       await leaving(all);
     },
   },
-  "while they are answered": {
+  "during the response": {
     plan: { at: 1, does: "hold answer" },
     leave: async (all, leaving) => {
       for (const { plan } of all) plan.release();
@@ -83,13 +83,13 @@ before(async () => {
   users = [];
   while (users.length < WAVE) users.push(await worker.register());
   [admin, leaver] = [await worker.registerAdmin(), await worker.register()];
-  // Measuring begins after one wave of each kind.
-  for (const stage of Object.keys(STAGES)) await hangUp(stage, stage.includes("hashed") ? HASHING : ALL, WAVE);
+  // The measurement begins after one wave per stage.
+  for (const stage of Object.keys(STAGES)) await hangUp(stage, stage.includes("hash") ? HASHING : ALL, WAVE);
   base = await worker.memory();
 });
 after(() => worker.close());
 
-/** Makes `count` clients send a request, on each route in turn, and leave at the stage, by RST and FIN in turn. */
+/** Makes `count` clients send a request, on each route in turn, and disconnect at a stage, by RST and FIN in turn. */
 async function hangUp(stage, routes, count) {
   const { part, plan, leave } = STAGES[stage];
   for (let sent = 0; sent < count; sent += WAVE) {
@@ -120,23 +120,23 @@ async function begin(routes, number, turn, planned, part) {
     part,
   );
   await plan.untilBegun();
-  if (planned !== undefined) assert.equal(await plan.untilHeld(), true, `${route} asks nothing of storage`);
+  if (planned !== undefined) assert.equal(await plan.untilHeld(), true, `${route} makes no storage call`);
   return { client, plan, how: round % 2 === 0 ? "RST" : "FIN" };
 }
 
 async function assertNoGrowth() {
   const grown = (await worker.memory()) - base;
-  assert.ok(grown <= GROWTH, `${grown} KiB more than the ${base} KiB before`);
+  assert.ok(grown <= MAX_GROWTH, `${grown} KiB more than the ${base} KiB before`);
 }
 
 for (const [stage, routes, count] of [
   ["after the headers", ALL, 600],
   ["after half of the body", ALL, 600],
-  ["while D1 is asked", OTHERS, 480],
-  ["while D1 is asked", HASHING, 60],
-  ["while they wait to be hashed", HASHING, 60],
-  ["while they are answered", OTHERS, 480],
-  ["while they are answered", HASHING, 60],
+  ["during the query of D1", OTHERS, 480],
+  ["during the query of D1", HASHING, 60],
+  ["while waiting for a password hash", HASHING, 60],
+  ["during the response", OTHERS, 480],
+  ["during the response", HASHING, 60],
 ]) {
   const which =
     routes === ALL
@@ -144,13 +144,13 @@ for (const [stage, routes, count] of [
       : routes === OTHERS
         ? "the routes that hash nothing"
         : "the routes that hash a password";
-  test(`${count} clients that leave ${stage}, on ${which}, leak no memory`, async () => {
+  test(`${count} clients that disconnect ${stage}, on ${which}, leak no memory`, async () => {
     await hangUp(stage, routes, count);
     await assertNoGrowth();
   });
 }
 
-test("the routes that read a body are those in the table", async () => {
+test("exactly the routes that read a body according to the table read one", async () => {
   assert.deepEqual(ALL.toSorted(), WITH_BODY.toSorted());
   for (const [path, method] of ROUTES) {
     const client = await worker.send(

@@ -1,4 +1,4 @@
-// The hashing queue: what many concurrent logins cost, and that other requests are served between two hashes.
+// The hashing queue: the memory of concurrent logins, and that other requests are served between hashes.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,13 +11,13 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** The WebAssembly memory after each request that was logged since the last call. */
+/** The WebAssembly memory after each request since the last call, in KiB. */
 const memory = () => worker.events("costs").map(({ memory_kib }) => memory_kib);
 
 /** An address for each number. */
 const fromAddress = (number) => from(ipAddress(number));
 
-test("sixty concurrent logins all succeed, in order of arrival, with the memory of one", async () => {
+test("sixty concurrent logins succeed in order of arrival, with the memory of one", async () => {
   const users = await worker.insertUsers(BURST);
   await worker.login(users[0]);
   await worker.warmUp(BURST);
@@ -37,7 +37,7 @@ test("sixty concurrent logins all succeed, in order of arrival, with the memory 
   assert.ok(displaced.length <= BURST / 10, `arrived: ${arrived.join(" ")}\nserved: ${served.join(" ")}`);
   const after = memory();
   assert.equal(after.length, BURST);
-  // Each waiting request takes some KiB, a hash would take 7 MiB.
+  // Each waiting request takes some KiB. A second hash would take 7 MiB.
   assert.ok(Math.max(...after) - one < 1024, `${one} KiB after one, ${Math.max(...after)} KiB after ${BURST}`);
 });
 
@@ -59,13 +59,10 @@ test("other requests are served between the hashes", async () => {
   const [statuses] = await Promise.all([Promise.all(logins), others()]);
   assert.deepEqual(new Set(statuses), new Set([200]));
   const waited = served.findLastIndex((name) => name !== "login");
-  assert.ok(
-    waited < 36 + 12,
-    `twelve requests, four rounds, were answered when ${waited - 11} of ${BURST} log-ins were`,
-  );
+  assert.ok(waited < 36 + 12, `the twelve other requests were answered only after ${waited - 11} of ${BURST} logins`);
 });
 
-test("an account has four places in the queue, of which one source may take three, whether or not the account exists", async () => {
+test("a login name has four places in the queue, at most three for one source, whether or not the account exists", async () => {
   const [user] = await worker.insertUsers(1);
   for (const email of [user.email, "nobody.at.all@example.org"]) {
     await worker.warmUp(12);
@@ -82,7 +79,7 @@ test("an account has four places in the queue, of which one source may take thre
   assert.equal(owner.status, 200);
 });
 
-test("a login whose identifier is a user id takes no place of that user", async () => {
+test("a login with a user id as its identifier takes no place of that user", async () => {
   const user = await worker.register();
   const flood = Array.from({ length: 12 }, () =>
     worker.post("/login", { json: { email: user.user.id, password: "wrong" }, ...fromAddress(1) }),
@@ -96,26 +93,26 @@ test("a login whose identifier is a user id takes no place of that user", async 
   await Promise.all(flood);
 });
 
-test("hashes that need more memory than ours do not add up", async () => {
+test("stored hashes that need more memory than ours do not accumulate memory", async () => {
   const user = await worker.register();
   const [store] = [worker.db.prepare("UPDATE users SET password_hash = ? WHERE id = ?")];
-  const lookAround = async () => {
+  const logInRepeatedly = async () => {
     for (let count = 0; count < 6; count += 1) {
       const { access_token } = (await worker.login(user)).body;
       await worker.verify(access_token);
     }
   };
   worker.events();
-  for (const dearer of [
+  for (const costlier of [
     { memory: 19_456, passes: 2 },
     { memory: 47_104, passes: 1 },
     { memory: 65_536, passes: 1 },
     { memory: 65_536, passes: 2 },
   ]) {
-    await store.bind(phc(dearer), user.user.id).run();
-    await lookAround();
+    await store.bind(phc(costlier), user.user.id).run();
+    await logInRepeatedly();
   }
-  const most = Math.max(...memory());
-  // Our hash, 7 MiB, the most expensive one, and everything else.
-  assert.ok(most < (7 + 64 + 12) * 1024, `${most} KiB`);
+  const max = Math.max(...memory());
+  // Our hash (7 MiB), the largest stored one (64 MiB), and everything else.
+  assert.ok(max < (7 + 64 + 12) * 1024, `${max} KiB`);
 });

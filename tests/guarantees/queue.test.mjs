@@ -1,17 +1,17 @@
-// The hashing queue: who leaves it, how it is shared, and how long it is.
+// The hashing queue: disconnected clients leave it, sources and accounts share it, and its length is limited.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { assertProblem, ipAddress, many, startWorker } from "../support/harness.mjs";
 
-/** "correct horse battery staple", by libxcrypt: about twenty times and six times as expensive as our hash. */
+/** Hashes of "correct horse battery staple" by libxcrypt, about twenty and six times as expensive as ours. */
 const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
 const BCRYPT_10 = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
 /** One source (an IPv4 address, or an IPv6 /64) may queue one second of work: 54 hashes at 18.3 ms each. */
-const OF_A_SOURCE = 54;
-/** The places of one login name or account. */
-const OF_AN_ACCOUNT = 4;
+const PLACES_PER_SOURCE = 54;
+/** The places in the queue per login name or account. */
+const PLACES_PER_ACCOUNT = 4;
 
 let worker, user;
 before(async () => {
@@ -20,13 +20,13 @@ before(async () => {
 });
 after(() => worker.close());
 
-const stranger = (number) => ({ email: `stranger-${number}@example.org`, password: "not the right one" });
-/** A login from an address of its own. */
+const unknownUser = (number) => ({ email: `unknown-${number}@example.org`, password: "not the right one" });
+/** A login from an IP address. */
 const login = (who, from) => (headers) => worker.login(who, { headers: { "CF-Connecting-IP": from, ...headers } });
 
 /**
- * Makes requests that reach the queue at once: each is held at its first result of D1 until all are. Returns the
- * responses in the order of the requests, and `served`: the numbers of the requests in the order of the responses.
+ * Makes requests that reach the queue together: each is held at its first result of D1 until all are held. Returns the
+ * responses in the order of the requests, and `served`, the numbers of the requests in the order of the responses.
  */
 async function atOnce(requests) {
   const served = [];
@@ -39,7 +39,7 @@ async function atOnce(requests) {
   return { answers: await Promise.all(begun.map(({ answer }) => answer)), served };
 }
 
-/** The refusals of the queue among the responses, each of which must have this status and code. */
+/** The responses with this status, each of which must have this code. */
 function refused(answers, status, code) {
   const refusals = answers.filter((answer) => answer.status === status);
   for (const answer of refusals) assertProblem(answer, status, code);
@@ -48,13 +48,13 @@ function refused(answers, status, code) {
 const tooMany = (answers) => refused(answers, 429, "too_many_requests");
 const overloaded = (answers) => refused(answers, 503, "overloaded");
 
-/** Begins requests whose clients leave as soon as the Worker has them. */
+/** Sends requests whose clients disconnect once the Worker has received them. */
 function hangUp(count, how, from) {
   return Promise.all(
     many(count, async (number) => {
       const plan = worker.plan({});
       const client = await worker.send("POST", "/login", {
-        json: stranger(number),
+        json: unknownUser(number),
         headers: { "CF-Connecting-IP": from(number) },
         plan,
       });
@@ -78,7 +78,7 @@ for (const [name, ask] of Object.entries({
     const plan = worker.plan({ at: 1, does: "hold answer" });
     const client = await worker.send(...name.split(" "), { ...ask(), plan });
     assert.equal(await plan.untilHeld(), true);
-    // The reset releases the result of D1.
+    // The disconnect releases the held result of D1.
     await client.leave("RST");
     assert.deepEqual(
       (await plan.untilEnded()).map(({ kind }) => kind),
@@ -94,7 +94,7 @@ test("a client that resets the connection while waiting leaves the queue", async
     many(60, async (number) => {
       const plan = worker.plan({ at: 1, does: "hold answer" });
       const client = await worker.send("POST", "/login", {
-        json: stranger(number),
+        json: unknownUser(number),
         headers: { "CF-Connecting-IP": ipAddress(number) },
         plan,
       });
@@ -121,7 +121,7 @@ for (const [from, where] of [
     const others = await Promise.all(
       many(5, (number) => worker.login(user, { headers: { "CF-Connecting-IP": ipAddress(400 + number) } })),
     );
-    // One account has four places, and on a slow machine the flood may fill the queue for a moment.
+    // An account has four places, and on a slow machine the flood may briefly fill the queue.
     const refusals = [...tooMany(others), ...overloaded(others)];
     assert.ok(refusals.length <= 2, `${refusals.length} of 5 were refused`);
     assert.deepEqual(
@@ -132,15 +132,15 @@ for (const [from, where] of [
   });
 }
 
-test("other users are served after 330 logins from one source that close their side", async () => {
+test("other users are served after 330 logins from one source that close their sending side", async () => {
   const plans = await hangUp(330, "FIN", () => "203.0.113.2");
   assert.equal((await worker.login(user)).status, 200);
   await Promise.all(plans.map((plan) => plan.untilEnded()));
 });
 
-test("one source may queue a quarter of the work, and other sources are served while its excess is refused", async () => {
+test("one source may fill a quarter of the queue; its excess is refused, and other sources are served", async () => {
   const users = await worker.insertUsers(8);
-  const flood = many(160, (number) => login(stranger(number), "203.0.113.3"));
+  const flood = many(160, (number) => login(unknownUser(number), "203.0.113.3"));
   const { answers } = await atOnce([...flood, ...users.map((other, number) => login(other, ipAddress(number)))]);
   const others = answers.splice(-users.length);
   assert.deepEqual(
@@ -148,7 +148,10 @@ test("one source may queue a quarter of the work, and other sources are served w
     Array(8).fill(200),
   );
   const refusals = tooMany(answers);
-  assert.ok(refusals.length > 0 && refusals.length <= 160 - OF_A_SOURCE, `${refusals.length} of 160 were refused`);
+  assert.ok(
+    refusals.length > 0 && refusals.length <= 160 - PLACES_PER_SOURCE,
+    `${refusals.length} of 160 were refused`,
+  );
   // The logins that got a place.
   assert.deepEqual(
     new Set(answers.filter((answer) => !refusals.includes(answer)).map(({ status }) => status)),
@@ -158,12 +161,15 @@ test("one source may queue a quarter of the work, and other sources are served w
 
 test("an IPv6 source is a /64", async () => {
   const oneNetwork = await atOnce(
-    many(160, (number) => login(stranger(number), `2001:db8:1:2:${number.toString(16)}::1`)),
+    many(160, (number) => login(unknownUser(number), `2001:db8:1:2:${number.toString(16)}::1`)),
   );
   const refusals = tooMany(oneNetwork.answers);
-  assert.ok(refusals.length > 0 && refusals.length <= 160 - OF_A_SOURCE, `${refusals.length} of 160 were refused`);
+  assert.ok(
+    refusals.length > 0 && refusals.length <= 160 - PLACES_PER_SOURCE,
+    `${refusals.length} of 160 were refused`,
+  );
   const networks = await atOnce(
-    many(OF_A_SOURCE + 10, (number) => login(stranger(number), `2001:db8:1:${number.toString(16)}::1`)),
+    many(PLACES_PER_SOURCE + 10, (number) => login(unknownUser(number), `2001:db8:1:${number.toString(16)}::1`)),
   );
   assert.deepEqual(new Set(networks.answers.map(({ status }) => status)), new Set([401]));
 });
@@ -179,7 +185,7 @@ for (const [name, ask] of Object.entries({
   }),
   "an e-mail address without an account": () => ({ email: "nobody-at-all@example.org", password: "wrong" }),
 })) {
-  test(`${name} has four places, over all sources`, async () => {
+  test(`${name} has four places over all sources`, async () => {
     const ten = many(
       10,
       (number) => (headers) =>
@@ -187,7 +193,10 @@ for (const [name, ask] of Object.entries({
     );
     const { answers } = await atOnce(ten);
     const refusals = tooMany(answers);
-    assert.ok(refusals.length > 0 && refusals.length <= 10 - OF_AN_ACCOUNT, `${refusals.length} of 10 were refused`);
+    assert.ok(
+      refusals.length > 0 && refusals.length <= 10 - PLACES_PER_ACCOUNT,
+      `${refusals.length} of 10 were refused`,
+    );
     assert.equal(answers.filter(({ status }) => status === 401).length, 10 - refusals.length);
   });
 }
@@ -208,17 +217,20 @@ for (const [method, path, json] of [
     );
     const { answers } = await atOnce(ten);
     const refusals = tooMany(answers);
-    assert.ok(refusals.length > 0 && refusals.length <= 10 - OF_AN_ACCOUNT, `${refusals.length} of 10 were refused`);
+    assert.ok(
+      refusals.length > 0 && refusals.length <= 10 - PLACES_PER_ACCOUNT,
+      `${refusals.length} of 10 were refused`,
+    );
     for (const answer of answers.filter((answer) => !refusals.includes(answer)))
       assertProblem(answer, 403, "wrong_password");
   });
 }
 
 test("work beyond a few seconds is refused with Retry-After", async () => {
-  // In a new isolate, which has refused no request yet: refusals are counted, and logged once a minute.
+  // In a new isolate, because an isolate counts refusals and logs them at most once per minute.
   await worker.update();
   worker.events();
-  const { answers } = await atOnce(many(400, (number) => login(stranger(number), ipAddress(number))));
+  const { answers } = await atOnce(many(400, (number) => login(unknownUser(number), ipAddress(number))));
   const refusals = overloaded(answers);
   assert.ok(refusals.length > 0 && refusals.length < 350, `${refusals.length} of 400 were refused`);
   for (const { headers } of refusals) assert.match(headers.get("retry-after"), /^[1-5]$/, "about four seconds of work");
@@ -227,10 +239,10 @@ test("work beyond a few seconds is refused with Retry-After", async () => {
   assert.equal((await worker.login(user)).status, 200);
 });
 
-test("expensive hashes fill the queue by their cost, and cheap ones do not wait for all of them", async () => {
+test("expensive hashes count in the queue by their cost, and a cheap one does not wait for all of them", async () => {
   const users = await worker.insertUsers(60, BCRYPT_12);
   const requests = users.map((one, number) => login(one, ipAddress(number)));
-  // Behind more expensive hashes than the queue holds.
+  // There are more expensive hashes than the queue holds.
   const OURS = 10;
   requests.splice(OURS, 0, login(user, "203.0.113.4"));
   const { answers, served } = await atOnce(requests);

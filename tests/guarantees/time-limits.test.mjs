@@ -1,5 +1,5 @@
-// Clients and storage that keep the Worker waiting: how long it waits, what it responds, and that it leaks nothing. The
-// clock of the Worker runs faster here.
+// Time limits for clients and storage: what the Worker responds, and that it leaks no memory. Its clock runs faster
+// here.
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
@@ -10,8 +10,8 @@ import { assertOAuthError, assertProblem, basic, startWorker } from "../support/
 import { IMPATIENT } from "../support/preludes.mjs";
 import { OAUTH_PATHS, WITH_BODY } from "../support/routes.mjs";
 
-/** By how much the memory may grow, in KiB. */
-const GROWTH = 512;
+/** The maximum growth of the memory, in KiB. */
+const MAX_GROWTH = 512;
 const WAVE = 100;
 
 const resourceServer = makeResourceServer("time-limits", "https://api.example.org");
@@ -45,7 +45,7 @@ for (const chunked of [false, true]) {
     await Promise.all(given);
   });
 
-  test(`a body ${kind} that arrives byte by byte is a 408, too`, async () => {
+  test(`a body ${kind} that arrives byte by byte is a 408`, async () => {
     const client = await worker.send(
       "POST",
       "/login",
@@ -89,7 +89,7 @@ test("an incomplete body is a 400", async () => {
   }
 });
 
-/** Every operation that uses storage, by its first storage call. */
+/** Operations by the kind of their first storage call. */
 const OPERATIONS = {
   batch: [
     () => ["POST", "/register", { json: { ...json(), email: "newcomer@example.org" } }],
@@ -125,7 +125,7 @@ for (const [call, operations] of Object.entries(OPERATIONS)) {
       plan.release();
     });
     await Promise.all(answered);
-    // A request that changed something did so, the logout among them.
+    // The calls took place, so the logout ended the session.
     user = { ...user, ...(await worker.login(user)).body };
   });
 }
@@ -156,12 +156,12 @@ test("a mark that KV never acknowledges does not undo the logout", async () => {
   await plan.untilEnded();
   plan.release();
   assert.ok(worker.events("revocation_mark_failed").length > 0);
-  // It is retried after the response.
+  // The write is retried after the response.
   await worker.marksWritten();
   assert.equal((await worker.verify(body.access_token)).status, 401);
 });
 
-/** By how much memory grows over `count` waits, after a first wave, in KiB. */
+/** The growth of the memory over `count` waits, after a first wave, in KiB. */
 async function growth(count, wait) {
   const wave = () => Promise.all(Array.from({ length: WAVE }, wait));
   await wave();
@@ -172,7 +172,7 @@ async function growth(count, wait) {
 
 const padded = () => JSON.stringify(json()).padEnd(16_000);
 
-test("three hundred clients that send half a body and stay leak no memory", async () => {
+test("three hundred clients that send half a body and wait leak no memory", async () => {
   let chunked = false;
   const grown = await growth(300, async () => {
     chunked = !chunked;
@@ -180,13 +180,13 @@ test("three hundred clients that send half a body and stay leak no memory", asyn
     assertTooSlow(await client.answer(), "/login");
     await client.leave("RST");
   });
-  assert.ok(grown <= GROWTH, `${grown} KiB`);
+  assert.ok(grown <= MAX_GROWTH, `${grown} KiB`);
 });
 
 for (const how of ["RST", "FIN"]) {
-  test(`two hundred clients that leave by ${how} while storage never answers leak no memory`, async () => {
+  test(`two hundred clients that disconnect by ${how} while storage never answers leak no memory`, async () => {
     const grown = await growth(200, async () => {
-      // A client that resets the connection would release a call that is held.
+      // "hold answer" would release the call when the client resets the connection.
       const plan = worker.plan({ at: 1, does: "hold for ever" });
       const headers = { "Content-Type": "application/json" };
       const client = await worker.send("POST", "/refresh", {
@@ -199,7 +199,7 @@ for (const how of ["RST", "FIN"]) {
       await plan.untilEnded();
       plan.release();
     });
-    assert.ok(grown <= GROWTH, `${grown} KiB`);
+    assert.ok(grown <= MAX_GROWTH, `${grown} KiB`);
   });
 }
 
