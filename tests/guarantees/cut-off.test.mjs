@@ -1,5 +1,5 @@
-// The cut-off matrix: on every route, at every storage call, the client resets the connection, either before the call
-// takes place or before its result arrives. The same with calls that fail, and with results of D1 that are lost.
+// The cut-off matrix: on every route, at every storage call, the client resets the connection before the call takes
+// place, or before its result arrives; or the call fails, or its result is lost.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,9 +9,9 @@ import { basic, restored, startWorker } from "../support/harness.mjs";
 import { WITHOUT_PAUSES } from "../support/preludes.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
-/** By how much the memory may grow over the whole matrix, in KiB. */
-const GROWTH = 3 * 1024;
-/** The routes that hash a password, where a request may wait. */
+/** The maximum growth of the memory over the whole matrix, in KiB. */
+const MAX_GROWTH = 3 * 1024;
+/** The routes that hash a password, on which a request may wait in the queue. */
 const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
 
 const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
@@ -30,7 +30,7 @@ before(async () => {
 after(() => worker.close());
 
 /** An account with two sessions. */
-const somebody = restored(
+const twoSessions = restored(
   () => worker,
   async () => {
     const user = await worker.register();
@@ -39,7 +39,7 @@ const somebody = restored(
 );
 
 /** An account whose first refresh token was rotated out longer ago than the grace window. */
-const robbed = restored(
+const compromised = restored(
   () => worker,
   async () => {
     const user = await worker.register();
@@ -71,7 +71,7 @@ const byAdmin = ({ user }, options) => ({ ...by(admin, options), id: user.id });
 
 const READING = ROUTES.filter(([, method]) => method === "GET");
 
-/** The cases of each route: the account that exists first, and the request. */
+/** The cases of each route: the account to arrange, and the request. */
 const CASES = {
   // An admin makes the requests that change nothing, about the reader if the path has an id.
   ...Object.fromEntries(READING.map(([path, method]) => [`${method} ${path}`, { "": [() => reader, byAdmin] }])),
@@ -83,13 +83,16 @@ const CASES = {
     "with an outdated hash": [outdated, (user) => withPassword(user, user.password)],
   },
   "POST /refresh": {
-    "": [somebody, ({ refresh_token }) => ({ json: { refresh_token } })],
-    "with a token that was rotated out": [robbed, ({ refresh_token }) => ({ json: { refresh_token } })],
+    "": [twoSessions, ({ refresh_token }) => ({ json: { refresh_token } })],
+    "with a token that was rotated out": [compromised, ({ refresh_token }) => ({ json: { refresh_token } })],
   },
-  "POST /token": { "": [somebody, asRefreshGrant], "with a token that was rotated out": [robbed, asRefreshGrant] },
+  "POST /token": {
+    "": [twoSessions, asRefreshGrant],
+    "with a token that was rotated out": [compromised, asRefreshGrant],
+  },
   "POST /revoke": {
-    "with a refresh token": [somebody, ({ refresh_token }) => ({ form: { token: refresh_token } })],
-    "with an access token": [somebody, ({ access_token }) => ({ form: { token: access_token } })],
+    "with a refresh token": [twoSessions, ({ refresh_token }) => ({ form: { token: refresh_token } })],
+    "with an access token": [twoSessions, ({ access_token }) => ({ form: { token: access_token } })],
   },
   "POST /introspect": {
     "": [
@@ -102,29 +105,29 @@ const CASES = {
   },
   "PATCH /me": { "": [() => reader, (user) => by(user, { json: { name: "Ada" } })] },
   "DELETE /me": {
-    "": [somebody, (user) => by(user, { json: { current_password: user.password } })],
+    "": [twoSessions, (user) => by(user, { json: { current_password: user.password } })],
     "with a wrong password": [() => reader, (user) => by(user, { json: { current_password: "wrong" } })],
   },
   "POST /me/password": {
     "": [
-      somebody,
+      twoSessions,
       (user) => by(user, { json: { current_password: user.password, new_password: "another correct horse battery" } }),
     ],
   },
   "DELETE /sessions": {
-    "": [somebody, (user) => by(user)],
-    "but the current one": [somebody, (user) => by(user, { query: "?except=current" })],
+    "": [twoSessions, (user) => by(user)],
+    "but the current one": [twoSessions, (user) => by(user, { query: "?except=current" })],
   },
-  "DELETE /sessions/{id}": { "": [somebody, (user) => by(user, { id: user.sessions[1].session_id })] },
+  "DELETE /sessions/{id}": { "": [twoSessions, (user) => by(user, { id: user.sessions[1].session_id })] },
   "PATCH /users/{id}": {
-    "that gives a role": [somebody, (user) => byAdmin(user, { json: { roles: ["user", "admin"] } })],
-    "that disables": [somebody, (user) => byAdmin(user, { json: { disabled: true } })],
+    "that gives a role": [twoSessions, (user) => byAdmin(user, { json: { roles: ["user", "admin"] } })],
+    "that disables": [twoSessions, (user) => byAdmin(user, { json: { disabled: true } })],
   },
-  "DELETE /users/{id}": { "": [somebody, (user) => byAdmin(user)] },
-  "DELETE /users/{id}/sessions": { "": [somebody, (user) => byAdmin(user)] },
+  "DELETE /users/{id}": { "": [twoSessions, (user) => byAdmin(user)] },
+  "DELETE /users/{id}/sessions": { "": [twoSessions, (user) => byAdmin(user)] },
 };
 
-/** Begins a request of a case with a plan. */
+/** Sends the request of a case with a plan. */
 async function begin(route, [arrange, ask], planned) {
   const user = await arrange();
   const { id, query = "", ...options } = ask(user);
@@ -147,7 +150,7 @@ async function undisturbed(route, parts) {
 
 const kinds = (calls) => calls.map(({ kind }) => kind);
 
-/** Every session that D1 has ended is marked for /verify. */
+/** Asserts that exactly the sessions that D1 has ended are marked for /verify. */
 async function assertMarked({ sessions = [] }) {
   for (const session of sessions) {
     const row = await worker.sessionRow(session.session_id);
@@ -155,12 +158,12 @@ async function assertMarked({ sessions = [] }) {
     assert.equal(
       await worker.isMarked(session),
       isOver,
-      isOver ? "an ended session is not marked" : "a session is marked that is not over",
+      isOver ? "an ended session is not marked" : "a live session is marked",
     );
   }
 }
 
-/** The reuse is logged once, the session is ended, and the user's audit trail has the event. */
+/** Asserts that the reuse is logged once, has ended the session, and is in the user's audit trail. */
 async function assertReuseRecorded(user) {
   const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === user.session_id);
   assert.equal(logged.length, 1);
@@ -191,11 +194,11 @@ for (const [route, cases] of Object.entries(CASES)) {
               const { user, plan, client } = await begin(route, parts, { at: index + 1, does });
               assert.equal(await plan.untilHeld(), true);
               await client.leave("RST");
-              // A client that got its response is not seen to leave.
+              // After the response, the Worker does not notice that the client disconnects.
               if (behindAnswer) plan.release();
               const calls = await plan.untilEnded();
               plan.release();
-              // A request that waits for its hash may be dropped. Every other one runs to its end.
+              // A request that waits for its hash may be dropped. Every other one runs to completion.
               const expected = kinds(all).slice(
                 0,
                 Math.max(index + 1, HASHING.includes(route) ? calls.length : all.length),
@@ -218,9 +221,9 @@ for (const [route, cases] of Object.entries(CASES)) {
               const answer = await client.answer();
               await plan.untilEnded();
               await client.leave("FIN");
-              // A mark that is not written undoes nothing in D1.
-              const isTold = kind !== "put" && !behindAnswer;
-              assert.equal(answer.status, isTold ? 503 : status, answer.text);
+              // A mark that cannot be written does not fail the request.
+              const isReported = kind !== "put" && !behindAnswer;
+              assert.equal(answer.status, isReported ? 503 : status, answer.text);
               await assertServes();
             },
           );
@@ -236,5 +239,5 @@ test("the matrix covers every route", () => {
 
 test("the whole matrix leaks no memory", async () => {
   const grown = (await worker.memory()) - base;
-  assert.ok(grown <= GROWTH, `${grown} KiB`);
+  assert.ok(grown <= MAX_GROWTH, `${grown} KiB`);
 });

@@ -1,4 +1,4 @@
-// Storage that fails: the response is a 503 or a fixed 500, nothing is lost, and the next request succeeds.
+// Failures of storage: the response is a 503 or a fixed 500, nothing is lost, and the next request succeeds.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -23,7 +23,7 @@ function assertUnavailable(answer) {
 }
 
 for (const table of ["users", "refresh_tokens"]) {
-  test(`without the table ${table} every operation that needs it is a 503, and nothing is lost`, async () => {
+  test(`without the table ${table}, every operation that needs it is a 503, and nothing is lost`, async () => {
     const user = await worker.register();
     const before = [await worker.counts(), await worker.sessionRow(user.session_id)];
     const newcomer = { email: `newcomer-${table}@example.org`, password: user.password };
@@ -42,10 +42,10 @@ for (const table of ["users", "refresh_tokens"]) {
         assert.match(request_id, /^[\w-]{22}$/);
       }
       await assertUnhealthy("D1");
-      // This needs only the signature and KV, so it still works.
+      // /verify needs only the signature and KV.
       assert.equal((await worker.verify(user.access_token)).status, 200);
     });
-    // No account without a session: the registration that failed halfway left nothing.
+    // The failed registration left no account and no session.
     assert.deepEqual([await worker.counts(), await worker.sessionRow(user.session_id)], before);
     await worker.update();
     assert.equal((await worker.get("/healthz")).status, 200);
@@ -85,7 +85,7 @@ test("a revocation at /revoke is an OAuth 503 when D1 fails, and writes no mark"
   assert.equal((await worker.refresh(user.refresh_token)).status, 200);
 });
 
-test("a reuse that cannot be recorded is a 503, and ends the session when it is repeated", async () => {
+test("a reuse that cannot be recorded is a 503, and the next replay ends the session", async () => {
   const { refresh_token, session_id } = await worker.register();
   const { body } = await worker.refresh(refresh_token);
   await worker.age(60, session_id);
@@ -139,7 +139,7 @@ test("a login whose rehash fails begins no session, and the next one rehashes an
   assert.equal(sessions, 2);
 });
 
-test("without the audit trail account changes and failed logins are errors, and all else works", async () => {
+test("without the audit trail, account changes and failed logins are errors, and all other requests succeed", async () => {
   const admin = await worker.registerAdmin();
   const user = await worker.register();
   const [own, as] = [{ bearer: user.access_token }, { bearer: admin.access_token }];
@@ -227,8 +227,8 @@ test("a row that violates the schema is a fixed 500, and the next request succee
   assert.equal((await worker.me(other.access_token)).status, 200);
 });
 
-test("with KV failing a revocation holds in D1, and /verify is an error instead of a guess", async () => {
-  // A binding of another kind under the same name: every call of KV throws, as it does when KV is down.
+test("if KV fails, a revocation still takes effect in D1, and /verify is a 503", async () => {
+  // With a binding of another type, every call of KV throws, as if KV were down.
   await worker.update({ vars: { REVOCATIONS: "not a namespace" } });
   try {
     const user = await worker.register();
@@ -253,7 +253,7 @@ test("with KV failing a revocation holds in D1, and /verify is an error instead 
   await worker.marksWritten();
 });
 
-// Requests that end a session again, and so write its mark if it is still owed.
+// Requests that end an ended session again, and thus write its mark if it is still owed.
 const REPEATS = {
   "revoking a token": ({ refresh_token }) => worker.revoke(refresh_token),
   "revoking an expired access token": async ({ access_token }) =>
@@ -283,7 +283,7 @@ for (const [name, again] of Object.entries(REPEATS)) {
     const user = await worker.register();
     const other = { ...(await worker.login(user)).body, password: user.password };
     const { access_token, session_id } = user;
-    // The state after a failure of KV: D1 has the ended session, and that its mark is owed.
+    // The state after a failure of KV: D1 has the ended session and its owed mark.
     await worker.db
       .prepare("UPDATE refresh_tokens SET revoked_at = unixepoch(), revoked_reason = 'logout' WHERE session_id = ?")
       .bind(session_id)
@@ -300,7 +300,7 @@ for (const [name, again] of Object.entries(REPEATS)) {
   });
 }
 
-test("a mark that is known to be written is not written again", async () => {
+test("a mark that has been written is not written again", async () => {
   const { refresh_token, session_id } = await worker.register();
   await worker.revoke(refresh_token);
   await worker.marksWritten();
@@ -309,7 +309,7 @@ test("a mark that is known to be written is not written again", async () => {
   assert.equal(await worker.kv.get(`revoked:${session_id}`), null);
 });
 
-test("an owed mark that no longer matters is cleared, not written", async () => {
+test("an owed mark whose access tokens have expired is cleared, not written", async () => {
   const { session_id, user } = await worker.register();
   await worker.db
     .prepare("INSERT INTO owed_marks (user_id, session_id, access_expires_at) VALUES (?, ?, unixepoch() - 61)")

@@ -1,4 +1,4 @@
-// A password change that another one overtakes is refused and leaves nothing.
+// A password change that another one overtakes is refused and has no effect.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -30,7 +30,11 @@ test("a password change that another one overtakes is refused and begins no sess
     [body.session_id],
   );
   const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
-  assert.equal(events.filter(({ kind }) => kind === "logged_in").length, 2, "the registration's and the new one");
+  assert.equal(
+    events.filter(({ kind }) => kind === "logged_in").length,
+    2,
+    "the session of the registration and that of the password change",
+  );
   assertProblem(
     await worker.login({ ...user, password: "four ponies sing quietly at noon" }),
     401,

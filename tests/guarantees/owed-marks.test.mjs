@@ -1,5 +1,5 @@
-// The marks of ended sessions in KV, which /verify reads: each one that D1 records as owed is written, whatever fails
-// in between, and none that is known to be written is written again.
+// The marks of ended sessions in KV, which /verify reads: each mark that D1 records as owed is written, whatever fails
+// in between, and a written mark is not written again.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -20,7 +20,7 @@ after(() => worker.close());
 
 const NEW_PASSWORD = "another correct horse battery";
 
-/** Every way to end a session before it expires, and which of the user's two sessions it ends. */
+/** The ways to end a session before it expires: the request, and which of the user's two sessions it ends. */
 const ENDINGS = {
   "POST /revoke": ({ sessions: [, second] }) => ({
     request: ["POST", "/revoke", { form: { token: second.refresh_token } }],
@@ -77,7 +77,7 @@ const REPEATABLE = [
 ];
 
 /** An account with two sessions. The first was refreshed longer ago than the grace window. */
-const somebody = restored(
+const twoSessions = restored(
   () => worker,
   async () => {
     const user = await worker.register();
@@ -90,7 +90,7 @@ const somebody = restored(
 
 /** Ends sessions according to a plan, and returns the storage calls. */
 async function end(name, plan, user) {
-  user ??= await somebody();
+  user ??= await twoSessions();
   const { request, ended } = ENDINGS[name](user);
   const [method, path, options] = request;
   const watched = worker.plan(plan);
@@ -104,8 +104,8 @@ async function assertMarked(ended, expected = true) {
   for (const session of ended) assert.equal(await worker.isMarked(session), expected);
 }
 
-/** The storage calls of the scheduled event of every minute, some minutes later. */
-async function payDebts(plan) {
+/** Runs the scheduled event of every minute, some minutes later, and returns its storage calls. */
+async function writeOwedMarks(plan) {
   const owing = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%mark_due_at%'";
   for (const { name } of (await worker.db.prepare(owing).all()).results) {
     await worker.db.prepare(`UPDATE "${name}" SET mark_due_at = mark_due_at - 300`).run();
@@ -120,21 +120,21 @@ test("the scheduled event runs every minute, and the cleanup every hour", () => 
 });
 
 for (const name of Object.keys(ENDINGS)) {
-  test(`${name}: the mark is written although the client leaves between D1 and KV`, async () => {
-    const user = await somebody();
+  test(`${name}: the mark is written even if the client disconnects between D1 and KV`, async () => {
+    const user = await twoSessions();
     const { request, ended } = ENDINGS[name](user);
     const [method, path, options] = request;
     const plan = worker.plan({ at: 1, only: "put", does: "hold" });
     const client = await worker.send(method, path, { ...options, plan });
     assert.equal(await plan.untilHeld(), true);
     await client.leave("RST");
-    // A mark is written after the response, so a client that leaves does not delay it.
+    // A mark is written after the response, so a disconnect does not delay it.
     plan.release();
     await plan.untilEnded();
     await assertMarked(ended);
   });
 
-  test(`${name}: a mark that fails once is written after the response, after a pause`, async () => {
+  test(`${name}: a mark whose write fails once is written after the response and a pause`, async () => {
     const { ended, answer, calls } = await end(name, { at: 1, only: "put", does: "fail" });
     // RFC 9700: the sender of a token that was rotated out learns only that it is invalid.
     assert.ok(answer.status < 300 || answer.status === 401, answer.text);
@@ -144,30 +144,30 @@ for (const name of Object.keys(ENDINGS)) {
     assert.ok(again.at - failed.at >= 1000, `after ${again.at - failed.at} ms`);
     assert.equal(again.behindAnswer, true);
     // A mark that is written is no longer owed.
-    assert.deepEqual(puts(await payDebts()), []);
+    assert.deepEqual(puts(await writeOwedMarks()), []);
   });
 
-  test(`${name}: a mark that fails stays owed, and the scheduled event writes it`, async () => {
+  test(`${name}: a mark whose write fails stays owed, and the scheduled event writes it`, async () => {
     const { ended } = await end(name, { at: "each", only: "put", does: "fail" });
     await assertMarked(ended, false);
-    // It stays owed when that fails, too.
-    await payDebts({ at: "each", only: "put", does: "fail" });
+    // If the scheduled event fails too, it stays owed.
+    await writeOwedMarks({ at: "each", only: "put", does: "fail" });
     await assertMarked(ended, false);
-    await payDebts();
+    await writeOwedMarks();
     await assertMarked(ended);
-    assert.deepEqual(puts(await payDebts()), []);
+    assert.deepEqual(puts(await writeOwedMarks()), []);
   });
 
-  test(`${name}: a mark is written although the result of D1 was lost`, async () => {
+  test(`${name}: a mark is written even if the result of D1 is lost`, async () => {
     const last = (await end(name, {})).calls.findLastIndex(
       ({ kind, behindAnswer }) => kind === "batch" && !behindAnswer,
     );
     const { ended, answer, calls } = await end(name, { at: last + 1, does: "lose" });
     assert.equal(answer.status, 503);
     assert.deepEqual(puts(calls), []);
-    await payDebts();
+    await writeOwedMarks();
     await assertMarked(ended);
-    assert.deepEqual(puts(await payDebts()), []);
+    assert.deepEqual(puts(await writeOwedMarks()), []);
   });
 }
 
@@ -192,31 +192,31 @@ for (const name of REPEATABLE) {
 }
 
 test("forty revocations of an ended token cost at most one put", async () => {
-  const user = await somebody();
+  const user = await twoSessions();
   await end("POST /revoke", {}, user);
   const calls = [];
   for (let count = 0; count < 40; count += 1) calls.push(...(await end("POST /revoke", {}, user)).calls);
   assert.ok(puts(calls).length <= 1, `${puts(calls).length} puts`);
 });
 
-test("an owed mark that no longer matters is not written", async () => {
+test("an owed mark whose access tokens have expired is not written", async () => {
   const { ended } = await end("POST /revoke", { at: "each", only: "put", does: "fail" });
   // Longer than an access token lives.
   await worker.age(1000, ended[0].session_id);
-  assert.deepEqual(puts(await payDebts()), []);
+  assert.deepEqual(puts(await writeOwedMarks()), []);
 });
 
-test("a scheduled event that D1 fails leaves the owed marks to the next one", async () => {
+test("if D1 fails the scheduled event, the next one writes the owed marks", async () => {
   const { ended } = await end("POST /revoke", { at: "each", only: "put", does: "fail" });
-  await payDebts({ at: 1, only: "batch", does: "fail" });
+  await writeOwedMarks({ at: 1, only: "batch", does: "fail" });
   await assertMarked(ended, false);
-  await payDebts();
+  await writeOwedMarks();
   await assertMarked(ended);
 });
 
 test("/verify refuses a session whose owed mark was written", async () => {
   const { ended } = await end("DELETE /sessions/{id}", { at: "each", only: "put", does: "fail" });
   assert.equal((await worker.verify(ended[0].access_token)).status, 200);
-  await payDebts();
+  await writeOwedMarks();
   assertProblem(await worker.verify(ended[0].access_token), 401, "invalid_token");
 });

@@ -1,11 +1,11 @@
-// A panic ends only the requests in progress in the isolate: the next request gets a new instance.
+// A panic fails only the requests in progress in the isolate: the next request gets a new instance.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { startWorker } from "../support/harness.mjs";
 
-// At the tenth read of the clock the Worker traps: none of its calls returns.
+// Makes the Worker trap at the tenth read of the clock, and logs each instantiation.
 const TRAP = `
   const { Instance } = WebAssembly;
   WebAssembly.Instance = function (...parts) {

@@ -1,4 +1,4 @@
-// Account changes against concurrent refreshes, and admins against each other: an acknowledged change holds.
+// Races of account changes with refreshes, and of admins with each other: an acknowledged change is final.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -6,7 +6,7 @@ import { setTimeout } from "node:timers/promises";
 
 import { assertProblem, PASSWORD, startWorker } from "../support/harness.mjs";
 
-/** The number of races per ending, at as many points in a series of refreshes. */
+/** The number of races per way to end a session, each at another point in a series of refreshes. */
 const ROUNDS = 8;
 const NEW = "four ponies sing quietly at noon";
 
@@ -32,8 +32,8 @@ async function login(user) {
 }
 
 /**
- * Refreshes a session repeatedly, each token twice at once as two tabs would, until `ended` settles or a refresh is
- * refused. Returns the tokens that were issued, and whether one was refused.
+ * Refreshes a session repeatedly, each token twice concurrently as two tabs do, until `ended` settles or a refresh is
+ * refused. Returns the issued tokens, and whether a refresh was refused.
  */
 async function refreshUntil(ended, session) {
   const issued = [session];
@@ -48,7 +48,7 @@ async function refreshUntil(ended, session) {
   return { issued, refused: false };
 }
 
-/** What is acknowledged while sessions are being refreshed, earlier and later from round to round. */
+/** Runs `act` while sessions are refreshed, later in each round, and returns the results of the refreshes. */
 async function race(round, sessions, act) {
   await worker.warmUp(2 * sessions.length + 1);
   const acting = setTimeout(round * 4).then(act);
@@ -60,12 +60,12 @@ async function race(round, sessions, act) {
   return refreshing;
 }
 
-/** The first tokens of the session and the last ones of both tabs are accepted nowhere. */
-function assertNothingWorks(issued) {
+/** Asserts that the first tokens of a session and the last ones of both tabs are accepted nowhere. */
+function assertNoneAccepted(issued) {
   return Promise.all([issued[0], ...issued.slice(1).slice(-2)].map((tokens) => worker.assertEnded(tokens)));
 }
 
-// What ends all sessions of a user, and what enables login again, if anything does.
+// The ways to end all sessions of a user, and what enables login again, if possible.
 const endings = {
   disabling: {
     act: ({ user }) => asAdmin("PATCH", `/users/${user.id}`, { disabled: true }),
@@ -81,7 +81,7 @@ const endings = {
   "an admin who deletes the account": { act: ({ user }) => asAdmin("DELETE", `/users/${user.id}`) },
 };
 for (const [name, { act, again }] of Object.entries(endings)) {
-  test(`nothing issued by a refresh that races ${name} works afterwards`, async () => {
+  test(`no token issued by a refresh that races ${name} is accepted afterwards`, async () => {
     let user;
     const tally = { issued: 0, refused: 0 };
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -91,15 +91,15 @@ for (const [name, { act, again }] of Object.entries(endings)) {
       const [{ issued, refused }] = await race(round, [session], () => act(session));
       tally.issued += issued.length - 1;
       tally.refused += Number(refused);
-      await assertNothingWorks(issued);
+      await assertNoneAccepted(issued);
       await again?.(user);
       if (again) await worker.assertEnded(issued.at(-1));
     }
-    assert.ok(tally.issued > 0 && tally.refused > 0, `nothing was raced: ${JSON.stringify(tally)}`);
+    assert.ok(tally.issued > 0 && tally.refused > 0, `no refresh raced: ${JSON.stringify(tally)}`);
   });
 }
 
-test("nothing issued by a refresh that races a password change works afterwards, and the new session goes on", async () => {
+test("no token issued by a refresh that races a password change is accepted afterwards, and the new session refreshes", async () => {
   const user = await worker.register();
   let own = user;
   let [current, next] = [PASSWORD, NEW];
@@ -115,7 +115,7 @@ test("nothing issued by a refresh that races a password change works afterwards,
       renewed = answer.body;
       return answer;
     });
-    for (const { issued } of raced) await assertNothingWorks(issued);
+    for (const { issued } of raced) await assertNoneAccepted(issued);
     const { status, body } = await worker.refresh(renewed.refresh_token);
     assert.equal(status, 200);
     own = body;
@@ -137,14 +137,14 @@ test("a login that races the end of its account is refused, or its session ends 
     const [, ...answers] = await Promise.all([ending, ...logins]);
     for (const { status, body } of answers) {
       if (status === 200) await worker.assertEnded(body);
-      // With five at once from one source, some find the places of the account taken.
+      // Of five concurrent logins from one source, some find no free place of the account.
       else assert.ok(["invalid_credentials", "too_many_requests"].includes(body.code), body.code);
     }
     assertProblem(await worker.login(user), 401, "invalid_credentials");
   }
 });
 
-// Two admins, each of whom does one of these at the same time as the other.
+// What two admins do concurrently.
 const moves = {
   "demote each other": (one, other) => [one, "PATCH", `/users/${other.user.id}`, { roles: ["user"] }],
   "disable each other": (one, other) => [one, "PATCH", `/users/${other.user.id}`, { disabled: true }],

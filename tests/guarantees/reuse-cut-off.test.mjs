@@ -1,4 +1,4 @@
-// A thief who presents a stolen refresh token and leaves before the response is detected all the same.
+// Reuse is detected even if the thief disconnects before the response.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
 /** An account whose first refresh token was stolen, and rotated out longer ago than the grace window. */
-const robbed = restored(
+const compromised = restored(
   () => worker,
   async () => {
     const user = await worker.register();
@@ -25,7 +25,7 @@ const REPLAYS = {
   "/token": (refresh_token) => ({ form: { grant_type: "refresh_token", refresh_token } }),
 };
 
-/** Presents the stolen token according to the plan, and stays. */
+/** Presents the stolen token according to a plan, and waits for the response. */
 async function replay(path, { stolen }, plan = {}) {
   const watched = worker.plan(plan);
   const answer = await worker.post(path, { ...REPLAYS[path](stolen), headers: watched.headers });
@@ -39,8 +39,8 @@ async function recorded({ email, password, session_id }) {
   return events.filter((event) => event.kind === "reuse_detected" && event.session_id === session_id);
 }
 
-/** No token of the session is accepted any more, and the audit trail and the log have the reuse. */
-async function assertAlarmed(user) {
+/** Asserts that no token of the session is accepted, and that the audit trail and the log have the reuse. */
+async function assertDetected(user) {
   const logged = worker.events("reuse_detected").filter(({ session_id }) => session_id === user.session_id);
   assert.equal(logged.length, 1);
   assert.equal((await recorded(user)).length, 1);
@@ -52,10 +52,10 @@ async function assertAlarmed(user) {
 for (const path of Object.keys(REPLAYS)) {
   for (const how of ["RST", "FIN"]) {
     for (const does of ["hold", "hold answer"]) {
-      test(`${path}: reuse is detected when the client leaves by ${how} at any storage call, ${does === "hold" ? "before it takes place" : "before its result arrives"}`, async () => {
-        const { calls } = await replay(path, await robbed());
+      test(`${path}: reuse is detected if the client disconnects by ${how} at any storage call, ${does === "hold" ? "before it takes place" : "before its result arrives"}`, async () => {
+        const { calls } = await replay(path, await compromised());
         for (const [index, { kind, behindAnswer }] of calls.entries()) {
-          const user = await robbed();
+          const user = await compromised();
           worker.events();
           const plan = worker.plan({ at: index + 1, does });
           const client = await worker.send("POST", path, { ...REPLAYS[path](user.stolen), plan });
@@ -64,21 +64,21 @@ for (const path of Object.keys(REPLAYS)) {
           if (how === "FIN" || behindAnswer) plan.release();
           await plan.untilEnded();
           plan.release();
-          await assertAlarmed(user);
+          await assertDetected(user);
         }
       });
     }
   }
 
   test(`${path}: the transaction that detects a reuse ends the session and records it`, async () => {
-    const { calls } = await replay(path, await robbed());
+    const { calls } = await replay(path, await compromised());
     const batches = calls.filter(({ kind, behindAnswer }) => kind === "batch" && !behindAnswer);
     assert.ok(batches.length <= 2, `${batches.length} round trips`);
-    const user = await robbed();
+    const user = await compromised();
     const { answer } = await replay(path, user, { at: batches.length, only: "batch", does: "lose" });
     if (path === "/token") assertOAuthError(answer, 503, "temporarily_unavailable");
     else assertProblem(answer, 503, "storage_unavailable");
-    // Read from D1, because presenting the live token now would not show it.
+    // Read from D1, because presenting the live token would end the session anyway.
     const { revoked_reason } = await worker.sessionRow(user.session_id);
     assert.equal(revoked_reason, "reuse");
     assert.equal((await recorded(user)).length, 1);
@@ -89,7 +89,7 @@ for (const path of Object.keys(REPLAYS)) {
 }
 
 test("two hundred replays of one token are one reuse", async () => {
-  const user = await robbed();
+  const user = await compromised();
   for (let wave = 0; wave < 2; wave += 1)
     await Promise.all(Array.from({ length: 100 }, () => replay("/refresh", user)));
   assert.equal((await recorded(user)).length, 1);

@@ -1,5 +1,5 @@
-// The rotation rule against a small reference model, over HTTP and real D1: random interleavings of refreshes with any
-// token ever issued, retries, revocations, disabling and time passing.
+// Rotation compared with a small reference model, over HTTP and real D1: random sequences of refreshes with any token
+// ever issued, retries, revocations, disabling and waits.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ import { startWorker } from "../support/harness.mjs";
 const GRACE = 30;
 const IDLE = 604800;
 const ABSOLUTE = 2592000;
-/** The clock goes on while a test runs: no wait ends this close to a boundary, in seconds. */
+/** No wait ends within this many seconds before a boundary, because the clock advances while a test runs. */
 const MARGIN = 15;
 
 let worker, user;
@@ -31,7 +31,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ revoke: true }) },
 );
 
-test("any interleaving keeps the guarantees of rotation", async () => {
+test("any sequence of steps keeps the guarantees of rotation", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 14 }), async (steps) => {
       await worker.disable(user, false);
@@ -60,7 +60,7 @@ async function take({ refresh, times, wait, disable, revoke }, model, sessionId)
   }
 }
 
-/** Presents the token that is `age` generations old, `times` times at once. */
+/** Presents the token that is `age` generations old, `times` times concurrently. */
 async function present(age, times, model) {
   const { tokens, now } = model;
   const inWindow = now - model.rotatedAt < GRACE - MARGIN;
@@ -73,7 +73,7 @@ async function present(age, times, model) {
   const answers = await Promise.all(Array.from({ length: times }, () => worker.refresh(token)));
   assert.deepEqual([...new Set(answers.map(({ status }) => status))], [issues ? 200 : 401]);
   if (issues) {
-    // At most one live token: every request got the same one.
+    // There is at most one live token, so all requests got the same one.
     const successors = new Set(answers.map(({ body }) => body.refresh_token));
     assert.equal(successors.size, 1);
     const [successor] = successors;
@@ -87,7 +87,7 @@ async function present(age, times, model) {
   }
 }
 
-/** At the end, no token of an ended session refreshes; the newest token of a live one does. */
+/** Asserts that the newest token of a live session refreshes, and that no token of an ended one does. */
 async function checkLive(model) {
   if (!model.alive) {
     for (const token of model.tokens) assert.equal((await worker.refresh(token)).status, 401);

@@ -1,5 +1,5 @@
-// MAX_SESSIONS_PER_USER: an account has at most that many sessions, and a login above the limit reports which one it
-// ends.
+// MAX_SESSIONS_PER_USER: the maximum number of sessions of an account. A login above it ends one session and records
+// that in the audit trail.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -34,7 +34,7 @@ async function login(user) {
   return answer.body;
 }
 
-test("up to the limit no session ends, and above it the oldest one that was never refreshed", async () => {
+test("up to the limit no session ends; above it, the oldest session that was never refreshed ends", async () => {
   const { user, sessions } = await full();
   for (const session of sessions) await worker.assertLive(session);
   const [first, second, third, fourth] = sessions;
@@ -73,7 +73,7 @@ test("if all were refreshed, the least recently used session ends", async () => 
   for (const index of [1, 3]) await worker.assertLive(sessions[index]);
 });
 
-test("an expired session goes before any live one, and is reported as expired", async () => {
+test("an expired session ends before any live one, and is recorded as expired", async () => {
   const { user, sessions } = await full();
   await worker.refresh(sessions[3].refresh_token);
   await worker.age(604_800, sessions[3].session_id);
@@ -84,7 +84,7 @@ test("an expired session goes before any live one, and is reported as expired", 
   for (const session of sessions.slice(0, 3)) await worker.assertLive(session);
 });
 
-test("an ended session makes room, and a failed login ends nothing", async () => {
+test("an ended session does not count, and a failed login ends no session", async () => {
   const { user, sessions } = await full();
   await worker.revoke(sessions[1].refresh_token);
   await login(user);
@@ -93,7 +93,7 @@ test("an ended session makes room, and a failed login ends nothing", async () =>
   for (const index of [0, 2, 3]) await worker.assertLive(sessions[index]);
 });
 
-test("a lowered limit holds from the next login on, and for concurrent logins", async () => {
+test("a lowered limit applies at the next login, and to concurrent logins", async () => {
   const { user } = await full();
   await worker.update({ vars: { MAX_SESSIONS_PER_USER: "2" } });
   const begun = await Promise.all([login(user), login(user), login(user)]);
