@@ -1,5 +1,5 @@
-// Nothing usable is stored: after every operation has run once, no row of D1, no entry of KV and no log line contains a
-// token, secret, password or signing key, and the log contains no e-mail address.
+// Secrets at rest: after every operation has run once, no row of D1, no entry of KV and no log line contains a token,
+// secret, password or signing key, and the log contains no e-mail address.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -92,7 +92,7 @@ test("the searched stores are not empty", () => {
   assert.ok(dumps.D1.includes(EMAIL));
 });
 
-test("no password, token or secret is stored, nor any usable part of one", () => {
+test("no password, token, secret or usable part of one is stored", () => {
   const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
   const secrets = new Map([
     ...PASSWORDS.map((password) => ["a password", password]),
@@ -108,7 +108,7 @@ test("no password, token or secret is stored, nor any usable part of one", () =>
       const sessionSecret = bytes.subarray(20, 52);
       for (const encoding of ["base64url", "base64", "hex"])
         entries.push(["a session secret", sessionSecret.toString(encoding)]);
-      entries.push(["a session secret, as it stands in the token", token.slice(5 + 28, 5 + 68)]);
+      entries.push(["a session secret, as encoded in the token", token.slice(5 + 28, 5 + 68)]);
     } else {
       entries.push(["a signature", token.split(".")[2]], ["claims", token.split(".")[1]]);
     }

@@ -1,4 +1,4 @@
-// Configuration: the Worker refuses to serve with an invalid one and logs the reason; it follows an unusual one.
+// Configuration: with an invalid one, the Worker refuses to serve and logs the reason. Unusual valid values apply.
 
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
@@ -14,7 +14,7 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Stands in every invalid value that can hold it, so a log line that shows a value is found. */
+/** Part of every invalid value where possible, so that a log line with a value is detected. */
 const CANARY = "c4n4ry";
 
 /** A key without a `kid`, so that its other members can be changed. */
@@ -31,14 +31,14 @@ const [okp, otherOkp, rsa, otherRsa, oct] = ["EdDSA", "EdDSA", "RS256", "RS256",
 const shortRsa = (modulusLength) => generateKeyPairSync("rsa", { modulusLength }).privateKey.export({ format: "jwk" });
 const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
 
-// The mistake, the change that makes a valid configuration invalid, and what the log reports about which variable.
+// The mistake, the change that makes a valid configuration invalid, and the logged problem per variable.
 const BAD = [
   ["a missing issuer", { ISSUER: undefined }, { ISSUER: /^is not set$/ }],
   ["an issuer that is null", { ISSUER: null }, { ISSUER: /^is not set$/ }],
   ["an empty issuer", { ISSUER: "" }, { ISSUER: /^is not set$/ }],
   ["an issuer that is not a URL", { ISSUER: CANARY }, { ISSUER: /absolute URL/ }],
   ["an issuer without https", { ISSUER: `http://${CANARY}.example.org` }, { ISSUER: /https/ }],
-  ["an issuer that passes for loopback", { ISSUER: `http://localhost.${CANARY}.example` }, { ISSUER: /https/ }],
+  ["an issuer that resembles loopback", { ISSUER: `http://localhost.${CANARY}.example` }, { ISSUER: /https/ }],
   ["an issuer with a trailing slash", { ISSUER: `https://${CANARY}.example.org/` }, { ISSUER: /canonical/ }],
   ["an issuer with a query", { ISSUER: `https://auth.example.org?${CANARY}` }, { ISSUER: /canonical/ }],
   ["an issuer with a password", { ISSUER: `https://user:${CANARY}@example.org` }, { ISSUER: /credentials/ }],
@@ -68,7 +68,7 @@ const BAD = [
   ["a password minimum below eight", { PASSWORD_MIN_LENGTH: "7" }, { PASSWORD_MIN_LENGTH: /from 8 to 64/ }],
   ["Argon2 below the OWASP minimum", { ARGON2_MEMORY_KIB: "19455" }, { ARGON2_MEMORY_KIB: /OWASP/ }],
   ["Argon2 above the memory of an isolate", { ARGON2_MEMORY_KIB: "65537" }, { ARGON2_MEMORY_KIB: /from 1 to 65536/ }],
-  ["any origin, with credentials", { ALLOWED_ORIGINS: "*" }, { ALLOWED_ORIGINS: /neither/ }],
+  ["the wildcard origin", { ALLOWED_ORIGINS: "*" }, { ALLOWED_ORIGINS: /neither/ }],
   ["the origin null", { ALLOWED_ORIGINS: `https://${CANARY}.example.org,null` }, { ALLOWED_ORIGINS: /neither/ }],
   [
     "an origin with a path",
@@ -221,8 +221,8 @@ const REQUESTS = [
   ["HEAD", "/me"],
   ["GET", "/unknown"],
 ];
-/** Which part of the configuration a route needs is not known in advance: with these, every route is requested. */
-const ASKED_FOR_ALL = ["a missing issuer", "a point that is not on the curve", "nothing at all"];
+/** The mistakes with which every route is requested, whatever configuration it needs. */
+const REQUEST_ALL_ROUTES = ["a missing issuer", "a point that is not on the curve", "nothing at all"];
 const ALL_REQUESTS = [...REQUESTS, ...ROUTES.map(([path, method]) => [method, path])];
 
 test("with an invalid configuration every route gives the same error, and the log reports the reason without any value", async (t) => {
@@ -230,10 +230,10 @@ test("with an invalid configuration every route gives the same error, and the lo
   const bodies = new Set();
   for (const [what, changes, problems] of BAD) {
     await t.test(what, async () => {
-      // Not by `update`, which removes null values.
+      // `update` would remove null values.
       await worker.runtime.configure({ ...good, ...changes });
       worker.events();
-      for (const [method, path] of ASKED_FOR_ALL.includes(what) ? ALL_REQUESTS : REQUESTS) {
+      for (const [method, path] of REQUEST_ALL_ROUTES.includes(what) ? ALL_REQUESTS : REQUESTS) {
         const answer = await worker.request(method, path, { headers: { Origin: "https://app.example.org" } });
         const request_id = answer.headers.get("x-request-id");
         if (method === "HEAD") {
@@ -262,7 +262,7 @@ test("with an invalid configuration every route gives the same error, and the lo
 
 function assertShowsNoValue(log, changes) {
   const values = [changes, key, otherKey, okp, otherOkp, rsa, otherRsa, oct].flatMap((object) => Object.values(object));
-  // Short values, such as a number, may occur in a request id.
+  // Short values, such as numbers, may occur in a request id by chance.
   for (const value of [CANARY, ...values.filter((value) => value?.length > 9)]) assert.ok(!log.includes(value), log);
 }
 

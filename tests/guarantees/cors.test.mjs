@@ -119,7 +119,7 @@ const UNLISTED = [
   "",
 ];
 
-test("a page of a listed origin may call without cookies and read every response, refusals included", async () => {
+test("a page of a listed origin may read every response, refusals included, and send no cookies", async () => {
   for (const origin of LISTED) await assertAll(origin, granted(origin));
 });
 
@@ -181,8 +181,8 @@ test("without a configured origin no origin gets a grant", async () => {
   }
 });
 
-test("the log names a refused origin once, and nothing else of the request", async () => {
-  // A new isolate, which has refused no origin yet.
+test("a refused origin is logged once, with nothing else of the request", async () => {
+  // A new isolate has refused no origin yet.
   await worker.update({ vars: { ALLOWED_ORIGINS: LISTED.join(",") } });
   worker.events();
   const refused = () =>

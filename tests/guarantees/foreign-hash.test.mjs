@@ -1,5 +1,5 @@
-// Hashes of other systems: the user logs in with one once, and our own hash replaces it. Node's OpenSSL makes them here
-// where it has the function; libxcrypt made those of bcrypt.
+// Imported hashes: at the first login, a hash of our own replaces the imported one. Node's OpenSSL computes the hashes
+// here, except bcrypt, whose hashes libxcrypt computed.
 
 import assert from "node:assert/strict";
 import { argon2Sync, createCipheriv, pbkdf2Sync, randomBytes, scryptSync } from "node:crypto";
@@ -82,21 +82,21 @@ for (const [name, hash] of Object.entries(formats)) {
   });
 }
 
-test("a mistake after the 72 bytes that bcrypt reads logs in, but does not become the password", async () => {
+test("a password that differs after the 72 bytes that bcrypt reads logs in, but does not become the password", async () => {
   const [user] = await worker.insertUsers(1);
   // Openwall's test vector: bytes after the 72nd do not count.
   const hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
-  const begin = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  const prefix = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
   await worker.setColumn(user, "password_hash", hash);
   for (const password of [
-    `${begin}chars after 72 are ignored`,
-    `${begin}chars after 72 are ignorred`,
-    `${begin}chars after 72 are ignored`,
+    `${prefix}chars after 72 are ignored`,
+    `${prefix}chars after 72 are ignorred`,
+    `${prefix}chars after 72 are ignored`,
   ]) {
     assert.equal((await worker.login({ ...user, password })).status, 200);
     assert.equal(await worker.storedHash(user), hash);
   }
-  assert.equal((await worker.login({ ...user, password: begin })).status, 200);
+  assert.equal((await worker.login({ ...user, password: prefix })).status, 200);
   assert.equal(await worker.storedHash(user), hash);
 });
 
@@ -112,7 +112,7 @@ const inNfc = {
 };
 
 for (const [name, hash] of Object.entries(inNfc)) {
-  test(`${name} of a password in NFC matches another spelling too`, async () => {
+  test(`${name} of a password in NFC matches other normal forms too`, async () => {
     const [user] = await worker.insertUsers(1);
     await worker.setColumn(user, "password_hash", hash);
     assertProblem(await worker.login({ ...user, password: `${TYPED}!` }), 401, "invalid_credentials");
@@ -145,7 +145,7 @@ test("two concurrent logins with an imported hash both succeed", async () => {
 test("NFKC applies to better-auth's hashes only", async () => {
   const [user] = await worker.insertUsers(1);
   await worker.setColumn(user, "password_hash", formats["better-auth"]);
-  // If two spellings match, the one typed first must not become the only one.
+  // While two normal forms match, the first one typed must not become the only password.
   assert.equal((await worker.login({ ...user, password: TYPED })).status, 200);
   assert.equal(await worker.storedHash(user), formats["better-auth"]);
   assert.equal((await worker.login({ ...user, password: TYPED.normalize("NFKC") })).status, 200);
@@ -207,7 +207,7 @@ function firebase(typed = TYPED) {
   return `$fbscrypt$v=1,n=14,r=8,p=1,ss=${b64(separator)},sk=${b64(signerKey)}$${b64(salt)}$${b64(hash)}`;
 }
 
-/** A weak hash as the import wraps it: Argon2id over it, and its length in its place. */
+/** A weak hash as the import wraps it: its Argon2id hash, with its length in its place. */
 function wrapped(scheme, hash) {
   return `$wrapped${scheme}$${hash.length}${phc({ message: hash })}`;
 }

@@ -42,9 +42,7 @@ function requestOf(route) {
   return { method, path: path.replace("{id}", user.user.id), headers };
 }
 
-/**
- * Sends a request as it is written: `fetch` normalizes paths, joins repeated headers (lists, here) and refuses methods.
- */
+/** Sends a request unchanged: `fetch` normalizes paths, joins repeated headers (given as lists) and refuses methods. */
 async function raw(method, path, { headers = {}, body } = {}) {
   const responded = new Promise((resolve, reject) => {
     const { hostname: host, port } = worker.url;
@@ -76,7 +74,7 @@ test("an unknown path is 404 for any method", async () => {
   }
 });
 
-test("a protected path matches only in its exact spelling, and requires a token there", async () => {
+test("a protected path matches only its exact spelling, and requires a token", async () => {
   const headers = { Authorization: `Bearer ${user.access_token}` };
   for (const path of [
     "/me/",
@@ -221,7 +219,7 @@ test("a body of a type that the endpoint does not accept is refused", async () =
   const routes = WITH_BODY.filter((route) => route !== "POST /introspect");
   const typed = (route, type) => {
     const { method, path, headers: own } = requestOf(route);
-    // Node's client does not set Content-Length for DELETE by itself.
+    // Node's client sets no Content-Length for DELETE.
     const headers = { ...own, "Content-Length": json.length };
     return raw(method, path, {
       headers: { ...headers, ...(type === undefined ? {} : { "Content-Type": type }) },
@@ -351,7 +349,7 @@ test("only PATCH accepts the media type of a merge patch", async () => {
   }
 });
 
-test("a request without a body is refused with the missing member, whatever its Content-Type", async () => {
+test("the error for a request without a body names the missing member, whatever the Content-Type", async () => {
   const server = makeResourceServer("orders-api", worker.vars.AUDIENCE);
   await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
   const { access_token, user } = await worker.registerAdmin();
@@ -414,7 +412,7 @@ test("every endpoint parses JSON equally strictly", async () => {
   }
 });
 
-test("an error about a body names the member, and repeats nothing of the body", async () => {
+test("an error about a body names the member, and contains nothing of the body", async () => {
   const admin = await worker.registerAdmin();
   const email = "nobody@example.org";
   const [register, login] = [
@@ -651,7 +649,7 @@ test("an error contains nothing of the request", async () => {
   }
 });
 
-test("the root describes the service to a browser and links a program to the metadata", async () => {
+test("the root is a page for a browser, and JSON with the URL of the metadata for a program", async () => {
   const page = await worker.get("/", {
     headers: { Accept: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" },
   });
@@ -659,7 +657,7 @@ test("the root describes the service to a browser and links a program to the met
   const links = [...page.text.matchAll(/href="([^"]*)"/g)].map(([, href]) => href);
   assert.deepEqual(links, ["/.well-known/openid-configuration", "/healthz"]);
   for (const link of links) assert.equal((await worker.get(link)).status, 200, link);
-  // Nothing of the configuration, and nothing that a browser would run or load.
+  // The page shows no configuration, and a browser runs and loads nothing.
   assert.doesNotMatch(page.text, /8787|example|<script|<style|<img|<link|\d+\.\d+/);
   for (const Accept of [undefined, "*/*", "application/json", "text/html;q=0, */*"]) {
     const { status, headers, body } = await worker.get("/", { headers: Accept === undefined ? {} : { Accept } });
@@ -686,7 +684,7 @@ test("every response has its own request id, which the request cannot choose", a
 test("every event is one line of JSON without input of the client", async () => {
   const forged = '{"level":"error","event":"forged"}';
   const canary = "c4n4ry";
-  // In a new isolate, because forged refresh tokens are logged once a minute.
+  // In a new isolate, because an isolate logs forged refresh tokens at most once per minute.
   await worker.update();
   worker.events();
   for (const text of [

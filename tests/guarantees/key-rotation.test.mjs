@@ -1,5 +1,5 @@
-// A rotation of the signing key as resource servers see it: fifty of them, each with its own cached key set and no
-// second fetch for an unknown key. The test advances their clock and the Worker's.
+// A rotation of the signing key as fifty resource servers see it, each with its own cached key set, which an unknown
+// key does not refresh. The test advances their clock and the Worker's.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,9 +10,9 @@ import { makeKey } from "../../scripts/secrets.mjs";
 import { assertProblem, ISSUER, keySet, startWorker } from "../support/harness.mjs";
 import { signToken } from "../support/tokens.mjs";
 
-/** How long a client caches the JWKS, in seconds: as long as Cache-Control says. */
+/** How long a resource server caches the key set, in seconds, as in its Cache-Control. */
 const CACHE = 300;
-/** How long a key is published before it signs, and how long a token lives, in seconds. */
+/** How long a key is published before it signs, and the lifetime of a token, in seconds. */
 const LEAD = 600;
 const TTL = 900;
 /** The time from one token to the next, in seconds. */
@@ -21,11 +21,11 @@ const STEP = 45;
 const [old, next] = [makeKey("ES256"), makeKey("EdDSA")];
 const seconds = () => Date.now() / 1000;
 
-/** Advances the clock of the clients, which are in this process, and of the Worker. */
+/** Advances the clock of this process, where the resource servers are, and that of the Worker. */
 const now = Date.now;
 let ahead = 0;
 Date.now = () => now() + ahead;
-async function pass(time) {
+async function advance(time) {
   ahead += 1000 * time;
   await worker.advance(time);
 }
@@ -37,15 +37,14 @@ after(() => worker.close());
 test("fifty servers with cached keys go through a rotation without one failed verification", async () => {
   const user = await worker.register();
   const clients = Array.from({ length: 50 }, () => client());
-  // A client that sees the next key only once it signs, and fetched its copy just before. It has to fail, or the test
-  // proves nothing.
+  // The control: a server that gets the next key a cache lifetime after it begins to sign. Its verification must fail.
   const late = client((key) => key.kid === old.kid || seconds() >= activation + CACHE);
   let activation = Infinity;
   let { refresh_token, access_token } = user;
   const issued = [];
   const signedBy = new Set();
 
-  /** Runs until that time: all clients verify each new token and the oldest one that has not expired. */
+  /** Until that time, all servers verify each new token and the oldest one that has not expired. */
   async function live(until) {
     while (seconds() < until) {
       ({ refresh_token, access_token } = (await worker.refresh(refresh_token)).body);
@@ -56,7 +55,7 @@ test("fifty servers with cached keys go through a rotation without one failed ve
       await Promise.all([...clients, late].map(({ verify }) => verify(tokens)));
       assert.equal((await worker.verify(access_token)).status, 200);
       assert.equal((await worker.me(access_token)).status, 200);
-      await pass(Math.min(STEP, Math.max(1, until - seconds())));
+      await advance(Math.min(STEP, Math.max(1, until - seconds())));
     }
   }
   const published = async () => (await worker.get("/.well-known/jwks.json")).body.keys.map(({ kid }) => kid);
@@ -73,7 +72,7 @@ test("fifty servers with cached keys go through a rotation without one failed ve
   // The next key is published and already verifies.
   assert.equal((await worker.me(forged(next, user, TTL))).status, 200);
 
-  await pass(activation - seconds());
+  await advance(activation - seconds());
   await live(activation + CACHE + 60);
   assert.deepEqual([...signedBy], [old.kid, next.kid]);
   assert.deepEqual(await published(), [old.kid, next.kid]);
@@ -96,7 +95,7 @@ test("fifty servers with cached keys go through a rotation without one failed ve
   }
 });
 
-test("a client that is inactive during a rotation stays logged in while the old key is in the set", async () => {
+test("a client that is inactive during a rotation can refresh while the old key is in the set", async () => {
   await worker.update({ secrets: keySet(old) });
   const [sleeper, another, late] = [await worker.register(), await worker.register(), await worker.register()];
   // The old key stopped signing an hour ago.
@@ -158,7 +157,7 @@ function client(sees = () => true) {
   return state;
 }
 
-/** A token with the user's claims that a key signs now. */
+/** A token with the user's claims, issued now and signed by a key. */
 function forged(key, user, lifetime) {
   const now = Math.floor(seconds());
   return signToken(key, { ...decodeJwt(user.access_token), iat: now, exp: now + lifetime });

@@ -1,11 +1,11 @@
-// The layers of the code: what each may use, that no two files use each other, and that JavaScript values stay in
-// platform/.
+// The layers of the code: a module uses only lower layers, files have no circular dependencies, and JavaScript values
+// occur only in platform/.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-/** What the modules of src/ may use of each other. All may use the core crate, which can use none of them. */
+/** The modules of src/ that each may use. All may use the core crate, which can use none of them. */
 const MAY_USE = {
   lib: ["app", "routes", "sessions", "factors", "context", "store", "platform", "http", "config", "log"],
   app: ["routes", "sessions", "factors", "context", "store", "platform", "http", "config", "log"],
@@ -37,7 +37,7 @@ function modules(folder) {
   );
 }
 
-/** The paths of a tree of `use`, each with the imported name: `a::{b, c::d as e}` is a::b and a::c::d. */
+/** The paths of a use tree, each with the imported name: `a::{b, c::d as e}` is a::b and a::c::d. */
 function paths(tree, prefix = []) {
   const text = tree.trim();
   const brace = text.indexOf("{");
@@ -64,7 +64,7 @@ const USE = /^[ \t]*(pub(?:\([^)]*\))? )?use ([^;]+);/gm;
 /** Every file, with the files of the crate that it uses. */
 function graph(folder) {
   const all = modules(folder);
-  /** Whether it is a module: a file, or a folder whose files are declared in the file above it. */
+  /** Whether a path is a module: a file, or a folder whose files the parent module declares. */
   const isModule = (path) => all.has(path) || [...all.keys()].some((other) => other.startsWith(`${path}::`));
   const absolute = (from, segments) => {
     const own = from === "" ? [] : from.split("::");
@@ -105,8 +105,8 @@ function graph(folder) {
   return { all, edges };
 }
 
-/** One cycle of modules, if there is any. */
-function circle(edges) {
+/** A cycle of modules, or `undefined`. */
+function findCycle(edges) {
   const done = new Set();
   const walk = (path, trail) => {
     if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
@@ -144,7 +144,7 @@ for (const folder of ["src", "crates/core/src"]) {
     const { all, edges } = graph(folder);
     assert.ok(all.size > 1 && [...edges.values()].some((used) => used.size > 0));
     assert.equal(
-      circle(edges)
+      findCycle(edges)
         ?.map((path) => all.get(path).name)
         .join(" -> "),
       undefined,
@@ -152,7 +152,7 @@ for (const folder of ["src", "crates/core/src"]) {
   });
 }
 
-test("JavaScript values stay in platform/", () => {
+test("JavaScript values occur only in platform/", () => {
   const { all } = graph("src");
   const outside = [...all].filter(
     ([path, { code }]) => !path.startsWith("platform") && /\b(JsValue|js_sys)\b/.test(code),
@@ -163,7 +163,7 @@ test("JavaScript values stay in platform/", () => {
   );
 });
 
-test("only sessions/begin.rs makes a session, and only factors/ makes a proof", () => {
+test("only sessions/begin.rs creates a session, and only factors/ creates a proof", () => {
   const { all } = graph("src");
   const making = (type) =>
     [...all]

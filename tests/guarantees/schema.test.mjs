@@ -1,4 +1,4 @@
-// schema.sql is the current schema: the migrations produce the same.
+// schema.sql and the migrations: both produce the same schema, and released migrations never change.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -29,7 +29,7 @@ test("the migrations and schema.sql produce the same schema", () => {
   assert.deepEqual(fromMigrations, schemaOf(read("schema.sql")));
 });
 
-/** The SHA-256 of each released migration. Lines are only added, never changed or removed. */
+/** The SHA-256 of each released migration. A release adds a line; lines are never changed or removed. */
 const RELEASED = {
   "0001_initial.sql": "ddf22ce9c1bfc2be87a76d578dcd158ef3266c4cebb8ccf4edff9435d581e293",
 };

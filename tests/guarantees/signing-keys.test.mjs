@@ -1,5 +1,5 @@
-// Signing keys of every algorithm: their tokens verify with jose and WebCrypto, tokens that others sign with them are
-// accepted, and no key is used with an algorithm other than its own.
+// Signing keys of every algorithm: jose and WebCrypto verify their tokens, the Worker accepts tokens that Node signs
+// with them, and no key is used with an algorithm other than its own.
 
 import assert from "node:assert/strict";
 import { createHmac, createPublicKey } from "node:crypto";
@@ -24,7 +24,7 @@ const WEBCRYPTO = {
 };
 
 const keys = Object.fromEntries(ALGORITHMS.map((alg) => [alg, makeKey(alg)]));
-/** The configuration in which the key of that algorithm signs, and those of all others verify. */
+/** The configuration in which the key of an algorithm signs, and those of the others only verify. */
 const signingWith = (alg) => ({
   vars: { ALLOW_HS256: "true" },
   secrets: keySet(keys[alg], ...ALGORITHMS.filter((other) => other !== alg).map((other) => keys[other])),
@@ -79,7 +79,7 @@ for (const alg of ALGORITHMS) {
   });
 }
 
-test("with a key of every algorithm, tokens of each are accepted, and the symmetric key is not published", async () => {
+test("with a key of every algorithm in the set, tokens of each are accepted, and the symmetric key is not published", async () => {
   for (const alg of ALGORITHMS) {
     await worker.update(signingWith(alg));
     const { access_token } = (await worker.login(user)).body;
@@ -122,7 +122,7 @@ test("no key is used with an algorithm other than its own, whatever the header s
   await worker.assertInvalid(tokens);
 });
 
-test("no public key is an HMAC secret, in any encoding", async () => {
+test("no public key is accepted as an HMAC secret, in any encoding", async () => {
   const tokens = [];
   for (const alg of PUBLIC) {
     const jwk = (await worker.get("/.well-known/jwks.json")).body.keys.find((key) => key.alg === alg);
@@ -147,14 +147,14 @@ test("no public key is an HMAC secret, in any encoding", async () => {
     ];
     for (const secret of ["", Buffer.alloc(32), "secret", ...secrets]) {
       const mac = (input) => createHmac("sha256", secret).update(input).digest();
-      // Under its own kid, and under that of the symmetric key.
+      // With the kid of the public key, and with that of the symmetric key.
       for (const kid of [jwk.kid, keys.HS256.kid]) tokens.push(forge({ alg: "HS256", kid, make: mac }));
     }
   }
   await worker.assertInvalid(tokens);
 });
 
-test("a signature has the exact length of its key, and one spelling", async () => {
+test("a signature has exactly the length for its key, and one valid encoding", async () => {
   const order = 2n ** 252n + 27742317777372353535851937790883648493n;
   for (const alg of ALGORITHMS) {
     const good = forge({ alg });
@@ -190,12 +190,12 @@ test("a signature has the exact length of its key, and one spelling", async () =
   }
 });
 
-test("profile claims are in the tokens if they are configured and known, and nowhere else", async () => {
+test("a profile claim is in the access tokens if it is configured and the user has a value", async () => {
   const full = { email: "claims@example.org", username: "Claims.User", name: "Zoë" };
   const { user } = await worker.register(full);
   const bare = await worker.register();
-  const said = { email: full.email, email_verified: false, name: "Zoë", preferred_username: "Claims.User" };
-  const names = Object.keys(said);
+  const expectedClaims = { email: full.email, email_verified: false, name: "Zoë", preferred_username: "Claims.User" };
+  const names = Object.keys(expectedClaims);
   const of = async (email) => {
     const { access_token } = (await worker.login({ email, password: PASSWORD })).body;
     assert.equal((await worker.me(access_token)).status, 200);
@@ -215,19 +215,23 @@ test("profile claims are in the tokens if they are configured and known, and now
     ["preferred_username,email,name", names],
   ]) {
     await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: configured } });
-    assert.deepEqual(await of(user.email), Object.fromEntries(expected.map((name) => [name, said[name]])), configured);
+    assert.deepEqual(
+      await of(user.email),
+      Object.fromEntries(expected.map((name) => [name, expectedClaims[name]])),
+      configured,
+    );
     assert.deepEqual(
       await of(bare.email),
       expected.includes("email") ? { email: bare.email, email_verified: false } : {},
       configured,
     );
   }
-  // Tokens from before the change stay valid, with the claims or without.
+  // Tokens issued before the change stay valid, with or without the claims.
   await worker.update();
   assert.equal((await worker.me(forge({ alg: "ES256", claims: { email: "other@example.org", name: 7 } }))).status, 200);
 });
 
-test("a set in which no key may sign yet refuses to serve", async () => {
+test("with a set in which no key may sign yet, the Worker refuses to serve", async () => {
   const soon = Math.floor(Date.now() / 1000) + 3600;
   await worker.update({ secrets: keySet({ ...keys.ES256, signs_from: soon }) });
   assertProblem(await worker.get("/healthz"), 503, "misconfigured");

@@ -1,4 +1,4 @@
-// Every session id contains the slot of its owner, so that a database can be split later without a token changing.
+// Every session id contains the slot of its user, so that a database can be split later without changing tokens.
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
@@ -34,7 +34,7 @@ test("every session id of a user begins with the slot of the address, however th
     const ids = [user, login, changed].map(({ session_id }) => Buffer.from(session_id, "base64url"));
     for (const id of ids) assert.equal(slotIn(id), slot);
     assert.equal(new Set(ids.map((id) => id.subarray(2).toString("hex"))).size, 3);
-    // What will route a request: the refresh token and the sid of the access token.
+    // A request can be routed by the refresh token or by the sid of the access token.
     assert.equal(slotIn(Buffer.from(refreshed.refresh_token.slice(5), "base64url")), slot);
     assert.equal(slotIn(Buffer.from(decodeJwt(refreshed.access_token).sid, "base64url")), slot);
   }

@@ -1,5 +1,5 @@
-// Where the Worker serves: at the address of its issuer and at those of ALSO_ANSWERS_AT, and at any address if the
-// issuer is on loopback.
+// The addresses at which the Worker serves: its issuer's and those of ALSO_ANSWERS_AT, or any if the issuer is on
+// loopback.
 
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
@@ -13,7 +13,7 @@ import { OAUTH_PATHS, ROUTES } from "../support/routes.mjs";
 const ISSUER = "https://auth.example.org";
 const OAUTH = "/.well-known/oauth-authorization-server";
 const OPENID = "/.well-known/openid-configuration";
-/** None of these is the address of the issuer, though some look like it. */
+/** Other addresses than the issuer's; some resemble it. */
 const ELSEWHERE = [
   "http://auth.example.org",
   "https://auth.example.org:8443",
@@ -40,7 +40,7 @@ function assertWrongHost(answer, path, origin) {
   assert.ok(!answer.text.includes(host) && !answer.text.includes("example"), answer.text);
 }
 
-test("every route is served at its own address", async () => {
+test("every route is served at the issuer's address", async () => {
   const user = await worker.register();
   for (const [path, method] of ROUTES) {
     const { status } = await worker.request(method, ISSUER + path, { bearer: user.access_token });
@@ -49,7 +49,7 @@ test("every route is served at its own address", async () => {
   assertProblem(await worker.get(`${ISSUER}/unknown`), 404, "not_found");
 });
 
-test("every path, unknown ones included, is refused alike at any other address", async () => {
+test("every path, known or not, gets the same refusal at any other address", async () => {
   const user = await worker.register();
   const requests = [
     ...ROUTES.filter(([path]) => path !== "/healthz"),
@@ -84,7 +84,7 @@ test("a request to another address changes nothing, and its body is not checked"
     ["/refresh", { json: { refresh_token } }],
     ["/token", { form: { grant_type: "refresh_token", refresh_token } }],
     ["/revoke", { form: { token: refresh_token } }],
-    // At its own address these are 400, 413 and 415.
+    // At the issuer's address these are 400, 413 and 415.
     ["/login", { json: {} }],
     ["/login", { body: "x".repeat(20_000), headers: { "Content-Type": "application/json" } }],
     ["/login", { body: "x", headers: { "Content-Type": "text/plain" } }],
@@ -94,7 +94,7 @@ test("a request to another address changes nothing, and its body is not checked"
   assert.deepEqual([await worker.counts(), await worker.sessionRow(session_id)], before);
 });
 
-test("it is refused before its body arrives", async () => {
+test("a request to another address is refused before its body arrives", async () => {
   const { hostname: host, port } = worker.url;
   const response = await new Promise((resolve, reject) => {
     const headers = { Host: "evil.example", "Content-Type": "application/json", "Content-Length": "100" };
@@ -108,7 +108,7 @@ test("it is refused before its body arrives", async () => {
   assert.equal(response.statusCode, 421);
 });
 
-test("no request header turns another address into its own", async () => {
+test("no request header makes another address valid", async () => {
   const headers = {
     "X-Forwarded-Host": "auth.example.org",
     "X-Forwarded-Proto": "https",
@@ -148,7 +148,7 @@ test("the metadata at the root of the host is served at any address, if the issu
   for (const name of [OAUTH, OPENID]) assertProblem(await worker.get(`https://evil.example${name}`), 421, "wrong_host");
 });
 
-test("it serves at the addresses of ALSO_ANSWERS_AT as at its own, and names the issuer in every response", async () => {
+test("the Worker also serves at the addresses of ALSO_ANSWERS_AT, with the issuer unchanged in tokens and metadata", async () => {
   await worker.update({
     vars: { ALSO_ANSWERS_AT: "https://login.example.net, https://proxy.example.net:8443,http://127.0.0.1:8080" },
   });
@@ -178,7 +178,7 @@ test("it serves at the addresses of ALSO_ANSWERS_AT as at its own, and names the
   await worker.update();
 });
 
-test("with an issuer on loopback it serves at any address", async () => {
+test("with an issuer on loopback, the Worker serves at any address", async () => {
   for (const issuer of ["http://127.0.0.1:8787", "http://localhost:3000", "http://[::1]:8787", "https://localhost"]) {
     await worker.update({ vars: { ISSUER: issuer } });
     for (const origin of ["http://evil.example", ISSUER, "http://127.0.0.1:8787", "http://192.0.2.1:8787"]) {

@@ -130,6 +130,8 @@ function importUntil(said, database, ...flags) {
     });
     child
       .on("error", reject)
-      .on("close", () => (text.includes(said) ? resolve() : reject(new Error(`the import ended unexpectedly:\n${text}`))));
+      .on("close", () =>
+        text.includes(said) ? resolve() : reject(new Error(`the import ended unexpectedly:\n${text}`)),
+      );
   });
 }
