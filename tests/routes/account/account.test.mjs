@@ -1,4 +1,4 @@
-// PATCH and DELETE /me, POST /me/password: users change their own account, and only what they may change of it.
+// PATCH and DELETE /me, POST /me/password: users change their own account, and only the members that they may change.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Adds the current password where the username changes, which requires it. */
+/** Changes the profile. Adds the current password if there is a username, whose change requires it. */
 const patch = (session, json) =>
   worker.patch("/me", {
     bearer: session.access_token,
@@ -79,7 +79,7 @@ test("the display name and the username can be set, kept and removed, separately
   worker.events();
   for (const same of [{ name: null }, { username: null }, { name: null, username: null }])
     assert.equal((await patch(user, same)).status, 200);
-  assert.deepEqual(await events(user), unchanged, "what is so already is no change");
+  assert.deepEqual(await events(user), unchanged, "setting the current value is not a change");
   assert.deepEqual(worker.events("account_changed"), []);
 });
 
@@ -185,7 +185,7 @@ test("a reserved username is 422 and changes nothing", async () => {
   assertProblem(await patch(user, { username: "admin" }), 401, "invalid_token");
 });
 
-test("a user keeps a reserved username that was imported, and may change its case", async () => {
+test("a user keeps an imported username that is reserved, and may change its case", async () => {
   const user = await worker.register({ name: "Same" });
   await worker.db
     .prepare("UPDATE users SET username = 'Support', username_key = 'support' WHERE id = ?")
@@ -205,7 +205,7 @@ test("a user keeps a reserved username that was imported, and may change its cas
   assertProblem(await patch(user, { username: "support" }), 422, "username_reserved");
 });
 
-test("another user's username is 409 in any case and changes nothing; a user may change the case of their own", async () => {
+test("the username of another user is 409 in any case; users may change the case of their own", async () => {
   const user = await worker.register({ username: "mine" });
   await worker.register({ username: "Theirs" });
   await unchanged(user, async () => {
@@ -253,14 +253,14 @@ test("changing the username requires the password; changing the display name doe
   assert.equal((await bare({ username: "unguarded", current_password: PASSWORD })).body.username, "unguarded");
 });
 
-test("a profile can be changed twenty times an hour", async () => {
+test("a profile can be changed twenty times per hour", async () => {
   const user = await worker.register();
   for (let count = 0; count < 20; count += 1) assert.equal((await patch(user, { name: `Name ${count}` })).status, 200);
   await unchanged(user, async () => {
     const answer = await patch(user, { name: "One more" });
     assertProblem(answer, 429, "too_many_requests");
     assert.ok(Number(answer.headers.get("retry-after")) <= 3600);
-    assert.equal((await patch(user, { name: "Name 19" })).status, 200, "what is so already is no change");
+    assert.equal((await patch(user, { name: "Name 19" })).status, 200, "setting the current value is not a change");
   });
   await worker.db
     .prepare("UPDATE audit_events SET at = at - 3600, last_at = last_at - 3600 WHERE user_id = ?")
@@ -269,7 +269,7 @@ test("a profile can be changed twenty times an hour", async () => {
   assert.equal((await patch(user, { name: "One more" })).body.name, "One more");
 });
 
-test("a new password ends every session at once and everywhere, including the caller's, and begins a new one", async () => {
+test("a password change ends every session at once, including the caller's, and begins a new one", async () => {
   const user = await worker.register();
   const own = (await worker.login(user)).body;
   const other = (await worker.login(user)).body;
@@ -302,7 +302,7 @@ test("a new password ends every session at once and everywhere, including the ca
   await worker.assertEnded(successor);
 });
 
-test("the same password in NFD is the same password", async () => {
+test("the current password is accepted in NFD", async () => {
   const password = "f\u00fcnf gr\u00fcne P\u00e4ferde traben";
   const user = await worker.register({ password });
   assert.equal((await change(user, passwords(NEW, password.normalize("NFD")))).status, 200);
@@ -338,13 +338,13 @@ test("an invalid new password is refused before any hashing", async () => {
       ["vanderbiltclementina", "password_too_common"],
       [`${user.email}1`, "password_too_common"],
     ]) {
-      // A wrong current password would be a 403 and counted, but it is not verified yet.
+      // A wrong current password would be a counted 403, but it is not verified yet.
       assertProblem(await change(user, passwords(password, "wrong")), 422, code);
     }
   });
 });
 
-test("a body with anything but the two passwords is refused", async () => {
+test("a body with other members than the two passwords is refused", async () => {
   const user = await worker.register();
   await unchanged(user, async () => {
     for (const bad of [
@@ -376,13 +376,17 @@ test("exactly one of several concurrent password changes succeeds, and its passw
   const wanted = [`${NEW} one`, `${NEW} two`, `${NEW} three`];
   await worker.warmUp(wanted.length);
   const answers = await Promise.all(wanted.map((password) => change(user, passwords(password))));
-  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 401, 401], "the others' session ended with it");
+  assert.deepEqual(
+    answers.map(({ status }) => status).sort(),
+    [200, 401, 401],
+    "the first change ends the session of the other requests",
+  );
   const { access_token, session_id } = answers.find(({ status }) => status === 200).body;
   const { sessions } = (await worker.get("/sessions", { bearer: access_token })).body;
   assert.deepEqual(
     sessions.map(({ id }) => id),
     [session_id],
-    "those that were refused began none",
+    "the refused changes begin no session",
   );
   for (const [index, password] of wanted.entries()) {
     assert.equal((await worker.login({ ...user, password })).status, answers[index].status === 200 ? 200 : 401);
@@ -394,11 +398,11 @@ test("exactly one of several concurrent password changes succeeds, and its passw
   );
 });
 
-test("nothing is changed or deleted if the password changes after it was verified", async () => {
+test("nothing is changed or deleted if the password changes after its verification", async () => {
   const user = await worker.register();
   const { sql } = await worker.db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'callers'").first();
   const view = (text) => worker.db.batch([worker.db.prepare("DROP VIEW callers"), worker.db.prepare(text)]);
-  // The view's version is one ahead of the version read for verification, as if another change had come first.
+  // The view's version is one ahead of the version read at verification, as after another change.
   await view(sql.replace("u.credentials_version", "u.credentials_version + 1 AS credentials_version"));
   try {
     await unchanged(user, async () => {
@@ -434,7 +438,7 @@ test("without an active session nothing can be changed", async () => {
   }
 });
 
-test("deleting one's account requires the password, and no other member", async () => {
+test("deleting one's own account requires the password and accepts no other member", async () => {
   const user = await worker.register();
   await unchanged(user, async () => {
     for (const bad of [
@@ -537,13 +541,13 @@ test("no personal data of a deleted account is left in D1, only one event that r
   };
   assert.deepEqual(left, { user_id: user.user.id, kind: "deleted", count: 1, ...nothing });
   assert.ok(at === last_at && Math.abs(at - Date.now() / 1000) < 60);
-  // A later refresh does not restore anything either.
+  // A later refresh restores nothing.
   await worker.refresh(reused.refresh_token, from);
   assert.deepEqual(await tables(canary), []);
   await remove(admin);
 });
 
-test("the last admin cannot be deleted, not even by themselves; the last but one can", async () => {
+test("the last admin cannot delete their account; an admin who is not the last can", async () => {
   await worker.db.prepare(`UPDATE users SET roles = '["user"]'`).run();
   const [first, second] = [await worker.registerAdmin(), await worker.registerAdmin()];
   await worker.disable(second);

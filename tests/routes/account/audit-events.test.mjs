@@ -12,7 +12,7 @@ const AUDIT_TTL = 7_776_000;
 let worker, admin;
 before(async () => {
   worker = await startWorker();
-  // Failed logins are counted per hour: a new hour during the tests would begin another row.
+  // Failed logins are counted per hour, and a new hour during the tests would begin another row.
   const left = 3600 - ((Date.now() / 1000) % 3600);
   if (left < 120) await worker.advance(left);
   admin = await worker.registerAdmin();
@@ -40,7 +40,7 @@ async function trails(session) {
   return [body.events, (await asAdmin("GET", `/users/${session.user.id}/events`)).body.events];
 }
 
-/** Entries without their times, sorted, because events of the same second have no order. */
+/** Entries without times, sorted, because events of the same second may be in any order. */
 const sorted = (entries) =>
   entries
     .map(({ at, last_at, ...rest }) => rest)
@@ -53,7 +53,7 @@ async function walk(session, limit) {
   const entries = [];
   let cursor = null;
   do {
-    assert.ok(entries.length < 100, "it does not come to an end");
+    assert.ok(entries.length < 100, "the pages do not end");
     const { body } = await own(session, `?limit=${limit}${cursor === null ? "" : `&cursor=${cursor}`}`);
     assert.ok(body.events.length === limit || body.next_cursor === null);
     entries.push(...body.events);
@@ -62,7 +62,7 @@ async function walk(session, limit) {
   return entries;
 }
 
-/** Presents a rotated-out token again, after the grace window. */
+/** Replays a rotated-out token after the grace window. */
 async function reuse(session, refreshes, replay) {
   let tokens = session;
   for (let count = 0; count < refreshes; count += 1)
@@ -71,7 +71,7 @@ async function reuse(session, refreshes, replay) {
   assertProblem(await worker.refresh(session.refresh_token, replay), 401, "invalid_refresh_token");
 }
 
-test("every event is in the trail with exactly its members, and only admins see which admin acted", async () => {
+test("the trail has every event with exactly its members, and only admins see which admin acted", async () => {
   const user = await worker.register({ username: "traced" });
   const sessions = [user];
   for (const [ip, agent] of [
@@ -194,11 +194,11 @@ test("every event is in the trail with exactly its members, and only admins see 
   assert.deepEqual(
     seen.map(({ at }) => at),
     seen.map(({ at }) => at).sort((a, b) => b - a),
-    "the latest first",
+    "the latest event first",
   );
 });
 
-test("failed logins are one row per hour, with their number and the origin of the last one", async () => {
+test("failed logins are one row per hour, with their count and the origin of the last one", async () => {
   const user = await worker.register();
   for (const [ip, agent] of [
     ["203.0.113.1", "a"],
@@ -231,7 +231,7 @@ test("failed logins are one row per hour, with their number and the origin of th
   );
 });
 
-test("a failed login that is counted after its account was deleted stores no IP address", async () => {
+test("a failed login that is counted after the deletion of the account stores no IP address", async () => {
   const count = readFileSync(new URL("../../../src/store/sql/audit/count_failed_login.sql", import.meta.url), "utf8");
   const before = await stored();
   await worker.db
@@ -271,7 +271,7 @@ test("a failed login to an unknown account costs the same as one to a known acco
     assertProblem(await asAdmin("GET", `/users/${id}/events`), 404, "not_found");
 });
 
-test("pages of any size give the whole trail once and in one order, even if all events are of the same second", async () => {
+test("pages of any size give the whole trail once and in the same order, even if all events are of one second", async () => {
   const user = await worker.register();
   const sessions = [];
   for (let count = 0; count < 6; count += 1) sessions.push(await login(user));
@@ -299,7 +299,7 @@ test("pages of any size give the whole trail once and in one order, even if all 
   }
 });
 
-test("events of the same second are in the order in which they happened", async () => {
+test("events of the same second are in the order of their occurrence", async () => {
   const user = await worker.register();
   const account = `/users/${user.user.id}`;
   const order = [];
@@ -407,7 +407,7 @@ test("ten concurrent replays of a rotated-out token are one reuse and one revoca
   }
 });
 
-test("a change that fails is not recorded, and a change that cannot be recorded fails", async () => {
+test("a failed change is not recorded, and a change that cannot be recorded fails", async () => {
   const user = await worker.register();
   await worker.register({ username: "taken.already" });
   const state = async () => [
@@ -474,7 +474,7 @@ test("admins see that an account was deleted and by whom, and others see nothing
   assertProblem(await asAdmin("GET", `/users/${removed.user.id}/events`), 404, "not_found");
 });
 
-test("a trail holds only the user's own events, whatever cursor is sent", async () => {
+test("a trail contains only the user's own events, whatever the cursor", async () => {
   const [user, otherUser] = [await worker.register(), await worker.register()];
   for (let count = 0; count < 2; count += 1)
     await worker.patch("/me", { bearer: otherUser.access_token, json: { name: `Stranger ${count}` } });

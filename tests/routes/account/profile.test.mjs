@@ -1,4 +1,4 @@
-// The optional members of a user, names and metadata, in every route that writes or shows them.
+// Names and metadata, the optional members of a user, on every route that writes or returns them.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -23,12 +23,12 @@ const register = (json) =>
 const me = async ({ access_token }) => (await worker.me(access_token)).body;
 const patch = ({ access_token }, json) => worker.patch("/me", { bearer: access_token, json });
 const patchAsAdmin = ({ user }, json) => worker.patch(`/users/${user.id}`, { bearer: admin.access_token, json });
-/** An object of that many bytes as compact JSON. */
+/** An object whose compact JSON has this length. */
 const ofLength = (bytes) => ({ x: "a".repeat(bytes - '{"x":""}'.length) });
 const events = async ({ access_token }) =>
   (await worker.get("/me/events", { bearer: access_token })).body.events.map(({ kind }) => kind);
 
-test("a registration may carry names and metadata, and every answer shows them", async () => {
+test("a registration may contain names and metadata, and every response returns them", async () => {
   const { status, body } = await register({ ...NAMES, metadata: METADATA });
   assert.equal(status, 201);
   const shown = { ...NAMES, metadata: METADATA, app_metadata: null };
@@ -51,7 +51,7 @@ test("omitted names and metadata are null", async () => {
   assert.deepEqual([given_name, family_name, metadata, app_metadata], [null, null, null, null]);
 });
 
-test("an invalid name or metadata is refused with an error for its member, and nothing is registered", async () => {
+test("the error for an invalid name or metadata names the member, and no account is created", async () => {
   const before = await worker.counts();
   for (const [json, status, code, member] of [
     [{ given_name: " " }, 422, "invalid_name", "given_name"],
@@ -127,7 +127,7 @@ test("a user who is not an admin cannot change the metadata of others", async ()
   assert.deepEqual((await me(other)).metadata, METADATA);
 });
 
-test("access tokens carry them where ACCESS_TOKEN_CLAIMS names them, and at most 1 KB of metadata", async () => {
+test("access tokens contain the claims in ACCESS_TOKEN_CLAIMS, and at most 1 KB of metadata", async () => {
   await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: "given_name, family_name, user_metadata, app_metadata" } });
   try {
     const { body: user } = await register({ ...NAMES, metadata: METADATA });
@@ -152,14 +152,14 @@ test("access tokens carry them where ACCESS_TOKEN_CLAIMS names them, and at most
   }
 });
 
-test("metadata of more than 16 levels is refused, however it is nested", async () => {
+test("metadata of more than 16 levels is refused", async () => {
   const nested = (levels) => JSON.parse(`${'{"x":'.repeat(levels)}1${"}".repeat(levels)}`);
   assert.equal((await register({ metadata: nested(16) })).status, 201);
   assertProblem(await register({ metadata: nested(17) }), 422, "metadata_too_deep");
 });
 
 test("a member name that serde_json uses internally is treated like any other", async () => {
-  // serde_json can be made to parse the text of such a member, with a new depth limit each time.
+  // serde_json has a feature that parses the text of this member, each time with a new depth limit.
   const name = "$serde_json::private::RawValue";
   const { status, body } = await register({ metadata: { [name]: "[[1]]", a: 1 } });
   assert.deepEqual([status, body.user.metadata], [201, { [name]: "[[1]]", a: 1 }]);

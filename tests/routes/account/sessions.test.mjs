@@ -34,7 +34,7 @@ test("the list shows when and from where each session began and was last used, a
   assert.deepEqual(
     body.sessions.map(({ id }) => id),
     [user, third, second].map(({ session_id }) => session_id),
-    "the one that began last comes first",
+    "the latest session comes first",
   );
   assert.deepEqual(
     body.sessions.filter(({ current }) => current).map(({ id }) => id),
@@ -57,7 +57,7 @@ test("the list shows when and from where each session began and was last used, a
   assert.doesNotMatch(text, /pcrt_|secret|hash/);
 });
 
-test("sessions that have ended or expired, and those of other users, are not in the list", async () => {
+test("the list contains no ended or expired sessions, and none of other users", async () => {
   const { user, second, third } = await threeSessions();
   await worker.register();
   await worker.revoke(second.refresh_token);
@@ -68,7 +68,7 @@ test("sessions that have ended or expired, and those of other users, are not in 
   );
 });
 
-test("pages list each session once, and sessions that end in the meantime do not shift the others", async () => {
+test("the pages contain each session once, and sessions that end in the meantime do not shift the others", async () => {
   const user = await worker.register();
   const ids = [user.session_id];
   for (let count = 1; count < 7; count += 1) {
@@ -121,7 +121,7 @@ test("an admin sees the sessions of any user, and other users do not", async () 
   assertProblem(await worker.get(path, { bearer: admin.access_token }), 401, "invalid_token");
 });
 
-test("ending one session ends only that one, at once and everywhere", async () => {
+test("a session that is ended is refused at once everywhere, and no other is", async () => {
   const { user, second, third } = await threeSessions();
   worker.events();
   const answer = await end(user, second.session_id);
@@ -146,14 +146,14 @@ test("ending one session ends only that one, at once and everywhere", async () =
   await worker.assertLive(third);
 });
 
-test("a session may end itself", async () => {
+test("a session can end itself", async () => {
   const { user, second } = await threeSessions();
   assert.equal((await end(second, second.session_id)).status, 204);
   await worker.assertEnded(second);
   await worker.assertLive(user);
 });
 
-test("another user's session, an unknown one, an ended one and an invalid id are the same 404, and nothing ends", async () => {
+test("the session of another user, an unknown one, an ended one and an invalid id are the same 404, and nothing ends", async () => {
   const { user, second } = await threeSessions();
   const otherUser = await worker.register();
   await worker.revoke(second.refresh_token);
@@ -180,7 +180,7 @@ test("another user's session, an unknown one, an ended one and an invalid id are
   await worker.assertLive(user);
 });
 
-test("DELETE /sessions ends all; with except=current, all but the caller's; with any other query, none", async () => {
+test("DELETE /sessions ends all sessions; with except=current, all but the caller's; with any other query, none", async () => {
   const { user, second, third } = await threeSessions();
   const otherUser = await worker.register();
   for (const query of [
@@ -228,7 +228,7 @@ test("a session that has ended, or whose account is disabled or deleted, sees an
   }
 });
 
-test("without an access token no session is shown", async () => {
+test("without an access token, no session is shown or ended", async () => {
   for (const [method, path] of [
     ["GET", "/sessions"],
     ["DELETE", "/sessions"],

@@ -7,7 +7,7 @@ import { decodeJwt } from "jose";
 
 import { assertProblem, PASSWORD, startWorker } from "../../support/harness.mjs";
 
-const NOBODY = "AAAAAAAAAAAAAAAAAAAAAA";
+const UNKNOWN_ID = "AAAAAAAAAAAAAAAAAAAAAA";
 
 let worker, admin, plain;
 before(async () => {
@@ -26,7 +26,7 @@ const kinds = async ({ user }) =>
   ).results.map(({ kind }) => kind);
 const sent = { PATCH: { disabled: true } };
 
-/** Every admin route, with that account where the path has an id. */
+/** Every admin route, with this id where the path has one. */
 const routes = (id) => [
   ["GET", "/users"],
   ["GET", "/users?email=person"],
@@ -36,10 +36,10 @@ const routes = (id) => [
   ["DELETE", `/users/${id}/sessions`],
   ["DELETE", `/users/${id}`],
 ];
-const asks = (bearer, id) =>
+const requestAll = (bearer, id) =>
   Promise.all(routes(id).map(([method, path]) => worker.request(method, path, { bearer, json: sent[method] })));
 
-/** The response without what differs between two equal requests. */
+/** A response without its request id. */
 const bytes = ({ status, headers, text }) =>
   JSON.stringify([
     status,
@@ -54,7 +54,7 @@ async function unchanged(act) {
   assert.deepEqual(await worker.dump(), before);
 }
 
-/** Inserts numbered users, whose order is that of their numbers. */
+/** Inserts numbered users, in the order of their numbers. */
 async function insertUsers(prefix, count) {
   const numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
   const user =
@@ -74,7 +74,7 @@ async function walk(query, act = () => {}) {
   const pages = [];
   let cursor = null;
   do {
-    assert.ok(pages.length < 100, "it does not come to an end");
+    assert.ok(pages.length < 100, "the pages do not end");
     const { status, body } = await list(`?${query}${cursor === null ? "" : `&cursor=${cursor}`}`);
     assert.equal(status, 200);
     pages.push(body.users.map(({ email }) => email.toLowerCase()));
@@ -93,7 +93,7 @@ test("without an access token, or with an expired or invalid one, every route is
       [`${admin.access_token}x`, "invalid_token"],
       [admin.refresh_token, "invalid_token"],
     ]) {
-      for (const answer of await asks(bearer, plain.user.id)) assertProblem(answer, 401, code);
+      for (const answer of await requestAll(bearer, plain.user.id)) assertProblem(answer, 401, code);
     }
   });
 });
@@ -102,7 +102,7 @@ test("a user who is not an admin gets the same bytes, whether or not the account
   await unchanged(async () => {
     worker.events();
     const answers = (
-      await Promise.all([admin.user.id, NOBODY, "x", ""].map((id) => asks(plain.access_token, id)))
+      await Promise.all([admin.user.id, UNKNOWN_ID, "x", ""].map((id) => requestAll(plain.access_token, id)))
     ).flat();
     for (const answer of answers) {
       assertProblem(answer, 403, "forbidden");
@@ -120,8 +120,8 @@ test("only admins see the list of roles", async () => {
   await unchanged(async () => {
     const roles = ["nothing-of-the-kind"];
     assertProblem(await update(plain, admin, { roles }), 403, "forbidden");
-    assertProblem(await update(plain, { user: { id: NOBODY } }, { roles }), 403, "forbidden");
-    assertProblem(await update(admin, { user: { id: NOBODY } }, { roles }), 404, "not_found");
+    assertProblem(await update(plain, { user: { id: UNKNOWN_ID } }, { roles }), 403, "forbidden");
+    assertProblem(await update(admin, { user: { id: UNKNOWN_ID } }, { roles }), 404, "not_found");
     assertProblem(await update(admin, plain, { roles }), 422, "unknown_role");
   });
 });
@@ -140,7 +140,7 @@ test("the role is read from D1 at the time of the request, not from the token", 
   assert.equal((await worker.get("/users", { bearer: token })).status, 200);
   await worker.setRoles(other, ["user"]);
   await unchanged(async () => {
-    for (const answer of await asks(token, plain.user.id)) assertProblem(answer, 403, "forbidden");
+    for (const answer of await requestAll(token, plain.user.id)) assertProblem(answer, 403, "forbidden");
   });
   // A token issued before the user became an admin works too.
   assert.deepEqual(decodeJwt(other.access_token).roles, ["user"]);
@@ -155,7 +155,7 @@ test("only the exact role name grants access", async () => {
   for (const roles of [["administrator"], ["user", "superadmin"], ["ADMIN"], []]) {
     await worker.setRoles(other, roles);
     await unchanged(async () => {
-      for (const answer of await asks(other.access_token, plain.user.id)) assertProblem(answer, 403, "forbidden");
+      for (const answer of await requestAll(other.access_token, plain.user.id)) assertProblem(answer, 403, "forbidden");
     });
   }
 });
@@ -171,7 +171,7 @@ test("an admin whose session ended, or who is disabled, sees and changes nothing
     const other = await worker.registerAdmin();
     await end(other);
     await unchanged(async () => {
-      for (const answer of await asks(other.access_token, plain.user.id))
+      for (const answer of await requestAll(other.access_token, plain.user.id))
         assertProblem(answer, 401, "invalid_token", name);
     });
   }
@@ -179,7 +179,7 @@ test("an admin whose session ended, or who is disabled, sees and changes nothing
 
 test("an unknown account and an invalid id are the same 404", async () => {
   const odd = [
-    NOBODY,
+    UNKNOWN_ID,
     "x",
     "",
     "%27",
@@ -235,13 +235,13 @@ test("an account is shown as to its user, with disabled_at in addition", async (
   assert.deepEqual(listed, { users: [{ ...user.user, disabled_at: 1 }], next_cursor: null });
 });
 
-test("the pages of the list hold every account once and in order, whatever the page size", async () => {
+test("the pages of the list contain every account once and in order, whatever the page size", async () => {
   await insertUsers("paged", 123);
   const { results } = await worker.db.prepare("SELECT email_key FROM users ORDER BY email_key").all();
-  const everybody = results.map(({ email_key }) => email_key);
+  const all = results.map(({ email_key }) => email_key);
   for (const limit of [7, 41, 50, 100]) {
     const pages = await walk(`limit=${limit}`);
-    assert.deepEqual(pages.flat(), everybody);
+    assert.deepEqual(pages.flat(), all);
     for (const page of pages.slice(0, -1)) assert.equal(page.length, limit);
   }
   assert.equal((await list()).body.users.length, 50);
@@ -300,7 +300,7 @@ test("a plus in an address is found both literally and percent-encoded", async (
   }
 });
 
-test("the limit must be 1 to 100, in digits", async () => {
+test("the limit must be a number from 1 to 100, in digits", async () => {
   for (const limit of [
     "0",
     "101",
@@ -361,7 +361,7 @@ test("the search matches the beginning of an address, in any case and normal for
     "ida@b\u00fccher.example",
   ];
   for (const [index, email] of emails.entries()) {
-    // As registration stores them: a final sigma is kept as such, and the domain is in its ASCII form.
+    // As registration stores it: a final sigma is unchanged, and the domain is in its ASCII form.
     const key = email.toLowerCase().replace("b\u00fccher", "xn--bcher-kva");
     await insertUser(`search${index}`, email, key);
   }
@@ -467,7 +467,7 @@ test("unknown or repeated roles are 422, an invalid body is 400, and neither cha
   });
 });
 
-test("roles and disabling in one request are one change, and repeating it records nothing", async () => {
+test("roles and disabling can change in one request, and repeating it records nothing", async () => {
   const user = await worker.register();
   worker.events();
   for (let time = 0; time < 3; time += 1) {
@@ -490,7 +490,7 @@ test("roles and disabling in one request are one change, and repeating it record
     { ...common, change: "disabled" },
   ]);
   assert.deepEqual(await kinds(user), ["disabled", "roles_changed"]);
-  // Enabling is a change, the roles are the same.
+  // Enabling is a change; the roles stay the same.
   assert.equal((await update(admin, user, { roles: ["user", "admin"], disabled: false })).body.disabled_at, null);
   // A null member counts as omitted.
   await unchanged(async () => {
@@ -576,7 +576,7 @@ test("an admin deletes an account once, and only the record of the deletion is l
   assert.equal((await worker.register({ email: user.email })).email, user.email);
 });
 
-test("enabling ends sessions that remained when the account was disabled directly in D1", async () => {
+test("enabling an account that was disabled directly in D1 ends its remaining sessions", async () => {
   const user = await worker.register();
   await worker.disable(user);
   assert.equal((await update(admin, user, { disabled: false })).status, 200);
@@ -598,21 +598,22 @@ test("the last active admin cannot be demoted, disabled or deleted", async () =>
   await unchanged(async () => {
     for (const attempt of attempts) assertProblem(await attempt(), 409, "last_admin");
   });
-  // A disabled admin does not count and can be demoted; with a second active admin, the first can be removed.
+  // A disabled admin does not count and can be demoted. With a second active admin, the first can be demoted, disabled
+  // or deleted.
   assert.equal((await update(admin, second, { roles: ["user"] })).status, 200);
   await worker.disable(second, false);
-  for (const [leave, back] of [
+  for (const [remove, expected] of [
     [() => update(admin, admin, { roles: ["user"] }), 200],
     [() => update(admin, admin, { disabled: true }), 200],
     [() => as(admin, "DELETE", "/me", { current_password: PASSWORD }), 204],
   ]) {
     await worker.setRoles(second, ["admin"]);
-    assert.equal((await leave()).status, back);
+    assert.equal((await remove()).status, expected);
     assertProblem(await update(second, second, { disabled: true }), 409, "last_admin");
     await worker.setRoles(admin, ["user", "admin"]);
     await worker.disable(admin, false);
     const login = await worker.login(admin);
-    if (back === 200) admin = { ...admin, ...login.body };
+    if (expected === 200) admin = { ...admin, ...login.body };
   }
 });
 
@@ -620,9 +621,9 @@ test("with other roles configured, new users get the first, and admins grant the
   await worker.update({ vars: { ROLES: "member,editor,admin" } });
   const user = await worker.register();
   assert.deepEqual([user.user.roles, decodeJwt(user.access_token).roles], [["member"], ["member"]]);
-  const boss = await worker.registerAdmin();
-  assert.deepEqual((await update(boss, user, { roles: ["editor", "member"] })).body.roles, ["member", "editor"]);
-  assertProblem(await update(boss, user, { roles: ["user"] }), 422, "unknown_role");
-  // Roles granted before the list changed stay until they are set again.
-  assert.deepEqual((await as(boss, "GET", `/users/${plain.user.id}`)).body.roles, ["user"]);
+  const otherAdmin = await worker.registerAdmin();
+  assert.deepEqual((await update(otherAdmin, user, { roles: ["editor", "member"] })).body.roles, ["member", "editor"]);
+  assertProblem(await update(otherAdmin, user, { roles: ["user"] }), 422, "unknown_role");
+  // Roles granted before the list changed stay until they are changed.
+  assert.deepEqual((await as(otherAdmin, "GET", `/users/${plain.user.id}`)).body.roles, ["user"]);
 });
