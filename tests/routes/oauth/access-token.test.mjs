@@ -1,5 +1,5 @@
-// Access tokens and independent implementations: jose and WebCrypto verify our tokens by the published keys, the Worker
-// accepts what WebCrypto signs with the same private key, and no forged token is accepted.
+// Access tokens and other implementations: jose and WebCrypto verify them with the published keys, the Worker accepts
+// tokens that WebCrypto signs with the same private key, and no forged token is accepted.
 
 import assert from "node:assert/strict";
 import { createHmac, createPublicKey, generateKeyPairSync } from "node:crypto";
@@ -26,7 +26,7 @@ before(async () => {
   claims = decodeJwt(user.access_token);
 });
 after(() => worker.close());
-// Whatever is refused, the valid token still works.
+// After every refusal, the valid token is still accepted.
 afterEach(async () => assert.equal((await worker.me(user.access_token)).status, 200));
 
 test("a token has the header and claims of RFC 9068", () => {
@@ -65,7 +65,7 @@ test("a token that WebCrypto signs with the same private key is accepted", async
     "the long type": await forge({ header: { typ: "application/at+jwt" } }),
     "the type in another case": await forge({ header: { typ: "AT+JWT" } }),
     "an audience among others": await forge({ claims: { aud: ["other", AUDIENCE] } }),
-    "a claim of somebody's own": await forge({ claims: { tenant: "acme" } }),
+    "a custom claim": await forge({ claims: { tenant: "acme" } }),
   })) {
     assert.equal((await worker.me(token)).status, 200, name);
     assert.equal((await worker.verify(token)).status, 200, name);
@@ -219,7 +219,7 @@ test("claims that are wrong, of the wrong type or missing are refused", async ()
   }
 });
 
-test("a token issued by a clock that is ahead is accepted on every route, and ends its session on /revoke", async () => {
+test("a token from a clock that is ahead is accepted on every route, and ends its session on /revoke", async () => {
   const server = makeResourceServer("orders-api", AUDIENCE);
   await worker.update({ vars: { RESOURCE_SERVERS: JSON.stringify([server.entry]) } });
   const now = Math.floor(Date.now() / 1000);
@@ -239,7 +239,7 @@ test("a token issued by a clock that is ahead is accepted on every route, and en
     await worker.assertEnded({ access_token: token, refresh_token: refreshed.refresh_token });
     assert.deepEqual((await worker.introspect(token, server)).body, { active: false });
   }
-  // A token that is not valid yet neither grants access nor ends the session.
+  // A token that is not valid yet is inactive and ends no session.
   const early = worker.resign(user.access_token, { nbf: now + 60 });
   assert.deepEqual((await worker.introspect(early, server)).body, { active: false });
   assert.equal((await worker.revoke(early)).status, 200);
@@ -253,7 +253,7 @@ test("tokens of other types are not access tokens", async () => {
   await worker.assertInvalid([user.refresh_token]);
 });
 
-test("sub is the only identity: another user's or an unknown one is refused where D1 is queried", async () => {
+test("a token whose sub is another user or unknown is refused where D1 is queried", async () => {
   const other = await worker.register();
   for (const sub of [other.user.id, "AAAAAAAAAAAAAAAAAAAAAA"]) {
     assertProblem(await worker.me(await forge({ claims: { sub } })), 401, "invalid_token");
@@ -323,7 +323,7 @@ test("duplicate members are refused in either order, even with a valid signature
   await worker.assertInvalid(await Promise.all(bodies.map((text) => forge({ body: text }))));
 });
 
-test("input that is not a JSON object in UTF-8 is refused, however deep or long", async () => {
+test("a header or payload that is not a JSON object in UTF-8 is refused, however deep or long", async () => {
   const bodies = [
     Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]),
     '{"a":"\\ud800"}',

@@ -1,4 +1,4 @@
-// POST /introspect (RFC 7662): who may call it, what it reports of a token, and that changes take effect at once.
+// POST /introspect (RFC 7662): who may call it, what it reports about a token, and that changes take effect at once.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ import { assertOAuthError, assertProblem, basic, forged, ISSUER, startWorker } f
 const AUDIENCE = "https://api.example.org";
 const IDLE = 604800;
 const GRACE = 30;
-/** How often a session is ended in each way: if an end takes effect late, some rounds fail. */
+/** The number of rounds per way to end a session, because an end that takes effect late fails only some of them. */
 const ROUNDS = 12;
 const api = makeResourceServer("orders-api", AUDIENCE);
 const second = makeResourceServer("billing.v2~test_1", AUDIENCE);
@@ -28,7 +28,7 @@ const isActive = async (token, server = api) => {
   return body.active;
 };
 
-/** Asserts a 200 with exactly this body. */
+/** Asserts that a token is reported as inactive, with no other member. */
 async function assertInactive(token, server = api) {
   const { status, headers, text } = await worker.introspect(token, server);
   assert.deepEqual(
@@ -63,7 +63,7 @@ test("an active access token is reported with its claims and the current values 
   assert.equal("username" in (await worker.introspect(nameless.access_token, api)).body, false);
 });
 
-test("an active refresh token is reported with its user and its expiry, and does not change", async () => {
+test("an active refresh token is reported with its user and its expiry, and introspection does not change it", async () => {
   const user = await worker.register();
   await worker.age(100, user.session_id);
   const { body } = await worker.refresh(user.refresh_token);
@@ -123,9 +123,9 @@ test("an invalid or expired token, one for another audience and one of a disable
       await worker.disable(one);
       return [one.refresh_token, one.access_token];
     },
-    "of another's session": async ({ access_token }) => [worker.resign(access_token, { sub: user.user.id })],
+    "of another user's session": async ({ access_token }) => [worker.resign(access_token, { sub: user.user.id })],
     "of no session": async ({ access_token }) => [worker.resign(access_token, { sid: "AAAAAAAAAAAAAAAAAAAAAA" })],
-    "past its time": async ({ access_token }) => [worker.resign(access_token, { exp: Math.floor(Date.now() / 1000) })],
+    "past its exp": async ({ access_token }) => [worker.resign(access_token, { exp: Math.floor(Date.now() / 1000) })],
     "not yet valid": async ({ access_token }) => [
       worker.resign(access_token, { nbf: Math.floor(Date.now() / 1000) + 60 }),
     ],
@@ -254,7 +254,7 @@ test("only a configured resource server gets an answer, and all other callers ge
   );
 });
 
-test("the log has the reason for refusing a caller, and nothing that it sent", async () => {
+test("the log has the reason why a caller is refused, and nothing that it sent", async () => {
   worker.events();
   for (const headers of [
     {},
@@ -346,7 +346,7 @@ test("the caller is authenticated before the request is validated, and the reque
   }
 });
 
-test("if D1 fails, the answer is a 503, unless the caller or the token is refused without D1", async () => {
+test("if D1 fails, the response is a 503, unless the caller or the token is refused without D1", async () => {
   const { access_token, refresh_token } = await worker.register();
   for (const table of ["users", "refresh_tokens"]) {
     await worker.without(table, async () => {

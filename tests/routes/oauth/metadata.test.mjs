@@ -1,4 +1,4 @@
-// Discovery: the metadata of RFC 8414 and of OpenID Connect Discovery, at their well-known paths, with correct members.
+// The metadata of RFC 8414 and OpenID Connect Discovery: their well-known paths and their members.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -37,7 +37,7 @@ async function assertNothingAt(...paths) {
   for (const path of paths) assertProblem(await worker.get(path), 404, "not_found");
 }
 
-test("both well-known paths give the same document, without empty members", async () => {
+test("both well-known paths return the same document, without empty members", async () => {
   for (const path of [OAUTH, OPENID]) await assertDocument(path, document(ISSUER));
   assert.equal((await worker.get(OAUTH)).text, (await worker.get(OPENID)).text);
   for (const path of [OAUTH, OPENID]) {
@@ -127,7 +127,7 @@ test("the metadata of an issuer with a path is where RFC 8414 and OpenID Connect
   await worker.update();
 });
 
-test("a page of an allowed origin may read it, and a page of another origin may not", async () => {
+test("a page of an allowed origin may read the metadata, and a page of another origin may not", async () => {
   const origin = "https://app.example.org";
   await worker.update({ vars: { ALLOWED_ORIGINS: origin, ISSUER: "https://example.org/auth" } });
   for (const path of [`${OPENID}/auth`, `/auth${OPENID}`]) {

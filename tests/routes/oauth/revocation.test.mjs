@@ -1,4 +1,4 @@
-// Ending sessions: POST /revoke (RFC 7009), DELETE /sessions, and how each kind of check sees the end.
+// Ending sessions: POST /revoke (RFC 7009) and DELETE /sessions, and when each check refuses the tokens.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Asserts that the session is accepted on any kind of route, and refreshes. */
+/** Asserts that the access token is accepted, and the refresh token refreshes. */
 async function assertLive(session) {
   await worker.assertLive(session);
   assert.equal((await worker.refresh(session.refresh_token)).status, 200);
@@ -26,7 +26,7 @@ for (const [kind, how] of Object.entries({
     worker.post("/revoke", { form: { token: session.refresh_token, token_type_hint: "access_token" } }),
   "an access token with an unknown hint": (session) =>
     worker.post("/revoke", { form: { token: session.access_token, token_type_hint: "pigeon" } }),
-  "a refresh token and parameters of others": (session) =>
+  "a refresh token and other parameters": (session) =>
     worker.post("/revoke", { form: { token: session.refresh_token, client_id: "spa" } }),
 })) {
   test(`${kind} ends its session and no other`, async () => {
@@ -39,7 +39,7 @@ for (const [kind, how] of Object.entries({
   });
 }
 
-test("the row keeps when, from where and why a session was ended, and the log has it once", async () => {
+test("the row has the time, origin and reason of a revocation, and the log has it once", async () => {
   const { refresh_token, session_id, user } = await worker.register();
   const headers = { "CF-Connecting-IP": "198.51.100.9", "User-Agent": "phone" };
   worker.events();
@@ -81,7 +81,7 @@ test("an invalid or expired token, or one of an ended session, is 200 and change
   await assertLive(session);
 });
 
-test("an expired access token still ends its session for as long as a session lives without a refresh", async () => {
+test("an expired access token still ends its session until the idle timeout", async () => {
   const now = Math.floor(Date.now() / 1000);
   const IDLE = 604_800;
   for (const [ago, ends] of [
@@ -146,7 +146,7 @@ test("a missing, empty or repeated token is an OAuth error", async () => {
   assertOAuthError(await worker.post("/revoke", { form: { token: "x".repeat(17000) } }), 413, "invalid_request");
 });
 
-test("log out everywhere ends every session of the user, returns their number, and ends no other user's", async () => {
+test("log out everywhere ends every session of the user, returns their number, and ends no session of another user", async () => {
   const user = await worker.register();
   const sessions = [user, (await worker.login(user)).body, (await worker.login(user)).body];
   const otherUser = await worker.register();
@@ -168,7 +168,7 @@ test("log out everywhere writes marks to KV only for sessions that can still hav
   const old = (await worker.login(user)).body;
   const retried = (await worker.login(user)).body;
   const caller = (await worker.login(user)).body;
-  // An access token lives 900 s, and clocks may differ by a minute.
+  // An access token lives 900 s, plus 60 s for clocks that differ.
   await worker.age(961, old.session_id);
   await worker.refresh(retried.refresh_token);
   await worker.age(20, retried.session_id);
@@ -197,7 +197,7 @@ test("log out everywhere skips expired sessions whose access tokens have expired
   assert.equal((await worker.sessionRow(expired.session_id)).revoked_at, null);
 });
 
-test("log out everywhere ends an expired session whose access token is still valid, as after lifetimes were shortened", async () => {
+test("log out everywhere ends an expired session whose access token is still valid", async () => {
   const user = await worker.register();
   const shortened = (await worker.login(user)).body;
   await worker.db
@@ -208,7 +208,7 @@ test("log out everywhere ends an expired session whose access token is still val
   assertProblem(await worker.verify(shortened.access_token), 401, "invalid_token");
 });
 
-test("a mark lives as long as the issued tokens, whatever lifetime has been configured since", async () => {
+test("a mark lives as long as the issued tokens, whatever lifetime is configured later", async () => {
   const user = await worker.register();
   const other = (await worker.login(user)).body;
   await worker.update({ vars: { ACCESS_TOKEN_TTL_SECONDS: "60" } });
@@ -251,8 +251,8 @@ test("a mark lives as long as an access token of the session can, plus one minut
   assert.ok(seconds > 950 && seconds < 965, String(seconds));
 });
 
-test("a disabled or deleted account is refused at once where D1 is asked", async () => {
-  for (const end of [ENDINGS["a disabling"], ENDINGS["a deletion"]]) {
+test("the tokens of a disabled or deleted account are refused at once where D1 is queried", async () => {
+  for (const end of [ENDINGS["disabling the account"], ENDINGS["deleting the account"]]) {
     const { access_token, refresh_token, ...user } = await worker.register();
     await end(user);
     assertProblem(await worker.me(access_token), 401, "invalid_token");
@@ -260,24 +260,24 @@ test("a disabled or deleted account is refused at once where D1 is asked", async
   }
 });
 
-// Ends of a session or account that race a refresh. Once acknowledged, they must win.
+// Ways to end a session that race a refresh. After the response, no token may be accepted.
 const ENDINGS = {
   "a logout by refresh token": ({ refresh_token }) => worker.revoke(refresh_token),
   "a logout by access token": ({ access_token }) => worker.revoke(access_token),
   "a logout everywhere": ({ access_token }) => worker.delete("/sessions", { bearer: access_token }),
-  "a disabling": (user) => worker.disable(user),
-  "a deletion": ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run(),
+  "disabling the account": (user) => worker.disable(user),
+  "deleting the account": ({ user }) => worker.db.prepare("DELETE FROM users WHERE id = ?").bind(user.id).run(),
 };
 for (const [name, end] of Object.entries(ENDINGS)) {
-  test(`nothing issued by a refresh that races ${name} works afterwards`, async () => {
+  test(`no token issued by a refresh that races ${name} is accepted afterwards`, async () => {
     const user = await worker.register();
-    const ofAccount = name.startsWith("a d");
+    const endsAccount = name.endsWith("the account");
     let before = 0;
-    let behind = 0;
+    let after = 0;
     for (let round = 0; round < 10; round += 1) {
       // An account can be disabled or deleted only once, but beginning another session is cheap.
-      const session = ofAccount ? await worker.register() : (await worker.login(user)).body;
-      // The end is sent at varying times during the refreshes, so that it runs after some and before others.
+      const session = endsAccount ? await worker.register() : (await worker.login(user)).body;
+      // The request is sent at varying times, so that it runs after some refreshes and before others.
       const refreshes = [0, 2, 4, 8, 16].map((delay, index) =>
         setTimeout(delay).then(() =>
           (index % 2 === 0 ? worker.refresh : worker.token).call(worker, session.refresh_token),
@@ -287,15 +287,15 @@ for (const [name, end] of Object.entries(ENDINGS)) {
       const answers = await Promise.all([...refreshes, ending]);
       const issued = answers.filter(({ body }) => body?.refresh_token).map(({ body }) => body);
       before += issued.length;
-      behind += refreshes.length - issued.length;
+      after += refreshes.length - issued.length;
       for (const tokens of [session, ...issued]) {
         assertProblem(await worker.refresh(tokens.refresh_token), 401, "invalid_refresh_token");
         assertProblem(await worker.me(tokens.access_token), 401, "invalid_token");
       }
     }
     assert.ok(
-      before > 0 && behind > 0,
-      `nothing was raced: ${before} refreshes came before the end, ${behind} behind it`,
+      before > 0 && after > 0,
+      `no refresh raced: ${before} succeeded before the end, ${after} failed after it`,
     );
   });
 }

@@ -16,13 +16,13 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Asserts that no token of the session is accepted any more, on any route. */
+/** Asserts that no token of the session is accepted on any route. */
 async function assertEnded(session) {
   assertOAuthError(await worker.token(session.refresh_token), 400, "invalid_grant");
   await worker.assertEnded(session);
 }
 
-test("the grant returns what /refresh returns: the members of RFC 6749 and our own", async () => {
+test("the grant returns the same members as /refresh: those of RFC 6749 and our own", async () => {
   const first = await worker.register();
   const { status, headers, body } = await worker.token(first.refresh_token);
   assert.equal(status, 200);
@@ -88,7 +88,7 @@ test("an access token in the Authorization header is ignored, valid or not, beca
     assert.equal(body.session_id, first.session_id);
     token = body.refresh_token;
   }
-  // It does not authenticate the request either.
+  // An access token does not authenticate the request either.
   assertOAuthError(
     await worker.post("/token", { form: { grant_type: "refresh_token" }, bearer: first.access_token }),
     400,
@@ -156,7 +156,7 @@ test("a replay of any rotated-out token ends the session, and is logged as on /r
   }
 });
 
-test("every reason for refusal gets one and the same answer", async () => {
+test("every reason for refusal gets the same response", async () => {
   const cases = {
     garbage: () => "garbage",
     "not UTF-8": () => "\ud800",

@@ -11,7 +11,7 @@ after(() => worker.close());
 
 const login = (json, options) => worker.post("/login", { json: { password: PASSWORD, ...json }, ...options });
 
-test("a user logs in by e-mail address or username, in any case, each time into a new session", async () => {
+test("a user logs in by e-mail address or username, in any case, and each login begins a session", async () => {
   const user = await worker.register({ email: "Ada@Example.org", username: "Ada-L", name: "Ada" });
   const sessions = new Set([user.session_id]);
   const tokens = new Set([user.refresh_token]);
@@ -53,7 +53,7 @@ test("a user logs in by e-mail address or username, in any case, each time into 
   assert.equal((await worker.refresh(user.refresh_token)).status, 200);
 });
 
-test("exactly one of e-mail address and username is required, as text, and nothing else", async () => {
+test("exactly one of e-mail address and username is required, as text, and no other member is accepted", async () => {
   const user = await worker.register({ username: "one-of-two" });
   const { email } = user;
   for (const json of [
@@ -81,7 +81,7 @@ test("exactly one of e-mail address and username is required, as text, and nothi
   }
 });
 
-test("an unknown account, a wrong password and a disabled account get one and the same answer", async () => {
+test("an unknown account, a wrong password and a disabled account get the same response", async () => {
   const user = await worker.register({ username: "known-one" });
   const disabled = await worker.register({ username: "disabled-one" });
   await worker.setColumn(disabled, "disabled_at", 1);
@@ -132,7 +132,7 @@ test("an unknown account, a wrong password and a disabled account get one and th
   assert.equal((await login({ email: disabled.email })).status, 200);
 });
 
-test("the whole password is verified, exactly as it was chosen", async () => {
+test("the whole password is verified, exactly as it was set", async () => {
   const password = "The quick brown fox, no: the Quick red one! ".repeat(3).trim();
   const user = await worker.register({ password });
   for (const other of [
@@ -208,10 +208,10 @@ test("a login renews a hash with outdated parameters, once", async () => {
     assert.equal(await worker.storedHash(user), renewed);
     assertProblem(await worker.login({ ...user, password: `${PASSWORD}!` }), 401, "invalid_credentials");
   }
-  const todays = phc({});
-  await worker.setColumn(user, "password_hash", todays);
+  const current = phc({});
+  await worker.setColumn(user, "password_hash", current);
   assert.equal(await logIn(), false);
-  assert.equal(await worker.storedHash(user), todays);
+  assert.equal(await worker.storedHash(user), current);
 });
 
 test("every hash has its own salt", async () => {
@@ -222,23 +222,23 @@ test("every hash has its own salt", async () => {
   assert.notEqual(hashes[0].split("$")[5], hashes[1].split("$")[5]);
 });
 
-test("the origin of a session is stored as the platform reports it, and headers of the client are ignored", async () => {
+test("the origin of a session is stored as the platform reports it, and other headers are ignored", async () => {
   const user = await worker.register();
   const agent = 'Browser/1 (\\"}; \'--) {"event":"x"}';
-  const lies = Object.fromEntries(
+  const spoofed = Object.fromEntries(
     ["X-Forwarded-For", "X-Real-IP", "True-Client-IP", "X-Client-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4"].map(
       (name) => [name, "203.0.113.66"],
     ),
   );
-  for (const [ip, agentSent, agentKept] of [
+  for (const [ip, agentSent, agentStored] of [
     ["198.51.100.7", agent, agent],
     ["2001:db8::7", "u".repeat(2000), "u".repeat(256)],
   ]) {
-    const headers = { ...lies, Forwarded: "for=203.0.113.66", "CF-Connecting-IP": ip, "User-Agent": agentSent };
+    const headers = { ...spoofed, Forwarded: "for=203.0.113.66", "CF-Connecting-IP": ip, "User-Agent": agentSent };
     const { body } = await worker.login(user, { headers });
     const row = await worker.sessionRow(body.session_id);
-    assert.deepEqual([row.created_ip, row.created_user_agent], [ip, agentKept]);
-    assert.deepEqual([row.rotated_ip, row.rotated_user_agent], [ip, agentKept]);
+    assert.deepEqual([row.created_ip, row.created_user_agent], [ip, agentStored]);
+    assert.deepEqual([row.rotated_ip, row.rotated_user_agent], [ip, agentStored]);
     assert.doesNotMatch(JSON.stringify(row), /203\.0\.113\.66/);
   }
 });
@@ -266,7 +266,7 @@ test("an invalid or too costly stored hash is a 500 for that account only, and r
   }
 });
 
-test("an account without a password accepts no password, and nothing in it changes", async () => {
+test("an account without a password accepts none, and nothing in it changes", async () => {
   const user = await worker.register();
   const bare = (sql) => worker.db.prepare(sql).bind(user.user.id).first();
   await worker.db.prepare("UPDATE users SET password_hash = NULL WHERE id = ?").bind(user.user.id).run();
@@ -291,8 +291,8 @@ test("an account without a password accepts no password, and nothing in it chang
 
 test("a login whose password is changed during verification begins no session", async () => {
   const user = await worker.register();
-  // Hashing blocks the one thread that local D1 also runs on, so no change can run in between. A view with another
-  // credentials_version on every read stands in for it.
+  // Local D1 runs on the thread that hashes, so no change can run during verification. Instead, a view returns another
+  // credentials_version at every read.
   const columns = "id, email, email_key, username, username_key, name, password_hash, roles, created_at, disabled_at";
   await worker.db.batch([
     worker.db.prepare("ALTER TABLE users RENAME TO users_away"),

@@ -1,4 +1,4 @@
-// POST /refresh: rotation, the grace window, reuse, and how a session ends.
+// POST /refresh: rotation, the grace window, reuse, and the end of a session.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -37,7 +37,7 @@ test("a refresh returns the successor, and an access token of the same session",
   assert.equal((await worker.refresh(refresh_token)).status, 200);
 });
 
-test("fifty parallel refreshes of one token get the same successor, round after round", async () => {
+test("fifty parallel refreshes of one token get the same successor, in every round", async () => {
   const { session_id, ...session } = await worker.register();
   let token = session.refresh_token;
   for (let round = 1; round <= 5; round += 1) {
@@ -49,7 +49,7 @@ test("fifty parallel refreshes of one token get the same successor, round after 
     assert.deepEqual({ generation, grace_retries }, { generation: round, grace_retries: 49 });
     [token] = successors;
   }
-  // One token is active: the newest still refreshes.
+  // The newest token still refreshes.
   assert.equal((await worker.refresh(token)).status, 200);
   assert.equal((await worker.sessionRow(session_id)).generation, 6);
 });
@@ -170,7 +170,7 @@ test("refreshing never extends the absolute lifetime, and no token outlives it",
   assertProblem(await worker.refresh(body.refresh_token), 401, "invalid_refresh_token");
 });
 
-test("every reason for refusal gets one and the same answer", async () => {
+test("every reason for refusal gets the same response", async () => {
   const fresh = () => worker.register();
   const cases = {
     garbage: async () => "pcrt_garbage",
@@ -248,7 +248,7 @@ test("a token with any character changed is invalid, and changes nothing", async
   assert.deepEqual(await worker.sessionRow(session_id), before);
 });
 
-test("bodies with anything but one refresh token are refused", async () => {
+test("a body without exactly one refresh token as text is refused", async () => {
   for (const json of [
     {},
     { refresh_token: 1 },
@@ -262,7 +262,7 @@ test("bodies with anything but one refresh token are refused", async () => {
   assertProblem(await worker.post("/refresh", { form: { refresh_token: "x" } }), 415, "unsupported_media_type");
 });
 
-test("the row keeps the origin of the last refresh, and the log reports a retry from another origin", async () => {
+test("the row has the origin of the last refresh, and the log reports a retry from another origin", async () => {
   const from = (ip, agent) => ({
     headers: { "CF-Connecting-IP": ip, "User-Agent": agent, "X-Forwarded-For": "203.0.113.99" },
   });
@@ -303,9 +303,9 @@ test("an access token sent with the refresh token must be of the same session, a
     ["its own", user.access_token],
     ["its own, expired", signToken(key, { ...claims, iat: now - 1000, exp: now - 100 })],
     ["its own, expired long ago", signToken(key, { ...claims, iat: 1, exp: 2 })],
-    ["its own, by a clock ahead of this one", signToken(key, { ...claims, iat: now + 600, exp: now + 900 })],
-    ["its own, of when ISSUER was another", signToken(key, { ...claims, iss: "https://other.example" })],
-    ["its own, of when AUDIENCE was another", signToken(key, { ...claims, aud: "https://other.example" })],
+    ["its own, from a clock that is ahead", signToken(key, { ...claims, iat: now + 600, exp: now + 900 })],
+    ["its own, issued under another ISSUER", signToken(key, { ...claims, iss: "https://other.example" })],
+    ["its own, issued for another AUDIENCE", signToken(key, { ...claims, aud: "https://other.example" })],
   ]) {
     const { status, body } = await worker.post("/refresh", { json: { refresh_token: token, access_token } });
     assert.equal(status, 200, what);
@@ -322,17 +322,17 @@ test("an access token sent with the refresh token must be of the same session, a
     "another user's": other.access_token,
     "of this session, but of another user": signToken(key, { ...claims, sub: other.user.id }),
     "of another session, but of this user": signToken(key, { ...claims, sid: other.session_id }),
-    "signed by a key of the same name": signToken({ ...makeKey(), kid: key.kid }, claims),
+    "signed by another key with the same kid": signToken({ ...makeKey(), kid: key.kid }, claims),
     "signed by an unknown key": signToken(makeKey(), claims),
     "with another signature": `${head}.${body}.${signature.slice(0, -4)}AAAA`,
     "without a signature": `${head}.${body}.`,
-    "of no algorithm": `${signingInput({ alg: "none", kid: key.kid, typ: "at+jwt" }, claims)}.`,
+    "with the algorithm none": `${signingInput({ alg: "none", kid: key.kid, typ: "at+jwt" }, claims)}.`,
     "of another type": signToken(key, claims, { typ: "JWT" }),
-    "without an end": signToken(key, { ...claims, exp: undefined }),
-    "with an end that is text": signToken(key, { ...claims, exp: "9999999999" }),
+    "without exp": signToken(key, { ...claims, exp: undefined }),
+    "with an exp that is text": signToken(key, { ...claims, exp: "9999999999" }),
     "the refresh token": token,
     garbage: "garbage",
-    "of dots": "..",
+    "only dots": "..",
     empty: "",
   };
   const row = await worker.sessionRow(session_id);
@@ -346,11 +346,11 @@ test("an access token sent with the refresh token must be of the same session, a
     const events = worker.events();
     const [{ reason, session_id: refused }] = events.filter(({ event }) => event === "refresh_refused");
     assert.deepEqual([reason, refused], ["access_token", session_id], what);
-    // Only D1 detects claims with the right session but another user's id, by the statement and then by the row.
+    // The right session with the id of another user is detected only in D1, which takes two round trips.
     const { d1_round_trips } = events.find(({ event }) => event === "costs");
     assert.equal(d1_round_trips, what === "of this session, but of another user" ? 2 : 0, what);
   }
-  // With a wrong access token a rotated-out token is not reuse either: the session goes on.
+  // With a wrong access token, a rotated-out token is not reuse, and the session does not end.
   for (const access_token of [refusals["another user's"], refusals["of this session, but of another user"]]) {
     assertProblem(
       await worker.post("/refresh", { json: { refresh_token: user.refresh_token, access_token } }),
@@ -377,7 +377,7 @@ test("an access token sent with the refresh token must be of the same session, a
   assert.equal((await worker.sessionRow(session_id)).revoked_reason, "reuse");
 });
 
-test("the token secret and the signing key can be rotated without logging anyone out", async () => {
+test("the token secret and the signing key can be rotated without logging users out", async () => {
   const { refresh_token, access_token } = await worker.register();
   const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
   const next = makeSecrets();

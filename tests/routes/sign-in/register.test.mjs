@@ -1,4 +1,4 @@
-// POST /register: what is accepted, every refusal, and that a refusal stores nothing.
+// POST /register: accepted requests, every refusal, and that a refusal stores nothing.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -12,7 +12,7 @@ before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
 const JSON_TYPE = { "Content-Type": "application/json" };
-/** The members for one new account. */
+/** The required members of a new account. */
 const fresh = (() => {
   let count = 0;
   return () => ({ email: `fresh-${++count}@example.org`, password: PASSWORD });
@@ -95,10 +95,10 @@ test("a taken address is refused in every equivalent spelling", async () => {
   }
 });
 
-test("an address is one account in every case, in any script", async () => {
+test("an address in any case, in any script, is one account", async () => {
   const unique = fresh().email.split("@")[0];
   for (const [registered, ...others] of [
-    // A final sigma, to which lowercasing maps only the last letter.
+    // A final sigma: lowercasing gives it only at the end of a word.
     [
       "\u03b3\u03b9\u03c9\u03c1\u03b3\u03bf\u03c2",
       "\u0393\u0399\u03a9\u03a1\u0393\u039f\u03a3",
@@ -119,7 +119,7 @@ test("an address is one account in every case, in any script", async () => {
   }
 });
 
-test("an address that only looks like a taken one is another address", async () => {
+test("an address that only resembles a taken one is another address", async () => {
   await worker.register({ email: "kai@example.org" });
   for (const email of [
     "kai+1@example.org",
@@ -141,7 +141,7 @@ test("a taken username is refused in every case", async () => {
   await worker.register({ username: "grace-h" });
 });
 
-test("a reserved username is refused, however it is written and separated", async () => {
+test("a reserved username is refused, in any case and with any separators", async () => {
   const reserved = [
     "admin",
     "Administrator",
@@ -255,7 +255,7 @@ test("an invalid username or name is refused with its rule", async () => {
   await worker.register({ username: "a".repeat(32), name: "\u05d0\u05d3\u05d4 \u00e9\u4f60\u597d" });
 });
 
-/** A password of that many bytes that no rule considers a pattern. */
+/** A password of this length in bytes that no rule refuses as a pattern. */
 const longPassword = (bytes) => `${"correct horse battery staple ".repeat(40).slice(0, bytes - 1)}x`;
 
 test("an invalid password is refused with the reason", async () => {
@@ -305,7 +305,7 @@ test("an invalid password is refused with the reason", async () => {
       assert.ok(detail.includes(reasons[code]), `${JSON.stringify(password)}: ${detail}`);
     }
   }
-  // In lower case, the last letter of the first word depends on the characters next to it.
+  // The lower case of a sigma depends on the characters around it.
   const name =
     "\u039f\u0394\u03a5\u03a3\u03a3\u0395\u03a5\u03a3 \u039f \u0399\u0398\u0391\u039a\u0397\u03a3\u0399\u039f\u03a3";
   await assertRefused({ json: { ...fresh(), name, password: name } }, 422, "password_too_common");
@@ -371,7 +371,7 @@ test("unknown members are refused at any level, so that a user cannot set their 
       await assertRefused({ json }, 400, "invalid_request");
     }
   }
-  // Written as text, because an object literal would not keep them as members.
+  // As text, because in an object literal they are not ordinary members.
   for (const member of ["__proto__", "constructor", "prototype"]) {
     await assertInvalid(`{"email":"evil@example.org","password":"${PASSWORD}","${member}":{"roles":["admin"]}}`);
   }
@@ -473,7 +473,7 @@ test("a body that is not exactly one JSON object with unique members is refused"
   ]) {
     await assertInvalid(body);
   }
-  // The same members are accepted otherwise, including white space and escapes.
+  // The same members are accepted in one valid object, with white space and escapes.
   const { status } = await worker.post("/register", {
     body: ` \r\n\t{${members} , "n\\u0061me" : "\\ud83d\\ude80" } \n`,
     headers: JSON_TYPE,
@@ -530,8 +530,8 @@ async function assertOneOf(requests, code, before) {
   assert.equal((await worker.refresh(made.body.refresh_token)).status, 200);
 }
 
-// Concurrent requests seldom meet between the check and the insert, so here a trigger inserts the rival at that point.
-test("a registration that finds the name taken only at the insert is refused the same way, and stores nothing", async () => {
+// Concurrent requests rarely overlap between the check and the insert, so a trigger inserts the rival at that point.
+test("a registration whose address or username is taken between check and insert gets the same refusal, and stores nothing", async () => {
   const columns =
     "id, email, email_key, username, username_key, name, password_hash, credentials_version, slot, roles, created_at";
   for (const [code, ...keys] of [
@@ -551,7 +551,7 @@ test("a registration that finds the name taken only at the insert is refused the
   await worker.register({ username: "in-between" });
 });
 
-test("while registration is closed no account can be created, and existing users are not affected", async () => {
+test("while registration is closed, no account can be created, and existing users are not affected", async () => {
   const user = await worker.register();
   await worker.update({ vars: { REGISTRATION: "closed" } });
   try {
