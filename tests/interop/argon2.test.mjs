@@ -1,5 +1,5 @@
-// Argon2 in WebAssembly: crates/argon2-simd128 gives the same tags as other implementations, and the Worker runs its
-// SIMD128 code. Its native tests cover the scalar code.
+// Argon2 in WebAssembly: crates/argon2-simd128 computes the same tags as other implementations, and the Worker contains
+// its SIMD128 code. The native tests of the crate cover the scalar code.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -9,7 +9,7 @@ import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-// Compiled by `npm test`; see crates/argon2-simd128/wasm-check for what it exports.
+// Compiled by `npm test` from crates/argon2-simd128/wasm-check, which documents its exports.
 const CHECK = file("target/wasm32-unknown-unknown/release/argon2_wasm_check.wasm");
 const VARIANTS = ["argon2d", "argon2i", "argon2id"];
 
@@ -18,14 +18,14 @@ before(async () => (argon2 = (await WebAssembly.instantiate(readFileSync(CHECK))
 
 /** The tag that one of the two implementations in the module computes, or `undefined` if it refuses the parameters. */
 function tagOf(implementation, { variant, version, memory, passes, parallelism, tagLength, inputs }) {
-  const room = () => Buffer.from(argon2.memory.buffer, argon2.room(), 65_536);
-  room().fill(0xa5);
-  Buffer.concat(inputs).copy(room());
-  const before = Buffer.from(room());
+  const buffer = () => Buffer.from(argon2.memory.buffer, argon2.room(), 65_536);
+  buffer().fill(0xa5);
+  Buffer.concat(inputs).copy(buffer());
+  const before = Buffer.from(buffer());
   const lengths = inputs.map((input) => input.length);
   const failed = argon2[implementation](variant, version, memory, passes, parallelism, tagLength, ...lengths);
-  if (failed === 0) return room().subarray(0, tagLength).toString("hex");
-  assert.ok(room().equals(before), "nothing is written where there is no tag");
+  if (failed === 0) return buffer().subarray(0, tagLength).toString("hex");
+  assert.ok(buffer().equals(before), "a failure writes nothing");
 }
 
 function nodesTag({
@@ -104,15 +104,15 @@ test("parameters that are out of bounds or exceed the memory are refused, and th
   }
 });
 
-test("the Worker has Argon2 only in SIMD128", () => {
+test("the Worker contains only the SIMD128 code of Argon2", () => {
   const index = readFileSync(file("dist/index.js"), "utf8");
   const [name] = index.match(/[\w-]+index_bg\.wasm/);
-  // G twice, for the first pass and for the later ones, each as its own function. Code that wasm-opt inlines into the
-  // calling loop stays baseline code until the next hash.
+  // There are two functions G, for the first pass and for later ones. If wasm-opt inlined them into the calling loop,
+  // they would run as unoptimized code until the next hash.
   const { simd, scalar } = compressions(file(`dist/${name}`));
   assert.deepEqual(simd.map((name) => name.match(/G::\w+/)?.[0]).sort(), ["G::set", "G::xor"]);
   assert.deepEqual(scalar, []);
-  // Checks that the counts tell both kinds apart: the code of the `argon2` crate is scalar.
+  // A control that the counts distinguish both kinds: the code of the `argon2` crate is scalar.
   const both = compressions(CHECK);
   assert.deepEqual([both.simd.length, both.scalar.length], [2, 1]);
 });

@@ -1,4 +1,4 @@
-// The module of docs/guides/browser.md in several tabs at once, which share a storage and locks as in a browser.
+// The module of docs/guides/browser.md in several tabs, which share storage and locks as in a browser.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ beforeEach(async () => {
   browser.user = await worker.register();
 });
 
-/** One browser: the state that its tabs share, and a network that counts requests and can be made to fail. */
+/** A browser: the state that its tabs share, and a network that records requests and can fail. */
 class Browser {
   requests = [];
   items = new Map();
@@ -47,7 +47,7 @@ class Browser {
     return openTab(localStorage, navigator, fetch);
   }
 
-  /** Opens tabs, in one of which the user logs in. */
+  /** Opens tabs, and logs the user in in the first one. */
   async tabs(count) {
     const tabs = Array.from({ length: count }, () => this.tab());
     const { email, password } = this.user;
@@ -108,7 +108,7 @@ test("a refused call is repeated with a new token", async () => {
   assert.deepEqual(browser.requests, ["/me", "/refresh", "/me"]);
 });
 
-test("a call without a session, or after it has ended, is not sent", async () => {
+test("without a session a call is not sent, and after its end a refused call is not repeated", async () => {
   assert.equal(await browser.tab().call("https://api.example.com/me"), null);
   const [tab] = await browser.tabs(1);
   await worker.revoke(browser.stored().refresh_token);
@@ -116,7 +116,7 @@ test("a call without a session, or after it has ended, is not sent", async () =>
   assert.deepEqual(browser.requests, ["/me", "/refresh"]);
 });
 
-test("tabs that refresh one after another, long apart, keep the session", async () => {
+test("tabs that refresh one after another, after the grace window, keep the session", async () => {
   const tabs = await browser.tabs(3);
   for (let turn = 0; turn < 6; turn += 1) {
     await worker.age(60);
@@ -140,7 +140,7 @@ test("a tab that keeps its own copy of the refresh token ends the session for al
   assert.equal(browser.stored(), null);
 });
 
-test("a lost response is requested again, and the session does not end", async () => {
+test("after a lost response the refresh is repeated, and the session does not end", async () => {
   const [tab] = await browser.tabs(1);
   browser.expire();
   let lost = 0;
@@ -193,7 +193,7 @@ test("a logout applies to every tab, even while another is refreshing", async ()
   assert.deepEqual(browser.requests, ["/refresh", "/revoke"]);
 });
 
-test("a logout that fails is reported, and the tokens are deleted all the same", async () => {
+test("a logout that fails is reported, and the tokens are deleted anyway", async () => {
   const [tab] = await browser.tabs(1);
   browser.network = () => Promise.reject(new TypeError("fetch failed"));
   await assert.rejects(tab.logOut(), /fetch failed/);

@@ -1,5 +1,5 @@
-// Clients and resource servers by others against the Worker: oauth4webapi and openid-client as OAuth clients; jose,
-// oauth4webapi, Hono, jsonwebtoken in Rust and PyJWT in Python as resource servers. They only know the issuer.
+// Third-party clients and resource servers: oauth4webapi and openid-client as OAuth clients; jose, oauth4webapi, Hono,
+// jsonwebtoken in Rust and PyJWT in Python as resource servers. They know only the issuer.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -24,10 +24,10 @@ const AUDIENCE = "https://api.example.org";
 const api = makeResourceServer("orders-api~1.0", AUDIENCE);
 const otherApi = makeResourceServer("other-api", "https://other.example.org");
 
-/** Issuers under test: on loopback, on a host of its own, and below a path of a shared host. */
+/** The tested issuers: on loopback, on their own host, and below a path of a shared host. */
 const PLACES = {
   "on loopback": { ISSUER: "http://127.0.0.1:8787" },
-  "at its own host": { ISSUER: "https://auth.example.org" },
+  "on its own host": { ISSUER: "https://auth.example.org" },
   "below a path": { ISSUER: "https://example.org/auth" },
 };
 
@@ -221,7 +221,7 @@ for (const [name, vars] of Object.entries(PLACES)) {
   });
 }
 
-/** Runs a program with this input, and returns its output. It uses loopback only, so no proxy. */
+/** Runs a program with this input, without a proxy, and returns its output. */
 function ask(command, args, input) {
   return new Promise((resolve, reject) => {
     const cwd = fileURLToPath(new URL("../..", import.meta.url));
@@ -239,8 +239,8 @@ function ask(command, args, input) {
   });
 }
 
-/** The tokens that a resource server must tell apart, with the expected outcome, and the audience unless it is ours. */
-async function judged({ access_token, refresh_token }) {
+/** Tokens for a resource server, each with the expected outcome and, if it is not ours, the audience. */
+async function tokenCases({ access_token, refresh_token }) {
   const claims = decodeJwt(access_token);
   const [jwk] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
   const sign = (change, header, key = jwk) =>
@@ -254,7 +254,7 @@ async function judged({ access_token, refresh_token }) {
   return {
     "the token as it was issued": [access_token, "claims"],
     "the same claims, signed again": [sign(), "claims"],
-    "a token of a clock that is ahead": [sign({ iat: now + 30 }), "claims"],
+    "a token from a clock that is ahead": [sign({ iat: now + 30 }), "claims"],
     "changed claims": [tampered(access_token), "refused"],
     "a cut signature": [access_token.slice(0, -4), "refused"],
     "another audience": [access_token, "refused", "https://other.example.org"],
@@ -264,7 +264,7 @@ async function judged({ access_token, refresh_token }) {
     "a token that is not valid yet": [sign({ nbf: now + 60 }), "refused"],
     "another type": [sign({}, { typ: "JWT" }), "refused"],
     "an unknown key": [sign({}, { kid: "unknown" }, another), "refused"],
-    "another key by our name": [sign({}, {}, another), "refused"],
+    "another key with our kid": [sign({}, {}, another), "refused"],
     "no algorithm": [`${unsigned({ alg: "none", kid: jwk.kid, typ: "at+jwt" })}.`, "refused"],
     "the public key as a secret": [
       `${hs256}.${createHmac("sha256", pem).update(hs256).digest("base64url")}`,
@@ -274,13 +274,13 @@ async function judged({ access_token, refresh_token }) {
   };
 }
 
-/** Asserts that a resource server in another language gives the expected outcome for every token. */
-async function assertJudges(t, verify) {
+/** Asserts that a resource server gives the expected outcome for every token. */
+async function assertOutcomes(t, verify) {
   // The issuer must be reachable at its own URL, so this uses the real address of the test server.
   const issuer = worker.url.origin;
   await worker.update({ vars: { ISSUER: issuer } });
   const user = await worker.register();
-  for (const [name, [token, expected, audience = AUDIENCE]] of Object.entries(await judged(user))) {
+  for (const [name, [token, expected, audience = AUDIENCE]] of Object.entries(await tokenCases(user))) {
     await t.test(name, async () => {
       const { code, stdout, stderr } = await verify(token, issuer, audience);
       assert.equal(code, 0, stderr);
@@ -312,7 +312,7 @@ test("Hono, as in the guide", async (t) => {
   const ask = async (app, token, path = "/claims") =>
     app.request(path, { headers: { Authorization: `Bearer ${token}` } });
 
-  await assertJudges(t, async (token, issuer, audience) => {
+  await assertOutcomes(t, async (token, issuer, audience) => {
     const name = `${issuer} ${audience}`;
     if (!apps.has(name)) apps.set(name, await appFor(issuer, audience));
     const answer = await ask(apps.get(name), token);
@@ -339,7 +339,7 @@ test("jsonwebtoken, in Rust", async (t) => {
   const built = await ask("cargo", ["build", ...example], "");
   assert.equal(built.code, 0, built.stderr);
   const program = fileURLToPath(new URL("../../target/debug/examples/resource_server", import.meta.url));
-  await assertJudges(t, async (token, issuer, audience) => {
+  await assertOutcomes(t, async (token, issuer, audience) => {
     const { jwks_uri } = (await worker.get("/.well-known/oauth-authorization-server")).body;
     const jwks = await (await fetch(jwks_uri)).json();
     return ask(program, [], JSON.stringify({ token, jwks, issuer, audience }));
@@ -356,12 +356,12 @@ test("PyJWT, in Python", async (t) => {
     const reason = found.stderr.trim().split("\n").at(-1);
     return t.skip(`python3 here has no PyJWT with cryptography (pip install PyJWT cryptography): ${reason}`);
   }
-  await assertJudges(t, (token, issuer, audience) =>
+  await assertOutcomes(t, (token, issuer, audience) =>
     ask("python3", ["examples/resource_server.py", issuer, audience], token),
   );
 });
 
-/** The same token with changed claims under its signature. */
+/** The token with changed claims and its old signature. */
 function tampered(token) {
   const [head, body, signature] = token.split(".");
   const claims = { ...JSON.parse(Buffer.from(body, "base64url")), roles: ["admin"] };
