@@ -1,4 +1,4 @@
-// The checks that `npm run deploy` makes before it deploys, with a stand-in for the Worker.
+// The checks of the configuration before `npm run deploy`, with a stand-in for the Worker.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -16,7 +16,7 @@ before(() => {
 });
 after(() => checkout.remove());
 
-/** Writes a configuration, and a Worker that answers with what this function of `url` and `env` returns. */
+/** Writes a configuration, and a Worker that returns the result of `answer`, a function of `url` and `env`. */
 function write(configure, answer) {
   checkout.write("wrangler.toml", configure(template));
   checkout.write(
@@ -25,13 +25,13 @@ function write(configure, answer) {
   );
 }
 
-/** Runs the script with that configuration and Worker. */
+/** Runs the script with a configuration and a Worker. */
 function run(configure, answer) {
   write(configure, answer);
   return checkout.node(["scripts/check-config.mjs"]);
 }
 
-/** Checks them as the script does, but without a process. Returns the message of the failure, if it fails. */
+/** Checks a configuration in this process. Returns the message of the failure, or `undefined`. */
 async function check(configure, answer) {
   write(configure, answer);
   return checkFolder(checkout.folder).catch((error) => {
@@ -40,26 +40,26 @@ async function check(configure, answer) {
   });
 }
 
-const asItIs = (text) => text;
+const unchanged = (text) => text;
 const setTo = (name, value) => (text) =>
   text.replace(new RegExp(`^#? ?${name} = .*`, "m"), `${name} = ${JSON.stringify(value)}`);
 const all =
   (...changes) =>
   (text) =>
     changes.reduce((text, change) => change(text), text);
-/** Answers only the issuer's own origin, as the Worker does. */
+/** Serves only at the issuer's address, as the Worker does. */
 const strict = `(url, { ISSUER }) => {
   const there = url.href === ISSUER + "/healthz";
   return there ? new Response("{}") : Response.json({ code: "wrong_host" }, { status: 421 });
 }`;
 
 test("the Worker is checked at its ISSUER", async () => {
-  for (const configure of [asItIs, setTo("ISSUER", "https://example.com/auth")]) {
+  for (const configure of [unchanged, setTo("ISSUER", "https://example.com/auth")]) {
     assert.equal(await check(configure, strict), undefined);
   }
 });
 
-test("a second address is a warning, and the deployment goes on", async () => {
+test("a second address is a warning and does not prevent the deployment", async () => {
   const routed = (text) =>
     text.replace(/^workers_dev = true$/m, '$&\nroutes = [{ pattern = "auth.example.com", custom_domain = true }]');
   const { code, stdout, stderr } = await run(all(routed, setTo("ISSUER", "https://auth.example.com")), strict);
@@ -72,7 +72,7 @@ test("each variable that the Worker refuses is reported by name, once", async ()
     for (const variable of ["AUDIENCE", "ROLES", "ROLES"]) console.log(JSON.stringify({ event: "misconfigured", variable, problem: "is wrong" }));
     return Response.json({ code: "misconfigured" }, { status: 503 });
   }`;
-  const { code, stderr } = await run(asItIs, misconfigured);
+  const { code, stderr } = await run(unchanged, misconfigured);
   assert.deepEqual(
     [code, stderr],
     [
@@ -82,7 +82,7 @@ test("each variable that the Worker refuses is reported by name, once", async ()
   );
 });
 
-test("an ISSUER that is not a URL is left to the Worker to refuse", async () => {
+test("an ISSUER that is not a URL is refused by the Worker, not by the script", async () => {
   const misconfigured = `() => Response.json({ code: "misconfigured" }, { status: 503 })`;
   assert.match(await check(setTo("ISSUER", "auth.example.com"), misconfigured), /refuses to serve/);
 });
@@ -90,7 +90,7 @@ test("an ISSUER that is not a URL is left to the Worker to refuse", async () => 
 test("a missing database does not prevent the deployment, but every other refusal does", async () => {
   const answers = { 503: '{ "code": "unhealthy" }', 421: '{ "code": "wrong_host" }', 404: "not JSON" };
   for (const [status, text] of Object.entries(answers)) {
-    const found = await check(asItIs, `() => new Response(${JSON.stringify(text)}, { status: ${status} })`);
+    const found = await check(unchanged, `() => new Response(${JSON.stringify(text)}, { status: ${status} })`);
     if (status === "503") assert.equal(found, undefined);
     else assert.ok(found.includes(`answered http://localhost:8787/healthz with ${status}: ${text}`), found);
   }

@@ -1,4 +1,4 @@
-// The set of the most common passwords: how it is made from a list, and that the set in crates/core/src/ is that one.
+// The set of the most common passwords: how it is made from a list, and that the committed set is the documented one.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -24,7 +24,7 @@ test("the set has the hash in the script and in the provenance", () => {
   for (const { name, version } of SOURCES) assert.ok(provenance.includes(`${name} ${version}`), name);
 });
 
-test("a list always gives the same set, whatever the order of its long passwords", async () => {
+test("the set does not depend on the order of the long passwords in the list", async () => {
   const passwords = lines(500, long);
   assert.equal(await make(passwords.join("\n"), file()), 500);
   const first = sha256(readFileSync(file()));
@@ -34,7 +34,7 @@ test("a list always gives the same set, whatever the order of its long passwords
   assert.notEqual(sha256(readFileSync(file())), first);
 });
 
-test("short passwords are omitted, and passwords that are equal but for case or canonical equivalence count once", async () => {
+test("short passwords are omitted, and passwords that differ only in case or normal form count once", async () => {
   const list = [
     "short",
     "sevens7",
@@ -49,7 +49,7 @@ test("short passwords are omitted, and passwords that are equal but for case or 
   assert.equal(await make(list.join("\n"), file()), 3);
 });
 
-test("the set has the 100,000 most common of the shorter passwords, and all longer ones", async () => {
+test("the set has the 100,000 most common shorter passwords, and all longer ones", async () => {
   const shorter = lines(100_010, (number) => `n${String(number).padStart(8, "0")}`);
   assert.equal(await make([...shorter, long(1), long(2)].join("\n"), file()), 100_002);
 });

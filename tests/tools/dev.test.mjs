@@ -1,4 +1,4 @@
-// `npm run dev`, in a checkout of its own, on a port other than the default, with a resource server.
+// `npm run dev` in a temporary checkout, on a port other than the default, with a resource server.
 
 import assert from "node:assert/strict";
 import { cpSync, readdirSync } from "node:fs";
@@ -15,7 +15,7 @@ let checkout;
 before(async () => {
   checkout = new Checkout();
   checkout.link("node_modules", ".tools");
-  // Everything is installed and built; installing or building again would change this checkout, so it fails.
+  // Everything is installed and built. Installing or building again would change this checkout, so the stand-ins fail.
   for (const name of ["npm", "cargo"]) checkout.program(`programs/${name}`, "process.exit(1);");
   for (const name of readdirSync(path("dist"))) cpSync(path("dist", name), checkout.path("build", "dev", name));
   const { stdout } = await checkout.node([
@@ -27,7 +27,7 @@ before(async () => {
 });
 after(() => checkout.remove());
 
-test("on another port, a resource server that keygen made can introspect", { timeout: 120_000 }, async () => {
+test("on another port, a resource server with an entry from keygen can introspect", { timeout: 120_000 }, async () => {
   const { code, stdout, stderr } = await checkout.node(["scripts/keygen.mjs", "--resource-server", "orders-api"]);
   assert.equal(code, 0, stderr);
   const [secret] = stdout.match(/^[\w-]{43}$/m);

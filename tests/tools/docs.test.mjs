@@ -1,4 +1,4 @@
-// The documentation is correct: its lists match the code, and its links lead somewhere.
+// The documentation matches the code, and its links are valid.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { path, read } from "../../scripts/lib.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
-/** The files of the repository, new ones included, by the ends of their names. */
+/** The files of the repository, new ones included, whose names have one of these ends. */
 function files(...ends) {
   const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: path(".") });
   const names = listed.toString().split("\n");
@@ -39,7 +39,7 @@ test("every variable is in the reference and in wrangler.toml, with its default 
   assert.ok(optional.length >= 14 && required.length === 4);
   const rows = [...read(page).matchAll(/^\| `([A-Z0-9_]+)` \| ([^|]+) \|/gm)];
   const documented = new Map(rows.map(([, name, value]) => [name, value.replaceAll("`", "").trim()]));
-  assert.equal(documented.size, rows.length, "a variable stands there twice");
+  assert.equal(documented.size, rows.length, "a variable is documented twice");
   assert.deepEqual([...documented.keys()].sort(), [...optional.map(([, name]) => name), ...required].sort());
   for (const [, name, text, number] of optional) {
     const plain = text ?? number.replaceAll("_", "");
@@ -56,7 +56,7 @@ test("the six variables in the README have their defaults", () => {
   for (const [, name, value] of shown) assert.equal(value, reference.get(name), name);
 });
 
-test("the table in docs/api.md is the table of the routes", () => {
+test("the table in docs/api.md lists exactly the routes", () => {
   const documented = firstCells("docs/api.md").filter((text) => /^[A-Z]+ \//.test(text));
   assert.deepEqual(documented.sort(), ROUTES.map(([route, method]) => `${method} ${route}`).sort());
 });

@@ -1,4 +1,4 @@
-// npm run grant, on a local database of its own.
+// npm run grant, on local databases.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -8,13 +8,15 @@ import { Databases } from "../support/databases.mjs";
 let databases, waiting;
 before(async () => {
   databases = await Databases.make();
-  // Starts now and runs during the other test, because it mostly waits.
+  // This starts now and runs during the first test, because it mostly waits.
   waiting = grantWhileBusy();
   waiting.catch(() => {});
 });
 after(() => databases.remove());
 
-test("roles are granted and revoked with one event each, except the last admin's", { timeout: 300_000 }, async () => {
+test("roles are granted and revoked, with one event each, but not the role of the last admin", {
+  timeout: 300_000,
+}, async () => {
   const database = databases.empty("roles");
   const insert = (id, address, roles, disabled) =>
     database.run(
@@ -24,17 +26,17 @@ test("roles are granted and revoked with one event each, except the last admin's
   insert("id-b", "person-b@example.org", ["user"], null);
   insert("id-d", "person-d@example.org", ["auditor", "admin"], 1);
   insert("id-c", "person-c@example.org", ["user", "admin", "auditor"], 1);
-  const grantBy =
-    (how) =>
+  const grantWith =
+    (method) =>
     async (...args) => {
-      const { code, stdout, stderr } = await database[how]("grant", ...args);
+      const { code, stdout, stderr } = await database[method]("grant", ...args);
       return [code, `${stdout}${stderr}`.trim()];
     };
-  // Where the database decides what changes, the command runs in D1 itself.
-  const [grant, grantInD1] = [grantBy("quick"), grantBy("script")];
+  // Changes that a statement decides run in real D1, the others in the faster stand-in.
+  const [grant, grantInD1] = [grantWith("quick"), grantWith("script")];
   const [o, b, c] = ["Person-O'Hara@example.org", "person-b@example.org", "person-c@example.org"];
-  const refused = async (args, code, why, by = grant) => {
-    const [found, text] = await by(...args);
+  const refused = async (args, code, why, run = grant) => {
+    const [found, text] = await run(...args);
     assert.equal(found, code, text);
     assert.match(text, why);
   };
@@ -102,7 +104,7 @@ async function grantWhileBusy() {
   );
   await database.locked(async (free) => {
     const grant = database.script("grant", "a@example.org", "admin");
-    // Longer than two attempts take.
+    // Two attempts of the command take less time.
     setTimeout(free, 10_000);
     const { code, stderr } = await grant;
     assert.equal(code, 0, stderr);

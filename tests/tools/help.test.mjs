@@ -17,12 +17,12 @@ test("every command prints its usage for --help and -h, and does nothing else", 
     const { code, stdout, stderr } = await ask(name, "--help");
     assert.deepEqual([code, stderr], [0, ""], name);
     assert.match(stdout, usageOf(name));
-    assert.match(stdout, /\n\n[A-Z][\s\S]*\.\n/, `${name} does not say what it does`);
+    assert.match(stdout, /\n\n[A-Z][\s\S]*\.\n/, `${name} has no description`);
     assert.deepEqual(await ask(name, "-h"), { code, stdout, stderr }, `${name} -h`);
   }
 });
 
-test("npm passes --help on", async () => {
+test("npm passes --help to the command", async () => {
   const { code, stdout, stderr } = await capture("npm", [
     "run",
     "--silent",

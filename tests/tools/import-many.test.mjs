@@ -1,4 +1,4 @@
-// npm run import of more users than fit into one chunk, into a local database, on which a Worker then runs.
+// npm run import of more users than one chunk holds, into a local database that a Worker then uses.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -11,7 +11,7 @@ import { phc } from "../support/harness.mjs";
 
 /** The number of users that the import loads or moves at once. */
 const CHUNK = 25_000;
-/** When the import is killed, its wrangler may still write the next chunk. This leaves some users for the next run. */
+/** More than two chunks: when the import is killed, wrangler may still write the next one. */
 const USERS = 2 * CHUNK + 1000;
 const CHEAP = "$pbkdf2-sha256$i=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -116,7 +116,7 @@ test("an import that is killed twice completes when it is run again, and its use
 });
 
 /** Runs the import until it prints this text, and then kills it. */
-function importUntil(said, database, ...flags) {
+function importUntil(output, database, ...flags) {
   return new Promise((resolve, reject) => {
     const child = spawn("node", ["scripts/import.mjs", join(folder, "many.ndjson"), ...flags, ...database.options], {
       cwd: database.checkout.folder,
@@ -126,12 +126,12 @@ function importUntil(said, database, ...flags) {
     let text = "";
     child.stdout.setEncoding("utf8").on("data", (more) => {
       text += more;
-      if (text.includes(said)) child.kill("SIGKILL");
+      if (text.includes(output)) child.kill("SIGKILL");
     });
     child
       .on("error", reject)
       .on("close", () =>
-        text.includes(said) ? resolve() : reject(new Error(`the import ended unexpectedly:\n${text}`)),
+        text.includes(output) ? resolve() : reject(new Error(`the import ended unexpectedly:\n${text}`)),
       );
   });
 }

@@ -1,4 +1,4 @@
-// npm run import and export, on local databases of their own, and a Worker that runs on one of them.
+// npm run import and export, on local databases, one of which a Worker then uses.
 
 import assert from "node:assert/strict";
 import { createHmac, pbkdf2Sync, randomUUID } from "node:crypto";
@@ -41,8 +41,8 @@ test("a file with an invalid line, a taken name or an unknown format writes noth
     user(1, { id: ids[1] }),
     ...Array.from({ length: 300 }, (_, n) => user(n + 2, { username: `u-${n}`, roles: [] })),
   ];
-  const unnoticed = await source.quick("import", databases.file("some.ndjson", some));
-  assert.match(unnoticed.stderr, /line 1: roles: "admin" requires --allow-admins\n\n1 error: nothing was imported/);
+  const withoutFlag = await source.quick("import", databases.file("some.ndjson", some));
+  assert.match(withoutFlag.stderr, /line 1: roles: "admin" requires --allow-admins\n\n1 error: nothing was imported/);
   const done = await source.quick("import", databases.file("some.ndjson", some), "--allow-admins");
   assert.equal(done.code, 0, done.stderr);
   assert.deepEqual(source.counts(), { users: 302, staging: [] });
@@ -149,7 +149,7 @@ test("a file with an invalid line, a taken name or an unknown format writes noth
       [],
     );
 
-  // A chunk that fails is rolled back and kept. Until it completes, another file is refused without --restart.
+  // A failed chunk is rolled back, and the staging tables remain. Another file then requires --restart.
   copy.run(
     "CREATE TRIGGER late BEFORE INSERT ON users WHEN NEW.username = 'late' BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: users.email_key'); END",
   );
@@ -171,7 +171,7 @@ test("wrapped weak hashes verify in the Worker, and an export keeps them", { tim
   const weak = databases.file("weak.ndjson", [
     user("weak", { password_hash: hash("an old password") }),
     user("strong", { password_hash: strong }),
-    // Some statements as long as D1 takes them.
+    // Enough rows for statements of the maximum length in D1.
     ...Array.from({ length: 1000 }, (_, n) => user(n, { name: "\u{1f600}".repeat(60), password_hash: strong })),
   ]);
   const done = await source.script("import", weak, "--wrap-weak");
@@ -182,7 +182,7 @@ test("wrapped weak hashes verify in the Worker, and an export keeps them", { tim
   assert.match(stored("strong"), /^argon2\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
 
   const exported = await source.script("export");
-  assert.ok(!existsSync(source.env.WRANGLER_LOG_PATH), "no log keeps what was read");
+  assert.ok(!existsSync(source.env.WRANGLER_LOG_PATH), "no wrangler log contains the exported rows");
   writeFileSync(join(folder, "weak-exported.ndjson"), exported.stdout);
   const again = await copy.quick("import", "weak-exported.ndjson", "--wrap-weak");
   assert.doesNotMatch(again.stdout, /weaker than/, again.stderr);
@@ -215,7 +215,7 @@ test("wrapped weak hashes verify in the Worker, and an export keeps them", { tim
     assert.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
 });
 
-test("a command prints its usage, and reports what is missing", { timeout: 120_000 }, async () => {
+test("a command prints its usage, and reports missing files and tables", { timeout: 120_000 }, async () => {
   const absent = databases.absent("none");
   for (const [name, args, code, why] of [
     ["import", [], 2, /usage: npm run import/],

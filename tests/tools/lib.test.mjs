@@ -6,7 +6,7 @@ import { unstable_readConfig } from "wrangler";
 
 import { capture, DEFAULTS, namedFile, path, read, variable } from "../../scripts/lib.mjs";
 
-test("a variable has the value in wrangler.toml, or else the default shown there", () => {
+test("a variable has its value in wrangler.toml, or the default documented there", () => {
   const { vars } = unstable_readConfig({ config: path("wrangler.toml") });
   assert.equal(variable("AUDIENCE"), vars.AUDIENCE);
   const shown = new Map(

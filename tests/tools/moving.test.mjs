@@ -1,5 +1,5 @@
-// The pages on migrating: their commands run on data as users and admins leave it in the old system, and give lines
-// that the import accepts.
+// The pages on migrating: their commands run on realistic data of the old system, and give lines that the import
+// accepts.
 
 import assert from "node:assert/strict";
 import { scryptSync } from "node:crypto";
@@ -22,7 +22,7 @@ const NOW = 1_800_000_000;
 const UUIDS = Array.from({ length: 40 }, (_, n) => `00112233-4455-6677-8899-aabbccddee${String(n).padStart(2, "0")}`);
 const idOf = (uuid) => Buffer.from(uuid.replaceAll("-", ""), "hex").toString("base64url");
 
-/** Checks the lines as the import does. Returns the users by address, without constant columns, and the errors. */
+/** Checks lines as the import does. Returns the users by address, without constant columns, and the errors. */
 async function check(lines) {
   const options = [
     "--roles",
@@ -55,7 +55,7 @@ async function check(lines) {
   };
 }
 
-/** These members of a user. */
+/** The values of these columns. */
 const pick = (row, ...names) => names.map((name) => row[name]);
 
 /** Runs SQL in PostgreSQL. JSON is returned as the text that psql prints. */
@@ -342,7 +342,7 @@ const IDENTITY = {
     { UserName: "x".repeat(33), Email: "p8@example.org" },
     { UserName: null, Email: "p9@example.org" },
     { UserName: "two words", Email: "p10@example.org" },
-    // Locked out: by an admin, for some minutes, in the past, and where lockout is off.
+    // Locked out: permanently, until a distant time, for some minutes, in the past, and with lockout off.
     { UserName: "p11", Email: "p11@example.org", LockoutEnd: "9999-12-31T23:59:59.9999999+00:00" },
     { UserName: "p12", Email: "p12@example.org", LockoutEnd: "2999-12-31T00:00:00+00:00" },
     { UserName: "p13", Email: "p13@example.org", LockoutEnd: new Date(Date.now() + 300_000).toISOString() },
@@ -389,7 +389,7 @@ async function checkIdentity(lines) {
   assert.match(users["p3@example.org"].password_hash, /^\$pbkdf2-sha512\$i=250\$/);
 }
 
-const [forSqlServer, forPostgres, leftOut] = blocks(page("aspnet-core-identity.md"), "sql");
+const [forSqlServer, forPostgres, omittedQuery] = blocks(page("aspnet-core-identity.md"), "sql");
 
 test("ASP.NET Core Identity on PostgreSQL: its SQL gives lines that the import accepts, and lists the omitted usernames", async () => {
   // The tables as Npgsql's provider for Entity Framework creates them.
@@ -409,10 +409,10 @@ test("ASP.NET Core Identity on PostgreSQL: its SQL gives lines that the import a
     }
   };
   const confirmed = forPostgres.replace(/;\s*$/, ' AND u."EmailConfirmed"');
-  const [lines, said, fewer] = await onPostgres(schema, fill, [forPostgres, leftOut, confirmed]);
+  const [lines, omitted, fewer] = await onPostgres(schema, fill, [forPostgres, omittedQuery, confirmed]);
   await checkIdentity(lines.map(([line]) => line));
   assert.deepEqual(
-    said.map(([name]) => name),
+    omitted.map(([name]) => name),
     ["old@example.org", ...IDENTITY.users.slice(4, 9).map(({ UserName }) => UserName), "two words"],
   );
   assert.equal(lines.length - fewer.length, 1);

@@ -10,7 +10,7 @@ import { after, before, test } from "node:test";
 import { read } from "../../scripts/lib.mjs";
 import { startWorker } from "../support/harness.mjs";
 
-const noCurl = spawnSync("curl", ["--version"]).error ? "there is no curl here" : false;
+const noCurl = spawnSync("curl", ["--version"]).error ? "curl is not installed" : false;
 
 let worker, folder;
 before(async () => {
@@ -73,11 +73,11 @@ function section(page, heading) {
 
 const commands = (text) => [...text.matchAll(/^```sh\n(.*?)^```/gms)].map(([, lines]) => lines).join("\n");
 
-/** The output of a script: for each line the error code, the first member, or the number. */
+/** Runs a script. Returns the error code, the first member or the number in each line of its output. */
 async function seen(script) {
   assert.ok(script.includes("URL=http://localhost:8787\n"));
   const output = await bash(script.replace("http://localhost:8787", worker.url.origin));
-  assert.deepEqual(readdirSync(folder), [], "nothing is left behind");
+  assert.deepEqual(readdirSync(folder), [], "the script leaves no files");
   return output
     .trim()
     .split("\n")

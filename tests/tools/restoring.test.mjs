@@ -1,4 +1,4 @@
-// The state of a database that D1 Time Travel restored, as in docs/operations/backup.md, and the SQL on that page.
+// A database restored by D1 Time Travel, and the SQL in docs/operations/backup.md.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -18,7 +18,7 @@ before(async () => {
   const names = ["ended", "refreshed", "changed", "deleted", "disabled", "demoted"];
   users = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await worker.register()])));
   await worker.setRoles(users.demoted, ["user", "admin"]);
-  // Events that are already in the trail are older than the minute.
+  // Makes the earlier events older than the time to which D1 is restored.
   await worker.db.prepare("UPDATE audit_events SET at = at - 60").run();
   minute = Math.floor(Date.now() / 1000) - 1;
   kept = await worker.dump();
@@ -40,7 +40,7 @@ after(() => worker.close());
 
 /** Restores D1, and leaves KV unchanged. */
 async function restore() {
-  // Deleting sessions inserts owed marks, which a restore does not.
+  // Deleting sessions inserts owed marks, which a real restore does not, so they are deleted too.
   const tables = ["audit_events", "refresh_tokens", "owed_marks", "users"];
   // `is_ended` and `is_admin` are generated columns.
   const insert =
@@ -83,7 +83,7 @@ test("a restore undoes revocations, changes and deletions, and the documented st
   });
 
   await restore();
-  await t.test("the restore undoes it", async () => {
+  await t.test("the restore undoes these changes", async () => {
     for (const user of [ended, disabled, deleted]) assert.equal((await worker.me(user.access_token)).status, 200);
     // KV still has the marks.
     assertProblem(await worker.verify(ended.access_token), 401, "invalid_token");

@@ -52,12 +52,12 @@ test("a key set that is too large for Cloudflare is not written", () => {
   writeFileSync(file, two);
   assert.throws(() => rotateFile(file, options), /Cloudflare accepts at most 5120/);
   assert.equal(readFileSync(file, "utf8"), two);
-  // The older key is dropped once no refresh token can come with an access token signed by it.
+  // The older key is dropped once no refresh can send an access token that it signed.
   assert.equal(rotateFile(file, { ...options, now: NOW + IDLE }).keySet.keys.length, 2);
   rmSync(file);
 });
 
-test("a rotation adds a key of the same algorithm that signs once every cache has it", () => {
+test("a rotation adds a key of the same algorithm that begins to sign once every cache has it", () => {
   assert.equal(LEAD, 300 + 300 + 600);
   for (const alg of ALGORITHMS) {
     const old = makeKey(alg);
@@ -79,11 +79,11 @@ test("the newest key is the one with the latest signs_from, not the last one in 
   assert.equal(rotate({ keys: [makeKey("RS256"), makeKey("EdDSA")] }, options).added.alg, "RS256");
 });
 
-test("a retired key is kept, to the second, as long as a refresh token may come with an access token signed by it", () => {
+test("a retired key is kept, to the second, as long as a refresh may send an access token that it signed", () => {
   const began = NOW - IDLE;
   const superseded = { first: makeKey(), second: at(began - 1), third: at(began), active: at(NOW - 10) };
   const { keySet, added, report } = rotate({ keys: Object.values(superseded) }, options);
-  // The first was superseded by the second, one second too long ago; the second by the third, just recently enough.
+  // The first key was superseded one second too early to be kept, the second one just late enough.
   assert.deepEqual(kids(keySet), kids({ keys: [superseded.second, superseded.third, superseded.active, added] }));
   assert.match(report[0], new RegExp(`^dropped +${superseded.first.kid}`));
 });
@@ -173,7 +173,7 @@ test("a file that cannot be rotated is not changed, and none of its values is sh
   assert.deepEqual(readdirSync(folder), []);
 });
 
-test("a file that is not a secrets file gets a one-line error", () => {
+test("for a file that is not a secrets file, the error is one line", () => {
   const inUtf16 = (name, bytes) => () =>
     writeFileSync(
       join(folder, name),
@@ -189,7 +189,7 @@ test("a file that is not a secrets file gets a one-line error", () => {
     "little.env": [inUtf16("little.env", [0xff, 0xfe]), mark],
     "big.env": [inUtf16("big.env", [0xfe, 0xff]), mark],
     "loop.env": [(file) => symlinkSync(file, file), /loop\.env cannot be read \(ELOOP\)$/],
-    // The temporary file next to it, which replaces it, cannot have a name that long.
+    // The temporary file that replaces it has a longer name, which exceeds the limit.
     [`${"n".repeat(251)}.env`]: [
       (file) => writeFileSync(file, devVars(makeSecrets())),
       /n\.env cannot be written \(ENAMETOOLONG\)$/,

@@ -20,7 +20,7 @@ const OPTIONS = {
   "--slot-key": "5c".repeat(32),
 };
 
-/** The slot of an address with that key. */
+/** The slot of an address with the key in OPTIONS. */
 function slotOf(email) {
   const tag = createHmac("sha256", OPTIONS["--slot-key"]).update("portcullis slot v1").update(email).digest();
   return tag.readUInt16BE() >> 4;
@@ -160,7 +160,7 @@ test("a hash that is too expensive to verify in a request is refused, and the er
   const [, about, needed] = error.match(
     /^password_hash: verifying it takes about (\d+) ms of CPU time, but cpu_ms in wrangler.toml is 500: set it to at least (\d+) while such hashes exist$/,
   );
-  // With the suggested setting the hash is accepted, and the previous setting suffices for half the cost.
+  // With the suggested setting the hash is accepted; a cheaper hash is accepted with the original setting.
   assert.ok(Number(about) > 500 && Number(needed) >= Number(about) && Number(needed) % 100 === 0, error);
   assert.equal((await checkCost(bcrypt(13), needed))[0].password_hash, bcrypt(13));
   assert.equal((await checkCost(bcrypt(10), 500))[0].password_hash, bcrypt(10));
@@ -224,15 +224,15 @@ test("admins are accepted only with --allow-admins, and counted", async () => {
     [undefined, 'roles: "admin" requires --allow-admins', 'roles: "admin" requires --allow-admins', undefined],
   );
   assert.equal(refused.at(-1).admins, 0);
-  const taken = await check(users, { flags: ["--allow-admins"] });
+  const accepted = await check(users, { flags: ["--allow-admins"] });
   assert.deepEqual(
-    taken.slice(0, 3).map(({ roles }) => roles),
+    accepted.slice(0, 3).map(({ roles }) => roles),
     ['["user"]', '["user","admin"]', '["admin"]'],
   );
-  assert.equal(taken.at(-1).admins, 2);
+  assert.equal(accepted.at(-1).admins, 2);
 });
 
-/** A value of every JSON type, and how the error names that type. */
+/** A value of each JSON type, and the name of the type in the error. */
 const KINDS = {
   null: "null",
   true: "true",

@@ -10,7 +10,7 @@ import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from "jose";
 import { variable } from "../../scripts/lib.mjs";
 import { devVars, makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
 
-test("a generated signing key signs what its public key verifies, and its kid is its RFC 7638 thumbprint", async () => {
+test("the public key of a generated signing key verifies its signatures, and the kid is the RFC 7638 thumbprint", async () => {
   for (const alg of ["ES256", "EdDSA", "RS256"]) {
     const [key] = JSON.parse(makeSecrets(alg).SIGNING_KEYS).keys;
     const { d, p, q, dp, dq, qi, ...publicKey } = key;
@@ -53,7 +53,7 @@ test("the entry of a resource server has the hash of its secret, and its id need
   assert.throws(() => makeResourceServer("orders-api"), /audience/);
 });
 
-test("the command prints the line of a resource server as it goes into wrangler.toml", () => {
+test("the command prints the entry of a resource server as a line for wrangler.toml", () => {
   const keygen = (...args) =>
     spawnSync(process.execPath, [fileURLToPath(new URL("../../scripts/keygen.mjs", import.meta.url)), ...args], {
       encoding: "utf8",

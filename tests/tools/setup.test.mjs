@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { Checkout, withInstallers } from "../support/checkout.mjs";
 
 const CANARY = "canary-of-the-account";
-/** Every variable with which wrangler signs in, current and former. */
+/** Every variable with credentials for wrangler, including former and future ones. */
 const CREDENTIALS = Object.fromEntries(
   [
     "CLOUDFLARE_API_TOKEN",
@@ -62,7 +62,7 @@ test("credentials for Cloudflare are in the environment of wrangler and of no ot
   }
 });
 
-test("a tool that does not compile with its locked dependencies is not compiled with other versions", async () => {
+test("a tool that does not compile with its locked dependencies is not compiled with others", async () => {
   const failing = new Checkout();
   try {
     withInstallers(failing, {
