@@ -1,4 +1,4 @@
-// Tests the evaluation of benchmark results. Nothing is measured, because other tests would distort the numbers.
+// Tests the evaluation of benchmark results. It measures nothing, because other tests would distort the numbers.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -27,7 +27,7 @@ test("a summary has the median and the quartiles", () => {
   assert.deepEqual(summary([5, 1, 4, 2, 3]), { median: 3, low: 2, high: 4 });
 });
 
-test("ratios are computed within rounds, so the slowdown of a whole round cancels out", () => {
+test("ratios are computed per round, so that the slowdown of a whole round cancels out", () => {
   const theirs = [10, 100, 20, 30];
   assert.deepEqual(
     ratios(
@@ -41,7 +41,7 @@ test("ratios are computed within rounds, so the slowdown of a whole round cancel
   assert.throws(() => ratios([1, 2], [1]), RangeError);
 });
 
-test("in as many rounds as there are competitors, each has every position once", () => {
+test("in one round per competitor, each competitor has every position once", () => {
   const rounds = [0, 1, 2].map((round) => rotated(["a", "b", "c"], round));
   assert.deepEqual(rounds, [
     ["a", "b", "c"],
@@ -57,7 +57,7 @@ const MEASURED = [
   { name: "<other>", wall: [10, 10, 10], cpu: [1, 1, 1] },
 ];
 
-test("a target applies to the median of the rounds' ratios of latency or CPU time, and may be met exactly", () => {
+test("a target is the maximum of the median ratio of latency or CPU time over the rounds", () => {
   const met = (targets, by) => compared(MEASURED, targets, by).map((competitor) => competitor.met);
   assert.deepEqual(met({ bare: 1.5, "<other>": 0.19 }, "wall"), [undefined, true, false]);
   assert.deepEqual(met({ bare: 0.24 }, "cpu"), [undefined, false, undefined]);
@@ -84,10 +84,10 @@ test("the table shows for each target whether it is met, and omits what was not 
   assert.match(withoutCpu.at(-1), /does not report CPU time/);
 });
 
-test("date, machine and versions are one sentence", () => {
+test("the date, machine and versions are one sentence", () => {
   const machine = { cpu: "Z80", cores: 1, memory_gib: 64, os: "CP/M 2.2" };
-  const said = where({ date: "2026-11-21T12:00:00.000Z", machine, versions: { node: "24", "hash-wasm": "4" } });
-  assert.equal(said, "2026-11-21, on Z80 with 1 cores and 64 GiB, CP/M 2.2; node 24, hash-wasm 4.");
+  const sentence = where({ date: "2026-11-21T12:00:00.000Z", machine, versions: { node: "24", "hash-wasm": "4" } });
+  assert.equal(sentence, "2026-11-21, on Z80 with 1 cores and 64 GiB, CP/M 2.2; node 24, hash-wasm 4.");
 });
 
 test("the plot has every ratio with its quartiles, and every target", () => {

@@ -40,9 +40,9 @@ async function betterAuth(bindings) {
 }
 
 /**
- * The cases. `requests` is the number per competitor and round, `rounds` the number in a quick and in a full run; `warmUp` is
- * as in `measure`. The first competitor is Portcullis. `targets` are the maximum ratios of its latency or CPU time (`judgedBy`)
- * to that of another competitor.
+ * The cases. `requests` is the number per competitor and round, `rounds` the number in a quick and in a full run;
+ * `warmUp` is as in `measure`. The first competitor is Portcullis. `targets` are the maximum ratios of its latency or
+ * CPU time (`judgedBy`) to that of another competitor.
  */
 export const CASES = [
   {
@@ -53,7 +53,7 @@ export const CASES = [
       "node:crypto (OpenSSL), native": 0.75,
       "argon2-rust, native AVX2": 1.7,
     },
-    // Several in a row, because the first hash after those of the others finds its memory in no cache.
+    // Several in a row, because after a turn of another competitor the first hash finds no memory cached.
     requests: 8,
     // V8 needs several dozen hashes to optimize all code.
     warmUp: 40,

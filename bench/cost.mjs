@@ -1,13 +1,13 @@
-// Computes the cost per month in dollars from the counted costs of operations (bench/scale.mjs verifies COUNTED) and Cloudflare's
-// prices. docs/performance/scale.md contains the tables; a test compares them.
+// Computes the cost per month in dollars from the counted costs of operations and Cloudflare's prices. bench/scale.mjs
+// verifies COUNTED. docs/performance/scale.md contains the tables; a test compares them.
 //
 //   node bench/cost.mjs    prints the tables
 
 import { runIfStarted } from "../scripts/lib.mjs";
 
 /**
- * Costs per operation: D1 round trips, rows read, rows written, KV reads, KV writes. Names as in bench/scale.mjs. The login is
- * that of a user with two sessions, each of which is a row to read.
+ * Costs per operation: D1 round trips, rows read, rows written, KV reads, KV writes. The names are those of
+ * bench/scale.mjs. The login is that of a user with two sessions, each of which is a row to read.
  */
 export const COUNTED = {
   register: [2, 3, 4, 0, 0],
@@ -32,10 +32,10 @@ const DATABASE_BYTES = 10e9;
 /** Months for which events of failed logins are kept. */
 const TRAIL_MONTHS = 3;
 
-/** The assumed use. An access token lives 900 s, so a session in use is refreshed four times per hour. */
+/** The assumed usage. An access token lives 900 s, so a session in use is refreshed four times per hour. */
 export const HABITS = {
   daysAMonth: 30,
-  /** Share of users who are active on a day; their devices, and hours of use per device. */
+  /** Fraction of users who are active per day; their devices, and hours of use per device. */
   activeADay: 0.2,
   devices: 1.5,
   hours: 1.5,
@@ -66,7 +66,7 @@ const PRICES = {
 };
 const PLAN = 5;
 
-/** The operations, resources and cost of a month with a number of users. */
+/** The operations, resources and cost per month for a number of users. */
 export function month(users, habits = HABITS) {
   const { daysAMonth, activeADay, devices, hours, refreshesAnHour } = habits;
   const activeDays = users * activeADay * daysAMonth;
@@ -79,11 +79,11 @@ export function month(users, habits = HABITS) {
     verify: activeDays * habits.verifies,
     me: activeDays * habits.meRequests,
   };
-  const sum = (of) => Object.entries(times).reduce((total, [name, count]) => total + count * of(name), 0);
+  const sum = (each) => Object.entries(times).reduce((total, [name, count]) => total + count * each(name), 0);
   const counted = (place) => sum((name) => COUNTED[name][place] + (BEHIND[name]?.[place] ?? 0));
   const begun = times.login + times.register;
   const sessions = begun * habits.monthsKept;
-  // Cleanup reads every row twice per day; a deleted row counts as one row written.
+  // Cleanup reads every row twice per day. A deleted row counts as one row written.
   const cleaned = { read: sessions * 2 * daysAMonth, written: begun };
   const used = {
     requests: sum(() => 1),
@@ -105,7 +105,7 @@ export function month(users, habits = HABITS) {
   return { users, times, used, dollars, total, sessions, refreshesASecond, databases };
 }
 
-/** The tables of docs/performance/scale.md as Markdown: the resources and the cost of a month. */
+/** The tables of docs/performance/scale.md as Markdown: the resources and the cost per month. */
 export function costTables() {
   const months = [10e3, 1e6, 100e6].map((users) => month(users));
   const used = months.map(({ users, used, refreshesASecond, databases }) => [

@@ -1,5 +1,5 @@
-// Measures the logins of another user during a flood: clients that disconnect, many logins from one source, expensive hashes.
-// Runs against the built Worker in local workerd, over loopback, limited in number and time.
+// Measures the logins of another user during a flood: clients that disconnect, many logins from one source, expensive
+// hashes. Runs against the built Worker in local workerd, over loopback, limited in number and time.
 
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
@@ -13,7 +13,7 @@ import { portcullis } from "./servers.mjs";
 const [MAX_LOGINS, ROUND_MILLIS] = [20, 60_000];
 /** Time limit of a response, in milliseconds. */
 const MAX_MILLIS = 30_000;
-/** Milliseconds after which clients disconnect: the Worker has received their requests. */
+/** Milliseconds after which clients disconnect, when the Worker has received their requests. */
 const HANG_UP_AFTER = 100;
 /** "correct horse battery staple", by libxcrypt. */
 const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
@@ -21,7 +21,7 @@ const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy"
 const source = (number) => `198.51.${100 + Math.floor(number / 250)}.${number % 250}`;
 const unknownUser = (number) => ({ email: `unknown-${number}@example.org`, password: "not the right one" });
 
-/** The floods: the number of requests, and the function that sends one and resolves to its status, or 0 if there is none. */
+/** The floods: the number of requests, and a function that sends one and resolves to its status, or 0 without one. */
 const FLOODS = [
   { name: "nobody", count: 0 },
   {
@@ -43,7 +43,7 @@ const FLOODS = [
 
 const expensiveUser = (number) => ({ email: `expensive-${number}@example.org`, password: PASSWORD });
 
-/** Measures all floods, prints a table, and ends. */
+/** Measures all floods, and prints a table. */
 export async function flood({ quick }) {
   const server = await portcullis();
   try {

@@ -1,5 +1,5 @@
-// Runs the benchmark on the project's own Node. scripts/bench.mjs starts it after installation, optionally with `--quick`,
-// followed by `--scale`, `--flood` or the names of the cases.
+// Runs the benchmark on the project's own Node. scripts/bench.mjs starts it after installation, optionally with
+// `--quick`, followed by `--scale`, `--flood` or the names of the cases.
 
 import assert from "node:assert/strict";
 

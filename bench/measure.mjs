@@ -5,14 +5,14 @@ import { performance } from "node:perf_hooks";
 import { median, rotated } from "./statistics.mjs";
 
 /**
- * Runs a case. A competitor has a `name` and either `step`, which sends one request and checks the response, with `cpu`, the CPU
- * time of its process, or `start`, which creates these for each round. `warmUp` is the number of requests before the
- * measurement, `requests` the number per round and competitor. Returns the median latency and the mean CPU time per request for
- * each competitor and round, in milliseconds.
+ * Runs a case. A competitor has a `name`, `step`, which sends one request and checks the response, and `cpu`, the CPU
+ * time of its process; or `name` and `start`, which creates `step` and `cpu` in each round. `warmUp` is the number of
+ * requests before the measurement, `requests` the number per round and competitor. Returns the median latency and the
+ * mean CPU time per request for each competitor and round, in milliseconds.
  */
 export async function measure({ competitors, warmUp, rounds, requests }) {
   const measured = competitors.map(({ name }) => ({ name, wall: [], cpu: [] }));
-  // Afterwards V8 has optimized the hot code.
+  // After the warm-up, V8 has optimized the hot code.
   for (const { step } of competitors) for (let i = 0; i < warmUp; i += 1) await step();
   for (let round = 0; round < rounds; round += 1) {
     for (const at of rotated(competitors.keys().toArray(), round)) {

@@ -1,5 +1,5 @@
-// Computes a native hash for each line of input and prints it in base16: with `node:crypto`, which uses OpenSSL's Argon2, or
-// with a native module.
+// Computes a native hash for each line of input and prints it in base16: with `node:crypto`, which uses OpenSSL's
+// Argon2, or with a native module.
 
 import { argon2Sync } from "node:crypto";
 import { createInterface } from "node:readline";

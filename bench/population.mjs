@@ -1,21 +1,20 @@
-// Generates test data for a local D1: users, sessions and audit events as the Worker creates them, with sessions in every
-// state. Writes directly to D1's SQLite file, with the tables and indexes of the migrations. Meanwhile no Worker may have the
-// file open.
+// Generates test data for a local D1: users, sessions and audit events as the Worker creates them, with sessions in
+// every state. Writes directly to D1's SQLite file, which must have the schema and which no Worker may have open.
 //
-// The same seed and numbers give the same users, sessions and states; times are relative to `now`. Ids are random as in the
-// Worker, so that rows are spread over the B-trees and the file is as large as one that grew by logins.
+// The same seed and numbers give the same users, sessions and states; times are relative to `now`. Ids are random as in
+// the Worker, so that rows are spread over the B-trees and the file is as large as one that grew by logins.
 // Memory is limited to 16 bytes per user, one batch, and SQLite's cache.
 //
 //   sessions   state
-//   20 %       expired or ended before the retention period of the trail, half of them each. Cleanup deletes these
+//   20 %       half expired, half ended before the retention period of the trail. Cleanup deletes these
 //   30 %       active
 //   30 %       expired within the retention period
 //   20 %       ended within it: two thirds by logout, the rest for the other reasons
 //
-// Sessions are distributed unevenly: of 1,000,000 users with five sessions on average, some have none and the most active ones
-// about five hundred. A third of the users have a username, two thirds a name, one percent are disabled, the first five are
-// admins. There are half as many events as users; cleanup deletes a tenth of them. The password of all users is PASSWORD, with
-// one real Argon2id hash at the default parameters.
+// Sessions are distributed unevenly: of 1,000,000 users with five sessions on average, some have none and the most
+// active ones about five hundred. A third of the users have a username, two thirds a name, one percent are disabled,
+// and the first five are admins. There are half as many events as users; cleanup deletes a tenth of them. The password
+// of all users is PASSWORD, with one real Argon2id hash at the default parameters.
 
 import { argon2Sync, createCipheriv, createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
@@ -92,7 +91,7 @@ export const addressOf = (user) => `${FIRST[user % 16]}.${LAST[user % 15]}.${use
 export const usernameOf = (user) => (user % 3 === 0 ? `${FIRST[user % 16]}_${LAST[user % 15]}_${user}` : null);
 
 /**
- * Fills the tables of a D1 file that has the schema but no users. `progress(done, all)` is called after each batch of rows.
+ * Fills the tables of a D1 file that has the schema but no users. Calls `progress(done, all)` after each batch of rows.
  * Returns the number of rows per table, and the number of sessions that cleanup should delete.
  */
 export function populate(
@@ -137,7 +136,7 @@ export function populate(
   return { users, sessions, events, due: Math.floor(sessions / 10) * 2 + Math.min(sessions % 10, 2) };
 }
 
-/** Bytes per table and index, and of the whole file. */
+/** The bytes per table and index, and of the whole file. */
 export function sizes(file) {
   const sqlite = new DatabaseSync(file, { readOnly: true });
   try {
@@ -285,7 +284,7 @@ function eventRows(idOf, users, random, now) {
   };
 }
 
-/** A seeded random number generator: AES in counter mode, the fastest in Node. */
+/** A seeded random number generator by AES in counter mode, which is the fastest in Node. */
 class Random {
   constructor(seed, name) {
     const key = createHash("sha256").update(`portcullis population ${seed} ${name}`).digest().subarray(0, 16);

@@ -8,10 +8,10 @@ import { env, lockedVersion, path, read } from "../scripts/lib.mjs";
 import { plot } from "./plot.mjs";
 import { median, ratios, summary } from "./statistics.mjs";
 
-/** The measurements of a case, with the ratio of the first competitor to each other one and whether it meets its target. */
+/** The measurements of a case, the ratio of the first competitor to each other one, and whether it meets its target. */
 export function compared(measured, targets, judgedBy) {
   const unknown = Object.keys(targets).find((name) => !measured.some((competitor) => competitor.name === name));
-  if (unknown !== undefined) throw new Error(`a target for an unknown competitor: ${unknown}`);
+  if (unknown !== undefined) throw new Error(`the target names an unknown competitor: ${unknown}`);
   const [ours, ...others] = measured;
   const numbers = ({ name, wall, cpu }) => ({
     name,
@@ -35,7 +35,7 @@ export function compared(measured, targets, judgedBy) {
   return [numbers(ours), ...others.map(against)];
 }
 
-/** The results as Markdown, as docs/performance/benchmarks.md has them. */
+/** The results as a Markdown table, for docs/performance/benchmarks.md. */
 export function table({ results }) {
   const hasCpu = results.some(({ competitors }) => competitors.some(({ cpu }) => cpu !== undefined));
   const columns = [
@@ -104,14 +104,14 @@ function byStatus(statuses) {
   return [...counts].map(([status, all]) => `${status === 0 ? "no answer" : status}: ${all.length}`).join(", ");
 }
 
-/** Date, machine and versions of a run, in one sentence. */
+/** The date, machine and versions of a run, in one sentence. */
 export function where({ date, machine, versions }) {
   const { cpu, cores, memory_gib, os } = machine;
   const used = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return `${date.slice(0, 10)}, on ${cpu} with ${cores} cores and ${memory_gib} GiB, ${os}; ${used.join(", ")}.`;
 }
 
-/** Date, commit, machine and versions of this run. */
+/** The date, commit, machine and versions of this run. */
 export function machine() {
   const version = (name, folder = "") => JSON.parse(read(`${folder}node_modules/${name}/package.json`)).version;
   const answer = (command, ...args) => spawnSync(command, args, { env, cwd: path(), encoding: "utf8" }).stdout?.trim();

@@ -1,6 +1,7 @@
-// `npm run bench -- --scale`: runs every operation on a database of 1,000 users and 5,000 sessions and on one of 1,000,000 and
-// 5,000,000, alternately in two workerd processes; then cleanup, which deletes a fifth of all sessions. Fails unless rows and
-// round trips are equal in both and every step of cleanup is within its limit. Latency is only reported.
+// `npm run bench -- --scale`: runs every operation on a database of 1,000 users and 5,000 sessions and on one of
+// 1,000,000 and 5,000,000, alternately in two workerd processes; then cleanup, which deletes a fifth of all sessions.
+// Fails unless rows and round trips are equal in both and every step of cleanup is within its limit. Latency is only
+// reported.
 //
 //   --quick   20,000 users and 100,000 sessions
 //
@@ -32,7 +33,7 @@ const QUICK = { users: 20_000, sessions: 100_000 };
 /** Bytes per session of a filled database, including the write-ahead log of cleanup. */
 const BYTES_PER_SESSION = 1_200;
 
-/** Repetitions of an operation, fewer if it hashes, because hashing is slow; and warm-up repetitions before them. */
+/** Repetitions of an operation, fewer if it computes a hash, which is slow; and warm-up repetitions before them. */
 const ROUNDS = { cheap: 25, hashing: 9, warmUp: 2 };
 
 const FOLDER = path(".wrangler", "scale");
@@ -247,8 +248,8 @@ const COSTS = ["d1_round_trips", "d1_rows_read", "d1_rows_written", "kv_gets", "
 // ---- every operation ----
 
 /**
- * The operations to compare. `act` sends the measured request. Its argument is the result of `prepare`, which runs before every
- * repetition, or of `once`, which runs once. `hashes` tells whether one of them computes an Argon2 hash.
+ * The operations to compare. `act` sends the measured request. Its argument is the result of `prepare`, which runs
+ * before every repetition, or of `once`, which runs once. `hashes` is true if one of them computes an Argon2 hash.
  */
 function operations({ entry, secret }) {
   const credential = { Authorization: `Basic ${Buffer.from(`${entry.id}:${secret}`).toString("base64")}` };
@@ -435,7 +436,7 @@ async function compare(sites, introspector) {
     for (const site of sites) kept.push(await operation.once?.(site));
     const rounds = operation.hashes ? ROUNDS.hashing : ROUNDS.cheap;
     for (let round = -ROUNDS.warmUp; round < rounds; round += 1) {
-      // The first one alternates, so that the order has the same effect on both.
+      // The databases take turns as the first one, so that the order affects both equally.
       for (const index of round % 2 === 0 ? [0, 1] : [1, 0]) {
         const site = sites[index];
         const context = operation.prepare ? await operation.prepare(site, kept[index]) : kept[index];
@@ -452,7 +453,7 @@ async function compare(sites, introspector) {
   return compared;
 }
 
-/** Compares the costs. Ignores costs that occur once, because an hourly counter inserts a row when a new hour begins. */
+/** Compares the costs. Ignores a single deviation, because an hourly counter inserts a row when a new hour begins. */
 function comparison(name, runs) {
   const [small, large] = runs.map(({ costs, took, statuses }) => {
     const texts = costs.map((cost) => cost.join(" "));
@@ -510,7 +511,7 @@ function operationsTable(compared, sites) {
   ]);
 }
 
-/** The number of refreshes per second when several clients refresh as fast as possible. */
+/** The number of refreshes per second by several clients that refresh as fast as possible. */
 async function refreshRate(site, clients = 16, duration = 5_000) {
   const users = [];
   for (let client = 0; client < clients; client += 1) users.push(await site.newUser());
@@ -529,7 +530,7 @@ async function refreshRate(site, clients = 16, duration = 5_000) {
 function rotations(file) {
   const sqlite = new DatabaseSync(file);
   try {
-    // A cache of at most the size that D1 has.
+    // The cache is at most as large as D1's.
     sqlite.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -64000");
     const now = Math.floor(Date.now() / 1000);
     const live =

@@ -1,6 +1,6 @@
-// Starts the Workers to compare, each in its own workerd process, so that its CPU time can be measured, with its own D1 and KV in
-// a temporary folder. Requests are sent directly to the Worker's socket, because Miniflare's entry Worker would add to every
-// number.
+// Starts the Workers to compare, each in its own workerd process, whose CPU time can be measured, with its own D1 and
+// KV in a temporary folder. Requests go directly to the Worker's socket, because Miniflare's entry Worker would add to
+// every number.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";

@@ -16,16 +16,13 @@ export function summary(values) {
   return { median: median(values), low: quantile(values, 0.25), high: quantile(values, 0.75) };
 }
 
-/**
- * The summary of the ratios within each round. Another process that slows down a whole round affects both sides of its
- * ratio.
- */
+/** The summary of the ratios per round, because a process that slows down a whole round affects both sides alike. */
 export function ratios(ours, theirs) {
   if (ours.length !== theirs.length) throw new RangeError("both lists must have the same number of rounds");
   return summary(ours.map((value, round) => value / theirs[round]));
 }
 
-/** The order of the competitors in a round. Over the rounds, each is first equally often. */
+/** The order of the competitors in a round. Over all rounds, each is first equally often. */
 export function rotated(list, round) {
   const first = round % list.length;
   return [...list.slice(first), ...list.slice(0, first)];
