@@ -144,7 +144,7 @@ async function undisturbed(route, parts) {
   const { plan, client } = await begin(route, parts, {});
   const { status } = await client.answer();
   const calls = await plan.untilEnded();
-  await client.leave("FIN");
+  await client.disconnect("FIN");
   return { calls, status };
 }
 
@@ -186,16 +186,16 @@ for (const [route, cases] of Object.entries(CASES)) {
       const { calls: all, status } = await undisturbed(route, parts);
 
       for (const does of ["hold", "hold answer"]) {
-        for (const [index, { kind, behindAnswer }] of all.entries()) {
+        for (const [index, { kind, afterResponse }] of all.entries()) {
           await t.test(
-            `a client that leaves during ${kind} ${index + 1}, ${does === "hold" ? "before it takes place" : "before its result arrives"}`,
+            `a client that disconnects during ${kind} ${index + 1}, ${does === "hold" ? "before it takes place" : "before its result arrives"}`,
             async () => {
               worker.events();
               const { user, plan, client } = await begin(route, parts, { at: index + 1, does });
               assert.equal(await plan.untilHeld(), true);
-              await client.leave("RST");
+              await client.disconnect("RST");
               // After the response, the Worker does not notice that the client disconnects.
-              if (behindAnswer) plan.release();
+              if (afterResponse) plan.release();
               const calls = await plan.untilEnded();
               plan.release();
               // A request that waits for its hash may be dropped. Every other one runs to completion.
@@ -213,16 +213,16 @@ for (const [route, cases] of Object.entries(CASES)) {
       }
 
       for (const does of ["fail", "lose"]) {
-        for (const [index, { kind, behindAnswer }] of all.entries()) {
+        for (const [index, { kind, afterResponse }] of all.entries()) {
           await t.test(
             `${kind} ${index + 1}, ${does === "fail" ? "which fails" : "whose result is lost"}`,
             async () => {
               const { plan, client } = await begin(route, parts, { at: index + 1, does });
               const answer = await client.answer();
               await plan.untilEnded();
-              await client.leave("FIN");
+              await client.disconnect("FIN");
               // A mark that cannot be written does not fail the request.
-              const isReported = kind !== "put" && !behindAnswer;
+              const isReported = kind !== "put" && !afterResponse;
               assert.equal(answer.status, isReported ? 503 : status, answer.text);
               await assertServes();
             },

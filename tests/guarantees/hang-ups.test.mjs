@@ -33,7 +33,7 @@ const REQUESTS = {
   "POST /login": ({ email, password }) => json({ email, password }),
   "POST /refresh": ({ refresh_token }) => json({ refresh_token }),
   "POST /token": ({ refresh_token }) => form({ grant_type: "refresh_token", refresh_token }),
-  "POST /revoke": () => form({ token: leaver.refresh_token }),
+  "POST /revoke": () => form({ token: sessionOwner.refresh_token }),
   "POST /introspect": ({ access_token }) => ({
     ...form({ token: access_token }),
     authorization: basic(resourceServer.entry.id, resourceServer.secret),
@@ -48,41 +48,41 @@ const ALL = Object.keys(REQUESTS);
 const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
 const OTHERS = ALL.filter((route) => !HASHING.includes(route));
 
-/** The stages at which clients disconnect: the part of the request that they send, its plan, and when they leave. */
+/** The stages at which clients disconnect: the part of the request that they send, its plan, and the moment. */
 const STAGES = {
-  "after the headers": { part: "headers", leave: (all, leaving) => leaving(all) },
-  "after half of the body": { part: "half", leave: (all, leaving) => leaving(all) },
+  "after the headers": { part: "headers", disconnect: (all, disconnectAll) => disconnectAll(all) },
+  "after half of the body": { part: "half", disconnect: (all, disconnectAll) => disconnectAll(all) },
   "during the query of D1": {
     plan: { at: 1, does: "hold answer" },
-    leave: async (all, leaving) => {
-      await leaving(all);
+    disconnect: async (all, disconnectAll) => {
+      await disconnectAll(all);
       for (const { plan } of all) plan.release();
     },
   },
   "while waiting for a password hash": {
     plan: { at: 1, does: "hold answer" },
-    leave: async (all, leaving) => {
+    disconnect: async (all, disconnectAll) => {
       for (const { plan } of all) plan.release();
       // Password hashes run one after the other.
       await Promise.race(all.map(({ plan }) => plan.untilEnded()));
-      await leaving(all);
+      await disconnectAll(all);
     },
   },
   "during the response": {
     plan: { at: 1, does: "hold answer" },
-    leave: async (all, leaving) => {
+    disconnect: async (all, disconnectAll) => {
       for (const { plan } of all) plan.release();
-      await leaving(all);
+      await disconnectAll(all);
     },
   },
 };
 
-let worker, users, admin, leaver, base;
+let worker, users, admin, sessionOwner, base;
 before(async () => {
   worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
   users = [];
   while (users.length < WAVE) users.push(await worker.register());
-  [admin, leaver] = [await worker.registerAdmin(), await worker.register()];
+  [admin, sessionOwner] = [await worker.registerAdmin(), await worker.register()];
   // The measurement begins after one wave per stage.
   for (const stage of Object.keys(STAGES)) await hangUp(stage, stage.includes("hash") ? HASHING : ALL, WAVE);
   base = await worker.memory();
@@ -91,13 +91,13 @@ after(() => worker.close());
 
 /** Makes `count` clients send a request, on each route in turn, and disconnect at a stage, by RST and FIN in turn. */
 async function hangUp(stage, routes, count) {
-  const { part, plan, leave } = STAGES[stage];
+  const { part, plan, disconnect } = STAGES[stage];
   for (let sent = 0; sent < count; sent += WAVE) {
     const wave = Array.from({ length: Math.min(WAVE, count - sent) }, (_, turn) =>
       begin(routes, sent + turn, turn, plan, part),
     );
     const all = await Promise.all(wave);
-    await leave(all, (leaving) => Promise.all(leaving.map(({ client, how }) => client.leave(how))));
+    await disconnect(all, (requests) => Promise.all(requests.map(({ client, how }) => client.disconnect(how))));
     await Promise.all(all.map(({ plan }) => plan.untilEnded()));
   }
 }
@@ -161,7 +161,7 @@ test("exactly the routes that read a body according to the table read one", asyn
     );
     client.halfClose();
     const { text } = await client.answer();
-    await client.leave("FIN");
+    await client.disconnect("FIN");
     assert.equal(
       text.includes("The body is incomplete."),
       ALL.includes(`${method} ${path}`),

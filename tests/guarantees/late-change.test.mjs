@@ -22,7 +22,7 @@ test("a password change that another one overtakes is refused and begins no sess
   plan.release();
   const answer = await late.answer();
   await plan.untilEnded();
-  await late.leave("FIN");
+  await late.disconnect("FIN");
   assert.equal(answer.status, 401, answer.text);
   const { sessions } = (await worker.get("/sessions", { bearer: body.access_token })).body;
   assert.deepEqual(

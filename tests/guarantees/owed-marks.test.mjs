@@ -127,7 +127,7 @@ for (const name of Object.keys(ENDINGS)) {
     const plan = worker.plan({ at: 1, only: "put", does: "hold" });
     const client = await worker.send(method, path, { ...options, plan });
     assert.equal(await plan.untilHeld(), true);
-    await client.leave("RST");
+    await client.disconnect("RST");
     // A mark is written after the response, so a disconnect does not delay it.
     plan.release();
     await plan.untilEnded();
@@ -142,7 +142,7 @@ for (const name of Object.keys(ENDINGS)) {
     const [failed] = puts(calls);
     const [again] = puts(calls).filter((call) => call !== failed && call.key === failed.key);
     assert.ok(again.at - failed.at >= 1000, `after ${again.at - failed.at} ms`);
-    assert.equal(again.behindAnswer, true);
+    assert.equal(again.afterResponse, true);
     // A mark that is written is no longer owed.
     assert.deepEqual(puts(await writeOwedMarks()), []);
   });
@@ -160,7 +160,7 @@ for (const name of Object.keys(ENDINGS)) {
 
   test(`${name}: a mark is written even if the result of D1 is lost`, async () => {
     const last = (await end(name, {})).calls.findLastIndex(
-      ({ kind, behindAnswer }) => kind === "batch" && !behindAnswer,
+      ({ kind, afterResponse }) => kind === "batch" && !afterResponse,
     );
     const { ended, answer, calls } = await end(name, { at: last + 1, does: "lose" });
     assert.equal(answer.status, 503);

@@ -59,7 +59,7 @@ function hangUp(count, how, from) {
         plan,
       });
       await plan.untilBegun();
-      await client.leave(how);
+      await client.disconnect(how);
       return plan;
     }),
   );
@@ -79,7 +79,7 @@ for (const [name, ask] of Object.entries({
     const client = await worker.send(...name.split(" "), { ...ask(), plan });
     assert.equal(await plan.untilHeld(), true);
     // The disconnect releases the held result of D1.
-    await client.leave("RST");
+    await client.disconnect("RST");
     assert.deepEqual(
       (await plan.untilEnded()).map(({ kind }) => kind),
       ["batch"],
@@ -105,7 +105,7 @@ test("a client that resets the connection while waiting leaves the queue", async
   for (const { plan } of waiting) plan.release();
   const [first, ...rest] = waiting;
   await first.client.answer();
-  await Promise.all(rest.map(({ client }) => client.leave("RST")));
+  await Promise.all(rest.map(({ client }) => client.disconnect("RST")));
   const calls = await Promise.all(rest.map(({ plan }) => plan.untilEnded()));
   const hashed = calls.filter(({ length }) => length > 1);
   // Some hashes ran before the runtime noticed.

@@ -54,14 +54,14 @@ for (const path of Object.keys(REPLAYS)) {
     for (const does of ["hold", "hold answer"]) {
       test(`${path}: reuse is detected if the client disconnects by ${how} at any storage call, ${does === "hold" ? "before it takes place" : "before its result arrives"}`, async () => {
         const { calls } = await replay(path, await compromised());
-        for (const [index, { kind, behindAnswer }] of calls.entries()) {
+        for (const [index, { kind, afterResponse }] of calls.entries()) {
           const user = await compromised();
           worker.events();
           const plan = worker.plan({ at: index + 1, does });
           const client = await worker.send("POST", path, { ...REPLAYS[path](user.stolen), plan });
           assert.equal(await plan.untilHeld(), true, `${kind} ${index + 1}`);
-          await client.leave(how);
-          if (how === "FIN" || behindAnswer) plan.release();
+          await client.disconnect(how);
+          if (how === "FIN" || afterResponse) plan.release();
           await plan.untilEnded();
           plan.release();
           await assertDetected(user);
@@ -72,7 +72,7 @@ for (const path of Object.keys(REPLAYS)) {
 
   test(`${path}: the transaction that detects a reuse ends the session and records it`, async () => {
     const { calls } = await replay(path, await compromised());
-    const batches = calls.filter(({ kind, behindAnswer }) => kind === "batch" && !behindAnswer);
+    const batches = calls.filter(({ kind, afterResponse }) => kind === "batch" && !afterResponse);
     assert.ok(batches.length <= 2, `${batches.length} round trips`);
     const user = await compromised();
     const { answer } = await replay(path, user, { at: batches.length, only: "batch", does: "lose" });

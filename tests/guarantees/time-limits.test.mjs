@@ -63,7 +63,7 @@ for (const chunked of [false, true]) {
     assertTooSlow(await client.answer(), "/login");
     open = false;
     await dripping;
-    await client.leave("RST");
+    await client.disconnect("RST");
   });
 
   test(`a body ${kind} that arrives in two parts is read`, async () => {
@@ -76,7 +76,7 @@ for (const chunked of [false, true]) {
     const rest = text.slice(text.length / 2);
     client.write(chunked ? `${rest.length.toString(16)}\r\n${rest}\r\n0\r\n\r\n` : rest);
     assert.equal((await client.answer()).status, 200);
-    await client.leave("FIN");
+    await client.disconnect("FIN");
   });
 }
 
@@ -85,7 +85,7 @@ test("an incomplete body is a 400", async () => {
     const client = await worker.send("POST", "/login", { json: json(), chunked }, "half");
     client.halfClose();
     assertProblem(await client.answer(), 400, "invalid_request");
-    await client.leave("FIN");
+    await client.disconnect("FIN");
   }
 });
 
@@ -178,7 +178,7 @@ test("three hundred clients that send half a body and wait leak no memory", asyn
     chunked = !chunked;
     const client = await worker.send("POST", "/login", { body: padded(), chunked }, "half");
     assertTooSlow(await client.answer(), "/login");
-    await client.leave("RST");
+    await client.disconnect("RST");
   });
   assert.ok(grown <= MAX_GROWTH, `${grown} KiB`);
 });
@@ -195,7 +195,7 @@ for (const how of ["RST", "FIN"]) {
         plan,
       });
       await plan.untilHeld();
-      await client.leave(how);
+      await client.disconnect(how);
       await plan.untilEnded();
       plan.release();
     });

@@ -60,12 +60,12 @@ export class Client {
     this.socket.write(text);
   }
 
-  /** Disconnects by "RST", which resets the connection, or by "FIN", which closes it normally. */
-  leave(how) {
-    const left = new Promise((resolve) => this.socket.once("close", resolve));
+  /** Closes the connection by "RST", which resets it, or by "FIN", the normal way. */
+  disconnect(how) {
+    const closed = new Promise((resolve) => this.socket.once("close", resolve));
     if (how === "RST") this.socket.resetAndDestroy();
     else this.socket.destroy();
-    return left;
+    return closed;
   }
 
   /** Closes the sending side only. */

@@ -60,7 +60,7 @@ export default {
       try {
         return await instance.fetch(request, run.env, run.ctx);
       } finally {
-        run.answered();
+        run.responded();
       }
     } finally {
       if (number !== undefined) console.log(JSON.stringify({ test: "answered", number }));
@@ -74,7 +74,7 @@ export default {
     try {
       await instance.scheduled(event, run.env, run.ctx);
     } finally {
-      run.answered();
+      run.responded();
     }
   },
 };
@@ -85,7 +85,7 @@ class Run {
   #left;
   #calls = [];
   #pending = 1;
-  #isAnswered = false;
+  #hasResponded = false;
 
   constructor(plan, env, ctx, signal) {
     const { DB, REVOCATIONS, TEST } = env;
@@ -119,8 +119,8 @@ class Run {
     };
   }
 
-  answered() {
-    this.#isAnswered = true;
+  responded() {
+    this.#hasResponded = true;
     this.#ended();
   }
 
@@ -130,7 +130,7 @@ class Run {
   }
 
   async #call(kind, key, make) {
-    this.#calls.push({ kind, key, at: Date.now(), behindAnswer: this.#isAnswered });
+    this.#calls.push({ kind, key, at: Date.now(), afterResponse: this.#hasResponded });
     const does = this.#isMeant(kind) ? this.#plan.does : undefined;
     if (does === "hold") await Promise.race([this.#held(), this.#left]);
     if (does === "hold for ever") await this.#held();
