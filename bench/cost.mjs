@@ -20,7 +20,7 @@ export const COUNTED = {
 };
 
 /** The same for work that an operation does after its response. */
-export const BEHIND = { revoke: [1, 4, 1, 0, 0] };
+export const AFTER_RESPONSE = { revoke: [1, 4, 1, 0, 0] };
 
 /** CPU time per request in ms, with and without an Argon2id hash at the default parameters. */
 const CPU_MS = { hashing: 20, other: 1 };
@@ -80,7 +80,7 @@ export function month(users, habits = HABITS) {
     me: activeDays * habits.meRequests,
   };
   const sum = (each) => Object.entries(times).reduce((total, [name, count]) => total + count * each(name), 0);
-  const counted = (place) => sum((name) => COUNTED[name][place] + (BEHIND[name]?.[place] ?? 0));
+  const counted = (place) => sum((name) => COUNTED[name][place] + (AFTER_RESPONSE[name]?.[place] ?? 0));
   const begun = times.login + times.register;
   const sessions = begun * habits.monthsKept;
   // Cleanup reads every row twice per day. A deleted row counts as one row written.

@@ -16,7 +16,7 @@ export function summary(values) {
   return { median: median(values), low: quantile(values, 0.25), high: quantile(values, 0.75) };
 }
 
-/** The summary of the ratios per round, because a process that slows down a whole round affects both sides alike. */
+/** The summary of the ratios per round, because a process that slows down a whole round affects both sides equally. */
 export function ratios(ours, theirs) {
   if (ours.length !== theirs.length) throw new RangeError("both lists must have the same number of rounds");
   return summary(ours.map((value, round) => value / theirs[round]));
