@@ -150,7 +150,7 @@ export const CASES = [
 
 let users = 0;
 const newUser = () => ({ email: `person-${++users}@example.org`, password: PASSWORD, name: "Ada Lovelace" });
-const of = (server, name, step) => ({ name, step, cpu: () => server.cpu() });
+const competitor = (server, name, step) => ({ name, step, cpu: () => server.cpu() });
 
 async function registered(server) {
   const user = newUser();
@@ -160,7 +160,7 @@ async function registered(server) {
 // Each response contains the next token.
 async function refresh(server) {
   let { refresh_token } = await registered(server);
-  return of(server, "Portcullis", async () => {
+  return competitor(server, "Portcullis", async () => {
     ({ refresh_token } = await server.expect(200, "POST", "/refresh", { json: { refresh_token } }));
   });
 }
@@ -179,36 +179,38 @@ async function bareUpdate(server) {
     ),
   ]);
   let refresh_token = `zBV0bvxXN7Rnw5VbBBAWkg.0.${"A".repeat(92)}`;
-  return of(server, "bare Worker, one D1 UPDATE … RETURNING", async () => {
+  return competitor(server, "bare Worker, one D1 UPDATE … RETURNING", async () => {
     ({ refresh_token } = await server.expect(200, "POST", "/", { json: { refresh_token } }));
   });
 }
 
 async function bearer(pathname, server) {
   const { access_token } = await registered(server);
-  return of(server, "Portcullis", () => server.expect(200, "GET", pathname, { bearer: access_token }));
+  return competitor(server, "Portcullis", () => server.expect(200, "GET", pathname, { bearer: access_token }));
 }
 
 function bareGet(server) {
   const token = `zBV0bvxXN7Rnw5VbBBAWkg.${"A".repeat(500)}`;
-  return of(server, "bare Worker, one KV get", () => server.expect(200, "GET", "/", { bearer: token }));
+  return competitor(server, "bare Worker, one KV get", () => server.expect(200, "GET", "/", { bearer: token }));
 }
 
 const register = (server) =>
-  of(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newUser() }));
+  competitor(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newUser() }));
 const signUp = (server) =>
-  of(server, "better-auth sign-up", () => server.expect(200, "POST", "/api/auth/sign-up/email", { json: newUser() }));
+  competitor(server, "better-auth sign-up", () =>
+    server.expect(200, "POST", "/api/auth/sign-up/email", { json: newUser() }),
+  );
 
 async function login(server) {
   const { email, password } = await registered(server);
-  return of(server, "Portcullis", () => server.expect(200, "POST", "/login", { json: { email, password } }));
+  return competitor(server, "Portcullis", () => server.expect(200, "POST", "/login", { json: { email, password } }));
 }
 
 async function signIn(server) {
   const user = newUser();
   await server.expect(200, "POST", "/api/auth/sign-up/email", { json: user });
   const { email, password } = user;
-  return of(server, "better-auth sign-in", () =>
+  return competitor(server, "better-auth sign-in", () =>
     server.expect(200, "POST", "/api/auth/sign-in/email", { json: { email, password } }),
   );
 }
@@ -222,7 +224,7 @@ async function cookie(server) {
 
 async function session(name, server) {
   const headers = { Cookie: await cookie(server) };
-  return of(server, name, async () => {
+  return competitor(server, name, async () => {
     const answer = await server.expect(200, "GET", "/api/auth/get-session", { headers });
     // It also answers 200 without a session.
     if (!answer?.user?.id) throw new Error("better-auth's get-session found no session");
@@ -231,7 +233,7 @@ async function session(name, server) {
 
 async function token(server) {
   const headers = { Cookie: await cookie(server) };
-  return of(server, "better-auth /token (ES256)", async () => {
+  return competitor(server, "better-auth /token (ES256)", async () => {
     const answer = await server.expect(200, "GET", "/api/auth/token", { headers });
     if (!answer?.token) throw new Error("better-auth's /token returned no token");
   });
@@ -239,14 +241,14 @@ async function token(server) {
 
 async function forgedRefresh(server) {
   const refresh_token = forged((await registered(server)).refresh_token, "pcrt_");
-  return of(server, "Portcullis", () => server.expect(401, "POST", "/refresh", { json: { refresh_token } }));
+  return competitor(server, "Portcullis", () => server.expect(401, "POST", "/refresh", { json: { refresh_token } }));
 }
 
 async function forgedAccess(server) {
   const { access_token } = await registered(server);
   const parts = access_token.split(".");
   const bearer = [parts[0], parts[1], forged(parts[2], "")].join(".");
-  return of(server, "Portcullis", () => server.expect(401, "GET", "/verify", { bearer }));
+  return competitor(server, "Portcullis", () => server.expect(401, "GET", "/verify", { bearer }));
 }
 
 /** The token with one bit of its last byte flipped, in canonical base64url. */
@@ -258,5 +260,5 @@ export function forged(token, prefix) {
 
 function refused(method, server, { refresh_token, access_token }) {
   const options = method === "POST" ? { json: { refresh_token } } : { bearer: access_token };
-  return of(server, "bare Worker that answers at once", () => server.expect(401, method, "/", options));
+  return competitor(server, "bare Worker that answers at once", () => server.expect(401, method, "/", options));
 }

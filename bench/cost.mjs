@@ -34,12 +34,12 @@ const TRAIL_MONTHS = 3;
 
 /** The assumed usage. An access token lives 900 s, so a session in use is refreshed four times per hour. */
 export const HABITS = {
-  daysAMonth: 30,
+  daysPerMonth: 30,
   /** Fraction of users who are active per day; their devices, and hours of use per device. */
-  activeADay: 0.2,
+  activePerDay: 0.2,
   devices: 1.5,
   hours: 1.5,
-  refreshesAnHour: 4,
+  refreshesPerHour: 4,
   /** Per active user and day: calls of /verify by gateways, and calls of /me. */
   verifies: 20,
   meRequests: 2,
@@ -68,13 +68,13 @@ const PLAN = 5;
 
 /** The operations, resources and cost per month for a number of users. */
 export function month(users, habits = HABITS) {
-  const { daysAMonth, activeADay, devices, hours, refreshesAnHour } = habits;
-  const activeDays = users * activeADay * daysAMonth;
+  const { daysPerMonth, activePerDay, devices, hours, refreshesPerHour } = habits;
+  const activeDays = users * activePerDay * daysPerMonth;
   const times = {
     register: users * habits.registrations,
     login: users * habits.logins,
     "login, wrong password": users * habits.failedLogins,
-    refresh: activeDays * devices * hours * refreshesAnHour,
+    refresh: activeDays * devices * hours * refreshesPerHour,
     revoke: users * habits.logouts,
     verify: activeDays * habits.verifies,
     me: activeDays * habits.meRequests,
@@ -84,7 +84,7 @@ export function month(users, habits = HABITS) {
   const begun = times.login + times.register;
   const sessions = begun * habits.monthsKept;
   // Cleanup reads every row twice per day. A deleted row counts as one row written.
-  const cleaned = { read: sessions * 2 * daysAMonth, written: begun };
+  const cleaned = { read: sessions * 2 * daysPerMonth, written: begun };
   const used = {
     requests: sum(() => 1),
     cpuMs: sum((name) => (HASHING.includes(name) ? CPU_MS.hashing : CPU_MS.other)),
@@ -100,15 +100,15 @@ export function month(users, habits = HABITS) {
     Object.entries(PRICES).map(([name, { included, each }]) => [name, Math.max(0, used[name] - included) * each]),
   );
   const total = PLAN + Object.values(dollars).reduce((one, other) => one + other);
-  const refreshesASecond = times.refresh / (daysAMonth * 86_400);
+  const refreshesPerSecond = times.refresh / (daysPerMonth * 86_400);
   const databases = Math.ceil((used.gigabytes * 1e9) / DATABASE_BYTES);
-  return { users, times, used, dollars, total, sessions, refreshesASecond, databases };
+  return { users, times, used, dollars, total, sessions, refreshesPerSecond, databases };
 }
 
 /** The tables of docs/performance/scale.md as Markdown: the resources and the cost per month. */
 export function costTables() {
   const months = [10e3, 1e6, 100e6].map((users) => month(users));
-  const used = months.map(({ users, used, refreshesASecond, databases }) => [
+  const used = months.map(({ users, used, refreshesPerSecond, databases }) => [
     ...[
       short(users),
       short(used.requests),
@@ -121,7 +121,7 @@ export function costTables() {
     ...[
       `${short(used.gigabytes)} GB`,
       String(databases),
-      `${short(refreshesASecond)}, ${short(refreshesASecond * HABITS.peak)}`,
+      `${short(refreshesPerSecond)}, ${short(refreshesPerSecond * HABITS.peak)}`,
     ],
   ]);
   const paid = months.map(({ users, dollars, total }) => [

@@ -19,7 +19,7 @@ test("the cost tables are the computed ones", () => {
 test("the limits on the page follow from the habits", () => {
   const million = month(1e6);
   const maxUsers = 10e9 / (million.used.gigabytes * 1e3);
-  const peak = million.refreshesASecond * HABITS.peak;
+  const peak = million.refreshesPerSecond * HABITS.peak;
   says(`**${(maxUsers / 1e6).toFixed(1)} million users**`);
   says(`the busiest second of ${Math.round(1000 / peak)} million users`);
   says(`at ${(maxUsers / 1e6).toFixed(1)} million and ${Math.round((peak * maxUsers) / 1e7) * 10} refreshes a second`);

@@ -56,20 +56,20 @@ test("the numbers of rows are as requested, every row has an owner, and the file
 
 test("sessions are in every state, in the documented numbers", () => {
   const { now } = SIZE;
-  const of = (condition) => number(`SELECT COUNT(*) FROM refresh_tokens WHERE ${condition}`);
-  assert.equal(of(`COALESCE(revoked_at, expires_at) < ${now - KEPT}`), 500);
-  assert.equal(of(`COALESCE(revoked_at, expires_at) < ${now - KEPT} AND revoked_at IS NULL`), 250);
-  assert.equal(of(`revoked_at IS NULL AND expires_at > ${now}`), 750);
-  assert.equal(of(`revoked_at IS NULL AND expires_at BETWEEN ${now - KEPT} AND ${now}`), 750);
-  assert.equal(of(`revoked_at >= ${now - KEPT}`), 500);
+  const countWhere = (condition) => number(`SELECT COUNT(*) FROM refresh_tokens WHERE ${condition}`);
+  assert.equal(countWhere(`COALESCE(revoked_at, expires_at) < ${now - KEPT}`), 500);
+  assert.equal(countWhere(`COALESCE(revoked_at, expires_at) < ${now - KEPT} AND revoked_at IS NULL`), 250);
+  assert.equal(countWhere(`revoked_at IS NULL AND expires_at > ${now}`), 750);
+  assert.equal(countWhere(`revoked_at IS NULL AND expires_at BETWEEN ${now - KEPT} AND ${now}`), 750);
+  assert.equal(countWhere(`revoked_at >= ${now - KEPT}`), 500);
   // The values are consistent, as in rows of the Worker.
   assert.equal(
-    of(
+    countWhere(
       "created_at > rotated_at OR rotated_at > expires_at OR expires_at > absolute_expires_at OR length(session_id) <> 22 OR length(secret_hash) <> 43",
     ),
     0,
   );
-  assert.equal(of(`rotated_at > ${now} OR revoked_at > ${now}`), 0);
+  assert.equal(countWhere(`rotated_at > ${now} OR revoked_at > ${now}`), 0);
   assert.equal(number(`SELECT COUNT(*) FROM audit_events WHERE at < ${now - KEPT - 3600}`), 25);
 });
 

@@ -89,8 +89,8 @@ export async function scale({ quick }) {
     if (!cleaned.bounded)
       console.log("\na step of cleanup exceeded its limit, or some rows that were due are not deleted");
     console.log(`\nresults: bench/results/scale.json (${seconds(started)})`);
-    const isGood = unequal.length === 0 && miscounted.length === 0 && cleaned.bounded;
-    if (!isGood) process.exitCode = 1;
+    const passed = unequal.length === 0 && miscounted.length === 0 && cleaned.bounded;
+    if (!passed) process.exitCode = 1;
   } finally {
     for (const site of sites) await site.stop();
     rmSync(FOLDER, { recursive: true, force: true });
@@ -535,11 +535,11 @@ function rotations(file) {
     const now = Math.floor(Date.now() / 1000);
     const live =
       "SELECT session_id, secret_hash, generation FROM refresh_tokens WHERE session_id > ? AND revoked_at IS NULL AND expires_at > ? LIMIT 1";
-    const drawn = Array.from({ length: 2_000 }, () =>
+    const sampled = Array.from({ length: 2_000 }, () =>
       sqlite.prepare(live).get(randomBytes(16).toString("base64url"), now),
     ).filter(Boolean);
     const rotate = sqlite.prepare(read("src/store/sql/sessions/rotate.sql"));
-    const took = drawn.map(({ session_id, secret_hash, generation }) => {
+    const took = sampled.map(({ session_id, secret_hash, generation }) => {
       const started = performance.now();
       sqlite.exec("BEGIN");
       rotate.all(session_id, secret_hash, generation, now, 30, 604_800, "192.0.2.1", "portcullis-bench", 900, null);
@@ -554,13 +554,15 @@ function rotations(file) {
 
 /** Bytes per row, including index entries. */
 function bytesText({ users, sessions, events }, { total, parts }) {
-  const of = (names) =>
+  const bytesOf = (names) =>
     Object.entries(parts)
       .filter(([name]) => names.some((own) => name.startsWith(own)))
       .reduce((sum, [, bytes]) => sum + bytes, 0);
-  const each = [of(["users"]) / users, of(["refresh_tokens"]) / sessions, of(["audit_events"]) / events].map(
-    Math.round,
-  );
+  const each = [
+    bytesOf(["users"]) / users,
+    bytesOf(["refresh_tokens"]) / sessions,
+    bytesOf(["audit_events"]) / events,
+  ].map(Math.round);
   return `${(total / 1e6).toFixed(0)} MB; ${each[0]} bytes per user, ${each[1]} per session, ${each[2]} per event`;
 }
 

@@ -45,7 +45,7 @@ const rows = async () => ({
   users: (await worker.db.prepare("SELECT * FROM users ORDER BY id").all()).results,
 });
 const place = () => worker.db.prepare("SELECT after, upto FROM cleanup_progress WHERE name = 'refresh_tokens'").first();
-const goOnAt = (upto) =>
+const continueAt = (upto) =>
   worker.db.prepare("UPDATE cleanup_progress SET upto = ? WHERE name = 'refresh_tokens'").bind(upto).run();
 const ids = async () => (await rows()).sessions.map(({ session_id }) => session_id);
 const insertEnded = (id) =>
@@ -148,7 +148,7 @@ test("a shorter retention deletes more, a longer one nothing", async () => {
 test("an interrupted walk continues where it stopped, and starts over after the end", async () => {
   const dead = ["-a", "0b", "Mc", "_d", "me", "zf"];
   for (const id of dead) await insertEnded(id);
-  await goOnAt("Mc".padEnd(22, "A"));
+  await continueAt("Mc".padEnd(22, "A"));
   assert.deepEqual(await cleanUp(), cleanedUp(3, 0));
   const left = await ids();
   assert.deepEqual(
@@ -175,7 +175,7 @@ test("a walk begins once a day, and an unfinished one continues", async () => {
     [[0, 1, true]],
   );
   assert.deepEqual(await place(), { after: "~", upto: "~" });
-  await goOnAt("");
+  await continueAt("");
   await today();
   assert.deepEqual(
     worker.events("cleaned_up").map(({ sessions }) => sessions),
@@ -194,7 +194,7 @@ test("a walk begins once a day, and an unfinished one continues", async () => {
 test("a stored position before or after all keys does no harm", async () => {
   for (const upto of ["", "~", "}", "zzzzzzzzzzzzzzzzzzzzzz"]) {
     await insertEnded("Mx");
-    await goOnAt(upto);
+    await continueAt(upto);
     let gone = 0;
     for (let run = 0; run < 2; run += 1) gone += (await cleanUp()).sessions;
     assert.equal(gone, 1, upto);

@@ -62,7 +62,7 @@ test("fifty servers with cached keys go through a rotation without one failed ve
 
   await live(seconds() + 1.5 * CACHE);
   assert.deepEqual(await published(), [old.kid]);
-  const lastOfOld = { access_token, refresh_token };
+  const lastWithOldKey = { access_token, refresh_token };
 
   activation = Math.ceil(seconds() + LEAD);
   await worker.update({ secrets: keySet(old, { ...next, signs_from: activation }) });
@@ -89,7 +89,7 @@ test("fifty servers with cached keys go through a rotation without one failed ve
 
   // The tokens of the old key have expired, and a new one that it signs is invalid.
   for (const path of ["/me", "/verify"]) {
-    assertProblem(await worker.get(path, { bearer: lastOfOld.access_token }), 401, "token_expired");
+    assertProblem(await worker.get(path, { bearer: lastWithOldKey.access_token }), 401, "token_expired");
     assertProblem(await worker.get(path, { bearer: forged(old, user, 600) }), 401, "invalid_token");
     assert.equal((await worker.get(path, { bearer: forged(next, user, 600) })).status, 200);
   }

@@ -196,7 +196,7 @@ test("a profile claim is in the access tokens if it is configured and the user h
   const bare = await worker.register();
   const expectedClaims = { email: full.email, email_verified: false, name: "Zoë", preferred_username: "Claims.User" };
   const names = Object.keys(expectedClaims);
-  const of = async (email) => {
+  const profileClaims = async (email) => {
     const { access_token } = (await worker.login({ email, password: PASSWORD })).body;
     assert.equal((await worker.me(access_token)).status, 200);
     const payload = decodeJwt(access_token);
@@ -216,12 +216,12 @@ test("a profile claim is in the access tokens if it is configured and the user h
   ]) {
     await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: configured } });
     assert.deepEqual(
-      await of(user.email),
+      await profileClaims(user.email),
       Object.fromEntries(expected.map((name) => [name, expectedClaims[name]])),
       configured,
     );
     assert.deepEqual(
-      await of(bare.email),
+      await profileClaims(bare.email),
       expected.includes("email") ? { email: bare.email, email_verified: false } : {},
       configured,
     );
