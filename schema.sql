@@ -124,7 +124,7 @@ CREATE TABLE refresh_tokens (
   -- logout: its own token was revoked. ended_by_user: the user ended it from another session. logout_all: the user ended all sessions.
   -- reuse: a rotated-out token was presented. password_changed: the user changed the password. ended_by_admin: an admin ended all
   -- sessions. disabled: an admin disabled the account. session_limit: the account exceeded MAX_SESSIONS_PER_USER. expired: the same,
-  -- but the session had already expired
+  -- but the session had already expired. replaced: the browser got the cookie of another session
   revoked_reason TEXT,
   -- how the user authenticated: values of RFC 8176, separated by spaces
   amr TEXT NOT NULL,
@@ -132,6 +132,11 @@ CREATE TABLE refresh_tokens (
   authenticated_at INTEGER NOT NULL,
   -- 1 if the session was ended, 0 if it is in force or only expired
   is_ended INTEGER GENERATED ALWAYS AS (revoked_at IS NOT NULL) VIRTUAL,
+  -- how the refresh token travels: body or cookie. Set at login and never changed, so that a token which scripts cannot read in a
+  -- cookie is never answered in a body
+  transport TEXT NOT NULL DEFAULT 'body' CHECK (transport IN ('body', 'cookie')),
+  -- 0 if the user did not ask to be remembered: the idle lifetime is at most a day, and the cookie ends with the browser
+  remember INTEGER NOT NULL DEFAULT 1,
   CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 ) STRICT, WITHOUT ROWID;
 
@@ -142,7 +147,7 @@ CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id, is_ended, create
 -- Sessions that are not ended and whose account is not disabled. A statement that acts for a user or an admin joins this view and
 -- compares expires_at with the current time.
 CREATE VIEW callers AS
-SELECT s.session_id, s.user_id, s.expires_at, u.credentials_version, u.is_admin
+SELECT s.session_id, s.user_id, s.expires_at, s.transport, s.remember, u.credentials_version, u.is_admin
 FROM refresh_tokens AS s
 JOIN users AS u ON u.id = s.user_id
 WHERE s.revoked_at IS NULL AND u.disabled_at IS NULL;

@@ -20,7 +20,7 @@ use worker::web_sys::{Request as RawRequest, Response};
 use worker::{Env, event};
 
 use app::{Isolate, answer, isolate};
-use http::{ErrorFormat, Request};
+use http::{AllowedOrigins, ErrorFormat, Request};
 use log::Event;
 use platform::clock::now_millis;
 use platform::random::random;
@@ -43,12 +43,15 @@ async fn fetch(raw: RawRequest, env: Env, background: worker::Context) -> worker
         Ok(isolate) => isolate,
         Err(problems) => {
             let reply = ApiError::Misconfigured(problems).into_reply(ErrorFormat::Problem, request_id);
-            return reply.into_response(&request, request_id, &[]);
+            let allowed = AllowedOrigins { origins: &[], with_credentials: false };
+            return reply.into_response(&request, request_id, allowed);
         }
     };
     let store = Store::new(env, isolate.config.log_costs);
     let reply = answer(&isolate, &store, &background, raw, &mut request, request_id).await;
-    reply.into_response(&request, request_id, &isolate.config.allowed_origins)
+    let config = &isolate.config;
+    let allowed = AllowedOrigins { origins: &config.allowed_origins, with_credentials: config.cookie_mode };
+    reply.into_response(&request, request_id, allowed)
 }
 
 /// The cron trigger of `wrangler.toml` that writes owed marks. The other one runs the cleanup.

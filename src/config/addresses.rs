@@ -18,7 +18,12 @@ impl Addresses {
 
     /// Whether requests are answered at an origin.
     pub fn include(&self, origin: &str) -> bool {
-        self.is_any || self.origins.iter().any(|own| own == origin)
+        self.is_any || self.list(origin)
+    }
+
+    /// Whether an origin is the issuer's or a listed one.
+    pub fn list(&self, origin: &str) -> bool {
+        self.origins.iter().any(|own| own == origin)
     }
 }
 

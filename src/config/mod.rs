@@ -21,6 +21,7 @@ pub use addresses::Addresses;
 use addresses::Issuer;
 
 /// A checked configuration. Durations in seconds.
+#[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
 pub struct Config {
     /// `ISSUER`, `AUDIENCE`, `CLIENT_ID`.
     pub parties: Parties,
@@ -40,6 +41,8 @@ pub struct Config {
     pub addresses: Addresses,
     /// `ALLOWED_ORIGINS`: as browsers send them.
     pub allowed_origins: Vec<String>,
+    /// `COOKIE_MODE`: whether refresh tokens may be delivered in cookies.
+    pub cookie_mode: bool,
     /// The path of `ISSUER`, a prefix of every endpoint: empty, or with a leading and no trailing slash.
     pub base_path: String,
     /// `REGISTRATION`.
@@ -102,6 +105,7 @@ impl Config {
         };
         let also_answers_at = reader.text("ALSO_ANSWERS_AT", "", addresses::other_addresses);
         let allowed_origins = reader.text("ALLOWED_ORIGINS", "", addresses::allowed_origins);
+        let cookie_mode = reader.text("COOKIE_MODE", "off", |text| one_of(text, "refresh", "off"));
         let registration_open = reader.text("REGISTRATION", "open", |text| one_of(text, "open", "closed"));
         let roles = reader.text("ROLES", "user,admin", |text| Roles::parse(text).map_err(|error| error.to_string()));
         let max_sessions = reader.number("MAX_SESSIONS_PER_USER", 100, 1..=500);
@@ -149,6 +153,7 @@ impl Config {
                 password_min_length,
                 hasher: hasher?,
                 allowed_origins: allowed_origins?,
+                cookie_mode: cookie_mode?,
                 registration_open: registration_open?,
                 roles: roles?,
                 max_sessions,
@@ -324,6 +329,7 @@ mod tests {
         assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
         assert!(
             config.registration_open
+                && !config.cookie_mode
                 && config.resource_servers.is_empty()
                 && !config.log_costs
                 && !config.log_refreshes
@@ -396,6 +402,7 @@ mod tests {
             ("ISSUER", "https://auth.example.org/au th"),
             ("ISSUER", "https://auth.example.org/au%20th"),
             ("ISSUER", "https://auth.example.org/a;b"),
+            ("COOKIE_MODE", "on"),
             ("REGISTRATION", "maybe"),
             ("ROLES", "admin"),
             ("MAX_SESSIONS_PER_USER", "0"),
@@ -443,6 +450,7 @@ mod tests {
         let config = read(&[
             ("ISSUER", "http://127.0.0.1:8787/auth/v1"),
             ("ALLOWED_ORIGINS", "https://app.example.org, http://localhost:5173"),
+            ("COOKIE_MODE", "refresh"),
             ("REGISTRATION", "closed"),
             ("LOG", "refreshes, costs"),
             ("REFRESH_GRACE_SECONDS", "0"),
@@ -452,7 +460,7 @@ mod tests {
         assert_eq!(config.access_token_claims, [ProfileClaim::PreferredUsername, ProfileClaim::Email]);
         assert_eq!(config.allowed_origins, ["https://app.example.org", "http://localhost:5173"]);
         assert_eq!(config.base_path, "/auth/v1");
-        assert!(config.log_costs && config.log_refreshes);
+        assert!(config.log_costs && config.log_refreshes && config.cookie_mode);
         assert!(!config.registration_open);
         assert_eq!(config.refresh_grace, 0);
     }

@@ -12,6 +12,15 @@ pub(super) const ALLOWED_HEADERS: &str = "Authorization, Content-Type, tracepare
 /// Period for which a browser may cache the response to a preflight, in seconds.
 pub(super) const PREFLIGHT_MAX_AGE: &str = "600";
 
+/// The origins whose pages may call.
+#[derive(Clone, Copy)]
+pub struct AllowedOrigins<'a> {
+    /// The origins.
+    pub origins: &'a [String],
+    /// Whether their requests may carry cookies.
+    pub with_credentials: bool,
+}
+
 /// The origin of the request, if it is listed.
 pub(super) fn allowed_origin<'a>(request: &'a Request, allowed_origins: &[String]) -> Option<&'a str> {
     request.origin.as_deref().filter(|origin| allowed_origins.iter().any(|allowed| allowed == origin))

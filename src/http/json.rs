@@ -88,7 +88,7 @@ impl Error for Mismatch {
     }
 
     fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
-        Self(format!("A member is unknown. Known are: {}.", known.join(", ")))
+        Self(format!("A member is unknown. The allowed members are: {}.", known.join(", ")))
     }
 }
 
@@ -160,9 +160,19 @@ impl<'de> Deserializer<'de> for Member {
         visitor.visit_seq(SeqDeserializer::new(elements.into_iter().enumerate().map(named)))
     }
 
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        let detail = format!("The member {} must be one of {}.", self.name, variants.join(", "));
+        self.value.deserialize_enum(name, variants, visitor).map_err(|_| Mismatch(detail))
+    }
+
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct newtype_struct tuple
-        tuple_struct map struct enum identifier ignored_any
+        tuple_struct map struct identifier ignored_any
     }
 }
 
@@ -179,6 +189,14 @@ mod tests {
         name: Option<String>,
         roles: Option<Vec<String>>,
         disabled: Option<bool>,
+        size: Option<Size>,
+    }
+
+    #[derive(Deserialize, PartialEq, Eq, Debug)]
+    #[serde(rename_all = "lowercase")]
+    enum Size {
+        Small,
+        Large,
     }
 
     fn refusal(body: &str) -> String {
@@ -199,6 +217,8 @@ mod tests {
             json::<Body>(b" {\"email\":\"a\",\"name\":\"b\",\"roles\":[\"x\",\"y\"],\"disabled\":true}\n").unwrap();
         assert_eq!((body.email.as_str(), body.name.as_deref(), body.disabled), ("a", Some("b"), Some(true)));
         assert_eq!(body.roles.unwrap(), ["x", "y"]);
+        let sized = json::<Body>(b"{\"email\":\"a\",\"size\":\"large\"}").unwrap();
+        assert_eq!(sized.size, Some(Size::Large));
         // null is the same as absent.
         for body in [&b"{\"email\":\"a\"}"[..], b"{\"email\":\"a\",\"name\":null,\"roles\":null}"] {
             let body = json::<Body>(body).unwrap();
@@ -214,7 +234,10 @@ mod tests {
             ("\u{feff}{\"email\":\"a\"}", "The body must be a JSON object."),
             ("{}", "The member email is missing."),
             ("{\"email\":\"a\",\"email\":\"b\"}", "The member email is repeated."),
-            ("{\"evil`, expected x\":1}", "A member is unknown. Known are: email, name, roles, disabled."),
+            (
+                "{\"evil`, expected x\":1}",
+                "A member is unknown. The allowed members are: email, name, roles, disabled, size.",
+            ),
             ("{\"email\":1,\"evil\":1}", "The member email must be text, not a number."),
         ] {
             assert_eq!(refusal(body), detail, "{body}");
@@ -241,6 +264,9 @@ mod tests {
                 let expected = format!("The member {member} must be {expected}, not {found}.");
                 assert_eq!(refusal_of(&format!("\"{member}\":{value}")), expected);
             }
+        }
+        for value in ["1", "true", "\"c4n4ry\"", "\"Small\"", "[]", "{\"small\":1}"] {
+            assert_eq!(refusal_of(&format!("\"size\":{value}")), "The member size must be one of small, large.");
         }
         assert_eq!(refusal("{\"email\":null}"), "The member email must be text, not null.");
         assert_eq!(refusal_of("\"roles\":[\"a\",1]"), "The member roles[1] must be text, not a number.");

@@ -1,7 +1,9 @@
 //! Requests and replies as plain data. One file for each part of a request or reply.
 
 mod authorization;
+mod cookies;
 mod cors;
+mod csrf;
 mod error;
 mod form;
 mod header;
@@ -13,7 +15,7 @@ mod query;
 mod request;
 mod response;
 
-pub use cors::RefusedOrigins;
+pub use cors::{AllowedOrigins, RefusedOrigins};
 pub use error::{NotRepresentable, RequestError};
 pub use paging::Query;
 pub use problem::{ErrorBody, ErrorFormat};

@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use worker::web_sys::Request as RawRequest;
 
 use super::authorization::{basic, bearer, is_client_authentication};
+use super::cookies::{self, SeveralCookies};
+use super::csrf;
 use super::error::RequestError;
 use super::form::parameters;
 use super::header::header;
@@ -113,6 +115,20 @@ impl Request {
     /// The parameters of the query, in order.
     pub fn query_parameters(&self) -> Vec<(String, String)> {
         query::parameters(self.query.as_deref().unwrap_or_default())
+    }
+
+    /// The value of a cookie. Read only where it is needed, because reading a header takes time.
+    pub fn cookie(&self, name: &str) -> Result<Option<String>, SeveralCookies> {
+        let header = header(&self.raw.headers(), "Cookie").unwrap_or_default();
+        cookies::find(&header, name).map(|value| value.map(str::to_owned))
+    }
+
+    /// Whether the page that sent the request may use cookies, so that no page of another site can. `is_own`: whether the Worker
+    /// answers at an origin.
+    pub fn may_use_cookies(&self, allowed_origins: &[String], is_own: impl Fn(&str) -> bool) -> bool {
+        let site = header(&self.raw.headers(), "Sec-Fetch-Site");
+        let lists = |origin: &str| allowed_origins.iter().any(|allowed| allowed == origin);
+        csrf::may_use_cookies(site.as_deref(), self.origin.as_deref(), lists, is_own)
     }
 
     /// The bearer token from the `Authorization` header (RFC 6750 §2.1).

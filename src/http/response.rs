@@ -5,7 +5,8 @@ use std::cell::OnceCell;
 use serde::Serialize;
 use worker::web_sys::{Headers, Response, ResponseInit};
 
-use super::cors::{self, allowed_origin};
+use super::cookies;
+use super::cors::{self, AllowedOrigins, allowed_origin};
 use super::error::NotRepresentable;
 use super::media_type::JSON;
 use super::request::{Method, Request};
@@ -28,12 +29,14 @@ pub struct Reply {
     body: Option<String>,
     /// Headers that are added to the common headers or replace them.
     headers: Vec<(&'static str, String)>,
+    /// `Set-Cookie` headers.
+    cookies: Vec<String>,
 }
 
 impl Reply {
     /// A reply without a body.
     pub fn new(status: u16) -> Self {
-        Self { status, body: None, headers: Vec::new() }
+        Self { status, body: None, headers: Vec::new(), cookies: Vec::new() }
     }
 
     /// A JSON reply. Fails if JSON cannot represent the value.
@@ -52,6 +55,12 @@ impl Reply {
     pub fn header(mut self, name: &'static str, value: String) -> Self {
         self.headers.retain(|(own, _)| *own != name);
         self.headers.push((name, value));
+        self
+    }
+
+    /// Sets a cookie. Without `max_age`, in seconds, the browser deletes it when it closes; with 0, at once.
+    pub fn cookie(mut self, name: &str, value: &str, max_age: Option<u64>) -> Self {
+        self.cookies.push(cookies::set(name, value, max_age));
         self
     }
 
@@ -83,7 +92,7 @@ impl Reply {
         self,
         request: &Request,
         request_id: Id,
-        allowed_origins: &[String],
+        allowed: AllowedOrigins<'_>,
     ) -> worker::Result<Response> {
         let init = ResponseInit::new();
         init.set_status(self.status);
@@ -92,12 +101,18 @@ impl Reply {
         let response = Response::new_with_opt_str_and_init(body.as_deref(), &init)?;
         let headers = response.headers();
         headers.set("X-Request-Id", &request_id.to_string())?;
-        if let Some(origin) = allowed_origin(request, allowed_origins) {
+        if let Some(origin) = allowed_origin(request, allowed.origins) {
             headers.set("Access-Control-Allow-Origin", origin)?;
+            if allowed.with_credentials {
+                headers.set("Access-Control-Allow-Credentials", "true")?;
+            }
             headers.set("Access-Control-Expose-Headers", cors::EXPOSED_HEADERS)?;
         }
         for (name, value) in &self.headers {
             headers.set(name, value)?;
+        }
+        for cookie in &self.cookies {
+            headers.append("Set-Cookie", cookie)?;
         }
         Ok(response)
     }

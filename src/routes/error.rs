@@ -55,6 +55,11 @@ pub enum ApiError {
     InvalidCredentials,
     /// The refresh token is not accepted. The same error for every reason.
     InvalidRefreshToken,
+    /// The refresh token is of another user than the page expects.
+    OtherUser,
+    CookieModeOff,
+    /// A page that may not use cookies sent the request.
+    CsrfRefused,
     /// The current password, required in addition to the access token, is wrong.
     WrongPassword,
     NotAdmin,
@@ -133,6 +138,15 @@ impl ApiError {
                 row(401, "invalid_refresh_token", "The refresh token is not valid. Log in again.")
                     .oauth("invalid_grant")
             }
+            Self::CookieModeOff => {
+                row(400, "cookie_mode_off", "transport: this service does not deliver refresh tokens in cookies.")
+            }
+            Self::CsrfRefused => {
+                let detail =
+                    "A page that uses the cookie must be of the same site, with its origin in ALLOWED_ORIGINS.";
+                row(403, "csrf_refused", detail)
+            }
+            Self::OtherUser => row(409, "account_changed", "The refresh token is of another account than user_id."),
             Self::WrongPassword => row(403, "wrong_password", "The current password is wrong."),
             Self::NotAdmin => row(403, "forbidden", "This endpoint requires the role admin."),
             Self::RegistrationClosed => row(403, "registration_closed", "Registration is closed."),
@@ -337,6 +351,9 @@ impl From<SessionError> for ApiError {
             SessionError::AccessToken(Rejection::Expired) => Self::ExpiredToken,
             SessionError::AccessToken(_) => Self::InvalidToken,
             SessionError::RefreshToken => Self::InvalidRefreshToken,
+            SessionError::OtherUser => Self::OtherUser,
+            SessionError::CookieModeOff => Self::CookieModeOff,
+            SessionError::CsrfRefused => Self::CsrfRefused,
             SessionError::AccountChanged => Self::InvalidCredentials,
             SessionError::Internal(cause) => Self::Internal(cause),
             SessionError::Crypto(error) => error.into(),
@@ -437,6 +454,9 @@ mod tests {
         ApiError::RegistrationClosed => ApiError::RegistrationClosed,
         ApiError::InvalidCredentials => ApiError::InvalidCredentials,
         ApiError::InvalidRefreshToken => ApiError::InvalidRefreshToken,
+        ApiError::OtherUser => ApiError::OtherUser,
+        ApiError::CookieModeOff => ApiError::CookieModeOff,
+        ApiError::CsrfRefused => ApiError::CsrfRefused,
         ApiError::WrongPassword => ApiError::WrongPassword,
         ApiError::NotAdmin => ApiError::NotAdmin,
         ApiError::UnsupportedGrantType => ApiError::UnsupportedGrantType,

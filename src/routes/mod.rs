@@ -39,6 +39,7 @@ mod oauth {
 /// The endpoints that create accounts, log in and refresh.
 mod sign_in {
     pub mod login;
+    pub mod logout;
     pub mod refresh;
     pub mod register;
 }
@@ -102,6 +103,7 @@ endpoints! {
     Register: Post "/register" => sign_in::register::post, Read, Problem;
     Login: Post "/login" => sign_in::login::post, Read, Problem;
     Refresh: Post "/refresh" => sign_in::refresh::post, Read, Problem;
+    Logout: Post "/logout" => sign_in::logout::post, Read, Problem;
     Token: Post "/token" => oauth::token::post, Read, OAuth;
     Revoke: Post "/revoke" => oauth::revoke::post, Read, OAuth;
     Introspect: Post "/introspect" => oauth::introspect::post, Read, OAuth;

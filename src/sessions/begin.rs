@@ -9,17 +9,18 @@ use portcullis_core::id::Id;
 use portcullis_core::sign_in::{NextStep, next_step};
 use portcullis_core::token::refresh::RefreshToken;
 
-use super::SessionError;
 use super::changes::{action, log_change};
+use super::cookie::RequestedDelivery;
 use super::delivery::{access_expires_at, deliver};
 use super::end::settle;
+use super::{SessionError, cookie};
 use crate::context::Context;
 use crate::factors::Proof;
 use crate::factors::password::{NewPassword, PasswordLogin};
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
 use crate::platform::random::random;
-use crate::store::credentials::Credentials;
+use crate::store::credentials::OwnCredentials;
 use crate::store::registration::NewUser;
 use crate::store::sessions::NewSession;
 
@@ -28,10 +29,15 @@ use crate::store::sessions::NewSession;
 /// One transaction begins the session, replaces an outdated hash and ends the sessions that exceed the maximum of the account.
 ///
 /// Fails with [`SessionError::AccountChanged`] if the account has been disabled or its credentials changed since the proof.
-pub async fn log_in(context: &Context<'_>, request: &Request, login: &PasswordLogin) -> Result<Reply, SessionError> {
+pub async fn log_in(
+    context: &Context<'_>,
+    request: &Request,
+    login: &PasswordLogin,
+    delivery: RequestedDelivery,
+) -> Result<Reply, SessionError> {
     let PasswordLogin { proof, user, rehash } = login;
-    let session = new_session(context, proof)?;
-    let reply = deliver(context, 200, user, &session.token, session.expires_at).await?;
+    let session = new_session(context, proof, delivery)?;
+    let reply = deliver(context, 200, user, &session.token, session.expires_at, session.delivery).await?;
     let rehash = rehash.as_ref().map(|(old, new)| (old.as_str(), new.as_str()));
     let max_sessions = context.config.max_sessions;
     let ending = context.store.insert_session(&session, &request.client, rehash, max_sessions, context.now).await;
@@ -50,25 +56,28 @@ pub async fn register(
     proof: &Proof,
     new_user: &NewUser<'_>,
     user: &User,
+    delivery: RequestedDelivery,
 ) -> Result<Reply, SessionError> {
-    let session = new_session(context, proof)?;
-    let reply = deliver(context, 201, user, &session.token, session.expires_at).await?;
-    context.store.insert_user(new_user, &session, &request.client, context.now).await?;
+    let session = new_session(context, proof, delivery)?;
+    let reply = deliver(context, 201, user, &session.token, session.expires_at, session.delivery).await?;
+    let inserted = context.store.insert_user(new_user, &session, &request.client, context.now).await;
+    settle(context, inserted).await?;
     log::write(context.request_id, &Event::Registered { user_id: user.id, session_id: session.token.session_id() });
     Ok(reply)
 }
 
 /// Stores a new password, ends every session of the user and begins a new one, in one transaction. The current session ends too,
-/// because its tokens may have been stolen (ASVS 7.2.4).
+/// because its tokens may have been stolen (ASVS 7.2.4). The new one is delivered like the current one.
 pub async fn change_password(
     context: &Context<'_>,
     request: &Request,
     caller: Caller,
-    credentials: &Credentials,
+    own: &OwnCredentials,
     new: &NewPassword,
 ) -> Result<Reply, SessionError> {
-    let session = new_session(context, &new.proof)?;
-    let reply = deliver(context, 200, &credentials.user, &session.token, session.expires_at).await?;
+    let OwnCredentials { credentials, delivery } = own;
+    let session = new_session(context, &new.proof, cookie::renewed(context, request, *delivery))?;
+    let reply = deliver(context, 200, &credentials.user, &session.token, session.expires_at, session.delivery).await?;
     let action = action(context, request, caller);
     let ending = context.store.change_password(&action, credentials.version, &new.hash, &session).await;
     let ended = settle(context, ending).await?;
@@ -76,11 +85,12 @@ pub async fn change_password(
     Ok(reply)
 }
 
-fn new_session(context: &Context<'_>, proof: &Proof) -> Result<NewSession, SessionError> {
+fn new_session(context: &Context<'_>, proof: &Proof, delivery: RequestedDelivery) -> Result<NewSession, SessionError> {
+    let RequestedDelivery { delivery, replaced } = delivery;
     let NextStep::Begin { amr } = next_step(&[proof.method()]) else {
         return Err(SessionError::Internal(format!("{:?} is not sufficient to sign in", proof.method())));
     };
-    let expires_at = context.now.saturating_add(context.config.refresh_idle_ttl);
+    let expires_at = context.now.saturating_add(delivery.idle_ttl(context.config.refresh_idle_ttl));
     Ok(NewSession {
         user_id: proof.user_id(),
         credentials_version: proof.credentials_version(),
@@ -90,5 +100,7 @@ fn new_session(context: &Context<'_>, proof: &Proof) -> Result<NewSession, Sessi
         expires_at,
         absolute_expires_at: context.now.saturating_add(context.config.session_ttl),
         access_expires_at: access_expires_at(context, expires_at),
+        delivery,
+        replaced,
     })
 }

@@ -1,5 +1,6 @@
 //! Token responses (RFC 6749 §5.1), with the session and the user.
 
+use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::token::access::{self, AccessToken};
@@ -7,7 +8,7 @@ use portcullis_core::token::profile::{EmailClaims, Profile};
 use portcullis_core::token::refresh::RefreshToken;
 use serde::Serialize;
 
-use super::SessionError;
+use super::{SessionError, cookie};
 use crate::context::Context;
 use crate::http::Reply;
 use crate::platform::random::random;
@@ -17,7 +18,9 @@ struct TokenResponse<'a> {
     access_token: String,
     token_type: &'static str,
     expires_in: u64,
-    refresh_token: String,
+    /// Missing if it is in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
     refresh_expires_in: u64,
     session_id: Id,
     user: &'a User,
@@ -30,6 +33,7 @@ pub async fn deliver(
     user: &User,
     refresh_token: &RefreshToken,
     session_expires_at: u64,
+    delivery: Delivery,
 ) -> Result<Reply, SessionError> {
     let config = context.config;
     let session_id = refresh_token.session_id();
@@ -57,17 +61,25 @@ pub async fn deliver(
     let signing_input = access::signing_input(&claims, profile.only(&config.access_token_claims), &config.parties, key)
         .map_err(|error| SessionError::Internal(error.to_string()))?;
     let signature = context.keys.sign(key, signing_input.as_bytes()).await?;
+    let refresh_expires_in = session_expires_at.saturating_sub(context.now);
+    let refresh_token = refresh_token.encode(&config.refresh_token_keys);
+    let (in_body, in_cookie) = match delivery.transport {
+        Transport::Body => (Some(refresh_token), None),
+        Transport::Cookie => (None, Some(refresh_token)),
+    };
     let response = TokenResponse {
         access_token: access::complete(signing_input, &signature),
         token_type: "Bearer",
         expires_in: expires_at.saturating_sub(context.now),
-        refresh_token: refresh_token.encode(&config.refresh_token_keys),
-        refresh_expires_in: session_expires_at.saturating_sub(context.now),
+        refresh_token: in_body,
+        refresh_expires_in,
         session_id,
         user,
     };
     // RFC 6749 §5.1 requires this header too.
-    Reply::json(status, &response).map(|reply| reply.header("Pragma", "no-cache".to_owned()))
+    let reply = Reply::json::<SessionError>(status, &response)?.header("Pragma", "no-cache".to_owned());
+    let max_age = delivery.remember.then_some(refresh_expires_in);
+    Ok(in_cookie.iter().fold(reply, |reply, token| cookie::set(reply, token, max_age)))
 }
 
 /// Expiry of an access token issued now, in unix seconds.

@@ -13,17 +13,46 @@ use crate::http::Request;
 use crate::log::{self, Event};
 use crate::store::{StoreError, WithOwedMarks};
 
-/// Ends the session of a token (RFC 7009), if it exists.
-///
-/// 1. An invalid token changes nothing (§2.2). An access token is accepted until `REFRESH_IDLE_TTL_SECONDS` after its expiry, and a
-///    rotated-out refresh token like the live one, because a logout must take effect even with an older token.
-/// 2. End the session and write its mark, even if the mark is owed by an earlier revocation.
+/// Ends the session of a token (RFC 7009), if it exists. An invalid token changes nothing (§2.2).
 pub async fn end_by_token(context: &Context<'_>, request: &Request, token: &str) -> Result<(), SessionError> {
-    // 1.
-    let Some((session_id, secret_hash)) = session_of(context, token).await? else { return Ok(()) };
-    // 2.
+    let ended = if token.starts_with(PREFIX) {
+        end_by_refresh_token(context, request, token).await
+    } else {
+        end_by_access_token(context, request, token).await
+    };
+    match ended {
+        Ok(_) | Err(SessionError::RefreshToken | SessionError::AccessToken(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends the session of a refresh token, if it exists, and returns its id. A rotated-out token is accepted like the live one, because a
+/// logout must take effect even with an older token.
+pub async fn end_by_refresh_token(context: &Context<'_>, request: &Request, token: &str) -> Result<Id, SessionError> {
+    let token = RefreshToken::parse(token, &context.config.refresh_token_keys).ok_or(SessionError::RefreshToken)?;
+    end(context, request, token.session_id(), Some(&token.secret_hash())).await?;
+    Ok(token.session_id())
+}
+
+/// Ends the session of an access token, if it exists, and returns its id. The token is accepted until `REFRESH_IDLE_TTL_SECONDS` after
+/// its expiry; after that, the session has ended by itself, so nothing is done.
+pub async fn end_by_access_token(context: &Context<'_>, request: &Request, token: &str) -> Result<Id, SessionError> {
+    let token = bearer::read(context, token, Purpose::Logout).await?;
+    if context.now < token.exp.saturating_add(context.config.refresh_idle_ttl) {
+        end(context, request, token.sid, None).await?;
+    }
+    Ok(token.sid)
+}
+
+/// Ends a session, and writes its mark, also if an earlier revocation still owes it.
+async fn end(
+    context: &Context<'_>,
+    request: &Request,
+    session_id: Id,
+    secret_hash: Option<&SecretHash>,
+) -> Result<(), SessionError> {
     let (client, reason) = (&request.client, RevocationReason::Logout);
-    let ending = context.store.revoke_session(session_id, secret_hash.as_ref(), reason, client, context.now).await;
+    let ending = context.store.revoke_session(session_id, secret_hash, reason, client, context.now).await;
     if let Some(user_id) = settle(context, ending).await? {
         log::write(context.request_id, &Event::Revoked { user_id, session_id, reason: reason.as_str() });
     }
@@ -83,20 +112,4 @@ async fn mark(context: &Context<'_>, owed: &[OwedMark]) {
     let written = marks::write(context.store, context.request_id, owed, context.now).await;
     let after = marks::follow_up(context.store.renewed(), context.request_id, written, context.config.log_costs);
     context.background.wait_until(after);
-}
-
-/// The session of a token; for a refresh token, also the hash of its secret.
-async fn session_of(context: &Context<'_>, token: &str) -> Result<Option<(Id, Option<SecretHash>)>, SessionError> {
-    if token.starts_with(PREFIX) {
-        let token = RefreshToken::parse(token, &context.config.refresh_token_keys);
-        return Ok(token.map(|token| (token.session_id(), Some(token.secret_hash()))));
-    }
-    match bearer::read(context, token, Purpose::Logout).await {
-        Ok(token) => {
-            let names_session = context.now < token.exp.saturating_add(context.config.refresh_idle_ttl);
-            Ok(names_session.then_some((token.sid, None)))
-        }
-        Err(SessionError::AccessToken(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

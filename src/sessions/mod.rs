@@ -3,6 +3,7 @@
 pub mod bearer;
 pub mod begin;
 pub mod changes;
+pub mod cookie;
 mod delivery;
 pub mod end;
 pub mod marks;
@@ -25,6 +26,12 @@ pub enum SessionError {
     AccessToken(Rejection),
     /// The refresh token is not accepted. The same error for every reason.
     RefreshToken,
+    /// The refresh token is of another user than the page expects.
+    OtherUser,
+    /// The request asks for a cookie, and cookie mode is off.
+    CookieModeOff,
+    /// A page that may not use cookies sent the request.
+    CsrfRefused,
     /// The account was disabled, deleted or had its credentials changed since they were verified.
     AccountChanged,
     /// A bug: an impossible state occurred.

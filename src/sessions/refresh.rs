@@ -1,9 +1,9 @@
 //! Refreshing: exchanges a refresh token for its successor and a new access token (refresh token rotation, RFC 9700 §4.14.2).
 
-use portcullis_core::account::session::Session;
+use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::id::Id;
 use portcullis_core::token::access::Purpose;
-use portcullis_core::token::refresh::{Judgement, RefreshToken, RefusalReason, judge};
+use portcullis_core::token::refresh::{Judgement, RefreshToken, judge};
 
 use super::changes::event_id;
 use super::delivery::deliver;
@@ -12,22 +12,34 @@ use super::{SessionError, bearer};
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
-use crate::store::sessions::{Issued, Rotation, RotationTimes};
+use crate::store::sessions::{Issued, PresentedToken, Rotation, RotationTimes};
 
-/// Refreshes a session. `access_token`: the access token sent with the refresh token, expired or not.
+/// A refresh token and what was sent with it.
+pub struct Presented<'a> {
+    /// The token.
+    pub refresh_token: &'a str,
+    /// How it was sent. A session is refreshed only by its own transport, so that no script gets the token of a cookie.
+    pub transport: Transport,
+    /// The access token sent with it, expired or not.
+    pub access_token: Option<&'a str>,
+    /// The user whom the page expects. The token of another user is not rotated.
+    pub user_id: Option<Id>,
+}
+
+/// Refreshes a session.
 ///
 /// 1. Refuse a token with an invalid tag without reading storage, and one whose access token is invalid or of another session.
 /// 2. One statement rotates the token, accepts a grace retry, or changes nothing.
 /// 3. On rotation or grace retry, reply with the successor, which is the same for every request with this token.
 /// 4. On reuse, the transaction that detected it has ended the session. Write the mark to KV and log the reuse before the reply.
-/// 5. Otherwise nothing changes. The reply is the same for every reason.
+/// 5. Otherwise nothing changes. The reply is the same for every reason, except for a token of another user than the page expects.
 pub async fn refresh(
     context: &Context<'_>,
     request: &Request,
-    refresh_token: &str,
-    access_token: Option<&str>,
+    presented: Presented<'_>,
 ) -> Result<Reply, SessionError> {
     let config = context.config;
+    let Presented { refresh_token, transport, access_token, user_id: expected_user } = presented;
     // 1.
     let Some(token) = RefreshToken::parse(refresh_token, &config.refresh_token_keys) else {
         // Anyone can forge such tokens, so they are counted and not logged one by one.
@@ -38,7 +50,7 @@ pub async fn refresh(
         return Err(SessionError::RefreshToken);
     };
     let session_id = token.session_id();
-    let user_id = match access_token {
+    let token_user = match access_token {
         None => None,
         Some(compact) => match bearer::read(context, compact, Purpose::Session).await {
             Ok(access) if access.sid == session_id => Some(access.sub),
@@ -46,18 +58,30 @@ pub async fn refresh(
             Err(error) => return Err(error),
         },
     };
+    if let (Some(expected), Some(user_id)) = (expected_user, token_user)
+        && expected != user_id
+    {
+        return Err(other_user(context, session_id));
+    }
+    let user_id = expected_user.or(token_user);
     let Some(successor) = token.successor() else {
         return Err(refused(context, session_id, "generations_exhausted"));
     };
     // 2.
-    let times =
-        RotationTimes { grace: config.refresh_grace, idle: config.refresh_idle_ttl, access: config.access_token_ttl };
+    let delivery = |remember| Delivery { transport, remember };
+    let times = RotationTimes {
+        grace: config.refresh_grace,
+        idle: delivery(true).idle_ttl(config.refresh_idle_ttl),
+        unremembered_idle: delivery(false).idle_ttl(config.refresh_idle_ttl),
+        access: config.access_token_ttl,
+    };
     let event_id = event_id(context);
-    match context.store.rotate(&token, user_id, times, &event_id, &request.client, context.now).await? {
+    let presented = PresentedToken { token: &token, transport, user_id };
+    match context.store.rotate(presented, times, &event_id, &request.client, context.now).await? {
         // 3.
         Rotation::Issued(issued) => {
             log_issued(context, request, session_id, &issued);
-            deliver(context, 200, &issued.user, &successor, issued.expires_at).await
+            deliver(context, 200, &issued.user, &successor, issued.expires_at, delivery(issued.remember)).await
         }
         // 4.
         Rotation::Reused(ending) => {
@@ -72,9 +96,19 @@ pub async fn refresh(
         }
         // 5.
         Rotation::Refused(Some(session)) => {
-            let is_of_other = user_id.is_some_and(|user_id| user_id != session.user.id);
-            let reason = if is_of_other { "access_token" } else { why_refused(context, &token, &session)? };
-            Err(refused(context, session_id, reason))
+            let judgement = judge(&token, &session.state, context.now, config.refresh_grace);
+            let is_other = |user_id: Option<Id>| user_id.is_some_and(|user_id| user_id != session.user.id);
+            if let Judgement::Refused(reason) = judgement {
+                Err(refused(context, session_id, reason.as_str()))
+            } else if is_other(expected_user) {
+                Err(other_user(context, session_id))
+            } else if is_other(token_user) {
+                Err(refused(context, session_id, "access_token"))
+            } else if session.transport != transport {
+                Err(refused(context, session_id, "transport"))
+            } else {
+                Err(SessionError::Internal(format!("a session was left unchanged but judged {judgement:?}")))
+            }
         }
         Rotation::Refused(None) => Err(refused(context, session_id, "unknown")),
     }
@@ -99,21 +133,14 @@ fn log_issued(context: &Context<'_>, request: &Request, session_id: Id, issued: 
     log::write(context.request_id, &event);
 }
 
-/// Why nothing was issued for a token.
-fn why_refused(context: &Context<'_>, token: &RefreshToken, session: &Session) -> Result<&'static str, SessionError> {
-    match judge(token, &session.state, context.now, context.config.refresh_grace) {
-        Judgement::Refused(RefusalReason::Unknown) => Ok("unknown"),
-        Judgement::Refused(RefusalReason::Revoked) => Ok("revoked"),
-        Judgement::Refused(RefusalReason::UserDisabled) => Ok("user_disabled"),
-        Judgement::Refused(RefusalReason::Expired) => Ok("expired"),
-        judgement @ (Judgement::Rotate | Judgement::GraceRetry | Judgement::Reuse(_)) => {
-            Err(SessionError::Internal(format!("a session was left unchanged but judged {judgement:?}")))
-        }
-    }
-}
-
 fn refused(context: &Context<'_>, session_id: Id, reason: &'static str) -> SessionError {
     let event = Event::RefreshRefused { session_id: Some(session_id), reason, count: None };
     log::write(context.request_id, &event);
     SessionError::RefreshToken
+}
+
+/// The token is genuine, but of another user than the page expects.
+fn other_user(context: &Context<'_>, session_id: Id) -> SessionError {
+    refused(context, session_id, "other_user");
+    SessionError::OtherUser
 }

@@ -2,6 +2,7 @@
 
 use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
+use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::account::user::{Account, User};
 use portcullis_core::id::Slot;
 use portcullis_core::identity::email::Email;
@@ -36,6 +37,14 @@ pub struct Credentials {
     pub slot: Slot,
 }
 
+/// The credentials of the caller, and how the caller's session is delivered.
+pub struct OwnCredentials {
+    /// The credentials.
+    pub credentials: Credentials,
+    /// The delivery of the caller's session.
+    pub delivery: Delivery,
+}
+
 /// The name by which a user logs in.
 pub enum LoginName<'a> {
     /// Compared by [`Email::key`].
@@ -52,6 +61,16 @@ struct CredentialsRow {
     slot: u16,
 }
 
+#[derive(Deserialize)]
+struct OwnCredentialsRow {
+    user: String,
+    password_hash: Option<String>,
+    credentials_version: u64,
+    slot: u16,
+    transport: Transport,
+    remember: u8,
+}
+
 impl Store {
     /// Finds the credentials for a login. One round trip.
     pub async fn find_credentials(&self, name: &LoginName<'_>) -> Result<Option<Credentials>, StoreError> {
@@ -66,12 +85,15 @@ impl Store {
     }
 
     /// Finds the caller's credentials, if the session is in force. One round trip.
-    pub async fn find_own_credentials(&self, caller: Caller, now: u64) -> Result<Credentials, StoreError> {
+    pub async fn find_own_credentials(&self, caller: Caller, now: u64) -> Result<OwnCredentials, StoreError> {
         let mut batch = self.batch("find_own_credentials");
-        let found = batch.query(FIND_OWN, values![caller.session_id, caller.user_id, now]);
+        let found = batch.query::<OwnCredentialsRow>(FIND_OWN, values![caller.session_id, caller.user_id, now]);
         let answers = batch.run().await?;
         let row = answers.row(found)?.ok_or(Denial::SessionNotInForce)?;
-        credentials(&answers, row)
+        let OwnCredentialsRow { user, password_hash, credentials_version, slot, transport, remember } = row;
+        let row = CredentialsRow { user, password_hash, credentials_version, slot };
+        let delivery = Delivery { transport, remember: remember != 0 };
+        Ok(OwnCredentials { credentials: credentials(&answers, row)?, delivery })
     }
 
     /// Replaces the caller's password if the credentials still have the given version, revokes every session of the account and
@@ -90,7 +112,7 @@ impl Store {
         let recorded = insert_own_event(&mut batch, context, &key, credentials_version);
         batch.execute(CHANGE_PASSWORD, values![key.user_id, key.at, &key.id, new_hash]);
         let revoked = revoke_recorded(&mut batch, &key, RevocationReason::PasswordChanged, Some(client));
-        new_session.insert_renewed(&mut batch, &key, client);
+        let begun = new_session.insert_renewed(&mut batch, &key, client);
         let owed = find_owed_marks(&mut batch, caller.user_id);
         let answers = batch.run().await?;
         let (recorded, revoked) = (answers.row(recorded)?, answers.rows(revoked)?);
@@ -98,7 +120,7 @@ impl Store {
             recorded.ok_or(Denial::CredentialsChanged)?;
             Ok(revoked.len())
         });
-        WithOwedMarks::attach(outcome, answers.rows(owed)?)
+        WithOwedMarks::attach(outcome, [answers.rows(owed)?, begun.owed_marks(&answers)?].concat())
     }
 }
 

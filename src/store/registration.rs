@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::batch::{sql, values};
 use super::connection::Store;
-use super::error::StoreError;
+use super::error::{StoreError, WithOwedMarks};
 use super::rows::roles_to_json;
 use super::sessions::NewSession;
 
@@ -83,7 +83,7 @@ impl Store {
         session: &NewSession,
         client: &Client,
         now: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<WithOwedMarks<()>, StoreError> {
         let values = values![
             user.id,
             user.email.address(),
@@ -103,7 +103,8 @@ impl Store {
         ];
         let mut batch = self.batch("insert_user");
         batch.execute(INSERT_USER, values);
-        session.insert(&mut batch, client, now);
-        batch.run().await.map(|_| ())
+        let begun = session.insert(&mut batch, client, now);
+        let answers = batch.run().await?;
+        Ok(WithOwedMarks { value: (), owed_marks: begun.owed_marks(&answers)? })
     }
 }

@@ -2,7 +2,7 @@
 
 use portcullis_core::account::client::Client;
 use portcullis_core::account::metadata::Metadata;
-use portcullis_core::account::session::Session;
+use portcullis_core::account::session::{Session, Transport};
 use portcullis_core::account::user::{Account, User};
 use portcullis_core::id::Id;
 use portcullis_core::token::refresh::{SecretHash, SessionState};
@@ -33,6 +33,7 @@ struct UserObject {
 #[derive(Deserialize)]
 pub(super) struct SessionRow {
     session_id: Id,
+    transport: Transport,
     secret_hash: String,
     generation: u32,
     rotated_at: u64,
@@ -88,7 +89,7 @@ pub(super) fn session(answers: &Answers, row: SessionRow) -> Result<Session, Sto
         revoked: row.revoked_at.is_some(),
         user_disabled: disabled_at.is_some(),
     };
-    Ok(Session { id: row.session_id, state, user })
+    Ok(Session { id: row.session_id, transport: row.transport, state, user })
 }
 
 /// The value of the column `roles`.

@@ -3,7 +3,7 @@
 use portcullis_core::account::audit::RevocationReason;
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::client::Client;
-use portcullis_core::account::session::{OwedMark, Session};
+use portcullis_core::account::session::{Delivery, OwedMark, Session, Transport};
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::token::refresh::{RefreshToken, SecretHash};
@@ -27,6 +27,7 @@ const REVOKE_ALL: &str = sql!("sessions/revoke_all.sql");
 const REVOKE_EXCESS: &str = sql!("sessions/revoke_excess.sql");
 const REVOKE_OWN: &str = sql!("sessions/revoke_own.sql");
 const REVOKE_RECORDED: &str = sql!("sessions/revoke_recorded.sql");
+const REVOKE_REPLACED: &str = sql!("sessions/revoke_replaced.sql");
 const REVOKE_REUSED: &str = sql!("sessions/revoke_reused.sql");
 const ROTATE: &str = sql!("sessions/rotate.sql");
 
@@ -48,6 +49,28 @@ pub struct NewSession {
     pub absolute_expires_at: u64,
     /// The expiry of the first access token.
     pub access_expires_at: u64,
+    /// How the refresh token is delivered.
+    pub delivery: Delivery,
+    /// The refresh token in the cookie that the new session's cookie replaces. Its session ends.
+    pub replaced: Option<RefreshToken>,
+}
+
+/// The handles of a new session.
+pub(super) struct Begun {
+    inserted: Rows<Affected>,
+    replaced: Option<Rows<OwedMark>>,
+}
+
+impl Begun {
+    /// Whether the session began.
+    pub(super) fn has_begun(&self, answers: &Answers) -> Result<bool, StoreError> {
+        Ok(answers.row(self.inserted)?.is_some())
+    }
+
+    /// The mark of the session whose cookie was replaced, if one ended.
+    pub(super) fn owed_marks(self, answers: &Answers) -> Result<Vec<OwedMark>, StoreError> {
+        self.replaced.map_or(Ok(Vec::new()), |replaced| answers.rows(replaced))
+    }
 }
 
 impl NewSession {
@@ -65,23 +88,36 @@ impl NewSession {
             self.access_expires_at,
             &self.amr,
             self.authenticated_at,
+            self.delivery.transport.as_str(),
+            self.delivery.remember,
         ]
     }
 
     /// Begins the session, unless the account is disabled or its credentials have changed.
-    pub(super) fn insert<'v>(&'v self, batch: &mut Batch<'v>, client: &'v Client, now: u64) -> Rows<Affected> {
-        batch.query(INSERT, self.values(client, now))
+    pub(super) fn insert<'v>(&'v self, batch: &mut Batch<'v>, client: &'v Client, now: u64) -> Begun {
+        let inserted = batch.query(INSERT, self.values(client, now));
+        Begun { inserted, replaced: self.revoke_replaced(batch, client, now) }
     }
 
     /// Begins the session, if the event exists.
-    pub(super) fn insert_renewed<'v>(
-        &'v self,
-        batch: &mut Batch<'v>,
-        key: &'v EventKey,
-        client: &'v Client,
-    ) -> Rows<Affected> {
+    pub(super) fn insert_renewed<'v>(&'v self, batch: &mut Batch<'v>, key: &'v EventKey, client: &'v Client) -> Begun {
         let values = self.values(client, key.at).into_iter().chain([Value::from(&key.id)]);
-        batch.query(INSERT_RENEWED, values.collect())
+        let inserted = batch.query(INSERT_RENEWED, values.collect());
+        Begun { inserted, replaced: self.revoke_replaced(batch, client, key.at) }
+    }
+
+    /// Ends the session whose cookie is replaced, if the new session has begun.
+    fn revoke_replaced<'v>(&'v self, batch: &mut Batch<'v>, client: &'v Client, now: u64) -> Option<Rows<OwedMark>> {
+        let replaced = self.replaced.as_ref()?;
+        let values = values![
+            replaced.session_id(),
+            replaced.secret_hash().as_str().to_owned(),
+            now,
+            client.ip.as_deref(),
+            client.user_agent.as_deref(),
+            self.token.session_id(),
+        ];
+        Some(batch.query(REVOKE_REPLACED, values))
     }
 }
 
@@ -103,6 +139,17 @@ pub(super) fn revoke_recorded<'v>(
     batch.query(REVOKE_RECORDED, values)
 }
 
+/// A refresh token as a client presents it.
+#[derive(Clone, Copy)]
+pub struct PresentedToken<'a> {
+    /// The token.
+    pub token: &'a RefreshToken,
+    /// How it was sent.
+    pub transport: Transport,
+    /// The user whose session must be refreshed; `None`: any.
+    pub user_id: Option<Id>,
+}
+
 /// The durations that a rotation applies, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct RotationTimes {
@@ -110,6 +157,8 @@ pub struct RotationTimes {
     pub grace: u64,
     /// The idle lifetime.
     pub idle: u64,
+    /// The idle lifetime of a session that is not remembered.
+    pub unremembered_idle: u64,
     /// The lifetime of an access token.
     pub access: u64,
 }
@@ -130,6 +179,8 @@ pub struct Issued {
     pub retries: u64,
     /// The idle end, in unix seconds.
     pub expires_at: u64,
+    /// Whether the session is remembered.
+    pub remember: bool,
     /// The client that rotated it.
     pub rotated_by: Client,
     /// The owner.
@@ -140,6 +191,7 @@ pub struct Issued {
 struct RotationRow {
     grace_retries: u64,
     expires_at: u64,
+    remember: u8,
     rotated_ip: Option<String>,
     rotated_user_agent: Option<String>,
     user: String,
@@ -199,8 +251,8 @@ impl SessionsQuery {
 
 impl Store {
     /// Begins a session after a login. If `rehashed` holds an outdated hash and its replacement, it also replaces that hash. Revokes
-    /// the sessions of the account that exceed `max_sessions`. One round trip. `false`: no session began, because the account was
-    /// disabled, deleted or had its credentials changed since they were read.
+    /// the sessions of the account that exceed `max_sessions`, and the session whose cookie is replaced. One round trip. `false`: no
+    /// session began, because the account was disabled, deleted or had its credentials changed since they were read.
     pub async fn insert_session(
         &self,
         session: &NewSession,
@@ -211,14 +263,15 @@ impl Store {
     ) -> Result<WithOwedMarks<bool>, StoreError> {
         let (ip, user_agent) = (client.ip.as_deref(), client.user_agent.as_deref());
         let mut batch = self.batch("insert_session");
-        let inserted = session.insert(&mut batch, client, now);
+        let begun = session.insert(&mut batch, client, now);
         let values = values![session.token.session_id(), session.user_id, now, max_sessions, ip, user_agent];
         let revoked = batch.query::<OwedMark>(REVOKE_EXCESS, values);
         if let Some((old, new)) = rehashed {
             batch.execute(REPLACE_HASH, values![session.user_id, old, new]);
         }
         let answers = batch.run().await?;
-        Ok(WithOwedMarks { value: answers.row(inserted)?.is_some(), owed_marks: answers.rows(revoked)? })
+        let value = begun.has_begun(&answers)?;
+        Ok(WithOwedMarks { value, owed_marks: [answers.rows(revoked)?, begun.owed_marks(&answers)?].concat() })
     }
 
     /// Presents a refresh token: rotates it, accepts a grace retry, revokes the session on reuse, or changes nothing. A rotation needs
@@ -227,25 +280,40 @@ impl Store {
     ///
     /// The statement compares and sets in one step: its condition includes the token's secret and generation and the state of the
     /// session and the user. If several requests present one token at once, one rotates it and the others see the new generation. A
-    /// refresh that D1 runs after a revocation never finds `revoked_at IS NULL`. With a `user_id`, only a session of that user is
-    /// refreshed.
+    /// refresh that D1 runs after a revocation never finds `revoked_at IS NULL`. Only a session of this transport is refreshed, and with
+    /// a `user_id` only one of that user.
     ///
     /// `event_id` becomes the id of the event on reuse.
     pub async fn rotate(
         &self,
-        token: &RefreshToken,
-        user_id: Option<Id>,
+        presented: PresentedToken<'_>,
         times: RotationTimes,
         event_id: &str,
         client: &Client,
         now: u64,
     ) -> Result<Rotation, StoreError> {
         const OPERATION: &str = "rotate";
+        let PresentedToken { token, transport, user_id } = presented;
         let (session_id, secret_hash) = (token.session_id(), token.secret_hash());
         let (ip, user_agent) = (client.ip.as_deref(), client.user_agent.as_deref());
         let (secret, generation) = (secret_hash.as_str(), token.generation());
-        let RotationTimes { grace, idle, access } = times;
-        let rotate = || values![session_id, secret, generation, now, grace, idle, ip, user_agent, access, user_id];
+        let RotationTimes { grace, idle, unremembered_idle, access } = times;
+        let rotate = || {
+            values![
+                session_id,
+                secret,
+                generation,
+                now,
+                grace,
+                idle,
+                ip,
+                user_agent,
+                access,
+                user_id,
+                transport.as_str(),
+                unremembered_idle,
+            ]
+        };
         let reuse = || values![session_id, secret, generation, now, grace, ip, user_agent, user_id];
         let mut batch = self.batch(OPERATION);
         let rotated = batch.query(ROTATE, rotate());
@@ -395,6 +463,7 @@ fn issued(answers: &Answers, rotated: RotationRow) -> Result<Rotation, StoreErro
     Ok(Rotation::Issued(Box::new(Issued {
         retries: rotated.grace_retries,
         expires_at: rotated.expires_at,
+        remember: rotated.remember != 0,
         rotated_by: client(rotated.rotated_ip, rotated.rotated_user_agent),
         user: account(answers, &rotated.user)?.user,
     })))

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
-import { basic, restored, startWorker } from "../support/harness.mjs";
+import { basic, page, restored, startWorker } from "../support/harness.mjs";
 import { WITHOUT_PAUSES } from "../support/preludes.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
@@ -20,7 +20,7 @@ let worker, reader, admin, base;
 before(async () => {
   worker = await startWorker({
     prelude: WITHOUT_PAUSES,
-    vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) },
+    vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]), COOKIE_MODE: "refresh" },
   });
   [reader, admin] = [await worker.register(), await worker.registerAdmin()];
   // Verifying an outdated hash takes the most memory.
@@ -35,6 +35,16 @@ const twoSessions = restored(
   async () => {
     const user = await worker.register();
     return { ...user, sessions: [user, (await worker.login(user)).body] };
+  },
+);
+
+/** An account with a session in a cookie and another one. */
+const withCookie = restored(
+  () => worker,
+  async () => {
+    const user = await worker.register();
+    const { cookie, ...session } = await worker.loginByCookie(user);
+    return { ...user, cookie, sessions: [session, user] };
   },
 );
 
@@ -79,12 +89,21 @@ const CASES = {
   "POST /login": {
     "": [() => reader, (user) => withPassword(user, user.password)],
     "with a wrong password": [() => reader, (user) => withPassword(user, "wrong")],
+    "that replaces a cookie": [
+      withCookie,
+      ({ email, password, cookie }) => ({ json: { email, password, transport: "cookie" }, ...page(cookie) }),
+    ],
     "to an unknown account": [() => reader, () => withPassword({ email: "nobody@example.org" }, "wrong")],
     "with an outdated hash": [outdated, (user) => withPassword(user, user.password)],
   },
   "POST /refresh": {
     "": [twoSessions, ({ refresh_token }) => ({ json: { refresh_token } })],
+    "with a cookie": [withCookie, ({ cookie }) => ({ json: {}, ...page(cookie) })],
     "with a token that was rotated out": [compromised, ({ refresh_token }) => ({ json: { refresh_token } })],
+  },
+  "POST /logout": {
+    "with a refresh token": [twoSessions, ({ refresh_token }) => ({ json: { refresh_token } })],
+    "with a cookie": [withCookie, ({ cookie }) => ({ json: {}, ...page(cookie) })],
   },
   "POST /token": {
     "": [twoSessions, asRefreshGrant],

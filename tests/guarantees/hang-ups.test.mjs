@@ -32,6 +32,7 @@ const REQUESTS = {
   "POST /register": () => json({ email: `newcomer-${++newcomers}@example.org`, password: PASSWORD }),
   "POST /login": ({ email, password }) => json({ email, password }),
   "POST /refresh": ({ refresh_token }) => json({ refresh_token }),
+  "POST /logout": () => json({ refresh_token: sessionOwner.refresh_token }),
   "POST /token": ({ refresh_token }) => form({ grant_type: "refresh_token", refresh_token }),
   "POST /revoke": () => form({ token: sessionOwner.refresh_token }),
   "POST /introspect": ({ access_token }) => ({

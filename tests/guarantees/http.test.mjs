@@ -25,6 +25,7 @@ const BODIES = {
   "POST /register": { json: { email: "padded@example.org", password: PASSWORD }, status: 201 },
   "POST /login": { json: { email: "nobody@example.org", password: PASSWORD }, status: 401 },
   "POST /refresh": { json: { refresh_token: "x" }, status: 401 },
+  "POST /logout": { json: { refresh_token: "x" }, status: 401 },
   "POST /token": { form: "grant_type=refresh_token&refresh_token=x", status: 400 },
   "POST /revoke": { json: { token: "x" }, status: 200 },
   "POST /introspect": { form: "token=x", status: 401 },
@@ -357,7 +358,8 @@ test("the error for a request without a body names the missing member, whatever 
   for (const [method, path, missing] of [
     ["POST", "/register", "The member email is missing."],
     ["POST", "/login", "The member password is missing."],
-    ["POST", "/refresh", "The member refresh_token is missing."],
+    ["POST", "/refresh", "The body must be a JSON object."],
+    ["POST", "/logout", "The body must be a JSON object."],
     ["POST", "/me/password", "The member current_password is missing."],
     ["DELETE", "/me", "The member current_password is missing."],
     ["PATCH", "/me", "The body must be a JSON object."],
@@ -453,7 +455,7 @@ test("an error about a body names the member, and contains nothing of the body",
       "PATCH",
       path,
       { disabled: true, c4n4ry: 1 },
-      "A member is unknown. Known are: roles, disabled, metadata, app_metadata.",
+      "A member is unknown. The allowed members are: roles, disabled, metadata, app_metadata.",
     ],
   ]) {
     const { status, text, body } = await worker.request(method, target, { json, bearer: admin.access_token });
@@ -463,7 +465,10 @@ test("an error about a body names the member, and contains nothing of the body",
   for (const [body, expected] of [
     [`{"email":"${email}","password":"\\ud800"}`, "The body is not valid JSON: line 1, column 49."],
     [`{"email":"${email}","email":"c4n4ry"}`, "The member email is repeated."],
-    ['{"c4n4ry\\u0000\\u001b[2J\\n":1}', "A member is unknown. Known are: email, username, password."],
+    [
+      '{"c4n4ry\\u0000\\u001b[2J\\n":1}',
+      "A member is unknown. The allowed members are: email, username, password, transport, remember.",
+    ],
   ]) {
     const { status, text, body: problem } = await worker.post("/login", { body, headers: JSON_TYPE });
     assert.deepEqual([status, problem.detail], [400, expected]);

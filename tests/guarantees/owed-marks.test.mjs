@@ -26,6 +26,10 @@ const ENDINGS = {
     request: ["POST", "/revoke", { form: { token: second.refresh_token } }],
     ended: [second],
   }),
+  "POST /logout": ({ sessions: [, second] }) => ({
+    request: ["POST", "/logout", { json: {}, bearer: second.access_token }],
+    ended: [second],
+  }),
   "DELETE /sessions/{id}": ({ access_token, sessions: [, second] }) => ({
     request: ["DELETE", `/sessions/${second.session_id}`, { bearer: access_token }],
     ended: [second],

@@ -115,6 +115,16 @@ export class Worker {
     return this.post("/login", { json: { email, password }, ...options });
   }
 
+  /** Begins a session whose refresh token is in a cookie, which requires COOKIE_MODE. */
+  async loginByCookie({ email, password }, details, options = page()) {
+    const answer = await this.post("/login", {
+      json: { email, password, transport: "cookie", ...details },
+      ...options,
+    });
+    assert.equal(answer.status, 200, answer.text);
+    return { ...answer.body, email, password, cookie: cookieOf(answer), answer };
+  }
+
   refresh(token, options) {
     return this.post("/refresh", { json: { refresh_token: token }, ...options });
   }
@@ -420,7 +430,10 @@ function checkEveryResponse({ status, headers, body, text }) {
   assert.match(headers.get("x-request-id"), /^[\w-]{22}$/);
   assert.match(headers.get("cache-control"), status === 200 ? /^(no-store|public, max-age=\d+)$/ : /^no-store$/);
   assert.match(headers.get("cross-origin-resource-policy"), /^(same|cross)-origin$/);
-  for (const leak of ["server", "x-powered-by", "set-cookie"]) assert.equal(headers.get(leak), null, leak);
+  for (const leak of ["server", "x-powered-by"]) assert.equal(headers.get(leak), null, leak);
+  for (const cookie of headers.getSetCookie()) {
+    assert.match(cookie, /^__Host-portcullis=[\w-]*; Path=\/; Secure; HttpOnly; SameSite=Strict(; Max-Age=\d+)?$/);
+  }
   const challenge = /^(Basic realm="portcullis"|Bearer( error="invalid_token", error_description="[^"\\]+")?)$/;
   if (status === 401) assert.match(headers.get("www-authenticate"), challenge);
   const refused = /^Bearer error="insufficient_scope", error_description="[^"\\]+"$/;
@@ -451,6 +464,18 @@ export function restored(getWorker, make) {
     await made.restore();
     return made.user;
   };
+}
+
+/** The options of a request by a page of the issuer's origin, with a cookie. */
+export const page = (cookie, headers = {}) => ({
+  headers: { "Sec-Fetch-Site": "same-origin", ...(cookie === undefined ? {} : { Cookie: cookie }), ...headers },
+});
+
+/** The one cookie that a response sets, as a browser sends it back. */
+export function cookieOf({ headers }) {
+  const [cookie, ...others] = headers.getSetCookie();
+  assert.equal(others.length, 0);
+  return cookie.split(";")[0];
 }
 
 /** The secret SIGNING_KEYS with these keys, the first of which signs. */

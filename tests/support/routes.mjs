@@ -38,6 +38,7 @@ const WITHOUT_BEARER = [
   "POST /register",
   "POST /login",
   "POST /refresh",
+  "POST /logout",
   "POST /token",
   "POST /revoke",
   "POST /introspect",

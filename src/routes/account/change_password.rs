@@ -25,13 +25,13 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let caller = caller(context, request).await?;
     let body: Body = request.json()?;
     // 1.
-    let credentials = context.store.find_own_credentials(caller, context.now).await?;
-    let user = &credentials.user;
+    let own = context.store.find_own_credentials(caller, context.now).await?;
+    let user = &own.credentials.user;
     let email = Email::parse(&user.email).ok();
     let names = [&user.username, &user.name, &user.given_name, &user.family_name].map(Option::as_deref);
     let new = password::check_new(context, &body.new_password, email.as_ref(), &names)?;
     // 2.
-    let new = password::change(context, request, caller, &credentials, &body.current_password, &new).await?;
+    let new = password::change(context, request, caller, &own.credentials, &body.current_password, &new).await?;
     // 3.
-    Ok(begin::change_password(context, request, caller, &credentials, &new).await?)
+    Ok(begin::change_password(context, request, caller, &own, &new).await?)
 }

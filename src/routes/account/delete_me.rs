@@ -8,7 +8,9 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 use crate::sessions::bearer::caller;
 use crate::sessions::changes::{action, log_change};
+use crate::sessions::cookie;
 use crate::sessions::end::settle;
+use crate::store::credentials::OwnCredentials;
 use portcullis_core::account::audit::AuditEvent;
 
 #[derive(Deserialize)]
@@ -21,11 +23,11 @@ struct Body {
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     let body: Body = request.json()?;
-    let credentials = context.store.find_own_credentials(caller, context.now).await?;
+    let OwnCredentials { credentials, .. } = context.store.find_own_credentials(caller, context.now).await?;
     password::confirm(context, request, caller, &credentials, &body.current_password).await?;
     let action = action(context, request, caller);
     let deleted = context.store.delete_own(&action, credentials.version).await;
     let ended = settle(context, deleted).await?;
     log_change(context, caller.user_id, None, AuditEvent::Deleted, ended);
-    Ok(Reply::new(204))
+    Ok(cookie::delete_of_session(context, request, Reply::new(204), caller.session_id))
 }

@@ -11,6 +11,7 @@ use crate::routes::error::ApiError;
 use crate::sessions::bearer::caller;
 use crate::sessions::changes::{action, log_change};
 use crate::store::accounts::{ProfileChange, ProfileOutcome};
+use crate::store::credentials::OwnCredentials;
 use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::edit::Edit;
 use portcullis_core::identity::display_name::Name;
@@ -57,7 +58,7 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
     }
     // 2.
     if change.username.is_edit() {
-        let credentials = context.store.find_own_credentials(caller, context.now).await?;
+        let OwnCredentials { credentials, .. } = context.store.find_own_credentials(caller, context.now).await?;
         if change.username.value().map(Username::as_str) == credentials.user.username.as_deref() {
             change.username = Edit::Keep;
         } else {

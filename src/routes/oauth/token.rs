@@ -1,9 +1,11 @@
 //! `POST /token`: the OAuth token endpoint (RFC 6749 §3.2). Supports only the refresh token grant (§6).
 
+use portcullis_core::account::session::Transport;
+
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
-use crate::sessions::refresh::refresh;
+use crate::sessions::refresh::{Presented, refresh};
 
 /// The parameters by which a client authenticates in the body (RFC 6749 §2.3.1, RFC 7521 §4.2).
 pub const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
@@ -35,5 +37,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         return Err(ApiError::InvalidClient);
     }
     // 2.
-    Ok(refresh(context, request, required("refresh_token")?, None).await?)
+    let refresh_token = required("refresh_token")?;
+    let presented = Presented { refresh_token, transport: Transport::Body, access_token: None, user_id: None };
+    Ok(refresh(context, request, presented).await?)
 }

@@ -1,12 +1,13 @@
 //! `POST /login`: logs a user in with an e-mail address or username and a password.
 
+use portcullis_core::account::session::Transport;
 use serde::Deserialize;
 
 use crate::context::Context;
 use crate::factors::password::{self, RawLoginName};
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
-use crate::sessions::{SessionError, begin};
+use crate::sessions::{SessionError, begin, cookie};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +15,8 @@ struct Body {
     email: Option<String>,
     username: Option<String>,
     password: String,
+    transport: Option<Transport>,
+    remember: Option<bool>,
 }
 
 /// 1. Verify the password.
@@ -25,10 +28,11 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         (None, Some(username)) => RawLoginName::Username(username),
         _ => return Err(ApiError::InvalidRequest("Send either email or username.".to_owned())),
     };
+    let delivery = cookie::requested(context, request, body.transport, body.remember)?;
     // 1.
     let login = password::log_in(context, request, &name, &body.password).await?;
     // 2.
-    match begin::log_in(context, request, &login).await {
+    match begin::log_in(context, request, &login, delivery).await {
         Err(SessionError::AccountChanged) => {
             Err(password::failed(context, request, Some(login.user.id), "account_changed").await?.into())
         }

@@ -1,21 +1,39 @@
 //! `POST /refresh`: exchanges a refresh token for its successor and a new access token.
 
+use portcullis_core::account::session::Transport;
+use portcullis_core::id::Id;
 use serde::Deserialize;
 
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
-use crate::sessions::refresh::refresh;
+use crate::sessions::cookie;
+use crate::sessions::refresh::{Presented, refresh};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    refresh_token: String,
+    /// Missing if it is in the cookie.
+    refresh_token: Option<String>,
     /// The access token issued with the refresh token, expired or not.
     access_token: Option<String>,
+    /// The user whom the page expects.
+    user_id: Option<Id>,
 }
 
+/// A token in the body is used, and the cookie is not read then.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
-    Ok(refresh(context, request, &body.refresh_token, body.access_token.as_deref()).await?)
+    let (refresh_token, transport) = match body.refresh_token {
+        Some(token) => (token, Transport::Body),
+        None if context.config.cookie_mode => (cookie::presented(context, request)?, Transport::Cookie),
+        None => return Err(ApiError::InvalidRequest("The member refresh_token is missing.".to_owned())),
+    };
+    let presented = Presented {
+        refresh_token: &refresh_token,
+        transport,
+        access_token: body.access_token.as_deref(),
+        user_id: body.user_id,
+    };
+    Ok(refresh(context, request, presented).await?)
 }

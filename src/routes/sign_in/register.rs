@@ -1,6 +1,7 @@
 //! `POST /register`: creates an account and its first session.
 
 use portcullis_core::account::metadata::Metadata;
+use portcullis_core::account::session::Transport;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::Name;
@@ -15,7 +16,7 @@ use crate::http::{Reply, Request};
 use crate::log::{self, Event};
 use crate::platform::random::random;
 use crate::routes::error::ApiError;
-use crate::sessions::{SessionError, begin};
+use crate::sessions::{SessionError, begin, cookie};
 use crate::store::registration::NewUser;
 use crate::store::{StoreError, TakenName};
 
@@ -29,6 +30,8 @@ struct Body {
     given_name: Option<String>,
     family_name: Option<String>,
     metadata: Option<Map<String, Value>>,
+    transport: Option<Transport>,
+    remember: Option<bool>,
 }
 
 /// 1. Check the input and refuse a taken name before hashing.
@@ -40,6 +43,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         return Err(ApiError::RegistrationClosed);
     }
     let body: Body = request.json()?;
+    let delivery = cookie::requested(context, request, body.transport, body.remember)?;
     // 1.
     let email = Email::parse(&body.email)?;
     let username = body.username.as_deref().map(Username::for_registration).transpose()?;
@@ -89,7 +93,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         password_hash: Some(&new.hash),
         roles: &user.roles,
     };
-    match begin::register(context, request, &new.proof, &new_user, &user).await {
+    match begin::register(context, request, &new.proof, &new_user, &user, delivery).await {
         Err(SessionError::Store(StoreError::Conflict(taken))) => Err(refused(context, request, &email, taken).await?),
         reply => Ok(reply?),
     }

@@ -378,7 +378,7 @@ test("unknown members are refused at any level, so that a user cannot set their 
   const detail = await assertRefused({ json: { ...fresh(), "<script>`, expected `": 1 } }, 400, "invalid_request");
   assert.match(
     detail,
-    /^A member is unknown\. Known are: email, password, username, name, given_name, family_name, metadata\.$/,
+    /^A member is unknown\. The allowed members are: email, password, username, name, given_name, family_name, metadata, transport, remember\.$/,
   );
 
   const { status, body } = await worker.post("/register?role=admin&roles[]=admin&email=evil@example.org", {

@@ -78,11 +78,11 @@ impl AuditEvent {
     }
 }
 
-/// Why a session was revoked. Its names are those in the column `revoked_reason` and in the log. The reasons `reuse`, `session_limit`
-/// and `expired` are set by SQL statements.
+/// Why a session was revoked. Its names are those in the column `revoked_reason` and in the log. The reasons `reuse`, `session_limit`,
+/// `expired` and `replaced` are set by SQL statements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RevocationReason {
-    /// One of its tokens was sent to `/revoke`.
+    /// One of its tokens was sent to `/logout` or `/revoke`.
     Logout,
     /// The user ended it from another session.
     EndedByUser,

@@ -179,6 +179,19 @@ pub enum RefusalReason {
     Expired,
 }
 
+impl RefusalReason {
+    /// The name in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::UserDisabled => "user_disabled",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// Judges a refresh token by the state of its session. `grace` is in seconds; 0 disables grace retries.
 ///
 /// The statement `store/sql/sessions/rotate.sql` detects [`Judgement::Rotate`] and [`Judgement::GraceRetry`] by the same conditions

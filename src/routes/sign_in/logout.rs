@@ -1,0 +1,42 @@
+//! `POST /logout`: ends the session of the cookie, or of a token that is sent instead.
+
+use serde::Deserialize;
+
+use crate::context::Context;
+use crate::http::{Reply, Request, RequestError};
+use crate::routes::error::ApiError;
+use crate::sessions::end::{end_by_access_token, end_by_refresh_token};
+use crate::sessions::{SessionError, cookie};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    refresh_token: Option<String>,
+}
+
+/// 1. A refresh token in the body, or else a bearer access token, expired or not, names the session. The cookie is deleted only if it
+///    is of that session, so that a late request of one session does not log out another one.
+/// 2. Otherwise the cookie names it, and is deleted. Without a cookie there is nothing to end.
+pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+    let body: Body = request.json()?;
+    let reply = Reply::new(204);
+    // 1.
+    let ended = match (&body.refresh_token, request.bearer()) {
+        (Some(token), _) => Some(end_by_refresh_token(context, request, token).await?),
+        (None, Ok(token)) => Some(end_by_access_token(context, request, token).await?),
+        (None, Err(RequestError::MissingToken)) => None,
+        (None, Err(error)) => return Err(error.into()),
+    };
+    if let Some(session_id) = ended {
+        return Ok(cookie::delete_of_session(context, request, reply, session_id));
+    }
+    // 2.
+    if !cookie::is_present(context, request) {
+        return Ok(reply);
+    }
+    let token = cookie::presented(context, request)?;
+    match end_by_refresh_token(context, request, &token).await {
+        Ok(_) | Err(SessionError::RefreshToken) => Ok(cookie::delete(reply)),
+        Err(error) => Err(error.into()),
+    }
+}
