@@ -1,0 +1,553 @@
+import { networkError, PortcullisError, read } from "./error.js";
+import { type Message, openTabs, randomId, type Session } from "./tabs.js";
+import type {
+  Changes,
+  Credentials,
+  Page,
+  Reason,
+  Registration,
+  SessionInfo,
+  TokenResponse,
+  TokenStorage,
+  User,
+} from "./types.js";
+
+export interface ClientOptions {
+  /** The address of the server, its `ISSUER`. Relative ones are resolved against the page. */
+  url: string;
+  /** Where the refresh token is: in a cookie, in a variable, or in `storage`. Default: `"memory"`. */
+  mode?: "cookie" | "memory" | "storage";
+  /** For the mode `"storage"`. Default: `localStorage`. */
+  storage?: TokenStorage;
+  /** Where `fetch` sends the access token, beside the server. Default: the origin of the page. */
+  origins?: string[];
+  /** What sends requests. Default: the global `fetch`. */
+  fetch?: typeof fetch;
+}
+
+export type State =
+  | { status: "loading" | "signed_out"; user: null; reason: Reason }
+  | { status: "signed_in"; user: User; reason: Reason };
+
+export interface Client {
+  /** The same object until something changes. */
+  readonly state: State;
+  /** Calls the listener with the current state, and at each change. Returns a function that removes it. */
+  onChange(listener: (state: State) => void): () => void;
+  /** Creates an account, and signs in. */
+  register(details: Registration & { remember?: boolean }): Promise<User>;
+  /** `remember: false`, in cookie mode: the session ends with the browser. */
+  login(credentials: Credentials & { remember?: boolean }): Promise<User>;
+  /** Signs out all tabs, even if it rejects because the server cannot be reached. */
+  logout(): Promise<void>;
+  /** Ends all sessions of the user, or all but this one. Returns how many. */
+  logoutEverywhere(options?: { exceptCurrent?: boolean }): Promise<number>;
+  /** The user, as the server has it now. */
+  me(): Promise<User>;
+  updateMe(changes: Changes): Promise<User>;
+  /** Ends all other sessions of the user, and replaces this one. */
+  changePassword(passwords: { current_password: string; new_password: string }): Promise<User>;
+  deleteMe(confirmation: { current_password: string }): Promise<void>;
+  sessions(page?: Page): Promise<{ sessions: SessionInfo[]; next_cursor: string | null }>;
+  endSession(id: string): Promise<void>;
+  /** Any other endpoint of the server. */
+  request<T = unknown>(method: string, path: string, body?: unknown): Promise<T>;
+  /** An access token that is valid now, or `null` if nobody is signed in. */
+  getAccessToken(): Promise<string | null>;
+  /** As the global `fetch`, with the access token for the allowed origins. */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+  /** Looks for a session in the browser again. */
+  restore(): Promise<User | null>;
+  /** Stops timers and leaves the other tabs. The session stays. */
+  close(): void;
+}
+
+/** Time limits of requests, in milliseconds. A refresh that hangs must not hold the lock past the grace window of the server. */
+const REFRESH_LIMIT = 10_000;
+const LIMIT = 30_000;
+/** How long a timer runs: after the machine was asleep it would be late by as long. */
+const TICK = 30_000;
+/** How often a refused access token is refreshed early, so that an API that refuses all of them causes no flood. */
+const FORCED_EVERY = 10_000;
+
+export function createClient(options: ClientOptions): Client {
+  const page: Location | undefined = globalThis.location;
+  const url = new URL(options.url, page?.href).href.replace(/\/$/, "");
+  const name = `portcullis:${url}`;
+  const cookie = options.mode === "cookie";
+  const send = options.fetch ?? ((input: RequestInfo | URL, init?: RequestInit) => fetch(input, init));
+  const origins = [url, ...(options.origins ?? [page?.origin ?? "null"])]
+    .filter((origin) => origin !== "null")
+    .map((origin) => new URL(origin).origin);
+
+  let store = options.mode === "storage" ? usable(() => options.storage ?? localStorage, name) : undefined;
+  // Whether there is a session is no secret, and saves those who have none a request.
+  const hints = cookie ? usable(() => localStorage, name) : undefined;
+  // The storage of one tab is of no use to the others.
+  const shared = cookie || (store !== undefined && store !== usable(() => sessionStorage, name));
+  const tabs = openTabs(name, shared && page !== undefined, hear);
+
+  const listeners = new Set<(state: State) => void>();
+  let session: Session | null = stored();
+  let state: State = session
+    ? { status: "signed_in", user: session.user, reason: "restored" }
+    : { status: "signed_out", user: null, reason: null };
+  /** The id of the newest session in the storage that this tab knows of. */
+  let announced = session?.id;
+
+  let flight: Promise<void> | undefined;
+  /** Stops the request of the refresh under way. */
+  let stopRefresh: (() => void) | undefined;
+  let refreshAt = dueAt(session);
+  let failures = 0;
+  /** What the server answered when it asked to wait, and until when. */
+  let refusal: { error: PortcullisError; until: number } | undefined;
+  let forcedAt = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let closed = false;
+
+  // ---- State
+
+  function become(next: Session | null, reason: Reason) {
+    if (next?.id !== session?.id) {
+      failures = 0;
+      refusal = undefined;
+      refreshAt = dueAt(next);
+    }
+    session = next;
+    arm();
+    const user = next?.user ?? null;
+    if (state.status === (user ? "signed_in" : "signed_out") && JSON.stringify(user) === JSON.stringify(state.user))
+      return;
+    publish(user ? { status: "signed_in", user, reason } : { status: "signed_out", user: null, reason });
+  }
+
+  function publish(next: State) {
+    state = next;
+    for (const listener of listeners) tell(listener);
+  }
+
+  function tell(listener: (state: State) => void) {
+    // An error of a listener is none of ours.
+    queueMicrotask(() => listeners.has(listener) && listener(state));
+  }
+
+  /** Takes up a token response. `began`: of a new session. */
+  function keep(answer: TokenResponse, began: boolean) {
+    const { access_token, refresh_token, session_id, user, expires_in, refresh_expires_in } = answer;
+    const next: Session = {
+      id: randomId(),
+      access_token,
+      session_id,
+      user,
+      at: Date.now(),
+      expires_in,
+      refresh_expires_in,
+    };
+    announced = next.id;
+    if (!cookie) next.refresh_token = refresh_token as string;
+    write(next);
+    become(next, began ? "signed_in" : session ? "updated" : "restored");
+    tabs.post({ kind: "session", id: next.id, began, ...(cookie && { session: next }) });
+  }
+
+  /** The session has ended, for all tabs. */
+  function end(reason: Reason) {
+    const ended = session;
+    announced = undefined;
+    write(null);
+    become(null, reason);
+    if (ended) tabs.post({ kind: "ended", session_id: ended.session_id, reason });
+  }
+
+  // ---- Storage and the other tabs
+
+  function stored(): Session | null {
+    try {
+      const found = JSON.parse(store?.getItem(name) ?? "null");
+      return typeof found?.refresh_token === "string" ? found : null;
+    } catch {
+      return null;
+    }
+  }
+
+  function write(next: Session | null) {
+    try {
+      const target = store ?? hints;
+      if (next) target?.setItem(name, store ? JSON.stringify(next) : "1");
+      else target?.removeItem(name);
+    } catch {
+      // It is full, or blocked since. The session goes on in this tab alone.
+      if (store) tabs.close();
+      store = undefined;
+    }
+  }
+
+  /** Compares the session with the storage. */
+  async function look(reason: Reason = "signed_out", began = false) {
+    if (!store) return;
+    // What another process of the browser has stored arrives some time after its message.
+    const until = Date.now() + 1000;
+    while (tabs.hears && stored()?.id !== announced && Date.now() < until) await sleep(20);
+    const found = stored();
+    announced = found?.id;
+    if (found) take(found, began);
+    else if (session) become(null, reason);
+  }
+
+  /** Takes over a session from another tab. */
+  function take(next: Session, began: boolean) {
+    if (session && session.user.id !== next.user.id) become(null, "account_changed");
+    else if (session) become(next, "updated");
+    else if (began || state.status === "loading") become(next, began ? "signed_in" : "restored");
+  }
+
+  async function hear(message: Message) {
+    if (message.kind === "stop") stopRefresh?.();
+    else if (message.kind === "session") {
+      if (message.began) stopRefresh?.();
+      announced = message.id;
+      if (message.session) take(message.session, message.began);
+      else await look("signed_out", message.began);
+    } else if (cookie) {
+      // A tab that has a newer one keeps it.
+      if (session?.session_id === message.session_id) become(null, message.reason);
+    } else {
+      announced = undefined;
+      await look(message.reason);
+    }
+  }
+
+  // ---- Requests
+
+  /** A request without an access token of its own accord. Rejects with a `PortcullisError`. */
+  async function post(path: string, body: object, limit = LIMIT, controller = new AbortController(), bearer?: string) {
+    const ends = setTimeout(() => controller.abort(), limit);
+    try {
+      return await read(
+        await send(url + path, {
+          method: "POST",
+          headers: { "Content-Type": "application/json", ...(bearer && { Authorization: `Bearer ${bearer}` }) },
+          body: JSON.stringify(body),
+          signal: controller.signal,
+          ...(cookie && { credentials: "include" }),
+        }),
+      );
+    } catch (error) {
+      throw error instanceof PortcullisError ? error : networkError(error);
+    } finally {
+      clearTimeout(ends);
+    }
+  }
+
+  async function authorized(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const request = input instanceof Request ? input : undefined;
+    const headers = new Headers(init?.headers ?? request?.headers);
+    const target = new URL(request?.url ?? String(input), page?.href);
+    const token = origins.includes(target.origin) && !headers.has("Authorization") ? await getAccessToken() : null;
+    if (token === null) return send(input, init);
+    const ask = (token: string) => {
+      headers.set("Authorization", `Bearer ${token}`);
+      return send(request ? request.clone() : input, { ...init, headers });
+    };
+    const response = await ask(token);
+    if (response.status !== 401) return response;
+    if (session?.access_token === token) {
+      if (Date.now() < forcedAt + FORCED_EVERY) return response;
+      forcedAt = Date.now();
+      await refresh();
+    }
+    const renewed = session?.access_token;
+    // A stream has been read.
+    if (!renewed || renewed === token || isStream(init?.body)) return response;
+    await response.body?.cancel();
+    return ask(renewed);
+  }
+
+  async function request<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    credentials?: RequestCredentials,
+  ): Promise<T> {
+    try {
+      return await read(
+        await authorized(url + path, {
+          method,
+          ...(body !== undefined && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+          ...(credentials && { credentials }),
+        }),
+      );
+    } catch (error) {
+      throw error instanceof PortcullisError ? error : networkError(error);
+    }
+  }
+
+  // ---- Refreshing
+
+  /** Refreshes the session, or finds the one of the browser while loading. */
+  function refresh(): Promise<void> {
+    if (refusal && Date.now() < refusal.until) return Promise.reject(refusal.error);
+    flight ??= refreshInTurn().finally(() => {
+      flight = undefined;
+    });
+    return flight;
+  }
+
+  async function refreshInTurn() {
+    const before = session;
+    for (;;) {
+      try {
+        return await tabs.alone(() => refreshAlone(before));
+      } catch (error) {
+        // After the login or logout that stopped it there may be nothing left to do.
+        if (error !== STOPPED) throw error;
+      }
+    }
+  }
+
+  async function refreshAlone(before: Session | null) {
+    await tabs.arrived();
+    await look();
+    // Another tab has refreshed, or signed out.
+    if (session?.id !== before?.id || (!before && state.status !== "loading")) return;
+    const controller = new AbortController();
+    let stopped = false;
+    stopRefresh = () => {
+      stopped = true;
+      controller.abort();
+    };
+    const body = cookie ? before && { user_id: before.user.id } : { refresh_token: before?.refresh_token };
+    const ask = () => post("/refresh", body ?? {}, REFRESH_LIMIT, controller);
+    let answer: TokenResponse;
+    try {
+      // Once more if the connection broke: the server may have answered.
+      answer = await ask().catch((error) => {
+        if (error.status !== 0 || controller.signal.aborted) throw error;
+        return ask();
+      });
+      if (typeof answer.access_token !== "string") throw unexpected(200);
+    } catch (error) {
+      if (stopped) throw STOPPED;
+      return await failed(before, error as PortcullisError);
+    } finally {
+      stopRefresh = undefined;
+    }
+    if (stopped) throw STOPPED;
+    // Without the lock, another tab may have been faster.
+    if (store && stored()?.id !== before?.id) await look();
+    if (session?.id === before?.id) keep(answer, false);
+  }
+
+  async function failed(before: Session | null, error: PortcullisError) {
+    if (error.code === "account_changed") return become(null, "account_changed");
+    if (error.status === 401 && error.code === "invalid_refresh_token") {
+      await tabs.arrived();
+      await look();
+      // The refused token is not the current one.
+      if (session?.id !== before?.id) return;
+      if (before) return end(Date.now() < before.at + before.refresh_expires_in * 1000 ? "revoked" : "expired");
+      const had = hints?.getItem(name);
+      write(null);
+      return become(null, had ? "expired" : null);
+    }
+    const backOff = Math.min(2 ** failures, 60) * (0.75 + Math.random() / 2);
+    failures += 1;
+    refreshAt = Date.now() + Math.max(backOff, error.retryAfter ?? 0) * 1000;
+    if (error.status !== 0) refusal = { error, until: refreshAt };
+    arm();
+    throw error;
+  }
+
+  function arm() {
+    clearTimeout(timer);
+    if (closed || isHidden() || (!session && state.status !== "loading")) return;
+    timer = setTimeout(tick, Math.min(Math.max(refreshAt - Date.now(), 0), TICK));
+    // Node would not exit.
+    (timer as { unref?: () => void }).unref?.();
+  }
+
+  function tick() {
+    if (Date.now() < refreshAt || isHidden()) arm();
+    // The next attempt is set if it fails.
+    else refresh().catch(() => {});
+  }
+
+  /** The page is shown again, or the network is back: there may be something to catch up on. */
+  async function wake(event: Event) {
+    if (isHidden()) return;
+    await look();
+    if (event.type === "online" && failures > 0) refreshAt = refusal?.until ?? 0;
+    arm();
+  }
+
+  const wakes: [EventTarget | undefined, string][] = [
+    [globalThis.document, "visibilitychange"],
+    [page && globalThis, "pageshow"],
+    [page && globalThis, "online"],
+  ];
+  for (const [target, type] of wakes) target?.addEventListener?.(type, wake);
+
+  function changed({ key }: StorageEvent) {
+    // Without messages this tells of logins, too.
+    if (key === name || key === null) void look("signed_out", !tabs.hears);
+  }
+  if (page && store) globalThis.addEventListener?.("storage", changed);
+
+  // ---- What the page calls
+
+  /** Begins a session. */
+  async function begin(path: string, body: object, bearer?: string): Promise<User> {
+    return inPlaceOfRefreshes(async () => {
+      const replaced = session;
+      const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
+      if (typeof answer.access_token !== "string") throw unexpected(200);
+      keep(answer, true);
+      // As the server does with a cookie.
+      if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
+      return answer.user;
+    });
+  }
+
+  /** Runs a login or logout. */
+  async function inPlaceOfRefreshes<T>(work: () => Promise<T>): Promise<T> {
+    stopRefresh?.();
+    try {
+      return await tabs.alone(work, true);
+    } finally {
+      arm();
+    }
+  }
+
+  function logout(): Promise<void> {
+    return inPlaceOfRefreshes(async () => {
+      await look();
+      const ended = session;
+      // The session of the browser is somebody else's.
+      if (!ended && state.reason === "account_changed") return;
+      if (ended || cookie) end("signed_out");
+      if (cookie) await post("/logout", {});
+      else if (ended) await post("/revoke", { token: ended.refresh_token });
+    });
+  }
+
+  async function getAccessToken(): Promise<string | null> {
+    if (state.status === "loading") await refresh();
+    if (!session) return null;
+    const { at, expires_in, access_token } = session;
+    // It must not expire on its way.
+    const margin = Math.min(10_000, expires_in * 100);
+    if (Date.now() < at + expires_in * 1000 - margin) return access_token;
+    await refresh();
+    return session?.access_token ?? null;
+  }
+
+  /** Keeps the data of the user in a session that stays. */
+  function updated(user: User): User {
+    if (session && session.user.id === user.id) {
+      const next = { ...session, user };
+      write(next);
+      become(next, "updated");
+      tabs.post({ kind: "session", id: next.id, began: false, ...(cookie && { session: next }) });
+    }
+    return user;
+  }
+
+  const client: Client = {
+    get state() {
+      return state;
+    },
+    onChange(listener) {
+      const own = (state: State) => listener(state);
+      listeners.add(own);
+      tell(own);
+      return () => void listeners.delete(own);
+    },
+    register: ({ remember, ...details }) => begin("/register", { ...details, ...transport(remember) }),
+    login: ({ remember, ...credentials }) => begin("/login", { ...credentials, ...transport(remember) }),
+    logout,
+    async logoutEverywhere({ exceptCurrent = false } = {}) {
+      const path = exceptCurrent ? "/sessions?except=current" : "/sessions";
+      const { sessions_ended } = await request<{ sessions_ended: number }>("DELETE", path);
+      if (!exceptCurrent) await logout();
+      return sessions_ended;
+    },
+    me: async () => updated(await request("GET", "/me")),
+    updateMe: async (changes) => updated(await request("PATCH", "/me", changes)),
+    async changePassword(passwords) {
+      const token = await getAccessToken();
+      return begin("/me/password", passwords, token ?? undefined);
+    },
+    async deleteMe(confirmation) {
+      await request("DELETE", "/me", confirmation, cookie ? "include" : undefined);
+      end("signed_out");
+    },
+    sessions(page = {}) {
+      // Without the members that are undefined.
+      return request("GET", `/sessions?${new URLSearchParams(JSON.parse(JSON.stringify(page)))}`);
+    },
+    async endSession(id) {
+      await request("DELETE", `/sessions/${encodeURIComponent(id)}`);
+      if (id === session?.session_id) await logout();
+    },
+    request,
+    getAccessToken,
+    fetch: authorized,
+    async restore() {
+      if (!session) {
+        if (cookie) {
+          if (state.status !== "loading") publish({ status: "loading", user: null, reason: null });
+          await refresh();
+        } else {
+          const found = stored();
+          if (found) take(found, true);
+        }
+      }
+      return state.user;
+    },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      stopRefresh?.();
+      tabs.close();
+      listeners.clear();
+      for (const [target, type] of wakes) target?.removeEventListener?.(type, wake);
+      globalThis.removeEventListener?.("storage", changed as EventListener);
+    },
+  };
+
+  function transport(remember?: boolean) {
+    return cookie ? { transport: "cookie", ...(remember !== undefined && { remember }) } : {};
+  }
+
+  if (cookie && (!hints || hints.getItem(name) !== null)) {
+    state = { status: "loading", user: null, reason: null };
+    refresh().catch(() => {});
+  } else arm();
+  return client;
+}
+
+/** Why a refresh was aborted. */
+const STOPPED = "stopped";
+
+/** At 80 % of the lifetime, earlier in one tab than in another: the first refreshes for all. */
+const dueAt = (session: Session | null) =>
+  session ? session.at + session.expires_in * 1000 * (0.75 + Math.random() / 10) : 0;
+
+const isHidden = () => globalThis.document?.visibilityState === "hidden";
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const isStream = (body: unknown) => "getReader" in Object(body) || Symbol.asyncIterator in Object(body);
+const unexpected = (status: number) =>
+  new PortcullisError(status, "unexpected_response", "The response is not one of a Portcullis server.");
+
+/** A storage that can be written, or `undefined`: a browser may block it. */
+function usable(get: () => TokenStorage, name: string): TokenStorage | undefined {
+  try {
+    const storage = get();
+    storage.setItem(`${name}:test`, "");
+    storage.removeItem(`${name}:test`);
+    return storage;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,55 @@
+/** Why a request to the server failed. */
+export class PortcullisError extends Error {
+  override name = "PortcullisError";
+
+  constructor(
+    /** The status of the response, or 0 if there was none. */
+    readonly status: number,
+    /** The `code` of the problem, for programs; `network_error` if there was no response. */
+    readonly code: string,
+    /** What went wrong, for people. */
+    readonly detail: string,
+    /** The id under which the log of the server has the cause. */
+    readonly requestId?: string,
+    /** The seconds to wait before another attempt. */
+    readonly retryAfter?: number,
+    options?: ErrorOptions,
+  ) {
+    super(`${code}: ${detail}`, options);
+  }
+}
+
+/** No response arrived. The server may have acted all the same. */
+export function networkError(cause: unknown): PortcullisError {
+  return new PortcullisError(0, "network_error", "The server could not be reached.", undefined, undefined, { cause });
+}
+
+/** The JSON of a response, `undefined` if it has no content; throws the error that it describes. */
+// biome-ignore lint/suspicious/noExplicitAny: what it is depends on the endpoint
+export async function read(response: Response): Promise<any> {
+  const text = await response.text();
+  if (response.ok && text === "") return undefined;
+  let body: Record<string, string> | undefined;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // A proxy or the login page of a hotel's network answers in HTML.
+  }
+  if (response.ok && body !== undefined) return body;
+  throw new PortcullisError(
+    response.status,
+    body?.code ?? body?.error ?? "unexpected_response",
+    body?.detail ?? body?.error_description ?? "The response is not one of a Portcullis server.",
+    body?.request_id,
+    seconds(response.headers.get("Retry-After")),
+  );
+}
+
+/** `Retry-After` is a number of seconds or a date (RFC 9110 §10.2.3). */
+function seconds(value: string | null): number | undefined {
+  if (value === null) return undefined;
+  const number = Number(value);
+  if (!Number.isNaN(number)) return Math.max(0, number);
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - Date.now()) / 1000));
+}

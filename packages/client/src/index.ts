@@ -1,0 +1,3 @@
+export { type Client, type ClientOptions, createClient, type State } from "./client.js";
+export { PortcullisError } from "./error.js";
+export type { Changes, Credentials, Page, Reason, Registration, SessionInfo, TokenStorage, User } from "./types.js";

@@ -1,0 +1,91 @@
+// What the API takes and gives.
+
+/** A user, as `GET /me` returns it. */
+export interface User {
+  id: string;
+  email: string;
+  username: string | null;
+  name: string | null;
+  given_name: string | null;
+  family_name: string | null;
+  roles: string[];
+  /** Unix seconds. */
+  created_at: number;
+  metadata: { [name: string]: unknown } | null;
+  app_metadata: { [name: string]: unknown } | null;
+}
+
+/** The body of `POST /register`. */
+export interface Registration {
+  email: string;
+  password: string;
+  username?: string | null;
+  name?: string | null;
+  given_name?: string | null;
+  family_name?: string | null;
+  metadata?: { [name: string]: unknown } | null;
+}
+
+/** The body of `POST /login`. */
+export type Credentials = { email: string; password: string } | { username: string; password: string };
+
+/** The body of `PATCH /me`. `null` removes a value. */
+export interface Changes {
+  username?: string | null;
+  name?: string | null;
+  given_name?: string | null;
+  family_name?: string | null;
+  metadata?: { [name: string]: unknown } | null;
+  /** Needed to change the username. */
+  current_password?: string;
+}
+
+/** A session, as `GET /sessions` lists it. Times are unix seconds. */
+export interface SessionInfo {
+  id: string;
+  /** Whether it is the session of this client. */
+  current: boolean;
+  created_at: number;
+  created_ip: string | null;
+  created_user_agent: string | null;
+  last_used_at: number;
+  last_used_ip: string | null;
+  last_used_user_agent: string | null;
+  expires_at: number;
+  absolute_expires_at: number;
+}
+
+/** Which page of a list. */
+export interface Page {
+  limit?: number;
+  cursor?: string;
+}
+
+/** The token response. Without `refresh_token` if that is in a cookie. */
+export interface TokenResponse {
+  access_token: string;
+  token_type: "Bearer";
+  expires_in: number;
+  refresh_token?: string;
+  refresh_expires_in: number;
+  session_id: string;
+  user: User;
+}
+
+/** What `localStorage` has of use here. */
+export interface TokenStorage {
+  getItem(name: string): string | null;
+  setItem(name: string, value: string): void;
+  removeItem(name: string): void;
+}
+
+/** Why the state is what it is; `null` if nothing has happened since the page was loaded. */
+export type Reason =
+  | null
+  | "signed_in"
+  | "restored"
+  | "updated"
+  | "signed_out"
+  | "expired"
+  | "revoked"
+  | "account_changed";
