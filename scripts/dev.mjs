@@ -1,4 +1,5 @@
-// Runs Portcullis on this machine: `npm run dev`, or `PORT=9000 npm run dev` for another port. The database is in
+// Runs Portcullis on this machine: `npm run dev`, or `PORT=9000 npm run dev` for another port. With `--https` it has a
+// self-signed certificate, for Safari, which keeps no Secure cookie of an http address. The database is in
 // .wrangler/state, the secrets are in .dev.vars; delete the folder to start with an empty database. Wrangler rebuilds when a
 // source file changes, in the dev profile, which takes seconds.
 
@@ -12,14 +13,18 @@ import { setup } from "./setup.mjs";
 /** The address of localhost that exists on every machine. If given the name, workerd binds only one of its addresses. */
 const LOOPBACK = "127.0.0.1";
 
-const usage = `[PORT=8787] npm run dev
+const HTTPS = "--https";
 
-Builds Portcullis for development and serves it on localhost, with a local database and local keys.`;
+const usage = `[PORT=8787] npm run dev [-- --https]
+
+Builds Portcullis for development and serves it on localhost, with a local database and local keys.
+  --https   serves over https, with a self-signed certificate. Safari needs it for cookie mode`;
 
 async function main(args) {
-  checkFlags(args, [], usage);
+  checkFlags(args, [HTTPS], usage);
   const port = portOf(process.env.PORT ?? "8787");
-  const url = `http://localhost:${port}`;
+  const protocol = args.includes(HTTPS) ? "https" : "http";
+  const url = `${protocol}://localhost:${port}`;
   await checkPort(port);
   await setup();
   const issuer = localIssuer(url);
@@ -27,11 +32,18 @@ async function main(args) {
   await wrangler(["d1", "migrations", "apply", "DB", "--local"]);
 
   const base = new URL(variable("ISSUER")).pathname.replace(/\/$/, "");
-  console.log(`\nPortcullis will answer at ${url}${base}. Try: curl ${url}${base}/healthz\n`);
+  const insecure = protocol === "https" ? "-k " : "";
+  console.log(`
+Portcullis will answer at ${url}${base}
+  account pages   ${url}${base}/account
+  API docs        ${url}${base}/docs
+  by curl         curl ${insecure}${url}${base}/healthz
+`);
   // Compiled in the background for `npm run grant`, which reports the error if compilation fails.
   rulesBinary({ quiet: true }).catch(() => {});
   const { script, options } = wranglerBuild("dev");
-  await wrangler(["dev", script, "--ip", LOOPBACK, "--port", port, ...issuer], run, { stdio: "inherit", ...options });
+  const address = ["--ip", LOOPBACK, "--port", port, "--local-protocol", protocol];
+  await wrangler(["dev", script, ...address, ...issuer], run, { stdio: "inherit", ...options });
 }
 
 // The issuer of local tokens must be the local address, not that of production or of another port. AUDIENCE stays as in

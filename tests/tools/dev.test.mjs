@@ -59,8 +59,23 @@ test("on another port, a resource server with an entry from keygen can introspec
   }
 });
 
+test("with --https, the issuer and the address are https", { timeout: 120_000 }, async () => {
+  // For the self-signed certificate.
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+  const { url, stop } = await runDev(await freePort(), "--https");
+  try {
+    const metadata = await fetch(`${url}/.well-known/oauth-authorization-server`);
+    assert.deepEqual([new URL(url).protocol, (await metadata.json()).issuer], ["https:", url]);
+  } finally {
+    await stop();
+    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+  }
+});
+
 /** Runs `npm run dev` on that port. */
-function runDev(port) {
+function runDev(port, ...flags) {
   const env = { ...process.env, ...checkout.env, PORT: String(port) };
-  return serve(`http://localhost:${port}`, process.execPath, ["scripts/dev.mjs"], { cwd: checkout.folder, env });
+  const url = `http${flags.includes("--https") ? "s" : ""}://localhost:${port}`;
+  const options = { cwd: checkout.folder, env };
+  return serve(url, process.execPath, ["scripts/dev.mjs", ...flags], options);
 }
