@@ -173,7 +173,7 @@ mod tests {
             assert_eq!(servers.authenticate(id, "abc"), Err(ClientAuthError::UnknownId), "{id}");
         }
         let empty = ResourceServers::parse("[]").ok().unwrap();
-        assert!(none.is_empty() && !servers.is_empty());
+        assert!(empty.is_empty() && !servers.is_empty());
         assert_eq!(empty.authenticate("", ""), Err(ClientAuthError::UnknownId));
     }
 
