@@ -54,6 +54,15 @@ for (const table of ["users", "refresh_tokens"]) {
   });
 }
 
+test("without the slot key, which every registration needs, the health check fails", async () => {
+  const { secret } = await worker.db.prepare("SELECT secret FROM slot_key").first();
+  await worker.db.prepare("DELETE FROM slot_key").run();
+  await assertUnhealthy("D1");
+  await worker.db.prepare("INSERT INTO slot_key (id, secret) VALUES (1, ?)").bind(secret).run();
+  await worker.update();
+  assert.equal((await worker.get("/healthz")).status, 200);
+});
+
 test("a read that fails does not reveal whether an account exists", async () => {
   const user = await worker.register();
   await worker.without("users", async () => {
