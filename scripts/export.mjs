@@ -48,7 +48,7 @@ async function main(args) {
     const [users] = await database.query(
       `SELECT ${COLUMNS.join(", ")} FROM users WHERE id > ${sqlText(after)} ORDER BY id LIMIT ${PAGE}`,
     );
-    if (users.length > 0 && !process.stdout.write(users.map((user) => `${JSON.stringify(line(user))}\n`).join("")))
+    if (users.length > 0 && !process.stdout.write(users.map((user) => `${line(user)}\n`).join("")))
       await once(process.stdout, "drain");
     count += users.length;
     if (users.length < PAGE) break;
@@ -57,11 +57,12 @@ async function main(args) {
   console.error(`exported ${count} users`);
 }
 
-/** A user in the format of the import, without members that are null. */
+/** A user in the format of the import, without members that are null. JSON is copied as text: parsing would round numbers. */
 function line({ disabled_at, ...columns }) {
   const present = Object.entries(columns).filter(([, value]) => value !== null);
-  const members = present.map(([name, value]) => [name, JSON_COLUMNS.includes(name) ? JSON.parse(value) : value]);
-  return { ...Object.fromEntries(members), ...(disabled_at === null ? {} : { disabled: true }) };
+  const members = present.map(([name, value]) => [name, JSON_COLUMNS.includes(name) ? value : JSON.stringify(value)]);
+  if (disabled_at !== null) members.push(["disabled", "true"]);
+  return `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
 }
 
 runIfStarted(

@@ -34,6 +34,8 @@ test("a file with an invalid line, a taken name or an unknown format writes noth
     roles: ["user", "admin"],
     password_hash: "$2b$11$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
     created_at: "2020-01-01T00:00:00Z",
+    // JavaScript would round this number.
+    metadata: { account: JSON.rawJSON("9007199254740993") },
     disabled: true,
   };
   const some = [
@@ -128,8 +130,10 @@ test("a file with an invalid line, a taken name or an unknown format writes noth
     .split("\n")
     .map((line) => JSON.parse(line));
   const ada = lines.find(({ email }) => email === full.email);
+  assert.match(exported.stdout, /"metadata":\{"account":9007199254740993\}/);
   assert.deepEqual(ada, {
     ...full,
+    metadata: { account: 9007199254740992 },
     id: Buffer.from(ids[0].replaceAll("-", ""), "hex").toString("base64url"),
     created_at: 1_577_836_800,
   });
