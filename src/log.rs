@@ -32,6 +32,9 @@ pub enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         count: Option<u64>,
     },
+    /// A page that may not use cookies sent a request that uses or asks for one. `site` and `origin` are its headers `Sec-Fetch-Site`
+    /// and `Origin`, `count` the number of such requests since the last line.
+    CsrfRefused { site: &'a str, origin: &'a str, count: u64 },
     /// A registration was refused because its address or username is taken.
     RegistrationRefused { reason: &'static str },
     /// A session was revoked.
@@ -91,6 +94,7 @@ impl Event<'_> {
             Self::ReuseDetected { .. }
             | Self::Forbidden { .. }
             | Self::OriginRefused { .. }
+            | Self::CsrfRefused { .. }
             | Self::Overloaded { .. }
             | Self::TooManyRequests { .. } => Level::Warn,
             _ => Level::Info,
@@ -162,6 +166,10 @@ impl Tally {
 pub struct Tallies {
     /// Refresh tokens with an invalid tag.
     pub forged_refresh_tokens: Tally,
+    /// Requests with several refresh cookies.
+    pub repeated_cookies: Tally,
+    /// Requests that use or ask for a cookie from a page that may not.
+    pub csrf_refused: Tally,
     /// Requests that found the hashing queue full.
     pub overloaded: Tally,
     /// Requests whose source or account exceeds its share of the hashing queue.

@@ -6,24 +6,25 @@ use url::Url;
 pub struct Addresses {
     /// Whether requests are answered at any origin. True if the issuer is on loopback, which tools reach by many names.
     is_any: bool,
+    /// The origin of the issuer and the listed origins, in this order.
     origins: Vec<String>,
 }
 
 impl Addresses {
     /// The origin of the issuer and the listed origins.
-    pub(super) fn new(issuer: &Issuer, mut others: Vec<String>) -> Self {
-        others.push(issuer.0.origin().ascii_serialization());
-        Self { is_any: is_loopback(&issuer.0), origins: others }
+    pub(super) fn new(issuer: &Issuer, others: Vec<String>) -> Self {
+        let origins = [vec![issuer.0.origin().ascii_serialization()], others].concat();
+        Self { is_any: is_loopback(&issuer.0), origins }
     }
 
     /// Whether requests are answered at an origin.
     pub fn include(&self, origin: &str) -> bool {
-        self.is_any || self.list(origin)
+        self.is_any || self.origins.iter().any(|own| own == origin)
     }
 
-    /// Whether an origin is the issuer's or a listed one.
-    pub fn list(&self, origin: &str) -> bool {
-        self.origins.iter().any(|own| own == origin)
+    /// Whether an origin is the issuer's.
+    pub fn is_issuer(&self, origin: &str) -> bool {
+        self.origins.first().is_some_and(|issuer| issuer == origin)
     }
 }
 

@@ -31,6 +31,13 @@ const MAX_LOGGED_CHARS: usize = 128;
 /// Maximum origins logged per isolate. A client other than a browser can send any number of origins.
 const MAX_LOGGED_ORIGINS: usize = 100;
 
+/// A header as it is logged: truncated, and without characters that an origin cannot have.
+pub(super) fn loggable(text: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-._~:/[]*".contains(character);
+    let plain = |character| if is_plain(character) { character } else { '?' };
+    text.chars().take(MAX_LOGGED_CHARS).map(plain).collect()
+}
+
 /// The refused origins. Each is logged once per isolate.
 #[derive(Default)]
 pub struct RefusedOrigins(BTreeSet<String>);
@@ -47,9 +54,7 @@ impl RefusedOrigins {
     }
 
     fn remember(&mut self, origin: &str) -> Option<String> {
-        let is_plain = |character: char| character.is_ascii_alphanumeric() || "-._~:/[]*".contains(character);
-        let plain = |character| if is_plain(character) { character } else { '?' };
-        let logged: String = origin.chars().take(MAX_LOGGED_CHARS).map(plain).collect();
+        let logged = loggable(origin);
         (self.0.len() < MAX_LOGGED_ORIGINS && self.0.insert(logged.clone())).then_some(logged)
     }
 }

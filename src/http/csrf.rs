@@ -3,30 +3,45 @@
 //!
 //! Only requests with a JSON body use cookies, and no form can send that type.
 
-/// Whether the page may use cookies. `site` and `origin` are the headers `Sec-Fetch-Site` and `Origin`; `lists` says whether
-/// `ALLOWED_ORIGINS` has an origin, and `is_own` whether the Worker answers at it.
+use super::cors::loggable;
+
+/// A page that may not use cookies, as it is logged.
+#[derive(Debug)]
+pub struct RefusedPage {
+    /// `Sec-Fetch-Site`; empty if the request has none.
+    pub site: String,
+    /// `Origin`; empty if the request has none.
+    pub origin: String,
+}
+
+/// Checks that a page may use cookies. `site` and `origin` are the headers `Sec-Fetch-Site` and `Origin`; `lists` says whether
+/// `ALLOWED_ORIGINS` has an origin, and `is_own` whether an origin is the issuer's.
 ///
-/// `none` is a request that no page made, for example one typed by the user, and never has a JSON body.
-pub(super) fn may_use_cookies(
+/// The site `none` means that no page made the request; such a request never has a JSON body.
+pub(super) fn check_page(
     site: Option<&str>,
     origin: Option<&str>,
     lists: impl Fn(&str) -> bool,
     is_own: impl Fn(&str) -> bool,
-) -> bool {
-    // Cookies are for pages of this site. The pages of web views and extensions are not, although their origins may be listed.
-    let lists = |origin: &str| (origin.starts_with("https://") || origin.starts_with("http://")) && lists(origin);
-    match (site, origin) {
+) -> Result<(), RefusedPage> {
+    // The pages of web views and extensions are of no site, although their origins may be listed.
+    let is_of_web = |origin: &str| origin.starts_with("https://") || origin.starts_with("http://");
+    let may_use_cookies = match (site, origin) {
         (_, Some("null")) => false,
         (Some("same-origin"), _) => true,
-        (Some("same-site"), Some(origin)) => lists(origin),
-        (None, Some(origin)) => lists(origin) || is_own(origin),
+        (Some("same-site"), Some(origin)) => is_of_web(origin) && lists(origin),
+        (None, Some(origin)) => is_own(origin) || (is_of_web(origin) && lists(origin)),
         _ => false,
+    };
+    if may_use_cookies {
+        return Ok(());
     }
+    Err(RefusedPage { site: loggable(site.unwrap_or_default()), origin: loggable(origin.unwrap_or_default()) })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::may_use_cookies;
+    use super::check_page;
 
     const OWN: &str = "https://auth.example.org";
     const LISTED: &str = "https://app.example.org";
@@ -50,7 +65,7 @@ mod tests {
         for site in sites {
             for origin in origins {
                 let lists = |origin: &str| [LISTED, WEB_VIEW].contains(&origin);
-                if may_use_cookies(site, origin, lists, |origin| origin == OWN) {
+                if check_page(site, origin, lists, |origin| origin == OWN).is_ok() {
                     accepted.push((site, origin));
                 }
             }
@@ -68,5 +83,13 @@ mod tests {
             (Some("same-site"), Some(LISTED)),
         ];
         assert_eq!(accepted, expected);
+    }
+
+    #[test]
+    fn a_refused_page_is_logged_without_invalid_characters() {
+        let refused = check_page(Some("cross-site\""), Some("https://evil.example"), |_| false, |_| false).unwrap_err();
+        assert_eq!((refused.site.as_str(), refused.origin.as_str()), ("cross-site?", OTHER));
+        let refused = check_page(None, None, |_| true, |_| true).unwrap_err();
+        assert_eq!((refused.site.as_str(), refused.origin.as_str()), ("", ""));
     }
 }

@@ -7,7 +7,7 @@ use worker::web_sys::Request as RawRequest;
 
 use super::authorization::{basic, bearer, is_client_authentication};
 use super::cookies::{self, SeveralCookies};
-use super::csrf;
+use super::csrf::{self, RefusedPage};
 use super::error::RequestError;
 use super::form::parameters;
 use super::header::header;
@@ -123,12 +123,12 @@ impl Request {
         cookies::find(&header, name).map(|value| value.map(str::to_owned))
     }
 
-    /// Whether the page that sent the request may use cookies, so that no page of another site can. `is_own`: whether the Worker
-    /// answers at an origin.
-    pub fn may_use_cookies(&self, allowed_origins: &[String], is_own: impl Fn(&str) -> bool) -> bool {
+    /// Checks that the page that sent the request may use cookies: no page of another site may. `is_own`: whether an origin is the
+    /// issuer's.
+    pub fn check_page(&self, allowed_origins: &[String], is_own: impl Fn(&str) -> bool) -> Result<(), RefusedPage> {
         let site = header(&self.raw.headers(), "Sec-Fetch-Site");
         let lists = |origin: &str| allowed_origins.iter().any(|allowed| allowed == origin);
-        csrf::may_use_cookies(site.as_deref(), self.origin.as_deref(), lists, is_own)
+        csrf::check_page(site.as_deref(), self.origin.as_deref(), lists, is_own)
     }
 
     /// The bearer token from the `Authorization` header (RFC 6750 §2.1).

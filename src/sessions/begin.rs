@@ -4,23 +4,24 @@
 
 use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::account::caller::Caller;
+use portcullis_core::account::session::OwedMark;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::sign_in::{NextStep, next_step};
 use portcullis_core::token::refresh::RefreshToken;
 
+use super::SessionError;
 use super::changes::{action, log_change};
-use super::cookie::RequestedDelivery;
+use super::cookie::NewDelivery;
 use super::delivery::{access_expires_at, deliver};
 use super::end::settle;
-use super::{SessionError, cookie};
 use crate::context::Context;
 use crate::factors::Proof;
 use crate::factors::password::{NewPassword, PasswordLogin};
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
 use crate::platform::random::random;
-use crate::store::credentials::OwnCredentials;
+use crate::store::credentials::Credentials;
 use crate::store::registration::NewUser;
 use crate::store::sessions::NewSession;
 
@@ -33,7 +34,7 @@ pub async fn log_in(
     context: &Context<'_>,
     request: &Request,
     login: &PasswordLogin,
-    delivery: RequestedDelivery,
+    delivery: NewDelivery,
 ) -> Result<Reply, SessionError> {
     let PasswordLogin { proof, user, rehash } = login;
     let session = new_session(context, proof, delivery)?;
@@ -41,9 +42,11 @@ pub async fn log_in(
     let rehash = rehash.as_ref().map(|(old, new)| (old.as_str(), new.as_str()));
     let max_sessions = context.config.max_sessions;
     let ending = context.store.insert_session(&session, &request.client, rehash, max_sessions, context.now).await;
-    if !settle(context, ending).await? {
+    let insertion = settle(context, ending).await?;
+    if !insertion.has_begun {
         return Err(SessionError::AccountChanged);
     }
+    log_replaced(context, insertion.replaced);
     let (session_id, rehashed) = (session.token.session_id(), rehash.is_some());
     log::write(context.request_id, &Event::LoginSucceeded { user_id: user.id, session_id, rehashed });
     Ok(reply)
@@ -56,12 +59,12 @@ pub async fn register(
     proof: &Proof,
     new_user: &NewUser<'_>,
     user: &User,
-    delivery: RequestedDelivery,
+    delivery: NewDelivery,
 ) -> Result<Reply, SessionError> {
     let session = new_session(context, proof, delivery)?;
     let reply = deliver(context, 201, user, &session.token, session.expires_at, session.delivery).await?;
     let inserted = context.store.insert_user(new_user, &session, &request.client, context.now).await;
-    settle(context, inserted).await?;
+    log_replaced(context, settle(context, inserted).await?);
     log::write(context.request_id, &Event::Registered { user_id: user.id, session_id: session.token.session_id() });
     Ok(reply)
 }
@@ -72,21 +75,29 @@ pub async fn change_password(
     context: &Context<'_>,
     request: &Request,
     caller: Caller,
-    own: &OwnCredentials,
+    credentials: &Credentials,
     new: &NewPassword,
+    delivery: NewDelivery,
 ) -> Result<Reply, SessionError> {
-    let OwnCredentials { credentials, delivery } = own;
-    let session = new_session(context, &new.proof, cookie::renewed(context, request, *delivery))?;
+    let session = new_session(context, &new.proof, delivery)?;
     let reply = deliver(context, 200, &credentials.user, &session.token, session.expires_at, session.delivery).await?;
     let action = action(context, request, caller);
     let ending = context.store.change_password(&action, credentials.version, &new.hash, &session).await;
-    let ended = settle(context, ending).await?;
+    let (ended, replaced) = settle(context, ending).await?;
+    log_replaced(context, replaced);
     log_change(context, caller.user_id, None, AuditEvent::PasswordChanged, ended);
     Ok(reply)
 }
 
-fn new_session(context: &Context<'_>, proof: &Proof, delivery: RequestedDelivery) -> Result<NewSession, SessionError> {
-    let RequestedDelivery { delivery, replaced } = delivery;
+/// Logs the session that ended because its cookie was replaced. It may be of another user.
+fn log_replaced(context: &Context<'_>, replaced: Option<OwedMark>) {
+    if let Some(OwedMark { user_id, session_id, .. }) = replaced {
+        log::write(context.request_id, &Event::Revoked { user_id, session_id, reason: "replaced" });
+    }
+}
+
+fn new_session(context: &Context<'_>, proof: &Proof, delivery: NewDelivery) -> Result<NewSession, SessionError> {
+    let NewDelivery { delivery, replaced } = delivery;
     let NextStep::Begin { amr } = next_step(&[proof.method()]) else {
         return Err(SessionError::Internal(format!("{:?} is not sufficient to sign in", proof.method())));
     };

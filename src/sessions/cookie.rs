@@ -1,5 +1,7 @@
-//! Cookie mode: the refresh token of a session in a cookie, which scripts cannot read. Only requests that ask for the cookie or use it
-//! are checked for cross-site request forgery. Account routes never read it.
+//! Cookie mode: the refresh token of a session in a cookie, which scripts cannot read.
+//!
+//! Whatever uses the cookie to refresh or to log out, or asks for one, is checked for cross-site request forgery. Beside that, the
+//! cookie is only compared, to end its session when another one takes its place and to delete it when its session has ended.
 
 use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::id::Id;
@@ -7,57 +9,75 @@ use portcullis_core::token::refresh::RefreshToken;
 
 use super::SessionError;
 use crate::context::Context;
-use crate::http::{Reply, Request};
+use crate::http::{Reply, Request, RequestError};
+use crate::log::{self, Event};
 
 const NAME: &str = "__Host-portcullis";
 
-/// How a sign-in wants the refresh token of its session.
-pub struct RequestedDelivery {
+/// How the refresh token of a new session is delivered.
+pub struct NewDelivery {
+    /// The delivery.
     pub delivery: Delivery,
-    /// The token in the cookie that the new one replaces.
+    /// The token in the cookie that the new cookie replaces.
     pub replaced: Option<RefreshToken>,
 }
 
-/// Checks whether a sign-in may have the delivery that it asks for. Call it before any expensive step.
-pub fn requested(
-    context: &Context<'_>,
-    request: &Request,
-    transport: Option<Transport>,
-    remember: Option<bool>,
-) -> Result<RequestedDelivery, SessionError> {
-    let delivery = Delivery { transport: transport.unwrap_or_default(), remember: remember.unwrap_or(true) };
-    if delivery.transport == Transport::Body {
-        return Ok(RequestedDelivery { delivery, replaced: None });
+impl NewDelivery {
+    /// The delivery that a sign-in asks for. Call it before any expensive step.
+    pub fn requested(
+        context: &Context<'_>,
+        request: &Request,
+        transport: Option<Transport>,
+        remember: Option<bool>,
+    ) -> Result<Self, SessionError> {
+        let delivery = Delivery { transport: transport.unwrap_or_default(), remember: remember.unwrap_or(true) };
+        Self::checked(context, request, delivery)
     }
+
+    /// The delivery of a session that takes the place of the caller's, and travels like it.
+    pub fn renewed(context: &Context<'_>, request: &Request, current: Delivery) -> Result<Self, SessionError> {
+        Self::checked(context, request, current)
+    }
+
+    fn checked(context: &Context<'_>, request: &Request, delivery: Delivery) -> Result<Self, SessionError> {
+        if delivery.transport == Transport::Body {
+            return Ok(Self { delivery, replaced: None });
+        }
+        if !context.config.cookie_mode {
+            return Err(SessionError::CookieModeOff);
+        }
+        check_page(context, request)?;
+        Ok(Self { delivery, replaced: token(context, request) })
+    }
+}
+
+/// The text of the cookie, for a refresh.
+pub fn for_refresh(context: &Context<'_>, request: &Request) -> Result<String, SessionError> {
     if !context.config.cookie_mode {
-        return Err(SessionError::CookieModeOff);
+        return Err(RequestError::Invalid("The member refresh_token is missing.".to_owned()).into());
     }
-    check_page(context, request)?;
-    Ok(RequestedDelivery { delivery, replaced: token(context, request) })
+    presented(context, request)?.ok_or(SessionError::RefreshToken)
 }
 
-/// The delivery of the session that replaces the caller's. An access token is proof enough that no other site made the request.
-pub fn renewed(context: &Context<'_>, request: &Request, delivery: Delivery) -> RequestedDelivery {
-    let replaced = (delivery.transport == Transport::Cookie).then(|| token(context, request)).flatten();
-    RequestedDelivery { delivery, replaced }
+/// The text of the cookie, for a logout, which works even after cookie mode was switched off; `None` if there is none.
+pub fn presented(context: &Context<'_>, request: &Request) -> Result<Option<String>, SessionError> {
+    match request.cookie(NAME) {
+        Ok(None) => Ok(None),
+        Ok(Some(text)) => check_page(context, request).map(|()| Some(text)),
+        Err(_) => {
+            check_page(context, request)?;
+            if let Some(count) = context.tallies.repeated_cookies.add(context.now) {
+                let event = Event::RefreshRefused { session_id: None, reason: "repeated_cookie", count: Some(count) };
+                log::write(context.request_id, &event);
+            }
+            Err(SessionError::RefreshToken)
+        }
+    }
 }
 
-/// The refresh token in the cookie of a request, as it was sent.
-pub fn presented(context: &Context<'_>, request: &Request) -> Result<String, SessionError> {
-    let value = request.cookie(NAME).map_err(|_| SessionError::RefreshToken)?.ok_or(SessionError::RefreshToken)?;
-    check_page(context, request)?;
-    Ok(value)
-}
-
-/// Makes the browser delete the cookie if it is the one of a session, which has ended. The cookie of another session stays.
-pub fn delete_of_session(context: &Context<'_>, request: &Request, reply: Reply, session_id: Id) -> Reply {
-    let is_of_session = token(context, request).is_some_and(|token| token.session_id() == session_id);
-    if is_of_session { delete(reply) } else { reply }
-}
-
-/// Whether a request has the cookie.
-pub fn is_present(context: &Context<'_>, request: &Request) -> bool {
-    context.config.cookie_mode && !matches!(request.cookie(NAME), Ok(None))
+/// The id of the session that the cookie is of.
+pub fn session_id(context: &Context<'_>, request: &Request) -> Option<Id> {
+    token(context, request).map(|token| token.session_id())
 }
 
 /// Adds the cookie to a reply. `max_age` in seconds; `None`: the cookie ends with the browser.
@@ -70,17 +90,18 @@ pub fn delete(reply: Reply) -> Reply {
     reply.cookie(NAME, "", Some(0))
 }
 
-/// The genuine refresh token in the cookie of a request.
+/// The genuine refresh token in the cookie.
 fn token(context: &Context<'_>, request: &Request) -> Option<RefreshToken> {
-    if !context.config.cookie_mode {
-        return None;
-    }
-    let value = request.cookie(NAME).ok()??;
-    RefreshToken::parse(&value, &context.config.refresh_token_keys)
+    let text = request.cookie(NAME).ok()??;
+    RefreshToken::parse(&text, &context.config.refresh_token_keys)
 }
 
 fn check_page(context: &Context<'_>, request: &Request) -> Result<(), SessionError> {
     let config = context.config;
-    let is_own = |origin: &str| config.addresses.list(origin);
-    if request.may_use_cookies(&config.allowed_origins, is_own) { Ok(()) } else { Err(SessionError::CsrfRefused) }
+    let is_own = |origin: &str| config.addresses.is_issuer(origin);
+    let Err(refused) = request.check_page(&config.allowed_origins, is_own) else { return Ok(()) };
+    if let Some(count) = context.tallies.csrf_refused.add(context.now) {
+        log::write(context.request_id, &Event::CsrfRefused { site: &refused.site, origin: &refused.origin, count });
+    }
+    Err(SessionError::CsrfRefused)
 }

@@ -20,7 +20,7 @@ struct TokenResponse<'a> {
     expires_in: u64,
     /// Missing if it is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<String>,
+    refresh_token: Option<&'a str>,
     refresh_expires_in: u64,
     session_id: Id,
     user: &'a User,
@@ -63,15 +63,11 @@ pub async fn deliver(
     let signature = context.keys.sign(key, signing_input.as_bytes()).await?;
     let refresh_expires_in = session_expires_at.saturating_sub(context.now);
     let refresh_token = refresh_token.encode(&config.refresh_token_keys);
-    let (in_body, in_cookie) = match delivery.transport {
-        Transport::Body => (Some(refresh_token), None),
-        Transport::Cookie => (None, Some(refresh_token)),
-    };
     let response = TokenResponse {
         access_token: access::complete(signing_input, &signature),
         token_type: "Bearer",
         expires_in: expires_at.saturating_sub(context.now),
-        refresh_token: in_body,
+        refresh_token: (delivery.transport == Transport::Body).then_some(refresh_token.as_str()),
         refresh_expires_in,
         session_id,
         user,
@@ -79,7 +75,10 @@ pub async fn deliver(
     // RFC 6749 §5.1 requires this header too.
     let reply = Reply::json::<SessionError>(status, &response)?.header("Pragma", "no-cache".to_owned());
     let max_age = delivery.remember.then_some(refresh_expires_in);
-    Ok(in_cookie.iter().fold(reply, |reply, token| cookie::set(reply, token, max_age)))
+    Ok(match delivery.transport {
+        Transport::Body => reply,
+        Transport::Cookie => cookie::set(reply, &refresh_token, max_age),
+    })
 }
 
 /// Expiry of an access token issued now, in unix seconds.

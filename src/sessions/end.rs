@@ -4,7 +4,7 @@ use portcullis_core::account::audit::RevocationReason;
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::session::OwedMark;
 use portcullis_core::id::Id;
-use portcullis_core::token::access::Purpose;
+use portcullis_core::token::access::{Purpose, Rejection};
 use portcullis_core::token::refresh::{PREFIX, RefreshToken, SecretHash};
 
 use super::{SessionError, bearer, marks};
@@ -18,7 +18,7 @@ pub async fn end_by_token(context: &Context<'_>, request: &Request, token: &str)
     let ended = if token.starts_with(PREFIX) {
         end_by_refresh_token(context, request, token).await
     } else {
-        end_by_access_token(context, request, token).await
+        end_by_access_token(context, request, token, None).await
     };
     match ended {
         Ok(_) | Err(SessionError::RefreshToken | SessionError::AccessToken(_)) => Ok(()),
@@ -35,12 +35,19 @@ pub async fn end_by_refresh_token(context: &Context<'_>, request: &Request, toke
 }
 
 /// Ends the session of an access token, if it exists, and returns its id. The token is accepted until `REFRESH_IDLE_TTL_SECONDS` after
-/// its expiry; after that, the session has ended by itself, so nothing is done.
-pub async fn end_by_access_token(context: &Context<'_>, request: &Request, token: &str) -> Result<Id, SessionError> {
+/// its expiry, and later if the request also has the cookie of that session, which may have been refreshed since.
+pub async fn end_by_access_token(
+    context: &Context<'_>,
+    request: &Request,
+    token: &str,
+    of_cookie: Option<Id>,
+) -> Result<Id, SessionError> {
     let token = bearer::read(context, token, Purpose::Logout).await?;
-    if context.now < token.exp.saturating_add(context.config.refresh_idle_ttl) {
-        end(context, request, token.sid, None).await?;
+    let is_recent = context.now < token.exp.saturating_add(context.config.refresh_idle_ttl);
+    if !is_recent && of_cookie != Some(token.sid) {
+        return Err(SessionError::AccessToken(Rejection::Expired));
     }
+    end(context, request, token.sid, None).await?;
     Ok(token.sid)
 }
 

@@ -28,7 +28,7 @@ pub struct Presented<'a> {
 
 /// Refreshes a session.
 ///
-/// 1. Refuse a token with an invalid tag without reading storage, and one whose access token is invalid or of another session.
+/// 1. Refuse a token with an invalid tag, or with an invalid access token, without reading storage.
 /// 2. One statement rotates the token, accepts a grace retry, or changes nothing.
 /// 3. On rotation or grace retry, reply with the successor, which is the same for every request with this token.
 /// 4. On reuse, the transaction that detected it has ended the session. Write the mark to KV and log the reuse before the reply.
@@ -50,20 +50,20 @@ pub async fn refresh(
         return Err(SessionError::RefreshToken);
     };
     let session_id = token.session_id();
+    // NIL, who owns no session, so that nothing is rotated, if the access token is of another session.
     let token_user = match access_token {
         None => None,
         Some(compact) => match bearer::read(context, compact, Purpose::Session).await {
             Ok(access) if access.sid == session_id => Some(access.sub),
-            Ok(_) | Err(SessionError::AccessToken(_)) => return Err(refused(context, session_id, "access_token")),
+            Ok(_) => Some(Id::NIL),
+            Err(SessionError::AccessToken(_)) => return Err(refused(context, session_id, "access_token")),
             Err(error) => return Err(error),
         },
     };
-    if let (Some(expected), Some(user_id)) = (expected_user, token_user)
-        && expected != user_id
-    {
-        return Err(other_user(context, session_id));
-    }
-    let user_id = expected_user.or(token_user);
+    let user_id = match (expected_user, token_user) {
+        (Some(expected), Some(user_id)) if expected != user_id => Some(Id::NIL),
+        _ => expected_user.or(token_user),
+    };
     let Some(successor) = token.successor() else {
         return Err(refused(context, session_id, "generations_exhausted"));
     };

@@ -2,7 +2,7 @@
 
 use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
-use portcullis_core::account::session::{Delivery, Transport};
+use portcullis_core::account::session::{Delivery, OwedMark, Transport};
 use portcullis_core::account::user::{Account, User};
 use portcullis_core::id::Slot;
 use portcullis_core::identity::email::Email;
@@ -97,14 +97,15 @@ impl Store {
     }
 
     /// Replaces the caller's password if the credentials still have the given version, revokes every session of the account and
-    /// begins a new one. Returns the number of revoked sessions. One round trip.
+    /// begins a new one. Returns the number of revoked sessions, and another session that ended because its cookie was replaced. One
+    /// round trip.
     pub async fn change_password(
         &self,
         context: &ActionContext<'_>,
         credentials_version: u64,
         new_hash: &str,
         new_session: &NewSession,
-    ) -> Result<WithOwedMarks<usize>, StoreError> {
+    ) -> Result<WithOwedMarks<(usize, Option<OwedMark>)>, StoreError> {
         let ActionContext { caller, client, now, .. } = *context;
         let key = EventKey::new(caller.user_id, AuditEvent::PasswordChanged, context);
         let mut batch = self.batch("change_password");
@@ -115,12 +116,12 @@ impl Store {
         let begun = new_session.insert_renewed(&mut batch, &key, client);
         let owed = find_owed_marks(&mut batch, caller.user_id);
         let answers = batch.run().await?;
-        let (recorded, revoked) = (answers.row(recorded)?, answers.rows(revoked)?);
+        let (recorded, revoked, replaced) = (answers.row(recorded)?, answers.rows(revoked)?, begun.replaced(&answers)?);
         let outcome = in_force(&answers, found, caller, now).and_then(|_| {
             recorded.ok_or(Denial::CredentialsChanged)?;
-            Ok(revoked.len())
+            Ok((revoked.len(), replaced))
         });
-        WithOwedMarks::attach(outcome, [answers.rows(owed)?, begun.owed_marks(&answers)?].concat())
+        WithOwedMarks::attach(outcome, answers.rows(owed)?.into_iter().chain(replaced).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use portcullis_core::account::client::Client;
 use portcullis_core::account::metadata::Metadata;
+use portcullis_core::account::session::OwedMark;
 use portcullis_core::id::{Id, Slot, SlotKey};
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::email::Email;
@@ -76,14 +77,14 @@ impl Store {
     }
 
     /// Creates an account and its first session in one transaction; [`StoreError::Conflict`] if a name was taken in the meantime. One
-    /// round trip.
+    /// round trip. Returns the session that ended because its cookie was replaced.
     pub async fn insert_user(
         &self,
         user: &NewUser<'_>,
         session: &NewSession,
         client: &Client,
         now: u64,
-    ) -> Result<WithOwedMarks<()>, StoreError> {
+    ) -> Result<WithOwedMarks<Option<OwedMark>>, StoreError> {
         let values = values![
             user.id,
             user.email.address(),
@@ -105,6 +106,7 @@ impl Store {
         batch.execute(INSERT_USER, values);
         let begun = session.insert(&mut batch, client, now);
         let answers = batch.run().await?;
-        Ok(WithOwedMarks { value: (), owed_marks: begun.owed_marks(&answers)? })
+        let replaced = begun.replaced(&answers)?;
+        Ok(WithOwedMarks { value: replaced, owed_marks: replaced.into_iter().collect() })
     }
 }

@@ -67,10 +67,18 @@ impl Begun {
         Ok(answers.row(self.inserted)?.is_some())
     }
 
-    /// The mark of the session whose cookie was replaced, if one ended.
-    pub(super) fn owed_marks(self, answers: &Answers) -> Result<Vec<OwedMark>, StoreError> {
-        self.replaced.map_or(Ok(Vec::new()), |replaced| answers.rows(replaced))
+    /// The session that ended because its cookie was replaced.
+    pub(super) fn replaced(&self, answers: &Answers) -> Result<Option<OwedMark>, StoreError> {
+        self.replaced.map_or(Ok(None), |replaced| answers.row(replaced))
     }
+}
+
+/// The result of inserting a session.
+pub struct Insertion {
+    /// `false`: no session began, because the account was disabled, deleted or had its credentials changed since they were read.
+    pub has_begun: bool,
+    /// The session that ended because its cookie was replaced.
+    pub replaced: Option<OwedMark>,
 }
 
 impl NewSession {
@@ -251,8 +259,7 @@ impl SessionsQuery {
 
 impl Store {
     /// Begins a session after a login. If `rehashed` holds an outdated hash and its replacement, it also replaces that hash. Revokes
-    /// the sessions of the account that exceed `max_sessions`, and the session whose cookie is replaced. One round trip. `false`: no
-    /// session began, because the account was disabled, deleted or had its credentials changed since they were read.
+    /// the sessions of the account that exceed `max_sessions`, and the session whose cookie is replaced. One round trip.
     pub async fn insert_session(
         &self,
         session: &NewSession,
@@ -260,7 +267,7 @@ impl Store {
         rehashed: Option<(&str, &str)>,
         max_sessions: u64,
         now: u64,
-    ) -> Result<WithOwedMarks<bool>, StoreError> {
+    ) -> Result<WithOwedMarks<Insertion>, StoreError> {
         let (ip, user_agent) = (client.ip.as_deref(), client.user_agent.as_deref());
         let mut batch = self.batch("insert_session");
         let begun = session.insert(&mut batch, client, now);
@@ -270,8 +277,9 @@ impl Store {
             batch.execute(REPLACE_HASH, values![session.user_id, old, new]);
         }
         let answers = batch.run().await?;
-        let value = begun.has_begun(&answers)?;
-        Ok(WithOwedMarks { value, owed_marks: [answers.rows(revoked)?, begun.owed_marks(&answers)?].concat() })
+        let value = Insertion { has_begun: begun.has_begun(&answers)?, replaced: begun.replaced(&answers)? };
+        let owed_marks = answers.rows(revoked)?.into_iter().chain(value.replaced).collect();
+        Ok(WithOwedMarks { value, owed_marks })
     }
 
     /// Presents a refresh token: rotates it, accepts a grace retry, revokes the session on reuse, or changes nothing. A rotation needs
@@ -314,7 +322,7 @@ impl Store {
                 unremembered_idle,
             ]
         };
-        let reuse = || values![session_id, secret, generation, now, grace, ip, user_agent, user_id];
+        let reuse = || values![session_id, secret, generation, now, grace, ip, user_agent];
         let mut batch = self.batch(OPERATION);
         let rotated = batch.query(ROTATE, rotate());
         let answers = batch.run().await?;

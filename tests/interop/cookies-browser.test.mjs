@@ -4,22 +4,34 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { launch, serveDomains, skip } from "../support/browser.mjs";
-import { assertProblem, page as fromPage, startWorker } from "../support/harness.mjs";
+import { startWorker } from "../support/harness.mjs";
 
 const AUTH = "auth.example.test";
 const APP = "app.example.test";
 const UNLISTED = "blog.example.test";
 const EVIL = "evil.test";
+/** A site of its own, although it is listed. */
+const PARTNER = "partner.test";
 
 let worker, served, browser, context;
 before(async () => {
   if (skip) return;
   worker = await startWorker({ vars: { COOKIE_MODE: "refresh" } });
-  served = await serveDomains({ [AUTH]: worker, [APP]: { "/": "" }, [UNLISTED]: { "/": "" }, [EVIL]: { "/": "" } });
-  await worker.update({
-    vars: { ISSUER: served.origin(AUTH), ALLOWED_ORIGINS: served.origin(APP), COOKIE_MODE: "refresh" },
+  served = await serveDomains({
+    [AUTH]: worker,
+    [APP]: { "/": "" },
+    [UNLISTED]: { "/": "" },
+    [EVIL]: { "/": "" },
+    [PARTNER]: { "/": "" },
   });
-  browser = await launch({ names: ["*.example.test", EVIL] });
+  await worker.update({
+    vars: {
+      ISSUER: served.origin(AUTH),
+      ALLOWED_ORIGINS: [APP, PARTNER].map(served.origin).join(),
+      COOKIE_MODE: "refresh",
+    },
+  });
+  browser = await launch({ names: ["*.example.test", EVIL, PARTNER] });
 });
 after(async () => {
   await browser?.close();
@@ -133,14 +145,42 @@ test("a page of another site cannot use the cookie, by a script or by a form", {
   assert.notEqual(await theCookie(), undefined);
 });
 
-test("the Worker refuses what a cross-site page sends, even if a browser sent the cookie with it", {
-  skip,
-}, async () => {
-  const page = await open(APP);
-  const session = await signIn(page);
-  const { name, value } = await theCookie();
-  const headers = { "Sec-Fetch-Site": "cross-site", Origin: served.origin(EVIL) };
-  const answer = await worker.post("/refresh", { json: {}, ...fromPage(`${name}=${value}`, headers) });
-  assertProblem(answer, 403, "csrf_refused");
+test("a listed page of another site cannot use the cookie, and signs in by the body", { skip }, async () => {
+  const session = await signIn(await open(APP));
+  const page = await open(PARTNER, context);
+  const { email, password } = await worker.register();
+  assert.equal((await post(page, "/login", { email, password, transport: "cookie" }))[1].code, "csrf_refused");
+  // The browser does not send the cookie, so there is nothing to check.
+  assert.equal((await post(page, "/refresh", {}))[0], 401);
+  assert.deepEqual(await post(page, "/logout", {}), [204, null]);
   assert.equal(await generation(session), 0);
+  assert.equal((await worker.sessionRow(session.session_id)).revoked_at, null);
+  const [status, body] = await post(page, "/login", { email, password });
+  assert.deepEqual([status, body.refresh_token.startsWith("pcrt_")], [200, true]);
+});
+
+test("a sibling domain cannot plant a cookie that is taken for the session's", { skip }, async () => {
+  const session = await signIn(await open(APP));
+  const attacker = await worker.register();
+  const sibling = await open(UNLISTED, context);
+  for (const planted of [
+    "__Host-portcullis=TOKEN; domain=example.test; path=/; secure",
+    "__Host-portcullis=TOKEN; path=/; secure",
+    "__host-portcullis=TOKEN; domain=example.test; path=/; secure",
+    " __Host-portcullis=TOKEN; domain=example.test; path=/; secure",
+    "=__Host-portcullis=TOKEN; domain=example.test; path=/; secure",
+    "x=1,__Host-portcullis=TOKEN; domain=example.test; path=/; secure",
+    "\u00a0__Host-portcullis=TOKEN; domain=example.test; path=/; secure",
+  ]) {
+    await sibling.evaluate(
+      (cookie) => {
+        // biome-ignore lint/suspicious/noDocumentCookie: the point of the test
+        document.cookie = cookie;
+      },
+      planted.replace("TOKEN", attacker.refresh_token),
+    );
+  }
+  const page = await open(APP, context);
+  const [status, refreshed] = await post(page, "/refresh", {});
+  assert.deepEqual([status, refreshed.session_id], [200, session.session_id]);
 });

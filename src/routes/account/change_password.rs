@@ -9,6 +9,7 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 use crate::sessions::bearer::caller;
 use crate::sessions::begin;
+use crate::sessions::cookie::NewDelivery;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,8 +31,9 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let email = Email::parse(&user.email).ok();
     let names = [&user.username, &user.name, &user.given_name, &user.family_name].map(Option::as_deref);
     let new = password::check_new(context, &body.new_password, email.as_ref(), &names)?;
+    let delivery = NewDelivery::renewed(context, request, own.delivery)?;
     // 2.
     let new = password::change(context, request, caller, &own.credentials, &body.current_password, &new).await?;
     // 3.
-    Ok(begin::change_password(context, request, caller, &own, &new).await?)
+    Ok(begin::change_password(context, request, caller, &own.credentials, &new, delivery).await?)
 }

@@ -29,5 +29,7 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
     let deleted = context.store.delete_own(&action, credentials.version).await;
     let ended = settle(context, deleted).await?;
     log_change(context, caller.user_id, None, AuditEvent::Deleted, ended);
-    Ok(cookie::delete_of_session(context, request, Reply::new(204), caller.session_id))
+    let reply = Reply::new(204);
+    let is_of_caller = cookie::session_id(context, request) == Some(caller.session_id);
+    Ok(if is_of_caller { cookie::delete(reply) } else { reply })
 }

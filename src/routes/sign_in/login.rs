@@ -7,7 +7,8 @@ use crate::context::Context;
 use crate::factors::password::{self, RawLoginName};
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
-use crate::sessions::{SessionError, begin, cookie};
+use crate::sessions::cookie::NewDelivery;
+use crate::sessions::{SessionError, begin};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +29,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         (None, Some(username)) => RawLoginName::Username(username),
         _ => return Err(ApiError::InvalidRequest("Send either email or username.".to_owned())),
     };
-    let delivery = cookie::requested(context, request, body.transport, body.remember)?;
+    let delivery = NewDelivery::requested(context, request, body.transport, body.remember)?;
     // 1.
     let login = password::log_in(context, request, &name, &body.password).await?;
     // 2.

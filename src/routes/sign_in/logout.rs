@@ -21,21 +21,20 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let body: Body = request.json()?;
     let reply = Reply::new(204);
     // 1.
+    let of_cookie = cookie::session_id(context, request);
     let ended = match (&body.refresh_token, request.bearer()) {
         (Some(token), _) => Some(end_by_refresh_token(context, request, token).await?),
-        (None, Ok(token)) => Some(end_by_access_token(context, request, token).await?),
+        (None, Ok(token)) => Some(end_by_access_token(context, request, token, of_cookie).await?),
         (None, Err(RequestError::MissingToken)) => None,
         (None, Err(error)) => return Err(error.into()),
     };
-    if let Some(session_id) = ended {
-        return Ok(cookie::delete_of_session(context, request, reply, session_id));
+    if ended.is_some() {
+        return Ok(if ended == of_cookie { cookie::delete(reply) } else { reply });
     }
     // 2.
-    if !cookie::is_present(context, request) {
-        return Ok(reply);
-    }
-    let token = cookie::presented(context, request)?;
+    let Some(token) = cookie::presented(context, request)? else { return Ok(reply) };
     match end_by_refresh_token(context, request, &token).await {
+        // A cookie that is no token is useless, too.
         Ok(_) | Err(SessionError::RefreshToken) => Ok(cookie::delete(reply)),
         Err(error) => Err(error.into()),
     }

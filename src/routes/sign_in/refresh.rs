@@ -26,8 +26,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let body: Body = request.json()?;
     let (refresh_token, transport) = match body.refresh_token {
         Some(token) => (token, Transport::Body),
-        None if context.config.cookie_mode => (cookie::presented(context, request)?, Transport::Cookie),
-        None => return Err(ApiError::InvalidRequest("The member refresh_token is missing.".to_owned())),
+        None => (cookie::for_refresh(context, request)?, Transport::Cookie),
     };
     let presented = Presented {
         refresh_token: &refresh_token,

@@ -16,7 +16,8 @@ use crate::http::{Reply, Request};
 use crate::log::{self, Event};
 use crate::platform::random::random;
 use crate::routes::error::ApiError;
-use crate::sessions::{SessionError, begin, cookie};
+use crate::sessions::cookie::NewDelivery;
+use crate::sessions::{SessionError, begin};
 use crate::store::registration::NewUser;
 use crate::store::{StoreError, TakenName};
 
@@ -43,7 +44,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         return Err(ApiError::RegistrationClosed);
     }
     let body: Body = request.json()?;
-    let delivery = cookie::requested(context, request, body.transport, body.remember)?;
+    let delivery = NewDelivery::requested(context, request, body.transport, body.remember)?;
     // 1.
     let email = Email::parse(&body.email)?;
     let username = body.username.as_deref().map(Username::for_registration).transpose()?;

@@ -114,7 +114,7 @@ test("a refresh token in the body is used, and the cookie is neither read nor ch
 });
 
 test("a missing, repeated, renamed, forged or ended cookie is 401 and is not deleted", async () => {
-  const { cookie, session_id } = await signIn();
+  const { cookie, user } = await signIn();
   const forgery = `${NAME}=${forged(tokenOf(cookie))}`;
   worker.events();
   for (const sent of [
@@ -133,14 +133,11 @@ test("a missing, repeated, renamed, forged or ended cookie is 401 and is not del
     assertProblem(answer, 401, "invalid_refresh_token");
     assert.deepEqual(cookiesOf(answer), [], sent);
   }
-  assert.equal(Math.max(...worker.events("costs").map(({ d1_round_trips }) => d1_round_trips)), 0);
-  await worker.disable(
-    await worker.db
-      .prepare("SELECT user_id AS id FROM refresh_tokens WHERE session_id = ?")
-      .bind(session_id)
-      .first()
-      .then((user) => ({ user })),
-  );
+  const events = worker.events();
+  const costs = events.filter(({ event }) => event === "costs");
+  assert.equal(Math.max(...costs.map(({ d1_round_trips }) => d1_round_trips)), 0);
+  assert.ok(events.some(({ event, reason }) => event === "refresh_refused" && reason === "repeated_cookie"));
+  await worker.disable({ user });
   const ended = await refresh(cookie);
   assertProblem(ended, 401, "invalid_refresh_token");
   assert.deepEqual(cookiesOf(ended), []);
@@ -197,17 +194,52 @@ test("a page that names its user never refreshes the session of another one", as
     assertProblem(await worker.post("/refresh", { json }), 409, "account_changed");
   }
   assertProblem(await worker.post("/refresh", { json: { user_id: "x" } }), 400, "invalid_request");
+  // The access token of the page does not matter then.
+  for (const { access_token } of [ada, bob]) {
+    assertProblem(await refresh(successor, { user_id: bob.user.id, access_token }), 409, "account_changed");
+  }
   // An ended session is ended for everybody.
   await logout(successor);
-  assertProblem(await refresh(successor, { user_id: bob.user.id }), 401, "invalid_refresh_token");
+  for (const access_token of [undefined, ada.access_token, bob.access_token]) {
+    const answer = await refresh(successor, { user_id: bob.user.id, access_token });
+    assertProblem(answer, 401, "invalid_refresh_token");
+  }
+});
+
+test("a rotated-out token ends the session as reused, whatever user and access token are sent with it", async () => {
+  const other = await worker.register();
+  for (const json of [
+    { user_id: other.user.id },
+    { user_id: other.user.id, access_token: other.access_token },
+    { access_token: other.access_token },
+  ]) {
+    const { cookie, session_id } = await signIn();
+    await refresh(cookie);
+    await worker.age(31, session_id);
+    assertProblem(await refresh(cookie, json), 401, "invalid_refresh_token");
+    assert.equal((await worker.sessionRow(session_id)).revoked_reason, "reuse");
+  }
+});
+
+test("an access token of another session of the same user rotates nothing", async () => {
+  const [first, second] = [await signIn(), await signIn()];
+  const other = await worker.loginByCookie(first);
+  for (const { access_token } of [other, second]) {
+    assertProblem(await refresh(first.cookie, { access_token }), 401, "invalid_refresh_token");
+  }
+  assert.equal((await worker.sessionRow(first.session_id)).generation, 0);
+  assert.equal((await refresh(first.cookie, { access_token: first.access_token })).status, 200);
 });
 
 test("a login or registration ends the session whose cookie it replaces, in the same round trip", async () => {
   const first = await signIn();
   worker.events();
   const second = await worker.loginByCookie(first, {}, page(first.cookie));
-  const [{ d1_round_trips }] = worker.events("costs");
-  assert.equal(d1_round_trips, 2);
+  const events = worker.events();
+  const [{ d1_round_trips, d1_rows_written, kv_puts }] = events.filter(({ event }) => event === "costs");
+  assert.deepEqual([d1_round_trips, d1_rows_written, kv_puts], [2, 5, 1]);
+  const [{ user_id, session_id }] = events.filter(({ event, reason }) => event === "revoked" && reason === "replaced");
+  assert.deepEqual([user_id, session_id], [first.user.id, first.session_id]);
   assert.equal((await worker.sessionRow(first.session_id)).revoked_reason, "replaced");
   await worker.marksWritten();
   assert.equal(await worker.isMarked(first), true);
@@ -235,6 +267,13 @@ test("a failed login, a login in the body, and a cookie that is no session in a 
   for (const id of [session_id, body.session_id]) assert.equal((await worker.sessionRow(id)).revoked_at, null);
 });
 
+test("a cookie whose session has expired is replaced without a trace", async () => {
+  const { cookie, session_id, email, password } = await signIn();
+  await worker.age(IDLE + 1, session_id);
+  await worker.loginByCookie({ email, password }, {}, page(cookie));
+  assert.equal((await worker.sessionRow(session_id)).revoked_at, null);
+});
+
 test("a new password keeps the delivery of the session", async () => {
   const { access_token, cookie, password, session_id } = await signIn({ remember: false });
   const json = { current_password: password, new_password: "another horse battery staple" };
@@ -244,6 +283,17 @@ test("a new password keeps the delivery of the session", async () => {
   assert.deepEqual(cookiesOf(changed), [`${cookieOf(changed)}; ${ATTRIBUTES}`]);
   assert.equal((await worker.sessionRow(session_id)).revoked_reason, "password_changed");
   assert.equal((await refresh(cookieOf(changed))).status, 200);
+});
+
+test("a page of another site cannot get a cookie by a new password, even with an access token", async () => {
+  const [attacker, victim] = [await signIn(), await signIn()];
+  const json = { current_password: attacker.password, new_password: "another horse battery staple" };
+  const options = page(victim.cookie, { "Sec-Fetch-Site": "cross-site", Origin: "https://evil.example" });
+  const answer = await worker.post("/me/password", { json, bearer: attacker.access_token, ...options });
+  assertProblem(answer, 403, "csrf_refused");
+  for (const { session_id } of [attacker, victim]) {
+    assert.equal((await worker.sessionRow(session_id)).revoked_at, null);
+  }
 });
 
 test("account routes never accept the cookie", async () => {
@@ -299,7 +349,7 @@ test("a logout takes an expired access token as long as its session could live, 
   const { iat } = decodeJwt(session.access_token);
   const expired = (seconds) => worker.resign(session.access_token, { iat: iat - seconds - 900, exp: iat - seconds });
   const post = (bearer) => worker.post("/logout", { json: {}, bearer });
-  assert.equal((await post(await expired(IDLE + 10))).status, 204);
+  assertProblem(await post(await expired(IDLE + 10)), 401, "token_expired");
   assert.equal((await worker.sessionRow(session.session_id)).revoked_at, null);
   for (const token of [`${session.access_token}x`, "x"]) assertProblem(await post(token), 401, "invalid_token");
   const forgery = { refresh_token: forged(session.refresh_token) };
@@ -307,6 +357,17 @@ test("a logout takes an expired access token as long as its session could live, 
   assert.equal((await worker.sessionRow(session.session_id)).revoked_at, null);
   assert.equal((await post(await expired(IDLE - 100))).status, 204);
   await worker.assertEnded(session);
+});
+
+test("a logout with an access token older than that ends the session if its cookie comes along", async () => {
+  const [own, other] = [await signIn(), await signIn()];
+  const { iat } = decodeJwt(own.access_token);
+  const bearer = await worker.resign(own.access_token, { iat: iat - IDLE - 1000, exp: iat - IDLE - 100 });
+  assertProblem(await logout(other.cookie, { bearer }), 401, "token_expired");
+  assert.equal((await worker.sessionRow(other.session_id)).revoked_at, null);
+  const answer = await logout(own.cookie, { bearer });
+  assert.deepEqual([answer.status, cookiesOf(answer)], [204, DELETED]);
+  await worker.assertEnded(own);
 });
 
 test("a logout whose storage fails keeps the cookie, so that it can be repeated", async () => {
@@ -332,13 +393,14 @@ test("a deleted account takes the cookie of its session along, and no other one"
 /** The requests that use or ask for the cookie, and the status of each if it is accepted. None costs a hash. */
 const USES = [
   ["/refresh", {}, 200],
-  ["/logout", {}, 204],
   ["/login", { email: "a@example.org", password: "x".repeat(5000), transport: "cookie" }, 401],
   ["/register", { email: "x", password: "correct horse battery staple", transport: "cookie" }, 422],
+  // Last, because it ends the session.
+  ["/logout", {}, 204],
 ];
 
 test("every combination of Sec-Fetch-Site, Origin and Content-Type is accepted or refused as it must be", async () => {
-  const { cookie } = await signIn();
+  let { cookie } = await signIn();
   const sites = [null, "same-origin", "same-site", "cross-site", "none", "Same-Origin", "same-origin, cross-site"];
   const origins = [null, ISSUER, LISTED, "https://evil.example", WEB_VIEW, "null"];
   const types = [
@@ -354,7 +416,7 @@ test("every combination of Sec-Fetch-Site, Origin and Content-Type is accepted o
     return site === null && [ISSUER, LISTED].includes(origin);
   };
   let accepted = 0;
-  for (const [path, json, success] of USES.toSorted(([a]) => (a === "/logout" ? 1 : -1))) {
+  for (const [path, json, success] of USES) {
     for (const site of sites) {
       for (const origin of origins) {
         for (const type of types) {
@@ -371,6 +433,7 @@ test("every combination of Sec-Fetch-Site, Origin and Content-Type is accepted o
           else {
             assert.equal(answer.status, success, message);
             accepted += 1;
+            if (path === "/refresh") cookie = cookieOf(answer);
           }
           if (answer.status !== success) assert.deepEqual(cookiesOf(answer), [], message);
         }
@@ -378,6 +441,16 @@ test("every combination of Sec-Fetch-Site, Origin and Content-Type is accepted o
     }
   }
   assert.equal(accepted, USES.length * 2 * (5 + 1 + 2));
+});
+
+test("a refused page is logged with its headers, at most once a minute", async () => {
+  await worker.update();
+  worker.events();
+  const headers = { "Sec-Fetch-Site": "cross-site", Origin: "https://evil.example" };
+  for (let round = 0; round < 3; round += 1) await refresh(`${NAME}=x`, {}, headers);
+  const [{ level, site, origin, count }, ...others] = worker.events("csrf_refused");
+  assert.deepEqual([level, site, origin, count], ["warn", "cross-site", "https://evil.example", 1]);
+  assert.deepEqual(others, []);
 });
 
 test("a request that uses no cookie is accepted from anywhere", async () => {
@@ -413,26 +486,36 @@ test("an unknown transport is refused by name", async () => {
   assert.equal(answer.body.detail, "The member transport must be one of body, cookie.");
 });
 
-test("while cookie mode is off, no cookie is set, read or allowed", async () => {
-  const { cookie, session_id, email, password } = await signIn();
+test("while cookie mode is off, no cookie is set or refreshed, and logout still takes", async () => {
+  const { cookie, session_id, email, password, access_token } = await signIn();
+  const kept = await worker.loginByCookie({ email, password });
   await worker.update({ vars: { COOKIE_MODE: "off" } });
   try {
-    for (const [path, json] of USES.slice(2)) {
-      const answer = await worker.post(path, { json, ...page(cookie) });
-      assertProblem(answer, 400, "cookie_mode_off");
+    for (const [path, json] of USES.filter(([, { transport }]) => transport === "cookie")) {
+      assertProblem(await worker.post(path, { json, ...page(cookie) }), 400, "cookie_mode_off");
     }
+    const change = { current_password: password, new_password: "another horse battery staple" };
+    const changed = await worker.post("/me/password", { json: change, bearer: access_token, ...page(cookie) });
+    assertProblem(changed, 400, "cookie_mode_off");
     const refused = await refresh(cookie);
     assertProblem(refused, 400, "invalid_request");
     assert.equal(refused.body.detail, "The member refresh_token is missing.");
-    const left = await logout(cookie, { headers: { Origin: LISTED, Cookie: cookie } });
-    assert.deepEqual([left.status, cookiesOf(left)], [204, []]);
-    assert.equal(left.headers.get("access-control-allow-credentials"), null);
-    const { generation, revoked_at } = await worker.sessionRow(session_id);
-    assert.deepEqual([generation, revoked_at], [0, null]);
-    // Logout by a token works in either mode.
+    for (const id of [session_id, kept.session_id]) {
+      const { generation, revoked_at } = await worker.sessionRow(id);
+      assert.deepEqual([generation, revoked_at], [0, null]);
+    }
+    const byCookie = await logout(cookie);
+    assert.deepEqual([byCookie.status, cookiesOf(byCookie)], [204, DELETED]);
+    assert.equal(byCookie.headers.get("access-control-allow-credentials"), null);
+    assert.equal((await worker.sessionRow(session_id)).revoked_reason, "logout");
+    const byBearer = await logout(kept.cookie, { bearer: kept.access_token });
+    assert.deepEqual([byBearer.status, cookiesOf(byBearer)], [204, DELETED]);
     const { body } = await worker.login({ email, password });
     assert.equal((await worker.post("/logout", { json: { refresh_token: body.refresh_token } })).status, 204);
     await worker.assertEnded(body);
+    const listed = await refresh(undefined, {}, { Origin: LISTED });
+    assert.equal(listed.headers.get("access-control-allow-origin"), LISTED);
+    assert.equal(listed.headers.get("access-control-allow-credentials"), null);
   } finally {
     await worker.update();
   }

@@ -335,6 +335,7 @@ test("an access token sent with the refresh token must be of the same session, a
     "only dots": "..",
     empty: "",
   };
+  const GENUINE = Object.keys(refusals).slice(0, 4);
   const row = await worker.sessionRow(session_id);
   for (const [what, access_token] of Object.entries(refusals)) {
     worker.events();
@@ -346,17 +347,9 @@ test("an access token sent with the refresh token must be of the same session, a
     const events = worker.events();
     const [{ reason, session_id: refused }] = events.filter(({ event }) => event === "refresh_refused");
     assert.deepEqual([reason, refused], ["access_token", session_id], what);
-    // The right session with the id of another user is detected only in D1, which takes two round trips.
+    // A genuine one is compared in D1, which takes two round trips. Any other one does not reach D1.
     const { d1_round_trips } = events.find(({ event }) => event === "costs");
-    assert.equal(d1_round_trips, what === "of this session, but of another user" ? 2 : 0, what);
-  }
-  // With a wrong access token, a rotated-out token is not reuse, and the session does not end.
-  for (const access_token of [refusals["another user's"], refusals["of this session, but of another user"]]) {
-    assertProblem(
-      await worker.post("/refresh", { json: { refresh_token: user.refresh_token, access_token } }),
-      401,
-      "invalid_refresh_token",
-    );
+    assert.equal(d1_round_trips, GENUINE.includes(what) ? 2 : 0, what);
   }
   assert.deepEqual(await worker.sessionRow(session_id), row);
 

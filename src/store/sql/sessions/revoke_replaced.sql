@@ -6,5 +6,6 @@ WHERE session_id = ?1
   AND secret_hash = ?2
   AND transport = 'cookie'
   AND revoked_at IS NULL
+  AND expires_at > ?3
   AND EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = ?6)
 RETURNING session_id, user_id, access_expires_at
