@@ -1,16 +1,18 @@
-// Compiles the Worker to WebAssembly with the tool in crates/build: to build/release for deployment and `npm test`, to
-// build/dev for `npm run dev` and `npm test -- e2e`, which compiles in seconds. Wrangler also calls this script ([build] in
+// Compiles the Worker to WebAssembly with the tool in crates/build, and fills web/dist with its static assets. The Worker goes to
+// build/release for deployment and `npm test`, to build/dev for `npm run dev` and `npm test -- e2e`, which compiles in seconds. Wrangler also calls this script ([build] in
 // wrangler.toml), so it does nothing if no input has changed.
 
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { checkFlags, env, fail, path, read, run, runIfStarted, seconds, wrangler } from "./lib.mjs";
+import { checkFlags, env, fail, filesUnder, path, read, run, runIfStarted, seconds, wrangler } from "./lib.mjs";
 import { setup } from "./setup.mjs";
+import { buildWeb } from "./web.mjs";
 
 const usage = `npm run build
 
-Compiles the Worker for deployment to build/release, unless no input has changed since the last build.`;
+Compiles the Worker for deployment to build/release, and its static assets to web/dist, unless no input has changed since
+the last build.`;
 
 /** The purpose of each profile and the time it takes on two cores. */
 const PROFILES = {
@@ -29,6 +31,7 @@ export const wranglerBuild = (profile) => ({
 
 /** @param {string} profile dev or release */
 export async function build(profile) {
+  await buildWeb();
   const inputs = buildInputs();
   const stamp = path("build", profile, ".inputs");
   const outputs = ["index.js", "index_bg.wasm"].map((name) => path("build", profile, name));
@@ -70,14 +73,6 @@ export function buildInputs() {
     hash.update(`\0${name}\0`).update(readFileSync(path(name)));
   }
   return hash.update(`\0${process.env.RUSTFLAGS ?? ""}`).digest("hex");
-}
-
-/** The project's files in a folder and its subfolders, sorted so that the order is the same on every machine. */
-export function filesUnder(dir) {
-  return readdirSync(path(dir), { withFileTypes: true })
-    .filter(({ name }) => name !== "node_modules")
-    .flatMap((entry) => (entry.isDirectory() ? filesUnder(`${dir}/${entry.name}`) : [`${dir}/${entry.name}`]))
-    .sort();
 }
 
 async function main(args) {

@@ -2,7 +2,7 @@
 // Everything here works on Node 18 and later, because the first run happens before the project's own Node is installed.
 
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants, homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
@@ -132,6 +132,14 @@ export const wrangler = (args, how = run, { env: more = {}, ...options } = {}) =
 
 export function onPath(program) {
   return env.PATH.split(delimiter).some((dir) => existsSync(join(dir, program)));
+}
+
+/** The project's files in a folder and its subfolders, sorted so that the order is the same on every machine. */
+export function filesUnder(dir) {
+  return readdirSync(path(dir), { withFileTypes: true })
+    .filter(({ name }) => name !== "node_modules")
+    .flatMap((entry) => (entry.isDirectory() ? filesUnder(`${dir}/${entry.name}`) : [`${dir}/${entry.name}`]))
+    .sort();
 }
 
 export function heading(text) {

@@ -9,8 +9,8 @@
 
 import { stripVTControlCharacters } from "node:util";
 
-import { bundle, filesUnder } from "./build.mjs";
-import { Failure, fail, heading, misused, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
+import { bundle } from "./build.mjs";
+import { Failure, fail, filesUnder, heading, misused, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
 import { lints } from "./lint.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { packagesOf, setup } from "./setup.mjs";

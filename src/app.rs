@@ -54,7 +54,10 @@ pub async fn answer(
     if let Some(origin) = isolate.refused_origins.borrow_mut().note(request, &config.allowed_origins) {
         log::write(request_id, &Event::OriginRefused { origin: &origin });
     }
-    let Some((endpoint, path_id)) = routes::find(request.method, path) else {
+    if routes::is_off(path, config) {
+        return refuse(ApiError::NotFound);
+    }
+    let Some((endpoint, variable)) = routes::find(request.method, path) else {
         return match routes::methods(path) {
             None => refuse(ApiError::NotFound),
             Some(methods) if request.method == Method::Options => {
@@ -63,7 +66,7 @@ pub async fn answer(
             Some(methods) => refuse(ApiError::MethodNotAllowed(methods)),
         };
     };
-    request.path_id = path_id;
+    request.path_variable = String::from(variable);
     if endpoint.reads_body() {
         match body::read(&raw).await {
             Ok(body) => request.body = body,

@@ -61,7 +61,7 @@ pub enum Event<'a> {
     Overloaded { count: u64 },
     /// Requests were refused because their source or account exceeds its share. `count`: their number since the last line.
     TooManyRequests { reason: &'static str, count: u64 },
-    /// D1 or KV did not answer.
+    /// D1, KV or the static assets did not answer.
     StorageFault { cause: &'a str },
     /// Marks could not be written to KV. D1 holds the revocations and the owed marks. `session_id` is that of the first mark.
     RevocationMarkFailed { session_id: Id, marks: usize, cause: &'a str },

@@ -14,7 +14,7 @@ impl Addresses {
     /// The origin of the issuer and the listed origins.
     pub(super) fn new(issuer: &Issuer, others: Vec<String>) -> Self {
         let origins = [vec![issuer.0.origin().ascii_serialization()], others].concat();
-        Self { is_any: is_loopback(&issuer.0), origins }
+        Self { is_any: issuer.is_loopback(), origins }
     }
 
     /// Whether requests are answered at an origin.
@@ -58,6 +58,11 @@ impl Issuer {
         self.0.path().strip_suffix('/').unwrap_or(self.0.path())
     }
 
+    /// Whether the host is on loopback.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
     pub(super) fn text(&self) -> &str {
         self.0.as_str().strip_suffix('/').unwrap_or(self.0.as_str())
     }
@@ -86,6 +91,13 @@ pub(super) fn allowed_origins(text: &str) -> Result<Vec<String>, String> {
              \"capacitor://localhost\"; http on loopback only, and neither \"*\" nor \"null\""
         )
     })
+}
+
+/// The origins of `ALLOWED_ORIGINS` to which a page of this issuer may send a browser.
+pub(super) fn return_origins(allowed: &[String], issuer: &Issuer) -> Vec<String> {
+    let is_safe =
+        |origin: &&String| origin.starts_with("https://") || (origin.starts_with("http://") && issuer.is_loopback());
+    allowed.iter().filter(is_safe).cloned().collect()
 }
 
 /// The listed origins, or the position, counted from 1, of the first invalid one.

@@ -47,6 +47,8 @@ pub struct Config {
     pub base_path: String,
     /// `REGISTRATION`.
     pub registration_open: bool,
+    /// `PAGES`, `DOCS`: what is served to browsers.
+    pub pages: Pages,
     /// `ROLES`: the defined roles.
     pub roles: Roles,
     /// `MAX_SESSIONS_PER_USER`.
@@ -65,6 +67,17 @@ pub struct Config {
     pub signing_keys: SigningKeys,
     /// `TOKEN_SECRET`, a secret: the keys of refresh tokens.
     pub refresh_token_keys: SealingKeys,
+}
+
+/// The pages that are served to browsers.
+pub struct Pages {
+    /// `PAGES`: whether the account pages are served.
+    pub account: bool,
+    /// `DOCS`: whether the documentation page and `/openapi.json` are served.
+    pub docs: bool,
+    /// The origins to which the account pages may return after a login: those of `ALLOWED_ORIGINS` that are https, and http if the issuer
+    /// is on loopback.
+    pub return_origins: Vec<String>,
 }
 
 /// A problem of the configuration. Never holds a value.
@@ -107,6 +120,11 @@ impl Config {
         let allowed_origins = reader.text("ALLOWED_ORIGINS", "", addresses::allowed_origins);
         let cookie_mode = reader.text("COOKIE_MODE", "off", |text| one_of(text, "refresh", "off"));
         let registration_open = reader.text("REGISTRATION", "open", |text| one_of(text, "open", "closed"));
+        let pages = reader.text("PAGES", "on", |text| one_of(text, "on", "off"));
+        let docs = reader.text("DOCS", "", |text| match text {
+            "" => Ok(None),
+            _ => one_of(text, "on", "off").map(Some),
+        });
         let roles = reader.text("ROLES", "user,admin", |text| Roles::parse(text).map_err(|error| error.to_string()));
         let max_sessions = reader.number("MAX_SESSIONS_PER_USER", 100, 1..=500);
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
@@ -141,8 +159,13 @@ impl Config {
             reader.problem("SESSION_TTL_SECONDS", "must not be shorter than REFRESH_IDLE_TTL_SECONDS");
         }
         let config = (|| {
-            let (issuer, log) = (issuer?, log?);
+            let (issuer, log, allowed_origins) = (issuer?, log?, allowed_origins?);
             Some(Self {
+                pages: Pages {
+                    account: pages?,
+                    docs: docs?.unwrap_or(issuer.is_loopback()),
+                    return_origins: addresses::return_origins(&allowed_origins, &issuer),
+                },
                 addresses: Addresses::new(&issuer, also_answers_at?),
                 base_path: issuer.base_path().to_owned(),
                 parties: Parties { issuer: issuer.text().to_owned(), audience: audience?, client_id: client_id? },
@@ -152,7 +175,7 @@ impl Config {
                 refresh_grace,
                 password_min_length,
                 hasher: hasher?,
-                allowed_origins: allowed_origins?,
+                allowed_origins,
                 cookie_mode: cookie_mode?,
                 registration_open: registration_open?,
                 roles: roles?,

@@ -50,8 +50,8 @@ pub struct Request {
     pub client: Client,
     /// The body; empty until the caller sets it to the result of [`read`](crate::platform::body::read).
     pub body: Vec<u8>,
-    /// The id in the path; [`Id::NIL`] until routing sets it.
-    pub path_id: Id,
+    /// The part of the path that its pattern leaves open, percent-encoded as received; empty until routing sets it.
+    pub path_variable: String,
     /// The request object of the runtime.
     raw: RawRequest,
     authorization: Option<String>,
@@ -90,7 +90,7 @@ impl Request {
             query: query.map(str::to_owned),
             client: Client::new(of_change("CF-Connecting-IP"), of_change("User-Agent").as_deref()),
             body: Vec::new(),
-            path_id: Id::NIL,
+            path_variable: String::new(),
             // Clones the handle. The request's own `clone` would copy the body.
             raw: Clone::clone(request),
             authorization: header("Authorization"),
@@ -110,6 +110,17 @@ impl Request {
     /// Whether the `Accept` header names HTML, as that of browsers does.
     pub fn accepts_html(&self) -> bool {
         header(&self.raw.headers(), "Accept").as_deref().is_some_and(names_html)
+    }
+
+    /// The id in the path. A missing or invalid one becomes [`Id::NIL`], which names nothing, so that the endpoint handles it like an
+    /// unknown id.
+    pub fn path_id(&self) -> Id {
+        Id::parse(&self.path_variable).unwrap_or(Id::NIL)
+    }
+
+    /// The `If-None-Match` header: the versions that the client has (RFC 9110 §13.1.2).
+    pub fn if_none_match(&self) -> Option<String> {
+        header(&self.raw.headers(), "If-None-Match")
     }
 
     /// The parameters of the query, in order.

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use serde::Serialize;
-use worker::web_sys::{Headers, Response, ResponseInit};
+use worker::web_sys::{Headers, ReadableStream, Response, ResponseInit};
 
 use super::cookies;
 use super::cors::{self, AllowedOrigins, allowed_origin};
@@ -26,17 +26,24 @@ const COMMON_HEADERS: [(&str, &str); 7] = [
 /// A reply. No `Debug`: it may carry tokens.
 pub struct Reply {
     status: u16,
-    body: Option<String>,
+    body: Body,
     /// Headers that are added to the common headers or replace them.
     headers: Vec<(&'static str, String)>,
     /// `Set-Cookie` headers.
     cookies: Vec<String>,
 }
 
+enum Body {
+    None,
+    Text(String),
+    /// Passed on by the runtime, without a copy in the memory of the Worker.
+    Stream(ReadableStream),
+}
+
 impl Reply {
     /// A reply without a body.
     pub fn new(status: u16) -> Self {
-        Self { status, body: None, headers: Vec::new(), cookies: Vec::new() }
+        Self { status, body: Body::None, headers: Vec::new(), cookies: Vec::new() }
     }
 
     /// A JSON reply. Fails if JSON cannot represent the value.
@@ -47,8 +54,19 @@ impl Reply {
 
     /// Adds a body.
     pub fn body(mut self, content_type: &'static str, body: String) -> Self {
-        self.body = Some(body);
+        self.body = Body::Text(body);
         self.header("Content-Type", content_type.to_owned())
+    }
+
+    /// Adds a body that the runtime streams.
+    pub fn stream(mut self, body: ReadableStream) -> Self {
+        self.body = Body::Stream(body);
+        self
+    }
+
+    /// A redirect to a path on the same host.
+    pub fn redirect(status: u16, path: String) -> Self {
+        Self::new(status).header("Location", path)
     }
 
     /// Adds or replaces a header.
@@ -97,8 +115,15 @@ impl Reply {
         let init = ResponseInit::new();
         init.set_status(self.status);
         init.set_headers(common_headers()?.as_ref());
-        let body = self.body.filter(|_| request.method != Method::Head);
-        let response = Response::new_with_opt_str_and_init(body.as_deref(), &init)?;
+        let response = match self.body {
+            Body::Text(text) if request.method != Method::Head => {
+                Response::new_with_opt_str_and_init(Some(&text), &init)?
+            }
+            Body::Stream(stream) if request.method != Method::Head => {
+                Response::new_with_opt_readable_stream_and_init(Some(&stream), &init)?
+            }
+            _ => Response::new_with_opt_str_and_init(None, &init)?,
+        };
         let headers = response.headers();
         headers.set("X-Request-Id", &request_id.to_string())?;
         if let Some(origin) = allowed_origin(request, allowed.origins) {

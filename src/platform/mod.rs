@@ -1,5 +1,6 @@
-//! The runtime: bodies, bindings, clock, deadlines, environment, randomness, WebCrypto. Only these files handle `JsValue`.
+//! The runtime: assets, bodies, bindings, clock, deadlines, environment, randomness, WebCrypto. Only these files handle `JsValue`.
 
+pub mod assets;
 pub mod body;
 pub mod clock;
 pub mod d1;

@@ -78,7 +78,7 @@ pub enum ApiError {
     ClientLeft,
     /// Seconds until a retry. Too many requests are waiting for password hashing.
     Overloaded(u64),
-    /// D1 or KV did not answer.
+    /// D1, KV or the static assets did not answer.
     Storage(StoreError),
     /// The names of the bindings that do not answer the health check.
     Unhealthy(Vec<&'static str>),

@@ -36,6 +36,15 @@ mod oauth {
     pub mod token;
 }
 
+/// The static assets: account pages, documentation, `openapi.json`.
+mod pages {
+    pub mod account;
+    mod asset;
+    pub mod config;
+    pub mod docs;
+    pub mod openapi;
+}
+
 /// The endpoints that create accounts, log in and refresh.
 mod sign_in {
     pub mod login;
@@ -45,7 +54,6 @@ mod sign_in {
 }
 
 use error::ApiError;
-use portcullis_core::id::Id;
 
 use crate::config::Config;
 use crate::context::Context;
@@ -97,7 +105,7 @@ macro_rules! endpoints {
 }
 
 // Name: method pattern => handler, body, error format. GET endpoints also answer HEAD. Endpoints of one path have one error format, and
-// `Allow` lists their methods in this order.
+// `Allow` lists their methods in this order. Of several patterns that match a path, the first counts.
 endpoints! {
     Root: Get "/" => root::get, Ignored, Problem;
     Register: Post "/register" => sign_in::register::post, Read, Problem;
@@ -127,14 +135,29 @@ endpoints! {
     OpenIdMetadata: Get "/.well-known/openid-configuration" => oauth::metadata::get, Ignored, Problem;
     Jwks: Get "/.well-known/jwks.json" => oauth::jwks::get, Ignored, Problem;
     Healthz: Get "/healthz" => health::get, Ignored, Problem;
+    OpenApi: Get "/openapi.json" => pages::openapi::get, Ignored, Problem;
+    Docs: Get "/docs" => pages::docs::get, Ignored, Problem;
+    DocsFile: Get "/docs/{*file}" => pages::docs::get_file, Ignored, Problem;
+    Account: Get "/account" => pages::account::get, Ignored, Problem;
+    AccountConfig: Get "/account/config.json" => pages::config::get, Ignored, Problem;
+    AccountFile: Get "/account/{*file}" => pages::account::get_file, Ignored, Problem;
 }
 
-/// A path, of which one segment may be `{id}`.
+/// A path, of which one segment may be `{id}`, or which ends with `{*name}`.
 struct Pattern {
-    /// The path up to the id.
+    /// The path up to the variable part.
     prefix: &'static str,
-    /// The path after the id; `None` if the pattern has no id.
-    suffix: Option<&'static str>,
+    variable: Variable,
+}
+
+/// The variable part of a pattern.
+#[derive(Clone, Copy)]
+enum Variable {
+    None,
+    /// One segment, followed by this.
+    Id(&'static str),
+    /// The rest of the path, which may be empty.
+    Rest,
 }
 
 impl Pattern {
@@ -147,18 +170,22 @@ impl Pattern {
                 && let Some((prefix, end)) = pattern.split_at_checked(at)
                 && let Some((_, suffix)) = end.split_at_checked("{id}".len())
             {
-                return Self { prefix, suffix: Some(suffix) };
+                let variable = if let [b'*', ..] = tail { Variable::Rest } else { Variable::Id(suffix) };
+                return Self { prefix, variable };
             }
             at = at.saturating_add(1);
             rest = tail;
         }
-        Self { prefix: pattern, suffix: None }
+        Self { prefix: pattern, variable: Variable::None }
     }
 
-    /// The id in a matching path; empty if the pattern has no id.
-    fn match_id<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let Some(suffix) = self.suffix else { return (path == self.prefix).then_some("") };
-        path.strip_prefix(self.prefix)?.strip_suffix(suffix).filter(|id| !id.contains('/'))
+    /// The variable part of a matching path; empty if the pattern has none.
+    fn match_variable<'p>(&self, path: &'p str) -> Option<&'p str> {
+        match self.variable {
+            Variable::None => (path == self.prefix).then_some(""),
+            Variable::Id(suffix) => path.strip_prefix(self.prefix)?.strip_suffix(suffix).filter(|id| !id.contains('/')),
+            Variable::Rest => path.strip_prefix(self.prefix),
+        }
     }
 }
 
@@ -178,13 +205,9 @@ impl Endpoint {
     }
 }
 
-/// The endpoint for a method and a path below the base path, and the id in the path. A missing or invalid id becomes [`Id::NIL`], which
-/// names nothing, so that the endpoint handles it like an unknown id.
-pub fn find(method: Method, path: &str) -> Option<(&'static Endpoint, Id)> {
-    let at_path = |endpoint: &'static Endpoint| {
-        let id = endpoint.pattern.match_id(path)?;
-        Some((endpoint, Id::parse(id).unwrap_or(Id::NIL)))
-    };
+/// The endpoint for a method and a path below the base path, and the variable part of the path.
+pub fn find(method: Method, path: &str) -> Option<(&'static Endpoint, &str)> {
+    let at_path = |endpoint: &'static Endpoint| Some((endpoint, endpoint.pattern.match_variable(path)?));
     ENDPOINTS.iter().filter(|endpoint| endpoint.accepts(method)).find_map(at_path)
 }
 
@@ -204,8 +227,14 @@ pub fn methods(path: &str) -> Option<String> {
 
 /// The error format for a path below the base path.
 pub fn error_format(path: &str) -> ErrorFormat {
-    let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.pattern.match_id(path).is_some());
+    let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.pattern.match_variable(path).is_some());
     endpoint.map_or(ErrorFormat::Problem, |endpoint| endpoint.error_format)
+}
+
+/// Whether a path below the base path belongs to a part of the service that the configuration turns off.
+pub fn is_off(path: &str, config: &Config) -> bool {
+    let is_in = |area: &str| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    (!config.pages.account && is_in("/account")) || (!config.pages.docs && (is_in("/docs") || is_in("/openapi.json")))
 }
 
 fn is_at(path: &str, handlers: &[Handler]) -> bool {
@@ -233,17 +262,16 @@ pub fn answers_anywhere(path: &str, config: &Config) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENDPOINTS, Handler, find, methods};
+    use super::{ENDPOINTS, Handler, Variable, find, methods};
     use crate::http::Method;
-    use portcullis_core::id::Id;
 
-    fn found(method: Method, path: &str) -> Option<(&'static str, Id)> {
-        find(method, path).map(|(endpoint, id)| (endpoint.name, id))
+    fn found(method: Method, path: &str) -> Option<(&'static str, &str)> {
+        find(method, path).map(|(endpoint, variable)| (endpoint.name, variable))
     }
 
     #[test]
     fn only_the_exact_path_matches() {
-        assert_eq!(found(Method::Get, "/me"), Some(("Me", Id::NIL)));
+        assert_eq!(found(Method::Get, "/me"), Some(("Me", "")));
         for path in ["/me/", "//me", "/ME", "/me;x", "/me%00", "/%6de", "/me/x.css", "me", ""] {
             assert_eq!(found(Method::Get, path), None, "{path}");
             assert_eq!(methods(path), None, "{path}");
@@ -251,8 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_in_a_path_is_parsed_and_nil_if_it_is_invalid() {
-        let id = Id::new([7; 16]);
+    fn an_id_is_one_segment_of_a_path() {
         for (method, path, name) in [
             (Method::Delete, "/sessions/{id}", "EndSession"),
             (Method::Get, "/users/{id}", "User"),
@@ -261,14 +288,28 @@ mod tests {
             (Method::Delete, "/users/{id}/sessions", "EndUserSessions"),
             (Method::Get, "/users/{id}/events", "UserEvents"),
         ] {
-            assert_eq!(found(method, &path.replace("{id}", &id.to_string())), Some((name, id)));
-            for invalid in ["x", "", "%20"] {
-                assert_eq!(found(method, &path.replace("{id}", invalid)), Some((name, Id::NIL)));
+            for id in ["BwcHBwcHBwcHBwcHBwcHBw", "x", "", "%20"] {
+                assert_eq!(found(method, &path.replace("{id}", id)), Some((name, id)));
             }
             assert_eq!(found(method, &path.replace("{id}", "x/y")), None);
         }
-        assert_eq!(found(Method::Get, &format!("/sessions/{id}")), None);
+        assert_eq!(found(Method::Get, "/sessions/x"), None);
         for path in ["/sessions/x/", "/users/x/", "/users/x/events/", "/users/x/y", "/users/x/sessions/y"] {
+            assert_eq!(methods(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_may_leave_the_rest_of_a_path_open() {
+        for rest in ["", "x", "x/y.css", "x/", "%20"] {
+            assert_eq!(found(Method::Head, &format!("/docs/{rest}")), Some(("DocsFile", rest)));
+            assert_eq!(found(Method::Post, &format!("/docs/{rest}")), None);
+        }
+        assert_eq!(found(Method::Get, "/docs"), Some(("Docs", "")));
+        assert_eq!(found(Method::Get, "/account/config.json"), Some(("AccountConfig", "")));
+        assert_eq!(found(Method::Get, "/account/x/config.json"), Some(("AccountFile", "x/config.json")));
+        assert_eq!(methods("/account/x").as_deref(), Some("GET, HEAD, OPTIONS"));
+        for path in ["/docsx", "/Docs/x", "/accounts", "/openapi.json/"] {
             assert_eq!(methods(path), None, "{path}");
         }
     }
@@ -285,8 +326,12 @@ mod tests {
     #[test]
     fn every_endpoint_is_found_and_the_errors_of_a_path_have_one_format() {
         for endpoint in ENDPOINTS {
-            let path = [endpoint.pattern.prefix, endpoint.pattern.suffix.map_or("", |_| "x")].concat()
-                + endpoint.pattern.suffix.unwrap_or_default();
+            let variable = match endpoint.pattern.variable {
+                Variable::None => String::new(),
+                Variable::Id(suffix) => format!("x{suffix}"),
+                Variable::Rest => "x".to_owned(),
+            };
+            let path = endpoint.pattern.prefix.to_owned() + &variable;
             let (own, _) = find(endpoint.method, &path).unwrap();
             assert!(own.handler == endpoint.handler, "{} is hidden by {}", endpoint.name, own.name);
             assert_eq!(super::error_format(&path), endpoint.error_format, "{}", endpoint.name);

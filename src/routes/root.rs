@@ -1,4 +1,4 @@
-//! `GET /`: describes the service to a visitor of its address. Contains public information only.
+//! `GET /`: redirects a visitor of the address to the account pages, or describes the service. Contains public information only.
 
 use serde::Serialize;
 
@@ -15,9 +15,12 @@ struct Body<'a> {
     metadata_url: String,
 }
 
-/// Returns a page to clients that accept HTML, and JSON to all others.
+/// Sends clients that accept HTML to the account pages or, if these are off, returns a page to them. Returns JSON to all others.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
+    if request.accepts_html() && config.pages.account {
+        return Ok(Reply::redirect(302, format!("{}/account/", config.base_path)));
+    }
     if request.accepts_html() {
         return Ok(Reply::new(200).body("text/html; charset=utf-8", page(&config.base_path)));
     }

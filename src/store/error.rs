@@ -7,7 +7,7 @@ use portcullis_core::account::session::OwedMark;
 /// An error of the store.
 #[derive(Debug)]
 pub enum StoreError {
-    /// D1 or KV did not answer, or reported an error.
+    /// D1, KV or the static assets did not answer, or reported an error.
     Unavailable {
         /// The operation.
         operation: &'static str,

@@ -1,10 +1,11 @@
-//! Storage. All SQL and all KV keys of the Worker are here.
+//! Storage: D1, KV and the static assets. All SQL and all KV keys of the Worker are here.
 //!
 //! D1 holds users and sessions and is authoritative. KV holds only marks of revoked sessions. "Not found" is `Ok(None)`, a conflict
 //! is [`StoreError::Conflict`], a denial is [`StoreError::Denied`]; failures are the other errors.
 //!
 //! Every statement is a file in `sql/`, so that a test can check the query plan of each.
 
+mod assets;
 mod batch;
 mod callers;
 mod connection;

@@ -96,6 +96,8 @@ const BAD = [
     { ISSUER: `https://auth.example.org//${CANARY}` },
     { ISSUER: /unreserved characters/ },
   ],
+  ["an invalid switch of the account pages", { PAGES: CANARY }, { PAGES: /"on" or "off"/ }],
+  ["an invalid switch of the documentation", { DOCS: `on${CANARY}` }, { DOCS: /"on" or "off"/ }],
   ["an invalid registration mode", { REGISTRATION: CANARY }, { REGISTRATION: /"open" or "closed"/ }],
   ["resource servers that are not JSON", { RESOURCE_SERVERS: CANARY }, { RESOURCE_SERVERS: /not a JSON array/ }],
   [
@@ -301,8 +303,8 @@ test("every route exists below the path of the issuer, and nowhere else", async 
   }
   for (const path of ["/", "/auth", "/auth/"]) assertProblem(await worker.get(path), 404, "not_found");
   for (const path of ["/auth/v1", "/auth/v1/"]) {
-    const { text } = await worker.get(path, { headers: { Accept: "text/html" } });
-    assert.match(text, /href="\/auth\/v1\/healthz"/);
+    const { headers } = await worker.get(path, { headers: { Accept: "text/html" } });
+    assert.equal(headers.get("location"), "/auth/v1/account/");
     assert.equal((await worker.get(path)).body.issuer, `${ISSUER}/auth/v1`);
   }
 });

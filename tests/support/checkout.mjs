@@ -31,6 +31,8 @@ export class Checkout {
   constructor() {
     this.folder = mkdtempSync(join(tmpdir(), "portcullis-checkout-"));
     for (const name of COPIED) cpSync(path(name), this.path(name), { recursive: true });
+    // Without what is built.
+    cpSync(path("web"), this.path("web"), { recursive: true, filter: (name) => name !== path("web", "dist") });
     this.link(...LINKED);
     mkdirSync(this.path("programs"));
   }
@@ -96,7 +98,7 @@ export class Checkout {
 /** Adds stand-ins for every program that the setup uses. `cargo` is the JavaScript that the stand-in for cargo runs. */
 export function withInstallers(checkout, { cargo = "" } = {}) {
   mkdirSync(checkout.path("node_modules"));
-  checkout.link("node_modules/smol-toml");
+  checkout.link("node_modules/smol-toml", "node_modules/swagger-ui-dist");
   checkout.program("programs/npm", 'write("node_modules/.bin/node", "");');
   checkout.program(
     "programs/rustup",

@@ -4,9 +4,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
 const ROW =
-  /^(?<name>\w+): (?<method>Get|Post|Patch|Delete) "(?<path>\/[\w/.{}-]*)" => [\w:]+, (?<body>Read|Ignored), (?<errorFormat>Problem|OAuth);$/;
+  /^(?<name>\w+): (?<method>Get|Post|Patch|Delete) "(?<pattern>\/[\w/.{}*-]*)" => [\w:]+, (?<body>Read|Ignored), (?<errorFormat>Problem|OAuth);$/;
 
-/** The rows of the table: `name`, `method`, `path`, `readsBody`, `errorFormat`. */
+/** A file for each pattern that leaves the rest of the path open. */
+const FILES = { "/docs/{*file}": "/docs/docs.css", "/account/{*file}": "/account/login" };
+
+/** The rows of the table: `name`, `method`, `pattern`, `path` (with a file), `readsBody`, `errorFormat`. */
 export const ENDPOINTS = rows(readFileSync(new URL("../../src/routes/mod.rs", import.meta.url), "utf8"));
 
 function rows(source) {
@@ -16,8 +19,9 @@ function rows(source) {
     .split("\n")
     .map((line) => {
       const { groups } = line.trim().match(ROW) ?? assert.fail(`not a row of the table: ${line}`);
-      const { name, method, path, body, errorFormat } = groups;
-      return { name, method: method.toUpperCase(), path, readsBody: body === "Read", errorFormat };
+      const { name, method, pattern, body, errorFormat } = groups;
+      const path = pattern.includes("*") ? (FILES[pattern] ?? assert.fail(`no file for ${pattern}`)) : pattern;
+      return { name, method: method.toUpperCase(), pattern, path, readsBody: body === "Read", errorFormat };
     });
 }
 
@@ -46,6 +50,12 @@ const WITHOUT_BEARER = [
   "GET /.well-known/openid-configuration",
   "GET /.well-known/jwks.json",
   "GET /healthz",
+  "GET /openapi.json",
+  "GET /docs",
+  "GET /docs/docs.css",
+  "GET /account",
+  "GET /account/config.json",
+  "GET /account/login",
 ];
 for (const route of WITHOUT_BEARER) assert.ok(ENDPOINTS.map(named).includes(route), `there is no ${route}`);
 

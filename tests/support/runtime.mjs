@@ -17,6 +17,20 @@ const WRAPPER = fileURLToPath(new URL("./wrapper.mjs", import.meta.url));
 /** The maximum number of configurations of one Worker. */
 const INSTANCES = 120;
 
+/** The static assets, as a Worker of their own: the platform puts its router in front of the Worker to which they belong. */
+const ASSETS = {
+  name: "assets",
+  modules: true,
+  script: "export default { fetch: (request, env) => env.ASSETS.fetch(request) };",
+  compatibilityDate: readToml("wrangler.toml").compatibility_date,
+  assets: {
+    directory: resolve(readToml("wrangler.toml").assets.directory),
+    binding: "ASSETS",
+    assetConfig: { html_handling: readToml("wrangler.toml").assets.html_handling },
+    routerConfig: { has_user_worker: true, invoke_user_worker_ahead_of_assets: true },
+  },
+};
+
 /**
  * A running Worker and what a test needs to inspect it. `bindings`: its configuration. `prelude`: JavaScript that runs
  * before the build.
@@ -34,15 +48,20 @@ export class Runtime {
     assert.doesNotMatch(read("wrangler.toml"), /^compatibility_flags/m, "these tests set no compatibility flags");
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({
-        name: NAME,
-        modules: modules(prelude),
-        modulesRoot: resolve("dist"),
-        compatibilityDate: readToml("wrangler.toml").compatibility_date,
-        bindings,
-        d1Databases: { DB: "db" },
-        kvNamespaces: { REVOCATIONS: "kv" },
-        serviceBindings: { TEST: (request) => runtime.#plans.answer(request) },
-        unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+        workers: [
+          {
+            name: NAME,
+            modules: modules(prelude),
+            modulesRoot: resolve("dist"),
+            compatibilityDate: readToml("wrangler.toml").compatibility_date,
+            bindings,
+            d1Databases: { DB: "db" },
+            kvNamespaces: { REVOCATIONS: "kv" },
+            serviceBindings: { ASSETS: ASSETS.name, TEST: (request) => runtime.#plans.answer(request) },
+            unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+          },
+          ASSETS,
+        ],
         handleStructuredLogs: ({ message }) => runtime.#hear(message),
         cf: false,
         telemetry: { enabled: false },

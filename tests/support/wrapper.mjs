@@ -1,5 +1,5 @@
-// The Worker that tests/support/runtime.mjs starts. It wraps the built Worker, and delays, fails or loses calls of D1
-// and KV as the test plans.
+// The Worker that tests/support/runtime.mjs starts. It wraps the built Worker, and delays, fails or loses calls of D1,
+// KV and the static assets as the test plans.
 //
 // The header X-Test of a request is JSON: its `number`, which is logged after the response, and the `url` that the
 // Worker sees, if it differs from the requested one.
@@ -12,6 +12,7 @@
 //   hold for ever  the call waits until the test releases it, whatever the client does
 //   fail           the call is an error and does not take place
 //   lose           the call takes place, and its result is an error
+//   status N       the call does not take place, and its result is a response of that status (static assets only)
 //
 // A plan with an `id` reports to the test when the request arrives, when a call is held, and, once all work of the
 // request has ended, the calls that it made.
@@ -30,12 +31,15 @@ async function use(number, env) {
 }
 
 /** Runs a command that the test sends to the wrapper itself. */
-async function follow({ instance, configuration, statements, method, values, advance }, { DB, REVOCATIONS, TEST }) {
+async function follow(
+  { instance, configuration, statements, method, values, advance },
+  { DB, REVOCATIONS, ASSETS, TEST },
+) {
   if (advance !== undefined) {
     ahead += advance;
     return ahead;
   }
-  if (configuration !== undefined) return use(instance, { DB, REVOCATIONS, TEST, ...configuration });
+  if (configuration !== undefined) return use(instance, { DB, REVOCATIONS, ASSETS, TEST, ...configuration });
   if (method !== undefined) return REVOCATIONS[method](...values);
   return DB.batch(statements.map(({ sql, values }) => DB.prepare(sql).bind(...values)));
 }
@@ -88,7 +92,7 @@ class Run {
   #hasResponded = false;
 
   constructor(plan, env, ctx, signal) {
-    const { DB, REVOCATIONS, TEST } = env;
+    const { DB, REVOCATIONS, ASSETS, TEST } = env;
     this.#plan = plan;
     this.#test = TEST;
     this.#left = new Promise((resolve) => signal?.addEventListener("abort", resolve));
@@ -103,6 +107,7 @@ class Run {
         prepare: (sql) => DB.prepare(sql),
         batch: (statements) => this.#call("batch", undefined, () => DB.batch(statements)),
       },
+      ASSETS: { fetch: (...values) => this.#call("asset", undefined, () => ASSETS.fetch(...values)) },
       // The crate `worker` looks up the other methods too, but calls none of them.
       REVOCATIONS: { ...REVOCATIONS, get: kv("get"), put: kv("put"), getWithMetadata() {}, list() {}, delete() {} },
     };
@@ -135,6 +140,7 @@ class Run {
     if (does === "hold") await Promise.race([this.#held(), this.#left]);
     if (does === "hold for ever") await this.#held();
     if (does === "fail") throw new Error("injected: the call did not take place");
+    if (does?.startsWith("status ")) return new Response("injected", { status: Number(does.slice("status ".length)) });
     const answer = await make();
     if (does === "lose") throw new Error("injected: the call took place, and its result is lost");
     if (does === "hold answer") await Promise.race([this.#held(), this.#left]);

@@ -1,14 +1,15 @@
-// `npm run dev` in a temporary checkout, on a port other than the default, with a resource server.
+// `npm run dev` in a temporary checkout, on a port other than the default, with a resource server and the static assets.
 
 import assert from "node:assert/strict";
 import { cpSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
 
 import { path } from "../../scripts/lib.mjs";
 import { Checkout } from "../support/checkout.mjs";
-import { basic, PASSWORD } from "../support/harness.mjs";
+import { basic, PASSWORD, POLICIES } from "../support/harness.mjs";
 import { freePort, serve } from "../support/served.mjs";
 
 let checkout;
@@ -69,6 +70,35 @@ test("with --https, the issuer and the address are https", { timeout: 120_000 },
   } finally {
     await stop();
     delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+  }
+});
+
+test("every static asset is reached through the Worker only", { timeout: 120_000 }, async () => {
+  const { url, stop } = await runDev(await freePort());
+  try {
+    const folder = checkout.path("web", "dist");
+    const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const files = entries.map(({ parentPath, name }) => join(parentPath, name).slice(folder.length));
+    assert.ok(files.includes("/docs/swagger-ui-bundle.js") && files.includes("/docs/index.html"));
+    for (const file of files) {
+      for (const method of ["GET", "HEAD", "POST", "OPTIONS"]) {
+        const { status, headers } = await fetch(url + file, { method });
+        const expected = { GET: 200, HEAD: 200, POST: 405, OPTIONS: 204 };
+        assert.equal(status, expected[method], `${method} ${file}`);
+        assert.match(headers.get("x-request-id"), /^[\w-]{22}$/);
+        assert.equal(headers.get("strict-transport-security"), "max-age=63072000; includeSubDomains");
+      }
+    }
+    const page = await fetch(`${url}/docs`);
+    assert.deepEqual(
+      [page.status, page.url, page.headers.get("content-security-policy")],
+      [200, `${url}/docs/`, POLICIES.docs],
+    );
+    // The platform would answer with a file at the root of the folder.
+    const root = await fetch(url);
+    assert.equal((await root.json()).service, "portcullis");
+  } finally {
+    await stop();
   }
 });
 

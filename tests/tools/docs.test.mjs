@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 
 import { path, read } from "../../scripts/lib.mjs";
-import { ROUTES } from "../support/routes.mjs";
+import { ENDPOINTS } from "../support/routes.mjs";
 
 /** The files of the repository, new ones included, whose names have one of these ends. */
 function files(...ends) {
@@ -58,7 +58,7 @@ test("the six variables in the README have their defaults", () => {
 
 test("the table in docs/api.md lists exactly the routes", () => {
   const documented = firstCells("docs/api.md").filter((text) => /^[A-Z]+ \//.test(text));
-  assert.deepEqual(documented.sort(), ROUTES.map(([route, method]) => `${method} ${route}`).sort());
+  assert.deepEqual(documented.sort(), ENDPOINTS.map(({ method, pattern }) => `${method} ${pattern}`).sort());
 });
 
 test("every error is in docs/api.md, with its status", () => {

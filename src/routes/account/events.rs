@@ -59,7 +59,7 @@ pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, 
 
 /// The trail of any account, for admins. That of a deleted account has one entry, the deletion.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let id = request.path_id;
+    let id = request.path_id();
     let caller = caller(context, request).await?;
     let excerpt = excerpt(context, request)?;
     let answer = context.store.trail_of(caller, id, &excerpt, context.now).await;

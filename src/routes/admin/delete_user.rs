@@ -8,7 +8,7 @@ use crate::sessions::changes::act_as_admin;
 use crate::store::admin::AdminAction;
 
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let id = request.path_id;
+    let id = request.path_id();
     let caller = caller(context, request).await?;
     if id == caller.user_id {
         return Err(ApiError::InvalidRequest(

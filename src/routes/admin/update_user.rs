@@ -25,7 +25,7 @@ struct Body {
 
 /// Disabling an account ends its sessions in the same transaction. A value that does not change is not an error and not recorded.
 pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let id = request.path_id;
+    let id = request.path_id();
     let caller = caller(context, request).await?;
     let body: Body = request.json()?;
     let changes_metadata = body.metadata.is_edit() || body.app_metadata.is_edit();

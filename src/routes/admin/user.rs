@@ -7,7 +7,7 @@ use crate::sessions::bearer::caller;
 use crate::sessions::changes::for_admin;
 
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let id = request.path_id;
+    let id = request.path_id();
     let caller = caller(context, request).await?;
     let answer = context.store.find_account(caller, id, context.now).await;
     Reply::json(200, &for_admin(context, caller, answer)?)

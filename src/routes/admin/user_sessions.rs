@@ -8,7 +8,7 @@ use crate::sessions::bearer::caller;
 use crate::sessions::changes::for_admin;
 
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let id = request.path_id;
+    let id = request.path_id();
     let caller = caller(context, request).await?;
     let query = sessions::query(request)?;
     let answer = context.store.list_sessions_of(caller, id, &query, context.now).await;
