@@ -1,0 +1,58 @@
+import { VerifyError } from "./error.js";
+import type { AccessToken } from "./token.js";
+import { bearerToken, requireRole as checkRole, type Verifier, type VerifyOptions } from "./verifier.js";
+
+/** The request of Express, or of `node:http`. */
+export interface NodeRequest {
+  headers: { authorization?: string | undefined };
+  claims?: AccessToken;
+}
+
+/** The response of Express, or of `node:http`. */
+export interface NodeResponse {
+  statusCode: number;
+  setHeader(name: string, value: string): unknown;
+  end(body: string): unknown;
+}
+
+type Next = (error?: unknown) => void;
+type Middleware = (request: NodeRequest, response: NodeResponse, next: Next) => Promise<void>;
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** The claims of the access token, after `accessToken`. */
+      claims?: AccessToken;
+    }
+  }
+}
+
+/** Middleware that requires a valid access token. It sets `request.claims`, or answers with the challenge. */
+export function accessToken(verifier: Verifier, options?: VerifyOptions): Middleware {
+  return guard(async (request) => {
+    request.claims = await verifier.verify(bearerToken(request.headers.authorization), options);
+  });
+}
+
+/** Middleware after `accessToken` that requires one of these roles. */
+export function requireRole(...roles: string[]): Middleware {
+  return guard(async ({ claims }) => {
+    if (claims === undefined) throw new TypeError("requireRole needs accessToken before it");
+    checkRole(claims, ...roles);
+  });
+}
+
+function guard(check: (request: NodeRequest) => Promise<void>): Middleware {
+  return async (request, response, next) => {
+    try {
+      await check(request);
+    } catch (error) {
+      if (!(error instanceof VerifyError)) return next(error);
+      response.statusCode = error.status;
+      for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
+      response.end(error.body);
+      return;
+    }
+    next();
+  };
+}
