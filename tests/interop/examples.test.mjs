@@ -1,0 +1,174 @@
+// The examples of resource servers, run as they are, against the Worker.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { createTestHarness } from "wrangler";
+
+import { path } from "../../scripts/lib.mjs";
+import { makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
+import { PASSWORD, startWorker, VARS } from "../support/harness.mjs";
+import { installed } from "../support/installed.mjs";
+import { Forge, INVALID_TOKENS, validTokens } from "../support/invalid-tokens.mjs";
+import { patiently } from "../support/patience.mjs";
+
+const api = makeResourceServer("orders-api", VARS.AUDIENCE);
+const RESOURCE_SERVERS = JSON.stringify([api.entry]);
+
+let packages;
+before(async () => {
+  packages = await installed("verify", ["jose", "hono", "express"]);
+});
+after(() => packages.remove());
+
+/** Copies an example to where the packages are installed. */
+function copied(name) {
+  const folder = join(packages.folder, name);
+  cpSync(path("examples", name), folder, { recursive: true, filter: (file) => !file.includes("node_modules") });
+  return folder;
+}
+
+/** Asserts the response to a request with that token, if any: its status, and its body or code. */
+async function expects(ask, [method, url], token, status, expected) {
+  const response = await ask(url, { method, headers: token === undefined ? {} : { Authorization: `Bearer ${token}` } });
+  const text = await response.text();
+  assert.equal(response.status, status, text);
+  const body = text === "" ? undefined : JSON.parse(text);
+  if (status < 400) return assert.deepEqual(body, expected);
+  assert.equal(body.code, expected, text);
+  const challenge = response.headers.get("www-authenticate");
+  const error = { missing_token: undefined, forbidden: "insufficient_scope" };
+  const name = expected in error ? error[expected] : "invalid_token";
+  assert.match(challenge, name === undefined ? /^Bearer$/ : new RegExp(`^Bearer error="${name}"`));
+  return assert.equal(response.headers.get("content-type"), "application/problem+json");
+}
+
+/** Asserts that an example accepts and refuses the same tokens as the Worker. */
+async function judgesAlike(ask, secrets, { access_token, refresh_token }) {
+  const forge = new Forge(JSON.parse(secrets.SIGNING_KEYS).keys[0], access_token);
+  const orders = ["GET", "/orders"];
+  const body = { user: forge.claims.sub, roles: ["user"] };
+  for (const token of Object.values(await validTokens(forge))) await expects(ask, orders, token, 200, body);
+  for (const tokens of Object.values(INVALID_TOKENS))
+    for (const token of await tokens(forge)) await expects(ask, orders, token, 401, "invalid_token");
+  await expects(ask, orders, refresh_token, 401, "invalid_token");
+  await expects(ask, orders, undefined, 401, "missing_token");
+  await expects(ask, orders, await forge.make({ claims: { exp: 1 } }), 401, "token_expired");
+  await expects(ask, ["GET", "/reports"], access_token, 403, "forbidden");
+  const admin = await forge.make({ claims: { roles: ["user", "admin"] } });
+  await expects(ask, ["GET", "/reports"], admin, 200, { reports: [] });
+}
+
+test("hono-worker, behind a service binding and with the namespace of Portcullis", async (t) => {
+  const secrets = makeSecrets();
+  const { ISSUER, AUDIENCE } = VARS;
+  const server = createTestHarness({
+    root: path("."),
+    workers: [
+      {
+        configPath: join(copied("hono-worker"), "wrangler.toml"),
+        vars: { ISSUER, AUDIENCE },
+        secrets: { INTROSPECTION_SECRET: api.secret },
+      },
+      { configPath: "wrangler.toml", prebuiltWorkerDir: "dist", vars: { ...VARS, RESOURCE_SERVERS }, secrets },
+    ],
+  });
+  t.after(() => server.close());
+  await server.listen();
+  const portcullis = server.getWorker("portcullis");
+  await portcullis.applyD1Migrations("DB");
+  const post = async (route, json) => {
+    const headers = { "Content-Type": "application/json" };
+    const response = await portcullis.fetch(ISSUER + route, { method: "POST", headers, body: JSON.stringify(json) });
+    assert.ok(response.ok, route);
+    return response.status === 204 || response.headers.get("content-length") === "0" ? undefined : response.json();
+  };
+  const register = (email) => post("/register", { email, password: PASSWORD });
+  const ask = (url, init) => server.getWorker("orders-api").fetch(url, init);
+
+  assert.equal((await ask("/")).status, 200);
+  await judgesAlike(ask, secrets, await register("ada@example.org"));
+
+  await t.test("a session that ends", async () => {
+    const { access_token, refresh_token, user } = await register("bob@example.org");
+    await expects(ask, ["GET", "/orders"], access_token, 200, { user: user.id, roles: ["user"] });
+    await expects(ask, ["POST", "/payments"], access_token, 201, { user: user.id });
+    await portcullis.fetch(`${ISSUER}/revoke`, { method: "POST", body: new URLSearchParams({ token: refresh_token }) });
+    const { REVOCATIONS } = await portcullis.getEnv();
+    const marked = async () => {
+      while ((await REVOCATIONS.list({ prefix: "revoked:" })).keys.length === 0);
+    };
+    await patiently(marked(), "no mark is written");
+    await expects(ask, ["GET", "/orders"], access_token, 401, "token_revoked");
+    await expects(ask, ["POST", "/payments"], access_token, 401, "token_revoked");
+  });
+
+  await t.test("a route that asks for a second factor challenges the client", async () => {
+    const { access_token } = await register("eve@example.org");
+    const headers = { Authorization: `Bearer ${access_token}` };
+    const response = await ask("/orders", { method: "DELETE", headers });
+    const text = "This requires a more recent or a stronger authentication.";
+    assert.deepEqual(
+      [response.status, response.headers.get("www-authenticate")],
+      [
+        401,
+        `Bearer error="insufficient_user_authentication", error_description="${text}", acr_values="mfa", max_age="300"`,
+      ],
+    );
+    const forge = new Forge(JSON.parse(secrets.SIGNING_KEYS).keys[0], access_token);
+    const stronger = await forge.make({ claims: { acr: "mfa", auth_time: Math.floor(Date.now() / 1000) } });
+    assert.equal(
+      (await ask("/orders", { method: "DELETE", headers: { Authorization: `Bearer ${stronger}` } })).status,
+      204,
+    );
+  });
+});
+
+/** Starts a program that prints its address, and returns what asks it. */
+async function started(t, command, args, options) {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+  let output = "";
+  const address = new Promise((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => {
+        output += text;
+        const [url] = /^http:\/\/127\.0\.0\.1:\d+$/m.exec(output) ?? [];
+        if (url !== undefined) resolve(url);
+      });
+    }
+    child.on("error", reject).on("close", () => reject(new Error(`it ended by itself:\n${output}`)));
+  });
+  t.after(async () => {
+    const closed = new Promise((resolve) => child.on("close", resolve));
+    child.kill();
+    await closed;
+  });
+  const url = await patiently(address, "the example does not start");
+  return (target, init) => fetch(url + target, init);
+}
+
+/** The Worker at an address that is its issuer. */
+async function issuing() {
+  const worker = await startWorker({ vars: { RESOURCE_SERVERS } });
+  const issuer = worker.url.origin;
+  await worker.update({ vars: { ISSUER: issuer } });
+  return { worker, issuer };
+}
+
+test("express", async (t) => {
+  const { worker, issuer } = await issuing();
+  t.after(() => worker.close());
+  const env = { ...process.env, ISSUER: issuer, AUDIENCE: VARS.AUDIENCE, INTROSPECTION_SECRET: api.secret, PORT: "0" };
+  const ask = await started(t, process.execPath, ["server.js"], { cwd: copied("express"), env });
+  await judgesAlike(ask, worker.secrets, await worker.register());
+
+  const { access_token, refresh_token, user } = await worker.register();
+  await expects(ask, ["POST", "/payments"], access_token, 201, { user: user.id });
+  await worker.revoke(refresh_token);
+  await expects(ask, ["POST", "/payments"], access_token, 401, "token_revoked");
+  // A server that checks only the signature accepts the token until it expires.
+  await expects(ask, ["GET", "/orders"], access_token, 200, { user: user.id, roles: ["user"] });
+});
