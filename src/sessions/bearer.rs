@@ -43,11 +43,11 @@ async fn verify(context: &Context<'_>, compact: &str) -> Result<Rc<VerifiedToken
         return Ok(verified);
     }
     let unverified = Unverified::parse(compact).map_err(SessionError::AccessToken)?;
-    let key = context.config.signing_keys.find(unverified.kid()).filter(|key| unverified.is_for(key));
+    let key = context.config.signing_keys.find(unverified.kid()).filter(|key| unverified.is_for(key.verifying_key()));
     let key = key.ok_or(SessionError::AccessToken(Rejection::Signature))?;
     let is_valid = context.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
-    let verified = unverified.verify((key, is_valid), &context.config.parties).map_err(SessionError::AccessToken)?;
-    let verified = Rc::new(verified);
+    let verified = unverified.verify((key.verifying_key(), is_valid), &context.config.parties);
+    let verified = Rc::new(verified.map_err(SessionError::AccessToken)?);
     if let Some(hash) = hash {
         context.verified_tokens.borrow_mut().remember(hash, Rc::clone(&verified));
     }

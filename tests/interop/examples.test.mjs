@@ -1,19 +1,20 @@
 // The examples of resource servers, run as they are, against the Worker.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { createTestHarness } from "wrangler";
 
-import { path } from "../../scripts/lib.mjs";
-import { makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
-import { PASSWORD, startWorker, VARS } from "../support/harness.mjs";
+import { env as cargoEnv, path } from "../../scripts/lib.mjs";
+import { makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
+import { keySet, PASSWORD, startWorker, VARS } from "../support/harness.mjs";
 import { installed } from "../support/installed.mjs";
 import { Forge, INVALID_TOKENS, validTokens } from "../support/invalid-tokens.mjs";
 import { patiently } from "../support/patience.mjs";
+import { freePort } from "../support/served.mjs";
 
 const api = makeResourceServer("orders-api", VARS.AUDIENCE);
 const RESOURCE_SERVERS = JSON.stringify([api.entry]);
@@ -171,4 +172,39 @@ test("express", async (t) => {
   await expects(ask, ["POST", "/payments"], access_token, 401, "token_revoked");
   // A server that checks only the signature accepts the token until it expires.
   await expects(ask, ["GET", "/orders"], access_token, 200, { user: user.id, roles: ["user"] });
+});
+
+test("axum", async (t) => {
+  // Built once, because cargo takes longer to check the build than the program takes to start.
+  execFileSync("cargo", ["build", "--locked", "--quiet", "-p", "orders-api-axum"], { cwd: path("."), env: cargoEnv });
+  const { worker, issuer } = await issuing();
+  t.after(() => worker.close());
+  const env = { ...process.env, ISSUER: issuer, AUDIENCE: VARS.AUDIENCE, PORT: "0" };
+  const ask = await started(t, path("target", "debug", "orders-api-axum"), [], { env });
+  const user = await worker.register();
+  await judgesAlike(ask, worker.secrets, user);
+
+  await t.test("other kinds of keys", async () => {
+    for (const [algorithm, status] of [
+      ["EdDSA", 200],
+      // Not supported: the answer is that of a server that cannot tell, not that the token is invalid.
+      ["RS256", 503],
+    ]) {
+      await worker.update({ vars: { ISSUER: issuer }, secrets: keySet(makeKey(algorithm)) });
+      const fresh = await started(t, path("target", "debug", "orders-api-axum"), [], { env });
+      const { access_token } = await worker.register();
+      const response = await fresh("/orders", { headers: { Authorization: `Bearer ${access_token}` } });
+      assert.equal(response.status, status, algorithm);
+    }
+  });
+
+  await t.test("an issuer that does not answer", async () => {
+    const alone = await started(t, path("target", "debug", "orders-api-axum"), [], {
+      env: { ...env, ISSUER: `http://127.0.0.1:${await freePort()}` },
+    });
+    const token = worker.resign(user.access_token, {});
+    const response = await alone("/orders", { headers: { Authorization: `Bearer ${token}` } });
+    assert.deepEqual([response.status, (await response.json()).code], [503, "keys_unavailable"]);
+    assert.equal(response.headers.get("retry-after"), "5");
+  });
 });

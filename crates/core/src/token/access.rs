@@ -22,6 +22,7 @@ use crate::strict_json;
 use crate::token::external_signature::{ExternalSignature, SignatureCheck};
 use crate::token::keys::SigningKey;
 use crate::token::profile::Profile;
+use crate::token::verifying_key::VerifyingKey;
 
 /// The header parameter `typ` (RFC 9068 §2.1).
 const TOKEN_TYPE: &str = "at+jwt";
@@ -193,7 +194,7 @@ impl<'a> Unverified<'a> {
     /// Whether that key may have signed the token: the header names the key and its only algorithm (RFC 8725 §3.1), and the
     /// signature has the right length.
     #[must_use]
-    pub fn is_for(&self, key: &SigningKey) -> bool {
+    pub fn is_for(&self, key: &VerifyingKey) -> bool {
         self.kid == key.kid()
             && self.token.algorithm() == key.algorithm().name()
             && self.signature().len() == key.signature_len()
@@ -204,7 +205,7 @@ impl<'a> Unverified<'a> {
     ///
     /// # Errors
     /// [`Rejection::Signature`] before any other [`Rejection`].
-    pub fn verify(self, (key, is_valid): (&SigningKey, bool), parties: &Parties) -> Result<VerifiedToken, Rejection> {
+    pub fn verify(self, (key, is_valid): (&VerifyingKey, bool), parties: &Parties) -> Result<VerifiedToken, Rejection> {
         if !is_valid || !self.is_for(key) {
             return Err(Rejection::Signature);
         }
@@ -404,7 +405,9 @@ pub(crate) mod tests {
 
     fn read_at(compact: &str, now: u64) -> Result<AccessToken, Rejection> {
         let keys = keys();
-        Unverified::parse(compact)?.verify((keys.active(0).unwrap(), true), &parties())?.accept(Purpose::Access, now)
+        Unverified::parse(compact)?
+            .verify((keys.active(0).unwrap().verifying_key(), true), &parties())?
+            .accept(Purpose::Access, now)
     }
 
     fn read_claims(claims: &Value) -> Result<AccessToken, Rejection> {
@@ -417,7 +420,7 @@ pub(crate) mod tests {
             let compact = compact(&header().to_string(), &claims.to_string());
             for purpose in [Purpose::Access, Purpose::Session] {
                 let (unverified, keys) = (Unverified::parse(&compact).unwrap(), keys());
-                let check = (keys.active(0).unwrap(), false);
+                let check = (keys.active(0).unwrap().verifying_key(), false);
                 assert_eq!(
                     unverified.verify(check, &parties()).and_then(|verified| verified.accept(purpose, NOW)),
                     Err(Rejection::Signature),
@@ -432,7 +435,9 @@ pub(crate) mod tests {
         let read = |claims: &Value, now| {
             let compact = compact(&header().to_string(), &claims.to_string());
             let unverified = Unverified::parse(&compact).unwrap();
-            unverified.verify((keys().active(0).unwrap(), true), &parties())?.accept(Purpose::Session, now)
+            unverified
+                .verify((keys().active(0).unwrap().verifying_key(), true), &parties())?
+                .accept(Purpose::Session, now)
         };
         assert_eq!(read(&claims(), NOW + 900), Ok(token()));
         assert_eq!(read(&claims(), NOW + 900_000_000), Ok(token()));

@@ -17,17 +17,14 @@ use sha2::Sha256;
 use crate::strict_json;
 use crate::token::algorithm::Algorithm;
 use crate::token::secret::may_be_random;
+use crate::token::verifying_key::{HMAC_LEN, VerifyingKey, algorithm_of, bytes};
 
 /// Length of the members `x`, `y` and `d` of P-256 and Ed25519 keys, in bytes (RFC 7518 §6.2.1.2, RFC 8037 §2).
 const CURVE_MEMBER_LEN: usize = 32;
-/// Length of an ES256 or Ed25519 signature, in bytes (RFC 7518 §3.4, RFC 8032 §5.1.6).
-const CURVE_SIGNATURE_LEN: usize = 64;
 /// Minimum size of an RSA modulus, in bits: 128 bits of security (ASVS 5.0, 11.2.3). RFC 7518 §3.3 requires only 2048.
 const MIN_RSA_BITS: usize = 3072;
 /// The only permitted public exponent, 65537. Smaller ones have enabled attacks on careless implementations.
 const RSA_EXPONENT: &str = "AQAB";
-/// Minimum length of an HS256 key (RFC 7518 §3.2), and length of its signatures, in bytes.
-const HMAC_LEN: usize = 32;
 /// The message whose MAC is the `kid` of an HS256 key. The signing input of a JWS contains no space, so a `kid` is never a
 /// signature.
 const HMAC_KID_LABEL: &[u8] = b"portcullis kid of an HS256 key v1";
@@ -41,9 +38,7 @@ pub struct SigningKeys {
 
 /// One private key.
 pub struct SigningKey {
-    kid: String,
-    algorithm: Algorithm,
-    signature_len: usize,
+    verifying: VerifyingKey,
     signs_from: u64,
     jwk: JsonWebKey<'static>,
 }
@@ -89,7 +84,7 @@ impl SigningKeys {
                 return Err(SigningKeyError::Malformed);
             };
             let key = SigningKey::parse(jwk).map_err(|why| SigningKeyError::Key(position, why))?;
-            if keys.iter().any(|other| other.kid == key.kid) {
+            if keys.iter().any(|other| other.kid() == key.kid()) {
                 return Err(SigningKeyError::Key(position, "the same key as an earlier one"));
             }
             keys.push(key);
@@ -109,7 +104,7 @@ impl SigningKeys {
     /// The key with that `kid`, in any state.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&SigningKey> {
-        self.keys.iter().find(|key| key.kid == kid)
+        self.keys.iter().find(|key| key.kid() == kid)
     }
 
     /// All keys, in any state.
@@ -123,7 +118,7 @@ impl SigningKeys {
         if key.signs_from > now {
             return KeyState::Next;
         }
-        if self.active(now).is_some_and(|active| active.kid == key.kid) {
+        if self.active(now).is_some_and(|active| active.kid() == key.kid()) {
             return KeyState::Active;
         }
         let later = self.keys.iter().map(|other| other.signs_from).filter(|from| *from > key.signs_from);
@@ -136,7 +131,7 @@ impl SigningKeys {
     /// The keys whose public part is published: asymmetric ones that have not expired.
     pub fn published(&self, now: u64, overlap: u64) -> impl Iterator<Item = &SigningKey> {
         let expired = move |key: &SigningKey| self.state(key, now, overlap) == KeyState::Expired;
-        self.keys.iter().filter(move |key| !key.algorithm.is_symmetric() && !expired(key))
+        self.keys.iter().filter(move |key| !key.algorithm().is_symmetric() && !expired(key))
     }
 
     /// The public JWK Set: the public members, `use`, `alg` and `kid` of every [published](Self::published) key.
@@ -155,10 +150,10 @@ impl SigningKeys {
             kid: String,
         }
         let public = |key: &SigningKey| PublicKey {
-            jwk: key.verifying_jwk(),
+            jwk: key.verifying_key().jwk().clone(),
             r#use: "sig",
-            alg: key.algorithm.name(),
-            kid: key.kid.clone(),
+            alg: key.algorithm().name(),
+            kid: key.kid().to_owned(),
         };
         PublicSet { keys: self.published(now, overlap).map(public).collect() }
     }
@@ -167,17 +162,8 @@ impl SigningKeys {
 impl SigningKey {
     fn parse(members: Map<String, Value>) -> Result<Self, &'static str> {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
-        let (algorithm, signature_len) = match (text("kty"), text("crv")) {
-            (Some("EC"), Some("P-256")) => (Algorithm::Es256, CURVE_SIGNATURE_LEN),
-            (Some("OKP"), Some("Ed25519")) => (Algorithm::EdDsa, CURVE_SIGNATURE_LEN),
-            (Some("RSA"), None) => (Algorithm::Rs256, bytes(&members, "n").map_or(0, |modulus| modulus.len())),
-            (Some("oct"), None) => (Algorithm::Hs256, HMAC_LEN),
-            _ => {
-                return Err(
-                    "\"kty\" must be \"EC\" with \"crv\" \"P-256\", \"OKP\" with \"Ed25519\", \"RSA\" or \"oct\"",
-                );
-            }
-        };
+        let (algorithm, signature_len) = algorithm_of(&members)
+            .ok_or("\"kty\" must be \"EC\" with \"crv\" \"P-256\", \"OKP\" with \"Ed25519\", \"RSA\" or \"oct\"")?;
         if members.contains_key("alg") && text("alg") != Some(algorithm.name()) {
             return Err("\"alg\" must be ES256 for a P-256 key, EdDSA for Ed25519, RS256 for RSA, HS256 for oct");
         }
@@ -204,37 +190,38 @@ impl SigningKey {
                 "\"kid\" must be the RFC 7638 thumbprint of the key, or for \"oct\" the value that keygen prints",
             );
         }
-        Ok(Self { kid, algorithm, signature_len, signs_from, jwk })
+        let verifying = VerifyingKey::new(kid, algorithm, signature_len, jwk.to_verifying_key());
+        Ok(Self { verifying, signs_from, jwk })
     }
 
     /// The SHA-256 thumbprint (RFC 7638) in base64url. For a symmetric key an HMAC, which reveals nothing about the key.
     #[must_use]
     pub fn kid(&self) -> &str {
-        &self.kid
+        self.verifying.kid()
     }
 
     /// The only algorithm of the key.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        self.verifying.algorithm()
     }
 
     /// The exact length of its signatures, in bytes.
     #[must_use]
     pub fn signature_len(&self) -> usize {
-        self.signature_len
+        self.verifying.signature_len()
+    }
+
+    /// The key that verifies what this one signs.
+    #[must_use]
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        &self.verifying
     }
 
     /// The private JWK, which signs.
     #[must_use]
     pub fn private_jwk(&self) -> &JsonWebKey<'static> {
         &self.jwk
-    }
-
-    /// The JWK that verifies: the public one, or the same as the private one of a symmetric key.
-    #[must_use]
-    pub fn verifying_jwk(&self) -> JsonWebKey<'static> {
-        self.jwk.to_verifying_key()
     }
 }
 
@@ -281,10 +268,6 @@ fn check_rsa(members: &Map<String, Value>) -> Result<(), &'static str> {
         return Err("\"n\" must have at least 3072 bits and no leading zeros");
     }
     Ok(())
-}
-
-fn bytes(members: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
-    BASE64_URL_SAFE_NO_PAD.decode(members.get(name)?.as_str()?).ok()
 }
 
 /// The thumbprint (RFC 7638). The thumbprint of a symmetric key would be a hash of the secret in the header of every token,

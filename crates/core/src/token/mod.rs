@@ -1,4 +1,4 @@
-//! Tokens: access tokens and the keys that sign them, refresh tokens.
+//! Tokens: access tokens and the keys that sign and verify them, refresh tokens.
 
 pub mod access;
 pub mod algorithm;
@@ -9,3 +9,4 @@ pub mod refresh;
 pub mod sealed;
 pub(crate) mod secret;
 pub mod verified;
+pub mod verifying_key;

@@ -1,0 +1,71 @@
+//! The keys of an issuer, and when to fetch them. Times in unix seconds.
+
+use std::sync::Arc;
+
+use portcullis_core::token::verifying_key::{VerifyingKey, parse_public_set};
+
+/// How long keys are used without asking again. The same as their `max-age`.
+const FRESH: u64 = 300;
+/// How long keys are used while the issuer does not answer.
+const STALE: u64 = 3600;
+/// How long to wait after a failed fetch, or between two fetches for an unknown `kid`.
+const PAUSE: u64 = 30;
+
+/// What is known of an issuer's keys.
+#[derive(Default)]
+pub(crate) struct KeyCache {
+    keys: Vec<Arc<VerifyingKey>>,
+    fetched_at: Option<u64>,
+    attempted_at: Option<u64>,
+    failed_at: Option<u64>,
+}
+
+/// Whether that much time has passed since then. A clock that was set back counts as no time.
+fn has_passed(since: Option<u64>, seconds: u64, now: u64) -> bool {
+    since.is_none_or(|since| now.saturating_sub(since) >= seconds)
+}
+
+impl KeyCache {
+    /// Whether the keys must not be used without asking again.
+    pub(crate) fn is_stale(&self, now: u64) -> bool {
+        has_passed(self.fetched_at, STALE, now)
+    }
+
+    /// Whether to ask again before a key is used.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.is_stale(now) || (has_passed(self.fetched_at, FRESH, now) && has_passed(self.failed_at, PAUSE, now))
+    }
+
+    /// Whether to ask again for a key that is unknown.
+    pub(crate) fn may_look_again(&self, now: u64) -> bool {
+        has_passed(self.attempted_at, PAUSE, now)
+    }
+
+    /// Whether the issuer answered when it was last asked, so that a key that is unknown does not exist.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.failed_at.is_none() || self.failed_at <= self.fetched_at
+    }
+
+    pub(crate) fn find(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
+        self.keys.iter().find(|key| key.kid() == kid).cloned()
+    }
+
+    /// Notes that a fetch begins.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.attempted_at = Some(now);
+    }
+
+    /// Takes the fetched JWK Set. `false` if it is not one.
+    pub(crate) fn replace(&mut self, json: &str, now: u64) -> bool {
+        let Some(keys) = parse_public_set(json) else { return false };
+        self.keys = keys.into_iter().map(Arc::new).collect();
+        self.fetched_at = Some(now);
+        self.failed_at = None;
+        true
+    }
+
+    /// Notes that a fetch failed.
+    pub(crate) fn fail(&mut self, now: u64) {
+        self.failed_at = Some(now);
+    }
+}

@@ -1,0 +1,59 @@
+//! Verifies the access tokens of Portcullis, by the rules that Portcullis itself applies.
+//!
+//! | feature | for | signatures |
+//! |---|---|---|
+//! | `native` | any server | ES256, `EdDSA` |
+//! | `axum` | servers on axum: `axum::AccessTokenLayer`, and [`Claims`] as an extractor; includes `native` | ES256, `EdDSA` |
+//! | `workers` | Workers in Rust; `subtle` is also what Portcullis verifies with | all |
+//!
+//! A [`Verifier`] fetches the keys of the issuer when it needs them, by a function of yours, so that the HTTP client is your
+//! choice. It uses them for five minutes, and for an hour while the issuer does not answer. It looks for an unknown key at most
+//! once in thirty seconds.
+//!
+#![cfg_attr(
+    all(feature = "native", not(target_arch = "wasm32")),
+    doc = r#"
+```
+use portcullis_verifier::{Verifier, VerifyError};
+
+# async fn get(url: String) -> Result<String, std::io::Error> { Err(std::io::Error::other("offline")) }
+# async fn example() -> Result<(), VerifyError> {
+let verifier = Verifier::new("https://auth.example.com", "https://api.example.com", |url| get(url));
+
+let claims = verifier.verify("eyJ…").await?;
+claims.require_role("admin")?;
+println!("{} in session {}", claims.sub, claims.sid);
+# Ok(())
+# }
+```
+"#
+)]
+#![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test may panic"))]
+
+#[cfg(feature = "axum")]
+pub mod axum;
+mod claims;
+mod error;
+mod keys;
+#[cfg(any(all(feature = "native", not(target_arch = "wasm32")), all(feature = "workers", target_arch = "wasm32")))]
+mod signature;
+#[cfg(feature = "workers")]
+pub mod subtle;
+#[cfg(any(all(feature = "native", not(target_arch = "wasm32")), all(feature = "workers", target_arch = "wasm32")))]
+mod verifier;
+
+pub use claims::Claims;
+pub use error::{BoxError, VerifyError};
+pub use portcullis_core::id::Id;
+#[cfg(any(
+    all(feature = "native", not(target_arch = "wasm32")),
+    all(feature = "workers", target_arch = "wasm32")
+))]
+pub use verifier::Verifier;
+
+/// The rules, for those who connect them to signatures and keys of their own, as Portcullis does.
+pub mod rules {
+    pub use portcullis_core::token::access::{AccessToken, Parties, Purpose, Rejection, Unverified, VerifiedToken};
+    pub use portcullis_core::token::algorithm::Algorithm;
+    pub use portcullis_core::token::verifying_key::{VerifyingKey, parse_public_set};
+}

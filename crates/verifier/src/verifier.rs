@@ -1,0 +1,377 @@
+//! The verifier: fetches keys, and applies the rules.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portcullis_core::token::access::{Parties, Purpose, Rejection, Unverified};
+use portcullis_core::token::verifying_key::VerifyingKey;
+
+use crate::claims::Claims;
+use crate::error::{BoxError, VerifyError};
+use crate::keys::KeyCache;
+use crate::signature;
+
+/// Maximum size of a token in bytes, as in Portcullis.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// `Send` in a server. In a Worker, which has one thread, anything.
+#[cfg(not(target_arch = "wasm32"))]
+pub trait MaybeSend: Send {}
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: Send> MaybeSend for T {}
+/// `Send` and `Sync` in a server. In a Worker, which has one thread, anything.
+#[cfg(not(target_arch = "wasm32"))]
+pub trait MaybeSync: Send + Sync {}
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: Send + Sync> MaybeSync for T {}
+
+/// `Send` in a server. In a Worker, which has one thread, anything.
+#[cfg(target_arch = "wasm32")]
+pub trait MaybeSend {}
+#[cfg(target_arch = "wasm32")]
+impl<T> MaybeSend for T {}
+/// `Send` and `Sync` in a server. In a Worker, which has one thread, anything.
+#[cfg(target_arch = "wasm32")]
+pub trait MaybeSync {}
+#[cfg(target_arch = "wasm32")]
+impl<T> MaybeSync for T {}
+
+#[cfg(not(target_arch = "wasm32"))]
+type Fetching = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
+#[cfg(not(target_arch = "wasm32"))]
+type Fetch = Box<dyn Fn(String) -> Fetching + Send + Sync>;
+#[cfg(target_arch = "wasm32")]
+type Fetching = Pin<Box<dyn Future<Output = Result<String, BoxError>>>>;
+#[cfg(target_arch = "wasm32")]
+type Fetch = Box<dyn Fn(String) -> Fetching>;
+
+/// Verifies the access tokens of one issuer for one audience. Share one for the whole program, because it keeps the keys.
+pub struct Verifier {
+    parties: Parties,
+    fetch: Fetch,
+    /// Held only while no fetch is under way: requests that come at once may each fetch the keys. A Worker would cancel those that
+    /// wait for another one.
+    cache: Mutex<KeyCache>,
+}
+
+impl Verifier {
+    /// A verifier of the tokens whose `iss` and `aud` are these: `ISSUER` and `AUDIENCE` of Portcullis.
+    ///
+    /// `fetch` gets a URL of the issuer and returns the body of its response. Any status but 200 must be an error, and so must a
+    /// response that takes longer than a few seconds. It must not follow redirects.
+    pub fn new<F, R, E>(issuer: &str, audience: &str, fetch: F) -> Self
+    where
+        F: Fn(String) -> R + MaybeSync + 'static,
+        R: Future<Output = Result<String, E>> + MaybeSend + 'static,
+        E: Into<BoxError>,
+    {
+        // The rules never compare the client.
+        let parties = Parties { issuer: issuer.to_owned(), audience: audience.to_owned(), client_id: String::new() };
+        let fetch: Fetch = Box::new(move |url| {
+            let response = fetch(url);
+            Box::pin(async move { response.await.map_err(Into::into) })
+        });
+        Self { parties, fetch, cache: Mutex::default() }
+    }
+
+    /// Verifies an access token.
+    ///
+    /// # Errors
+    /// [`VerifyError`] says why the request must be refused.
+    pub async fn verify(&self, compact: &str) -> Result<Claims, VerifyError> {
+        self.verify_at(compact, clock).await
+    }
+
+    pub(crate) async fn verify_at(&self, compact: &str, clock: fn() -> u64) -> Result<Claims, VerifyError> {
+        if compact.len() > MAX_BYTES {
+            return Err(Rejection::Malformed.into());
+        }
+        let unverified = Unverified::parse(compact)?;
+        let key = self.key(unverified.kid(), clock).await?;
+        let key = key.filter(|key| unverified.is_for(key)).ok_or(Rejection::Signature)?;
+        let is_valid = signature::verify(&key, &unverified).await.map_err(VerifyError::KeysUnavailable)?;
+        let verified = unverified.verify((&key, is_valid), &self.parties)?;
+        let token = verified.accept(Purpose::Access, clock())?;
+        Claims::new(token, compact).ok_or_else(|| Rejection::Claims.into())
+    }
+
+    async fn key(&self, kid: &str, clock: fn() -> u64) -> Result<Option<Arc<VerifyingKey>>, VerifyError> {
+        if self.cache(|cache| cache.is_due(clock()))
+            && let Err(error) = self.fetch(clock).await
+            && self.cache(|cache| cache.is_stale(clock()))
+        {
+            return Err(VerifyError::KeysUnavailable(error));
+        }
+        if let Some(key) = self.cache(|cache| cache.find(kid)) {
+            return Ok(Some(key));
+        }
+        // Perhaps it is new.
+        if self.cache(|cache| cache.may_look_again(clock())) {
+            self.fetch(clock).await.map_err(VerifyError::KeysUnavailable)?;
+        }
+        match self.cache(|cache| (cache.find(kid), cache.is_certain())) {
+            (None, false) => Err(VerifyError::KeysUnavailable("the last fetch failed".into())),
+            (key, _) => Ok(key),
+        }
+    }
+
+    async fn fetch(&self, clock: fn() -> u64) -> Result<(), BoxError> {
+        self.cache(|cache| cache.begin(clock()));
+        let response = (self.fetch)(format!("{}/.well-known/jwks.json", self.parties.issuer)).await;
+        self.cache(|cache| {
+            let fetched = response.and_then(|json| {
+                if cache.replace(&json, clock()) { Ok(()) } else { Err("the response is not a JWK Set".into()) }
+            });
+            if fetched.is_err() {
+                cache.fail(clock());
+            }
+            fetched
+        })
+    }
+
+    fn cache<T>(&self, work: impl FnOnce(&mut KeyCache) -> T) -> T {
+        work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[expect(clippy::disallowed_methods, reason = "the clock of a resource server, not of the Worker")]
+fn clock() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+}
+
+#[cfg(target_arch = "wasm32")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the clock of a resource server; milliseconds since 1970 are a positive whole number"
+)]
+fn clock() -> u64 {
+    (js_sys::Date::now() / 1000.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use std::sync::Mutex;
+
+    use jwt_compact::alg::{Ed25519, Es256};
+    use jwt_compact::jwk::{JsonWebKey, JwkError};
+    use jwt_compact::{Algorithm, AlgorithmSignature as _};
+    use portcullis_core::id::Id;
+    use portcullis_core::token::access::{AccessToken, Parties, Rejection, complete, signing_input};
+    use portcullis_core::token::keys::{SigningKey, SigningKeys};
+    use portcullis_core::token::profile::{EmailClaims, Profile};
+    use serde_json::{Value, json};
+
+    use super::Verifier;
+    use crate::error::VerifyError;
+
+    const ISSUER: &str = "https://auth.example.org";
+    const AUDIENCE: &str = "https://api.example.org";
+    const START: u64 = 1_700_000_000;
+
+    thread_local! {
+        static NOW: Cell<u64> = const { Cell::new(START) };
+    }
+
+    fn clock() -> u64 {
+        NOW.get()
+    }
+
+    fn advance(seconds: u64) {
+        NOW.set(NOW.get() + seconds);
+    }
+
+    /// An ES256 key (RFC 7515 A.3.1) and an `EdDSA` key (RFC 8037 A.1).
+    fn es256() -> Value {
+        json!({
+            "kty": "EC", "crv": "P-256",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+            "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+        })
+    }
+
+    fn eddsa() -> Value {
+        json!({
+            "kty": "OKP", "crv": "Ed25519",
+            "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        })
+    }
+
+    fn keys(keys: &[Value]) -> SigningKeys {
+        SigningKeys::parse(&json!({"keys": keys}).to_string()).unwrap()
+    }
+
+    fn published(keys: &SigningKeys) -> String {
+        serde_json::to_string(&keys.public_set(START, 0)).unwrap()
+    }
+
+    fn sign<A: Algorithm>(algorithm: &A, key: &SigningKey, issuer: &str) -> String
+    where
+        A::SigningKey: for<'k> TryFrom<&'k JsonWebKey<'static>, Error = JwkError>,
+    {
+        let token = AccessToken {
+            sub: Id::new([1; 16]),
+            sid: Id::new([2; 16]),
+            jti: Id::new([3; 16]),
+            roles: vec!["user".to_owned()],
+            iat: START,
+            exp: START + 100_000,
+        };
+        let parties =
+            Parties { issuer: issuer.to_owned(), audience: AUDIENCE.to_owned(), client_id: "first-party".to_owned() };
+        let profile = Profile { email: Some(EmailClaims::unverified("ada@example.org")), ..Profile::default() };
+        let input = signing_input(&token, profile, &parties, key).unwrap();
+        let signature = algorithm.sign(&key.private_jwk().try_into().unwrap(), input.as_bytes());
+        complete(input, &signature.as_bytes())
+    }
+
+    fn es256_token(keys: &SigningKeys) -> String {
+        sign(&Es256, keys.iter().next().unwrap(), ISSUER)
+    }
+
+    /// An issuer whose responses the test sets, and the number of requests that it got.
+    #[derive(Clone)]
+    struct Issuer(Arc<Mutex<(Result<String, String>, usize)>>);
+
+    impl Issuer {
+        fn publishing(keys: &SigningKeys) -> Self {
+            Self(Arc::new(Mutex::new((Ok(published(keys)), 0))))
+        }
+
+        fn answer(&self, answer: Result<String, &str>) {
+            self.0.lock().unwrap().0 = answer.map_err(str::to_owned);
+        }
+
+        fn requests(&self) -> usize {
+            self.0.lock().unwrap().1
+        }
+
+        fn verifier(&self) -> Verifier {
+            let issuer = self.clone();
+            Verifier::new(ISSUER, AUDIENCE, move |url| {
+                assert_eq!(url, "https://auth.example.org/.well-known/jwks.json");
+                let mut state = issuer.0.lock().unwrap();
+                state.1 += 1;
+                std::future::ready(state.0.clone())
+            })
+        }
+    }
+
+    async fn code(verifier: &Verifier, token: &str) -> &'static str {
+        match verifier.verify_at(token, clock).await {
+            Ok(_) => "accepted",
+            Err(error) => error.code(),
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_of_both_algorithms_are_verified() {
+        let keys = keys(&[es256(), eddsa()]);
+        let verifier = Issuer::publishing(&keys).verifier();
+        let [first, second] = [0, 1].map(|n| keys.iter().nth(n).unwrap());
+        for token in [sign(&Es256, first, ISSUER), sign(&Ed25519, second, ISSUER)] {
+            let claims = verifier.verify_at(&token, clock).await.unwrap();
+            assert_eq!((claims.sub, claims.sid, claims.jti), (Id::new([1; 16]), Id::new([2; 16]), Id::new([3; 16])));
+            assert_eq!((claims.iat, claims.exp), (START, START + 100_000));
+            assert_eq!(claims.all["email"], "ada@example.org");
+            assert!(claims.has_role("user") && claims.require_role("user").is_ok());
+            assert!(matches!(claims.require_role("admin"), Err(VerifyError::Forbidden)));
+            let (signed, signature) = token.rsplit_once('.').unwrap();
+            let turned: String = signature.chars().rev().collect();
+            assert_eq!(code(&verifier, &format!("{signed}.{turned}")).await, "invalid_token");
+        }
+        let foreign = sign(&Es256, first, "https://other.example");
+        assert!(matches!(verifier.verify_at(&foreign, clock).await, Err(VerifyError::InvalidToken(Rejection::Issuer))));
+        let long = format!("{}.{}", "a".repeat(8192), "b");
+        assert_eq!(code(&verifier, &long).await, "invalid_token");
+    }
+
+    #[tokio::test]
+    async fn a_token_is_expired_from_the_second_of_its_exp_on() {
+        let keys = keys(&[es256()]);
+        let (verifier, token) = (Issuer::publishing(&keys).verifier(), es256_token(&keys));
+        advance(99_999);
+        assert_eq!(code(&verifier, &token).await, "accepted");
+        advance(1);
+        assert_eq!(code(&verifier, &token).await, "token_expired");
+    }
+
+    #[tokio::test]
+    async fn keys_are_fetched_once_in_five_minutes() {
+        let keys = keys(&[es256()]);
+        let (issuer, token) = (Issuer::publishing(&keys), es256_token(&keys));
+        let verifier = issuer.verifier();
+        for (seconds, requests) in [(0, 1), (299, 1), (1, 2), (299, 2), (1, 3)] {
+            advance(seconds);
+            assert_eq!(code(&verifier, &token).await, "accepted");
+            assert_eq!(issuer.requests(), requests);
+        }
+        // A key that is no longer published is refused.
+        issuer.answer(Ok(published(&self::keys(&[eddsa()]))));
+        advance(300);
+        assert_eq!(code(&verifier, &token).await, "invalid_token");
+    }
+
+    #[tokio::test]
+    async fn while_the_issuer_does_not_answer_known_keys_are_used_for_an_hour() {
+        let keys = keys(&[es256()]);
+        let token = es256_token(&keys);
+        for fault in [Err("connection refused"), Ok("<html>".to_owned()), Ok("{\"keys\":1}".to_owned())] {
+            NOW.set(START);
+            let issuer = Issuer::publishing(&keys);
+            let verifier = issuer.verifier();
+            assert_eq!(code(&verifier, &token).await, "accepted");
+            issuer.answer(fault);
+            // A failed fetch is tried again after 30 seconds.
+            for (seconds, requests) in [(300, 2), (0, 2), (29, 2), (1, 3), (3269, 4)] {
+                advance(seconds);
+                assert_eq!(code(&verifier, &token).await, "accepted");
+                assert_eq!(issuer.requests(), requests);
+            }
+            advance(1);
+            assert_eq!(code(&verifier, &token).await, "keys_unavailable");
+            // Then every request asks, so that the first answer ends the outage.
+            issuer.answer(Ok(published(&keys)));
+            assert_eq!(code(&verifier, &token).await, "accepted");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_is_looked_for_once_in_30_seconds() {
+        let (old, new) = (keys(&[es256()]), keys(&[es256(), eddsa()]));
+        let issuer = Issuer::publishing(&old);
+        let verifier = issuer.verifier();
+        let unknown = sign(&Ed25519, new.iter().nth(1).unwrap(), ISSUER);
+        for (seconds, requests) in [(0, 1), (0, 1), (29, 1), (1, 2), (0, 2)] {
+            advance(seconds);
+            assert_eq!(code(&verifier, &unknown).await, "invalid_token");
+            assert_eq!(issuer.requests(), requests);
+        }
+        issuer.answer(Err("connection refused"));
+        advance(30);
+        assert_eq!(code(&verifier, &unknown).await, "keys_unavailable");
+        // Not known to be invalid, either.
+        assert_eq!(code(&verifier, &unknown).await, "keys_unavailable");
+        assert_eq!(code(&verifier, &es256_token(&old)).await, "accepted");
+        assert_eq!(issuer.requests(), 3);
+        issuer.answer(Ok(published(&new)));
+        advance(30);
+        assert_eq!(code(&verifier, &unknown).await, "accepted");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_cannot_be_used_is_an_error_of_the_issuer() {
+        let keys = keys(&[es256()]);
+        let issuer = Issuer::publishing(&keys);
+        // Another point, which is not on the curve.
+        let broken = published(&keys).replace("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", &"A".repeat(43));
+        issuer.answer(Ok(broken));
+        assert_eq!(code(&issuer.verifier(), &es256_token(&keys)).await, "keys_unavailable");
+    }
+}
