@@ -89,10 +89,30 @@ export async function serveDomains(domains) {
   const server = await listening(
     https.createServer(certificate(), (request, response) => {
       const served = domains[request.headers.host.split(":")[0]];
-      return served?.runtime ? relay(served, request, response) : answer(served ?? {}, request, response);
+      return served?.runtime
+        ? relay(served, request, response, undefined, "https")
+        : answer(served ?? {}, request, response);
     }),
   );
   return { origin: (name) => `https://${name}:${server.port}`, domains, close: server.close };
+}
+
+/**
+ * A Worker at a port of localhost, as its issuer, behind a relay that can `stop` and `start`. `after`, if set, is called with
+ * the path between the Worker's response and its delivery, and loses the response if it returns false.
+ */
+export async function relayed(worker, vars = {}) {
+  const server = http.createServer((request, response) => relay(worker, request, response, relayed.after));
+  let { port, close } = await listening(server);
+  const relayed = {
+    url: `http://localhost:${port}`,
+    after: undefined,
+    stop: () => close(),
+    start: async () => ({ close } = await listening(server, port)),
+    close: () => close(),
+  };
+  await worker.update({ vars: { ISSUER: relayed.url, ...vars } });
+  return relayed;
 }
 
 /** Makes a Worker the issuer at its port of localhost. Returns its address. */
@@ -102,8 +122,8 @@ export async function atLocalhost(worker, vars = {}) {
   return url;
 }
 
-async function listening(server) {
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+async function listening(server, port = 0) {
+  await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
   const close = () =>
     new Promise((resolve) => {
       server.close(resolve);
@@ -130,12 +150,13 @@ async function answer(files, request, response) {
 }
 
 /** Passes a request on to a Worker, which sees the address that the browser requested. */
-async function relay(worker, request, response) {
-  const url = `https://${request.headers.host}${request.url}`;
+function relay(worker, request, response, after = () => true, scheme = "http") {
+  const url = `${scheme}://${request.headers.host}${request.url}`;
   const headers = { ...request.headers, "x-test": JSON.stringify({ url }) };
   const { port } = worker.url;
   const passed = http.request({ host: "127.0.0.1", port, path: request.url, method: request.method, headers });
-  passed.on("response", (answer) => {
+  passed.on("response", async (answer) => {
+    if ((await after(request.url)) === false) return response.destroy();
     response.writeHead(answer.statusCode, answer.statusMessage, answer.rawHeaders);
     answer.pipe(response);
   });

@@ -426,7 +426,8 @@ export function createClient(options: ClientOptions): Client {
       // The session of the browser is somebody else's.
       if (!ended && state.reason === "account_changed") return;
       if (ended || cookie) end("signed_out");
-      if (cookie) await post("/logout", {});
+      // By the access token, because the cookie may be of a session that began since.
+      if (cookie) await post("/logout", {}, LIMIT, undefined, ended?.access_token);
       else if (ended) await post("/revoke", { token: ended.refresh_token });
     });
   }

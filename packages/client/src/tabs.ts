@@ -62,9 +62,14 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
   async function locked<T>(work: () => Promise<T>, stop: boolean): Promise<T> {
     let begun = false;
     try {
-      const done = locks?.request(name, { signal: AbortSignal.timeout(PATIENCE) }, () => {
+      const done = locks?.request(name, { signal: AbortSignal.timeout(PATIENCE) }, async () => {
         begun = true;
-        return work();
+        try {
+          return await work();
+        } finally {
+          // The other tabs have its messages before one of them has the lock.
+          await arrived();
+        }
       });
       // After the request for the lock, so that this tab gets it next.
       if (stop) post({ kind: "stop" });
@@ -80,6 +85,21 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
     channel?.postMessage(message);
   }
 
+  async function arrived() {
+    if (!channel) return;
+    // Messages arrive in the order in which they were sent, so what was sent before this one is there when it is. A timer would
+    // be slowed down in a tab in the background.
+    const id = randomId();
+    await new Promise<void>((resolve) => {
+      pings.set(id, resolve);
+      setTimeout(resolve, 200);
+      const sender = new BroadcastChannel(name);
+      sender.postMessage({ kind: "ping", id });
+      sender.close();
+    });
+    pings.delete(id);
+  }
+
   return {
     get hears() {
       return channel !== undefined;
@@ -90,20 +110,7 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
       return result;
     },
     post,
-    async arrived() {
-      if (!channel) return;
-      // Messages arrive in the order in which they were sent, so what was sent before this one is here when it is. A timer would
-      // be slowed down in a tab in the background.
-      const id = randomId();
-      await new Promise<void>((resolve) => {
-        pings.set(id, resolve);
-        setTimeout(resolve, 200);
-        const sender = new BroadcastChannel(name);
-        sender.postMessage({ kind: "ping", id });
-        sender.close();
-      });
-      pings.delete(id);
-    },
+    arrived,
     close() {
       channel?.close();
       channel = undefined;
