@@ -140,6 +140,30 @@ async function generation({ sid }) {
   return revoked_at === null ? generation : undefined;
 }
 
+/** Lets a tab refresh, and holds the response until `release` is called. */
+async function heldRefresh(tab) {
+  const acted = Promise.withResolvers();
+  const held = Promise.withResolvers();
+  server.after = async (path) => {
+    if (path !== "/refresh") return true;
+    acted.resolve();
+    await held.promise;
+    return true;
+  };
+  await worker.advance(LIFETIME);
+  await tab.page.context().clock.fastForward(1000 * LIFETIME);
+  const refreshing = tab.token();
+  await patiently(acted.promise, "there is no refresh");
+  return { refreshing, release: held.resolve };
+}
+
+async function until(condition, missing) {
+  const met = async () => {
+    while (!condition()) await setTimeout(10);
+  };
+  await patiently(met(), missing);
+}
+
 const sidOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url").toString());
 
 for (const mode of MODES) {
@@ -181,6 +205,290 @@ for (const mode of MODES) {
       }
       assert.equal(await generation(sidOf(token)), 20);
       for (const tab of tabs) assert.equal((await tab.states()).filter((state) => !/^signed_in/.test(state)).length, 1);
+    });
+
+    test("while the server is stopped the tabs stay signed in, and they go on when it is back", async () => {
+      const tabs = await profile.tabs(2);
+      await tabs[0].login(person);
+      await tabs[1].until("signed_in");
+      const token = await tabs[0].token();
+      for (let round = 0; round < 2; round += 1) {
+        await server.stop();
+        await profile.pass(LIFETIME);
+        for (const tab of tabs) assert.deepEqual(await tab.token(), { code: "network_error", status: 0 });
+        // Later attempts fail, too.
+        await profile.pass(60);
+        for (const tab of tabs) assert.match(await tab.state(), /^signed_in/);
+        await server.start();
+        await profile.pass(90);
+        for (const tab of tabs) await tab.untilNot(token);
+      }
+      assert.equal(await tabs[0].token(), await tabs[1].token());
+      assert.equal(await generation(sidOf(token)), 2);
+    });
+
+    test("while the server asks to wait, no request is made, and the old token is used as long as it is valid", async () => {
+      const tab = await profile.tab();
+      await tab.login(person);
+      const token = await tab.token();
+      await worker.without("refresh_tokens", async () => {
+        const before = profile.refreshes;
+        await profile.pass(0.86 * LIFETIME);
+        await until(() => profile.refreshes > before, "there is no refresh");
+        assert.equal(await tab.token(), token);
+        await profile.pass(0.14 * LIFETIME);
+        const refused = await tab.token();
+        assert.deepEqual(refused, { code: "storage_unavailable", status: 503 });
+        const asked = profile.refreshes;
+        for (let tries = 0; tries < 5; tries += 1) assert.deepEqual(await tab.token(), refused);
+        assert.equal(profile.refreshes, asked);
+      });
+      await profile.pass(60);
+      await tab.untilNot(token);
+      assert.match(await tab.state(), /^signed_in/);
+    });
+
+    test("lost responses cost nothing: the request is repeated with the same token", async () => {
+      const tab = await profile.tab();
+      await tab.login(person);
+      const token = await tab.token();
+      let lost = 0;
+      server.after = (path) => {
+        if (path !== "/refresh" || lost === 3) return true;
+        lost += 1;
+        return false;
+      };
+      await profile.pass(0.86 * LIFETIME);
+      await until(() => lost === 2, "no response is lost");
+      await profile.pass(3);
+      await until(() => lost === 3, "there is no further attempt");
+      await profile.pass(6);
+      await tab.untilNot(token);
+      // The server acted four times, on one token.
+      assert.equal(await generation(sidOf(token)), 1);
+      assert.equal((await tab.call("me")).email, person.email);
+    });
+
+    test("a reload before the response arrives keeps the session", async () => {
+      const tab = await profile.tab();
+      await tab.login(person);
+      const token = await tab.token();
+      const acted = Promise.withResolvers();
+      server.after = async (path) => {
+        if (path !== "/refresh") return true;
+        acted.resolve();
+        // The page is gone by then.
+        await setTimeout(200);
+        return false;
+      };
+      await profile.pass(0.86 * LIFETIME);
+      await patiently(acted.promise, "there is no refresh");
+      server.after = undefined;
+      await tab.load();
+      await tab.untilNot(token);
+      assert.match(await tab.state(), /^signed_in/);
+      assert.equal(await generation(sidOf(token)), 1);
+    });
+
+    test("a laptop that was asleep past the lifetime of the access token refreshes when it wakes up", async () => {
+      const tabs = await profile.tabs(2);
+      await tabs[0].login(person);
+      await tabs[1].until("signed_in");
+      const token = await tabs[0].token();
+      const before = profile.refreshes;
+      await profile.pass(40 * LIFETIME);
+      await until(() => profile.refreshes > before, "there is no refresh");
+      for (const tab of tabs) await tab.untilNot(token);
+      assert.equal(profile.refreshes, before + 1);
+      assert.equal((await tabs[1].call("me")).email, person.email);
+    });
+
+    test("a tab in the background does not refresh ahead of time, but at once when it is shown or asked", async () => {
+      const tab = await profile.tab();
+      await tab.login(person);
+      const token = await tab.token();
+      const before = profile.refreshes;
+      await tab.hide(true);
+      await profile.pass(0.86 * LIFETIME);
+      await profile.pass(0.05 * LIFETIME);
+      assert.equal(await tab.token(), token);
+      assert.equal(profile.refreshes, before);
+      await tab.hide(false);
+      await tab.untilNot(token);
+      const next = await tab.token();
+      await tab.hide(true);
+      await profile.pass(2 * LIFETIME);
+      assert.notEqual(await tab.token(), next);
+      assert.equal(profile.refreshes, before + 2);
+    });
+
+    test("a logout in one tab signs out all, and ends the session", async () => {
+      const tabs = await profile.tabs(3);
+      await tabs[0].login(person);
+      for (const tab of tabs) await tab.until("signed_in");
+      const token = await tabs[0].token();
+      await tabs[1].call("logout");
+      for (const tab of tabs) await tab.until("signed_out,,signed_out");
+      for (const tab of tabs) assert.equal(await tab.token(), null);
+      assert.equal(await generation(sidOf(token)), undefined);
+      await tabs[2].load();
+      assert.equal(await tabs[2].state(), "signed_out,,");
+      const cookies = await profile.context.cookies();
+      assert.deepEqual(cookies, []);
+    });
+
+    test("a logout during a refresh wins: the late response signs nobody in", async () => {
+      const tabs = await profile.tabs(2);
+      await tabs[0].login(person);
+      await tabs[1].until("signed_in");
+      const token = await tabs[0].token();
+      const { refreshing, release } = await heldRefresh(tabs[0]);
+      await tabs[1].call("logout");
+      await tabs[0].until("signed_out,,signed_out");
+      release();
+      await refreshing;
+      for (const tab of tabs) await tab.until("signed_out,,signed_out");
+      assert.equal(await generation(sidOf(token)), undefined);
+      await tabs[0].load();
+      assert.equal(await tabs[0].state(), "signed_out,,");
+    });
+
+    test("a login as another user wins over a refresh under way, and ends the other tab's session only", async () => {
+      const [a, b] = await profile.tabs(2);
+      const other = await worker.register();
+      await a.login(person);
+      await b.until("signed_in");
+      const { refreshing, release } = await heldRefresh(a);
+      assert.equal((await b.login(other)).email, other.email);
+      release();
+      await refreshing;
+      await a.until("signed_out,,account_changed");
+      assert.equal(await a.token(), null);
+      // What would be sent next is of the new session.
+      await b.load();
+      assert.equal(await b.state(), `signed_in,${other.email},restored`);
+      await profile.pass(2 * LIFETIME);
+      assert.equal((await b.call("me")).email, other.email);
+      // The other tab can go on as the new user.
+      assert.equal((await a.call("restore")).email, other.email);
+      assert.equal((await a.call("me")).email, other.email);
+    });
+
+    test("a session that was ended elsewhere signs out all tabs, with the reason", async () => {
+      const tabs = await profile.tabs(2);
+      await tabs[0].login(person);
+      await tabs[1].until("signed_in");
+      const { access_token } = (await worker.login(person)).body;
+      await worker.delete("/sessions", { bearer: access_token });
+      const answer = await tabs[0].page.evaluate(
+        (url) => auth.fetch(`${url}/me`).then(({ status }) => status),
+        server.url,
+      );
+      assert.equal(answer, 401);
+      for (const tab of tabs) await tab.until("signed_out,,revoked");
+    });
+
+    test("a session that was not used for too long is over, with the reason", async () => {
+      const tab = await profile.tab();
+      await tab.login(person);
+      await tab.hide(true);
+      await worker.age(8 * 86_400, sidOf(await tab.token()).sid);
+      await profile.pass(8 * 86_400);
+      await tab.hide(false);
+      await tab.until("signed_out,,expired");
+    });
+
+    test("a tab that is suspended with the lock delays the others by five seconds at most", async () => {
+      const [a, b] = await profile.tabs(2);
+      await a.login(person);
+      await b.until("signed_in");
+      const token = await a.token();
+      await a.page.evaluate((name) => {
+        navigator.locks.request(name, () => new Promise(() => {}));
+      }, `portcullis:${server.url}`);
+      const started = Date.now();
+      await profile.pass(0.86 * LIFETIME);
+      await b.untilNot(token);
+      assert.ok(Date.now() - started > 4000, "the lock was not waited for");
+      assert.match(await b.state(), /^signed_in/);
+    });
+
+    test("without locks, a tab that loses the race keeps the session of the winner", async () => {
+      const bare = await Profile.open(mode, { script: () => Reflect.deleteProperty(Navigator.prototype, "locks") });
+      const [a, b] = await bare.tabs(2);
+      await a.login(person);
+      await b.until("signed_in");
+      const token = await a.token();
+      const [both, held] = [Promise.withResolvers(), Promise.withResolvers()];
+      let asked = 0;
+      server.after = async (path) => {
+        if (path !== "/refresh" || asked === 2) return true;
+        asked += 1;
+        // The first response waits for the second one, and that until the first one has been taken up in both tabs.
+        if (asked === 2) both.resolve();
+        await (asked === 1 ? both : held).promise;
+        return true;
+      };
+      await bare.pass(0.86 * LIFETIME);
+      await until(() => asked === 2, "there are not two refreshes at once");
+      await a.untilNot(token);
+      await b.untilNot(token);
+      const winner = await a.token();
+      held.resolve();
+      await setTimeout(100);
+      assert.deepEqual([await a.token(), await b.token()], [winner, winner]);
+      await bare.pass(0.86 * LIFETIME);
+      await a.untilNot(winner);
+      await b.untilNot(winner);
+      await bare.context.close();
+    });
+
+    test("without BroadcastChannel tabs may refresh twice, and stay signed in", async () => {
+      const bare = await Profile.open(mode, { script: () => Reflect.deleteProperty(globalThis, "BroadcastChannel") });
+      const tabs = await bare.tabs(2);
+      for (const tab of tabs) await tab.login(person);
+      for (let round = 0; round < 3; round += 1) {
+        const token = await tabs[0].token();
+        await bare.pass(LIFETIME);
+        for (const tab of tabs) await tab.untilNot(token);
+        for (const tab of tabs) assert.equal((await tab.call("me")).email, person.email);
+      }
+      await bare.context.close();
+    });
+
+    test("with blocked storage the session works in the tab", async () => {
+      const bare = await Profile.open(mode, {
+        script: () =>
+          Object.defineProperty(globalThis, "localStorage", {
+            get() {
+              throw new DOMException("Access is denied for this document.", "SecurityError");
+            },
+          }),
+      });
+      const tab = await bare.tab();
+      assert.equal(await tab.state(), "signed_out,,");
+      await tab.login(person);
+      const token = await tab.token();
+      await bare.pass(0.86 * LIFETIME);
+      await tab.untilNot(token);
+      await tab.load();
+      assert.match(await tab.state(), mode === "cookie" ? /^signed_in,.*,restored$/ : /^signed_out/);
+      await bare.context.close();
+    });
+
+    test("with a full storage the session works in the tab", async () => {
+      const tab = await profile.tab();
+      await tab.page.evaluate(() => {
+        for (let length = 2 ** 22; length >= 1; length = Math.floor(length / 2))
+          try {
+            for (;;) localStorage.setItem(`filler${localStorage.length}`, "x".repeat(length));
+          } catch {}
+      });
+      await tab.login(person);
+      const token = await tab.token();
+      await profile.pass(0.86 * LIFETIME);
+      await tab.untilNot(token);
+      assert.equal((await tab.call("me")).email, person.email);
     });
   });
 }

@@ -1,5 +1,5 @@
 import { networkError, PortcullisError, read } from "./error.js";
-import { type Message, openTabs, randomId, type Session } from "./tabs.js";
+import { type Message, openTabs, randomId, type Session, STOPPED } from "./tabs.js";
 import type {
   Changes,
   Credentials,
@@ -96,8 +96,8 @@ export function createClient(options: ClientOptions): Client {
   let announced = session?.id;
 
   let flight: Promise<void> | undefined;
-  /** Stops the request of the refresh under way. */
-  let stopRefresh: (() => void) | undefined;
+  /** Of the refresh that waits or is under way. */
+  let stop = new AbortController();
   let refreshAt = dueAt(session);
   let failures = 0;
   /** What the server answered when it asked to wait, and until when. */
@@ -203,9 +203,9 @@ export function createClient(options: ClientOptions): Client {
   }
 
   async function hear(message: Message) {
-    if (message.kind === "stop") stopRefresh?.();
+    if (message.kind === "stop") stop.abort();
     else if (message.kind === "session") {
-      if (message.began) stopRefresh?.();
+      if (message.began) stop.abort();
       announced = message.id;
       if (message.session) take(message.session, message.began);
       else await look("signed_out", message.began);
@@ -221,8 +221,12 @@ export function createClient(options: ClientOptions): Client {
   // ---- Requests
 
   /** A request without an access token of its own accord. Rejects with a `PortcullisError`. */
-  async function post(path: string, body: object, limit = LIMIT, controller = new AbortController(), bearer?: string) {
-    const ends = setTimeout(() => controller.abort(), limit);
+  async function post(path: string, body: object, limit = LIMIT, signal?: AbortSignal, bearer?: string) {
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    const ends = setTimeout(abort, limit);
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) abort();
     try {
       return await read(
         await send(url + path, {
@@ -237,6 +241,7 @@ export function createClient(options: ClientOptions): Client {
       throw error instanceof PortcullisError ? error : networkError(error);
     } finally {
       clearTimeout(ends);
+      signal?.removeEventListener("abort", abort);
     }
   }
 
@@ -297,43 +302,37 @@ export function createClient(options: ClientOptions): Client {
   async function refreshInTurn() {
     const before = session;
     for (;;) {
+      stop = new AbortController();
+      const { signal } = stop;
       try {
-        return await tabs.alone(() => refreshAlone(before));
+        return await tabs.alone(() => refreshAlone(before, signal), signal);
       } catch (error) {
         // After the login or logout that stopped it there may be nothing left to do.
-        if (error !== STOPPED) throw error;
+        if (error !== STOPPED || closed) throw error;
       }
     }
   }
 
-  async function refreshAlone(before: Session | null) {
+  async function refreshAlone(before: Session | null, signal: AbortSignal) {
     await tabs.arrived();
     await look();
     // Another tab has refreshed, or signed out.
     if (session?.id !== before?.id || (!before && state.status !== "loading")) return;
-    const controller = new AbortController();
-    let stopped = false;
-    stopRefresh = () => {
-      stopped = true;
-      controller.abort();
-    };
     const body = cookie ? before && { user_id: before.user.id } : { refresh_token: before?.refresh_token };
-    const ask = () => post("/refresh", body ?? {}, REFRESH_LIMIT, controller);
+    const ask = () => post("/refresh", body ?? {}, REFRESH_LIMIT, signal);
     let answer: TokenResponse;
     try {
       // Once more if the connection broke: the server may have answered.
       answer = await ask().catch((error) => {
-        if (error.status !== 0 || controller.signal.aborted) throw error;
+        if (error.status !== 0 || error.cause?.name === "AbortError" || signal.aborted) throw error;
         return ask();
       });
       if (typeof answer.access_token !== "string") throw unexpected(200);
     } catch (error) {
-      if (stopped) throw STOPPED;
+      if (signal.aborted) throw STOPPED;
       return await failed(before, error as PortcullisError);
-    } finally {
-      stopRefresh = undefined;
     }
-    if (stopped) throw STOPPED;
+    if (signal.aborted) throw STOPPED;
     // Without the lock, another tab may have been faster.
     if (store && stored()?.id !== before?.id) await look();
     if (session?.id === before?.id) keep(answer, false);
@@ -411,9 +410,9 @@ export function createClient(options: ClientOptions): Client {
 
   /** Runs a login or logout. */
   async function inPlaceOfRefreshes<T>(work: () => Promise<T>): Promise<T> {
-    stopRefresh?.();
+    stop.abort();
     try {
-      return await tabs.alone(work, true);
+      return await tabs.alone(work);
     } finally {
       arm();
     }
@@ -509,7 +508,7 @@ export function createClient(options: ClientOptions): Client {
     close() {
       closed = true;
       clearTimeout(timer);
-      stopRefresh?.();
+      stop.abort();
       tabs.close();
       listeners.clear();
       for (const [target, type] of wakes) target?.removeEventListener?.(type, wake);
@@ -527,9 +526,6 @@ export function createClient(options: ClientOptions): Client {
   } else arm();
   return client;
 }
-
-/** Why a refresh was aborted. */
-const STOPPED = "stopped";
 
 /** At 80 % of the lifetime, earlier in one tab than in another: the first refreshes for all. */
 const dueAt = (session: Session | null) =>

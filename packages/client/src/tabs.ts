@@ -28,13 +28,19 @@ export type Message =
 export interface Tabs {
   /** Whether messages arrive. */
   readonly hears: boolean;
-  /** Runs `work` while no other work runs, in any tab. With `stop`, refreshes under way are aborted in the other tabs. */
-  alone<T>(work: () => Promise<T>, stop?: boolean): Promise<T>;
+  /**
+   * Runs `work` while no other work runs, in any tab. With a signal that is aborted while it waits, it rejects with `STOPPED`.
+   * Without one it is a login or logout: the refreshes of the other tabs are stopped.
+   */
+  alone<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   post(message: Message): void;
   /** Resolves when the messages that are under way have arrived. */
   arrived(): Promise<void>;
   close(): void;
 }
+
+/** Why a refresh did not take place. */
+export const STOPPED = "stopped";
 
 /** How long to wait for the lock, in milliseconds. */
 const PATIENCE = 5000;
@@ -59,10 +65,15 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
   // The work of this tab is in a queue of its own, for where there are no locks or the wait for them ends.
   let last: Promise<unknown> = Promise.resolve();
 
-  async function locked<T>(work: () => Promise<T>, stop: boolean): Promise<T> {
+  async function locked<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (signal?.aborted) throw STOPPED;
     let begun = false;
+    const wait = new AbortController();
+    const enough = () => wait.abort();
+    signal?.addEventListener("abort", enough);
     try {
-      const done = locks?.request(name, { signal: AbortSignal.timeout(PATIENCE) }, async () => {
+      if (locks) AbortSignal.timeout(PATIENCE).addEventListener("abort", enough);
+      const done = locks?.request(name, { signal: wait.signal }, async () => {
         begun = true;
         try {
           return await work();
@@ -72,12 +83,15 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
         }
       });
       // After the request for the lock, so that this tab gets it next.
-      if (stop) post({ kind: "stop" });
+      if (!signal) post({ kind: "stop" });
       return (await (done ?? work())) as T;
     } catch (error) {
       if (begun || !locks) throw error;
+      if (signal?.aborted) throw STOPPED;
       // The tab that holds it may be suspended. The server tolerates two refreshes at once.
       return work();
+    } finally {
+      signal?.removeEventListener("abort", enough);
     }
   }
 
@@ -104,8 +118,8 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
     get hears() {
       return channel !== undefined;
     },
-    alone(work, stop = false) {
-      const result = last.then(() => locked(work, stop));
+    alone(work, signal) {
+      const result = last.then(() => locked(work, signal));
       last = result.catch(() => {});
       return result;
     },
