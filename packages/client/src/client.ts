@@ -258,7 +258,7 @@ export function createClient(options: ClientOptions): Client {
     const response = await ask(token);
     if (response.status !== 401) return response;
     if (session?.access_token === token) {
-      if (Date.now() < forcedAt + FORCED_EVERY) return response;
+      if (!flight && Date.now() < forcedAt + FORCED_EVERY) return response;
       forcedAt = Date.now();
       await refresh();
     }

@@ -1,0 +1,569 @@
+// The client as packed: its size and types, and its behaviour against the Worker from Node, Workers and a runtime with as little as
+// React Native.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import vm from "node:vm";
+import { gzipSync } from "node:zlib";
+
+import { buildSync } from "esbuild";
+import { decodeJwt } from "jose";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+
+import { path } from "../../scripts/lib.mjs";
+import { install } from "../../scripts/packages.mjs";
+import { PASSWORD, startWorker } from "../support/harness.mjs";
+
+let worker, folder, packed, createClient, PortcullisError;
+const clients = [];
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "portcullis-client-"));
+  packed = await install("client", folder);
+  ({ createClient, PortcullisError } = await import(pathToFileURL(join(packed, "dist", "index.js"))));
+  worker = await startWorker();
+});
+afterEach(() => {
+  for (const client of clients.splice(0)) client.close();
+});
+after(async () => {
+  await worker?.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** A network that counts requests, and lets a test answer them in the place of the Worker. */
+class Network {
+  requests = [];
+  answer = undefined;
+
+  fetch = async (input, init) => {
+    const method = init?.method ?? input.method ?? "GET";
+    const request = { url: String(input.url ?? input), headers: new Headers(init?.headers ?? input.headers) };
+    this.requests.push(`${method} ${new URL(request.url).pathname}`);
+    const send = () => fetch(input, init);
+    return this.answer?.(request, send) ?? send();
+  };
+}
+
+function open(options = {}) {
+  const network = new Network();
+  const client = createClient({ url: worker.url.origin, fetch: network.fetch, ...options });
+  clients.push(client);
+  const states = [];
+  client.onChange(({ status, reason }) => states.push([status, reason].join()));
+  return { client, network, states };
+}
+
+async function signedIn(options) {
+  const person = await worker.register();
+  const opened = open(options);
+  await opened.client.login({ email: person.email, password: PASSWORD });
+  opened.network.requests.length = 0;
+  return { ...opened, person };
+}
+
+/** A storage in the form of `localStorage`. */
+function storage() {
+  const items = new Map();
+  return {
+    items,
+    getItem: (name) => items.get(name) ?? null,
+    setItem: (name, value) => void items.set(name, value),
+    removeItem: (name) => void items.delete(name),
+  };
+}
+
+/** Changes an answer of the Worker, so that its access token lives that many seconds for the client. */
+const living = (seconds) => async (_, send) => {
+  const response = await send();
+  if (!response.headers.get("Content-Type")?.includes("json")) return response;
+  const body = await response.json();
+  return Response.json({ ...body, ...(body.expires_in && { expires_in: seconds }) }, response);
+};
+
+const rejects = (promise, expected) =>
+  assert.rejects(promise, (error) => {
+    assert.ok(error instanceof PortcullisError, String(error));
+    assert.deepEqual({ status: error.status, code: error.code }, expected);
+    return true;
+  });
+
+describe("the package", () => {
+  test("is at most 5 KB, bundled, minified and gzipped", () => {
+    const { outputFiles } = buildSync({
+      entryPoints: [join(packed, "dist", "index.js")],
+      bundle: true,
+      minify: true,
+      format: "esm",
+      write: false,
+    });
+    const { length } = gzipSync(outputFiles[0].contents, { level: 9 });
+    assert.ok(length > 1000 && length <= 5120, `${length} bytes`);
+  });
+
+  test("has no dependencies, and nothing but the module, its types, a README and a licence", () => {
+    const manifest = JSON.parse(readFileSync(join(packed, "package.json"), "utf8"));
+    assert.equal(manifest.dependencies, undefined);
+    const { stdout } = spawnSync("find", [".", "-type", "f"], { cwd: packed, encoding: "utf8" });
+    const names = stdout.trim().split("\n").sort();
+    const types = names.filter((name) => /^\.\/dist\/\w+\.d\.ts$/.test(name));
+    assert.deepEqual(names, ["./LICENSE", "./README.md", ...types, "./dist/index.js", "./package.json"].sort());
+  });
+
+  test("has types that accept right calls and refuse wrong ones", () => {
+    const source = `
+      import { createClient, PortcullisError, type State, type User } from "@portcullis/client";
+      const auth = createClient({ url: "https://auth.example.com", mode: "storage", storage: localStorage });
+      const remove: () => void = auth.onChange((state: State) => {
+        if (state.status === "signed_in") state.user.email.toUpperCase();
+        // @ts-expect-error nobody is signed in
+        else state.user.email;
+      });
+      export async function run(): Promise<User | null> {
+        await auth.login({ username: "ada", password: "…", remember: false });
+        // @ts-expect-error who?
+        await auth.login({ password: "…" });
+        // @ts-expect-error no such mode
+        createClient({ url: "", mode: "session" });
+        // @ts-expect-error the password is missing
+        await auth.deleteMe({});
+        const { sessions, next_cursor } = await auth.sessions({ limit: 10 });
+        sessions[0]?.current satisfies boolean | undefined;
+        next_cursor satisfies string | null;
+        await auth.updateMe({ name: null, metadata: { theme: "dark" } });
+        const { status } = await auth.fetch(new URL("https://auth.example.com/me"), { method: "GET" });
+        status satisfies number;
+        await auth.request<{ events: unknown[] }>("GET", "/me/events").then(({ events }) => events.length);
+        try {
+          await auth.me();
+        } catch (error) {
+          if (error instanceof PortcullisError) error.retryAfter?.toFixed();
+        }
+        remove();
+        return auth.restore();
+      }`;
+    writeFileSync(join(folder, "consumer.ts"), source);
+    writeFileSync(join(folder, "package.json"), '{"type": "module"}');
+    for (const [module, moduleResolution] of [
+      ["nodenext", "nodenext"],
+      ["esnext", "bundler"],
+    ]) {
+      const lib = ["es2022", "dom"];
+      const compilerOptions = {
+        noEmit: true,
+        strict: true,
+        target: "es2022",
+        lib,
+        types: [],
+        module,
+        moduleResolution,
+      };
+      writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
+      const tsc = path("tests", "node_modules", ".bin", "tsc");
+      const { status, stdout } = spawnSync(tsc, [], { cwd: folder, encoding: "utf8" });
+      assert.equal(status, 0, stdout);
+    }
+  });
+});
+
+describe("an account", () => {
+  test("from registration to deletion", async () => {
+    const { client, states } = open();
+    const email = "grace@example.org";
+    const user = await client.register({ email, password: PASSWORD, username: "grace" });
+    assert.deepEqual([user.email, user.username], [email, "grace"]);
+    assert.equal(client.state.user, user);
+    assert.equal((await client.updateMe({ name: "Grace", metadata: { theme: "dark" } })).name, "Grace");
+    assert.equal(client.state.user.name, "Grace");
+    assert.deepEqual((await client.me()).metadata, { theme: "dark" });
+
+    const { client: second, states: secondStates } = open();
+    await second.login({ username: "grace", password: PASSWORD });
+    const { sessions, next_cursor } = await client.sessions({ limit: 10 });
+    assert.deepEqual([sessions.length, next_cursor], [2, null]);
+    assert.equal((await client.sessions({ limit: 1, cursor: undefined })).sessions.length, 1);
+    await client.endSession(sessions.find(({ current }) => !current).id);
+    await rejects(second.me(), { status: 401, code: "invalid_token" });
+    assert.deepEqual(secondStates, ["signed_out,", "signed_in,signed_in", "signed_out,revoked"]);
+
+    await rejects(client.changePassword({ current_password: "wrong", new_password: "purple otters juggle lanterns" }), {
+      status: 403,
+      code: "wrong_password",
+    });
+    const next = "purple otters juggle lanterns";
+    await client.changePassword({ current_password: PASSWORD, new_password: next });
+    assert.equal((await client.me()).email, email);
+    await second.login({ email, password: next });
+    assert.equal(await client.logoutEverywhere({ exceptCurrent: true }), 1);
+    assert.equal((await client.me()).email, email);
+    const { events } = await client.request("GET", "/me/events?limit=3");
+    assert.equal(events.length, 3);
+    await client.deleteMe({ current_password: next });
+    assert.equal(await client.getAccessToken(), null);
+    await rejects(client.login({ email, password: next }), { status: 401, code: "invalid_credentials" });
+    assert.deepEqual(states, ["signed_out,", "signed_in,signed_in", "signed_in,updated", "signed_out,signed_out"]);
+  });
+
+  test("ends its own session by its id, and all of them", async () => {
+    const { client, person, states } = await signedIn();
+    const { sessions } = await client.sessions();
+    await client.endSession(sessions.find(({ current }) => current).id);
+    assert.equal(states.at(-1), "signed_out,signed_out");
+    await client.login({ email: person.email, password: PASSWORD });
+    // This session and the one of the registration.
+    assert.equal(await client.logoutEverywhere(), 2);
+    assert.deepEqual([states.at(-1), await client.getAccessToken()], ["signed_out,signed_out", null]);
+  });
+
+  test("a login that replaces a session ends that one on the server", async () => {
+    const { client, person } = await signedIn();
+    const { sid } = decodeJwt(await client.getAccessToken());
+    await client.login({ email: person.email, password: PASSWORD });
+    for (let tries = 0; (await worker.sessionRow(sid)).revoked_at === null; tries += 1) {
+      assert.ok(tries < 200, "the session stays");
+      await setTimeout(10);
+    }
+    assert.equal((await client.me()).email, person.email);
+  });
+});
+
+describe("errors", () => {
+  test("have the code, the detail and the request id of the server", async () => {
+    const { client } = open();
+    const error = await client.register({ email: "not an address", password: PASSWORD }).catch((error) => error);
+    assert.ok(error instanceof PortcullisError && error instanceof Error);
+    assert.deepEqual([error.name, error.status, error.code], ["PortcullisError", 422, "invalid_email"]);
+    assert.match(error.detail, /^[A-Z].*\.$/);
+    assert.match(error.requestId, /^[\w-]{22}$/);
+    assert.equal(error.retryAfter, undefined);
+    assert.equal(error.message, `invalid_email: ${error.detail}`);
+  });
+
+  test("of the network, of a proxy and of the wrong server are PortcullisErrors as well", async () => {
+    const { client, network } = await signedIn();
+    network.answer = () => Promise.reject(new TypeError("fetch failed"));
+    await rejects(client.me(), { status: 0, code: "network_error" });
+    await rejects(client.login({ email: "a@example.org", password: PASSWORD }), { status: 0, code: "network_error" });
+    for (const [status, headers, retryAfter] of [
+      [502, {}, undefined],
+      [503, { "Retry-After": "7" }, 7],
+      [429, { "Retry-After": new Date(Date.now() + 9500).toUTCString() }, 9],
+    ]) {
+      network.answer = () => new Response("<h1>Bad</h1>", { status, headers });
+      const error = await client.me().catch((error) => error);
+      assert.deepEqual([error.status, error.code], [status, "unexpected_response"]);
+      if (retryAfter === undefined) assert.equal(error.retryAfter, undefined);
+      else assert.ok(Math.abs(error.retryAfter - retryAfter) <= 1, error.retryAfter);
+    }
+    network.answer = () => Response.json({ hello: "world" });
+    await rejects(client.login({ email: "a@example.org", password: PASSWORD }), {
+      status: 200,
+      code: "unexpected_response",
+    });
+    assert.equal(client.state.status, "signed_in");
+  });
+});
+
+describe("fetch", () => {
+  /** An API on another port, which says what it received. */
+  async function api(t, answer = () => 200) {
+    const received = [];
+    const server = http.createServer((request, response) => {
+      const chunks = [];
+      request.on("data", (chunk) => chunks.push(chunk));
+      request.on("end", () => {
+        const { authorization } = request.headers;
+        received.push({ authorization, body: Buffer.concat(chunks).toString() });
+        response.writeHead(answer(received, authorization)).end();
+      });
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.closeAllConnections() ?? server.close());
+    return { url: `http://127.0.0.1:${server.address().port}/`, received };
+  }
+
+  test("sends the token to the allowed origins only", async (t) => {
+    const { url, received } = await api(t);
+    const { client } = await signedIn();
+    assert.equal((await client.fetch(url)).status, 200);
+    const { client: allowed } = await signedIn({ origins: [url] });
+    for (const input of [url, new URL(url), new Request(url)]) await allowed.fetch(input, { headers: { "X-A": "1" } });
+    await allowed.fetch(url, { headers: { Authorization: "Basic eDp5" } });
+    // Not an origin, but one whose name begins with it.
+    await assert.rejects(allowed.fetch("https://127.0.0.1.invalid/"));
+    const bearer = `Bearer ${await allowed.getAccessToken()}`;
+    assert.deepEqual(
+      received.map(({ authorization }) => authorization),
+      [undefined, bearer, bearer, bearer, "Basic eDp5"],
+    );
+  });
+
+  test("asks once more with a new token after a 401, with the same body", async (t) => {
+    const { url, received } = await api(t, ({ length }) => (length === 1 ? 401 : 200));
+    const { client, network } = await signedIn({ origins: [url] });
+    const { status } = await client.fetch(new Request(url, { method: "POST", body: "hello" }));
+    assert.equal(status, 200);
+    assert.deepEqual(
+      received.map(({ body }) => body),
+      ["hello", "hello"],
+    );
+    assert.notEqual(received[0].authorization, received[1].authorization);
+    assert.equal(received[1].authorization, `Bearer ${await client.getAccessToken()}`);
+    assert.deepEqual(network.requests, ["POST /", "POST /refresh", "POST /"]);
+  });
+
+  test("does not send a stream twice, but refreshes for the next request", async (t) => {
+    const { url, received } = await api(t, ({ length }) => (length === 1 ? 401 : 200));
+    const { client } = await signedIn({ origins: [url], fetch: undefined });
+    const body = new Blob(["hello"]).stream();
+    assert.equal((await client.fetch(url, { method: "POST", body, duplex: "half" })).status, 401);
+    assert.equal((await client.fetch(url)).status, 200);
+    assert.equal(received.length, 2);
+    assert.notEqual(received[0].authorization, received[1].authorization);
+  });
+
+  test("causes no flood of refreshes at an API that refuses every token", async (t) => {
+    const { url, received } = await api(t, () => 401);
+    const { client, network } = await signedIn({ origins: [url] });
+    for (let count = 0; count < 5; count += 1) assert.equal((await client.fetch(url)).status, 401);
+    assert.equal(network.requests.filter((request) => request === "POST /refresh").length, 1);
+    assert.equal(received.length, 6);
+    assert.equal(client.state.status, "signed_in");
+  });
+
+  test("of ten requests with the same refused token refreshes once", async (t) => {
+    const { url } = await api(t, ([first], authorization) => (authorization === first.authorization ? 401 : 200));
+    const { client, network } = await signedIn({ origins: [url] });
+    const answers = await Promise.all(Array.from({ length: 10 }, () => client.fetch(url)));
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.equal(network.requests.filter((request) => request === "POST /refresh").length, 1);
+  });
+
+  test("sends requests without a token if nobody is signed in", async () => {
+    const { client } = open();
+    assert.equal((await client.fetch(`${worker.url.origin}/healthz`)).status, 200);
+    await rejects(client.me(), { status: 401, code: "missing_token" });
+  });
+});
+
+describe("a session", () => {
+  test("is refreshed once for all who ask at the same time", async () => {
+    const { client, network } = open();
+    network.answer = living(0);
+    const { email } = await worker.register();
+    await client.login({ email, password: PASSWORD });
+    network.requests.length = 0;
+    network.answer = undefined;
+    const tokens = await Promise.all(Array.from({ length: 20 }, () => client.getAccessToken()));
+    assert.deepEqual([new Set(tokens).size, network.requests], [1, ["POST /refresh"]]);
+  });
+
+  test("is refreshed at four fifths of its lifetime", async () => {
+    const { client, network } = open();
+    network.answer = living(2);
+    const { email } = await worker.register();
+    await client.login({ email, password: PASSWORD });
+    const token = await client.getAccessToken();
+    const begun = Date.now();
+    while (!network.requests.includes("POST /refresh")) await setTimeout(10);
+    const passed = Date.now() - begun;
+    assert.ok(passed > 1400 && passed < 1950, `${passed} ms`);
+    await setTimeout(200);
+    assert.notEqual(await client.getAccessToken(), token);
+  });
+
+  test("outlives every other failure than invalid_refresh_token", async () => {
+    const failures = [
+      () => Promise.reject(new TypeError("fetch failed")),
+      () => new Response("<h1>Log in to the network of the hotel</h1>"),
+      () => new Response("<h1>Log in to the network of the hotel</h1>", { status: 401 }),
+      () => Response.json({ code: "wrong_host", detail: "" }, { status: 421 }),
+      () => Response.json({ code: "too_many_requests", detail: "" }, { status: 429, headers: { "Retry-After": "1" } }),
+      () => Response.json({ code: "storage_unavailable", detail: "" }, { status: 503 }),
+      () => Response.json({}),
+    ];
+    for (const failure of failures) {
+      const { client, network } = open();
+      network.answer = living(0);
+      const { email } = await worker.register();
+      await client.login({ email, password: PASSWORD });
+      network.answer = failure;
+      await assert.rejects(client.getAccessToken(), PortcullisError);
+      assert.equal(client.state.status, "signed_in");
+      network.answer = undefined;
+      // It goes on by itself: the first wait is at most 1.25 s.
+      network.requests.length = 0;
+      for (const until = Date.now() + 3000; network.requests.length === 0 && Date.now() < until; ) await setTimeout(20);
+      assert.deepEqual(network.requests, ["POST /refresh"], failure.toString());
+      assert.equal(typeof (await client.getAccessToken()), "string");
+    }
+  });
+
+  test("ends with the reason when the server refuses its token", async () => {
+    const { client, states, person } = await signedIn({});
+    await worker.delete("/sessions", { bearer: person.access_token });
+    await rejects(client.me(), { status: 401, code: "invalid_token" });
+    assert.deepEqual([states.at(-1), client.state.user], ["signed_out,revoked", null]);
+  });
+
+  test("that has been logged out is not revived by a late refresh", async () => {
+    const { client, network, states } = open();
+    network.answer = living(0);
+    const { email } = await worker.register();
+    await client.login({ email, password: PASSWORD });
+    const { promise: held, resolve: release } = Promise.withResolvers();
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers();
+    network.answer = async (request, send) => {
+      const answer = await send();
+      if (!request.url.endsWith("/refresh")) return answer;
+      arrive();
+      await held;
+      return answer;
+    };
+    const refreshing = client.getAccessToken();
+    await arrived;
+    const leaving = client.logout();
+    release();
+    await leaving;
+    assert.equal(await refreshing, null);
+    assert.deepEqual(states.slice(1), ["signed_in,signed_in", "signed_out,signed_out"]);
+  });
+
+  test("is signed out even if the server does not hear of it", async () => {
+    const { client, network, states } = await signedIn();
+    network.answer = () => Promise.reject(new TypeError("fetch failed"));
+    await rejects(client.logout(), { status: 0, code: "network_error" });
+    assert.equal(states.at(-1), "signed_out,signed_out");
+    assert.equal(await client.getAccessToken(), null);
+    await client.logout();
+  });
+
+  test("in a storage is found again by the next client", async () => {
+    const shared = storage();
+    const { person } = await signedIn({ mode: "storage", storage: shared });
+    const { client, network, states } = open({ mode: "storage", storage: shared });
+    assert.equal((await client.me()).email, person.email);
+    assert.deepEqual([states, network.requests], [["signed_in,restored"], ["GET /me"]]);
+    await client.logout();
+    assert.equal(shared.items.size, 0);
+  });
+
+  test("in memory or in a cookie leaves no token in a storage", async () => {
+    const items = [];
+    const stored = { ...storage(), setItem: (_, value) => items.push(value) };
+    await signedIn({ mode: "memory", storage: stored });
+    assert.deepEqual(items, []);
+  });
+
+  test("with damaged or full storage works", async () => {
+    const damaged = storage();
+    damaged.setItem(`portcullis:${worker.url.origin}`, "{");
+    assert.equal(open({ mode: "storage", storage: damaged }).client.state.status, "signed_out");
+    const full = storage();
+    full.setItem = (_, value) => {
+      if (value.length > 100) throw new Error("QuotaExceededError");
+    };
+    const { client } = await signedIn({ mode: "storage", storage: full });
+    assert.equal((await client.me()).email, client.state.user.email);
+  });
+
+  test("of two clients with one storage: the one that loses the race keeps the session of the winner", async () => {
+    const shared = storage();
+    const { client: a, network } = await signedIn({ mode: "storage", storage: shared });
+    const { client: b, network: other } = open({ mode: "storage", storage: shared });
+    const { promise: held, resolve: release } = Promise.withResolvers();
+    other.answer = async (request, send) => {
+      if (request.url.endsWith("/me") && request.headers.get("Authorization") !== null && other.requests.length === 1)
+        return new Response("{}", { status: 401 });
+      const answer = await send();
+      if (request.url.endsWith("/refresh")) await held;
+      return answer;
+    };
+    const asking = b.me();
+    while (!other.requests.includes("POST /refresh")) await setTimeout(5);
+    network.answer = (request, send) =>
+      request.url.endsWith("/me") && network.requests.length === 1 ? new Response("{}", { status: 401 }) : send();
+    await a.me();
+    const winner = await a.getAccessToken();
+    release();
+    await asking;
+    assert.equal(await b.getAccessToken(), winner);
+    assert.equal(JSON.parse(shared.items.get(`portcullis:${worker.url.origin}`)).access_token, winner);
+  });
+});
+
+describe("the client runs", () => {
+  const bundle = () =>
+    buildSync({
+      entryPoints: [join(packed, "dist", "index.js")],
+      bundle: true,
+      format: "iife",
+      globalName: "portcullis",
+      write: false,
+    }).outputFiles[0].text;
+
+  test("in Node, and does not keep it running", async () => {
+    const { email } = await worker.register();
+    writeFileSync(
+      join(folder, "run.mjs"),
+      `import { createClient } from "@portcullis/client";
+       const auth = createClient({ url: "${worker.url.origin}", mode: "storage", storage: {
+         getItem: () => null, setItem() {}, removeItem() {} } });
+       console.log((await auth.login({ email: "${email}", password: "${PASSWORD}" })).email);`,
+    );
+    const { stdout, stderr, status } = spawnSync(process.execPath, ["run.mjs"], {
+      cwd: folder,
+      encoding: "utf8",
+      timeout: 10_000,
+    });
+    assert.deepEqual([status, stdout.trim()], [0, email], stderr);
+  });
+
+  test("in a Worker, through a service binding", async () => {
+    const { email } = await worker.register();
+    const script = `${bundle()}
+      export default {
+        async fetch(request, env) {
+          const auth = portcullis.createClient({ url: "http://auth", fetch: (input, init) => env.auth.fetch(input, init) });
+          await auth.login({ email: "${email}", password: "${PASSWORD}" });
+          const { email } = await auth.me();
+          await auth.logout();
+          return Response.json({ email, status: auth.state.status });
+        },
+      };`;
+    const pass = async (request) => {
+      const { pathname } = new URL(request.url);
+      const body = request.method === "GET" ? undefined : await request.text();
+      const headers = Object.fromEntries(request.headers);
+      return fetch(worker.url.origin + pathname, { method: request.method, headers, body });
+    };
+    const options = { modules: true, script, compatibilityDate: "2026-11-17", serviceBindings: { auth: pass } };
+    const miniflare = new Miniflare(
+      convertV4MiniflareOptions({ ...options, cf: false, telemetry: { enabled: false } }),
+    );
+    try {
+      const response = await miniflare.dispatchFetch("http://localhost/");
+      assert.deepEqual(JSON.parse(await response.text()), { email, status: "signed_out" });
+    } finally {
+      await miniflare.dispose();
+    }
+  });
+
+  test("where there is no more than in React Native", async () => {
+    const { email } = await worker.register();
+    const has = { fetch, Headers, Request, Response, URL, URLSearchParams, AbortController, queueMicrotask, console };
+    const timers = { setTimeout: globalThis.setTimeout, clearTimeout };
+    const context = vm.createContext({ ...has, ...timers, stored: storage() });
+    const run = `${bundle()}
+      globalThis.auth = portcullis.createClient({ url: "${worker.url.origin}", mode: "storage", storage: stored });
+      auth.login({ email: "${email}", password: "${PASSWORD}" }).then(() => auth.me())`;
+    assert.equal((await vm.runInContext(run, context)).email, email);
+    await vm.runInContext("auth.logout().then(() => auth.close())", context);
+  });
+});
