@@ -1,0 +1,3 @@
+import { createClient } from "@portcullis/client";
+
+export const auth = createClient({ url: "http://localhost:8787", mode: "cookie" });
