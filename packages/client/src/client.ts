@@ -172,14 +172,18 @@ export function createClient(options: ClientOptions): Client {
   }
 
   function write(next: Session | null) {
+    const target = store ?? hints;
     try {
-      const target = store ?? hints;
       if (next) target?.setItem(name, store ? JSON.stringify(next) : "1");
       else target?.removeItem(name);
     } catch {
-      // It is full, or blocked since. The session goes on in this tab alone.
-      if (store) tabs.close();
+      if (!store) return;
+      // It is full, or blocked since. The session goes on in this tab alone, and leaves no old token behind.
       store = undefined;
+      tabs.close();
+      try {
+        target?.removeItem(name);
+      } catch {}
     }
   }
 
@@ -537,12 +541,11 @@ const isStream = (body: unknown) => "getReader" in Object(body) || Symbol.asyncI
 const unexpected = (status: number) =>
   new PortcullisError(status, "unexpected_response", "The response is not one of a Portcullis server.");
 
-/** A storage that can be written, or `undefined`: a browser may block it. */
+/** A storage, or `undefined`: a browser may block it. */
 function usable(get: () => TokenStorage, name: string): TokenStorage | undefined {
   try {
     const storage = get();
-    storage.setItem(`${name}:test`, "");
-    storage.removeItem(`${name}:test`);
+    storage.getItem(name);
     return storage;
   } catch {
     return undefined;
