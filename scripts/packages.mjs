@@ -1,7 +1,5 @@
 // Builds the npm packages in packages/: JavaScript by esbuild, declarations by the TypeScript of the tests, and the archives that
 // `npm publish` uploads.
-//
-//   node scripts/packages.mjs [FOLDER]
 
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +8,7 @@ import { join } from "node:path";
 import { capture, fail, misused, namedFile, path, read, run, runIfStarted } from "./lib.mjs";
 import { npmPackages, packagesOf } from "./setup.mjs";
 
-const usage = `node scripts/packages.mjs [FOLDER]
+const usage = `npm run packages [-- FOLDER]
 
 Builds the packages in packages/, and writes their archives for \`npm publish\` to FOLDER, or else build/packages.`;
 
@@ -68,8 +66,10 @@ export async function install(name, folder) {
   return target;
 }
 
-async function main([folder, ...others]) {
-  if (others.length > 0) misused(`unknown argument ${others[0]}`, usage);
+async function main(args) {
+  const [folder] = args;
+  const unknown = args.find((arg, index) => index > 0 || arg.startsWith("-"));
+  if (unknown !== undefined) misused(`unknown argument ${unknown}`, usage);
   await npmPackages();
   await packagesOf("tests", "the packages of the tests");
   const target = folder === undefined ? path("build", "packages") : namedFile(folder);

@@ -119,11 +119,8 @@ class Tab {
   }
 
   /** Waits until the tab has another access token than this one. */
-  async untilNot(token) {
-    const changed = async () => {
-      while ((await this.token()) === token) await setTimeout(20);
-    };
-    await patiently(changed(), "the token stays");
+  untilNot(token) {
+    return until(async () => (await this.token()) !== token, "the token stays");
   }
 
   hide(hidden) {
@@ -157,11 +154,13 @@ async function heldRefresh(tab) {
   return { refreshing, release: held.resolve };
 }
 
+/** Waits until a condition holds. */
 async function until(condition, missing) {
-  const met = async () => {
-    while (!condition()) await setTimeout(10);
-  };
-  await patiently(met(), missing);
+  const limit = Date.now() + 20_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < limit, missing);
+    await setTimeout(10);
+  }
 }
 
 const sidOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url").toString());

@@ -17,7 +17,7 @@ import { buildSync } from "esbuild";
 import { decodeJwt } from "jose";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 
-import { path } from "../../scripts/lib.mjs";
+import { path, read } from "../../scripts/lib.mjs";
 import { install } from "../../scripts/packages.mjs";
 import { PASSWORD, startWorker } from "../support/harness.mjs";
 
@@ -466,11 +466,13 @@ describe("a session", () => {
     damaged.setItem(`portcullis:${worker.url.origin}`, "{");
     assert.equal(open({ mode: "storage", storage: damaged }).client.state.status, "signed_out");
     const full = storage();
+    full.setItem(`portcullis:${worker.url.origin}`, "old");
     full.setItem = (_, value) => {
       if (value.length > 100) throw new Error("QuotaExceededError");
     };
     const { client } = await signedIn({ mode: "storage", storage: full });
     assert.equal((await client.me()).email, client.state.user.email);
+    assert.equal(full.items.size, 0);
   });
 
   test("of two clients with one storage: the one that loses the race keeps the session of the winner", async () => {
@@ -565,5 +567,38 @@ describe("the client runs", () => {
       auth.login({ email: "${email}", password: "${PASSWORD}" }).then(() => auth.me())`;
     assert.equal((await vm.runInContext(run, context)).email, email);
     await vm.runInContext("auth.logout().then(() => auth.close())", context);
+  });
+
+  test("on the secure storage of a phone, with the code of the guide", async () => {
+    const guide = read("docs/guides/native-apps.md");
+    const [, code] = guide.match(/^```js\n(.*?)^```/ms);
+    const { email } = await worker.register();
+    const keychain = new Map();
+    // As asynchronous as the real one.
+    const after = (work) => setTimeout(5).then(work);
+    const SecureStore = {
+      getItemAsync: (name) => after(() => keychain.get(name) ?? null),
+      setItemAsync: (name, value) => after(() => void keychain.set(name, value)),
+      deleteItemAsync: (name) => after(() => void keychain.delete(name)),
+    };
+    const module = code
+      .replaceAll(/^import .*$/gm, "")
+      .replaceAll("export ", "")
+      .replace("https://auth.example.com", worker.url.origin);
+    const start = new Function("createClient", "SecureStore", `${module}\nreturn openAuth();`);
+    const openAuth = async () => {
+      const client = await start(createClient, SecureStore);
+      clients.push(client);
+      return client;
+    };
+    const first = await openAuth();
+    await first.login({ email, password: PASSWORD });
+    while (keychain.size === 0) await setTimeout(5);
+    const second = await openAuth();
+    assert.equal((await second.me()).email, email);
+    await second.updateMe({ name: "Ada" });
+    await second.logout();
+    await setTimeout(50);
+    assert.equal(keychain.size, 0);
   });
 });

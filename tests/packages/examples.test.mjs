@@ -83,6 +83,22 @@ const EXAMPLES = {
   svelte: () => built("svelte", "main.js", [svelte]),
 };
 
+test("the examples are on their page", () => {
+  const page = read("docs/guides/browser.md");
+  const shown = [
+    "plain/index.html",
+    "plain/main.js",
+    "react/auth.js",
+    "react/App.jsx",
+    "vue/App.vue",
+    "svelte/App.svelte",
+  ];
+  for (const file of shown)
+    assert.ok(page.includes(`\`\`\`${file.split(".")[1]}\n${read(`examples/browser/${file}`)}\`\`\``), file);
+  for (const name of ["vue", "svelte"])
+    assert.equal(read(`examples/browser/${name}/auth.js`), read("examples/browser/react/auth.js"));
+});
+
 describe("the example", { skip }, () => {
   for (const [name, files] of Object.entries(EXAMPLES)) {
     test(`${name} registers, keeps the user signed in over a reload, logs out and logs in`, async () => {
