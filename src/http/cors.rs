@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::header::loggable;
 use super::request::Request;
 
 /// The headers that a script of an allowed origin may read.
@@ -26,17 +27,8 @@ pub(super) fn allowed_origin<'a>(request: &'a Request, allowed_origins: &[String
     request.origin.as_deref().filter(|origin| allowed_origins.iter().any(|allowed| allowed == origin))
 }
 
-/// Maximum length of a logged origin, in characters. Real origins are shorter.
-const MAX_LOGGED_CHARS: usize = 128;
 /// Maximum origins logged per isolate. A client other than a browser can send any number of origins.
 const MAX_LOGGED_ORIGINS: usize = 100;
-
-/// A header as it is logged: truncated, and without characters that an origin cannot have.
-pub(super) fn loggable(text: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-._~:/[]*".contains(character);
-    let plain = |character| if is_plain(character) { character } else { '?' };
-    text.chars().take(MAX_LOGGED_CHARS).map(plain).collect()
-}
 
 /// The refused origins. Each is logged once per isolate.
 #[derive(Default)]
@@ -61,7 +53,8 @@ impl RefusedOrigins {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_LOGGED_CHARS, MAX_LOGGED_ORIGINS, RefusedOrigins};
+    use super::super::header::MAX_LOGGED_CHARS;
+    use super::{MAX_LOGGED_ORIGINS, RefusedOrigins};
 
     #[test]
     fn an_origin_is_logged_once_truncated_and_without_invalid_characters() {

@@ -3,7 +3,7 @@
 //!
 //! Only requests with a JSON body use cookies, and no form can send that type.
 
-use super::cors::loggable;
+use super::header::loggable;
 
 /// A page that may not use cookies, as it is logged.
 #[derive(Debug)]
