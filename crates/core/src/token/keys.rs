@@ -136,26 +136,25 @@ impl SigningKeys {
 
     /// The public JWK Set: the public members, `use`, `alg` and `kid` of every [published](Self::published) key.
     #[must_use]
-    pub fn public_set(&self, now: u64, overlap: u64) -> impl Serialize + use<> {
+    pub fn public_set(&self, now: u64, overlap: u64) -> impl Serialize {
         #[derive(Serialize)]
-        struct PublicSet {
-            keys: Vec<PublicKey>,
+        struct PublicSet<'k> {
+            keys: Vec<PublicKey<'k>>,
         }
         #[derive(Serialize)]
-        struct PublicKey {
+        struct PublicKey<'k> {
             #[serde(flatten)]
-            jwk: JsonWebKey<'static>,
+            jwk: &'k JsonWebKey<'static>,
             r#use: &'static str,
             alg: &'static str,
-            kid: String,
+            kid: &'k str,
         }
-        let public = |key: &SigningKey| PublicKey {
-            jwk: key.verifying_key().jwk().clone(),
-            r#use: "sig",
-            alg: key.algorithm().name(),
-            kid: key.kid().to_owned(),
-        };
-        PublicSet { keys: self.published(now, overlap).map(public).collect() }
+        impl<'k> From<&'k SigningKey> for PublicKey<'k> {
+            fn from(key: &'k SigningKey) -> Self {
+                Self { jwk: key.verifying_key().jwk(), r#use: "sig", alg: key.algorithm().name(), kid: key.kid() }
+            }
+        }
+        PublicSet { keys: self.published(now, overlap).map(PublicKey::from).collect() }
     }
 }
 
