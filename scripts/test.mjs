@@ -83,6 +83,7 @@ async function nodeTests(patterns) {
   // Compiled here, so that it does not count toward the time limit of a test.
   await run("cargo", ["build", "--locked", "--quiet", "--example", "resource_server"]);
   await run("cargo", ["build", "--locked", "--quiet", "-p", "orders-api-axum"]);
+  await run("cargo", ["run", "--quiet", "--locked", "--profile", "tool", "-p", "portcullis-build", "--", "example"]);
   await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
   const files = longestFirst(["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs")));
   let failed = false;

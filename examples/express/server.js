@@ -1,5 +1,6 @@
 // A server with an API of its own, on Express. It verifies the access tokens of Portcullis with the published keys.
 //
+//   node ../../scripts/packages.mjs && npm install
 //   ISSUER=https://auth.example.com AUDIENCE=https://api.example.com node server.js
 //
 // With INTROSPECTION_SECRET it can ask Portcullis about a token.

@@ -1,14 +1,14 @@
 // The examples of resource servers, run as they are, against the Worker.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { createTestHarness } from "wrangler";
+import { createTestHarness, unstable_readConfig } from "wrangler";
 
-import { env as cargoEnv, path } from "../../scripts/lib.mjs";
+import { path, read, run } from "../../scripts/lib.mjs";
 import { makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
 import { keySet, PASSWORD, startWorker, VARS } from "../support/harness.mjs";
 import { installed } from "../support/installed.mjs";
@@ -31,6 +31,15 @@ function copied(name) {
   cpSync(path("examples", name), folder, { recursive: true, filter: (file) => !file.includes("node_modules") });
   return folder;
 }
+
+test("the examples depend on the archive that scripts/packages.mjs writes", () => {
+  const { version } = JSON.parse(read("packages/verify/package.json"));
+  for (const name of ["hono-worker", "express"]) {
+    const { dependencies } = JSON.parse(read(`examples/${name}/package.json`));
+    assert.equal(dependencies["@portcullis/verify"], `file:../../build/packages/portcullis-verify-${version}.tgz`);
+  }
+  assert.ok(readdirSync(packages.folder).includes(`portcullis-verify-${version}.tgz`));
+});
 
 /** Asserts the response to a request with that token, if any: its status, and its body or code. */
 async function expects(ask, [method, url], token, status, expected) {
@@ -63,69 +72,93 @@ async function judgesAlike(ask, secrets, { access_token, refresh_token }) {
   await expects(ask, ["GET", "/reports"], admin, 200, { reports: [] });
 }
 
-test("hono-worker, behind a service binding and with the namespace of Portcullis", async (t) => {
+/** Runs the Worker of an example beside Portcullis, and returns what asks each of them. */
+async function beside(t, worker) {
   const secrets = makeSecrets();
-  const { ISSUER, AUDIENCE } = VARS;
   const server = createTestHarness({
     root: path("."),
     workers: [
-      {
-        configPath: join(copied("hono-worker"), "wrangler.toml"),
-        vars: { ISSUER, AUDIENCE },
-        secrets: { INTROSPECTION_SECRET: api.secret },
-      },
+      worker,
       { configPath: "wrangler.toml", prebuiltWorkerDir: "dist", vars: { ...VARS, RESOURCE_SERVERS }, secrets },
     ],
   });
   t.after(() => server.close());
-  await server.listen();
+  const { url } = await server.listen();
   const portcullis = server.getWorker("portcullis");
   await portcullis.applyD1Migrations("DB");
-  const post = async (route, json) => {
+  const register = async (email) => {
     const headers = { "Content-Type": "application/json" };
-    const response = await portcullis.fetch(ISSUER + route, { method: "POST", headers, body: JSON.stringify(json) });
-    assert.ok(response.ok, route);
-    return response.status === 204 || response.headers.get("content-length") === "0" ? undefined : response.json();
+    const body = JSON.stringify({ email, password: PASSWORD });
+    const response = await portcullis.fetch(`${VARS.ISSUER}/register`, { method: "POST", headers, body });
+    assert.equal(response.status, 201);
+    return response.json();
   };
-  const register = (email) => post("/register", { email, password: PASSWORD });
-  const ask = (url, init) => server.getWorker("orders-api").fetch(url, init);
+  /** Ends a session, and waits until KV has its mark. */
+  const revoke = async ({ refresh_token, session_id }) => {
+    const body = new URLSearchParams({ token: refresh_token });
+    assert.equal((await portcullis.fetch(`${VARS.ISSUER}/revoke`, { method: "POST", body })).status, 200);
+    const { REVOCATIONS } = await portcullis.getEnv();
+    const marked = async () => {
+      while ((await REVOCATIONS.get(`revoked:${session_id}`)) === null);
+    };
+    await patiently(marked(), "no mark is written");
+  };
+  return { secrets, register, revoke, ask: (target, init) => fetch(new URL(target, url), init) };
+}
 
+test("hono-worker, behind a service binding and with the namespace of Portcullis", async (t) => {
+  const { ISSUER, AUDIENCE } = VARS;
+  const { secrets, register, revoke, ask } = await beside(t, {
+    configPath: join(copied("hono-worker"), "wrangler.toml"),
+    vars: { ISSUER, AUDIENCE },
+    secrets: { INTROSPECTION_SECRET: api.secret },
+  });
   assert.equal((await ask("/")).status, 200);
   await judgesAlike(ask, secrets, await register("ada@example.org"));
 
   await t.test("a session that ends", async () => {
-    const { access_token, refresh_token, user } = await register("bob@example.org");
+    const session = await register("bob@example.org");
+    const { access_token, user } = session;
     await expects(ask, ["GET", "/orders"], access_token, 200, { user: user.id, roles: ["user"] });
     await expects(ask, ["POST", "/payments"], access_token, 201, { user: user.id });
-    await portcullis.fetch(`${ISSUER}/revoke`, { method: "POST", body: new URLSearchParams({ token: refresh_token }) });
-    const { REVOCATIONS } = await portcullis.getEnv();
-    const marked = async () => {
-      while ((await REVOCATIONS.list({ prefix: "revoked:" })).keys.length === 0);
-    };
-    await patiently(marked(), "no mark is written");
+    await revoke(session);
     await expects(ask, ["GET", "/orders"], access_token, 401, "token_revoked");
     await expects(ask, ["POST", "/payments"], access_token, 401, "token_revoked");
   });
 
   await t.test("a route that asks for a second factor challenges the client", async () => {
     const { access_token } = await register("eve@example.org");
-    const headers = { Authorization: `Bearer ${access_token}` };
-    const response = await ask("/orders", { method: "DELETE", headers });
+    const remove = (token) => ask("/orders", { method: "DELETE", headers: { Authorization: `Bearer ${token}` } });
+    const response = await remove(access_token);
     const text = "This requires a more recent or a stronger authentication.";
-    assert.deepEqual(
-      [response.status, response.headers.get("www-authenticate")],
-      [
-        401,
-        `Bearer error="insufficient_user_authentication", error_description="${text}", acr_values="mfa", max_age="300"`,
-      ],
-    );
+    const error = `Bearer error="insufficient_user_authentication", error_description="${text}"`;
+    assert.equal(response.status, 401);
+    assert.equal(response.headers.get("www-authenticate"), `${error}, acr_values="mfa", max_age="300"`);
     const forge = new Forge(JSON.parse(secrets.SIGNING_KEYS).keys[0], access_token);
     const stronger = await forge.make({ claims: { acr: "mfa", auth_time: Math.floor(Date.now() / 1000) } });
-    assert.equal(
-      (await ask("/orders", { method: "DELETE", headers: { Authorization: `Bearer ${stronger}` } })).status,
-      204,
-    );
+    assert.equal((await remove(stronger)).status, 204);
   });
+});
+
+test("rust-worker, behind a service binding and with the namespace of Portcullis", async (t) => {
+  await run("cargo", ["run", "--quiet", "--locked", "--profile", "tool", "-p", "portcullis-build", "--", "example"]);
+  const { ISSUER, AUDIENCE } = VARS;
+  const { name, compatibility_date, services, kv_namespaces } = unstable_readConfig({
+    config: path("examples", "rust-worker", "wrangler.toml"),
+  });
+  const rules = [{ type: "CompiledWasm", globs: ["**/*.wasm"] }];
+  const { secrets, register, revoke, ask } = await beside(t, {
+    config: {
+      ...{ name, compatibility_date, services, kv_namespaces, rules },
+      ...{ main: "build/example/index.js", no_bundle: true, find_additional_modules: true, base_dir: "build/example" },
+      vars: { ISSUER, AUDIENCE },
+    },
+  });
+  await judgesAlike(ask, secrets, await register("ada@example.org"));
+  const session = await register("bob@example.org");
+  await expects(ask, ["GET", "/orders"], session.access_token, 200, { user: session.user.id, roles: ["user"] });
+  await revoke(session);
+  await expects(ask, ["GET", "/orders"], session.access_token, 401, "token_revoked");
 });
 
 /** Starts a program that prints its address, and returns what asks it. */
@@ -176,7 +209,7 @@ test("express", async (t) => {
 
 test("axum", async (t) => {
   // Built once, because cargo takes longer to check the build than the program takes to start.
-  execFileSync("cargo", ["build", "--locked", "--quiet", "-p", "orders-api-axum"], { cwd: path("."), env: cargoEnv });
+  await run("cargo", ["build", "--locked", "--quiet", "-p", "orders-api-axum"]);
   const { worker, issuer } = await issuing();
   t.after(() => worker.close());
   const env = { ...process.env, ISSUER: issuer, AUDIENCE: VARS.AUDIENCE, PORT: "0" };

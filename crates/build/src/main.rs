@@ -1,4 +1,5 @@
-//! Builds the Worker into `build/dev` or `build/release`. Usage, in the root of the repository: `portcullis-build dev|release`.
+//! Builds the Worker into `build/dev` or `build/release`, or the example of a Worker into `build/example`. Usage, in the root of the
+//! repository: `portcullis-build dev|release|example`.
 //!
 //! 1. cargo compiles the Worker to WebAssembly, with the profile `worker-dev` or `release`.
 //! 2. wasm-bindgen generates the JavaScript glue.
@@ -18,26 +19,28 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
-/// Inputs of the build that cargo does not track.
-const ENTRY: &str = "scripts/entry.mjs";
+/// An input of the build that cargo does not track, like the entry point.
 const PACKAGES: &str = "package-lock.json";
 
 const MODULE: &str = "index_bg.wasm";
 const SCRIPT: &str = "index.js";
 
+/// What is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Profile {
-    /// Compiles fast: for `npm run dev` and `npm test -- e2e`.
+enum Target {
+    /// The Worker, compiled fast: for `npm run dev` and `npm test -- e2e`.
     Dev,
-    /// Optimized, for deployment.
+    /// The Worker, optimized, for deployment.
     Release,
+    /// The example of a resource server, compiled fast.
+    Example,
 }
 
-impl Profile {
+impl Target {
     /// The name of the cargo profile.
-    fn name(self) -> &'static str {
+    fn profile(self) -> &'static str {
         match self {
-            Self::Dev => "worker-dev",
+            Self::Dev | Self::Example => "worker-dev",
             Self::Release => "release",
         }
     }
@@ -46,24 +49,34 @@ impl Profile {
         Path::new(match self {
             Self::Dev => "build/dev",
             Self::Release => "build/release",
+            Self::Example => "build/example",
         })
+    }
+
+    /// The cargo package, and its entry point in JavaScript.
+    fn sources(self) -> (&'static str, &'static Path) {
+        match self {
+            Self::Dev | Self::Release => ("portcullis", Path::new("scripts/entry.mjs")),
+            Self::Example => ("orders-api-worker", Path::new("examples/rust-worker/entry.mjs")),
+        }
     }
 }
 
 fn main() -> Result<()> {
-    let profile = match env::args().nth(1).as_deref() {
-        Some("dev") => Profile::Dev,
-        Some("release") => Profile::Release,
-        _ => bail!("usage: portcullis-build dev|release"),
+    let target = match env::args().nth(1).as_deref() {
+        Some("dev") => Target::Dev,
+        Some("release") => Target::Release,
+        Some("example") => Target::Example,
+        _ => bail!("usage: portcullis-build dev|release|example"),
     };
-    let folder = profile.folder();
+    let (folder, (package, entry)) = (target.folder(), target.sources());
     fs::create_dir_all(folder)?;
     // The system releases the lock when the process ends, even if it is killed.
     let lock = File::create(folder.join(".lock"))?;
     lock.lock()?;
 
-    let compiled = compile(profile)?;
-    let inputs = [compiled.as_path(), Path::new(ENTRY), Path::new(PACKAGES), &env::current_exe()?];
+    let compiled = compile(target, package)?;
+    let inputs = [compiled.as_path(), entry, Path::new(PACKAGES), &env::current_exe()?];
     if is_built(folder, &inputs) {
         return Ok(());
     }
@@ -72,10 +85,10 @@ fn main() -> Result<()> {
         fs::remove_dir_all(&staging)?;
     }
     bind(&compiled, &staging)?;
-    if profile == Profile::Release {
+    if target == Target::Release {
         optimize(&staging)?;
     }
-    bundle(&staging, profile)?;
+    bundle(&staging, target, entry)?;
     // Write the script last: watchers watch it, and `is_built` reads its modification time.
     for name in [MODULE, SCRIPT] {
         fs::rename(staging.join("out").join(name), folder.join(name))?;
@@ -94,19 +107,20 @@ fn is_built(folder: &Path, inputs: &[&Path]) -> bool {
 }
 
 /// Compiles the Worker. Returns the path of the WebAssembly module.
-fn compile(profile: Profile) -> Result<PathBuf> {
+fn compile(target: Target, package: &str) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--locked", "--lib", "--package", "portcullis", "--target", "wasm32-unknown-unknown"])
-        .args(["--profile", profile.name(), "--message-format", "json-render-diagnostics"])
+        .args(["build", "--locked", "--lib", "--package", package, "--target", "wasm32-unknown-unknown"])
+        .args(["--profile", target.profile(), "--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit())
         .output()
         .context("cargo could not be run")?;
     ensure!(output.status.success(), "the Worker does not compile");
+    let module = package.replace('-', "_");
     String::from_utf8(output.stdout)?
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| is(message, "/reason", "compiler-artifact") && is(message, "/target/name", "portcullis"))
+        .filter(|message| is(message, "/reason", "compiler-artifact") && is(message, "/target/name", &module))
         .filter_map(|message| message.pointer("/filenames")?.as_array().cloned())
         .flatten()
         .filter_map(|name| name.as_str().map(PathBuf::from))
@@ -155,15 +169,15 @@ fn enable(feature: &str) -> String {
 }
 
 /// Bundles the JavaScript glue and the entry point into one file.
-fn bundle(staging: &Path, profile: Profile) -> Result<()> {
+fn bundle(staging: &Path, target: Target, source: &Path) -> Result<()> {
     let out = staging.join("out");
     fs::create_dir(&out)?;
     let entry = staging.join("entry.mjs");
-    fs::copy(ENTRY, &entry)?;
+    fs::copy(source, &entry)?;
     let mut esbuild = Command::new("node_modules/.bin/esbuild");
     esbuild.arg(entry).args(["--bundle", "--format=esm", "--external:./index_bg.wasm", "--external:cloudflare:*"]);
     esbuild.arg(format!("--outfile={}", out.join(SCRIPT).display())).args(["--log-level=warning"]);
-    if profile == Profile::Release {
+    if target == Target::Release {
         esbuild.arg("--minify");
     }
     run(&mut esbuild)?;

@@ -31,14 +31,14 @@ use std::task::{Context, Poll};
 use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use serde_json::json;
+use portcullis_core::token::access::Rejection;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Claims, Verifier, VerifyError};
+use crate::{Claims, Verifier, VerifyError, bearer_token};
 
 /// Requires a valid access token of every request. The handlers get its [`Claims`]; other requests are answered with the challenge
 /// of RFC 6750.
@@ -90,7 +90,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let verifier = Arc::clone(&self.verifier);
         Box::pin(async move {
-            let result = match bearer(request.headers()) {
+            let result = match token_of(request.headers()) {
                 Ok(token) => verifier.verify(token).await,
                 Err(error) => Err(error),
             };
@@ -105,17 +105,13 @@ where
     }
 }
 
-/// The access token in the header `Authorization` (RFC 6750 §2.1).
-fn bearer(headers: &HeaderMap) -> Result<&str, VerifyError> {
+/// The access token of the request.
+fn token_of(headers: &HeaderMap) -> Result<&str, VerifyError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let credentials = values.next().map_or(Ok(""), |value| value.to_str()).unwrap_or_default();
-    let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
-    let token = token.trim_matches(' ');
-    if !scheme.eq_ignore_ascii_case("Bearer") || token.is_empty() {
-        return Err(VerifyError::MissingToken);
-    }
+    let first = values.next().and_then(|value| value.to_str().ok());
+    let token = bearer_token(first.unwrap_or_default())?;
     // Two headers are two tokens.
-    if values.next().is_some() { Err(portcullis_core::token::access::Rejection::Malformed.into()) } else { Ok(token) }
+    if values.next().is_some() { Err(Rejection::Malformed.into()) } else { Ok(token) }
 }
 
 /// The claims of the request's access token, behind an [`AccessTokenLayer`].
@@ -140,23 +136,12 @@ impl IntoResponse for MissingLayer {
 /// Problem details (RFC 9457) with the challenge, as Portcullis itself sends them.
 impl IntoResponse for VerifyError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        let problem = json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "code": self.code(),
-            "detail": self.to_string(),
-        });
-        let mut response = Response::new(Body::from(problem.to_string()));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = self.challenge().and_then(|challenge| HeaderValue::try_from(challenge).ok()) {
-            headers.insert(WWW_AUTHENTICATE, challenge);
-        } else {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        let mut response = Response::new(Body::from(self.problem()));
+        *response.status_mut() = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        for (name, value) in self.headers() {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
         }
         response
     }
@@ -173,7 +158,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Request, StatusCode};
     use tower::ServiceExt as _;
 
-    use super::{AccessTokenLayer, bearer};
+    use super::{AccessTokenLayer, token_of};
     use crate::{Claims, Verifier};
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -183,12 +168,12 @@ mod tests {
     #[test]
     fn the_token_of_one_bearer_header_is_read() {
         for header in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
-            assert_eq!(bearer(&headers(&[header])).unwrap(), "a.b.c");
+            assert_eq!(token_of(&headers(&[header])).unwrap(), "a.b.c");
         }
         for none in [&[][..], &[""], &["Bearer"], &["Bearer "], &["Basic YTpi"], &["Bearerx"]] {
-            assert_eq!(bearer(&headers(none)).unwrap_err().code(), "missing_token", "{none:?}");
+            assert_eq!(token_of(&headers(none)).unwrap_err().code(), "missing_token", "{none:?}");
         }
-        assert_eq!(bearer(&headers(&["Bearer a", "Bearer b"])).unwrap_err().code(), "invalid_token");
+        assert_eq!(token_of(&headers(&["Bearer a", "Bearer b"])).unwrap_err().code(), "invalid_token");
     }
 
     #[tokio::test]

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use portcullis_core::token::access::Rejection;
+use serde_json::json;
 
-/// The error of a function that fetches keys.
+/// The cause of an error that is not the client's.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a request is refused.
+/// Why a request is refused. The text is fixed and may be sent to the client.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum VerifyError {
@@ -17,10 +18,14 @@ pub enum VerifyError {
     InvalidToken(Rejection),
     /// Its token was valid, and has expired.
     TokenExpired,
+    /// The session of its token has ended. For those who read the revocation marks of Portcullis.
+    TokenRevoked,
     /// Its user does not have the role.
     Forbidden,
     /// The issuer did not answer, and its keys are not known: why.
     KeysUnavailable(BoxError),
+    /// The revocation marks could not be read, so the token may be revoked: why. For those who read them.
+    RevocationsUnavailable(BoxError),
 }
 
 impl VerifyError {
@@ -31,8 +36,10 @@ impl VerifyError {
             Self::MissingToken => "missing_token",
             Self::InvalidToken(_) => "invalid_token",
             Self::TokenExpired => "token_expired",
+            Self::TokenRevoked => "token_revoked",
             Self::Forbidden => "forbidden",
             Self::KeysUnavailable(_) => "keys_unavailable",
+            Self::RevocationsUnavailable(_) => "revocations_unavailable",
         }
     }
 
@@ -40,9 +47,9 @@ impl VerifyError {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::MissingToken | Self::InvalidToken(_) | Self::TokenExpired => 401,
+            Self::MissingToken | Self::InvalidToken(_) | Self::TokenExpired | Self::TokenRevoked => 401,
             Self::Forbidden => 403,
-            Self::KeysUnavailable(_) => 503,
+            Self::KeysUnavailable(_) | Self::RevocationsUnavailable(_) => 503,
         }
     }
 
@@ -51,23 +58,47 @@ impl VerifyError {
     pub fn challenge(&self) -> Option<String> {
         let error = match self {
             Self::MissingToken => return Some("Bearer".to_owned()),
-            Self::InvalidToken(_) | Self::TokenExpired => "invalid_token",
+            Self::InvalidToken(_) | Self::TokenExpired | Self::TokenRevoked => "invalid_token",
             Self::Forbidden => "insufficient_scope",
-            Self::KeysUnavailable(_) => return None,
+            Self::KeysUnavailable(_) | Self::RevocationsUnavailable(_) => return None,
         };
         Some(format!("Bearer error=\"{error}\", error_description=\"{self}\""))
     }
+
+    /// The headers of the response.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let last = match self.challenge() {
+            Some(challenge) => ("www-authenticate", challenge),
+            None => ("retry-after", "5".to_owned()),
+        };
+        let fixed = [("content-type", "application/problem+json"), ("cache-control", "no-store")];
+        fixed.into_iter().map(|(name, value)| (name, value.to_owned())).chain([last])
+    }
+
+    /// The body of the response: problem details (RFC 9457), as Portcullis itself sends them.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        let title = match self.status() {
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            _ => "Service Unavailable",
+        };
+        let (status, code, detail) = (self.status(), self.code(), self.to_string());
+        json!({"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}).to_string()
+    }
 }
 
-/// A fixed text, which may be sent to the client.
 impl fmt::Display for VerifyError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::MissingToken => "An access token is required.",
             Self::InvalidToken(_) => "The access token is not valid.",
             Self::TokenExpired => "The access token has expired.",
+            Self::TokenRevoked => "The access token has been revoked.",
             Self::Forbidden => "The user does not have the required role.",
-            Self::KeysUnavailable(_) => "The access token cannot be verified at the moment.",
+            Self::KeysUnavailable(_) | Self::RevocationsUnavailable(_) => {
+                "The access token cannot be verified at the moment."
+            }
         })
     }
 }
@@ -75,7 +106,7 @@ impl fmt::Display for VerifyError {
 impl std::error::Error for VerifyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::KeysUnavailable(cause) => Some(cause.as_ref()),
+            Self::KeysUnavailable(cause) | Self::RevocationsUnavailable(cause) => Some(cause.as_ref()),
             _ => None,
         }
     }
@@ -85,4 +116,17 @@ impl From<Rejection> for VerifyError {
     fn from(rejection: Rejection) -> Self {
         if rejection == Rejection::Expired { Self::TokenExpired } else { Self::InvalidToken(rejection) }
     }
+}
+
+/// The access token in the value of an `Authorization` header (RFC 6750 §2.1).
+///
+/// # Errors
+/// [`VerifyError::MissingToken`] if the header has none.
+pub fn bearer_token(authorization: &str) -> Result<&str, VerifyError> {
+    let (scheme, token) = authorization.split_once(' ').ok_or(VerifyError::MissingToken)?;
+    let token = token.trim_matches(' ');
+    if !scheme.eq_ignore_ascii_case("Bearer") || token.is_empty() {
+        return Err(VerifyError::MissingToken);
+    }
+    Ok(token)
 }

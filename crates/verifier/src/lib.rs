@@ -43,7 +43,7 @@ pub mod subtle;
 mod verifier;
 
 pub use claims::Claims;
-pub use error::{BoxError, VerifyError};
+pub use error::{BoxError, VerifyError, bearer_token};
 pub use portcullis_core::id::Id;
 #[cfg(any(
     all(feature = "native", not(target_arch = "wasm32")),
