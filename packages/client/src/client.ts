@@ -66,7 +66,7 @@ export interface Client {
 const REFRESH_LIMIT = 10_000;
 const LIMIT = 30_000;
 /** How long a timer runs: after the machine was asleep it would be late by as long. */
-const TICK = 30_000;
+const TICK = 5000;
 /** How often a refused access token is refreshed early, so that an API that refuses all of them causes no flood. */
 const FORCED_EVERY = 10_000;
 
@@ -117,8 +117,7 @@ export function createClient(options: ClientOptions): Client {
     session = next;
     arm();
     const user = next?.user ?? null;
-    if (state.status === (user ? "signed_in" : "signed_out") && JSON.stringify(user) === JSON.stringify(state.user))
-      return;
+    if (state.status === (user ? "signed_in" : "signed_out") && isSame(user, state.user)) return;
     publish(user ? { status: "signed_in", user, reason } : { status: "signed_out", user: null, reason });
   }
 
@@ -446,15 +445,21 @@ export function createClient(options: ClientOptions): Client {
     return session?.access_token ?? null;
   }
 
-  /** Keeps the data of the user in a session that stays. */
-  function updated(user: User): User {
-    if (session && session.user.id === user.id) {
-      const next = { ...session, user };
-      write(next);
-      become(next, "updated");
-      tabs.post({ kind: "session", id: next.id, began: false, ...(cookie && { session: next }) });
-    }
+  /** Takes up the data of the user. */
+  async function updated(user: User): Promise<User> {
+    // Another tab must not have refreshed meanwhile, or its session would be overwritten with an older one.
+    if (!isSame(user, session?.user)) await tabs.alone(() => update(user), new AbortController().signal);
     return user;
+  }
+
+  async function update(user: User) {
+    await tabs.arrived();
+    await look();
+    if (session?.user.id !== user.id) return;
+    const next = { ...session, user };
+    write(next);
+    become(next, "updated");
+    tabs.post({ kind: "session", id: next.id, began: false, ...(cookie && { session: next }) });
   }
 
   const client: Client = {
@@ -535,6 +540,7 @@ export function createClient(options: ClientOptions): Client {
 const dueAt = (session: Session | null) =>
   session ? session.at + session.expires_in * 1000 * (0.75 + Math.random() / 10) : 0;
 
+const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 const isHidden = () => globalThis.document?.visibilityState === "hidden";
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const isStream = (body: unknown) => "getReader" in Object(body) || Symbol.asyncIterator in Object(body);
