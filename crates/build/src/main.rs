@@ -110,8 +110,9 @@ fn is_built(folder: &Path, inputs: &[&Path]) -> bool {
 fn compile(target: Target, package: &str) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--locked", "--lib", "--package", package, "--target", "wasm32-unknown-unknown"])
-        .args(["--profile", target.profile(), "--message-format", "json-render-diagnostics"])
+        .args(["rustc", "--locked", "--lib", "--package", package, "--target", "wasm32-unknown-unknown"])
+        .args(["--crate-type", "cdylib", "--profile", target.profile()])
+        .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit())
         .output()
         .context("cargo could not be run")?;
