@@ -10,6 +10,7 @@
 import { stripVTControlCharacters } from "node:util";
 
 import { bundle } from "./build.mjs";
+import { openapiBinary } from "./generate.mjs";
 import { Failure, fail, filesUnder, heading, misused, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
 import { lints } from "./lint.mjs";
 import { rulesBinary } from "./rules.mjs";
@@ -75,8 +76,9 @@ async function nativeTests() {
 // Builds once what every file of the end-to-end tests starts in workerd.
 async function buildWorker(profile) {
   await bundle(profile);
-  // Compiled here, because it takes longer than the time limit of a test.
+  // Compiled here, because they take longer than the time limit of a test.
   await rulesBinary();
+  await openapiBinary();
 }
 
 async function nodeTests(patterns) {

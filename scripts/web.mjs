@@ -50,5 +50,5 @@ function documentation() {
   for (const [name, original] of Object.entries(SWAGGER_UI)) {
     cpSync(join(swaggerUi, original), path(DIST, "docs", name));
   }
-  if (existsSync(path("web", "openapi.json"))) cpSync(path("web", "openapi.json"), path(DIST, "openapi.json"));
+  cpSync(path("web", "openapi.json"), path(DIST, "openapi.json"));
 }

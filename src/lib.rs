@@ -29,6 +29,13 @@ use sessions::marks;
 use store::Store;
 use store::cleanup::CleanedUp;
 
+/// The OpenAPI document, as JSON.
+#[cfg(feature = "openapi")]
+#[must_use]
+pub fn openapi() -> String {
+    routes::openapi()
+}
+
 #[event(start)]
 fn start() {
     console_error_panic_hook::set_once();

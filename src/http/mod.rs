@@ -19,5 +19,9 @@ pub use cors::{AllowedOrigins, RefusedOrigins};
 pub use error::{NotRepresentable, RequestError};
 pub use paging::Query;
 pub use problem::{ErrorBody, ErrorFormat};
+#[cfg(feature = "openapi")]
+pub use problem::{OAuthBody, ProblemBody};
 pub use request::{Method, Request};
+#[cfg(feature = "openapi")]
+pub use response::COMMON_HEADERS;
 pub use response::Reply;

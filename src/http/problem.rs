@@ -27,21 +27,35 @@ pub struct ErrorBody<'a> {
     pub request_id: Id,
 }
 
-/// RFC 9457 §3.1. With `about:blank`, the title is the reason phrase of the status.
+/// An error (RFC 9457).
 #[derive(Serialize)]
-struct ProblemBody<'a> {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Problem"))]
+pub struct ProblemBody<'a> {
+    /// Always `about:blank`: `code` distinguishes the errors.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["about:blank"])))]
     r#type: &'static str,
+    /// The reason phrase of the status.
     title: &'static str,
+    /// The status of the response.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 400, max = 599)))]
     status: u16,
+    /// The error, for programs. It is stable.
     code: &'static str,
+    /// What to do differently, for developers. It is not stable.
     detail: &'a str,
+    /// The id of the request, which is in the log too.
     request_id: Id,
 }
 
+/// An error of an OAuth endpoint (RFC 6749 §5.2).
 #[derive(Serialize)]
-struct OAuthBody<'a> {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "OAuthError"))]
+pub struct OAuthBody<'a> {
+    /// The error, for programs.
     error: &'static str,
+    /// What to do differently, for developers. It is not stable.
     error_description: &'a str,
+    /// The id of the request, which is in the log too.
     request_id: Id,
 }
 

@@ -13,7 +13,7 @@ use super::request::{Method, Request};
 use portcullis_core::id::Id;
 
 /// Headers of every response (OWASP REST Security and HTTP Headers Cheat Sheets). [`Reply::public`] replaces two of them.
-const COMMON_HEADERS: [(&str, &str); 7] = [
+pub const COMMON_HEADERS: [(&str, &str); 7] = [
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -86,6 +86,13 @@ impl Reply {
     pub fn public(self, max_age: u32) -> Self {
         self.header("Cache-Control", format!("public, max-age={max_age}"))
             .header("Cross-Origin-Resource-Policy", "cross-origin".to_owned())
+    }
+
+    /// Status, text and headers, without the common headers.
+    #[cfg(feature = "openapi")]
+    pub fn parts(&self) -> (u16, Option<&str>, &[(&'static str, String)]) {
+        let text = if let Body::Text(text) = &self.body { Some(text.as_str()) } else { None };
+        (self.status, text, &self.headers)
     }
 
     /// The status.

@@ -253,6 +253,11 @@ impl ApiError {
     /// The reply in the error format of the endpoint. Logs the cause of a 5xx.
     pub fn into_reply(self, format: ErrorFormat, request_id: Id) -> Reply {
         self.log_cause(request_id);
+        self.reply(format, request_id)
+    }
+
+    /// The reply, without a log line.
+    pub(super) fn reply(&self, format: ErrorFormat, request_id: Id) -> Reply {
         let row = self.formatted(format);
         let code = match format {
             ErrorFormat::Problem => row.code,

@@ -7,14 +7,20 @@ use crate::context::{Context, Health, HealthResult};
 use crate::http::{Reply, Request};
 use crate::platform::clock::now_millis;
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 
 /// Seconds for which a result is reused: anyone can send this request, and each check reads D1 and KV.
 const FRESH_SECONDS: u64 = 5;
 /// Seconds after which a check is considered lost. Requests to storage time out earlier.
 const LOST_AFTER_SECONDS: u64 = 30;
 
+/// The state of the service.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Health"))]
 struct Body {
+    /// Always `ok`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["ok"])))]
     status: &'static str,
 }
 
@@ -46,4 +52,19 @@ async fn check(context: &Context<'_>) -> Vec<&'static str> {
     context.health.last_result.replace(Some(HealthResult { at: now_millis() / 1000, failing: failing.clone() }));
     context.health.running_since.set(None);
     failing
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    operation
+        .named(
+            Tag::Operations,
+            "getHealth",
+            "Check the health",
+            "Whether D1 and KV answer. A result is reused for five seconds.",
+        )
+        .succeeds(Success::json(200, "Both answer.", &Body { status: "ok" }))
+        .fails(ApiError::Unhealthy(vec!["D1"]))
+        .answers_anywhere()
 }

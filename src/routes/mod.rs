@@ -3,6 +3,8 @@
 pub mod error;
 mod gateway;
 mod health;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod root;
 
 /// The endpoints with which users manage their own account and sessions.
@@ -79,7 +81,7 @@ enum Body {
 
 /// Generates the table and the handler calls from rows. tests/support/routes.mjs reads the same rows, one line each.
 macro_rules! endpoints {
-    ($($name:ident: $method:ident $pattern:literal => $handler:path, $body:ident, $error_format:ident;)*) => {
+    ($($name:ident: $method:ident $pattern:literal => $($handler:ident)::+, $body:ident, $error_format:ident;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq)]
         enum Handler {
             $($name,)*
@@ -97,11 +99,27 @@ macro_rules! endpoints {
         impl Handler {
             async fn call(self, context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
                 match self {
-                    $(Self::$name => $handler(context, request).await,)*
+                    $(Self::$name => $($handler)::+(context, request).await,)*
                 }
             }
         }
+
+        /// The OpenAPI document. Each handler has a function `describe` beside it.
+        #[cfg(feature = "openapi")]
+        pub fn openapi() -> String {
+            let row = openapi::Operation::new;
+            openapi::document(&[$(
+                beside!([] $($handler)::+)(row(Method::$method, $pattern, ErrorFormat::$error_format)),
+            )*])
+        }
     };
+}
+
+/// The function `describe` in the module of a handler.
+#[cfg(feature = "openapi")]
+macro_rules! beside {
+    ([$($module:ident)*] $handler:ident) => { $($module::)*describe };
+    ([$($module:ident)*] $next:ident::$($rest:ident)::+) => { beside!([$($module)* $next] $($rest)::+) };
 }
 
 // Name: method pattern => handler, body, error format. GET endpoints also answer HEAD. Endpoints of one path have one error format, and

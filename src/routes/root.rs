@@ -5,17 +5,26 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 
 const METADATA: &str = "/.well-known/openid-configuration";
 
+/// What this service is.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "Service"))]
 struct Body<'a> {
+    /// Always `portcullis`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["portcullis"])))]
     service: &'static str,
+    /// The issuer, which is the `iss` claim of access tokens.
     issuer: &'a str,
+    /// The URL of the metadata.
     metadata_url: String,
 }
 
 /// Sends clients that accept HTML to the account pages or, if these are off, returns a page to them. Returns JSON to all others.
+#[expect(clippy::unused_async, reason = "the table awaits every handler")]
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
     if request.accepts_html() && config.pages.account {
@@ -45,4 +54,20 @@ fn page(base_path: &str) -> String {
 </html>
 "
     )
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    let issuer = "https://auth.example.org";
+    let example = Body { service: "portcullis", issuer, metadata_url: format!("{issuer}{METADATA}") };
+    operation
+        .named(
+            Tag::Operations,
+            "describeService",
+            "Describe the service",
+            "Sends a browser to the account pages or, if these are off, tells its user what this is.",
+        )
+        .succeeds(Success::json(200, "JSON, or a page for a browser.", &example).or_html(page("")))
+        .succeeds(Success::redirect(302, "The account pages are at `/account/`.", "/account/"))
 }

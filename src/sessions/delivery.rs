@@ -13,17 +13,55 @@ use crate::context::Context;
 use crate::http::Reply;
 use crate::platform::random::random;
 
+/// The tokens of a session, and its user.
 #[derive(Serialize)]
-struct TokenResponse<'a> {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct TokenResponse<'a> {
+    /// A JWT (RFC 9068).
     access_token: String,
+    /// Always `Bearer`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["Bearer"])))]
     token_type: &'static str,
+    /// Seconds until the access token expires.
     expires_in: u64,
-    /// Missing if it is in a cookie.
+    /// Valid once: each refresh replaces it. Missing if it is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
+    /// Seconds until the session expires, unless it is refreshed.
     refresh_expires_in: u64,
+    /// The id of the session, which is the `sid` claim of the access token.
     session_id: Id,
     user: &'a User,
+}
+
+#[cfg(feature = "openapi")]
+impl<'a> TokenResponse<'a> {
+    /// The refresh token in the examples of the documentation.
+    pub const EXAMPLE_REFRESH_TOKEN: &'static str =
+        "pcrt_toDuD-8Qo8zotz4wV7lJOQAAAABI8MXq2b7RyF_T6SkF0MBqEyodUoraOsrEJSrTfC_fdiYohDk_1tj6mjQu7XbXqUQ";
+    /// The access token in the examples of the documentation.
+    const EXAMPLE_ACCESS_TOKEN: &'static str = concat!(
+        "eyJhbGciOiJFUzI1NiIsImtpZCI6IkNWeWFwdmJpajF2OUtjbGVWVW16X2VNZElfWWZLb1VoUDFQN2ZGb2JETk0iLCJ0eXAiOiJh",
+        "dCtqd3QifQ.",
+        "eyJleHAiOjE3OTYwODQxMDAsImlhdCI6MTc5NjA4MzIwMCwiaXNzIjoiaHR0cHM6Ly9hdXRoLmV4YW1wbGUub3JnIiwic3ViIjoi",
+        "T3gtYUI4UlNqdEZtOEMyYmRLZ1Q1USIsImF1ZCI6Imh0dHBzOi8vYXBpLmV4YW1wbGUub3JnIiwianRpIjoiT3gtYUI4UlNqdEZt",
+        "OEMyYmRLZ1Q1USIsImNsaWVudF9pZCI6ImZpcnN0LXBhcnR5Iiwic2lkIjoiT3gtYUI4UlNqdEZtOEMyYmRLZ1Q1USIsInJvbGVz",
+        "IjpbInVzZXIiXX0.",
+        "gSZ9Er2yYH8bzU-To8KzMClMXCL7GYuwdZ7P53nL1mJL4wV8L6WmVuMDf13sJKbY-4dhiTCsRV0-fCdkl-r97g",
+    );
+
+    /// The response in the examples of the documentation.
+    pub fn example(user: &'a User) -> Self {
+        Self {
+            access_token: Self::EXAMPLE_ACCESS_TOKEN.to_owned(),
+            token_type: "Bearer",
+            expires_in: 900,
+            refresh_token: Some(Self::EXAMPLE_REFRESH_TOKEN),
+            refresh_expires_in: 604_800,
+            session_id: Id::example(),
+            user,
+        }
+    }
 }
 
 /// Builds a token response. `session_expires_at`: the idle end of the session, which no access token outlives.

@@ -9,6 +9,9 @@ pub mod end;
 pub mod marks;
 pub mod refresh;
 
+#[cfg(feature = "openapi")]
+pub use delivery::TokenResponse;
+
 use portcullis_core::id::Id;
 use portcullis_core::token::access::Rejection;
 

@@ -119,6 +119,30 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
+#[cfg(feature = "openapi")]
+impl Id {
+    /// The id in the examples of the documentation.
+    #[must_use]
+    pub const fn example() -> Self {
+        Self([0x3b, 0x1f, 0x9a, 0x07, 0xc4, 0x52, 0x8e, 0xd1, 0x66, 0xf0, 0x2d, 0x9b, 0x74, 0xa8, 0x13, 0xe5])
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl schemars::JsonSchema for Id {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"})
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Id, Slot, SlotKey};

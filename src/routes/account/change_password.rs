@@ -7,14 +7,19 @@ use crate::context::Context;
 use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::bearer::caller;
 use crate::sessions::begin;
 use crate::sessions::cookie::NewDelivery;
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "ChangePasswordRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The current password.
     current_password: String,
+    /// The new password, which must have at least `PASSWORD_MIN_LENGTH` characters and at most 1024 bytes.
     new_password: String,
 }
 
@@ -36,4 +41,33 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let new = password::change(context, request, caller, &own.credentials, &body.current_password, &new).await?;
     // 3.
     Ok(begin::change_password(context, request, caller, &own.credentials, &new, delivery).await?)
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    use portcullis_core::password::PasswordError;
+    operation
+        .named(
+            Tag::Account,
+            "changePassword",
+            "Change the own password",
+            "Changes the password, ends every session, the caller's included, and begins a new one.",
+        )
+        .with_access_token()
+        .json::<Body>(&serde_json::json!({
+            "current_password": "correct horse battery staple",
+            "new_password": "purple otters juggle lanterns",
+        }))
+        .succeeds(
+            Success::tokens(200, "The tokens of a new session. All others have ended, the caller's included.")
+                .may_set_cookie(),
+        )
+        .fails(ApiError::WrongPassword)
+        .fails(ApiError::CookieModeOff)
+        .fails(ApiError::CsrfRefused)
+        .fails(ApiError::UnusablePassword(PasswordError::TooShort(15)))
+        .fails(ApiError::UnusablePassword(PasswordError::TooLong))
+        .fails(ApiError::UnusablePassword(PasswordError::Guessable))
+        .hashes()
 }

@@ -6,6 +6,8 @@ use crate::context::Context;
 use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::bearer::caller;
 use crate::sessions::changes::{action, log_change};
 use crate::sessions::cookie;
@@ -14,8 +16,10 @@ use crate::store::credentials::OwnCredentials;
 use portcullis_core::account::audit::AuditEvent;
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DeleteMeRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The password.
     current_password: String,
 }
 
@@ -32,4 +36,17 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
     let reply = Reply::new(204);
     let is_of_caller = cookie::session_id(context, request) == Some(caller.session_id);
     Ok(if is_of_caller { cookie::delete(reply) } else { reply })
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    operation
+        .named(Tag::Account, "deleteMe", "Delete the own account", "Deletes the account, its sessions and its data.")
+        .with_access_token()
+        .json::<Body>(&serde_json::json!({"current_password": "correct horse battery staple"}))
+        .succeeds(Success::empty(204, "The account, its sessions and its data are deleted.").may_set_cookie())
+        .fails(ApiError::WrongPassword)
+        .fails(ApiError::LastAdmin)
+        .hashes()
 }

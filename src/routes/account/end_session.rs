@@ -3,6 +3,8 @@
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::bearer::caller;
 use crate::sessions::end::end_own;
 
@@ -11,4 +13,19 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
     let caller = caller(context, request).await?;
     end_own(context, request, caller, request.path_id()).await?;
     Ok(Reply::new(204))
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    operation
+        .named(
+            Tag::Account,
+            "endSession",
+            "End an own session",
+            "Ends a session of the caller, the current one included.",
+        )
+        .with_access_token()
+        .path_id("The id of the session.")
+        .succeeds(Success::empty(204, "The session has ended."))
 }

@@ -6,45 +6,67 @@ use crate::context::Context;
 use crate::http::Query;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::bearer::caller;
 use crate::sessions::changes::for_admin;
 use crate::store::audit::Excerpt;
 use portcullis_core::account::audit::{self, AuditEntry, AuditEvent, Cursor};
 use portcullis_core::id::Id;
 
+/// A page of an audit trail, the newest entry first.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "AuditTrail"))]
 struct Body {
     events: Vec<Shown>,
+    /// The `cursor` of the next page; `null` on the last one.
     next_cursor: Option<String>,
 }
 
-/// An entry for display. Members that do not apply are omitted.
+/// An entry of an audit trail. Members that do not apply are omitted.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "AuditEntry"))]
 struct Shown {
+    /// When it happened, in unix seconds; for counted events, the start of the hour.
     at: u64,
+    /// What happened.
     kind: AuditEvent,
+    /// How often it happened within the hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
+    /// When it last happened within the hour, in unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_at: Option<u64>,
+    /// `admin`, if an admin did it.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["admin"])))]
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'static str>,
+    /// The id of that admin, for admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     admin_id: Option<Id>,
+    /// The session of the request, or the session that ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<Id>,
+    /// The IP address of the client, or of the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<String>,
+    /// The user agent of the client, or of the last one. It is what the client sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
+    /// The IP address of another client: of the last refresh before a reuse, or the first one of the hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     other_ip: Option<String>,
+    /// The user agent of that other client.
     #[serde(skip_serializing_if = "Option::is_none")]
     other_user_agent: Option<String>,
+    /// Why the session ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Which refresh token was reused.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["predecessor", "older"])))]
     #[serde(skip_serializing_if = "Option::is_none")]
     reuse: Option<String>,
+    /// The new roles.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<String>>,
 }
@@ -102,4 +124,46 @@ fn shown(entry: AuditEntry, for_admin: bool) -> Result<Shown, ApiError> {
         other_ip: entry.other.ip,
         other_user_agent: entry.other.user_agent,
     })
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    let is_own = operation.path == "/me/events";
+    let entry = |event, by_admin: bool| Shown {
+        at: 1_796_083_200,
+        kind: event,
+        count: None,
+        last_at: None,
+        by: by_admin.then_some("admin"),
+        admin_id: by_admin.then(Id::example),
+        session_id: Some(Id::example()),
+        ip: (!by_admin).then(|| "192.0.2.1".to_owned()),
+        user_agent: (!by_admin)
+            .then(|| "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0".to_owned()),
+        other_ip: None,
+        other_user_agent: None,
+        reason: None,
+        reuse: None,
+        roles: None,
+    };
+    let events = if is_own {
+        vec![entry(AuditEvent::LoggedIn, false), entry(AuditEvent::PasswordChanged, false)]
+    } else {
+        vec![entry(AuditEvent::SessionsEnded, true), entry(AuditEvent::LoggedIn, false)]
+    };
+    let success = Success::json(200, "A page of the audit trail.", &Body { events, next_cursor: None });
+    if is_own {
+        let text = "What happened to the account of the caller, the newest entry first.";
+        operation.named(Tag::Account, "listMyEvents", "List the own audit trail", text).with_access_token()
+    } else {
+        let text = "What happened to an account, the newest entry first. The trail of a deleted account has one entry, \
+                    the deletion.";
+        operation
+            .named(Tag::Administration, "listUserEvents", "List the audit trail of a user", text)
+            .with_admin_token()
+            .path_id("The id of the user.")
+    }
+    .pages()
+    .succeeds(success)
 }

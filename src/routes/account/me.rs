@@ -3,6 +3,8 @@
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::bearer::authenticate;
 
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
@@ -12,4 +14,19 @@ pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiE
         Some(session) => Reply::json(200, &session.user),
         None => Err(ApiError::InvalidToken),
     }
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    use portcullis_core::account::user::User;
+    operation
+        .named(
+            Tag::Account,
+            "getMe",
+            "Get the own account",
+            "The user object of the caller. A session that has ended is refused at once.",
+        )
+        .with_access_token()
+        .succeeds(Success::json(200, "The user.", &User::example()))
 }

@@ -8,6 +8,8 @@ use crate::context::Context;
 use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::bearer::caller;
 use crate::sessions::changes::{action, log_change};
 use crate::store::accounts::{ProfileChange, ProfileOutcome};
@@ -20,20 +22,28 @@ use portcullis_core::identity::username::{Username, UsernameError};
 /// Length of the period in which changes are counted, in seconds.
 const HOUR: u64 = 3_600;
 
-/// Users cannot change their roles or address here, so these are not members.
+// Users cannot change their roles or address here, so these are not members.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "UpdateMeRequest", extend("minProperties" = 1)))]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The new username; `null` removes it. Requires `current_password`.
     #[serde(default)]
     username: Edit<String>,
+    /// The new name to display; `null` removes it.
     #[serde(default)]
     name: Edit<String>,
+    /// The new first name; `null` removes it.
     #[serde(default)]
     given_name: Edit<String>,
+    /// The new last name; `null` removes it.
     #[serde(default)]
     family_name: Edit<String>,
+    /// The new metadata, which replaces the old one as a whole; `null` removes it.
     #[serde(default)]
     metadata: Edit<Map<String, Value>>,
+    /// The password, if the username changes.
     current_password: Option<String>,
 }
 
@@ -82,4 +92,35 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
         ProfileOutcome::TooOften => return Err(ApiError::TooManyRequests(HOUR.saturating_sub(context.now % HOUR))),
     }
     Reply::json(200, &user)
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    use crate::store::TakenName;
+    use portcullis_core::account::metadata::MetadataError;
+    use portcullis_core::account::user::User;
+    use portcullis_core::identity::display_name::NameError;
+    operation
+        .named(
+            Tag::Account,
+            "updateMe",
+            "Change the own profile",
+            "Changes the members that are sent; `null` removes a value (RFC 7396). Changing the username \
+             requires the password. 20 changes within an hour are allowed.",
+        )
+        .with_access_token()
+        .json::<Body>(&serde_json::json!({"name": "Ada King", "family_name": null}))
+        .succeeds(Success::json(200, "The changed user.", &User::example()))
+        .fails(ApiError::InvalidRequest(
+            "Send at least one of username, name, given_name, family_name and metadata.".to_owned(),
+        ))
+        .fails(ApiError::WrongPassword)
+        .fails(ApiError::Taken(TakenName::Username))
+        .fails(ApiError::UnusableUsername(UsernameError::Malformed))
+        .fails(ApiError::UnusableUsername(UsernameError::Reserved))
+        .fails(ApiError::UnusableName("name", NameError))
+        .fails(ApiError::UnusableMetadata("metadata", MetadataError::TooLong))
+        .fails(ApiError::UnusableMetadata("metadata", MetadataError::TooDeep))
+        .hashes()
 }

@@ -3,6 +3,8 @@
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::bearer::caller;
 use crate::sessions::changes::act_as_admin;
 use crate::store::admin::AdminAction;
@@ -17,4 +19,24 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
     }
     act_as_admin(context, request, caller, id, &AdminAction::Delete).await?;
     Ok(Reply::new(204))
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    operation
+        .named(
+            Tag::Administration,
+            "deleteUser",
+            "Delete a user",
+            "Deletes an account, its sessions and its data. Admins delete their own account with `DELETE /me`, \
+             which requires the password.",
+        )
+        .with_admin_token()
+        .path_id("The id of the user.")
+        .succeeds(Success::empty(204, "The account, its sessions and its data are deleted."))
+        .fails(ApiError::InvalidRequest(
+            "Delete your own account with DELETE /me, which requires the password.".to_owned(),
+        ))
+        .fails(ApiError::LastAdmin)
 }

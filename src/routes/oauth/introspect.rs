@@ -7,6 +7,10 @@ use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
+#[cfg(feature = "openapi")]
+use crate::sessions::TokenResponse;
 use crate::sessions::{SessionError, bearer};
 use portcullis_core::account::resource_server::{ClientAuthError, ResourceServer};
 use portcullis_core::account::session::Session;
@@ -14,18 +18,29 @@ use portcullis_core::id::Id;
 use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{Judgement, PREFIX, RefreshToken, judge};
 
-/// The response for an active token (§2.2). Times in unix seconds.
+/// An active token (RFC 7662 §2.2). Times in unix seconds.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "ActiveToken"))]
 struct Introspection<'a> {
+    /// Always `true`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [true])))]
     active: bool,
     /// Distinguishes access tokens, which grant access, from refresh tokens. Not in RFC 7662; other servers use the same name.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["access_token", "refresh_token"])))]
     token_use: &'static str,
+    /// The issuer.
     iss: &'a str,
+    /// The id of the user.
     sub: Id,
+    /// The audience.
     aud: &'a str,
+    /// The client.
     client_id: &'a str,
+    /// When the token was issued.
     iat: u64,
+    /// When the token expires.
     exp: u64,
+    /// The id of the session.
     sid: Id,
     #[serde(flatten)]
     access: Option<Access>,
@@ -33,18 +48,26 @@ struct Introspection<'a> {
 
 /// The members that only access tokens have.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 struct Access {
+    /// `Bearer`, if it is an access token.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["Bearer"])))]
     token_type: &'static str,
+    /// The id of the access token.
     jti: Id,
     /// The current roles, not those in the token.
     roles: Vec<String>,
+    /// The username, if the user has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
 }
 
-/// The response for any other token, whatever the reason.
+/// Any other token, whatever the reason.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "InactiveToken"))]
 struct Inactive {
+    /// Always `false`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [false])))]
     active: bool,
 }
 
@@ -107,7 +130,7 @@ async fn access_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<In
         roles: session.user.roles.clone(),
         username: session.user.username.clone(),
     };
-    Ok(Some(describe(context, &session, token.iat, token.exp, Some(access))))
+    Ok(Some(active(context, &session, token.iat, token.exp, Some(access))))
 }
 
 async fn refresh_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<Introspection<'a>>, ApiError> {
@@ -118,10 +141,10 @@ async fn refresh_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<I
     if judge(&token, state, context.now, context.config.refresh_grace) != Judgement::Rotate {
         return Ok(None);
     }
-    Ok(Some(describe(context, &session, state.rotated_at, state.expires_at, None)))
+    Ok(Some(active(context, &session, state.rotated_at, state.expires_at, None)))
 }
 
-fn describe<'a>(
+fn active<'a>(
     context: &Context<'a>,
     session: &Session,
     iat: u64,
@@ -141,4 +164,66 @@ fn describe<'a>(
         sid: session.id,
         access,
     }
+}
+
+/// The state of a token.
+#[cfg(feature = "openapi")]
+#[derive(Serialize, schemars::JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Introspection")]
+enum IntrospectionResponse<'a> {
+    Active(Introspection<'a>),
+    #[expect(dead_code, reason = "only its schema is used")]
+    Inactive(Inactive),
+}
+
+/// The parameters of the form.
+#[cfg(feature = "openapi")]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "IntrospectionParameters")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Parameters {
+    /// A refresh token or an access token.
+    token: String,
+    /// Ignored: the form of a token shows its type.
+    token_type_hint: Option<String>,
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    let active = Introspection {
+        active: true,
+        token_use: "access_token",
+        iss: "https://auth.example.org",
+        sub: Id::example(),
+        aud: "https://api.example.org",
+        client_id: "first-party",
+        iat: 1_796_083_200,
+        exp: 1_796_084_100,
+        sid: Id::example(),
+        access: Some(Access {
+            token_type: "Bearer",
+            jti: Id::example(),
+            roles: vec!["user".to_owned()],
+            username: Some("ada".to_owned()),
+        }),
+    };
+    operation
+        .named(
+            Tag::OAuth,
+            "introspectToken",
+            "Get the state of a token",
+            "Whether a token is active now (RFC 7662), for servers that cannot wait for it to expire. A refresh \
+             token grants no access: check that `token_use` is `access_token`.",
+        )
+        .with_resource_server()
+        .form::<Parameters>(serde_json::json!({"token": TokenResponse::EXAMPLE_REFRESH_TOKEN}))
+        .succeeds(Success::json::<IntrospectionResponse>(
+            200,
+            "The state of the token.",
+            &IntrospectionResponse::Active(active),
+        ))
+        .fails(ApiError::InvalidRequest("The parameter token is missing.".to_owned()))
+        .uses_storage()
 }

@@ -7,29 +7,45 @@ use super::jwks::MAX_AGE;
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 
-/// RFC 8414 §2. Members without a value are omitted (§3.2). So is `response_types_supported`: there is no authorization endpoint.
+/// The metadata of the service (RFC 8414 §2).
+///
+/// Members without a value are omitted (§3.2). So is `response_types_supported`: there is no authorization endpoint.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "ServerMetadata"))]
 struct Metadata<'a> {
+    /// The issuer, which is the `iss` claim of access tokens.
     issuer: &'a str,
+    /// The URL of `/token`.
     token_endpoint: String,
+    /// How clients authenticate at `/token`: not at all.
     token_endpoint_auth_methods_supported: [&'static str; 1],
+    /// The supported grants.
     grant_types_supported: [&'static str; 1],
+    /// The URL of `/revoke`.
     revocation_endpoint: String,
+    /// How clients authenticate at `/revoke`: not at all.
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
     #[serde(flatten)]
     introspection: Option<Introspection>,
+    /// The URL of the public keys, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks_uri: Option<String>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 struct Introspection {
+    /// The URL of `/introspect`, if there are resource servers.
     introspection_endpoint: String,
+    /// How resource servers authenticate at `/introspect`.
     introspection_endpoint_auth_methods_supported: [&'static str; 1],
 }
 
 /// Every URL starts with the configured issuer, never with the address of the request (§6.2).
+#[expect(clippy::unused_async, reason = "the table awaits every handler")]
 pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
     let issuer = config.parties.issuer.as_str();
@@ -53,6 +69,31 @@ fn metadata(issuer: &str, publishes_keys: bool, answers_introspection: bool) -> 
         }),
         jwks_uri: publishes_keys.then(|| endpoint("/.well-known/jwks.json")),
     }
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    let (id, summary, description) = if operation.path.ends_with("openid-configuration") {
+        (
+            "getOpenIdMetadata",
+            "Get the metadata, for OpenID Connect libraries",
+            "The same document as `/.well-known/oauth-authorization-server`, where libraries of OpenID Connect look \
+             for it.",
+        )
+    } else {
+        (
+            "getOAuthMetadata",
+            "Get the metadata",
+            "The addresses and abilities of the service, for clients that configure themselves (RFC 8414). If the \
+             issuer has a path, this is at the root of the host, followed by that path.",
+        )
+    };
+    operation.named(Tag::OAuth, id, summary, description).succeeds(Success::json(
+        200,
+        "The metadata, cacheable for five minutes.",
+        &metadata("https://auth.example.org", true, true),
+    ))
 }
 
 #[cfg(test)]

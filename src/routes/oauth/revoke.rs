@@ -5,11 +5,17 @@ use serde::Deserialize;
 use crate::context::Context;
 use crate::http::{Reply, Request, RequestError};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
+#[cfg(feature = "openapi")]
+use crate::sessions::TokenResponse;
 use crate::sessions::end::end_by_token;
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RevokeRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// A refresh token or an access token.
     token: String,
     /// Ignored, as RFC 7009 §2.1 allows: the form of a token shows its type.
     #[serde(rename = "token_type_hint")]
@@ -28,4 +34,35 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     }
     end_by_token(context, request, &body.token).await?;
     Ok(Reply::new(200))
+}
+
+/// The parameters of the form.
+#[cfg(feature = "openapi")]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "RevokeParameters")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Parameters {
+    /// A refresh token or an access token.
+    token: String,
+    /// Ignored: the form of a token shows its type.
+    token_type_hint: Option<String>,
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    let example = serde_json::json!({"token": TokenResponse::EXAMPLE_REFRESH_TOKEN});
+    operation
+        .named(
+            Tag::OAuth,
+            "revokeToken",
+            "End the session of a token",
+            "Ends the session of a refresh token or an access token (RFC 7009). Accepts rotated-out refresh \
+             tokens, and access tokens that expired less than `REFRESH_IDLE_TTL_SECONDS` ago.",
+        )
+        .form::<Parameters>(example.clone())
+        .json::<Body>(&example)
+        .succeeds(Success::empty(200, "The session has ended. The same for an unknown, expired or malformed token."))
+        .fails(ApiError::InvalidRequest("The parameter token is missing.".to_owned()))
+        .uses_storage()
 }

@@ -5,6 +5,10 @@ use portcullis_core::account::session::Transport;
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
+#[cfg(feature = "openapi")]
+use crate::sessions::TokenResponse;
 use crate::sessions::refresh::{Presented, refresh};
 
 /// The parameters by which a client authenticates in the body (RFC 6749 §2.3.1, RFC 7521 §4.2).
@@ -40,4 +44,45 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let refresh_token = required("refresh_token")?;
     let presented = Presented { refresh_token, transport: Transport::Body, access_token: None, user_id: None };
     Ok(refresh(context, request, presented).await?)
+}
+
+/// The parameters of the form.
+#[cfg(feature = "openapi")]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "TokenParameters")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Parameters {
+    /// Always `refresh_token`.
+    #[schemars(extend("enum" = ["refresh_token"]))]
+    grant_type: String,
+    /// The refresh token of the last token response.
+    refresh_token: String,
+    /// `CLIENT_ID`, if it is sent.
+    client_id: Option<String>,
+    /// Ignored: tokens have no scope.
+    scope: Option<String>,
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    operation
+        .named(
+            Tag::OAuth,
+            "exchangeRefreshToken",
+            "Refresh a session, for OAuth libraries",
+            "Does what `/refresh` does, with the parameters and errors of OAuth (RFC 6749 §6). A `scope` is \
+             ignored, and so is an access token in the header.",
+        )
+        .form::<Parameters>(serde_json::json!({
+            "grant_type": "refresh_token",
+            "refresh_token": TokenResponse::EXAMPLE_REFRESH_TOKEN,
+        }))
+        .succeeds(Success::tokens(200, "The successor and a new access token."))
+        .fails(ApiError::InvalidRequest("The parameter grant_type is missing.".to_owned()))
+        .fails(ApiError::InvalidRefreshToken)
+        .fails(ApiError::UnsupportedGrantType)
+        .fails(ApiError::InvalidClient)
+        .fails(ApiError::UnauthenticatedClient)
+        .uses_storage()
 }

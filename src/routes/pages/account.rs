@@ -4,10 +4,13 @@ use super::asset;
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+#[expect(clippy::unused_async, reason = "the table awaits every handler")]
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     Ok(asset::redirect_to_folder(context, request, "/account/"))
 }
@@ -24,4 +27,24 @@ pub async fn get_file(context: &Context<'_>, request: &Request) -> Result<Reply,
         asset::required(context, request, "account/index.html").await?
     };
     Ok(reply.header("Content-Security-Policy", CONTENT_SECURITY_POLICY.to_owned()))
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    if operation.path == "/account" {
+        return operation
+            .named(Tag::Pages, "openAccountPages", "Open the account pages", "Redirects to `/account/`.")
+            .succeeds(Success::redirect(308, "The account pages are at `/account/`.", "/account/"))
+            .fails(ApiError::NotFound);
+    }
+    operation
+        .named(
+            Tag::Pages,
+            "getAccountFile",
+            "Get a file of the account pages",
+            "The account pages and their files. A path with a dot is a file; any other path is the page itself.",
+        )
+        .path_file("The path of the file, or the view of the page.", "login")
+        .asset(Success::file("The page or the file.", "*/*"))
 }

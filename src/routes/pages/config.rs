@@ -5,16 +5,28 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 
+/// What the account pages must know of the configuration.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "AccountConfig"))]
 struct Body<'a> {
+    /// The issuer, which is the `iss` claim of access tokens.
     issuer: &'a str,
+    /// The value of `COOKIE_MODE`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["off", "refresh"])))]
     cookie_mode: &'static str,
+    /// The value of `REGISTRATION`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["open", "closed"])))]
     registration: &'static str,
+    /// The value of `PASSWORD_MIN_LENGTH`.
     password_min_length: usize,
+    /// The origins to which the pages may return after a login.
     return_origins: &'a [String],
 }
 
+#[expect(clippy::unused_async, reason = "the table awaits every handler")]
 pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
     Reply::json(
@@ -27,4 +39,25 @@ pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> 
             return_origins: &config.pages.return_origins,
         },
     )
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    let example = Body {
+        issuer: "https://auth.example.org",
+        cookie_mode: "refresh",
+        registration: "open",
+        password_min_length: 15,
+        return_origins: &["https://app.example.org".to_owned()],
+    };
+    operation
+        .named(
+            Tag::Pages,
+            "getAccountConfig",
+            "Get the configuration of the account pages",
+            "What the account pages must know of the configuration. All of it is public.",
+        )
+        .succeeds(Success::json(200, "The configuration.", &example))
+        .fails(ApiError::NotFound)
 }

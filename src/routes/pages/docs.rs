@@ -4,11 +4,14 @@ use super::asset;
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 
 /// Swagger UI sets `style` attributes and shows `data:` images. Scripts and requests stay on this origin.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+#[expect(clippy::unused_async, reason = "the table awaits every handler")]
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     Ok(asset::redirect_to_folder(context, request, "/docs/"))
 }
@@ -20,4 +23,24 @@ pub async fn get_file(context: &Context<'_>, request: &Request) -> Result<Reply,
         file => asset::optional(context, request, "docs/", file).await?,
     };
     Ok(reply.header("Content-Security-Policy", CONTENT_SECURITY_POLICY.to_owned()))
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    if operation.path == "/docs" {
+        return operation
+            .named(Tag::Pages, "openDocs", "Open the documentation page", "Redirects to `/docs/`.")
+            .succeeds(Success::redirect(308, "The documentation page is at `/docs/`.", "/docs/"))
+            .fails(ApiError::NotFound);
+    }
+    operation
+        .named(
+            Tag::Pages,
+            "getDocsFile",
+            "Get a file of the documentation page",
+            "The documentation page, and its files.",
+        )
+        .path_file("The path of the file; empty for the page.", "docs.css")
+        .asset(Success::file("The page or the file.", "*/*"))
 }

@@ -7,16 +7,24 @@ use crate::context::Context;
 use crate::factors::password::{self, RawLoginName};
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::cookie::NewDelivery;
 use crate::sessions::{SessionError, begin};
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "LoginRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The e-mail address. Send either this or `username`.
     email: Option<String>,
+    /// The username. Send either this or `email`.
     username: Option<String>,
+    /// The password.
     password: String,
+    /// How the refresh token is delivered: `body`, which is the default, or `cookie`, in cookie mode.
     transport: Option<Transport>,
+    /// `false`: the session ends after at most a day without a refresh, and its cookie with the browser. The default is `true`.
     remember: Option<bool>,
 }
 
@@ -39,4 +47,25 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         }
         reply => Ok(reply?),
     }
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    operation
+        .named(
+            Tag::SignIn,
+            "login",
+            "Log in",
+            "Begins a session, with an e-mail address or a username and the password. An unknown account, a \
+             wrong password and a disabled account are answered identically.",
+        )
+        .json::<Body>(&serde_json::json!({"email": "ada@example.org", "password": "correct horse battery staple"}))
+        .succeeds(Success::tokens(200, "The user is logged in.").may_set_cookie())
+        .fails(ApiError::InvalidRequest("Send either email or username.".to_owned()))
+        .fails(ApiError::InvalidCredentials)
+        .fails(ApiError::CookieModeOff)
+        .fails(ApiError::CsrfRefused)
+        .uses_storage()
+        .hashes()
 }

@@ -5,12 +5,16 @@ use serde::Deserialize;
 use crate::context::Context;
 use crate::http::{Reply, Request, RequestError};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::end::{end_by_access_token, end_by_refresh_token};
 use crate::sessions::{SessionError, cookie};
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "LogoutRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// A refresh token of the session, if neither the cookie nor an access token names it.
     refresh_token: Option<String>,
 }
 
@@ -38,4 +42,27 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         Ok(_) | Err(SessionError::RefreshToken) => Ok(cookie::delete(reply)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    operation
+        .named(
+            Tag::SignIn,
+            "logout",
+            "Log out",
+            "Ends the session of the refresh token in the body, or else of the access token, expired or not, or \
+             else of the cookie. Deletes the cookie if it is of that session, or no token.",
+        )
+        .or_with_access_token()
+        .or_with_cookie()
+        .json::<Body>(&serde_json::json!({}))
+        .succeeds(Success::empty(204, "The session has ended, or there is none.").may_set_cookie())
+        .fails(ApiError::SeveralCredentials)
+        .fails(ApiError::InvalidRefreshToken)
+        .fails(ApiError::InvalidToken)
+        .fails(ApiError::ExpiredToken)
+        .fails(ApiError::CsrfRefused)
+        .uses_storage()
 }

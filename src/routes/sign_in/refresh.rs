@@ -7,17 +7,22 @@ use serde::Deserialize;
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
+#[cfg(feature = "openapi")]
+use crate::sessions::TokenResponse;
 use crate::sessions::cookie;
 use crate::sessions::refresh::{Presented, refresh};
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RefreshRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
-    /// Missing if it is in the cookie.
+    /// The refresh token of the last token response. Missing if it is in the cookie.
     refresh_token: Option<String>,
-    /// The access token issued with the refresh token, expired or not.
+    /// The access token issued with the refresh token, expired or not. It must belong to the same session.
     access_token: Option<String>,
-    /// The user whom the page expects.
+    /// The user whom the page expects. The token of another user is refused.
     user_id: Option<Id>,
 }
 
@@ -35,4 +40,26 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         user_id: body.user_id,
     };
     Ok(refresh(context, request, presented).await?)
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    operation
+        .named(
+            Tag::SignIn,
+            "refresh",
+            "Refresh a session",
+            "Exchanges the refresh token for its successor and a new access token. Every reason for a refusal \
+             is answered identically. A token that was exchanged before ends the session, except within \
+             `REFRESH_GRACE_SECONDS`, when it is answered with the same successor. Without a token in the body, \
+             the cookie is used, and the successor is set there.",
+        )
+        .json::<Body>(&serde_json::json!({"refresh_token": TokenResponse::EXAMPLE_REFRESH_TOKEN}))
+        .succeeds(Success::tokens(200, "The successor and a new access token.").may_set_cookie())
+        .or_with_cookie()
+        .fails(ApiError::InvalidRefreshToken)
+        .fails(ApiError::CsrfRefused)
+        .fails(ApiError::OtherUser)
+        .uses_storage()
 }

@@ -16,22 +16,34 @@ use crate::http::{Reply, Request};
 use crate::log::{self, Event};
 use crate::platform::random::random;
 use crate::routes::error::ApiError;
+#[cfg(feature = "openapi")]
+use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::cookie::NewDelivery;
 use crate::sessions::{SessionError, begin};
 use crate::store::registration::NewUser;
 use crate::store::{StoreError, TakenName};
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RegisterRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The e-mail address, at most 254 bytes.
     email: String,
+    /// The password, which must have at least `PASSWORD_MIN_LENGTH` characters and at most 1024 bytes.
     password: String,
+    /// A name to log in with: 3 to 32 ASCII letters, digits, dots, underscores and hyphens.
     username: Option<String>,
+    /// The name to display, at most 200 characters.
     name: Option<String>,
+    /// First name, at most 200 characters.
     given_name: Option<String>,
+    /// Last name, at most 200 characters.
     family_name: Option<String>,
+    /// Any JSON object of at most 4096 bytes and 16 levels.
     metadata: Option<Map<String, Value>>,
+    /// How the refresh token is delivered: `body`, which is the default, or `cookie`, in cookie mode.
     transport: Option<Transport>,
+    /// `false`: the session ends after at most a day without a refresh, and its cookie with the browser. The default is `true`.
     remember: Option<bool>,
 }
 
@@ -116,4 +128,39 @@ async fn refused(
     };
     log::write(context.request_id, &Event::RegistrationRefused { reason });
     Ok(ApiError::Taken(taken))
+}
+
+/// For the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub fn describe(operation: Operation) -> Operation {
+    use portcullis_core::account::metadata::MetadataError;
+    use portcullis_core::identity::display_name::NameError;
+    use portcullis_core::identity::email::EmailError;
+    use portcullis_core::identity::username::UsernameError;
+    use portcullis_core::password::PasswordError;
+    operation
+        .named(Tag::SignIn, "register", "Create an account", "Creates an account and begins its first session.")
+        .json::<Body>(&serde_json::json!({
+            "email": "ada@example.org",
+            "password": "correct horse battery staple",
+            "username": "ada",
+            "name": "Ada Lovelace",
+        }))
+        .succeeds(Success::tokens(201, "The account was created and the user is logged in.").may_set_cookie())
+        .fails(ApiError::RegistrationClosed)
+        .fails(ApiError::Taken(TakenName::Email))
+        .fails(ApiError::Taken(TakenName::Username))
+        .fails(ApiError::UnusableEmail(EmailError::Domain))
+        .fails(ApiError::UnusableUsername(UsernameError::Malformed))
+        .fails(ApiError::UnusableUsername(UsernameError::Reserved))
+        .fails(ApiError::UnusableName("name", NameError))
+        .fails(ApiError::UnusableMetadata("metadata", MetadataError::TooLong))
+        .fails(ApiError::UnusableMetadata("metadata", MetadataError::TooDeep))
+        .fails(ApiError::UnusablePassword(PasswordError::TooShort(15)))
+        .fails(ApiError::UnusablePassword(PasswordError::TooLong))
+        .fails(ApiError::UnusablePassword(PasswordError::Guessable))
+        .fails(ApiError::CookieModeOff)
+        .fails(ApiError::CsrfRefused)
+        .uses_storage()
+        .hashes()
 }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::account::client::Client;
 use crate::id::Id;
 
-/// A kind of event. Its names are those in the column `kind` and in the API.
+/// A kind of audit event.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Debug)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuditEvent {
     /// The account was created.

@@ -59,6 +59,21 @@ impl Serialize for Metadata {
     }
 }
 
+#[cfg(feature = "openapi")]
+impl schemars::JsonSchema for Metadata {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Metadata".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "object", "additionalProperties": true})
+    }
+}
+
 /// The levels of arrays and objects in a value. `serde_json` reads at most 128.
 fn depth(value: &Value) -> usize {
     let deepest = match value {

@@ -8,6 +8,7 @@ use crate::token::refresh::SessionState;
 
 /// How the refresh token of a session travels.
 #[derive(Deserialize, Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// In the bodies of requests and responses.

@@ -6,14 +6,15 @@ use crate::account::metadata::Metadata;
 use crate::account::roles;
 use crate::id::Id;
 
-/// A user, as returned to the user. Times in unix seconds.
+/// A user. Times in unix seconds.
 #[derive(Clone, Serialize, Debug)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct User {
-    /// The `sub` claim.
+    /// The id, which is the `sub` claim of access tokens.
     pub id: Id,
-    /// The e-mail address as entered.
+    /// The e-mail address, as entered.
     pub email: String,
-    /// The username as entered.
+    /// The username, as entered.
     pub username: Option<String>,
     /// The display name.
     pub name: Option<String>,
@@ -25,14 +26,15 @@ pub struct User {
     pub metadata: Option<Metadata>,
     /// The metadata that only admins may change.
     pub app_metadata: Option<Metadata>,
-    /// The `roles` claim.
+    /// The roles, which are the `roles` claim of access tokens.
     pub roles: Vec<String>,
-    /// When the account was created.
+    /// When the account was created, in unix seconds.
     pub created_at: u64,
 }
 
-/// A user, as returned to admins.
+/// A user, as admins see it.
 #[derive(Clone, Serialize, Debug)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Account {
     /// The members that the user sees too.
     #[serde(flatten)]
@@ -46,5 +48,34 @@ impl Account {
     #[must_use]
     pub fn is_enabled_admin(&self) -> bool {
         roles::is_admin(&self.user.roles) && self.disabled_at.is_none()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl User {
+    /// The user in the examples of the documentation.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            id: Id::example(),
+            email: "ada@example.org".to_owned(),
+            username: Some("ada".to_owned()),
+            name: Some("Ada Lovelace".to_owned()),
+            given_name: Some("Ada".to_owned()),
+            family_name: Some("Lovelace".to_owned()),
+            metadata: Some(Metadata::from_stored(r#"{"theme":"dark"}"#.to_owned())),
+            app_metadata: None,
+            roles: vec!["user".to_owned()],
+            created_at: 1_796_083_200,
+        }
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl Account {
+    /// The account in the examples of the documentation.
+    #[must_use]
+    pub fn example() -> Self {
+        Self { user: User::example(), disabled_at: None }
     }
 }
