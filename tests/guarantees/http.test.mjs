@@ -9,6 +9,7 @@ import { decodeJwt, decodeProtectedHeader } from "jose";
 
 import { makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
 import { assertOAuthError, assertProblem, basic, ISSUER, PASSWORD, startWorker } from "../support/harness.mjs";
+import { assertDocumented } from "../support/openapi.mjs";
 import { allowed, BEARER_ROUTES, OAUTH_PATHS, ROUTES, WITH_BODY } from "../support/routes.mjs";
 
 let worker;
@@ -50,10 +51,14 @@ async function raw(method, path, { headers = {}, body } = {}) {
     const sent = { "User-Agent": "tests", ...headers };
     httpRequest({ host, port, method, path, headers: sent }, resolve).on("error", reject).end(body);
   });
-  const response = await responded;
-  const chunks = await response.toArray();
-  const { statusCode: status, headers: received } = response;
-  return worker.answer(new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers: received }));
+  const received = await responded;
+  const chunks = await received.toArray();
+  const { statusCode: status } = received;
+  const sent = Buffer.concat(chunks);
+  const response = new Response(status === 204 ? null : sent, { status, headers: received.headers });
+  const request = { method, target: path, headers, body: body?.toString() };
+  assertDocumented(request, { status, headers: response.headers, text: sent.toString() });
+  return worker.answer(response);
 }
 
 test("an unknown path is 404 for any method", async () => {

@@ -2,6 +2,7 @@
 
 import { connect } from "node:net";
 
+import { assertDocumented } from "./openapi.mjs";
 import { patiently } from "./patience.mjs";
 
 /** One request on its own connection. */
@@ -34,6 +35,7 @@ export class Client {
     };
     const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
     const client = new Client(await connected(url));
+    client.request = { method, target: path, headers: head, body };
     client.write(`${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
     if (part === "headers") return client;
     const sent = part === "half" ? body.slice(0, body.length / 2) : body;
@@ -79,8 +81,10 @@ export class Client {
   }
 
   /** Waits for the response. */
-  answer() {
-    return patiently(this.#answered.promise, "there is no response");
+  async answer() {
+    const answer = await patiently(this.#answered.promise, "there is no response");
+    assertDocumented(this.request, answer);
+    return answer;
   }
 
   /** Waits until the server closes the connection. */

@@ -9,6 +9,7 @@ import { decodeJwt } from "jose";
 
 import { makeSecrets } from "../../scripts/secrets.mjs";
 import { Client } from "./client.mjs";
+import { assertDocumented } from "./openapi.mjs";
 import { Runtime } from "./runtime.mjs";
 import { signToken } from "./tokens.mjs";
 
@@ -69,10 +70,14 @@ export class Worker {
   }
 
   /** Requests a path at the address of the issuer, or a whole URL, whose scheme, host and port arrive unchanged. */
-  ask(path, init) {
+  async ask(path, init) {
     const issuer = this.issuer ?? "";
     const isElsewhere = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer);
-    return this.runtime.fetch(isElsewhere ? new URL(issuer).origin + path : path, init);
+    const response = await this.runtime.fetch(isElsewhere ? new URL(issuer).origin + path : path, init);
+    const { status, headers } = response;
+    const text = await response.clone().text();
+    assertDocumented({ method: "GET", ...init, target: path, issuer }, { status, headers, text });
+    return response;
   }
 
   /** Reads a response, and checks what every response must have. */
