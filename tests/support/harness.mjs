@@ -422,12 +422,11 @@ function eventOf(line) {
   return line.startsWith("{") ? JSON.parse(line) : {};
 }
 
-/** The content security policies: of the pages and their files, and of everything else. */
+/** The content security policies: of static assets, and of everything else. */
 export const POLICIES = {
   api: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  account:
+  asset:
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-  docs: "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 };
 
 /** Asserts what holds for every response (ASVS 3.4, RFC 9457, RFC 6750). */
@@ -439,7 +438,7 @@ function checkEveryResponse({ status, headers, body, text }) {
     vary: "Origin",
   };
   for (const [name, value] of Object.entries(exactly)) assert.equal(headers.get(name), value, name);
-  // Pages and their files have a policy of their own, errors at the same addresses do not.
+  // Static assets have a policy of their own, errors at the same addresses do not.
   const policies = status === 200 || status === 304 ? Object.values(POLICIES) : [POLICIES.api];
   assert.ok(policies.includes(headers.get("content-security-policy")), headers.get("content-security-policy"));
   assert.match(headers.get("x-request-id"), /^[\w-]{22}$/);

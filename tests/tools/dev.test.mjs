@@ -92,7 +92,7 @@ test("every static asset is reached through the Worker only", { timeout: 120_000
     const page = await fetch(`${url}/docs`);
     assert.deepEqual(
       [page.status, page.url, page.headers.get("content-security-policy")],
-      [200, `${url}/docs/`, POLICIES.docs],
+      [200, `${url}/docs/`, POLICIES.asset],
     );
     // The platform would answer with a file at the root of the folder.
     const root = await fetch(url);

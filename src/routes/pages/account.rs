@@ -7,9 +7,6 @@ use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
 
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-     connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
 #[expect(clippy::unused_async, reason = "the table awaits every handler")]
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     Ok(asset::redirect_to_folder(context, request, "/account/"))
@@ -19,14 +16,13 @@ pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiE
 /// relative to `/account/`, so views are one segment.
 pub async fn get_file(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let path = request.path_variable.as_str();
-    let reply = if path.contains('.') {
-        asset::optional(context, request, "account/", path).await?
+    if path.contains('.') {
+        asset::optional(context, request, "account/", path).await
     } else if path.contains('/') {
-        return Err(ApiError::NotFound);
+        Err(ApiError::NotFound)
     } else {
-        asset::required(context, request, "account/index.html").await?
-    };
-    Ok(reply.header("Content-Security-Policy", CONTENT_SECURITY_POLICY.to_owned()))
+        asset::required(context, request, "account/index.html").await
+    }
 }
 
 /// For the OpenAPI document.

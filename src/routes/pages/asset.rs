@@ -8,6 +8,9 @@ use crate::http::{Method, Reply, Request};
 use crate::routes::error::ApiError;
 use crate::store::Store;
 
+/// Scripts, styles and requests are of this origin only, and none is inline.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// A browser may keep a file, but must ask each time whether it is current. The binding answers that by the `ETag`.
 const REVALIDATED: &str = "no-cache";
 /// A file whose name contains a hash of its content never changes.
@@ -55,7 +58,9 @@ async fn reply(context: &Context<'_>, request: &Request, path: &str) -> Result<O
         return Ok(None);
     };
     let caching = if is_hashed(path) { IMMUTABLE } else { REVALIDATED };
-    let mut reply = Reply::new(asset.status).header("Cache-Control", caching.to_owned());
+    let mut reply = Reply::new(asset.status)
+        .header("Cache-Control", caching.to_owned())
+        .header("Content-Security-Policy", CONTENT_SECURITY_POLICY.to_owned());
     for (name, value) in [("Content-Type", asset.content_type), ("ETag", asset.etag)] {
         if let Some(value) = value {
             reply = reply.header(name, value);

@@ -17,7 +17,7 @@ test("the page has one segment below /account for each of its views", async () =
     const { status, headers, text } = await worker.get(path);
     assert.deepEqual(
       [status, headers.get("content-type"), headers.get("content-security-policy")],
-      [200, "text/html; charset=utf-8", POLICIES.account],
+      [200, "text/html; charset=utf-8", POLICIES.asset],
       path,
     );
     assert.equal(text, index());
@@ -35,7 +35,7 @@ test("every file that the page names is served", async () => {
   assert.ok(own.some((link) => link.endsWith(".js")) && own.some((link) => link.endsWith(".css")));
   for (const link of own) {
     const { status, headers } = await worker.get(new URL(link, `${ISSUER}/account/`).pathname);
-    assert.deepEqual([status, headers.get("content-security-policy")], [200, POLICIES.account], link);
+    assert.deepEqual([status, headers.get("content-security-policy")], [200, POLICIES.asset], link);
     // A name with a hash of the content stays valid.
     const isHashed = /-[A-Z2-7]{8}\.(js|css)$/.test(link);
     assert.equal(headers.get("cache-control"), isHashed ? "public, max-age=31536000, immutable" : "no-cache", link);

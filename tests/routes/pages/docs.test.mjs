@@ -21,14 +21,14 @@ after(() => worker.close());
 
 const built = (name) => readFileSync(`web/dist/${name}`, "utf8");
 
-test("every file of the page has its type, the policy of the page, and a version to ask about", async () => {
+test("every file of the page has its type, the policy of pages, and a version to ask about", async () => {
   const names = readdirSync("web/dist/docs");
   assert.ok(names.includes("swagger-ui-bundle.js") && names.includes("swagger-ui.LICENSE.txt"));
   for (const name of names) {
     const { status, headers, text } = await worker.get(PAGE + name);
     assert.deepEqual(
       [status, headers.get("content-type"), headers.get("cache-control"), headers.get("content-security-policy")],
-      [200, TYPES[name.split(".").at(-1)], "no-cache", POLICIES.docs],
+      [200, TYPES[name.split(".").at(-1)], "no-cache", POLICIES.asset],
       name,
     );
     assert.ok(text === built(`docs/${name}`), name);
@@ -38,7 +38,7 @@ test("every file of the page has its type, the policy of the page, and a version
       const same = await worker.request(method, PAGE + name, { headers: { "If-None-Match": etag } });
       assert.deepEqual(
         [same.status, same.text, same.headers.get("etag"), same.headers.get("content-security-policy")],
-        [304, "", etag, POLICIES.docs],
+        [304, "", etag, POLICIES.asset],
         name,
       );
       const other = await worker.request(method, PAGE + name, { headers: { "If-None-Match": '"another"' } });
@@ -48,11 +48,11 @@ test("every file of the page has its type, the policy of the page, and a version
   assert.equal((await worker.get(PAGE)).text, built("docs/index.html"));
 });
 
-test("the document is JSON without the policy of a page", async () => {
+test("the document is JSON, and has a version too", async () => {
   const { status, headers, body } = await worker.get("/openapi.json");
   assert.deepEqual(
     [status, headers.get("content-type"), headers.get("cache-control"), headers.get("content-security-policy")],
-    [200, "application/json", "no-cache", POLICIES.api],
+    [200, "application/json", "no-cache", POLICIES.asset],
   );
   assert.deepEqual(body, JSON.parse(built("openapi.json")));
 });
