@@ -61,7 +61,9 @@ async fn reply(context: &Context<'_>, request: &Request, path: &str) -> Result<O
     let mut reply = Reply::new(asset.status)
         .header("Cache-Control", caching.to_owned())
         .header("Content-Security-Policy", CONTENT_SECURITY_POLICY.to_owned());
-    for (name, value) in [("Content-Type", asset.content_type), ("ETag", asset.etag)] {
+    // RFC 9110 §15.4.5: a 304 describes no content.
+    let content_type = asset.content_type.filter(|_| asset.status == 200);
+    for (name, value) in [("Content-Type", content_type), ("ETag", asset.etag)] {
         if let Some(value) = value {
             reply = reply.header(name, value);
         }

@@ -41,6 +41,7 @@ test("every file of the page has its type, the policy of pages, and a version to
         [304, "", etag, POLICIES.asset],
         name,
       );
+      assert.equal(same.headers.get("content-type"), null);
       const other = await worker.request(method, PAGE + name, { headers: { "If-None-Match": '"another"' } });
       assert.deepEqual([other.status, other.headers.get("etag")], [200, etag]);
     }
