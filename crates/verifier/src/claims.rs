@@ -1,9 +1,6 @@
 //! The claims of a verified token.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use portcullis_core::id::Id;
-use portcullis_core::token::access::AccessToken;
 use serde_json::{Map, Value};
 
 use crate::error::VerifyError;
@@ -29,13 +26,6 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The claims of a compact token that has been verified.
-    pub(crate) fn new(token: AccessToken, compact: &str) -> Option<Self> {
-        let payload = BASE64_URL_SAFE_NO_PAD.decode(compact.split('.').nth(1)?).ok()?;
-        let AccessToken { sub, sid, jti, roles, iat, exp } = token;
-        Some(Self { sub, sid, jti, roles, iat, exp, all: serde_json::from_slice(&payload).ok()? })
-    }
-
     /// Whether the user has the role.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {

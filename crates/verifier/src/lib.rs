@@ -34,9 +34,6 @@ println!("{} in session {}", claims.sub, claims.sid);
 pub mod axum;
 mod claims;
 mod error;
-mod keys;
-#[cfg(any(all(feature = "native", not(target_arch = "wasm32")), all(feature = "workers", target_arch = "wasm32")))]
-mod signature;
 #[cfg(feature = "workers")]
 pub mod subtle;
 #[cfg(any(all(feature = "native", not(target_arch = "wasm32")), all(feature = "workers", target_arch = "wasm32")))]
