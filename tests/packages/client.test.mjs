@@ -475,6 +475,20 @@ describe("a session", () => {
     assert.equal(full.items.size, 0);
   });
 
+  test("of two clients with one storage: a change of the user does not bring old tokens back", async () => {
+    const shared = storage();
+    const { client: a, network } = await signedIn({ mode: "storage", storage: shared });
+    const { client: b } = open({ mode: "storage", storage: shared });
+    network.answer = (_, send) => (network.requests.length === 1 ? new Response("{}", { status: 401 }) : send());
+    await a.me();
+    const token = await a.getAccessToken();
+    assert.notEqual(await b.getAccessToken(), token);
+    await b.updateMe({ name: "Ada" });
+    assert.equal(await b.getAccessToken(), token);
+    const { client: c } = open({ mode: "storage", storage: shared });
+    assert.deepEqual([await c.getAccessToken(), c.state.user.name], [token, "Ada"]);
+  });
+
   test("of two clients with one storage: the one that loses the race keeps the session of the winner", async () => {
     const shared = storage();
     const { client: a, network } = await signedIn({ mode: "storage", storage: shared });

@@ -156,9 +156,10 @@ function relay(worker, request, response, after = () => true, scheme = "http") {
   const { port } = worker.url;
   const passed = http.request({ host: "127.0.0.1", port, path: request.url, method: request.method, headers });
   passed.on("response", async (answer) => {
-    if ((await after(request.url)) === false) return response.destroy();
-    response.writeHead(answer.statusCode, answer.statusMessage, answer.rawHeaders);
-    answer.pipe(response);
+    const body = Buffer.concat(await answer.toArray());
+    // A preflight is not the request.
+    if (request.method !== "OPTIONS" && (await after(request.url)) === false) return response.destroy();
+    response.writeHead(answer.statusCode, answer.statusMessage, answer.rawHeaders).end(body);
   });
   passed.on("error", () => response.destroy());
   response.on("close", () => passed.destroy());
