@@ -1,4 +1,4 @@
-// What the API takes and gives.
+// What the API takes and gives, in the words of the OpenAPI document: a test compares them.
 
 /** A user, as `GET /me` returns it. */
 export interface User {
@@ -37,7 +37,7 @@ export interface Changes {
   family_name?: string | null;
   metadata?: { [name: string]: unknown } | null;
   /** Needed to change the username. */
-  current_password?: string;
+  current_password?: string | null;
 }
 
 /** A session, as `GET /sessions` lists it. Times are unix seconds. */
