@@ -8,7 +8,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import { setTimeout } from "node:timers/promises";
 
 import { install } from "../../scripts/packages.mjs";
-import { launch, relayed, servePages, skip } from "../support/browser.mjs";
+import { launch, relayed, serveDomains, servePages, skip } from "../support/browser.mjs";
 import { PASSWORD, startWorker } from "../support/harness.mjs";
 import { patiently } from "../support/patience.mjs";
 
@@ -24,7 +24,7 @@ before(async () => {
   worker = await startWorker();
   pages = await servePages({ "/client.js": readFileSync(join(packed, "dist", "index.js"), "utf8") });
   server = await relayed(worker, { ALLOWED_ORIGINS: pages.origin, COOKIE_MODE: "refresh" });
-  browser = await launch();
+  browser = await launch({ names: ["*.example.test", "*.foreign.test"] });
 });
 after(async () => {
   await browser?.close();
@@ -49,12 +49,7 @@ class Profile {
     page.on("request", (request) => {
       if (request.method() === "POST" && request.url() === `${server.url}/refresh`) this.refreshes += 1;
     });
-    pages.files[`/${this.mode}`] = `<!doctype html><script type="module">
-      import { createClient } from "/client.js";
-      globalThis.auth = createClient({ url: "${server.url}", mode: "${this.mode}" });
-      globalThis.states = [];
-      auth.onChange(({ status, user, reason }) => states.push([status, user?.email ?? null, reason].join()));
-    </script>`;
+    pages.files[`/${this.mode}`] = pageOf(this.mode, server.url);
     const tab = new Tab(page, `${pages.origin}/${this.mode}`);
     await tab.load();
     return tab;
@@ -70,6 +65,14 @@ class Profile {
     await this.context.clock.fastForward(1000 * seconds);
   }
 }
+
+/** A page that has the client. */
+const pageOf = (mode, url) => `<!doctype html><script type="module">
+  import { createClient } from "/client.js";
+  globalThis.auth = createClient({ url: "${url}", mode: "${mode}" });
+  globalThis.states = [];
+  auth.onChange(({ status, user, reason }) => states.push([status, user?.email ?? null, reason].join()));
+</script>`;
 
 class Tab {
   constructor(page, url) {
@@ -180,6 +183,8 @@ for (const mode of MODES) {
     test("a login signs in all tabs, and a reload keeps the session", async () => {
       const [a, b] = await profile.tabs(2);
       assert.equal(await a.state(), "signed_out,,");
+      // Nobody has signed in, so there is nothing to ask for.
+      assert.equal(profile.refreshes, 0);
       assert.equal((await a.login(person)).email, person.email);
       await b.until(`signed_in,${person.email},signed_in`);
       assert.equal(await b.token(), await a.token());
@@ -470,6 +475,35 @@ for (const mode of MODES) {
       await bare.context.close();
     });
 
+    test("without BroadcastChannel a tab notices that another user signed in", async () => {
+      const bare = await Profile.open(mode, { script: () => Reflect.deleteProperty(globalThis, "BroadcastChannel") });
+      const [a, b] = await bare.tabs(2);
+      const other = await worker.register();
+      await a.login(person);
+      if (mode === "storage") await b.until("signed_in");
+      await b.login(other);
+      await bare.pass(LIFETIME);
+      await until(async () => (await a.token()) === null, "the token stays");
+      assert.equal(await a.state(), "signed_out,,account_changed");
+      assert.equal((await b.call("me")).email, other.email);
+      await bare.context.close();
+    });
+
+    test("a logout that does not reach the server can be repeated", async () => {
+      const tab = await profile.tab();
+      await tab.login(person);
+      const token = await tab.token();
+      await server.stop();
+      assert.deepEqual(await tab.call("logout"), { code: "network_error", status: 0 });
+      assert.equal(await tab.state(), "signed_out,,signed_out");
+      await server.start();
+      await tab.call("logout");
+      await tab.load();
+      assert.equal(await tab.call("restore"), null);
+      // Without the cookie, nothing is left to end it with.
+      assert.equal(await generation(sidOf(token)), mode === "cookie" ? undefined : 0);
+    });
+
     test("with blocked storage the session works in the tab", async () => {
       const bare = await Profile.open(mode, {
         script: () =>
@@ -481,6 +515,8 @@ for (const mode of MODES) {
       });
       const tab = await bare.tab();
       assert.equal(await tab.state(), "signed_out,,");
+      // Only the server knows whether there is a session.
+      assert.equal(bare.refreshes, mode === "cookie" ? 1 : 0);
       await tab.login(person);
       const token = await tab.token();
       await bare.pass(0.86 * LIFETIME);
@@ -506,3 +542,72 @@ for (const mode of MODES) {
     });
   });
 }
+
+describe("in cookie mode", { skip }, () => {
+  const open = async () => {
+    const profile = await Profile.open("cookie");
+    return { profile, tab: await profile.tab() };
+  };
+
+  test("a session that is not to be remembered ends with the browser", async () => {
+    const person = await worker.register();
+    const { profile, tab } = await open();
+    await tab.call("login", { email: person.email, password: PASSWORD, remember: false });
+    const expires = async () => (await profile.context.cookies()).map(({ expires }) => expires);
+    assert.deepEqual(await expires(), [-1]);
+    const token = await tab.token();
+    await profile.pass(0.86 * LIFETIME);
+    await tab.untilNot(token);
+    assert.deepEqual(await expires(), [-1]);
+    await profile.context.close();
+  });
+
+  test("a password change and the deletion of the account keep to the cookie", async () => {
+    const person = await worker.register();
+    const { profile, tab } = await open();
+    await tab.login(person);
+    const next = "purple otters juggle lanterns";
+    await tab.call("changePassword", { current_password: PASSWORD, new_password: next });
+    await tab.load();
+    assert.equal(await tab.state(), `signed_in,${person.email},restored`);
+    await tab.call("deleteMe", { current_password: next });
+    assert.equal(await tab.state(), "signed_out,,signed_out");
+    assert.deepEqual(await profile.context.cookies(), []);
+    await profile.context.close();
+  });
+
+  test("pages of sibling domains share the session, and foreign ones have none", async () => {
+    const page = { "/client.js": pages.files["/client.js"] };
+    const hosts = ["app.example.test", "login.example.test", "app.foreign.test"];
+    const domains = await serveDomains({
+      ...Object.fromEntries(hosts.map((host) => [host, { ...page }])),
+      "auth.example.test": worker,
+    });
+    const issuer = domains.origin("auth.example.test");
+    await worker.update({
+      vars: { ISSUER: issuer, COOKIE_MODE: "refresh", ALLOWED_ORIGINS: hosts.map(domains.origin).join() },
+    });
+    const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    try {
+      const [app, login, foreign] = await Promise.all(
+        hosts.map(async (host) => {
+          domains.domains[host]["/"] = pageOf("cookie", issuer);
+          const tab = new Tab(await context.newPage(), `${domains.origin(host)}/`);
+          await tab.load();
+          return tab;
+        }),
+      );
+      const person = await worker.register();
+      await login.login(person);
+      assert.equal(await app.state(), "signed_out,,");
+      assert.equal((await app.call("restore")).email, person.email);
+      assert.equal((await app.call("me")).email, person.email);
+      // The browser sends it no cookie.
+      assert.equal(await foreign.call("restore"), null);
+      assert.deepEqual(await foreign.login(person), { code: "csrf_refused", status: 403 });
+    } finally {
+      await context.close();
+      await domains.close();
+    }
+  });
+});
