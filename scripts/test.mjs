@@ -101,7 +101,17 @@ async function nodeTests(patterns) {
 }
 
 /** The files that take longest, in this order, so that none of them runs alone at the end. */
-const LONGEST = ["import-many", "import", "grant", "queue", "cut-off", "foreign-hash", "argon2", "hang-ups"];
+const LONGEST = [
+  "client-browser",
+  "import-many",
+  "import",
+  "grant",
+  "queue",
+  "cut-off",
+  "foreign-hash",
+  "argon2",
+  "hang-ups",
+];
 
 function longestFirst(files) {
   const longest = LONGEST.map((name) => files.find((file) => file.endsWith(`/${name}.test.mjs`)) ?? fail(`no ${name}`));

@@ -1,35 +1,34 @@
 // The client as packed, in Chromium: tabs of one browser with a page on another port than the Worker.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 
-import { install } from "../../scripts/packages.mjs";
 import { launch, relayed, serveDomains, servePages, skip } from "../support/browser.mjs";
 import { PASSWORD, startWorker } from "../support/harness.mjs";
+import { installed } from "../support/installed.mjs";
 import { patiently } from "../support/patience.mjs";
 
 const MODES = ["storage", "cookie"];
 /** The lifetime of an access token in these tests, in seconds. */
 const LIFETIME = 900;
 
-let worker, server, pages, browser, folder;
+let client, worker, server, pages, browser;
 before(async () => {
   if (skip) return;
-  folder = mkdtempSync(join(tmpdir(), "portcullis-client-"));
-  const packed = await install("client", folder);
+  client = await installed("client");
+  const script = join(client.folder, "node_modules", "@portcullis", "client", "dist", "index.js");
   worker = await startWorker();
-  pages = await servePages({ "/client.js": readFileSync(join(packed, "dist", "index.js"), "utf8") });
+  pages = await servePages({ "/client.js": readFileSync(script, "utf8") });
   server = await relayed(worker, { ALLOWED_ORIGINS: pages.origin, COOKIE_MODE: "refresh" });
   browser = await launch({ names: ["*.example.test", "*.foreign.test"] });
 });
 after(async () => {
   await browser?.close();
   await Promise.all([server?.close(), pages?.close(), worker?.close()]);
-  if (folder) rmSync(folder, { recursive: true });
+  client?.remove();
 });
 
 /** One browser profile, whose tabs have the page with the client open. */

@@ -3,13 +3,11 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { pathToFileURL } from "node:url";
 import vm from "node:vm";
 import { gzipSync } from "node:zlib";
 
@@ -17,16 +15,17 @@ import { buildSync } from "esbuild";
 import { decodeJwt } from "jose";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 
-import { path, read } from "../../scripts/lib.mjs";
-import { install } from "../../scripts/packages.mjs";
+import { read } from "../../scripts/lib.mjs";
 import { PASSWORD, startWorker } from "../support/harness.mjs";
+import { installed } from "../support/installed.mjs";
 
-let worker, folder, packed, createClient, PortcullisError;
+let worker, installation, folder, packed, createClient, PortcullisError;
 const clients = [];
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), "portcullis-client-"));
-  packed = await install("client", folder);
-  ({ createClient, PortcullisError } = await import(pathToFileURL(join(packed, "dist", "index.js"))));
+  installation = await installed("client");
+  folder = installation.folder;
+  packed = join(folder, "node_modules", "@portcullis", "client");
+  ({ createClient, PortcullisError } = await installation.import("@portcullis/client"));
   worker = await startWorker();
 });
 afterEach(() => {
@@ -34,7 +33,7 @@ afterEach(() => {
 });
 after(async () => {
   await worker?.close();
-  rmSync(folder, { recursive: true });
+  installation?.remove();
 });
 
 /** A network that counts requests, and lets a test answer them in the place of the Worker. */
@@ -116,59 +115,19 @@ describe("the package", () => {
     assert.deepEqual(names, ["./LICENSE", "./README.md", ...types, "./dist/index.js", "./package.json"].sort());
   });
 
-  test("has types that accept right calls and refuse wrong ones", () => {
-    const source = `
-      import { createClient, PortcullisError, type State, type User } from "@portcullis/client";
-      const auth = createClient({ url: "https://auth.example.com", mode: "storage", storage: localStorage });
-      const remove: () => void = auth.onChange((state: State) => {
-        if (state.status === "signed_in") state.user.email.toUpperCase();
-        // @ts-expect-error nobody is signed in
-        else state.user.email;
-      });
-      export async function run(): Promise<User | null> {
-        await auth.login({ username: "ada", password: "…", remember: false });
-        // @ts-expect-error who?
-        await auth.login({ password: "…" });
-        // @ts-expect-error no such mode
-        createClient({ url: "", mode: "session" });
-        // @ts-expect-error the password is missing
-        await auth.deleteMe({});
-        const { sessions, next_cursor } = await auth.sessions({ limit: 10 });
-        sessions[0]?.current satisfies boolean | undefined;
-        next_cursor satisfies string | null;
-        await auth.updateMe({ name: null, metadata: { theme: "dark" } });
-        const { status } = await auth.fetch(new URL("https://auth.example.com/me"), { method: "GET" });
-        status satisfies number;
-        await auth.request<{ events: unknown[] }>("GET", "/me/events").then(({ events }) => events.length);
-        try {
-          await auth.me();
-        } catch (error) {
-          if (error instanceof PortcullisError) error.retryAfter?.toFixed();
-        }
-        remove();
-        return auth.restore();
-      }`;
-    writeFileSync(join(folder, "consumer.ts"), source);
-    writeFileSync(join(folder, "package.json"), '{"type": "module"}');
-    for (const [module, moduleResolution] of [
-      ["nodenext", "nodenext"],
-      ["esnext", "bundler"],
-    ]) {
-      const lib = ["es2022", "dom"];
-      const compilerOptions = {
-        noEmit: true,
-        strict: true,
-        target: "es2022",
-        lib,
-        types: [],
-        module,
-        moduleResolution,
-      };
-      writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
-      const tsc = path("tests", "node_modules", ".bin", "tsc");
-      const { status, stdout } = spawnSync(tsc, [], { cwd: folder, encoding: "utf8" });
-      assert.equal(status, 0, stdout);
-    }
+  test("has a README that names every method, reason and option", () => {
+    const readme = readFileSync(join(packed, "README.md"), "utf8");
+    const { client } = open();
+    const reasons = read("packages/client/src/types.ts")
+      .split("export type Reason")[1]
+      .matchAll(/"(\w+)"/g);
+    const options = read("packages/client/src/client.ts")
+      .match(/interface ClientOptions \{(.*?)\n\}/s)[1]
+      .matchAll(/^ {2}(\w+)\??:/gm);
+    const names = [...reasons, ...options].map(([, name]) => name);
+    assert.ok(names.length >= 12);
+    for (const name of names) assert.match(readme, new RegExp(`^\\| \`${name}\` \\|`, "m"), name);
+    for (const name of Object.keys(client)) assert.match(readme, new RegExp(`^\\| .*\`${name}[(\`]`, "m"), name);
   });
 });
 

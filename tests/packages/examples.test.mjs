@@ -1,8 +1,7 @@
 // The examples of docs/guides/browser.md, built as their readers build them, in Chromium with the Worker.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
@@ -11,15 +10,15 @@ import { compile } from "svelte/compiler";
 import { compileScript, parse } from "vue/compiler-sfc";
 
 import { path, read } from "../../scripts/lib.mjs";
-import { install } from "../../scripts/packages.mjs";
 import { launch, relayed, servePages, skip } from "../support/browser.mjs";
 import { ISSUER, PASSWORD, startWorker } from "../support/harness.mjs";
+import { installed } from "../support/installed.mjs";
 
-let worker, server, pages, browser, folder, client;
+let worker, server, pages, browser, packed, client;
 before(async () => {
   if (skip) return;
-  folder = mkdtempSync(join(tmpdir(), "portcullis-examples-"));
-  client = join(await install("client", folder), "dist", "index.js");
+  packed = await installed("client");
+  client = join(packed.folder, "node_modules", "@portcullis", "client", "dist", "index.js");
   worker = await startWorker();
   pages = await servePages({});
   server = await relayed(worker, { ALLOWED_ORIGINS: pages.origin, COOKIE_MODE: "refresh" });
@@ -28,7 +27,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await Promise.all([server?.close(), pages?.close(), worker?.close()]);
-  if (folder) rmSync(folder, { recursive: true });
+  packed?.remove();
 });
 
 /** What compiles the components of a framework: an esbuild plugin. */
