@@ -575,6 +575,20 @@ describe("in cookie mode", { skip }, () => {
     await profile.context.close();
   });
 
+  test("the end of all sessions, or of this one by its id, deletes the cookie", async () => {
+    const person = await worker.register();
+    const { profile, tab } = await open();
+    const endThis = async () => tab.call("endSession", sidOf(await tab.token()).sid);
+    for (const end of [() => tab.call("logoutEverywhere"), endThis]) {
+      await tab.login(person);
+      const answer = await end();
+      assert.ok([2, undefined].includes(answer), JSON.stringify(answer));
+      assert.equal(await tab.state(), "signed_out,,signed_out");
+      assert.deepEqual(await profile.context.cookies(), []);
+    }
+    await profile.context.close();
+  });
+
   test("pages of sibling domains share the session, and foreign ones have none", async () => {
     const page = { "/client.js": pages.files["/client.js"] };
     const hosts = ["app.example.test", "login.example.test", "app.foreign.test"];
