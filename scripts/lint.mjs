@@ -11,6 +11,7 @@ const clippy = (...where) => run("cargo", ["clippy", "--locked", "--workspace", 
 export const lints = [
   ["format and lints, JavaScript", () => run("biome", ["check", "--error-on-warnings"])],
   ["types, JavaScript", () => run("tsc", ["--project", "tsconfig.json"])],
+  ["types, account pages", () => run("tsc", ["--project", "web/tsconfig.json"])],
   ["format, Rust", () => run("cargo", ["fmt", "--all", "--check"])],
   ["lints, Rust, native", () => clippy("--all-targets")],
   // Without what is native only: the build tool of the Worker, its OpenAPI document, and the example of a server.

@@ -1,12 +1,12 @@
-// Fills web/dist with the static assets of the Worker: the documentation page and the OpenAPI document. The Worker serves
-// them below /docs and at /openapi.json ([assets] in wrangler.toml).
+// Fills web/dist with the static assets of the Worker: the account pages, the documentation page and the OpenAPI document. The
+// Worker serves them below /account and /docs, and at /openapi.json ([assets] in wrangler.toml).
 
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
-import { filesUnder, path } from "./lib.mjs";
+import { filesUnder, path, read } from "./lib.mjs";
 
 const DIST = "web/dist";
 
@@ -20,6 +20,7 @@ export async function buildWeb() {
   rmSync(path(DIST), { recursive: true, force: true });
   mkdirSync(path(DIST), { recursive: true });
   documentation();
+  await accountPages();
   mkdirSync(path("build"), { recursive: true });
   writeFileSync(stamp, inputs);
 }
@@ -28,7 +29,8 @@ export async function buildWeb() {
 function webInputs() {
   const hash = createHash("sha256");
   const sources = filesUnder("web").filter((name) => !name.startsWith(`${DIST}/`));
-  for (const name of ["scripts/web.mjs", "package-lock.json", ...sources]) {
+  const client = filesUnder("packages/client/src");
+  for (const name of ["scripts/web.mjs", "package-lock.json", ...sources, ...client]) {
     hash.update(`\0${name}\0`).update(readFileSync(path(name)));
   }
   return hash.digest("hex");
@@ -51,4 +53,46 @@ function documentation() {
     cpSync(join(swaggerUi, original), path(DIST, "docs", name));
   }
   cpSync(path("web", "openapi.json"), path(DIST, "openapi.json"));
+}
+
+/**
+ * The account pages. The names of their files contain a hash: while a deployment replaces them, a page never loads a part of another
+ * version. Links in the page are relative to /account/, so that they suit every path of the issuer.
+ */
+async function accountPages() {
+  // Imported here, because this script is loaded before the npm packages are installed.
+  const { build } = await import("esbuild");
+  const entries = { script: "web/account/main.tsx", style: "web/account/app.css" };
+  const { metafile } = await build({
+    entryPoints: [entries.script, entries.style],
+    outdir: `${DIST}/account`,
+    entryNames: "[name]-[hash]",
+    chunkNames: "[name]-[hash]",
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    target: ["chrome110", "firefox115", "safari16.4"],
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    minify: true,
+    charset: "utf8",
+    metafile: true,
+    absWorkingDir: path("."),
+    logLevel: "warning",
+  });
+  const outputs = Object.entries(metafile.outputs);
+  const [script, { imports }] = outputs.find(([, { entryPoint }]) => entryPoint === entries.script);
+  const [style] = outputs.find(([, { entryPoint }]) => entryPoint === entries.style);
+  // Otherwise the browser would learn of them only when it has the script that imports them.
+  const preloads = imports
+    .filter(({ kind }) => kind === "import-statement")
+    .map(({ path }) => `<link rel="modulepreload" href="${basename(path)}" />\n    `);
+  const page = read("web/account/index.html")
+    .replace(
+      '<script type="module" src="main.js">',
+      `${preloads.join("")}<script type="module" src="${basename(script)}">`,
+    )
+    .replace("app.css", basename(style));
+  writeFileSync(path(DIST, "account", "index.html"), page);
+  cpSync(path("web", "account", "icon.svg"), path(DIST, "account", "icon.svg"));
 }

@@ -25,7 +25,7 @@ const COPIED = [
   "rust-toolchain.toml",
   "wrangler.toml",
 ];
-const LINKED = ["src", "crates", "migrations"];
+const LINKED = ["src", "crates", "migrations", "packages"];
 
 export class Checkout {
   constructor() {
@@ -98,7 +98,8 @@ export class Checkout {
 /** Adds stand-ins for every program that the setup uses. `cargo` is the JavaScript that the stand-in for cargo runs. */
 export function withInstallers(checkout, { cargo = "" } = {}) {
   mkdirSync(checkout.path("node_modules"));
-  checkout.link("node_modules/smol-toml", "node_modules/swagger-ui-dist");
+  const packages = ["@esbuild", "esbuild", "preact", "smol-toml", "swagger-ui-dist"];
+  checkout.link(...packages.map((name) => `node_modules/${name}`));
   checkout.program("programs/npm", 'write("node_modules/.bin/node", "");');
   checkout.program(
     "programs/rustup",

@@ -1,0 +1,206 @@
+// Which view is shown, and what is around it.
+
+import type { ComponentChildren, ComponentType } from "preact";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { fill, s } from "../strings/index.ts";
+import { client, returnTo, type User } from "../ui/auth.ts";
+import { Alert, Announcements, Brand, Button, Link, Page } from "../ui/basics.tsx";
+import { forgetDrafts } from "../ui/form.tsx";
+import { type Action, useAction, useLoad, useOnline } from "../ui/hooks.ts";
+import { Icon, type IconName } from "../ui/icons.tsx";
+import { navigate, type Route, useRoute } from "../ui/router.ts";
+import { ActivityView } from "./views/activity.tsx";
+import { LoginView } from "./views/login.tsx";
+import { PasswordView } from "./views/password.tsx";
+import { ProfileView } from "./views/profile.tsx";
+import { RegisterView } from "./views/register.tsx";
+import { SessionsView } from "./views/sessions.tsx";
+
+/** What a view of a signed-in user is given. */
+export interface ViewProps {
+  user: User;
+  route: Route;
+}
+
+const VIEWS: Record<string, [ComponentType<ViewProps>, keyof typeof s.nav, IconName]> = {
+  profile: [ProfileView, "profile", "user"],
+  password: [PasswordView, "password", "lock"],
+  sessions: [SessionsView, "sessions", "computer"],
+  activity: [ActivityView, "activity", "pulse"],
+  admin: [AdminView, "admin", "users"],
+};
+
+function useClientState() {
+  const [state, setState] = useState(client.state);
+  useEffect(() => client.onChange(setState), []);
+  return state;
+}
+
+export function App() {
+  return (
+    <>
+      <Offline />
+      <Current />
+      <Announcements />
+    </>
+  );
+}
+
+function Current() {
+  const route = useRoute();
+  const { status, user, reason } = useClientState();
+  const logout = useAction(() => client.logout());
+  const isEntrance = ["", "login", "register"].includes(route.view);
+  const wanted = route.query.get("return_to");
+  const back = useMemo(() => returnTo(wanted), [wanted]);
+  const isLeaving = status === "signed_in" && isEntrance && back !== undefined;
+
+  useEffect(() => {
+    if (isLeaving) location.replace(back);
+    else if (status === "signed_in" && isEntrance) navigate("profile", { replace: true });
+    else if (status === "signed_out" && (route.view === "" || (reason === "signed_out" && !isEntrance)))
+      navigate(`login${location.search}`, { replace: true });
+    // Whoever logs in next may be somebody else.
+    if (status === "signed_out" && reason === "signed_out") forgetDrafts();
+  }, [status, route.view, isLeaving]);
+
+  if (isLeaving) {
+    return (
+      <Outside>
+        <p class="returning" role="status">
+          <span class="spinner" aria-hidden="true" />
+          {fill(s.returning, { host: back.host })}
+        </p>
+      </Outside>
+    );
+  }
+  if (status === "signed_in") {
+    if (isEntrance) return null;
+    return (
+      <Inside user={user} view={route.view} logout={logout}>
+        <View user={user} route={route} />
+      </Inside>
+    );
+  }
+  if (status !== "signed_out") return null;
+  // Whoever is not signed in gets the form at the address that they wanted, and continues there.
+  return (
+    <Outside>
+      {route.view === "register" ? (
+        <RegisterView back={back} />
+      ) : (
+        <LoginView back={back} reason={reason} logout={logout} />
+      )}
+    </Outside>
+  );
+}
+
+function View({ user, route }: ViewProps) {
+  const [Content] = VIEWS[route.view] ?? [];
+  if (Content === undefined) {
+    return (
+      <Page title={s.notFound.title} lead={s.notFound.text}>
+        <p>
+          <Link to="profile" class="button plain">
+            {s.notFound.home}
+          </Link>
+        </p>
+      </Page>
+    );
+  }
+  // Another account starts with empty forms.
+  return <Content key={`${user.id} ${route.view}`} user={user} route={route} />;
+}
+
+/** The admin page is a file of its own, which only administrators fetch. */
+function AdminView(props: ViewProps) {
+  const loaded = useLoad(() => import("../admin/admin.tsx").catch(() => "outdated" as const));
+  if (loaded.data === "outdated") {
+    return (
+      <Page title={s.admin.title}>
+        <Alert problem={{ code: navigator.onLine ? "outdated" : "offline" }}>
+          <Button onClick={() => location.reload()}>{s.errors.reload}</Button>
+        </Alert>
+      </Page>
+    );
+  }
+  return loaded.data ? <loaded.data.Admin {...props} /> : null;
+}
+
+function Offline() {
+  const isOnline = useOnline();
+  return (
+    <div class="offline" role="status">
+      {!isOnline && <p>{s.offline}</p>}
+    </div>
+  );
+}
+
+/** Around the views of those who are not signed in. */
+function Outside({ children }: { children: ComponentChildren }) {
+  return (
+    <main class="outside">
+      <div class="panel">
+        <Brand />
+        {children}
+      </div>
+    </main>
+  );
+}
+
+/** Around the views of those who are. */
+function Inside({
+  user,
+  view,
+  logout,
+  children,
+}: {
+  user: User;
+  view: string;
+  logout: Action<[]>;
+  children: ComponentChildren;
+}) {
+  const items = Object.entries(VIEWS).filter(([name]) => name !== "admin" || user.roles.includes("admin"));
+  const nav = useRef<HTMLElement>(null);
+  // The item of this view is in sight where the items do not fit beside each other.
+  useLayoutEffect(() => {
+    const list = nav.current;
+    const item = list?.querySelector<HTMLElement>("[aria-current]");
+    // Not by scrollIntoView, from where Tab would go on.
+    if (list && item) list.scrollLeft = item.offsetLeft - (list.clientWidth - item.offsetWidth) / 2;
+  }, [view]);
+  return (
+    <>
+      <a class="skip" href="#main">
+        {s.skip}
+      </a>
+      <div class="inside">
+        <header class="top">
+          <Brand />
+          <p class="who" title={user.email}>
+            {user.name ?? user.email}
+          </p>
+          <Button onClick={logout.run} isBusy={logout.isBusy}>
+            {s.nav.logout}
+          </Button>
+        </header>
+        <nav ref={nav} aria-label={s.nav.label}>
+          <ul>
+            {items.map(([name, [, label, icon]]) => (
+              <li key={name}>
+                <Link to={name} current={name === view}>
+                  <Icon name={icon} />
+                  {s.nav[label]}
+                </Link>
+              </li>
+            ))}
+          </ul>
+        </nav>
+        <main id="main" tabIndex={-1}>
+          {children}
+        </main>
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,32 @@
+// The account pages: start, and what is shown until the server has answered.
+
+import { render } from "preact";
+import { useEffect } from "preact/hooks";
+
+import { chooseLanguage, s } from "../strings/index.ts";
+import { start } from "../ui/auth.ts";
+import { Brand, Pending } from "../ui/basics.tsx";
+import { useLoad } from "../ui/hooks.ts";
+import { App } from "./app.tsx";
+
+function Start() {
+  const started = useLoad(async () => {
+    await start();
+    return true;
+  });
+  useEffect(() => {
+    document.title = s.brand;
+  }, []);
+  if (started.data) return <App />;
+  return (
+    <main class="outside">
+      <div class="panel">
+        <Brand />
+        <Pending {...started} />
+      </div>
+    </main>
+  );
+}
+
+await chooseLanguage(navigator.languages);
+render(<Start />, document.getElementById("app") as HTMLElement);

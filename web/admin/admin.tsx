@@ -1,0 +1,149 @@
+// The admin page: people, and one of them. A file of its own, which only administrators fetch.
+
+import { useEffect, useState } from "preact/hooks";
+
+import type { ViewProps } from "../account/app.tsx";
+import { fill, s } from "../strings/index.ts";
+import type { Person } from "../ui/auth.ts";
+import { Badge, Button, Card, Empty, Link, Page, Pending, Time } from "../ui/basics.tsx";
+import { usePages } from "../ui/hooks.ts";
+import { Icon } from "../ui/icons.tsx";
+import { navigate } from "../ui/router.ts";
+import { day } from "../ui/text.ts";
+import { More } from "../ui/trail.tsx";
+import { PersonView } from "./person.tsx";
+
+export function Admin({ user, route }: ViewProps) {
+  // The server decides as well; this only saves a request that it would refuse.
+  if (!user.roles.includes("admin")) return <Forbidden />;
+  const id = route.query.get("person");
+  if (id !== null) return <PersonView key={id} id={id} user={user} />;
+  return <People user={user} search={route.query.get("email") ?? ""} />;
+}
+
+export function Forbidden() {
+  return (
+    <Page title={s.admin.forbiddenTitle}>
+      <Card>
+        <Empty icon="shield">{s.admin.forbidden}</Empty>
+      </Card>
+    </Page>
+  );
+}
+
+/** The search is in the address, so that it is still there when the reader comes back from a person. */
+function People({ user, search }: { user: ViewProps["user"]; search: string }) {
+  const pages = usePages<Person>(search === "" ? "/users" : `/users?email=${encodeURIComponent(search)}`, "users");
+  const { data } = pages;
+  if (pages.problem?.code === "forbidden") return <Forbidden />;
+  return (
+    <Page title={s.admin.title} lead={s.admin.lead}>
+      <Search search={search} />
+      <Card isList>
+        {data === undefined ? (
+          <Pending {...pages} rows={5} />
+        ) : data.length === 0 ? (
+          <Empty icon="users">{search === "" ? s.admin.none : fill(s.admin.noMatch, { text: search })}</Empty>
+        ) : (
+          <>
+            <table class="people">
+              <thead>
+                <tr>
+                  <th scope="col">{s.admin.person}</th>
+                  <th scope="col">{s.admin.roles}</th>
+                  <th scope="col">{s.admin.created}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {data.map((person) => (
+                  <Row key={person.id} person={person} isYou={person.id === user.id} />
+                ))}
+              </tbody>
+            </table>
+            <More pages={pages} />
+          </>
+        )}
+      </Card>
+    </Page>
+  );
+}
+
+function Row({ person, isYou }: { person: Person; isYou: boolean }) {
+  return (
+    <tr>
+      <th scope="row">
+        <div class="address">
+          <Link to={`admin?person=${person.id}`} class="row-link">
+            {person.email}
+          </Link>
+          {isYou && <Badge kind="accent">{s.admin.you}</Badge>}
+          {person.disabled_at !== null && <Badge kind="danger">{s.admin.disabled}</Badge>}
+        </div>
+        {person.name && <span class="sub">{person.name}</span>}
+      </th>
+      <td data-label={s.admin.roles}>
+        <span class="badges">
+          {person.roles.map((role) => (
+            <Badge key={role}>{role}</Badge>
+          ))}
+        </span>
+      </td>
+      <td class="when" data-label={s.admin.created}>
+        <Time at={person.created_at} format={day} />
+      </td>
+    </tr>
+  );
+}
+
+/** Milliseconds after the last key until the search begins. */
+const PAUSE = 300;
+
+function Search({ search }: { search: string }) {
+  const [text, setText] = useState(search);
+  const wanted = text.trim();
+  const follow = () => {
+    const to = wanted === "" ? "admin" : `admin?email=${encodeURIComponent(wanted)}`;
+    if (wanted !== search) navigate(to, { replace: true });
+  };
+  // Back and forward change the address under the field.
+  useEffect(() => {
+    if (search !== wanted) setText(search);
+  }, [search]);
+  useEffect(() => {
+    const timer = setTimeout(follow, PAUSE);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return (
+    <search>
+      <form
+        class="search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          follow();
+        }}
+      >
+        <Icon name="search" />
+        <input
+          type="search"
+          aria-label={s.admin.search}
+          placeholder={s.admin.search}
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck={false}
+        />
+        {text !== "" && (
+          <Button
+            onClick={() => {
+              setText("");
+              navigate("admin", { replace: true });
+            }}
+          >
+            {s.admin.clear}
+          </Button>
+        )}
+      </form>
+    </search>
+  );
+}

@@ -1,0 +1,86 @@
+// The signed-in user and the requests of the pages.
+
+import { createClient, PortcullisError, type SessionInfo, type User } from "../../packages/client/src/index.ts";
+import type { Problem } from "./problem.ts";
+import { issuer } from "./router.ts";
+
+/** What the Worker says of its configuration, at `/account/config.json`. */
+export interface Config {
+  cookie_mode: "off" | "refresh";
+  registration: "open" | "closed";
+  password_min_length: number;
+  /** The origins that `return_to` may lead to. */
+  return_origins: string[];
+  issuer: string;
+}
+
+export type { User };
+export type Session = SessionInfo;
+
+/** A user as administrators see them. */
+export interface Person extends User {
+  disabled_at: number | null;
+}
+
+export interface AuditEntry {
+  at: number;
+  kind: string;
+  count?: number;
+  last_at?: number;
+  ip?: string | null;
+  user_agent?: string | null;
+  other_ip?: string | null;
+  other_user_agent?: string | null;
+  reason?: string;
+  roles?: string[];
+  admin_id?: string;
+  session_id?: string;
+}
+
+export type Client = ReturnType<typeof createClient>;
+
+export let config: Config;
+export let client: Client;
+
+/** Reads the configuration and looks for a session. Rejects if the server does not answer; it may then be called again. */
+export async function start(): Promise<void> {
+  const response = await fetch(`${issuer}/account/config.json`, { cache: "no-cache" }).catch((cause) => {
+    throw new PortcullisError(0, "network_error", "", undefined, undefined, { cause });
+  });
+  if (!response.ok) throw new PortcullisError(response.status, "unexpected_response", "");
+  config = await response.json();
+  // Without cookies the token is in localStorage. In sessionStorage a duplicated tab would get a copy of it, and present it after the
+  // other tab has rotated it out.
+  client ??= createClient({ url: issuer, mode: config.cookie_mode === "refresh" ? "cookie" : "storage" });
+  await client.restore();
+  // What the storage says of the user may have changed since. Nobody waits for it.
+  if (config.cookie_mode === "off" && client.state.user) client.me().catch(() => {});
+}
+
+/** The problem that a failed request shows. */
+export function problemOf(error: unknown): Problem {
+  if (!(error instanceof PortcullisError)) {
+    console.warn(error);
+    return { code: "unknown" };
+  }
+  const { status, code, detail, requestId, retryAfter } = error;
+  if (status === 0) return { code: navigator.onLine ? "network" : "offline" };
+  return {
+    // An error of the platform has no code of ours.
+    code: code !== "unexpected_response" ? code : status >= 500 ? "server" : "unknown",
+    ...(detail && { detail }),
+    ...(requestId && { requestId }),
+    ...(retryAfter && { retryAfter }),
+  };
+}
+
+/** The address in `return_to`, if its origin is listed and its scheme is safe; otherwise undefined. */
+export function returnTo(wanted: string | null): URL | undefined {
+  if (wanted === null || !URL.canParse(wanted)) return undefined;
+  const url = new URL(wanted);
+  // The server lists https origins and, where it is on this machine, http ones.
+  const isListed = config.return_origins.includes(url.origin);
+  if (isListed && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "") return url;
+  console.warn(`return_to is not followed: ${url.origin} is not an https origin in ALLOWED_ORIGINS`);
+  return undefined;
+}

@@ -1,0 +1,324 @@
+// The parts that every view is made of.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { fill, s } from "../strings/index.ts";
+import { useDelayed } from "./hooks.ts";
+import { Icon, type IconName } from "./icons.tsx";
+import { type Problem, reference, sentence } from "./problem.ts";
+import { hrefOf, isFollowed, navigate } from "./router.ts";
+import { ago, iso, moment } from "./text.ts";
+
+type Children = { children?: ComponentChildren };
+
+/** A view: its title is that of the document, and has the focus if the reader came from another view. */
+export function Page({
+  title,
+  lead,
+  above,
+  actions,
+  children,
+}: Children & { title: string; lead?: ComponentChildren; above?: ComponentChildren; actions?: ComponentChildren }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    document.title = `${title} · ${s.brand}`;
+  }, [title]);
+  useEffect(() => {
+    if (isFollowed()) heading.current?.focus();
+  }, []);
+  return (
+    <div class="page">
+      {above && <p class="above">{above}</p>}
+      <header class="page-head">
+        <div>
+          <h1 ref={heading} tabIndex={-1}>
+            {title}
+          </h1>
+          {lead && <p class="lead">{lead}</p>}
+        </div>
+        {actions && <div class="actions">{actions}</div>}
+      </header>
+      {children}
+    </div>
+  );
+}
+
+export function Brand() {
+  return (
+    <span class="brand">
+      <img src={hrefOf("icon.svg")} width="28" height="28" alt="" />
+      {s.brand}
+    </span>
+  );
+}
+
+/** Gives the focus to the heading of the view, when the control that had it is gone. */
+export const focusHeading = () => document.querySelector<HTMLElement>("h1")?.focus();
+
+/** A section in a frame. */
+export function Card({
+  title,
+  lead,
+  actions,
+  isList = false,
+  children,
+}: Children & { title?: string; lead?: string | undefined; actions?: ComponentChildren; isList?: boolean }) {
+  const id = useId();
+  return (
+    <section class={isList ? "card list-card" : "card"} aria-labelledby={title && id}>
+      {title && (
+        <div class="card-head">
+          <div>
+            <h2 id={id}>{title}</h2>
+            {lead && <p class="lead">{lead}</p>}
+          </div>
+          {actions}
+        </div>
+      )}
+      {children}
+    </section>
+  );
+}
+
+/** A link to another view. */
+export function Link({
+  to,
+  current,
+  label,
+  class: className,
+  children,
+}: Children & { to: string; current?: boolean; label?: string; class?: string }) {
+  const follow = (event: MouseEvent) => {
+    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    navigate(to);
+  };
+  return (
+    <a
+      class={className}
+      href={hrefOf(to)}
+      aria-current={current ? "page" : undefined}
+      aria-label={label}
+      onClick={follow}
+    >
+      {children}
+    </a>
+  );
+}
+
+export function Button({
+  kind = "plain",
+  type = "button",
+  isBusy = false,
+  isWide = false,
+  describedBy,
+  onClick,
+  children,
+}: Children & {
+  kind?: "plain" | "primary" | "danger" | "danger-plain";
+  type?: "button" | "submit";
+  isBusy?: boolean;
+  isWide?: boolean;
+  describedBy?: string;
+  onClick?: () => void;
+}) {
+  const isLate = useDelayed(isBusy);
+  // A busy button is not disabled: that would lose the focus.
+  return (
+    <button
+      type={type}
+      class={`button ${kind}${isWide ? " wide" : ""}${isLate ? " busy" : ""}`}
+      aria-disabled={isBusy}
+      aria-busy={isBusy}
+      aria-describedby={describedBy}
+      onClick={isBusy ? undefined : onClick}
+    >
+      <span class="label">{children}</span>
+      {isLate && <span class="spinner" aria-hidden="true" />}
+    </button>
+  );
+}
+
+/** A problem, read out at once; with a way to try again if there is one. */
+export function Alert({
+  problem,
+  retry,
+  isBusy,
+  children,
+}: Children & { problem: Problem; retry?: () => void; isBusy?: boolean }) {
+  const number = reference(problem);
+  return (
+    <div class="alert" role="alert">
+      <Icon name="alert" />
+      <div>
+        <p>{sentence(problem)}</p>
+        {number && <p class="reference">{number}</p>}
+        {retry && (
+          <Button onClick={retry} isBusy={isBusy ?? false}>
+            {s.retry}
+          </Button>
+        )}
+        {children}
+      </div>
+    </div>
+  );
+}
+
+/** Something the reader should know. */
+export function Notice({ action, children }: Children & { action?: ComponentChildren }) {
+  return (
+    <div class="notice">
+      <p role="status">{children}</p>
+      {action}
+    </div>
+  );
+}
+
+/** The reason why there is no content yet: it is on its way, or it did not come. */
+export function Pending({
+  problem,
+  reload,
+  isBusy,
+  rows = 3,
+}: {
+  problem: Problem | undefined;
+  reload: () => void;
+  isBusy: boolean;
+  rows?: number;
+}) {
+  const isLate = useDelayed(!problem);
+  if (problem) {
+    return (
+      <div class="pending">
+        <Alert problem={problem} isBusy={isBusy} retry={reload} />
+      </div>
+    );
+  }
+  return (
+    <div class="pending" role="status">
+      <span class="hidden">{s.loading}</span>
+      {isLate &&
+        Array.from({ length: rows }, (_, row) => (
+          <div class="skeleton" key={row} aria-hidden="true">
+            <span />
+            <span />
+          </div>
+        ))}
+    </div>
+  );
+}
+
+export function Badge({ kind = "plain", children }: Children & { kind?: "plain" | "accent" | "danger" }) {
+  return <span class={`badge ${kind}`}>{children}</span>;
+}
+
+/** An item of a list: an icon, a title, what else there is to say, and an action. */
+export function Item({
+  icon,
+  tone = "plain",
+  title,
+  titleId,
+  badge,
+  action,
+  children,
+}: Children & {
+  icon: IconName;
+  tone?: "plain" | "warn";
+  title: ComponentChildren;
+  titleId?: string;
+  badge?: ComponentChildren;
+  action?: ComponentChildren;
+}) {
+  return (
+    <li class="item">
+      <span class={`item-icon ${tone}`}>
+        <Icon name={icon} />
+      </span>
+      <div class="item-text">
+        <p class="item-title">
+          <span id={titleId}>{title}</span> {badge}
+        </p>
+        {children}
+      </div>
+      {action}
+    </li>
+  );
+}
+
+export function Empty({ icon, children }: Children & { icon: IconName }) {
+  return (
+    <div class="empty">
+      <Icon name={icon} />
+      <p>{children}</p>
+    </div>
+  );
+}
+
+/** A time: relative in the text, whole in the tooltip. `text` with `{when}` stands around it. */
+export function Time({
+  at,
+  text = "{when}",
+  format = ago,
+}: {
+  at: number;
+  text?: string;
+  format?: (at: number) => string;
+}) {
+  return (
+    <time dateTime={iso(at)} title={moment(at)}>
+      {fill(text, { when: format(at) })}
+    </time>
+  );
+}
+
+/** A modal dialog. It keeps the focus inside, and gives it back. */
+export function Dialog({ title, onClose, children }: Children & { title: string; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useLayoutEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    return () => element?.close();
+  }, []);
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: it closes at a click beside it; Escape closes it as well
+    <dialog
+      ref={dialog}
+      aria-labelledby={id}
+      onClose={onClose}
+      onClick={(event) => event.target === dialog.current && onClose()}
+    >
+      <div class="dialog">
+        <h2 id={id}>{title}</h2>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+let show = (_text: string) => {};
+
+/** Shows for a moment that something has been done, and has it read out. */
+export const announce = (text: string) => show(text);
+
+export function Announcements() {
+  const [text, setText] = useState("");
+  show = setText;
+  useEffect(() => {
+    if (text === "") return;
+    const timer = setTimeout(() => setText(""), 5_000);
+    return () => clearTimeout(timer);
+  }, [text]);
+  // The region is there before its text, or screen readers would not notice it.
+  return (
+    <div class="announcements" role="status">
+      {text && (
+        <p>
+          <Icon name="check" />
+          {text}
+        </p>
+      )}
+    </div>
+  );
+}

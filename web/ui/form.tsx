@@ -1,0 +1,228 @@
+// Forms: what is typed stays until it has been accepted, and an error stands at the field that it is about.
+
+import type { ComponentChildren } from "preact";
+import { createContext } from "preact";
+import { useContext, useEffect, useId, useRef, useState } from "preact/hooks";
+
+import { plural, s } from "../strings/index.ts";
+import { config } from "./auth.ts";
+import { Alert, Button } from "./basics.tsx";
+import { useAction } from "./hooks.ts";
+import { Icon } from "./icons.tsx";
+import { fieldOf, type Problem, sentence } from "./problem.ts";
+
+type Values = Record<string, string>;
+
+export interface FormState {
+  values: Values;
+  errors: Values;
+  set: (name: string, value: string) => void;
+  /** Empties the form after it was accepted, or sets these values. */
+  reset: (values?: Values) => void;
+  isBusy: boolean;
+  problem: Problem | undefined;
+  submit: (event: Event) => void;
+}
+
+/** What was typed into forms that the reader has left. Passwords are not kept. */
+const drafts = new Map<string, Values>();
+export const forgetDrafts = () => drafts.clear();
+
+/**
+ * @param name of the draft
+ * @param initial the fields, with their values
+ * @param send what the button does. If it fails, what was typed stays
+ * @param required fields that must not be empty
+ */
+export function useForm(
+  name: string,
+  initial: Values,
+  send: (values: Values) => Promise<unknown>,
+  required: string[] = [],
+): FormState {
+  const [values, setValues] = useState<Values>(() => ({ ...initial, ...drafts.get(name) }));
+  const [errors, setErrors] = useState<Values>({});
+  const action = useAction(send);
+  const fields = Object.keys(initial);
+
+  // A problem of a field moves to the field.
+  const { problem } = action;
+  const field = problem && fieldOf(problem, fields);
+  useEffect(() => {
+    if (problem && field) setErrors({ [field]: sentence(problem) });
+  }, [problem]);
+
+  const set = (field: string, value: string) => {
+    setValues((values) => {
+      const next = { ...values, [field]: value };
+      const kept = Object.entries(next).filter(([name]) => !name.includes("password"));
+      drafts.set(name, Object.fromEntries(kept));
+      return next;
+    });
+    setErrors(({ [field]: _gone, ...others }) => others);
+  };
+  const reset = (next = initial) => {
+    drafts.delete(name);
+    setValues(next);
+  };
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const empty = required.filter((field) => values[field]?.trim() === "");
+    setErrors(Object.fromEntries(empty.map((field) => [field, s.errors.required])));
+    if (empty.length === 0) action.run(values);
+  };
+  return { values, errors, set, reset, isBusy: action.isBusy, problem: field ? undefined : problem, submit };
+}
+
+const Context = createContext<FormState>(undefined as unknown as FormState);
+
+/** A form. After a refusal the first wrong field has the focus. */
+export function Form({ form, children }: { form: FormState; children: ComponentChildren }) {
+  const element = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    element.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [form.errors]);
+  return (
+    <Context.Provider value={form}>
+      {/* The pages check by themselves: the browser's bubbles vanish, and are not in the page's language. */}
+      <form ref={element} noValidate onSubmit={form.submit}>
+        {form.problem && <Alert problem={form.problem} />}
+        {children}
+      </form>
+    </Context.Provider>
+  );
+}
+
+export interface FieldOptions {
+  name: string;
+  label: string;
+  hint?: string;
+  type?: "text" | "email";
+  autocomplete: string;
+  isOptional?: boolean;
+  inputMode?: "email" | "text";
+}
+
+export function Field({ name, label, hint, type = "text", autocomplete, isOptional, inputMode }: FieldOptions) {
+  const form = useContext(Context);
+  const id = useId();
+  const error = form.errors[name];
+  return (
+    <div class="field">
+      <label for={id}>
+        {label}
+        {isOptional && <span class="optional"> {s.optional}</span>}
+      </label>
+      <input
+        id={id}
+        name={name}
+        type={type as "text"}
+        value={form.values[name]}
+        onInput={(event) => form.set(name, event.currentTarget.value)}
+        autocomplete={autocomplete}
+        autocapitalize={/^(given-|family-)?name$/.test(autocomplete) ? "words" : "none"}
+        spellcheck={false}
+        inputMode={inputMode}
+        aria-invalid={error !== undefined}
+        aria-describedby={describedBy(id, hint, error)}
+      />
+      <Notes id={id} hint={hint} error={error} />
+    </div>
+  );
+}
+
+/** A password. A new one has a hint that says how long it must be. */
+export function PasswordField({ name, label, isNew = false }: { name: string; label: string; isNew?: boolean }) {
+  const form = useContext(Context);
+  const id = useId();
+  const [isShown, setShown] = useState(false);
+  const value = form.values[name] ?? "";
+  const error = form.errors[name];
+  // Counted in code points, as the server does.
+  const isLong = [...value.normalize("NFC")].length >= config.password_min_length;
+  const hint = isNew ? (isLong ? s.passwordEnough : plural(s.passwordHint, config.password_min_length)) : undefined;
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <div class="with-button">
+        <input
+          id={id}
+          name={name}
+          type={(isShown ? "text" : "password") as "text"}
+          value={value}
+          onInput={(event) => form.set(name, event.currentTarget.value)}
+          autocomplete={isNew ? "new-password" : "current-password"}
+          autocapitalize="none"
+          spellcheck={false}
+          aria-invalid={error !== undefined}
+          aria-describedby={describedBy(id, hint, error)}
+        />
+        <button
+          type="button"
+          class="reveal"
+          aria-label={isShown ? s.hidePassword : s.showPassword}
+          aria-controls={id}
+          onClick={() => setShown(!isShown)}
+        >
+          <Icon name={isShown ? "eyeOff" : "eye"} />
+        </button>
+      </div>
+      <Notes id={id} hint={hint} error={error} isGood={isNew && isLong} />
+    </div>
+  );
+}
+
+/** The login name, for password managers: they save a password with it. */
+export function LoginName({ value }: { value: string }) {
+  return <input type="text" name="username" autocomplete="username" value={value} readOnly hidden />;
+}
+
+export function Submit({
+  children,
+  kind = "primary",
+  isWide = false,
+}: {
+  children: ComponentChildren;
+  kind?: "primary" | "danger" | "plain";
+  isWide?: boolean;
+}) {
+  const { isBusy } = useContext(Context);
+  return (
+    <Button kind={kind} type="submit" isBusy={isBusy} isWide={isWide}>
+      {children}
+    </Button>
+  );
+}
+
+function describedBy(id: string, hint: string | undefined, error: string | undefined): string | undefined {
+  return [error && `${id}-error`, hint && `${id}-hint`].filter(Boolean).join(" ") || undefined;
+}
+
+function Notes({
+  id,
+  hint,
+  error,
+  isGood = false,
+}: {
+  id: string;
+  hint: string | undefined;
+  error: string | undefined;
+  isGood?: boolean;
+}) {
+  return (
+    <>
+      {error && (
+        <p class="error" id={`${id}-error`}>
+          <Icon name="alert" />
+          {error}
+        </p>
+      )}
+      {hint && (
+        <p class={isGood ? "hint good" : "hint"} id={`${id}-hint`}>
+          {isGood && <Icon name="check" />}
+          {hint}
+        </p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,159 @@
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+
+import { client, problemOf } from "./auth.ts";
+import { isTemporary, type Problem } from "./problem.ts";
+
+/** An action that cannot run twice at once. */
+export interface Action<A extends unknown[]> {
+  run: (...args: A) => Promise<void>;
+  isBusy: boolean;
+  problem: Problem | undefined;
+}
+
+export function useAction<A extends unknown[]>(work: (...args: A) => Promise<unknown>): Action<A> {
+  const [isBusy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem>();
+  // Beside the state, which a second click in the same instant would not see yet.
+  const running = useRef(false);
+  const run = async (...args: A) => {
+    if (running.current) return;
+    running.current = true;
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      await work(...args);
+    } catch (error) {
+      setProblem(problemOf(error));
+    } finally {
+      running.current = false;
+      setBusy(false);
+    }
+  };
+  return { run, isBusy, problem };
+}
+
+export interface Loaded<T> {
+  data: T | undefined;
+  problem: Problem | undefined;
+  isBusy: boolean;
+  reload: () => void;
+  /** Changes what was loaded, after something was done to it. A request under way is of no use then. */
+  change: (update: (data: T) => T) => void;
+}
+
+/** What a request gets, and gets again when `key` changes. A response that comes too late is dropped. */
+export function useLoad<T>(load: () => Promise<T>, key = ""): Loaded<T> {
+  const [state, setState] = useState<{ data?: T; problem?: Problem; isBusy: boolean }>({ isBusy: true });
+  const latest = useRef(0);
+  const work = useRef(load);
+  work.current = load;
+  const reload = useCallback(() => {
+    latest.current += 1;
+    const own = latest.current;
+    const end = (update: { data: T } | { problem: Problem }) => {
+      if (own === latest.current)
+        setState(({ problem: _before, ...others }) => ({ ...others, ...update, isBusy: false }));
+    };
+    setState(({ problem: _before, ...others }) => ({ ...others, isBusy: true }));
+    work.current().then(
+      (data) => end({ data }),
+      (error) => end({ problem: problemOf(error) }),
+    );
+  }, []);
+  useEffect(() => {
+    setState({ isBusy: true });
+    reload();
+    return () => {
+      latest.current += 1;
+    };
+  }, [key]);
+  useRetryOnline(state.problem, reload);
+  const change = (update: (data: T) => T) => {
+    latest.current += 1;
+    setState(({ data }) => ({ ...(data !== undefined && { data: update(data) }), isBusy: false }));
+  };
+  return { data: state.data, problem: state.problem, isBusy: state.isBusy, reload, change };
+}
+
+/** A list that comes in pages. */
+export interface Pages<T> extends Loaded<T[]> {
+  hasMore: boolean;
+  more: () => void;
+}
+
+interface Loading<T> {
+  items: T[];
+  /** The cursor of the next page. */
+  next: string | null;
+}
+
+/** The pages of a path such as `/me/events`, in the member `member` of its answers. */
+export function usePages<T>(path: string, member: string): Pages<T> {
+  const page = async (cursor: string | null): Promise<Loading<T>> => {
+    const query = cursor === null ? "" : `${path.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(cursor)}`;
+    const answer = await client.request<Record<string, unknown>>("GET", path + query);
+    return { items: answer[member] as T[], next: answer.next_cursor as string | null };
+  };
+  const loaded = useLoad(() => page(null), path);
+  const shown = useRef(path);
+  shown.current = path;
+  const next = useAction(async () => {
+    const { items, next } = await page(loaded.data?.next ?? null);
+    // Meanwhile the list may be another one.
+    if (shown.current === path) loaded.change((before) => ({ items: [...before.items, ...items], next }));
+  });
+  return {
+    data: loaded.data?.items,
+    isBusy: loaded.isBusy || next.isBusy,
+    problem: loaded.problem ?? next.problem,
+    reload: next.problem && !loaded.problem ? next.run : loaded.reload,
+    change: (update) => loaded.change(({ items, next }) => ({ items: update(items), next })),
+    hasMore: (loaded.data?.next ?? null) !== null,
+    more: next.run,
+  };
+}
+
+/** Milliseconds from the browser's word that it is online until it really is. */
+const SETTLING = 500;
+
+/** Tries again when the browser is online again. */
+function useRetryOnline(problem: Problem | undefined, retry: () => void) {
+  const waits = problem !== undefined && isTemporary(problem);
+  useEffect(() => {
+    if (!waits) return;
+    let timer: ReturnType<typeof setTimeout>;
+    const soon = () => {
+      timer = setTimeout(retry, SETTLING);
+    };
+    addEventListener("online", soon);
+    return () => {
+      removeEventListener("online", soon);
+      clearTimeout(timer);
+    };
+  }, [waits, retry]);
+}
+
+/** Whether something has lasted for a moment: what is quickly over should not flicker. */
+export function useDelayed(isOn: boolean, milliseconds = 250): boolean {
+  const [isLate, setLate] = useState(false);
+  useEffect(() => {
+    if (!isOn) return setLate(false);
+    const timer = setTimeout(() => setLate(true), milliseconds);
+    return () => clearTimeout(timer);
+  }, [isOn]);
+  return isOn && isLate;
+}
+
+export function useOnline(): boolean {
+  const [isOnline, setOnline] = useState(navigator.onLine);
+  useEffect(() => {
+    const update = () => setOnline(navigator.onLine);
+    addEventListener("online", update);
+    addEventListener("offline", update);
+    return () => {
+      removeEventListener("online", update);
+      removeEventListener("offline", update);
+    };
+  }, []);
+  return isOnline;
+}

@@ -1,0 +1,51 @@
+// What can go wrong, and the sentence for it.
+
+import { fill, named, plural, s } from "../strings/index.ts";
+
+/** A failed request, as the pages show it. */
+export interface Problem {
+  /** The `code` of the API, or one of `offline`, `network`, `server`, `unknown`, `outdated`. */
+  code: string;
+  /** The `detail` of the API, in English. It begins with the name of a member for some codes. */
+  detail?: string;
+  /** Seconds until a retry makes sense. */
+  retryAfter?: number;
+  requestId?: string;
+}
+
+/** The sentence for a problem, in the reader's language. */
+export function sentence({ code, retryAfter }: Problem): string {
+  const text = named<unknown>(s.errors, code);
+  const known = typeof text === "string" ? text : s.errors.unknown;
+  return retryAfter && code === "too_many_requests" ? `${known} ${plural(s.errors.retryIn, retryAfter)}` : known;
+}
+
+/** The request id, which finds the cause in the log, for problems that only the operator can solve. */
+export function reference({ code, requestId }: Problem): string | undefined {
+  const isOurs = ["internal_error", "misconfigured", "server", "storage_unavailable", "unknown"].includes(code);
+  return isOurs && requestId ? fill(s.reference, { id: requestId }) : undefined;
+}
+
+/** Whether the same request may succeed later. */
+export const isTemporary = ({ code }: Problem) =>
+  ["offline", "network", "server", "overloaded", "storage_unavailable", "unhealthy", "request_timeout"].includes(code);
+
+const FIELDS: Record<string, string[]> = {
+  email_taken: ["email"],
+  invalid_email: ["email"],
+  username_taken: ["username"],
+  invalid_username: ["username"],
+  username_reserved: ["username"],
+  wrong_password: ["current_password"],
+  password_too_short: ["new_password", "password"],
+  password_too_long: ["new_password", "password"],
+  password_too_common: ["new_password", "password"],
+  unknown_role: ["role"],
+};
+
+/** The field of a form that a problem is about, if it is one of these. */
+export function fieldOf({ code, detail = "" }: Problem, fields: string[]): string | undefined {
+  // The detail begins with the name of the member: "given_name: …".
+  const candidates = code === "invalid_name" ? [detail.split(":")[0] ?? ""] : (named(FIELDS, code) ?? []);
+  return candidates.find((name) => fields.includes(name));
+}

@@ -1,0 +1,147 @@
+// Sessions and the audit trail, which users see of themselves and admins of everybody.
+
+import { useId } from "preact/hooks";
+
+import { fill, named, plural, s } from "../strings/index.ts";
+import type { AuditEntry, Session } from "./auth.ts";
+import { Badge, Button, Empty, Item, Pending, Time } from "./basics.tsx";
+import { type Pages, useAction } from "./hooks.ts";
+import type { IconName } from "./icons.tsx";
+import { type Problem, sentence } from "./problem.ts";
+import { clock, dayHeading, device, moment } from "./text.ts";
+
+/** @param end ends a session; without it there is no button */
+export function SessionItem({ session, end }: { session: Session; end?: (session: Session) => Promise<unknown> }) {
+  const id = useId();
+  const { name, isPhone } = device(session.last_used_user_agent);
+  const ending = useAction(async () => end?.(session));
+  return (
+    <Item
+      icon={isPhone ? "phone" : "computer"}
+      title={name}
+      titleId={id}
+      badge={session.current && <Badge kind="accent">{s.sessions.current}</Badge>}
+      action={
+        end &&
+        !session.current && (
+          <Button onClick={ending.run} isBusy={ending.isBusy} describedBy={id}>
+            {s.sessions.end}
+          </Button>
+        )
+      }
+    >
+      <p class="facts">
+        <Time at={session.last_used_at} text={s.sessions.active} />
+        {session.last_used_ip && <span>{session.last_used_ip}</span>}
+        <Time at={session.created_at} text={s.sessions.since} format={moment} />
+      </p>
+      {ending.problem && <ProblemText problem={ending.problem} />}
+    </Item>
+  );
+}
+
+function ProblemText({ problem }: { problem: Problem }) {
+  return (
+    <p class="error" role="alert">
+      {sentence(problem)}
+    </p>
+  );
+}
+
+const ICONS: Record<string, IconName> = {
+  registered: "plus",
+  logged_in: "login",
+  login_failed: "warning",
+  registration_attempted: "warning",
+  password_changed: "lock",
+  profile_changed: "edit",
+  reuse_detected: "warning",
+  revoked: "logout",
+  sessions_ended: "logout",
+  disabled: "cross",
+  enabled: "check",
+  roles_changed: "shield",
+  metadata_changed: "edit",
+  deleted: "cross",
+};
+const WARNINGS = ["login_failed", "registration_attempted", "reuse_detected"];
+
+/** An entry in words. */
+function wording({ kind, count = 1, reason, roles }: AuditEntry): string {
+  if (kind === "revoked" && reason) return named(s.reasons, reason) ?? s.events.revoked;
+  const text = kind === "unknown" ? undefined : named<(typeof s.events)[keyof typeof s.events]>(s.events, kind);
+  if (text === undefined) return fill(s.events.unknown, { kind });
+  if (typeof text !== "string") return plural(text, count);
+  return fill(text, { roles: roles?.join(", ") ?? "" });
+}
+
+const shownAt = ({ at, last_at }: AuditEntry) => last_at ?? at;
+
+const from = (agent: string | null | undefined, ip: string | null | undefined) =>
+  [agent && device(agent).name, ip].filter(Boolean).join(", ");
+
+function Entry({ entry }: { entry: AuditEntry }) {
+  const { kind, count, ip, user_agent, other_ip, other_user_agent, admin_id } = entry;
+  const when = shownAt(entry);
+  const other = from(other_user_agent, other_ip);
+  const isOther = other !== "" && other !== from(user_agent, ip);
+  return (
+    <Item icon={ICONS[kind] ?? "pulse"} tone={WARNINGS.includes(kind) ? "warn" : "plain"} title={wording(entry)}>
+      <p class="facts">
+        <Time at={when} text={(count ?? 1) > 1 ? fill(s.activity.lastAt, { time: clock(when) }) : clock(when)} />
+        {user_agent && <span title={user_agent}>{device(user_agent).name}</span>}
+        {ip && <span>{ip}</span>}
+        {admin_id && <span class="id">{fill(s.activity.byAdmin, { admin: admin_id })}</span>}
+      </p>
+      {isOther && (
+        <p class="facts">
+          <span>{fill(kind === "reuse_detected" ? s.activity.lastUse : s.activity.firstFrom, { who: other })}</span>
+        </p>
+      )}
+    </Item>
+  );
+}
+
+/** A trail, with a heading for each day. */
+export function Trail({ pages, level }: { pages: Pages<AuditEntry>; level: 2 | 3 }) {
+  const { data } = pages;
+  if (data === undefined) return <Pending {...pages} />;
+  if (data.length === 0) return <Empty icon="pulse">{s.activity.empty}</Empty>;
+  const days: [string, AuditEntry[]][] = [];
+  // Counted entries come at the start of their hour, but are shown at their last time.
+  for (const entry of data.toSorted((a, b) => shownAt(b) - shownAt(a))) {
+    const heading = dayHeading(shownAt(entry));
+    const last = days.at(-1);
+    if (last?.[0] === heading) last[1].push(entry);
+    else days.push([heading, [entry]]);
+  }
+  const Heading = level === 2 ? "h2" : "h3";
+  return (
+    <>
+      {days.map(([day, entries]) => (
+        <section class="day" key={day}>
+          <Heading>{day}</Heading>
+          <ul class="list">
+            {entries.map((entry, index) => (
+              <Entry entry={entry} key={`${entry.at} ${entry.kind} ${index}`} />
+            ))}
+          </ul>
+        </section>
+      ))}
+      <More pages={pages} />
+    </>
+  );
+}
+
+/** The button for the next page, or why it did not come. */
+export function More<T>({ pages }: { pages: Pages<T> }) {
+  if (pages.problem) return <Pending {...pages} />;
+  if (!pages.hasMore) return null;
+  return (
+    <div class="more">
+      <Button onClick={pages.more} isBusy={pages.isBusy}>
+        {s.more}
+      </Button>
+    </div>
+  );
+}
