@@ -1,0 +1,320 @@
+// The account pages for everybody: axe finds no violation in any state of any view, in light and dark, on a phone and on a desk; the
+// keyboard reaches everything.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+
+import { skip } from "../support/browser.mjs";
+import { from, PASSWORD } from "../support/harness.mjs";
+import { announced, button, heading, logIn, Pages } from "../support/pages.mjs";
+
+const require = createRequire(new URL("../package.json", import.meta.url));
+const AXE = skip ? "" : readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const IPHONE =
+  "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.1 Mobile/15E148 Safari/604.1";
+
+let pages, admin, disabled;
+before(async () => {
+  pages = await Pages.start();
+  if (skip) return;
+  admin = await pages.register({ name: "Ada Lovelace", username: "ada.lovelace" });
+  await pages.worker.setRoles(admin, ["user", "admin"]);
+  await pages.worker.login(admin, from("198.51.100.20", IPHONE));
+  await pages.worker.login({ ...admin, password: "wrong" }, from("198.51.100.21", "curl/8.9"));
+  disabled = await pages.register({
+    email: "a-long-address-that-does-not-fit-on-a-phone@mail.subdomain.example.org",
+    name: "A name that is rather long as well, so that it has to break",
+  });
+  await pages.worker.disable(disabled);
+});
+after(() => pages.close());
+
+const options = { skip };
+const field = (page, name) => page.getByLabel(name, { exact: true });
+
+/** Asserts that axe finds nothing, and that the page does not scroll sideways. */
+async function assertAccessible(page, state) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+    return violations.map(({ id, nodes }) => [
+      id,
+      ...nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`),
+    ]);
+  });
+  assert.deepEqual(found, [], state);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${state} scrolls sideways`);
+}
+
+/** The states of all views, each reached from the one before. The last member says what to wait for. */
+const STATES_OUTSIDE = [
+  ["login", (page) => heading(page, "Log in")],
+  [
+    "login, refused before it is sent",
+    async (page) => {
+      await button(page, "Log in").click();
+      await page.getByText("Fill in this field.").first().waitFor();
+    },
+  ],
+  [
+    "login, refused",
+    async (page) => {
+      await logIn(page, { email: "nobody@example.org" });
+      await page.getByRole("alert").waitFor();
+    },
+  ],
+  ["register", (page) => page.getByRole("link", { name: "Register" }).click()],
+  [
+    "register, refused",
+    async (page) => {
+      await field(page, "E-mail").fill("ada");
+      await field(page, "Password").fill(PASSWORD);
+      await button(page, "Show password").click();
+      await button(page, "Register").click();
+      await page.getByText("Enter an e-mail address").waitFor();
+    },
+  ],
+];
+const STATES_INSIDE = [
+  ["profile", (page) => heading(page, "Profile")],
+  [
+    "profile, saved",
+    async (page) => {
+      await field(page, "Given name").fill(`Ada ${Math.random()}`);
+      await button(page, "Save changes").click();
+      await announced(page, "Saved");
+    },
+  ],
+  [
+    "profile, with another username",
+    async (page) => {
+      await field(page, "Username").fill("!");
+      await field(page, "Current password").fill(PASSWORD);
+      await button(page, "Save username").click();
+      await page.getByText("with a letter or digit at both ends").waitFor();
+    },
+  ],
+  [
+    "profile, deleting the account",
+    async (page) => {
+      await button(page, "Delete account").click();
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
+  [
+    "password",
+    async (page) => {
+      await page.keyboard.press("Escape");
+      await page.getByRole("link", { name: "Password" }).click();
+      await heading(page, "Password");
+    },
+  ],
+  [
+    "sessions",
+    async (page) => {
+      await page.getByRole("link", { name: "Sessions" }).click();
+      await page.getByText("This device", { exact: true }).waitFor();
+    },
+  ],
+  [
+    "sessions, ending others",
+    async (page) => {
+      await button(page, "End others").click();
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
+  [
+    "activity",
+    async (page) => {
+      await page.keyboard.press("Escape");
+      await page.getByRole("link", { name: "Activity" }).click();
+      await page.getByText("Account created").waitFor();
+    },
+  ],
+  [
+    "activity, offline",
+    async (page, context) => {
+      await page.getByRole("link", { name: "Profile" }).click();
+      await context.setOffline(true);
+      await page.getByRole("link", { name: "Activity" }).click();
+      await page.getByRole("alert").waitFor();
+    },
+  ],
+  [
+    "people",
+    async (page, context) => {
+      await context.setOffline(false);
+      await page.getByText("Account created").waitFor();
+      await page.getByRole("link", { name: "People" }).click();
+      await page.getByRole("row").nth(1).waitFor();
+    },
+  ],
+  [
+    "a person",
+    async (page) => {
+      await page.getByRole("link", { name: disabled.email }).click();
+      await page.getByText("Account created").waitFor();
+    },
+  ],
+  [
+    "a person, deleting",
+    async (page) => {
+      await button(page, "Delete").click();
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
+  [
+    "people, none found",
+    async (page) => {
+      await page.keyboard.press("Escape");
+      await page.goto(`${pages.url}/account/admin?email=nobody-of-this-name`);
+      await page.getByText("No address begins with").waitFor();
+    },
+  ],
+  [
+    "no such person",
+    async (page) => {
+      await page.goto(`${pages.url}/account/admin?person=nobody`);
+      await heading(page, "No such account");
+    },
+  ],
+  [
+    "no such page",
+    async (page) => {
+      await page.goto(`${pages.url}/account/nothing`);
+      await heading(page, "Page not found");
+    },
+  ],
+  [
+    "loading",
+    async (page) => {
+      await page.route(/\/sessions$/, (route) =>
+        route.request().resourceType() === "fetch" ? undefined : route.continue(),
+      );
+      await page.goto(`${pages.url}/account/sessions`);
+      await page.locator(".skeleton").first().waitFor();
+    },
+  ],
+];
+
+for (const colorScheme of ["light", "dark"]) {
+  for (const width of [320, 1280]) {
+    test(`axe finds nothing at ${width} px, ${colorScheme}`, options, async () => {
+      const look = { colorScheme, viewport: { width, height: 800 }, reducedMotion: "reduce" };
+      const walk = async (page, context, states) => {
+        for (const [state, reach] of states) {
+          await reach(page, context);
+          await assertAccessible(page, state);
+        }
+      };
+      await pages.visit({ ...look, allowed: [401, 422] }, (page, context) => walk(page, context, STATES_OUTSIDE));
+      await pages.visitAs(admin, { ...look, allowed: [404, 422] }, (page, context) =>
+        walk(page, context, STATES_INSIDE),
+      );
+      await pages.visitAs(admin, { ...look, locale: "de-DE" }, (page) => assertAccessible(page, "profile, in German"));
+    });
+  }
+}
+
+/** The names of what Tab reaches, in order, until it leaves the page. */
+async function tabs(page) {
+  const names = [];
+  for (let count = 0; count < 40; count += 1) {
+    await page.keyboard.press("Tab");
+    const name = await page.evaluate(() => {
+      const { activeElement } = document;
+      if (activeElement === document.body) return null;
+      const label = activeElement.labels?.[0]?.textContent ?? activeElement.ariaLabel ?? activeElement.textContent;
+      const { outlineStyle, outlineWidth } = getComputedStyle(activeElement);
+      const isVisible = outlineStyle !== "none" && Number.parseFloat(outlineWidth) >= 2;
+      return isVisible ? label.trim() : `${label} has no focus ring`;
+    });
+    if (name === null) return names;
+    names.push(name);
+  }
+  return assert.fail(`Tab does not leave the page: ${names}`);
+}
+
+test("the keyboard reaches everything in the order of the page, and shows where it is", options, async () => {
+  await pages.visit({}, async (page) => {
+    await heading(page, "Log in");
+    const fields = ["E-mail or username", "Password", "Show password", "Remember me"];
+    assert.deepEqual(await tabs(page), [...fields, "Log in", "Register"]);
+    await field(page, "E-mail or username").focus();
+    await page.keyboard.type(admin.email);
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(PASSWORD);
+    await page.keyboard.press("Enter");
+    await heading(page, "Profile");
+    const around = ["Skip to content", "Log out", "Profile", "Password", "Sessions", "Activity", "People"];
+    await page.evaluate(() => document.activeElement.blur());
+    await page.goto(`${pages.url}/account/sessions`);
+    await button(page, "End").first().waitFor();
+    const names = await tabs(page);
+    const ends = names.filter((name) => name === "End");
+    assert.deepEqual(names, [...around, "End others", ...ends]);
+    assert.ok(ends.length > 0);
+  });
+});
+
+test("after a change of view the focus is at its heading", options, async () => {
+  await pages.visitAs(admin, {}, async (page) => {
+    const focused = () => page.evaluate(() => document.activeElement.textContent);
+    await page.getByRole("link", { name: "Activity" }).press("Enter");
+    await heading(page, "Activity");
+    assert.equal(await focused(), "Activity");
+    assert.equal(await page.title(), "Activity · Portcullis");
+    await page.goBack();
+    await heading(page, "Profile");
+    assert.equal(await focused(), "Profile");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.name), "name");
+  });
+});
+
+test("the link at the top skips what all views have", options, async () => {
+  await pages.visitAs(admin, { view: "sessions" }, async (page) => {
+    await button(page, "End others").waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "End others");
+  });
+});
+
+test("a dialog keeps the focus, closes at Escape, and gives the focus back", options, async () => {
+  await pages.visitAs(admin, { view: "sessions" }, async (page) => {
+    await button(page, "End others").press("Enter");
+    const dialog = page.getByRole("dialog");
+    await dialog.waitFor();
+    const isInside = () => page.evaluate(() => document.activeElement.closest("dialog") !== null);
+    assert.ok(await isInside());
+    for (let count = 0; count < 6; count += 1) {
+      await page.keyboard.press("Tab");
+      // Between the last and the first control the browser itself has the focus.
+      const isOutside = await page.evaluate(() => document.activeElement === document.body);
+      assert.ok(isOutside || (await isInside()));
+    }
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "End others");
+    // A click beside it closes it as well.
+    await button(page, "End others").click();
+    await dialog.waitFor();
+    await page.mouse.click(5, 5);
+    await dialog.waitFor({ state: "detached" });
+  });
+});
+
+test("text may be twice as large", options, async () => {
+  await pages.visitAs(admin, { viewport: { width: 640, height: 800 } }, async (page) => {
+    for (const view of ["Profile", "Password", "Sessions", "Activity", "People"]) {
+      await page.getByRole("link", { name: view }).click();
+      await heading(page, view);
+      await page.evaluate(() => document.documentElement.style.setProperty("font-size", "200%"));
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), view);
+    }
+  });
+});

@@ -1,0 +1,168 @@
+// The admin page in Chromium, with the Worker that serves it.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { skip } from "../support/browser.mjs";
+import { PASSWORD } from "../support/harness.mjs";
+import { announced, assertWrong, button, heading, logIn, Pages } from "../support/pages.mjs";
+
+let pages, admin;
+before(async () => {
+  pages = await Pages.start();
+  if (skip) return;
+  admin = await pages.register();
+  await pages.worker.setRoles(admin, ["user", "admin"]);
+});
+after(() => pages.close());
+
+const options = { skip };
+const rows = (page) => page.getByRole("row");
+const ofPerson = ({ user }) => `admin?person=${user.id}`;
+const asAdmin = (method, person, json) =>
+  pages.worker.request(method, `/users/${person.user.id}`, { bearer: admin.bearer, json });
+
+test("an admin finds people by the beginning of their address, page by page", options, async () => {
+  await pages.worker.insertUsers(110);
+  const person = await pages.register({ email: "zenobia+test@example.org", name: "Zenobia" });
+  await pages.visitAs(admin, {}, async (page) => {
+    await page.getByRole("link", { name: "People" }).click();
+    await heading(page, "People");
+    await rows(page).nth(50).waitFor();
+    assert.equal(await rows(page).count(), 51);
+    await button(page, "Show more").click();
+    await rows(page).nth(100).waitFor();
+    const search = page.getByRole("searchbox", { name: "Search by the beginning of the e-mail address" });
+    await search.fill("zenobia+");
+    await rows(page).nth(2).waitFor({ state: "detached" });
+    await page.getByRole("link", { name: person.email }).click();
+    await heading(page, person.email);
+    await page.getByText("Zenobia", { exact: true }).waitFor();
+    await page.goBack();
+    await heading(page, "People");
+    assert.equal(await search.inputValue(), "zenobia+");
+    await rows(page).nth(1).waitFor();
+    assert.equal(await rows(page).count(), 2);
+    await search.fill("nobody-of-this-name");
+    await page.getByText("No address begins with “nobody-of-this-name”.").waitFor();
+    await button(page, "Clear").click();
+    await rows(page).nth(50).waitFor();
+  });
+});
+
+test("an admin adds and removes roles, and is told of roles that cannot be set", options, async () => {
+  const person = await pages.register();
+  const roles = async () => (await asAdmin("GET", person)).body.roles;
+  await pages.visitAs(admin, { view: ofPerson(person), allowed: [409, 422] }, async (page) => {
+    const role = page.getByLabel("Add a role");
+    await role.fill("wizard");
+    await button(page, "Add").click();
+    await assertWrong(role, /There is no such role/);
+    assert.deepEqual(await roles(), ["user"]);
+    await role.fill("admin");
+    await page.keyboard.press("Enter");
+    await announced(page, "Saved");
+    assert.deepEqual(await roles(), ["user", "admin"]);
+    assert.equal(await role.inputValue(), "");
+    await page.getByText("Roles changed to user, admin").waitFor();
+    await button(page, "Remove admin").click();
+    await button(page, "Remove admin").waitFor({ state: "detached" });
+    assert.deepEqual(await roles(), ["user"]);
+
+    await page.goto(`${pages.url}/account/${ofPerson(admin)}`);
+    await heading(page, admin.email);
+    await button(page, "Remove admin").click();
+    await page.getByRole("alert").getByText("This is the last administrator").waitFor();
+  });
+});
+
+test("an admin disables and enables an account", options, async () => {
+  const person = await pages.register();
+  await pages.visitAs(admin, { view: ofPerson(person) }, async (page) => {
+    await page.getByText("Active", { exact: true }).waitFor();
+    await button(page, "Disable").click();
+    await page.getByRole("dialog", { name: "Disable this account?" }).getByRole("button", { name: "Disable" }).click();
+    await page.getByText("Disabled now").waitFor();
+    await page.getByText("Not logged in anywhere.").waitFor();
+    assert.equal((await pages.worker.login(person)).status, 401);
+    await button(page, "Enable").click();
+    await button(page, "Disable").waitFor();
+    assert.equal((await pages.worker.login(person)).status, 200);
+  });
+});
+
+test("an admin sees the sessions and the trail of a person, and ends all sessions", options, async () => {
+  const person = await pages.register();
+  await pages.worker.login(person);
+  await pages.visitAs(admin, { view: ofPerson(person) }, async (page) => {
+    await page.getByText("Account created").waitFor();
+    assert.equal(await button(page, "End").count(), 0);
+    await button(page, "End all").click();
+    await page.getByRole("dialog", { name: "End all sessions?" }).getByRole("button", { name: "End all" }).click();
+    await announced(page, "2 sessions ended");
+    await page.getByText("An administrator ended all sessions").waitFor();
+    assert.equal((await pages.worker.me(person.bearer)).status, 401);
+  });
+});
+
+test("an admin deletes an account, but not the own one", options, async () => {
+  const person = await pages.register();
+  await pages.visitAs(admin, { view: ofPerson(person), allowed: [404] }, async (page) => {
+    await button(page, "Delete").click();
+    const dialog = page.getByRole("dialog", { name: "Delete this account?" });
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    assert.equal((await asAdmin("GET", person)).status, 200);
+    await button(page, "Delete").click();
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await announced(page, "Account deleted");
+    await heading(page, "People");
+    assert.equal((await asAdmin("GET", person)).status, 404);
+    await page.goto(`${pages.url}/account/${ofPerson(person)}`);
+    await heading(page, "No such account");
+    await page.goto(`${pages.url}/account/${ofPerson(admin)}`);
+    await page.getByText("This is your own account.").waitFor();
+    assert.equal(await button(page, "Delete").count(), 0);
+  });
+});
+
+test("those who are no admins are told so", options, async () => {
+  const person = await pages.register();
+  await pages.visitAs(person, { view: "admin" }, async (page) => {
+    await heading(page, "For administrators only");
+    assert.equal(await page.getByRole("link", { name: "People" }).count(), 0);
+  });
+});
+
+test("an admin who is none any more learns it from the server", options, async () => {
+  const person = await pages.register();
+  await pages.worker.setRoles(person, ["user", "admin"]);
+  await pages.visitAs(person, { allowed: [403] }, async (page) => {
+    await pages.worker.setRoles(person, ["user"]);
+    await page.getByRole("link", { name: "People" }).click();
+    await heading(page, "For administrators only");
+  });
+});
+
+test(
+  "only admins fetch the admin page, and a page from before an update asks to be loaded again",
+  options,
+  async () => {
+    const fetched = [];
+    await pages.visit({ allowed: [404] }, async (page) => {
+      page.on("request", (request) => fetched.push(new URL(request.url()).pathname));
+      await logIn(page, await pages.register());
+      await heading(page, "Profile");
+      assert.ok(!fetched.some((path) => path.includes("/admin-")));
+      await button(page, "Log out").click();
+      await heading(page, "Log in");
+      // As after a deployment, which replaces the files.
+      await page.route("**/admin-*.js", (route) => route.fulfill({ status: 404 }));
+      await logIn(page, { ...admin, password: PASSWORD });
+      await page.getByRole("link", { name: "People" }).click();
+      await page.getByRole("alert").getByText("These pages have been updated.").waitFor();
+      await page.unroute("**/admin-*.js");
+      await button(page, "Reload").click();
+      await rows(page).first().waitFor();
+    });
+  },
+);

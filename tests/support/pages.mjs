@@ -1,0 +1,123 @@
+// The account pages in Chromium, as the Worker serves them. Closing a visit fails the test if the page violated its policy, wrote
+// an error to the console, requested anything from another origin, or got an error that the test did not expect.
+
+import assert from "node:assert/strict";
+
+import { atLocalhost, launch, skip } from "./browser.mjs";
+import { PASSWORD, startWorker } from "./harness.mjs";
+
+/** A Worker at its own address, and a browser. */
+export class Pages {
+  static async start(vars = {}) {
+    const pages = new Pages();
+    if (skip) return pages;
+    pages.vars = { COOKIE_MODE: "refresh", ...vars };
+    pages.worker = await startWorker();
+    pages.url = await atLocalhost(pages.worker, pages.vars);
+    pages.browser = await launch();
+    return pages;
+  }
+
+  async close() {
+    await this.browser?.close();
+    await this.worker?.close();
+  }
+
+  /** Continues with these changes to the configuration, or with none. */
+  configure(vars = {}) {
+    return this.worker.update({ vars: { ISSUER: this.url, ...this.vars, ...vars } });
+  }
+
+  /**
+   * Opens a page in a browser of its own, which closes when `work` is done.
+   * @param {{ view?: string, allowed?: (number | string)[], base?: string, origins?: string[] } & object} options the view; the
+   *   statuses of errors that the page may get; the path of the issuer; other origins that it may go to. Others are those of
+   *   playwright's contexts
+   */
+  async visit({ view = "login", allowed = [], base = "", origins = [], ...options }, work) {
+    const context = await this.browser.newContext({ locale: "en-GB", ...options });
+    const problems = [];
+    context.on("page", (page) => this.#watch(page, problems, { allowed, origins: [this.url, ...origins] }));
+    await context.addInitScript(() =>
+      addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
+        console.error(`policy: ${violatedDirective} ${blockedURI}`),
+      ),
+    );
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    try {
+      await page.goto(`${this.url}${base}/account/${view}`);
+      await work(page, context);
+      assert.deepEqual(problems, []);
+    } catch (error) {
+      if (problems.length > 0 && error.message !== problems[0]) error.message += `\n${problems.join("\n")}`;
+      throw error;
+    } finally {
+      await context.close();
+    }
+  }
+
+  #watch(page, problems, { allowed, origins }) {
+    page.on("pageerror", (error) => problems.push(String(error)));
+    page.on("console", (message) => {
+      // The browser's own line about a failed request. The responses are watched below.
+      if (message.text().startsWith("Failed to load resource")) return;
+      if (message.type() === "error") problems.push(message.text());
+    });
+    page.on("request", (request) => {
+      const { origin } = new URL(request.url());
+      if (!origins.includes(origin)) problems.push(`a request to ${request.url()}`);
+    });
+    page.on("response", (response) => {
+      // Who has never logged in has no cookie yet: the first refresh is refused.
+      const isFirst = response.status() === 401 && new URL(response.url()).pathname.endsWith("/refresh");
+      if (response.status() >= 400 && !allowed.includes(response.status()) && !isFirst)
+        problems.push(`${response.status()} ${response.url()}`);
+    });
+  }
+
+  /** A new user, with what a test wants to know of them. */
+  async register(details) {
+    const person = await this.worker.register(details);
+    return { ...person, bearer: person.access_token };
+  }
+
+  /** Opens a view of a user who is signed in. */
+  visitAs(person, { view = "profile", ...options }, work) {
+    return this.visit({ view: "login", ...options }, async (page, context) => {
+      await logIn(page, person);
+      await page.waitForURL("**/account/profile");
+      if (view !== "profile") await page.goto(new URL(view, page.url()).href);
+      await work(page, context);
+    });
+  }
+}
+
+/** Fills in and sends the form, whatever its language. */
+export async function logIn(page, { email, password = PASSWORD }) {
+  await page.locator('input[name="login"]').fill(email);
+  await page.locator('input[name="password"]').fill(password);
+  await page.locator('button[type="submit"]').click();
+}
+
+/** Waits for the view with this heading. */
+export const heading = (page, name) => page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
+export const button = (page, name) => page.getByRole("button", { name, exact: true });
+/** Waits for what is shown, and read out, after something was done. */
+export const announced = (page, text) => page.getByRole("status").getByText(text).waitFor();
+
+/** The text that describes a field: its errors and hints. */
+export const described = (field) =>
+  field.evaluate((element) =>
+    (element.getAttribute("aria-describedby") ?? "")
+      .split(" ")
+      .map((id) => document.getElementById(id)?.textContent)
+      .join(" "),
+  );
+
+/** Asserts that a field is marked as wrong for this reason, and has the focus. */
+export async function assertWrong(field, reason) {
+  await field.and(field.page().locator('[aria-invalid="true"]')).waitFor();
+  assert.match(await described(field), reason);
+  assert.ok(await field.evaluate((element) => element === document.activeElement), "it has the focus");
+}
