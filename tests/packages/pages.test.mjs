@@ -563,6 +563,15 @@ test("the pages speak the first language of the browser that they know", options
   }
 });
 
+test("an invalid language of the browser is ignored", options, async () => {
+  await pages.visit({}, async (page) => {
+    // What Chromium reports on Linux without a locale.
+    await page.addInitScript(() => Object.defineProperty(navigator, "languages", { value: ["en-US@posix", "de"] }));
+    await page.reload();
+    await heading(page, "Anmelden");
+  });
+});
+
 test("without cookies the session is in the storage, and there is nothing to remember", options, async () => {
   await pages.configure({ COOKIE_MODE: "off" });
   const person = await pages.register();

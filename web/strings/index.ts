@@ -20,7 +20,7 @@ export let language = "en";
 /** Chooses the language. If its file cannot be fetched, the page is in English. */
 export async function chooseLanguage(wanted: readonly string[]): Promise<void> {
   const primary = (tag: string) => tag.toLowerCase().split("-")[0] ?? "";
-  const chosen = wanted.find((tag) => primary(tag) === "en" || primary(tag) in OTHERS) ?? "en";
+  const chosen = wanted.filter(isValid).find((tag) => primary(tag) === "en" || primary(tag) in OTHERS) ?? "en";
   try {
     s = (await OTHERS[primary(chosen)]?.()) ?? en;
     language = chosen;
@@ -28,6 +28,15 @@ export async function chooseLanguage(wanted: readonly string[]): Promise<void> {
     // English stays.
   }
   document.documentElement.lang = language;
+}
+
+/** Whether dates can be formatted in a language. Browsers also report invalid ones, such as `en-US@posix` without a locale. */
+function isValid(tag: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(tag).length === 1;
+  } catch {
+    return false;
+  }
 }
 
 /** Fills in the `{…}` of a text. */
