@@ -53,6 +53,50 @@ test("the types accept right calls and refuse wrong ones", () => {
   }
 });
 
+test("the types are those of the OpenAPI document", () => {
+  const generator = path("tests", "node_modules", ".bin", "openapi-typescript");
+  const { status, stderr } = spawnSync(
+    generator,
+    [path("web", "openapi.json"), "-o", join(client.folder, "document.ts")],
+    {
+      encoding: "utf8",
+    },
+  );
+  assert.equal(status, 0, stderr);
+  compile(`
+    import type { Changes, Client, Credentials, Registration, SessionInfo, User } from "@portcullis/client";
+    import type { TokenResponse } from "./node_modules/@portcullis/client/dist/types.js";
+    import type { components, paths } from "./document.js";
+
+    type Document = components["schemas"];
+    // An optional member that is missing on one side is only seen in the keys.
+    type Same<A, B> = [A, keyof A] extends [B, keyof B] ? ([B, keyof B] extends [A, keyof A] ? true : false) : false;
+    type Argument<Method extends keyof Client> = Client[Method] extends (argument: infer A) => unknown ? A : never;
+    type Result<Method extends keyof Client> = Client[Method] extends (...all: never[]) => Promise<infer R> ? R : never;
+    type Sent<Body> = Omit<Body, "transport" | "remember">;
+    type KeyOfAny<Union> = Union extends unknown ? keyof Union : never;
+
+    const same: true[] = [
+      true satisfies Same<User, Document["User"]>,
+      true satisfies Same<SessionInfo, Document["Session"]>,
+      true satisfies Same<TokenResponse, Document["TokenResponse"]>,
+      true satisfies Same<Registration, Sent<Document["RegisterRequest"]>>,
+      true satisfies Same<Changes, Document["UpdateMeRequest"]>,
+      true satisfies Same<Argument<"changePassword">, Document["ChangePasswordRequest"]>,
+      true satisfies Same<Argument<"deleteMe">, Document["DeleteMeRequest"]>,
+      true satisfies Same<Result<"sessions">, Document["SessionList"]>,
+      true satisfies Same<KeyOfAny<Credentials>, keyof Sent<Document["LoginRequest"]>>,
+      true satisfies Credentials extends Document["LoginRequest"] ? true : false,
+    ];
+    export type Used = [
+      paths["/register" | "/login" | "/refresh" | "/logout" | "/revoke" | "/me/password"]["post"],
+      paths["/me"]["get" | "patch" | "delete"],
+      paths["/sessions"]["get" | "delete"],
+      paths["/sessions/{id}"]["delete"],
+    ];
+    export default same;`);
+});
+
 /** Compiles TypeScript beside the installed package. */
 function compile(source, module = "nodenext", moduleResolution = module) {
   const lib = ["es2022", "dom"];
