@@ -396,10 +396,16 @@ test("a session that ends elsewhere leads to the login, and what was typed is st
     await logIn(page, person);
     await heading(page, "Profile");
     assert.equal(await field(page, "Name").inputValue(), "Half a sentence");
-    // But not for another account.
+    // But not for another account, nor after a logout.
     await button(page, "Log out").click();
     await heading(page, "Log in");
+    assert.equal(await field(page, "E-mail or username").inputValue(), "");
     await logIn(page, await pages.register());
+    await heading(page, "Profile");
+    assert.equal(await field(page, "Name").inputValue(), "");
+    await button(page, "Log out").click();
+    await heading(page, "Log in");
+    await logIn(page, person);
     await heading(page, "Profile");
     assert.equal(await field(page, "Name").inputValue(), "");
   });

@@ -22,6 +22,7 @@ export function LoginView({
       // A username has no @.
       const name = login.includes("@") ? { email: login } : { username: login.trim() };
       await client.login({ ...name, password, ...remember });
+      form.reset();
     },
     ["login", "password"],
   );

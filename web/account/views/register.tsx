@@ -12,6 +12,7 @@ export function RegisterView({ back }: { back: URL | undefined }) {
     { email: "", name: "", password: "" },
     async ({ email = "", name = "", password = "" }) => {
       await client.register({ email, password, ...(name.trim() !== "" && { name: name.trim() }), ...remember });
+      form.reset();
     },
     ["email", "password"],
   );
