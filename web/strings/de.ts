@@ -229,6 +229,10 @@ export const de: Strings = {
     server: "Bei uns ist etwas schiefgegangen. Versuchen Sie es später erneut.",
     outdated: "Diese Seiten wurden aktualisiert. Laden Sie neu, um fortzufahren.",
     reload: "Neu laden",
+    retryInMinutes: {
+      one: "Versuchen Sie es in {n} Minute erneut.",
+      other: "Versuchen Sie es in {n} Minuten erneut.",
+    },
     retryIn: {
       one: "Versuchen Sie es in {n} Sekunde erneut.",
       other: "Versuchen Sie es in {n} Sekunden erneut.",

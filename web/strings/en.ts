@@ -224,6 +224,7 @@ export const en = {
     server: "Something went wrong on our side. Try again later.",
     outdated: "These pages have been updated. Reload to continue.",
     reload: "Reload",
+    retryInMinutes: { one: "Try again in {n} minute.", other: "Try again in {n} minutes." },
     retryIn: { one: "Try again in {n} second.", other: "Try again in {n} seconds." },
 
     account_changed: "Another account is logged in from this browser. Reload to continue.",

@@ -17,7 +17,9 @@ export interface Problem {
 export function sentence({ code, retryAfter }: Problem): string {
   const text = named<unknown>(s.errors, code);
   const known = typeof text === "string" ? text : s.errors.unknown;
-  return retryAfter && code === "too_many_requests" ? `${known} ${plural(s.errors.retryIn, retryAfter)}` : known;
+  if (code !== "too_many_requests" || !retryAfter) return known;
+  const { retryIn, retryInMinutes } = s.errors;
+  return `${known} ${retryAfter < 100 ? plural(retryIn, retryAfter) : plural(retryInMinutes, Math.ceil(retryAfter / 60))}`;
 }
 
 /** The request id, which finds the cause in the log, for problems that only the operator can solve. */
