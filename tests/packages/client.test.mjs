@@ -403,6 +403,48 @@ describe("a session", () => {
     await client.logout();
   });
 
+  test("is not looked for again where the server refuses the mode", async () => {
+    const { client, states, network } = open({ mode: "cookie" });
+    await rejects(client.getAccessToken(), { status: 400, code: "invalid_request" });
+    assert.deepEqual([states, network.requests], [["loading,", "signed_out,"], ["POST /refresh"]]);
+    await rejects(client.restore(), { status: 400, code: "invalid_request" });
+    assert.equal(client.state.status, "signed_out");
+    await rejects(client.login({ email: "a@example.org", password: PASSWORD }), {
+      status: 400,
+      code: "cookie_mode_off",
+    });
+  });
+
+  test("is looked for after the wait for which the server asks, whatever happens in between", async () => {
+    const { client, network, states } = open({ mode: "cookie" });
+    const wait = { status: 503, headers: { "Retry-After": "1" } };
+    network.answer = ({ url }) =>
+      url.endsWith("/logout")
+        ? new Response(null, { status: 204 })
+        : Response.json({ code: "storage_unavailable", detail: "" }, wait);
+    await rejects(client.getAccessToken(), { status: 503, code: "storage_unavailable" });
+    assert.equal(client.state.status, "loading");
+    await client.logout();
+    assert.equal(client.state.status, "signed_out");
+    await rejects(client.restore(), { status: 503, code: "storage_unavailable" });
+    network.answer = () => Response.json({ code: "invalid_refresh_token", detail: "" }, { status: 401 });
+    for (const until = Date.now() + 5000; client.state.status === "loading" && Date.now() < until; )
+      await setTimeout(20);
+    assert.deepEqual(states.at(-1), "signed_out,");
+  });
+
+  test("is left to itself by a client that is closed", async () => {
+    const { client, network } = open();
+    network.answer = living(0);
+    const { email } = await worker.register();
+    await client.login({ email, password: PASSWORD });
+    network.answer = (_, send) => setTimeout(100).then(send);
+    const asking = client.getAccessToken();
+    await setTimeout(20);
+    client.close();
+    await rejects(asking, { status: 0, code: "network_error" });
+  });
+
   test("in a storage is found again by the next client", async () => {
     const shared = storage();
     const { person } = await signedIn({ mode: "storage", storage: shared });

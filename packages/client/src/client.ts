@@ -311,7 +311,8 @@ export function createClient(options: ClientOptions): Client {
         return await tabs.alone(() => refreshAlone(before, signal), signal);
       } catch (error) {
         // After the login or logout that stopped it there may be nothing left to do.
-        if (error !== STOPPED || closed) throw error;
+        if (error !== STOPPED) throw error;
+        if (closed) throw networkError(error);
       }
     }
   }
@@ -352,6 +353,12 @@ export function createClient(options: ClientOptions): Client {
       const had = hints?.getItem(name);
       write(null);
       return become(null, had ? "expired" : null);
+    }
+    // A refusal that another attempt does not change, such as that of a page of another site: there is no session to keep.
+    const isFinal = error.status >= 400 && error.status < 500 && ![408, 429].includes(error.status);
+    if (!before && isFinal && error.code !== "unexpected_response") {
+      become(null, null);
+      throw error;
     }
     const backOff = Math.min(2 ** failures, 60) * (0.75 + Math.random() / 2);
     failures += 1;
@@ -506,6 +513,8 @@ export function createClient(options: ClientOptions): Client {
       if (!session) {
         if (cookie) {
           if (state.status !== "loading") publish({ status: "loading", user: null, reason: null });
+          // If the server has asked to wait, it goes on later by itself.
+          arm();
           await refresh();
         } else {
           const found = stored();
