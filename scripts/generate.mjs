@@ -103,9 +103,12 @@ function request({ parameters = [], requestBody }, document) {
   const types = Object.keys(requestBody?.content ?? {});
   if (types.length > 0) {
     const { properties, required = [], minProperties } = resolve(requestBody.content[types[0]].schema, document);
-    const optional = Object.keys(properties).filter((name) => !required.includes(name));
-    const others = minProperties > 0 ? "one or more of" : "optional";
-    const lists = [codes(required), optional.length > 0 ? `${others} ${codes(optional)}` : ""].filter(Boolean);
+    const others = Object.keys(properties).filter((name) => !required.includes(name));
+    // A password is sent beside what it confirms, so it alone is never enough.
+    const choices = minProperties > 0 ? others.filter((name) => name !== "current_password") : [];
+    const optional = others.filter((name) => !choices.includes(name));
+    const list = (words, names) => (names.length > 0 ? `${words} ${codes(names)}`.trim() : "");
+    const lists = [list("", required), list("one or more of", choices), list("optional", optional)].filter(Boolean);
     const isForm = types.some((type) => type.includes("form"));
     const kind = !isForm ? "" : types.length === 1 ? "form: " : "form or JSON: ";
     parts.push(kind + lists.join("; "));
