@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
+import { build } from "esbuild";
+
 import { servePages, skip } from "../support/browser.mjs";
 import { from, PASSWORD } from "../support/harness.mjs";
 import { announced, assertWrong, button, described, heading, logIn, Pages } from "../support/pages.mjs";
@@ -369,6 +371,24 @@ test("return_to leads to listed origins only", options, async () => {
       await heading(page, "Profile");
       assert.equal(await path(page), "/account/profile", to);
     }
+  });
+});
+
+test("after a login on the pages, an app on the same site finds the session", options, async () => {
+  const person = await pages.register();
+  const entryPoints = ["packages/client/src/index.ts"];
+  const { outputFiles } = await build({ entryPoints, bundle: true, format: "esm", write: false });
+  app.files["/client.js"] = outputFiles[0].text;
+  app.files["/signed-in"] = `<!doctype html><link rel="icon" href="data:,"><p></p><script type="module">
+    import { createClient } from "/client.js";
+    const user = await createClient({ url: "${pages.url}", mode: "cookie" }).restore();
+    document.querySelector("p").textContent = user?.email ?? "nobody";
+  </script>`;
+  const to = `${app.origin}/signed-in`;
+  await pages.visit({ view: `login?return_to=${encodeURIComponent(to)}`, origins: [app.origin] }, async (page) => {
+    await logIn(page, person);
+    await page.waitForURL(to);
+    await page.getByText(person.email).waitFor();
   });
 });
 
