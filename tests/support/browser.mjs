@@ -2,7 +2,7 @@
 // foreign domains are served over https, because over plain http they get no cookie and send no Sec-Fetch headers.
 
 import { generateKeyPairSync, sign } from "node:crypto";
-import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { createRequire } from "node:module";
@@ -71,8 +71,19 @@ async function unpacked() {
       if (!existsSync(target)) throw error;
     }
   }
-  const env = existsSync("/etc/fonts") ? {} : { env: { ...process.env, FONTCONFIG_PATH: join(target, "fonts") } };
+  const env = existsSync("/etc/fonts") ? {} : { env: { ...process.env, FONTCONFIG_FILE: fontsOf(target) } };
   return { executablePath: join(target, "chromium"), ...env };
+}
+
+/** Writes a configuration with the fonts of the package, for a machine without fonts. The package's own names other folders. */
+function fontsOf(target) {
+  const file = join(target, "portcullis-fonts.conf");
+  writeFileSync(
+    file,
+    `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+    <fontconfig><dir>${join(target, "fonts")}</dir><cachedir>${join(target, "fonts-cache")}</cachedir></fontconfig>`,
+  );
+  return file;
 }
 
 /**
