@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 
-import { filesUnder, path, read } from "./lib.mjs";
+import { filesUnder, path, read, run } from "./lib.mjs";
 
 const DIST = "web/dist";
 
@@ -18,10 +18,9 @@ export async function buildWeb() {
 
   rmSync(stamp, { force: true });
   rmSync(path(DIST), { recursive: true, force: true });
-  mkdirSync(path(DIST), { recursive: true });
+  for (const folder of [DIST, "build"]) mkdirSync(path(folder), { recursive: true });
   documentation();
   await accountPages();
-  mkdirSync(path("build"), { recursive: true });
   writeFileSync(stamp, inputs);
 }
 
@@ -60,26 +59,15 @@ function documentation() {
  * version. Links in the page are relative to /account/, so that they suit every path of the issuer.
  */
 async function accountPages() {
-  // Imported here, because this script is loaded before the npm packages are installed.
-  const { build } = await import("esbuild");
   const entries = { script: "web/account/main.tsx", style: "web/account/app.css" };
-  const { metafile } = await build({
-    entryPoints: [entries.script, entries.style],
-    outdir: `${DIST}/account`,
-    entryNames: "[name]-[hash]",
-    chunkNames: "[name]-[hash]",
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    target: ["chrome110", "firefox115", "safari16.4"],
-    jsx: "automatic",
-    jsxImportSource: "preact",
-    minify: true,
-    charset: "utf8",
-    metafile: true,
-    absWorkingDir: path("."),
-    logLevel: "warning",
-  });
+  const meta = path("build", "web-outputs.json");
+  await run("esbuild", [
+    ...Object.values(entries),
+    ...["--bundle", "--splitting", "--minify", "--format=esm", "--charset=utf8", "--log-level=warning"],
+    ...["--jsx=automatic", "--jsx-import-source=preact", "--target=chrome110,firefox115,safari16.4"],
+    ...[`--outdir=${DIST}/account`, "--entry-names=[name]-[hash]", "--chunk-names=[name]-[hash]", `--metafile=${meta}`],
+  ]);
+  const metafile = JSON.parse(readFileSync(meta, "utf8"));
   const outputs = Object.entries(metafile.outputs);
   const [script, { imports }] = outputs.find(([, { entryPoint }]) => entryPoint === entries.script);
   const [style] = outputs.find(([, { entryPoint }]) => entryPoint === entries.style);
