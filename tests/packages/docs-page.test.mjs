@@ -52,7 +52,7 @@ async function execute(method, path) {
 }
 
 async function logIn(name, password) {
-  await top().getByLabel("Email or username").fill(name);
+  await top().getByLabel("E-mail or username").fill(name);
   await top().getByLabel("Password").fill(password);
   await top().getByRole("button", { name: "Log in" }).click();
 }
@@ -83,7 +83,7 @@ test("the form logs in, Try it out sends the access token, and Log out ends the 
     await page.locator(".live-responses-table").getByText(person.email).first().waitFor();
 
     await top().getByRole("button", { name: "Log out" }).click();
-    await top().getByLabel("Email or username").waitFor();
+    await top().getByLabel("E-mail or username").waitFor();
     assert.equal((await execute("get", "/me")).status(), 401);
     const { results } = await worker.db
       .prepare("SELECT revoked_at FROM refresh_tokens WHERE user_id = ?")
@@ -99,7 +99,7 @@ test("the form logs in, Try it out sends the access token, and Log out ends the 
 test("a refused login, and a service that does not answer, are explained", { skip }, async () => {
   await logIn("nobody@example.org", PASSWORD);
   await alert().getByText("There is no such account, or the password is wrong.").waitFor();
-  assert.equal(await top().getByLabel("Email or username").inputValue(), "nobody@example.org");
+  assert.equal(await top().getByLabel("E-mail or username").inputValue(), "nobody@example.org");
 
   await context.setOffline(true);
   await top().getByRole("button", { name: "Log in" }).click();

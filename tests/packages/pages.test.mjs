@@ -114,7 +114,7 @@ test("an error of registration is at its field, and nothing that was typed is lo
     await assertWrong(field(page, "E-mail"), /Enter an e-mail address/);
     await field(page, "E-mail").fill(person.email);
     await button(page, "Register").click();
-    await assertWrong(field(page, "E-mail"), /exists already/);
+    await assertWrong(field(page, "E-mail"), /already exists/);
     await field(page, "E-mail").fill("new-and-free@example.org");
     await field(page, "Password").fill("passwordpassword");
     await button(page, "Register").click();
@@ -335,7 +335,7 @@ test("return_to leads to listed origins only", options, async () => {
   const login = (to) => ({ view: `login?return_to=${encodeURIComponent(to)}`, origins: [app.origin] });
   const target = `${app.origin}/deep/page?x=1#y`;
   await pages.visit(login(target), async (page) => {
-    await page.getByText(`To continue to ${new URL(app.origin).host}.`).waitFor();
+    await page.getByText(`Log in to continue to ${new URL(app.origin).host}.`).waitFor();
     // The other form keeps it.
     await page.getByRole("link", { name: "Register" }).click();
     await page.getByRole("link", { name: "Log in" }).click();
@@ -480,7 +480,7 @@ test("a login as somebody else in another tab is noticed, and can be followed", 
     );
     await tab.reload();
     await tab.getByRole("banner").getByText(person.email).waitFor();
-    await page.getByText("Another account was logged in from this browser.").waitFor();
+    await page.getByText("Another account has logged in from this browser.").waitFor();
     await button(page, "Continue with that account").click();
     await page.getByRole("banner").getByText(person.email).waitFor();
   });

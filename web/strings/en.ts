@@ -1,5 +1,5 @@
-// English, the language of reference. `{…}` is filled in by the pages. A value with `one` and `other` is a plural: a language may add
-// the other forms that `Intl.PluralRules` knows for it.
+// English, whose keys every other language must have. The pages fill in `{…}`. A value with `one` and `other` is a plural:
+// a language may add other forms, as `Intl.PluralRules` names them.
 
 export const en = {
   brand: "Portcullis",
@@ -44,7 +44,7 @@ export const en = {
   login: {
     title: "Log in",
     submit: "Log in",
-    lead: "To continue to {host}.",
+    lead: "Log in to continue to {host}.",
     noAccount: "No account yet?",
     register: "Register",
   },
@@ -64,7 +64,7 @@ export const en = {
     title: "Profile",
     lead: "How you appear, and how you log in.",
     names: "Your name",
-    namesLead: "All of these are optional. Name is the one that is displayed.",
+    namesLead: "All of these are optional. “Name” is displayed.",
     login: "Login",
     loginLead: "You log in with your e-mail address or, if you choose one, your username.",
     usernameHint: "3 to 32 letters, digits, dots, underscores and hyphens.",
@@ -81,7 +81,7 @@ export const en = {
 
   sessions: {
     title: "Sessions",
-    lead: "Where you are logged in. End what you do not recognise, and change your password.",
+    lead: "Where you are logged in. If you do not recognise a session, end it and change your password.",
     current: "This device",
     active: "Active {when}",
     since: "Logged in {when}",
@@ -100,7 +100,7 @@ export const en = {
     empty: "Nothing has happened yet.",
     lastAt: "Last at {time}",
     firstFrom: "First from {who}",
-    lastUse: "Last genuine use: {who}",
+    lastUse: "Last valid use: {who}",
     byAdmin: "By {admin}",
   },
 
@@ -118,7 +118,7 @@ export const en = {
   ended: {
     loggedOut: "You are logged out.",
     expired: "Your session has ended. Log in to continue.",
-    changed: "Another account was logged in from this browser.",
+    changed: "Another account has logged in from this browser.",
     proceed: "Continue with that account",
   },
 
@@ -152,12 +152,12 @@ export const en = {
     logout: "Logged out",
     ended_by_user: "Session ended from another device",
     logout_all: "Logged out everywhere",
-    reuse: "Session ended for safety, as its token may be stolen",
-    password_changed: "Session ended, as the password changed",
+    reuse: "Session ended, because its token may be stolen",
+    password_changed: "Session ended, because the password was changed",
     ended_by_admin: "Session ended by an administrator",
-    disabled: "Session ended, as the account was disabled",
-    session_limit: "Session ended, as there were too many",
-    replaced: "Session ended, as a new login replaced it",
+    disabled: "Session ended, because the account was disabled",
+    session_limit: "Session ended, because there were too many sessions",
+    replaced: "Session ended, because a new login replaced it",
     expired: "Session expired",
   },
 
@@ -178,7 +178,7 @@ export const en = {
     back: "People",
     details: "Details",
     id: "ID",
-    rolesLead: "A change takes effect here at once, and in tokens from the next refresh.",
+    rolesLead: "A change takes effect here at once, and in access tokens with the next refresh.",
     addRole: "Add a role",
     add: "Add",
     removeRole: "Remove {role}",
@@ -202,7 +202,7 @@ export const en = {
     deleteTitle: "Delete this account?",
     deleteText: "This deletes {email} with its sessions and data, at once and for good.",
     deleted: "Account deleted",
-    ownAccount: "This is your own account. You delete it in your profile.",
+    ownAccount: "This is your own account. Delete it in your profile.",
     forbiddenTitle: "For administrators only",
     forbidden: "Your account does not have the role admin.",
     notFoundTitle: "No such account",
@@ -227,12 +227,12 @@ export const en = {
     retryInMinutes: { one: "Try again in {n} minute.", other: "Try again in {n} minutes." },
     retryIn: { one: "Try again in {n} second.", other: "Try again in {n} seconds." },
 
-    account_changed: "Another account is logged in from this browser. Reload to continue.",
+    account_changed: "Another account has logged in from this browser. Reload to continue.",
     body_too_large: "That is too long to be sent.",
     client_left: "The connection was interrupted. Try again.",
     cookie_mode_off: "This server does not use cookies. Reload to continue.",
-    csrf_refused: "The browser did not show where this request comes from. Reload, and try again.",
-    email_taken: "An account with this e-mail address exists already. Log in instead.",
+    csrf_refused: "The server cannot tell which page sent this request. Reload, then try again.",
+    email_taken: "An account with this e-mail address already exists. Log in instead.",
     forbidden: "Only administrators can do this.",
     internal_error: "Something went wrong on our side. Try again later.",
     invalid_client: "This client is not accepted.",
@@ -248,7 +248,7 @@ export const en = {
     metadata_too_deep: "The data has too many levels.",
     metadata_too_long: "The data is too long.",
     method_not_allowed: "The server does not accept this action.",
-    misconfigured: "The service is not set up correctly. Its administrator has to look into the log.",
+    misconfigured: "The service is not set up correctly. Its log has the cause.",
     missing_token: "Log in to continue.",
     not_found: "This no longer exists.",
     overloaded: "The service is busy. Try again in a moment.",
@@ -263,10 +263,10 @@ export const en = {
     unhealthy: "The service is not available right now. Try again in a moment.",
     unknown_role: "There is no such role.",
     unsupported_grant_type: "The server does not accept this action.",
-    unsupported_media_type: "The server does not accept this input.",
+    unsupported_media_type: "The server did not accept this input.",
     username_reserved: "This username is reserved. Choose another one.",
     username_taken: "This username is taken. Choose another one.",
-    wrong_host: "These pages are at another address than the service expects.",
+    wrong_host: "The address of these pages is not the one that the service expects.",
     wrong_password: "The password is wrong.",
   },
 };
