@@ -13,15 +13,15 @@ import type {
 } from "./types.js";
 
 export interface ClientOptions {
-  /** The address of the server, its `ISSUER`. Relative ones are resolved against the page. */
+  /** The `ISSUER` of the server. A relative URL is resolved against the page. */
   url: string;
   /** Where the refresh token is: in a cookie, in a variable, or in `storage`. Default: `"memory"`. */
   mode?: "cookie" | "memory" | "storage";
   /** For the mode `"storage"`. Default: `localStorage`. */
   storage?: TokenStorage;
-  /** Where `fetch` sends the access token, beside the server. Default: the origin of the page. */
+  /** Where `fetch` sends the access token, in addition to the server. Default: the origin of the page. */
   origins?: string[];
-  /** What sends requests. Default: the global `fetch`. */
+  /** The function that sends requests. Default: the global `fetch`. */
   fetch?: typeof fetch;
 }
 
@@ -30,7 +30,7 @@ export type State =
   | { status: "signed_in"; user: User; reason: Reason };
 
 export interface Client {
-  /** The same object until something changes. */
+  /** The current state. It is the same object until the state changes. */
   readonly state: State;
   /** Calls the listener with the current state, and at each change. Returns a function that removes it. */
   onChange(listener: (state: State) => void): () => void;
@@ -40,7 +40,7 @@ export interface Client {
   login(credentials: Credentials & { remember?: boolean }): Promise<User>;
   /** Signs out all tabs, even if it rejects because the server cannot be reached. */
   logout(): Promise<void>;
-  /** Ends all sessions of the user, or all but this one. Returns how many. */
+  /** Ends all sessions of the user, or all but this one. Resolves to their number. */
   logoutEverywhere(options?: { exceptCurrent?: boolean }): Promise<number>;
   /** The user, as the server has it now. */
   me(): Promise<User>;
@@ -54,20 +54,20 @@ export interface Client {
   request<T = unknown>(method: string, path: string, body?: unknown): Promise<T>;
   /** An access token that is valid now, or `null` if nobody is signed in. */
   getAccessToken(): Promise<string | null>;
-  /** As the global `fetch`, with the access token for the allowed origins. */
+  /** Like the global `fetch`, but adds the access token for the allowed origins. */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** Looks for a session in the browser again. */
   restore(): Promise<User | null>;
-  /** Stops timers and leaves the other tabs. The session stays. */
+  /** Stops timers and the exchange with other tabs. The session stays. */
   close(): void;
 }
 
 /** Time limits of requests, in milliseconds. A refresh that hangs must not hold the lock past the grace window of the server. */
 const REFRESH_LIMIT = 10_000;
 const LIMIT = 30_000;
-/** How long a timer runs: after the machine was asleep it would be late by as long. */
+/** Maximum delay of a timer, because the time for which the machine sleeps does not count. */
 const TICK = 5000;
-/** How often a refused access token is refreshed early, so that an API that refuses all of them causes no flood. */
+/** Minimum time between two refreshes after a 401, so that an API that refuses every token causes no flood. */
 const FORCED_EVERY = 10_000;
 
 export function createClient(options: ClientOptions): Client {
@@ -81,9 +81,9 @@ export function createClient(options: ClientOptions): Client {
     .map((origin) => new URL(origin).origin);
 
   let store = options.mode === "storage" ? usable(() => options.storage ?? localStorage, name) : undefined;
-  // Whether there is a session is no secret, and saves those who have none a request.
+  // Records whether there is a session, which is no secret. A page without a session then sends no request.
   const hints = cookie ? usable(() => localStorage, name) : undefined;
-  // The storage of one tab is of no use to the others.
+  // `sessionStorage` belongs to one tab.
   const shared = cookie || (store !== undefined && store !== usable(() => sessionStorage, name));
   const tabs = openTabs(name, shared && page !== undefined, hear);
 
@@ -96,11 +96,11 @@ export function createClient(options: ClientOptions): Client {
   let announced = session?.id;
 
   let flight: Promise<void> | undefined;
-  /** Of the refresh that waits or is under way. */
+  /** Aborts the refresh that waits or is under way. */
   let stop = new AbortController();
   let refreshAt = dueAt(session);
   let failures = 0;
-  /** What the server answered when it asked to wait, and until when. */
+  /** The error with which the server asked to wait, and until when. */
   let refusal: { error: PortcullisError; until: number } | undefined;
   let forcedAt = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -127,11 +127,11 @@ export function createClient(options: ClientOptions): Client {
   }
 
   function tell(listener: (state: State) => void) {
-    // An error of a listener is none of ours.
+    // An error that a listener throws must not fail the client.
     queueMicrotask(() => listeners.has(listener) && listener(state));
   }
 
-  /** Takes up a token response. `began`: of a new session. */
+  /** Stores a token response. `began`: whether it begins a session. */
   function keep(answer: TokenResponse, began: boolean) {
     const { access_token, refresh_token, session_id, user, expires_in, refresh_expires_in } = answer;
     const next: Session = {
@@ -150,7 +150,7 @@ export function createClient(options: ClientOptions): Client {
     tabs.post({ kind: "session", id: next.id, began, ...(cookie && { session: next }) });
   }
 
-  /** The session has ended, for all tabs. */
+  /** Ends the session in all tabs. */
   function end(reason: Reason) {
     const ended = session;
     announced = undefined;
@@ -177,7 +177,7 @@ export function createClient(options: ClientOptions): Client {
       else target?.removeItem(name);
     } catch {
       if (!store) return;
-      // It is full, or blocked since. The session goes on in this tab alone, and leaves no old token behind.
+      // The storage is full or now blocked. The session continues in this tab only, and its old token is removed.
       store = undefined;
       tabs.close();
       try {
@@ -186,10 +186,10 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
-  /** Compares the session with the storage. */
+  /** Adopts the session in the storage. */
   async function look(reason: Reason = "signed_out", began = false) {
     if (!store) return;
-    // What another process of the browser has stored arrives some time after its message.
+    // What another process of the browser stores may arrive after its message.
     const until = Date.now() + 1000;
     while (tabs.hears && stored()?.id !== announced && Date.now() < until) await sleep(20);
     const found = stored();
@@ -213,7 +213,7 @@ export function createClient(options: ClientOptions): Client {
       if (message.session) take(message.session, message.began);
       else await look("signed_out", message.began);
     } else if (cookie) {
-      // A tab that has a newer one keeps it.
+      // A tab that has a newer session keeps it.
       if (session?.session_id === message.session_id) become(null, message.reason);
     } else {
       announced = undefined;
@@ -223,7 +223,7 @@ export function createClient(options: ClientOptions): Client {
 
   // ---- Requests
 
-  /** A request without an access token of its own accord. Rejects with a `PortcullisError`. */
+  /** Sends JSON, with an access token only if `bearer` is given. Rejects with a `PortcullisError`. */
   async function post(path: string, body: object, limit = LIMIT, signal?: AbortSignal, bearer?: string) {
     const controller = new AbortController();
     const abort = () => controller.abort();
@@ -266,7 +266,7 @@ export function createClient(options: ClientOptions): Client {
       await refresh();
     }
     const renewed = session?.access_token;
-    // A stream has been read.
+    // A stream cannot be sent twice.
     if (!renewed || renewed === token || isStream(init?.body)) return response;
     await response.body?.cancel();
     return ask(renewed);
@@ -293,7 +293,7 @@ export function createClient(options: ClientOptions): Client {
 
   // ---- Refreshing
 
-  /** Refreshes the session, or finds the one of the browser while loading. */
+  /** Refreshes the session, or looks for the session of the browser while loading. */
   function refresh(): Promise<void> {
     if (refusal && Date.now() < refusal.until) return Promise.reject(refusal.error);
     flight ??= refreshInTurn().finally(() => {
@@ -310,7 +310,7 @@ export function createClient(options: ClientOptions): Client {
       try {
         return await tabs.alone(() => refreshAlone(before, signal), signal);
       } catch (error) {
-        // After the login or logout that stopped it there may be nothing left to do.
+        // A login or logout stopped it. The loop checks whether a refresh is still needed.
         if (error !== STOPPED) throw error;
         if (closed) throw networkError(error);
       }
@@ -326,7 +326,7 @@ export function createClient(options: ClientOptions): Client {
     const ask = () => post("/refresh", body ?? {}, REFRESH_LIMIT, signal);
     let answer: TokenResponse;
     try {
-      // Once more if the connection broke: the server may have answered.
+      // Tries once more if the connection broke, because the server may have rotated the token.
       answer = await ask().catch((error) => {
         if (error.status !== 0 || error.cause?.name === "AbortError" || signal.aborted) throw error;
         return ask();
@@ -337,7 +337,7 @@ export function createClient(options: ClientOptions): Client {
       return await failed(before, error as PortcullisError);
     }
     if (signal.aborted) throw STOPPED;
-    // Without the lock, another tab may have been faster.
+    // Without the lock, another tab may have refreshed first.
     if (store && stored()?.id !== before?.id) await look();
     if (session?.id === before?.id) keep(answer, false);
   }
@@ -347,14 +347,14 @@ export function createClient(options: ClientOptions): Client {
     if (error.status === 401 && error.code === "invalid_refresh_token") {
       await tabs.arrived();
       await look();
-      // The refused token is not the current one.
+      // The refused token is no longer the current one.
       if (session?.id !== before?.id) return;
       if (before) return end(Date.now() < before.at + before.refresh_expires_in * 1000 ? "revoked" : "expired");
       const had = hints?.getItem(name);
       write(null);
       return become(null, had ? "expired" : null);
     }
-    // A refusal that another attempt does not change, such as that of a page of another site: there is no session to keep.
+    // There is no session to keep, and a retry would be refused again, as for a page of another site.
     const isFinal = error.status >= 400 && error.status < 500 && ![408, 429].includes(error.status);
     if (!before && isFinal && error.code !== "unexpected_response") {
       become(null, null);
@@ -372,17 +372,17 @@ export function createClient(options: ClientOptions): Client {
     clearTimeout(timer);
     if (closed || isHidden() || (!session && state.status !== "loading")) return;
     timer = setTimeout(tick, Math.min(Math.max(refreshAt - Date.now(), 0), TICK));
-    // Node would not exit.
+    // A timer would keep Node running.
     (timer as { unref?: () => void }).unref?.();
   }
 
   function tick() {
     if (Date.now() < refreshAt || isHidden()) arm();
-    // The next attempt is set if it fails.
+    // If it fails, it sets the next attempt.
     else refresh().catch(() => {});
   }
 
-  /** The page is shown again, or the network is back: there may be something to catch up on. */
+  /** Refreshes if it is due, when the page is shown again or the network is back. */
   async function wake(event: Event) {
     if (isHidden()) return;
     await look();
@@ -398,7 +398,7 @@ export function createClient(options: ClientOptions): Client {
   for (const [target, type] of wakes) target?.addEventListener?.(type, wake);
 
   function changed({ key }: StorageEvent) {
-    // Without messages this tells of logins, too.
+    // Without messages, this event also reports logins.
     if (key === name || key === null) void look("signed_out", !tabs.hears);
   }
   if (page && store) globalThis.addEventListener?.("storage", changed);
@@ -412,7 +412,7 @@ export function createClient(options: ClientOptions): Client {
       const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
       if (typeof answer.access_token !== "string") throw unexpected(200);
       keep(answer, true);
-      // As the server does with a cookie.
+      // With a cookie, the server ends the replaced session itself.
       if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
       return answer.user;
     });
@@ -432,10 +432,10 @@ export function createClient(options: ClientOptions): Client {
     return inPlaceOfRefreshes(async () => {
       await look();
       const ended = session;
-      // The session of the browser is somebody else's.
+      // The session of the browser now belongs to another user.
       if (!ended && state.reason === "account_changed") return;
       if (ended || cookie) end("signed_out");
-      // By the access token, because the cookie may be of a session that began since.
+      // The access token names the session, because the cookie may belong to a newer one.
       if (cookie) await post("/logout", {}, LIMIT, undefined, ended?.access_token);
       else if (ended) await post("/revoke", { token: ended.refresh_token });
     });
@@ -445,16 +445,16 @@ export function createClient(options: ClientOptions): Client {
     if (state.status === "loading") await refresh();
     if (!session) return null;
     const { at, expires_in, access_token } = session;
-    // It must not expire on its way.
+    // The token must not expire on the way to the API.
     const margin = Math.min(10_000, expires_in * 100);
     if (Date.now() < at + expires_in * 1000 - margin) return access_token;
     await refresh();
     return session?.access_token ?? null;
   }
 
-  /** Takes up the data of the user. */
+  /** Stores the data of the user. */
   async function updated(user: User): Promise<User> {
-    // Another tab must not have refreshed meanwhile, or its session would be overwritten with an older one.
+    // Under the lock, so that it does not overwrite the session of a refresh in another tab.
     if (!isSame(user, session?.user)) await tabs.alone(() => update(user), new AbortController().signal);
     return user;
   }
@@ -499,7 +499,7 @@ export function createClient(options: ClientOptions): Client {
       end("signed_out");
     },
     sessions(page = {}) {
-      // Without the members that are undefined.
+      // Omits members that are undefined.
       return request("GET", `/sessions?${new URLSearchParams(JSON.parse(JSON.stringify(page)))}`);
     },
     async endSession(id) {
@@ -513,7 +513,7 @@ export function createClient(options: ClientOptions): Client {
       if (!session) {
         if (cookie) {
           if (state.status !== "loading") publish({ status: "loading", user: null, reason: null });
-          // If the server has asked to wait, it goes on later by itself.
+          // If the server asked to wait, the timer tries again.
           arm();
           await refresh();
         } else {
@@ -545,7 +545,7 @@ export function createClient(options: ClientOptions): Client {
   return client;
 }
 
-/** At 80 % of the lifetime, earlier in one tab than in another: the first refreshes for all. */
+/** At 75 to 85 % of the lifetime, at random, so that one tab refreshes first, for all. */
 const dueAt = (session: Session | null) =>
   session ? session.at + session.expires_in * 1000 * (0.75 + Math.random() / 10) : 0;
 
@@ -556,7 +556,7 @@ const isStream = (body: unknown) => "getReader" in Object(body) || Symbol.asyncI
 const unexpected = (status: number) =>
   new PortcullisError(status, "unexpected_response", "The response is not one of a Portcullis server.");
 
-/** A storage, or `undefined`: a browser may block it. */
+/** The storage, or `undefined` if the browser blocks it. */
 function usable(get: () => TokenStorage, name: string): TokenStorage | undefined {
   try {
     const storage = get();

@@ -7,9 +7,9 @@ export class PortcullisError extends Error {
     readonly status: number,
     /** The `code` of the problem, for programs; `network_error` if there was no response. */
     readonly code: string,
-    /** What went wrong, for people. */
+    /** What went wrong, for the user. */
     readonly detail: string,
-    /** The id under which the log of the server has the cause. */
+    /** The request id, under which the log of the server has the cause. */
     readonly requestId?: string,
     /** The seconds to wait before another attempt. */
     readonly retryAfter?: number,
@@ -24,8 +24,8 @@ export function networkError(cause: unknown): PortcullisError {
   return new PortcullisError(0, "network_error", "The server could not be reached.", undefined, undefined, { cause });
 }
 
-/** The JSON of a response, `undefined` if it has no content; throws the error that it describes. */
-// biome-ignore lint/suspicious/noExplicitAny: what it is depends on the endpoint
+/** Returns the JSON of a response, or `undefined` if it has no content. Throws the error that the response describes. */
+// biome-ignore lint/suspicious/noExplicitAny: the type depends on the endpoint
 export async function read(response: Response): Promise<any> {
   const text = await response.text();
   if (response.ok && text === "") return undefined;
@@ -33,7 +33,7 @@ export async function read(response: Response): Promise<any> {
   try {
     body = JSON.parse(text);
   } catch {
-    // A proxy or the login page of a hotel's network answers in HTML.
+    // A proxy, or the login page of a public network, answers in HTML.
   }
   if (response.ok && body !== undefined) return body;
   throw new PortcullisError(

@@ -1,10 +1,10 @@
-// What the tabs of an origin share: one lock, and messages.
+// The lock and the messages that the tabs of an origin share.
 
 import type { Reason, User } from "./types.js";
 
-/** A session, as the client keeps it. */
+/** A session, as the client stores it. */
 export interface Session {
-  /** Another one after each refresh. */
+  /** Changes with each refresh. */
   id: string;
   access_token: string;
   /** Not in cookie mode. */
@@ -13,7 +13,7 @@ export interface Session {
   user: User;
   /** When the response arrived, by the clock of this machine, in milliseconds. */
   at: number;
-  /** Lifetimes from then on, in seconds. */
+  /** Lifetimes from `at` on, in seconds. */
   expires_in: number;
   refresh_expires_in: number;
 }
@@ -21,20 +21,23 @@ export interface Session {
 export type Message =
   /** A login or logout begins: abort refreshes. */
   | { kind: "stop" }
-  /** A session began or was refreshed. It is in the message in cookie mode, where it contains no refresh token, else in the storage. */
+  /**
+   * A session began or was refreshed. In cookie mode, the message has the session, which then has no refresh token. Otherwise
+   * the session is in the storage.
+   */
   | { kind: "session"; id: string; began: boolean; session?: Session }
   | { kind: "ended"; session_id: string; reason: Reason };
 
 export interface Tabs {
-  /** Whether messages arrive. */
+  /** Whether this tab receives messages. */
   readonly hears: boolean;
   /**
-   * Runs `work` while no other work runs, in any tab. With a signal that is aborted while it waits, it rejects with `STOPPED`.
-   * Without one it is a login or logout: the refreshes of the other tabs are stopped.
+   * Runs `work` while no other work runs in any tab. Rejects with `STOPPED` if the signal is aborted while it waits. Work
+   * without a signal is a login or logout, and stops the refreshes of the other tabs.
    */
   alone<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   post(message: Message): void;
-  /** Resolves when the messages that are under way have arrived. */
+  /** Resolves when all messages sent so far have arrived. */
   arrived(): Promise<void>;
   close(): void;
 }
@@ -53,7 +56,7 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
   try {
     if (shared) channel = new BroadcastChannel(name);
   } catch {
-    // There is none, or none for this page.
+    // The runtime has none, or blocks it for this page.
   }
   if (channel) {
     channel.onmessage = ({ data }) => {
@@ -62,7 +65,7 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
     };
   }
 
-  // The work of this tab is in a queue of its own, for where there are no locks or the wait for them ends.
+  // This tab also queues its own work, for runtimes without locks and for when the wait for the lock ends.
   let last: Promise<unknown> = Promise.resolve();
 
   async function locked<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -78,11 +81,11 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
         try {
           return await work();
         } finally {
-          // The other tabs have its messages before one of them has the lock.
+          // The other tabs get the messages before one of them gets the lock.
           await arrived();
         }
       });
-      // After the request for the lock, so that this tab gets it next.
+      // Sent after the request for the lock, so that this tab gets the lock next.
       if (!signal) post({ kind: "stop" });
       return (await (done ?? work())) as T;
     } catch (error) {
@@ -101,8 +104,8 @@ export function openTabs(name: string, shared: boolean, hear: (message: Message)
 
   async function arrived() {
     if (!channel) return;
-    // Messages arrive in the order in which they were sent, so what was sent before this one is there when it is. A timer would
-    // be slowed down in a tab in the background.
+    // Messages arrive in the order in which they were sent, so all earlier ones have arrived when this one has. A browser slows
+    // down timers in background tabs.
     const id = randomId();
     await new Promise<void>((resolve) => {
       pings.set(id, resolve);

@@ -1,4 +1,4 @@
-// What the API takes and gives, in the words of the OpenAPI document: a test compares them.
+// The types of the API. A test compares them with the OpenAPI document.
 
 /** A user, as `GET /me` returns it. */
 export interface User {
@@ -36,7 +36,7 @@ export interface Changes {
   given_name?: string | null;
   family_name?: string | null;
   metadata?: { [name: string]: unknown } | null;
-  /** Needed to change the username. */
+  /** Required to change the username. */
   current_password?: string | null;
 }
 
@@ -55,13 +55,13 @@ export interface SessionInfo {
   absolute_expires_at: number;
 }
 
-/** Which page of a list. */
+/** The page of a list to return. */
 export interface Page {
   limit?: number;
   cursor?: string;
 }
 
-/** The token response. Without `refresh_token` if that is in a cookie. */
+/** The token response. It has no `refresh_token` if that is in a cookie. */
 export interface TokenResponse {
   access_token: string;
   token_type: "Bearer";
@@ -72,7 +72,7 @@ export interface TokenResponse {
   user: User;
 }
 
-/** What `localStorage` has of use here. */
+/** The methods of `localStorage` that the client uses. */
 export interface TokenStorage {
   getItem(name: string): string | null;
   setItem(name: string, value: string): void;

@@ -3,8 +3,8 @@ import type { AccessToken } from "./token.js";
 import { bearerToken, type Verifier, type VerifyOptions } from "./verifier.js";
 
 /**
- * Wraps a `fetch` handler, as of a Worker: it is called with the claims of the request's access token. A request without a valid
- * one is answered with the challenge, and so is every other `VerifyError` that the handler throws.
+ * Wraps a `fetch` handler, such as that of a Worker, and calls it with the claims of the request's access token. A request
+ * without a valid token is answered with the challenge. So is a `VerifyError` that the handler throws.
  *
  * @param verifier the verifier, or a function that makes it from the arguments of the handler, such as `env`
  */

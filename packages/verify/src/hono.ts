@@ -9,8 +9,8 @@ export interface AccessTokenEnv {
 }
 
 /**
- * Middleware that requires a valid access token. It throws a `VerifyError`, to which Hono answers with the challenge unless
- * `app.onError` does otherwise.
+ * Middleware that requires a valid access token. It throws a `VerifyError`, which Hono answers with the challenge unless
+ * `app.onError` handles it.
  *
  * @param verifier the verifier, or a function that makes it from the context, such as from `c.env`
  */

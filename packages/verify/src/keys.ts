@@ -2,7 +2,7 @@ import type { JWK } from "jose";
 
 import { VerifyError } from "./error.js";
 
-/** What fetches from the issuer: a service binding to Portcullis, or anything else with a `fetch` method. */
+/** Fetches from the issuer: a service binding to Portcullis, or another object with a `fetch` method. */
 export interface Fetcher {
   fetch(url: string, init?: RequestInit): Promise<Response>;
 }
@@ -13,7 +13,7 @@ export interface Key {
   alg: string;
 }
 
-/** How long keys are used without asking again, in milliseconds. The same as their `max-age`. */
+/** How long keys are used before they are fetched again, in milliseconds. Equal to their `max-age`. */
 const FRESH = 300_000;
 /** How long keys are used while the issuer does not answer. */
 const STALE = 3_600_000;
@@ -22,7 +22,7 @@ const PAUSE = 30_000;
 /** How long the issuer may take to answer. */
 export const TIMEOUT = 5_000;
 
-/** What is known of an issuer's keys. Times as from `Date.now()`. */
+/** The cached keys of an issuer. Times as from `Date.now()`. */
 interface KnownKeys {
   keys: Map<string, Key>;
   fetchedAt: number;
@@ -31,13 +31,13 @@ interface KnownKeys {
 }
 
 /**
- * By issuer, for all requests. It holds only data: a Worker cancels what another request has begun, so requests must not share
- * promises. So requests that come at once may each fetch the keys.
+ * The keys by issuer, shared by all requests. It holds no promises, because a Worker cancels the promises of a request that
+ * ends. So concurrent requests may each fetch the keys.
  */
 const known = new Map<string, KnownKeys>();
 
 /**
- * The key of that issuer with that `kid`; `undefined` if there is none.
+ * Returns the key of an issuer with a `kid`, or `undefined` if the issuer has no such key.
  *
  * @throws {VerifyError} `keys_unavailable`
  */
@@ -60,7 +60,7 @@ export async function findKey(issuer: string, kid: string, fetcher: Fetcher): Pr
   }
   const key = state.keys.get(kid);
   if (key !== undefined) return key;
-  // Perhaps it is new.
+  // The key may be new.
   if (Date.now() - state.attemptedAt >= PAUSE) {
     await refetch(issuer, state, fetcher).catch((cause) => {
       throw unavailable(cause);

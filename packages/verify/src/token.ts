@@ -29,7 +29,7 @@ export interface Header {
   kid: string;
 }
 
-/** Maximum size, as in the Worker. */
+/** Maximum size of a token, as in the Worker. */
 const MAX_BYTES = 8 * 1024;
 /** Three parts in base64url without padding. */
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
@@ -41,9 +41,8 @@ const HEADER_PARAMETERS = ["alg", "kid", "typ"];
 const MAX_DEPTH = 127;
 
 /**
- * Parses a compact token, and checks everything about its form that jose leaves open: the encoding is canonical, no member is
- * repeated, there is no further header parameter, and each claim has its type. The signature, `typ`, `iss`, `aud` and the times
- * are left to jose.
+ * Parses a compact token, and checks what jose does not: the encoding is canonical, no member is repeated, the header has no
+ * other parameter, and each claim has its type. jose checks the signature, `typ`, `iss`, `aud` and the times.
  *
  * @throws {VerifyError} `invalid_token`
  */
@@ -83,7 +82,7 @@ function invalid(why: string): VerifyError {
   return new VerifyError("invalid_token", { cause: new Error(`the token is malformed: ${why}`) });
 }
 
-/** Decodes base64url, if it is the only encoding of its bytes: otherwise a changed token would be valid, too. */
+/** Decodes canonical base64url. Otherwise, several texts would be the same token. */
 function decode(part: string): Uint8Array {
   let binary: string;
   try {
@@ -110,7 +109,7 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
 }
 
 /**
- * Whether every parser reads this valid JSON alike: no object has duplicate members, no string has half of a surrogate pair, and
+ * Whether every parser reads this JSON the same way: no object has duplicate members, no string has an unpaired surrogate, and
  * it is not nested too deeply.
  */
 function isUnambiguous(json: string): boolean {

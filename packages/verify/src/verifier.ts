@@ -9,9 +9,9 @@ export interface VerifierOptions {
   issuer: string;
   /** `AUDIENCE` of Portcullis: the `aud` of its tokens. */
   audience: string;
-  /** A service binding to Portcullis. Without one, the issuer is asked over the network. */
+  /** A service binding to Portcullis. Without one, requests go to `issuer` over the network. */
   auth?: Fetcher;
-  /** The KV namespace of Portcullis. With it, a token of an ended session is refused as soon as KV knows. It is only read. */
+  /** The KV namespace of Portcullis. With it, a token is refused once KV has the mark of its session. It is only read. */
   revocations?: RevocationMarks;
   /** The credentials of this resource server, for `verify(token, { introspect: true })`. */
   introspection?: { id: string; secret: string };
@@ -23,11 +23,11 @@ export interface RevocationMarks {
 }
 
 export interface VerifyOptions {
-  /** Authentication contexts, of which the token must have one (RFC 9470). */
+  /** The accepted values of the claim `acr` (RFC 9470). */
   acr?: string | string[];
   /** Maximum time since the user authenticated, in seconds (RFC 9470). */
   maxAge?: number;
-  /** Whether to ask `/introspect`, which knows a revoked session at once, and the current roles. */
+  /** Whether to ask `/introspect`, which refuses a revoked session at once and returns the current roles. */
   introspect?: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface Verifier {
 /** How long a location of Cloudflare caches a mark or its absence, in seconds: the minimum. */
 const MARK_CACHE_TTL = 30;
 
-/** A verifier of the access tokens of one issuer for one audience. It costs nothing, so a Worker may create one per request. */
+/** Creates a verifier of the access tokens of one issuer for one audience. A Worker may create one per request: it is cheap. */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { issuer, audience, revocations, introspection } = options;
   checkIssuer(issuer);
@@ -70,7 +70,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   };
 }
 
-/** Whoever controls plain http between here and the issuer could give us keys of their own. */
+/** Over plain http, an attacker on the network could replace the keys. */
 function checkIssuer(issuer: string): void {
   const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
   const isLoopback = ["localhost", "127.0.0.1", "[::1]"].includes(url?.hostname ?? "");
@@ -80,7 +80,7 @@ function checkIssuer(issuer: string): void {
 }
 
 function checkRequirement({ acr, maxAge }: { acr: string[] | undefined; maxAge: number | undefined }): void {
-  // They are sent in a quoted string, separated by spaces.
+  // The challenge has the values in a quoted string, separated by spaces.
   if (acr?.length === 0 || acr?.some((value) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(value))) {
     throw new TypeError("acr must be one or more names without spaces, quotes and backslashes");
   }
