@@ -1,4 +1,4 @@
-// Which view is shown, and what is around it.
+// The current view and its frame.
 
 import type { ComponentChildren, ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -17,7 +17,7 @@ import { ProfileView } from "./views/profile.tsx";
 import { RegisterView } from "./views/register.tsx";
 import { SessionsView } from "./views/sessions.tsx";
 
-/** What a view of a signed-in user is given. */
+/** The properties of a view for a signed-in user. */
 export interface ViewProps {
   user: User;
   route: Route;
@@ -61,7 +61,7 @@ function Current() {
     else if (status === "signed_in" && isEntrance) navigate("profile", { replace: true });
     else if (status === "signed_out" && (route.view === "" || (reason === "signed_out" && !isEntrance)))
       navigate(`login${location.search}`, { replace: true });
-    // Whoever logs in next may be somebody else.
+    // The next login may be that of another user.
     if (status === "signed_out" && reason === "signed_out") forgetDrafts();
   }, [status, route.view, isLeaving]);
 
@@ -84,7 +84,7 @@ function Current() {
     );
   }
   if (status !== "signed_out") return null;
-  // Whoever is not signed in gets the form at the address that they wanted, and continues there.
+  // The login form is shown at the requested address, so that the user continues there.
   return (
     <Outside>
       {route.view === "register" ? (
@@ -137,7 +137,7 @@ function Offline() {
   );
 }
 
-/** Around the views of those who are not signed in. */
+/** The frame of views without a signed-in user. */
 function Outside({ children }: { children: ComponentChildren }) {
   return (
     <main class="outside">
@@ -149,7 +149,7 @@ function Outside({ children }: { children: ComponentChildren }) {
   );
 }
 
-/** Around the views of those who are. */
+/** The frame of views for a signed-in user. */
 function Inside({
   user,
   view,
@@ -163,11 +163,11 @@ function Inside({
 }) {
   const items = Object.entries(VIEWS).filter(([name]) => name !== "admin" || user.roles.includes("admin"));
   const nav = useRef<HTMLElement>(null);
-  // The item of this view is in sight where the items do not fit beside each other.
+  // Scrolls the item of this view into sight on narrow screens.
   useLayoutEffect(() => {
     const list = nav.current;
     const item = list?.querySelector<HTMLElement>("[aria-current]");
-    // Not by scrollIntoView, from where Tab would go on.
+    // scrollIntoView would also change where Tab continues.
     if (list && item) list.scrollLeft = item.offsetLeft - (list.clientWidth - item.offsetWidth) / 2;
   }, [view]);
   return (

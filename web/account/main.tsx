@@ -1,4 +1,4 @@
-// The account pages: start, and what is shown until the server has answered.
+// Starts the account pages, and shows a placeholder until the server has answered.
 
 import { render } from "preact";
 import { useEffect } from "preact/hooks";

@@ -1,4 +1,4 @@
-// The admin page: people, and one of them. A file of its own, which only administrators fetch.
+// The admin page: the list of accounts, and one account. Only administrators load this file.
 
 import { useEffect, useState } from "preact/hooks";
 
@@ -14,7 +14,7 @@ import { More } from "../ui/trail.tsx";
 import { PersonView } from "./person.tsx";
 
 export function Admin({ user, route }: ViewProps) {
-  // The server decides as well; this only saves a request that it would refuse.
+  // The server checks this too; this check only saves a request.
   if (!user.roles.includes("admin")) return <Forbidden />;
   const id = route.query.get("person");
   if (id !== null) return <PersonView key={id} id={id} user={user} />;
@@ -31,7 +31,7 @@ export function Forbidden() {
   );
 }
 
-/** The search is in the address, so that it is still there when the reader comes back from a person. */
+/** The search text is in the address, so that it remains when the user returns from an account. */
 function People({ user, search }: { user: ViewProps["user"]; search: string }) {
   const pages = usePages<Person>(search === "" ? "/users" : `/users?email=${encodeURIComponent(search)}`, "users");
   const { data } = pages;
@@ -95,7 +95,7 @@ function Row({ person, isYou }: { person: Person; isYou: boolean }) {
   );
 }
 
-/** Milliseconds after the last key until the search begins. */
+/** Milliseconds between the last input and the search. */
 const PAUSE = 300;
 
 function Search({ search }: { search: string }) {
@@ -105,7 +105,7 @@ function Search({ search }: { search: string }) {
     const to = wanted === "" ? "admin" : `admin?email=${encodeURIComponent(wanted)}`;
     if (wanted !== search) navigate(to, { replace: true });
   };
-  // Back and forward change the address under the field.
+  // Back and Forward change the address, and the field must follow.
   useEffect(() => {
     if (search !== wanted) setText(search);
   }, [search]);

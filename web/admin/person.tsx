@@ -1,4 +1,4 @@
-// One person: roles, sessions, trail, and whether they may log in.
+// One account: its roles, sessions and audit trail, and actions to disable and delete it.
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
@@ -42,7 +42,7 @@ export function PersonView({ id, user }: { id: string; user: User }) {
     loaded.change(() => changed);
     trail.reload();
     if (changes.disabled) sessions.reload();
-    // An administrator's own roles may have changed.
+    // The roles of the signed-in administrator may have changed.
     if (id === user.id) await client.me();
   };
   return (
@@ -109,7 +109,7 @@ function Details({ person }: { person: Person }) {
 
 type Change = (changes: { roles?: string[]; disabled?: boolean }) => Promise<void>;
 
-/** Which roles exist is the server's configuration; it says so if one does not. */
+/** The roles. The pages do not know `ROLES`; the server refuses an unknown role. */
 function Roles({ person, change }: { person: Person; change: Change }) {
   const save = async (roles: string[]) => {
     await change({ roles });

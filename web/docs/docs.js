@@ -12,10 +12,10 @@ let ui, scheme;
 /** The token response of the last login or refresh, and the timer of the next refresh. */
 let session, timer;
 
-/** Tells the user what went wrong. */
+/** An error whose message is for the user. */
 class Refused extends Error {}
 
-/** Sends JSON to an endpoint. Returns the answer, or throws a `Refused` with the reason. */
+/** Sends JSON to an endpoint. Returns the response, or throws a `Refused` with the reason. */
 async function post(path, json) {
   const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json) };
   const response = await fetch(at(path), init).catch(() => {
@@ -30,7 +30,7 @@ async function post(path, json) {
   });
 }
 
-/** The explanation in a problem; undefined if the text is none, such as that of a proxy. */
+/** The `detail` of a problem; undefined if the text is not a problem, such as that of a proxy. */
 function detailOf(text) {
   try {
     return JSON.parse(text).detail;
@@ -55,7 +55,7 @@ async function renew() {
     use(await post("/refresh", { refresh_token }));
   } catch (error) {
     if (error.status === 401) return signOut("The session has ended. Log in again.");
-    // The service does not answer, or is overloaded. The session may well be there.
+    // The service does not answer, or is overloaded. The session may still exist.
     timer = setTimeout(renew, Math.max(5_000, expires_in * 50));
   }
 }
@@ -74,7 +74,7 @@ function show() {
   account.hidden = session === undefined;
 }
 
-/** Does what a button says. Meanwhile the buttons are disabled; an error is shown below them. */
+/** Runs the action of a button. Disables the buttons meanwhile, and shows an error below them. */
 async function busy(work) {
   const buttons = [...document.querySelectorAll(".docs-login button")];
   problem.textContent = "";
@@ -118,7 +118,7 @@ element("logout").addEventListener("click", () =>
   }),
 );
 
-// Accounts that nobody needs are welcome in development only.
+// Test accounts are for development only.
 element("register").hidden = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -143,7 +143,7 @@ async function start() {
     presets: [SwaggerUIBundle.presets.apis],
     deepLinking: true,
     tryItOutEnabled: true,
-    // No parameter of this page's address may choose another document.
+    // The query of this page must not select another document.
     queryConfigEnabled: false,
     validatorUrl: null,
     persistAuthorization: false,

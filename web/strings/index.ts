@@ -1,4 +1,4 @@
-// The language of the page: the first of the browser's languages that there is a file for.
+// The language of the page: the first of the browser's languages that has a file.
 
 import { en } from "./en.ts";
 
@@ -7,14 +7,14 @@ export type Plural = { other: string } & Partial<Record<Intl.LDMLPluralRule, str
 type Shape<T> = { [K in keyof T]: T[K] extends string ? string : T[K] extends Plural ? Plural : Shape<T[K]> };
 export type Strings = Shape<typeof en>;
 
-/** The languages besides English, each fetched only by those who read it. */
+/** The languages besides English. Each is loaded only when it is chosen. */
 const OTHERS: Record<string, () => Promise<Strings>> = {
   de: () => import("./de.ts").then(({ de }) => de),
 };
 
 /** The strings of the chosen language. */
 export let s: Strings = en;
-/** The language as a BCP 47 tag, with the reader's region, so that dates are as they expect them. */
+/** The language as a BCP 47 tag, with the user's region, which determines the format of dates. */
 export let language = "en";
 
 /** Chooses the language. If its file cannot be fetched, the page is in English. */
@@ -50,7 +50,7 @@ export function plural(forms: Plural, n: number): string {
   return fill(form, { n: n.toLocaleString(language) });
 }
 
-/** The text under a name that the API chose, if there is one. */
+/** The text for a name from the API, if there is one. */
 export function named<T>(texts: Record<string, T>, name: string): T | undefined {
   return Object.hasOwn(texts, name) ? texts[name] : undefined;
 }

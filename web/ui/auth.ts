@@ -4,12 +4,12 @@ import { createClient, PortcullisError, type SessionInfo, type User } from "../.
 import type { Problem } from "./problem.ts";
 import { issuer } from "./router.ts";
 
-/** What the Worker says of its configuration, at `/account/config.json`. */
+/** The configuration for the pages, as `/account/config.json` returns it. */
 export interface Config {
   cookie_mode: "off" | "refresh";
   registration: "open" | "closed";
   password_min_length: number;
-  /** The origins that `return_to` may lead to. */
+  /** The origins that `return_to` may have. */
   return_origins: string[];
   issuer: string;
 }
@@ -42,22 +42,22 @@ export type Client = ReturnType<typeof createClient>;
 export let config: Config;
 export let client: Client;
 
-/** Reads the configuration and looks for a session. Rejects if the server does not answer; it may then be called again. */
+/** Reads the configuration and looks for a session. Rejects if the server does not answer; call it again then. */
 export async function start(): Promise<void> {
   const response = await fetch(`${issuer}/account/config.json`, { cache: "no-cache" }).catch((cause) => {
     throw new PortcullisError(0, "network_error", "", undefined, undefined, { cause });
   });
   if (!response.ok) throw new PortcullisError(response.status, "unexpected_response", "");
   config = await response.json();
-  // Without cookies the token is in localStorage. In sessionStorage a duplicated tab would get a copy of it, and present it after the
-  // other tab has rotated it out.
+  // Without cookies, the token is in localStorage. In sessionStorage, a duplicated tab would get a copy of the token, and
+  // present it after the other tab has rotated it out.
   client ??= createClient({ url: issuer, mode: config.cookie_mode === "refresh" ? "cookie" : "storage" });
   await client.restore();
-  // What the storage says of the user may have changed since. Nobody waits for it.
+  // Updates the user in the storage, which may be outdated. The pages do not wait for it.
   if (config.cookie_mode === "off" && client.state.user) client.me().catch(() => {});
 }
 
-/** The problem that a failed request shows. */
+/** The problem to show for a failed request. */
 export function problemOf(error: unknown): Problem {
   if (!(error instanceof PortcullisError)) {
     console.warn(error);
@@ -66,7 +66,7 @@ export function problemOf(error: unknown): Problem {
   const { status, code, detail, requestId, retryAfter } = error;
   if (status === 0) return { code: navigator.onLine ? "network" : "offline" };
   return {
-    // An error of the platform has no code of ours.
+    // An error of the platform has no `code` of the API.
     code: code !== "unexpected_response" ? code : status >= 500 ? "server" : "unknown",
     ...(detail && { detail }),
     ...(requestId && { requestId }),
@@ -78,7 +78,7 @@ export function problemOf(error: unknown): Problem {
 export function returnTo(wanted: string | null): URL | undefined {
   if (wanted === null || !URL.canParse(wanted)) return undefined;
   const url = new URL(wanted);
-  // The server lists https origins and, where it is on this machine, http ones.
+  // The server lists https origins and, if `ISSUER` is on loopback, http origins.
   const isListed = config.return_origins.includes(url.origin);
   if (isListed && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "") return url;
   console.warn(`return_to is not followed: ${url.origin} is not an https origin in ALLOWED_ORIGINS`);

@@ -1,4 +1,4 @@
-// The parts that every view is made of.
+// Components that all views use.
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
@@ -12,7 +12,7 @@ import { ago, iso, moment } from "./text.ts";
 
 type Children = { children?: ComponentChildren };
 
-/** A view: its title is that of the document, and has the focus if the reader came from another view. */
+/** A view. Its title is also that of the document, and gets the focus if the user came from another view. */
 export function Page({
   title,
   lead,
@@ -53,7 +53,7 @@ export function Brand() {
   );
 }
 
-/** Gives the focus to the heading of the view, when the control that had it is gone. */
+/** Gives the focus to the heading of the view. Call it when the control that had the focus is removed. */
 export const focusHeading = () => document.querySelector<HTMLElement>("h1")?.focus();
 
 /** A section in a frame. */
@@ -140,7 +140,7 @@ export function Button({
   );
 }
 
-/** A problem, read out at once; with a way to try again if there is one. */
+/** A problem, which screen readers announce at once, with a button to retry if a retry may help. */
 export function Alert({
   problem,
   retry,
@@ -165,7 +165,7 @@ export function Alert({
   );
 }
 
-/** Something the reader should know. */
+/** A notice. */
 export function Notice({ action, children }: Children & { action?: ComponentChildren }) {
   return (
     <div class="notice">
@@ -175,7 +175,7 @@ export function Notice({ action, children }: Children & { action?: ComponentChil
   );
 }
 
-/** The reason why there is no content yet: it is on its way, or it did not come. */
+/** The placeholder for content that is loading or could not be loaded. */
 export function Pending({
   problem,
   reload,
@@ -213,7 +213,7 @@ export function Badge({ kind = "plain", children }: Children & { kind?: "plain" 
   return <span class={`badge ${kind}`}>{children}</span>;
 }
 
-/** An item of a list: an icon, a title, what else there is to say, and an action. */
+/** An item of a list: an icon, a title, details and an action. */
 export function Item({
   icon,
   tone = "plain",
@@ -255,7 +255,7 @@ export function Empty({ icon, children }: Children & { icon: IconName }) {
   );
 }
 
-/** A time: relative in the text, whole in the tooltip. `text` with `{when}` stands around it. */
+/** A time: relative in the text, complete in the tooltip. It replaces `{when}` in `text`. */
 export function Time({
   at,
   text = "{when}",
@@ -272,7 +272,7 @@ export function Time({
   );
 }
 
-/** A modal dialog. It keeps the focus inside, and gives it back. */
+/** A modal dialog. It keeps the focus inside, and returns it when it closes. */
 export function Dialog({ title, onClose, children }: Children & { title: string; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -282,7 +282,7 @@ export function Dialog({ title, onClose, children }: Children & { title: string;
     return () => element?.close();
   }, []);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: it closes at a click beside it; Escape closes it as well
+    // biome-ignore lint/a11y/useKeyWithClickEvents: a click outside closes it, and so does Escape
     <dialog
       ref={dialog}
       aria-labelledby={id}
@@ -299,7 +299,7 @@ export function Dialog({ title, onClose, children }: Children & { title: string;
 
 let show = (_text: string) => {};
 
-/** Shows for a moment that something has been done, and has it read out. */
+/** Shows a short confirmation, which screen readers announce. */
 export const announce = (text: string) => show(text);
 
 export function Announcements() {
@@ -310,7 +310,7 @@ export function Announcements() {
     const timer = setTimeout(() => setText(""), 5_000);
     return () => clearTimeout(timer);
   }, [text]);
-  // The region is there before its text, or screen readers would not notice it.
+  // The region exists before its text. Otherwise, screen readers would not announce it.
   return (
     <div class="announcements" role="status">
       {text && (

@@ -4,7 +4,7 @@ import { s } from "../strings/index.ts";
 import { Alert, Button, Dialog, focusHeading } from "./basics.tsx";
 import { useAction } from "./hooks.ts";
 
-/** Asks before something that cannot be undone. Closes when it is done; stays open with the reason if it fails. */
+/** Asks for confirmation of an action that cannot be undone. Closes after success; shows the error after a failure. */
 export function Confirm({
   title,
   text,
@@ -21,7 +21,7 @@ export function Confirm({
   const { run, isBusy, problem } = useAction(async () => {
     await work();
     onClose();
-    // The dialog gives the focus back, unless the button that opened it is gone by then.
+    // The dialog returns the focus, unless the button that opened it no longer exists.
     requestAnimationFrame(() => document.activeElement === document.body && focusHeading());
   });
   return (

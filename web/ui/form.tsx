@@ -1,4 +1,4 @@
-// Forms: what is typed stays until it has been accepted, and an error stands at the field that it is about.
+// Forms. They keep their input until the server has accepted it, and show an error at the field that caused it.
 
 import type { ComponentChildren } from "preact";
 import { createContext } from "preact";
@@ -17,21 +17,21 @@ export interface FormState {
   values: Values;
   errors: Values;
   set: (name: string, value: string) => void;
-  /** Empties the form after it was accepted, or sets these values. */
+  /** Empties the form, or sets these values. */
   reset: (values?: Values) => void;
   isBusy: boolean;
   problem: Problem | undefined;
   submit: (event: Event) => void;
 }
 
-/** What was typed into forms that the reader has left. Passwords are not kept. */
+/** The input of forms that the user has left. Passwords are not kept. */
 const drafts = new Map<string, Values>();
 export const forgetDrafts = () => drafts.clear();
 
 /**
- * @param name of the draft
+ * @param name the name under which the input is kept
  * @param initial the fields, with their values
- * @param send what the button does. If it fails, what was typed stays
+ * @param send the action of the button. If it fails, the input stays
  * @param required fields that must not be empty
  */
 export function useForm(
@@ -45,7 +45,7 @@ export function useForm(
   const action = useAction(send);
   const fields = Object.keys(initial);
 
-  // A problem of a field moves to the field.
+  // Shows the problem of a field at that field.
   const { problem } = action;
   const field = problem && fieldOf(problem, fields);
   useEffect(() => {
@@ -76,7 +76,7 @@ export function useForm(
 
 const Context = createContext<FormState>(undefined as unknown as FormState);
 
-/** A form. After a refusal the first wrong field has the focus. */
+/** A form. After a refusal, the first invalid field has the focus. */
 export function Form({ form, children }: { form: FormState; children: ComponentChildren }) {
   const element = useRef<HTMLFormElement>(null);
   useEffect(() => {
@@ -84,7 +84,7 @@ export function Form({ form, children }: { form: FormState; children: ComponentC
   }, [form.errors]);
   return (
     <Context.Provider value={form}>
-      {/* The pages check by themselves: the browser's bubbles vanish, and are not in the page's language. */}
+      {/* The browser's own messages disappear, and are not in the language of the page. */}
       <form ref={element} noValidate onSubmit={form.submit}>
         {form.problem && <Alert problem={form.problem} />}
         {children}
@@ -131,7 +131,7 @@ export function Field({ name, label, hint, type = "text", autocomplete, isOption
   );
 }
 
-/** A password. A new one has a hint that says how long it must be. */
+/** A password field. For a new password, a hint says how long it must be. */
 export function PasswordField({ name, label, isNew = false }: { name: string; label: string; isNew?: boolean }) {
   const form = useContext(Context);
   const id = useId();
@@ -172,7 +172,7 @@ export function PasswordField({ name, label, isNew = false }: { name: string; la
   );
 }
 
-/** The login name, for password managers: they save a password with it. */
+/** The login name, with which password managers save the password. */
 export function LoginName({ value }: { value: string }) {
   return <input type="text" name="username" autocomplete="username" value={value} readOnly hidden />;
 }

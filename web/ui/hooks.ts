@@ -13,7 +13,7 @@ export interface Action<A extends unknown[]> {
 export function useAction<A extends unknown[]>(work: (...args: A) => Promise<unknown>): Action<A> {
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
-  // Beside the state, which a second click in the same instant would not see yet.
+  // In addition to the state, which changes too late for a second click at the same moment.
   const running = useRef(false);
   const run = async (...args: A) => {
     if (running.current) return;
@@ -37,11 +37,11 @@ export interface Loaded<T> {
   problem: Problem | undefined;
   isBusy: boolean;
   reload: () => void;
-  /** Changes what was loaded, after something was done to it. A request under way is of no use then. */
+  /** Changes the loaded data after an action. The result of a request under way is then discarded. */
   change: (update: (data: T) => T) => void;
 }
 
-/** What a request gets, and gets again when `key` changes. A response that comes too late is dropped. */
+/** Loads data, and loads it again when `key` changes. Outdated responses are discarded. */
 export function useLoad<T>(load: () => Promise<T>, key = ""): Loaded<T> {
   const [state, setState] = useState<{ data?: T; problem?: Problem; isBusy: boolean }>({ isBusy: true });
   const latest = useRef(0);
@@ -75,7 +75,7 @@ export function useLoad<T>(load: () => Promise<T>, key = ""): Loaded<T> {
   return { data: state.data, problem: state.problem, isBusy: state.isBusy, reload, change };
 }
 
-/** A list that comes in pages. */
+/** A paginated list. */
 export interface Pages<T> extends Loaded<T[]> {
   hasMore: boolean;
   more: () => void;
@@ -87,7 +87,7 @@ interface Loading<T> {
   next: string | null;
 }
 
-/** The pages of a path such as `/me/events`, in the member `member` of its answers. */
+/** The pages of a path such as `/me/events`. Their entries are in `member` of the responses. */
 export function usePages<T>(path: string, member: string): Pages<T> {
   const page = async (cursor: string | null): Promise<Loading<T>> => {
     const query = cursor === null ? "" : `${path.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(cursor)}`;
@@ -99,7 +99,7 @@ export function usePages<T>(path: string, member: string): Pages<T> {
   shown.current = path;
   const next = useAction(async () => {
     const { items, next } = await page(loaded.data?.next ?? null);
-    // Meanwhile the list may be another one.
+    // The view may now show another list.
     if (shown.current === path) loaded.change((before) => ({ items: [...before.items, ...items], next }));
   });
   return {
@@ -113,10 +113,10 @@ export function usePages<T>(path: string, member: string): Pages<T> {
   };
 }
 
-/** Milliseconds from the browser's word that it is online until it really is. */
+/** Milliseconds to wait after the event `online`, because the connection works a little later. */
 const SETTLING = 500;
 
-/** Tries again when the browser is online again. */
+/** Retries when the browser is online again. */
 function useRetryOnline(problem: Problem | undefined, retry: () => void) {
   const waits = problem !== undefined && isTemporary(problem);
   useEffect(() => {
@@ -133,7 +133,7 @@ function useRetryOnline(problem: Problem | undefined, retry: () => void) {
   }, [waits, retry]);
 }
 
-/** Whether something has lasted for a moment: what is quickly over should not flicker. */
+/** Whether a state has lasted for some time, so that short states do not flicker. */
 export function useDelayed(isOn: boolean, milliseconds = 250): boolean {
   const [isLate, setLate] = useState(false);
   useEffect(() => {

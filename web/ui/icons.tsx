@@ -1,4 +1,4 @@
-// Icons, drawn as strokes on a grid of 24. They say nothing that the text beside them does not say.
+// Icons, drawn as strokes on a grid of 24. They are decorative: the text beside them says the same.
 
 const PATHS = {
   user: "M20 21v-1a6 6 0 0 0-6-6h-4a6 6 0 0 0-6 6v1M12 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8",

@@ -1,4 +1,4 @@
-// What can go wrong, and the sentence for it.
+// Failed requests, and their texts.
 
 import { fill, named, plural, s } from "../strings/index.ts";
 
@@ -13,7 +13,7 @@ export interface Problem {
   requestId?: string;
 }
 
-/** The sentence for a problem, in the reader's language. */
+/** The text of a problem, in the user's language. */
 export function sentence({ code, retryAfter }: Problem): string {
   const text = named<unknown>(s.errors, code);
   const known = typeof text === "string" ? text : s.errors.unknown;
@@ -22,7 +22,7 @@ export function sentence({ code, retryAfter }: Problem): string {
   return `${known} ${retryAfter < 100 ? plural(retryIn, retryAfter) : plural(retryInMinutes, Math.ceil(retryAfter / 60))}`;
 }
 
-/** The request id, which finds the cause in the log, for problems that only the operator can solve. */
+/** For problems that only the operator can solve: the request id, with which the log shows the cause. */
 export function reference({ code, requestId }: Problem): string | undefined {
   const isOurs = ["internal_error", "misconfigured", "server", "storage_unavailable", "unknown"].includes(code);
   return isOurs && requestId ? fill(s.reference, { id: requestId }) : undefined;
@@ -45,7 +45,7 @@ const FIELDS: Record<string, string[]> = {
   unknown_role: ["role"],
 };
 
-/** The field of a form that a problem is about, if it is one of these. */
+/** The field that caused a problem, if it is one of `fields`. */
 export function fieldOf({ code, detail = "" }: Problem, fields: string[]): string | undefined {
   // The detail begins with the name of the member: "given_name: …".
   const candidates = code === "invalid_name" ? [detail.split(":")[0] ?? ""] : (named(FIELDS, code) ?? []);

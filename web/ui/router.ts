@@ -1,8 +1,8 @@
-// The views have addresses one level below /account/, so that relative addresses of the files suit every path of the issuer.
+// Views are one level below /account/, so that relative addresses of files work with every path of the issuer.
 
 import { useEffect, useState } from "preact/hooks";
 
-/** The folder of these files: the path of the issuer, and `/account/`. */
+/** The folder of the pages: the path of the issuer, and `/account/`. */
 const folder = new URL(".", import.meta.url);
 /** The address of the API, without a slash at its end. */
 export const issuer = new URL("..", import.meta.url).href.replace(/\/$/, "");
@@ -16,7 +16,7 @@ export interface Route {
 const listeners = new Set<() => void>();
 let hasNavigated = false;
 
-/** Whether the reader has come here from another view, so that the focus has to follow. */
+/** Whether the user came from another view, so that the heading must get the focus. */
 export const isFollowed = () => hasNavigated;
 
 export function route(): Route {

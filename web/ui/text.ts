@@ -1,4 +1,4 @@
-// Times and devices as people read them.
+// Times and devices as text.
 
 import { fill, language, s } from "../strings/index.ts";
 
@@ -23,7 +23,7 @@ export function dayHeading(seconds: number): string {
   return relative.charAt(0).toLocaleUpperCase(language) + relative.slice(1);
 }
 
-/** "now", "5 minutes ago", "yesterday"; a date if it is longer ago than a week. */
+/** "now", "5 minutes ago", "yesterday"; a date if it is more than a week ago. */
 export function ago(seconds: number): string {
   const passed = Math.max(0, Date.now() / 1000 - seconds);
   const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
@@ -34,7 +34,7 @@ export function ago(seconds: number): string {
   return day(seconds);
 }
 
-/** The first match wins: most browsers name others as well, to be taken for them. */
+/** The first match counts, because most browsers also name other browsers. */
 const BROWSERS: [RegExp, string][] = [
   [/Edg(e|A|iOS)?\//, "Edge"],
   [/OPR\//, "Opera"],
@@ -59,7 +59,7 @@ export interface Device {
   isPhone: boolean;
 }
 
-/** What a `User-Agent` claims to be. Of one that is no browser, the name of the program: "curl". */
+/** The device that a `User-Agent` names. For a program that is not a browser, its name: "curl". */
 export function device(agent: string | null | undefined): Device {
   const find = (known: [RegExp, string][]) => known.find(([pattern]) => pattern.test(agent ?? ""))?.[1];
   const browser = find(BROWSERS);

@@ -1,4 +1,4 @@
-// Sessions and the audit trail, which users see of themselves and admins of everybody.
+// Sessions and the audit trail. Users see their own, and admins those of every account.
 
 import { useId } from "preact/hooks";
 
@@ -10,7 +10,7 @@ import type { IconName } from "./icons.tsx";
 import { type Problem, sentence } from "./problem.ts";
 import { clock, dayHeading, device, moment } from "./text.ts";
 
-/** @param end ends a session; without it there is no button */
+/** @param end ends the session; without it, there is no button */
 export function SessionItem({ session, end }: { session: Session; end?: (session: Session) => Promise<unknown> }) {
   const id = useId();
   const { name, isPhone } = device(session.last_used_user_agent);
@@ -66,7 +66,7 @@ const ICONS: Record<string, IconName> = {
 };
 const WARNINGS = ["login_failed", "registration_attempted", "reuse_detected"];
 
-/** An entry in words. */
+/** The text of an entry. */
 function wording({ kind, count = 1, reason, roles }: AuditEntry): string {
   if (kind === "revoked" && reason) return named(s.reasons, reason) ?? s.events.revoked;
   const text = kind === "unknown" ? undefined : named<(typeof s.events)[keyof typeof s.events]>(s.events, kind);
@@ -108,7 +108,7 @@ export function Trail({ pages, level }: { pages: Pages<AuditEntry>; level: 2 | 3
   if (data === undefined) return <Pending {...pages} />;
   if (data.length === 0) return <Empty icon="pulse">{s.activity.empty}</Empty>;
   const days: [string, AuditEntry[]][] = [];
-  // Counted entries come at the start of their hour, but are shown at their last time.
+  // The server sorts counted entries by the start of their hour; the page sorts them by their last time.
   for (const entry of data.toSorted((a, b) => shownAt(b) - shownAt(a))) {
     const heading = dayHeading(shownAt(entry));
     const last = days.at(-1);
@@ -133,7 +133,7 @@ export function Trail({ pages, level }: { pages: Pages<AuditEntry>; level: 2 | 3
   );
 }
 
-/** The button for the next page, or why it did not come. */
+/** The button for the next page, or the reason why the page could not be loaded. */
 export function More<T>({ pages }: { pages: Pages<T> }) {
   if (pages.problem) return <Pending {...pages} />;
   if (!pages.hasMore) return null;

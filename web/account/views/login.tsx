@@ -35,7 +35,7 @@ export function LoginView({
           {...(config.cookie_mode === "refresh" && { retry: logout.run })}
         />
       ) : (
-        // Not before the server knows.
+        // Shown only after the server has ended the session.
         !logout.isBusy && <Reason reason={reason} />
       )}
       <Form form={form}>
@@ -53,7 +53,7 @@ export function LoginView({
   );
 }
 
-/** Why the reader sees the form. */
+/** Why the form is shown. */
 function Reason({ reason }: { reason: Client["state"]["reason"] }) {
   const other = useAction(() => client.restore());
   if (reason === "expired" || reason === "revoked") return <Notice>{s.ended.expired}</Notice>;
@@ -67,6 +67,6 @@ function Reason({ reason }: { reason: Client["state"]["reason"] }) {
   return <Notice action={proceed}>{s.ended.changed}</Notice>;
 }
 
-/** The query with which the other form of the two leads to the same place. */
+/** The query that gives the other form the same `return_to`. */
 export const queryOf = (back: URL | undefined) =>
   back === undefined ? "" : `?return_to=${encodeURIComponent(back.href)}`;

@@ -42,7 +42,7 @@ function Names({ user }: { user: User }) {
   );
 }
 
-/** The password is asked for as soon as the username is another one. */
+/** The username. The form asks for the password once the username differs. */
 function LoginNames({ user }: { user: User }) {
   const shown = user.username ?? "";
   const form = useForm(

@@ -4,9 +4,7 @@ import { useState } from "preact/hooks";
 import { s } from "../../strings/index.ts";
 import { config } from "../../ui/auth.ts";
 
-/**
- * Whether the session outlives the browser, and the box that asks. Without cookies it always does, and there is no box.
- */
+/** The member `remember`, and its checkbox. Without cookies there is none, because every session outlives the browser. */
 export function useRemember(): [{ remember?: boolean }, ComponentChildren] {
   const [isRemembered, setRemembered] = useState(false);
   if (config.cookie_mode !== "refresh") return [{}, null];

@@ -17,13 +17,13 @@ export function SessionsView() {
     await client.endSession(session.id);
     pages.change((sessions) => sessions.filter(({ id }) => id !== session.id));
     announce(s.sessions.ended);
-    // The button with the focus is gone.
+    // The button with the focus is removed.
     focusHeading();
   };
   const endOthers = async () => {
     const ended = await client.logoutEverywhere({ exceptCurrent: true });
     pages.change((sessions) => sessions.filter(({ current }) => current));
-    // There may be further pages, which were not shown.
+    // Further pages may exist that were not loaded.
     pages.reload();
     announce(plural(s.sessions.endedOthers, ended));
   };
