@@ -1,10 +1,10 @@
-//! Cookies (RFC 6265). All of ours have the prefix `__Host-`: the browser accepts them only from this host, over https, for every path.
+//! Cookies (RFC 6265). All cookies of the Worker have the prefix `__Host-`: browsers accept them only from this host, over https.
 
-/// More than one cookie of a name. A browser sends one, so another host or a program added the others.
+/// Several cookies have the name. A browser sends one, so another host or a program added the others.
 #[derive(Debug)]
 pub struct SeveralCookies;
 
-/// The value of the cookie of that name in a `Cookie` header. Names are compared byte by byte.
+/// Returns the value of the cookie with that name in a `Cookie` header. Names are compared byte by byte.
 pub(super) fn find<'h>(header: &'h str, name: &str) -> Result<Option<&'h str>, SeveralCookies> {
     let mut values = header.split(';').filter_map(|pair| {
         let (own, value) = pair.split_once('=')?;
@@ -16,8 +16,8 @@ pub(super) fn find<'h>(header: &'h str, name: &str) -> Result<Option<&'h str>, S
     }
 }
 
-/// A `Set-Cookie` header for a cookie that scripts cannot read and other sites do not make the browser send. Without `max_age`, in
-/// seconds, the browser deletes the cookie when it closes; with 0, at once.
+/// Returns the value of `Set-Cookie` for a cookie that scripts cannot read, and that the browser does not send with requests of other
+/// sites. `max_age` is in seconds. Without it, the browser deletes the cookie when it closes; with 0, at once.
 pub(super) fn set(name: &str, value: &str, max_age: Option<u64>) -> String {
     let max_age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{max_age}")

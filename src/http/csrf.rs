@@ -1,11 +1,11 @@
-//! Cross-site request forgery: whether a request that uses a cookie comes from a page that may use it, by Fetch Metadata
-//! (<https://www.w3.org/TR/fetch-metadata/>), or by its origin in browsers without it. There is no token that a page must fetch.
+//! Protection against cross-site request forgery. A request that uses a cookie must come from a page that may use it. Fetch Metadata
+//! (<https://www.w3.org/TR/fetch-metadata/>) shows that or, in browsers without it, the `Origin`. So pages need no CSRF token.
 //!
 //! Only requests with a JSON body use cookies, and no form can send that type.
 
 use super::header::loggable;
 
-/// A page that may not use cookies, as it is logged.
+/// A page that may not use cookies, as logged.
 #[derive(Debug)]
 pub struct RefusedPage {
     /// `Sec-Fetch-Site`; empty if the request has none.
@@ -24,7 +24,7 @@ pub(super) fn check_page(
     lists: impl Fn(&str) -> bool,
     is_own: impl Fn(&str) -> bool,
 ) -> Result<(), RefusedPage> {
-    // The pages of web views and extensions are of no site, although their origins may be listed.
+    // The pages of web views and extensions belong to no site, although their origins may be listed.
     let is_of_web = |origin: &str| origin.starts_with("https://") || origin.starts_with("http://");
     let may_use_cookies = match (site, origin) {
         (_, Some("null")) => false,

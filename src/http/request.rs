@@ -134,7 +134,7 @@ impl Request {
         cookies::find(&header, name).map(|value| value.map(str::to_owned))
     }
 
-    /// Checks that the page that sent the request may use cookies: no page of another site may. `is_own`: whether an origin is the
+    /// Checks that the page that sent the request may use cookies. No page of another site may. `is_own`: whether an origin is the
     /// issuer's.
     pub fn check_page(&self, allowed_origins: &[String], is_own: impl Fn(&str) -> bool) -> Result<(), RefusedPage> {
         let site = header(&self.raw.headers(), "Sec-Fetch-Site");

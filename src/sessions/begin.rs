@@ -1,4 +1,4 @@
-//! The only place where sessions begin. Each needs a [`Proof`], which only a factor can create, so no way to sign in can skip it.
+//! The only place where sessions begin. Each needs a [`Proof`], which only a factor can create, so no sign-in method can skip it.
 //!
 //! Every function builds the whole reply before it writes to the store, so that nothing can fail once the session exists.
 
@@ -89,7 +89,7 @@ pub async fn change_password(
     Ok(reply)
 }
 
-/// Logs the session that ended because its cookie was replaced. It may be of another user.
+/// Logs the session that ended because its cookie was replaced. It may belong to another user.
 fn log_replaced(context: &Context<'_>, replaced: Option<OwedMark>) {
     if let Some(OwedMark { user_id, session_id, .. }) = replaced {
         log::write(context.request_id, &Event::Revoked { user_id, session_id, reason: "replaced" });

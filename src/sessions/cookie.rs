@@ -1,7 +1,7 @@
 //! Cookie mode: the refresh token of a session in a cookie, which scripts cannot read.
 //!
-//! Whatever uses the cookie to refresh or to log out, or asks for one, is checked for cross-site request forgery. Beside that, the
-//! cookie is only compared, to end its session when another one takes its place and to delete it when its session has ended.
+//! A request that refreshes or logs out with the cookie, or that requests a cookie, is checked for cross-site request forgery.
+//! Other requests only compare the cookie: its session ends when a new cookie replaces it, and it is deleted when its session ends.
 
 use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::id::Id;
@@ -23,7 +23,7 @@ pub struct NewDelivery {
 }
 
 impl NewDelivery {
-    /// The delivery that a sign-in asks for. Call it before any expensive step.
+    /// Returns the delivery that a sign-in requests. Call it before any expensive step, because it can refuse the request.
     pub fn requested(
         context: &Context<'_>,
         request: &Request,
@@ -34,7 +34,7 @@ impl NewDelivery {
         Self::checked(context, request, delivery)
     }
 
-    /// The delivery of a session that takes the place of the caller's, and travels like it.
+    /// Returns the delivery of a session that replaces the caller's. It is the same as that of the caller's session.
     pub fn renewed(context: &Context<'_>, request: &Request, current: Delivery) -> Result<Self, SessionError> {
         Self::checked(context, request, current)
     }
@@ -51,7 +51,7 @@ impl NewDelivery {
     }
 }
 
-/// The text of the cookie, for a refresh.
+/// Returns the value of the cookie for a refresh.
 pub fn for_refresh(context: &Context<'_>, request: &Request) -> Result<String, SessionError> {
     if !context.config.cookie_mode {
         return Err(RequestError::Invalid("The member refresh_token is missing.".to_owned()).into());
@@ -59,7 +59,7 @@ pub fn for_refresh(context: &Context<'_>, request: &Request) -> Result<String, S
     presented(context, request)?.ok_or(SessionError::RefreshToken)
 }
 
-/// The text of the cookie, for a logout, which works even after cookie mode was switched off; `None` if there is none.
+/// Returns the value of the cookie, or `None` if the request has no cookie. Works without cookie mode, so that a logout still works.
 pub fn presented(context: &Context<'_>, request: &Request) -> Result<Option<String>, SessionError> {
     match request.cookie(NAME) {
         Ok(None) => Ok(None),
@@ -75,12 +75,12 @@ pub fn presented(context: &Context<'_>, request: &Request) -> Result<Option<Stri
     }
 }
 
-/// The id of the session that the cookie is of.
+/// Returns the id of the session to which the cookie belongs.
 pub fn session_id(context: &Context<'_>, request: &Request) -> Option<Id> {
     token(context, request).map(|token| token.session_id())
 }
 
-/// Adds the cookie to a reply. `max_age` in seconds; `None`: the cookie ends with the browser.
+/// Adds the cookie to a reply. `max_age` is in seconds. Without it, the cookie ends with the browser.
 pub fn set(reply: Reply, token: &str, max_age: Option<u64>) -> Reply {
     reply.cookie(NAME, token, max_age)
 }
@@ -90,7 +90,7 @@ pub fn delete(reply: Reply) -> Reply {
     reply.cookie(NAME, "", Some(0))
 }
 
-/// The genuine refresh token in the cookie.
+/// Returns the refresh token in the cookie, if its tag is valid.
 fn token(context: &Context<'_>, request: &Request) -> Option<RefreshToken> {
     let text = request.cookie(NAME).ok()??;
     RefreshToken::parse(&text, &context.config.refresh_token_keys)

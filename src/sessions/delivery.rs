@@ -24,7 +24,7 @@ pub struct TokenResponse<'a> {
     token_type: &'static str,
     /// Seconds until the access token expires.
     expires_in: u64,
-    /// Valid once: each refresh replaces it. Missing if it is in a cookie.
+    /// Valid once: each refresh replaces it. Omitted if it is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
     /// Seconds until the session expires, unless it is refreshed.

@@ -35,7 +35,7 @@ pub async fn end_by_refresh_token(context: &Context<'_>, request: &Request, toke
 }
 
 /// Ends the session of an access token, if it exists, and returns its id. The token is accepted until `REFRESH_IDLE_TTL_SECONDS` after
-/// its expiry, and later if the request also has the cookie of that session, which may have been refreshed since.
+/// its expiry, and without limit if the request also has the cookie of that session, which may have been refreshed since.
 pub async fn end_by_access_token(
     context: &Context<'_>,
     request: &Request,
@@ -51,7 +51,7 @@ pub async fn end_by_access_token(
     Ok(token.sid)
 }
 
-/// Ends a session, and writes its mark, also if an earlier revocation still owes it.
+/// Ends a session and writes its mark. If the session has already ended, writes the mark if it is still owed.
 async fn end(
     context: &Context<'_>,
     request: &Request,

@@ -20,9 +20,9 @@ pub struct Presented<'a> {
     pub refresh_token: &'a str,
     /// How it was sent. A session is refreshed only by its own transport, so that no script gets the token of a cookie.
     pub transport: Transport,
-    /// The access token sent with it, expired or not.
+    /// The access token in the same request, expired or not.
     pub access_token: Option<&'a str>,
-    /// The user whom the page expects. The token of another user is not rotated.
+    /// The user that the page expects. The token of another user is not rotated.
     pub user_id: Option<Id>,
 }
 
@@ -32,7 +32,8 @@ pub struct Presented<'a> {
 /// 2. One statement rotates the token, accepts a grace retry, or changes nothing.
 /// 3. On rotation or grace retry, reply with the successor, which is the same for every request with this token.
 /// 4. On reuse, the transaction that detected it has ended the session. Write the mark to KV and log the reuse before the reply.
-/// 5. Otherwise nothing changes. The reply is the same for every reason, except for a token of another user than the page expects.
+/// 5. Otherwise, nothing changes. The reply is the same for every reason, with one exception: a token of another user than the page
+///    expects is a 409.
 pub async fn refresh(
     context: &Context<'_>,
     request: &Request,
@@ -50,7 +51,7 @@ pub async fn refresh(
         return Err(SessionError::RefreshToken);
     };
     let session_id = token.session_id();
-    // NIL, who owns no session, so that nothing is rotated, if the access token is of another session.
+    // `NIL` owns no session. So nothing is rotated if the access token belongs to another session.
     let token_user = match access_token {
         None => None,
         Some(compact) => match bearer::read(context, compact, Purpose::Session).await {
@@ -139,7 +140,7 @@ fn refused(context: &Context<'_>, session_id: Id, reason: &'static str) -> Sessi
     SessionError::RefreshToken
 }
 
-/// The token is genuine, but of another user than the page expects.
+/// The token is valid, but belongs to another user than the page expects.
 fn other_user(context: &Context<'_>, session_id: Id) -> SessionError {
     refused(context, session_id, "other_user");
     SessionError::OtherUser

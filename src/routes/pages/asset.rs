@@ -1,22 +1,22 @@
-//! What the routes of static assets share.
+//! Functions that the routes of static assets share.
 //!
-//! Every file is served through the Worker (`run_worker_first` in wrangler.toml), so that the configuration can turn it off, and its
-//! responses have the headers of all others.
+//! Every file is served through the Worker (`run_worker_first` in wrangler.toml), so that the configuration can disable it, and the
+//! response has the headers of every response.
 
 use crate::context::Context;
 use crate::http::{Method, Reply, Request};
 use crate::routes::error::ApiError;
 use crate::store::Store;
 
-/// Scripts, styles and requests are of this origin only, and none is inline.
+/// Allows scripts, styles and requests of this origin only, and nothing inline.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-/// A browser may keep a file, but must ask each time whether it is current. The binding answers that by the `ETag`.
+/// A browser may store a file, but must ask each time whether it is current. The binding compares the `ETag`.
 const REVALIDATED: &str = "no-cache";
 /// A file whose name contains a hash of its content never changes.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// The file of this name in a folder. If there is none, 404.
+/// Replies with the file of that name in a folder, or with 404.
 pub async fn optional(context: &Context<'_>, request: &Request, folder: &str, name: &str) -> Result<Reply, ApiError> {
     if !is_plain(name) {
         return Err(ApiError::NotFound);
@@ -24,13 +24,13 @@ pub async fn optional(context: &Context<'_>, request: &Request, folder: &str, na
     reply(context, request, &format!("{folder}{name}")).await?.ok_or(ApiError::NotFound)
 }
 
-/// A file that every deployment has. If there is none, the deployment is at fault.
+/// Replies with a file that every deployment has. If it is missing, the deployment is at fault.
 pub async fn required(context: &Context<'_>, request: &Request, path: &str) -> Result<Reply, ApiError> {
     reply(context, request, path).await?.ok_or_else(|| Store::missing_asset(path).into())
 }
 
-/// A redirect to the same path with a slash at its end. The names of files in a page are relative to that, so that they are correct
-/// whatever the path of the issuer.
+/// Redirects to the same path with a slash at its end. The addresses of files in a page are relative to that path, so they work with
+/// every path of the issuer.
 pub fn redirect_to_folder(context: &Context<'_>, request: &Request, folder: &str) -> Reply {
     let query = request.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
     Reply::redirect(308, format!("{}{folder}{query}", context.config.base_path))
