@@ -66,7 +66,7 @@ pub fn describe(operation: Operation) -> Operation {
             Tag::Operations,
             "describeService",
             "Describe the service",
-            "Sends a browser to the account pages or, if these are off, tells its user what this is.",
+            "Redirects a browser to the account pages. If these are off, and for every other client, describes the service.",
         )
         .succeeds(Success::json(200, "JSON, or a page for a browser.", &example).or_html(page("")))
         .succeeds(Success::redirect(302, "The account pages are at `/account/`.", "/account/"))

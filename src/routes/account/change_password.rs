@@ -51,7 +51,7 @@ pub fn describe(operation: Operation) -> Operation {
         .named(
             Tag::Account,
             "changePassword",
-            "Change the own password",
+            "Change your password",
             "Changes the password, ends every session, the caller's included, and begins a new one.",
         )
         .with_access_token()

@@ -42,7 +42,7 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
 #[cfg(feature = "openapi")]
 pub fn describe(operation: Operation) -> Operation {
     operation
-        .named(Tag::Account, "deleteMe", "Delete the own account", "Deletes the account, its sessions and its data.")
+        .named(Tag::Account, "deleteMe", "Delete your account", "Deletes the account, its sessions and its data.")
         .with_access_token()
         .json::<Body>(&serde_json::json!({"current_password": "correct horse battery staple"}))
         .succeeds(Success::empty(204, "The account, its sessions and its data are deleted.").may_set_cookie())

@@ -22,7 +22,7 @@ pub fn describe(operation: Operation) -> Operation {
         .named(
             Tag::Account,
             "endSession",
-            "End an own session",
+            "End one of your sessions",
             "Ends a session of the caller, the current one included.",
         )
         .with_access_token()

@@ -37,7 +37,7 @@ pub fn describe(operation: Operation) -> Operation {
         .named(
             Tag::Account,
             "endSessions",
-            "End the own sessions",
+            "End your sessions",
             "Ends every session of the caller, or every one except the current one.",
         )
         .with_access_token()

@@ -155,7 +155,7 @@ pub fn describe(operation: Operation) -> Operation {
     let success = Success::json(200, "A page of the audit trail.", &Body { events, next_cursor: None });
     if is_own {
         let text = "What happened to the account of the caller, the newest entry first.";
-        operation.named(Tag::Account, "listMyEvents", "List the own audit trail", text).with_access_token()
+        operation.named(Tag::Account, "listMyEvents", "List your audit trail", text).with_access_token()
     } else {
         let text = "What happened to an account, the newest entry first. The trail of a deleted account has one entry, \
                     the deletion.";

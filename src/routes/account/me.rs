@@ -24,7 +24,7 @@ pub fn describe(operation: Operation) -> Operation {
         .named(
             Tag::Account,
             "getMe",
-            "Get the own account",
+            "Get your account",
             "The user object of the caller. A session that has ended is refused at once.",
         )
         .with_access_token()

@@ -91,7 +91,7 @@ pub fn describe(operation: Operation) -> Operation {
         .named(
             Tag::Account,
             "listSessions",
-            "List the own sessions",
+            "List your sessions",
             "The sessions of the caller that are in force, the newest first.",
         )
         .with_access_token()

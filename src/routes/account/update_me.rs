@@ -105,7 +105,7 @@ pub fn describe(operation: Operation) -> Operation {
         .named(
             Tag::Account,
             "updateMe",
-            "Change the own profile",
+            "Change your profile",
             "Changes the members that are sent; `null` removes a value (RFC 7396). Changing the username \
              requires the password. 20 changes within an hour are allowed.",
         )

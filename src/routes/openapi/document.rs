@@ -21,7 +21,7 @@ pub fn document(operations: &[Operation]) -> String {
             methods.insert(operation.method_name().to_owned(), rendered);
         }
     }
-    // What no operation answers: paths and methods that do not exist.
+    // Errors of no operation: those of paths and methods that do not exist.
     let not_allowed = ApiError::MethodNotAllowed("GET, HEAD, OPTIONS".to_owned());
     for (error, format) in [
         (&ApiError::NotFound, ErrorFormat::Problem),
@@ -88,7 +88,7 @@ fn introduction() -> String {
     )
 }
 
-/// The responses by status and media type, with those of errors that share a status as one.
+/// Returns the responses by status. Errors that share a status are one response.
 fn responses(operation: &Operation, schemas: &mut Schemas) -> BTreeMap<u16, Value> {
     let mut responses: BTreeMap<_, _> =
         operation.successes.iter().map(|success| (success.status, schemas.success(success))).collect();
@@ -110,7 +110,7 @@ fn responses(operation: &Operation, schemas: &mut Schemas) -> BTreeMap<u16, Valu
     responses
 }
 
-/// An operation as the document has it.
+/// Renders an operation for the document.
 fn render(operation: &Operation, schemas: &mut Schemas) -> Value {
     let scheme = |credentials: &Credentials| match credentials {
         Credentials::None => json!({}),

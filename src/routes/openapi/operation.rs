@@ -60,8 +60,8 @@ impl Tag {
                 "What users with the role `admin` do with all accounts. Every other user receives 403 `forbidden`, \
                  whether the account exists or not."
             }
-            Self::Operations => "For gateways, monitoring and visitors of the address.",
-            Self::Pages => "Files for browsers. They are 404 where `PAGES` or `DOCS` turns them off.",
+            Self::Operations => "For gateways, monitoring and browsers.",
+            Self::Pages => "Files for browsers. They are 404 if `PAGES` or `DOCS` disables them.",
         }
     }
 }
@@ -184,7 +184,7 @@ impl Operation {
         }
     }
 
-    /// The section, the name of the method in generated clients, and what the endpoint does: in a few words, and in full.
+    /// Sets the section, the name of the method in generated clients, the summary and the description.
     pub fn named(self, tag: Tag, id: &'static str, summary: &'static str, description: &'static str) -> Self {
         Self { id, tag, summary, description, ..self }
     }

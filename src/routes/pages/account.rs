@@ -12,8 +12,8 @@ pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiE
     Ok(asset::redirect_to_folder(context, request, "/account/"))
 }
 
-/// `GET /account/{*file}`. A name with a dot is a file. Any other one is a view of the page, which finds its files by names that are
-/// relative to `/account/`, so views are one segment.
+/// `GET /account/{*file}`. A path with a dot is a file. Any other path is a view. The page finds its files relative to `/account/`, so
+/// a view is one segment.
 pub async fn get_file(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let path = request.path_variable.as_str();
     if path.contains('.') {

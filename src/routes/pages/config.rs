@@ -1,4 +1,4 @@
-//! `GET /account/config.json`: what the account pages must know of the configuration. All of it is public.
+//! `GET /account/config.json`: the part of the configuration that the account pages need. All of it is public.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
 
-/// What the account pages must know of the configuration.
+/// The part of the configuration that the account pages need.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "AccountConfig"))]
 struct Body<'a> {
@@ -56,7 +56,7 @@ pub fn describe(operation: Operation) -> Operation {
             Tag::Pages,
             "getAccountConfig",
             "Get the configuration of the account pages",
-            "What the account pages must know of the configuration. All of it is public.",
+            "The part of the configuration that the account pages need. All of it is public.",
         )
         .succeeds(Success::json(200, "The configuration.", &example))
         .fails(ApiError::NotFound)

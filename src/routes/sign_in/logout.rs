@@ -19,8 +19,8 @@ struct Body {
 }
 
 /// 1. A refresh token in the body, or else a bearer access token, expired or not, names the session. The cookie is deleted only if it
-///    is of that session, so that a late request of one session does not log out another one.
-/// 2. Otherwise the cookie names it, and is deleted. Without a cookie there is nothing to end.
+///    belongs to that session, so that a late request of one session does not log out another one.
+/// 2. Otherwise, the cookie names the session, and is deleted. Without a cookie, there is nothing to end.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
     let reply = Reply::new(204);
@@ -38,7 +38,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     // 2.
     let Some(token) = cookie::presented(context, request)? else { return Ok(reply) };
     match end_by_refresh_token(context, request, &token).await {
-        // A cookie that is no token is useless, too.
+        // An invalid cookie is deleted too.
         Ok(_) | Err(SessionError::RefreshToken) => Ok(cookie::delete(reply)),
         Err(error) => Err(error.into()),
     }
@@ -52,13 +52,13 @@ pub fn describe(operation: Operation) -> Operation {
             Tag::SignIn,
             "logout",
             "Log out",
-            "Ends the session of the refresh token in the body, or else of the access token, expired or not, or \
-             else of the cookie. Deletes the cookie if it is of that session, or no token.",
+            "Ends the session of the refresh token in the body; without one, of the access token, expired or not; \
+             without either, of the cookie. Deletes the cookie if it belongs to that session or is invalid.",
         )
         .or_with_access_token()
         .or_with_cookie()
         .json::<Body>(&serde_json::json!({}))
-        .succeeds(Success::empty(204, "The session has ended, or there is none.").may_set_cookie())
+        .succeeds(Success::empty(204, "The session has ended, or the request names none.").may_set_cookie())
         .fails(ApiError::SeveralCredentials)
         .fails(ApiError::InvalidRefreshToken)
         .fails(ApiError::InvalidToken)

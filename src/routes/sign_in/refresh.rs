@@ -18,15 +18,15 @@ use crate::sessions::refresh::{Presented, refresh};
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "RefreshRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
-    /// The refresh token of the last token response. Missing if it is in the cookie.
+    /// The refresh token of the last token response. Omit it if it is in the cookie.
     refresh_token: Option<String>,
     /// The access token issued with the refresh token, expired or not. It must belong to the same session.
     access_token: Option<String>,
-    /// The user whom the page expects. The token of another user is refused.
+    /// The user that the page expects. The token of another user is refused.
     user_id: Option<Id>,
 }
 
-/// A token in the body is used, and the cookie is not read then.
+/// Uses the token in the body, or else the cookie.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
     let (refresh_token, transport) = match body.refresh_token {
@@ -50,10 +50,10 @@ pub fn describe(operation: Operation) -> Operation {
             Tag::SignIn,
             "refresh",
             "Refresh a session",
-            "Exchanges the refresh token for its successor and a new access token. Every reason for a refusal \
-             is answered identically. A token that was exchanged before ends the session, except within \
-             `REFRESH_GRACE_SECONDS`, when it is answered with the same successor. Without a token in the body, \
-             the cookie is used, and the successor is set there.",
+            "Exchanges the refresh token for its successor and a new access token. Every reason for a refusal is \
+             answered identically, except `account_changed`. A token that was exchanged before gets the same \
+             successor within `REFRESH_GRACE_SECONDS`, and ends the session after that. Without a token in the \
+             body, the cookie is used, and the response sets the successor as the cookie.",
         )
         .json::<Body>(&serde_json::json!({"refresh_token": TokenResponse::EXAMPLE_REFRESH_TOKEN}))
         .succeeds(Success::tokens(200, "The successor and a new access token.").may_set_cookie())
