@@ -40,15 +40,15 @@ use tower_service::Service;
 
 use crate::{Claims, Verifier, VerifyError, bearer_token};
 
-/// Requires a valid access token of every request. The handlers get its [`Claims`]; other requests are answered with the challenge
-/// of RFC 6750.
+/// Requires a valid access token in every request. Handlers get its [`Claims`]. Other requests are answered with the challenge of
+/// RFC 6750.
 #[derive(Clone)]
 pub struct AccessTokenLayer {
     verifier: Arc<Verifier>,
 }
 
 impl AccessTokenLayer {
-    /// A layer with that verifier.
+    /// Creates a layer with a verifier.
     #[must_use]
     pub fn new(verifier: Arc<Verifier>) -> Self {
         Self { verifier }
@@ -85,7 +85,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The service that is ready is this one, not its clone.
+        // This service is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let verifier = Arc::clone(&self.verifier);
@@ -105,12 +105,12 @@ where
     }
 }
 
-/// The access token of the request.
+/// Returns the access token of the request.
 fn token_of(headers: &HeaderMap) -> Result<&str, VerifyError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let first = values.next().and_then(|value| value.to_str().ok());
     let token = bearer_token(first.unwrap_or_default())?;
-    // Two headers are two tokens.
+    // Several headers are ambiguous.
     if values.next().is_some() { Err(Rejection::Malformed.into()) } else { Ok(token) }
 }
 
@@ -123,7 +123,7 @@ impl<S: Sync> FromRequestParts<S> for Claims {
     }
 }
 
-/// A handler takes [`Claims`], and there is no [`AccessTokenLayer`] in front of it: 500.
+/// A handler takes [`Claims`], but the route has no [`AccessTokenLayer`]. The response is 500.
 #[derive(Debug)]
 pub struct MissingLayer;
 

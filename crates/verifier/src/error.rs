@@ -16,20 +16,20 @@ pub enum VerifyError {
     MissingToken,
     /// Its token is not an access token of this issuer for this audience.
     InvalidToken(Rejection),
-    /// Its token was valid, and has expired.
+    /// Its token was valid but has expired.
     TokenExpired,
-    /// The session of its token has ended. For those who read the revocation marks of Portcullis.
+    /// The session of its token has ended. For programs that read the revocation marks of Portcullis.
     TokenRevoked,
     /// Its user does not have the role.
     Forbidden,
-    /// The issuer did not answer, and its keys are not known: why.
+    /// The issuer did not answer, and its keys are not cached. Contains the cause.
     KeysUnavailable(BoxError),
-    /// The revocation marks could not be read, so the token may be revoked: why. For those who read them.
+    /// The revocation marks could not be read, so the token may be revoked. Contains the cause. For programs that read the marks.
     RevocationsUnavailable(BoxError),
 }
 
 impl VerifyError {
-    /// The code, as Portcullis and `@portcullis/verify` name it.
+    /// The error code. Portcullis and `@portcullis/verify` use the same codes.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -118,7 +118,7 @@ impl From<Rejection> for VerifyError {
     }
 }
 
-/// The access token in the value of an `Authorization` header (RFC 6750 §2.1).
+/// Returns the access token in the value of an `Authorization` header (RFC 6750 §2.1).
 ///
 /// # Errors
 /// [`VerifyError::MissingToken`] if the header has none.

@@ -1,14 +1,14 @@
-//! Verifies the access tokens of Portcullis, by the rules that Portcullis itself applies.
+//! Verifies the access tokens of Portcullis by the rules that Portcullis itself applies.
 //!
 //! | feature | for | signatures |
 //! |---|---|---|
 //! | `native` | any server | ES256, `EdDSA` |
 //! | `axum` | servers on axum: `axum::AccessTokenLayer`, and [`Claims`] as an extractor; includes `native` | ES256, `EdDSA` |
-//! | `workers` | Workers in Rust; `subtle` is also what Portcullis verifies with | all |
+//! | `workers` | Workers in Rust; Portcullis itself verifies with its module `subtle` | ES256, `EdDSA`, RS256 |
 //!
-//! A [`Verifier`] fetches the keys of the issuer when it needs them, by a function of yours, so that the HTTP client is your
-//! choice. It uses them for five minutes, and for an hour while the issuer does not answer. It looks for an unknown key at most
-//! once in thirty seconds.
+//! A [`Verifier`] fetches the keys of the issuer when it needs them. You pass the function that fetches, so that you can choose the
+//! HTTP client. The verifier uses the keys for five minutes, or for an hour while the issuer does not answer. For an unknown key, it
+//! fetches them again at most once in thirty seconds.
 //!
 #![cfg_attr(
     all(feature = "native", not(target_arch = "wasm32")),
@@ -48,7 +48,7 @@ pub use portcullis_core::id::Id;
 ))]
 pub use verifier::Verifier;
 
-/// The rules, for those who connect them to signatures and keys of their own, as Portcullis does.
+/// The rules alone, for programs that verify signatures and manage keys themselves, as Portcullis does.
 pub mod rules {
     pub use portcullis_core::token::access::{AccessToken, Parties, Purpose, Rejection, Unverified, VerifiedToken};
     pub use portcullis_core::token::algorithm::Algorithm;

@@ -1,7 +1,7 @@
 //! Keys of WebCrypto.
 //!
-//! `crypto.subtle` is about twenty times as fast at ES256 as an implementation in WebAssembly, which also cannot guarantee constant
-//! time, and it supports every algorithm needed here.
+//! `crypto.subtle` is about twenty times as fast at ES256 as an implementation in WebAssembly. It also supports every algorithm needed
+//! here, and runs in constant time, which WebAssembly cannot guarantee.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ pub struct CryptoError {
 }
 
 impl CryptoError {
-    /// That operation failed for that reason.
+    /// Creates the error of an operation, with the reason.
     #[must_use]
     pub fn new(operation: &'static str, cause: String) -> Self {
         Self { operation, cause }
@@ -52,7 +52,7 @@ impl fmt::Display for CryptoError {
 
 impl std::error::Error for CryptoError {}
 
-/// What a key does.
+/// The purpose of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Usage {
     /// A private key.
@@ -93,7 +93,7 @@ impl Key {
         Ok(Uint8Array::new(&signature).to_vec())
     }
 
-    /// Whether that is the signature of the message.
+    /// Returns whether this is the signature of the message.
     ///
     /// # Errors
     /// [`CryptoError`] if the key does not verify.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use portcullis_core::token::verifying_key::{VerifyingKey, parse_public_set};
 
-/// How long keys are used without asking again. The same as their `max-age`.
+/// How long keys are used before they are fetched again. Equal to their `max-age`.
 const FRESH: u64 = 300;
 /// How long keys are used while the issuer does not answer.
 const STALE: u64 = 3600;
 /// How long to wait after a failed fetch, or between two fetches for an unknown `kid`.
 const PAUSE: u64 = 30;
 
-/// What is known of an issuer's keys.
+/// The cached keys of an issuer.
 #[derive(Default)]
 pub(crate) struct KeyCache {
     keys: Vec<Arc<VerifyingKey>>,
@@ -20,28 +20,28 @@ pub(crate) struct KeyCache {
     failed_at: Option<u64>,
 }
 
-/// Whether that much time has passed since then. A clock that was set back counts as no time.
+/// Whether that much time has passed since then. If the clock was set back, no time has passed.
 fn has_passed(since: Option<u64>, seconds: u64, now: u64) -> bool {
     since.is_none_or(|since| now.saturating_sub(since) >= seconds)
 }
 
 impl KeyCache {
-    /// Whether the keys must not be used without asking again.
+    /// Whether the keys are too old to be used.
     pub(crate) fn is_stale(&self, now: u64) -> bool {
         has_passed(self.fetched_at, STALE, now)
     }
 
-    /// Whether to ask again before a key is used.
+    /// Whether to fetch the keys before one is used.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         self.is_stale(now) || (has_passed(self.fetched_at, FRESH, now) && has_passed(self.failed_at, PAUSE, now))
     }
 
-    /// Whether to ask again for a key that is unknown.
+    /// Whether to fetch the keys for an unknown `kid`.
     pub(crate) fn may_look_again(&self, now: u64) -> bool {
         has_passed(self.attempted_at, PAUSE, now)
     }
 
-    /// Whether the issuer answered when it was last asked, so that a key that is unknown does not exist.
+    /// Whether the last fetch succeeded, so that an unknown key does not exist.
     pub(crate) fn is_certain(&self) -> bool {
         self.failed_at.is_none() || self.failed_at <= self.fetched_at
     }
@@ -50,12 +50,12 @@ impl KeyCache {
         self.keys.iter().find(|key| key.kid() == kid).cloned()
     }
 
-    /// Notes that a fetch begins.
+    /// Records that a fetch begins.
     pub(crate) fn begin(&mut self, now: u64) {
         self.attempted_at = Some(now);
     }
 
-    /// Takes the fetched JWK Set. `false` if it is not one.
+    /// Stores a fetched JWK Set. Returns `false` if the text is not one.
     pub(crate) fn replace(&mut self, json: &str, now: u64) -> bool {
         let Some(keys) = parse_public_set(json) else { return false };
         self.keys = keys.into_iter().map(Arc::new).collect();
@@ -64,7 +64,7 @@ impl KeyCache {
         true
     }
 
-    /// Notes that a fetch failed.
+    /// Records that a fetch failed.
     pub(crate) fn fail(&mut self, now: u64) {
         self.failed_at = Some(now);
     }

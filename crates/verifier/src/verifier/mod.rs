@@ -18,23 +18,23 @@ use crate::error::{BoxError, VerifyError};
 /// Maximum size of a token in bytes, as in Portcullis.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// `Send` in a server. In a Worker, which has one thread, anything.
+/// `Send` in a server. In a Worker, which has one thread, no bound.
 #[cfg(not(target_arch = "wasm32"))]
 pub trait MaybeSend: Send {}
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Send> MaybeSend for T {}
-/// `Send` and `Sync` in a server. In a Worker, which has one thread, anything.
+/// `Send` and `Sync` in a server. In a Worker, which has one thread, no bound.
 #[cfg(not(target_arch = "wasm32"))]
 pub trait MaybeSync: Send + Sync {}
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Send + Sync> MaybeSync for T {}
 
-/// `Send` in a server. In a Worker, which has one thread, anything.
+/// `Send` in a server. In a Worker, which has one thread, no bound.
 #[cfg(target_arch = "wasm32")]
 pub trait MaybeSend {}
 #[cfg(target_arch = "wasm32")]
 impl<T> MaybeSend for T {}
-/// `Send` and `Sync` in a server. In a Worker, which has one thread, anything.
+/// `Send` and `Sync` in a server. In a Worker, which has one thread, no bound.
 #[cfg(target_arch = "wasm32")]
 pub trait MaybeSync {}
 #[cfg(target_arch = "wasm32")]
@@ -49,27 +49,27 @@ type Fetching = Pin<Box<dyn Future<Output = Result<String, BoxError>>>>;
 #[cfg(target_arch = "wasm32")]
 type Fetch = Box<dyn Fn(String) -> Fetching>;
 
-/// Verifies the access tokens of one issuer for one audience. Share one for the whole program, because it keeps the keys.
+/// Verifies the access tokens of one issuer for one audience. It caches the keys, so share one in the whole program.
 pub struct Verifier {
     parties: Parties,
     fetch: Fetch,
-    /// Held only while no fetch is under way: requests that come at once may each fetch the keys. A Worker would cancel those that
-    /// wait for another one.
+    /// Never locked during a fetch, so concurrent requests may each fetch the keys. A Worker would cancel requests that wait for the
+    /// fetch of another one.
     cache: Mutex<KeyCache>,
 }
 
 impl Verifier {
-    /// A verifier of the tokens whose `iss` and `aud` are these: `ISSUER` and `AUDIENCE` of Portcullis.
+    /// Creates a verifier. `issuer` and `audience` are `ISSUER` and `AUDIENCE` of Portcullis.
     ///
-    /// `fetch` gets a URL of the issuer and returns the body of its response. Any status but 200 must be an error, and so must a
-    /// response that takes longer than a few seconds. It must not follow redirects.
+    /// `fetch` gets a URL of the issuer and returns the body of the response. It must return an error for every status but 200, and for
+    /// a response that takes longer than a few seconds. It must not follow redirects.
     pub fn new<F, R, E>(issuer: &str, audience: &str, fetch: F) -> Self
     where
         F: Fn(String) -> R + MaybeSync + 'static,
         R: Future<Output = Result<String, E>> + MaybeSend + 'static,
         E: Into<BoxError>,
     {
-        // The rules never compare the client.
+        // The rules do not check the client.
         let parties = Parties { issuer: issuer.to_owned(), audience: audience.to_owned(), client_id: String::new() };
         let fetch: Fetch = Box::new(move |url| {
             let response = fetch(url);
@@ -109,7 +109,7 @@ impl Verifier {
         if let Some(key) = self.cache(|cache| cache.find(kid)) {
             return Ok(Some(key));
         }
-        // Perhaps it is new.
+        // The key may be new.
         if self.cache(|cache| cache.may_look_again(clock())) {
             self.fetch(clock).await.map_err(VerifyError::KeysUnavailable)?;
         }
@@ -138,7 +138,7 @@ impl Verifier {
     }
 }
 
-/// The claims of a compact token that has been verified.
+/// Reads the claims of a verified compact token.
 fn read_claims(token: AccessToken, compact: &str) -> Option<Claims> {
     let payload = BASE64_URL_SAFE_NO_PAD.decode(compact.split('.').nth(1)?).ok()?;
     let AccessToken { sub, sid, jti, roles, iat, exp } = token;

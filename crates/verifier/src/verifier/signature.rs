@@ -5,10 +5,10 @@ use portcullis_core::token::verifying_key::VerifyingKey;
 
 use crate::error::BoxError;
 
-/// Whether the signature is one of that key, which the token [names](Unverified::is_for).
+/// Returns whether the key made the signature. The token must [name](Unverified::is_for) the key.
 ///
 /// # Errors
-/// If the issuer published a key that cannot be used.
+/// The issuer published a key that cannot be used.
 #[cfg(not(target_arch = "wasm32"))]
 #[expect(clippy::unused_async, reason = "asynchronous in a Worker")]
 pub(crate) async fn verify(key: &VerifyingKey, token: &Unverified<'_>) -> Result<bool, BoxError> {
@@ -33,15 +33,15 @@ where
     use jwt_compact::AlgorithmSignature as _;
 
     let imported = A::VerifyingKey::try_from(key.jwk())?;
-    // A signature with parts out of range is invalid, not an error.
+    // A signature with parts out of range is invalid. It is not an error.
     let Ok(signature) = A::Signature::try_from_slice(token.signature()) else { return Ok(false) };
     Ok(algorithm.verify_signature(&signature, &imported, token.signing_input().as_bytes()))
 }
 
-/// Whether the signature is one of that key, which the token [names](Unverified::is_for).
+/// Returns whether the key made the signature. The token must [name](Unverified::is_for) the key.
 ///
 /// # Errors
-/// If the issuer published a key that cannot be used.
+/// The issuer published a key that cannot be used.
 #[cfg(target_arch = "wasm32")]
 pub(crate) async fn verify(key: &VerifyingKey, token: &Unverified<'_>) -> Result<bool, BoxError> {
     let imported = crate::subtle::Key::import(key.jwk(), key.algorithm(), crate::subtle::Usage::Verify).await?;
