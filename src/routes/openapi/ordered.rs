@@ -1,4 +1,4 @@
-//! Writes JSON with the members of each object in the order in which people read them.
+//! Writes JSON with the members of each object in a readable order.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -18,7 +18,7 @@ struct Ordered<'a> {
     paths: &'a [String],
 }
 
-/// What the names of the members of an object are.
+/// The kind of the member names of an object.
 #[derive(Clone, Copy)]
 enum Names<'a> {
     /// Keywords of OpenAPI or JSON Schema.

@@ -18,7 +18,7 @@ pub struct Failure {
     media_type: &'static str,
     /// The code in the body.
     code: String,
-    /// The code of the problem, which is finer than that of OAuth.
+    /// The code of the problem, which is more specific than that of OAuth.
     kind: String,
     body: Value,
     headers: Vec<(&'static str, String)>,
@@ -52,7 +52,7 @@ impl Failure {
 pub fn common_headers() -> Value {
     let text = |description: &str, example: &str| json!({"description": description, "required": true, "schema": {"type": "string"}, "example": example});
     json!({
-        "X-Request-Id": text("The id of the request, which its log lines contain too.", &Id::example().to_string()),
+        "X-Request-Id": text("The id of the request, which its log lines also have.", &Id::example().to_string()),
         "Cache-Control": text("`no-store`, except for public documents.", "no-store"),
     })
 }
@@ -63,7 +63,7 @@ fn header(name: &str, always: bool, example: &str) -> Value {
     let (description, schema) = match name {
         "Allow" => ("The methods of the path.", text),
         "ETag" => ("The version of the file.", text),
-        "Location" => ("Where it is.", text),
+        "Location" => ("The address to request instead.", text),
         "Pragma" => ("For caches of HTTP/1.0 (RFC 6749 §5.1).", json!({"type": "string", "const": "no-cache"})),
         "Retry-After" => ("Seconds until a retry.", json!({"type": "integer", "minimum": 1})),
         "Set-Cookie" => ("Sets or deletes the cookie of a session in cookie mode.", text),
@@ -146,7 +146,7 @@ impl Schemas {
         response
     }
 
-    /// The response of the errors of one status: a shared one if it equals it.
+    /// Returns the response for the errors of one status: a reference to a shared response if one is equal.
     pub fn failure(&mut self, failures: &[Failure]) -> Value {
         let kinds: BTreeSet<_> = failures.iter().map(|failure| failure.kind.as_str()).collect();
         let Some((name, _)) = SHARED.iter().find(|(_, shared)| kinds == shared.iter().copied().collect()) else {
@@ -161,7 +161,7 @@ impl Schemas {
         json!({"$ref": format!("#/components/responses/{name}")})
     }
 
-    /// `name`: that of a shared response, from which generated clients name the type of its body.
+    /// `name` is that of a shared response. Generated clients derive the name of its body type from it.
     fn inline_failure(&mut self, failures: &[Failure], name: Option<&str>) -> Value {
         let mut headers = listed_headers();
         for failure in failures {
@@ -243,7 +243,7 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// Makes a schema what OpenAPI tools expect: unsigned integers as `int64`, and the names of an enum as one list.
+/// Adapts a schema to OpenAPI tools: unsigned integers become `int64`, and the names of an enum become one list.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Array(elements) => elements.iter_mut().for_each(tidy),
