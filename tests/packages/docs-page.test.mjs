@@ -127,6 +127,32 @@ test("on loopback it registers a test account, and shows its password", { skip }
   assertQuiet();
 });
 
+test("a refresh that is answered after the next login does not replace that session", { skip }, async () => {
+  const [ada, bob] = [await worker.register(), await worker.register()];
+  await page.clock.install();
+  await page.reload();
+  await page.locator(".swagger-ui .opblock").first().waitFor();
+  await logIn(ada.email, PASSWORD);
+  await signedIn().waitFor();
+  const late = Promise.withResolvers();
+  await page.route("**/refresh", async (route) => {
+    const response = await route.fetch();
+    await late.promise;
+    await route.fulfill({ response });
+  });
+  const asked = page.waitForRequest("**/refresh");
+  await page.clock.fastForward(720_000);
+  await asked;
+  await top().getByRole("button", { name: "Log out" }).click();
+  await logIn(bob.email, PASSWORD);
+  await page.locator("#account").getByText(bob.email).waitFor();
+  const answered = page.waitForResponse("**/refresh");
+  late.resolve();
+  await answered;
+  assert.equal((await (await execute("get", "/me")).json()).email, bob.email);
+  await page.unroute("**/refresh");
+});
+
 test("the page refreshes before the access token expires, and says when the session has ended", { skip }, async () => {
   const person = await worker.register();
   await page.clock.install();

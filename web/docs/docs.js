@@ -50,10 +50,14 @@ function use(response) {
 }
 
 async function renew() {
-  const { refresh_token, expires_in } = session;
+  const own = session;
+  const { refresh_token, expires_in } = own;
   try {
-    use(await post("/refresh", { refresh_token }));
+    const response = await post("/refresh", { refresh_token });
+    if (session === own) use(response);
   } catch (error) {
+    // After a logout, or another login.
+    if (session !== own) return;
     if (error.status === 401) return signOut("The session has ended. Log in again.");
     // The service does not answer, or is overloaded. The session may still exist.
     timer = setTimeout(renew, Math.max(5_000, expires_in * 50));
