@@ -76,6 +76,30 @@ test("an admin adds and removes roles, and is told of roles that cannot be set",
   });
 });
 
+test("roles that another admin changed meanwhile are shown, and nothing is undone", options, async () => {
+  const person = await pages.register();
+  await asAdmin("PATCH", person, { roles: ["user", "admin"] });
+  await pages.visitAs(admin, { view: ofPerson(person) }, async (page) => {
+    await button(page, "Remove admin").waitFor();
+    await asAdmin("PATCH", person, { roles: ["user"] });
+    await button(page, "Remove user").click();
+    await page.getByRole("alert").getByText("The roles were changed meanwhile.").waitFor();
+    await button(page, "Remove admin").waitFor({ state: "detached" });
+    assert.deepEqual((await asAdmin("GET", person)).body.roles, ["user"]);
+    await button(page, "Remove user").click();
+    await page.getByText("No roles.").waitFor();
+    assert.deepEqual((await asAdmin("GET", person)).body.roles, []);
+  });
+});
+
+test("an address that is no id of a person asks the server nothing", options, async () => {
+  for (const id of ["..", ".", "", "%2e%2e", "x", `${admin.user.id}/sessions`]) {
+    await pages.visitAs(admin, { view: `admin?person=${id}` }, async (page) => {
+      await heading(page, "No such account");
+    });
+  }
+});
+
 test("an admin disables and enables an account", options, async () => {
   const person = await pages.register();
   await pages.visitAs(admin, { view: ofPerson(person) }, async (page) => {

@@ -11,12 +11,14 @@ import { Icon } from "../ui/icons.tsx";
 import { navigate } from "../ui/router.ts";
 import { day } from "../ui/text.ts";
 import { More } from "../ui/trail.tsx";
-import { PersonView } from "./person.tsx";
+import { NotFound, PersonView } from "./person.tsx";
 
 export function Admin({ user, route }: ViewProps) {
   // The server checks this too; this check only saves a request.
   if (!user.roles.includes("admin")) return <Forbidden />;
   const id = route.query.get("person");
+  // Anything else would be another path of the API, such as "..".
+  if (id !== null && !/^[\w-]{22}$/.test(id)) return <NotFound />;
   if (id !== null) return <PersonView key={id} id={id} user={user} />;
   return <People user={user} search={route.query.get("email") ?? ""} />;
 }

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 
+import { PortcullisError } from "../../packages/client/src/index.ts";
 import { fill, plural, s } from "../strings/index.ts";
 import { type AuditEntry, client, type Person, type Session, type User } from "../ui/auth.ts";
 import { announce, Badge, Button, Card, Empty, Link, Page, Pending, Time } from "../ui/basics.tsx";
@@ -17,16 +18,14 @@ import { More, SessionItem, Trail } from "../ui/trail.tsx";
 import { Forbidden } from "./admin.tsx";
 
 export function PersonView({ id, user }: { id: string; user: User }) {
-  const path = `/users/${encodeURIComponent(id)}`;
+  const path = `/users/${id}`;
   const loaded = useLoad(() => client.request<Person>("GET", path), path);
   const sessions = usePages<Session>(`${path}/sessions`, "sessions");
   const trail = usePages<AuditEntry>(`${path}/events`, "events");
   const { data: person, problem } = loaded;
 
   if (problem?.code === "forbidden") return <Forbidden />;
-  if (problem?.code === "not_found") {
-    return <Page title={s.admin.notFoundTitle} lead={s.admin.notFound} above={<Back />} />;
-  }
+  if (problem?.code === "not_found") return <NotFound />;
   if (person === undefined) {
     return (
       <Page title={s.admin.person} above={<Back />}>
@@ -37,6 +36,15 @@ export function PersonView({ id, user }: { id: string; user: User }) {
     );
   }
 
+  /** Changes the roles that the page shows. If they have changed meanwhile, it shows the new ones and changes nothing. */
+  const changeRoles = async (roles: string[]) => {
+    const current = await client.request<Person>("GET", path);
+    if (current.roles.join() !== person.roles.join()) {
+      loaded.change(() => current);
+      throw new PortcullisError(409, "roles_changed", "");
+    }
+    await change({ roles });
+  };
   const change = async (changes: { roles?: string[]; disabled?: boolean }) => {
     const changed = await client.request<Person>("PATCH", path, changes);
     loaded.change(() => changed);
@@ -64,7 +72,7 @@ export function PersonView({ id, user }: { id: string; user: User }) {
       }
     >
       <Details person={person} />
-      <Roles person={person} change={change} />
+      <Roles person={person} change={changeRoles} />
       <Sessions path={path} person={person} sessions={sessions} trail={trail} />
       <Card title={s.admin.trail} isList>
         <Trail pages={trail} level={3} />
@@ -72,6 +80,10 @@ export function PersonView({ id, user }: { id: string; user: User }) {
       <Access path={path} person={person} isOwn={id === user.id} change={change} />
     </Page>
   );
+}
+
+export function NotFound() {
+  return <Page title={s.admin.notFoundTitle} lead={s.admin.notFound} above={<Back />} />;
 }
 
 function Back() {
@@ -107,12 +119,10 @@ function Details({ person }: { person: Person }) {
   );
 }
 
-type Change = (changes: { roles?: string[]; disabled?: boolean }) => Promise<void>;
-
 /** The roles. The pages do not know `ROLES`; the server refuses an unknown role. */
-function Roles({ person, change }: { person: Person; change: Change }) {
+function Roles({ person, change }: { person: Person; change: (roles: string[]) => Promise<void> }) {
   const save = async (roles: string[]) => {
-    await change({ roles });
+    await change(roles);
     announce(s.saved);
   };
   const form = useForm(
@@ -212,7 +222,17 @@ function Sessions({
   );
 }
 
-function Access({ path, person, isOwn, change }: { path: string; person: Person; isOwn: boolean; change: Change }) {
+function Access({
+  path,
+  person,
+  isOwn,
+  change,
+}: {
+  path: string;
+  person: Person;
+  isOwn: boolean;
+  change: (changes: { disabled: boolean }) => Promise<void>;
+}) {
   const [asking, setAsking] = useState<"disable" | "delete">();
   const close = () => setAsking(undefined);
   const isDisabled = person.disabled_at !== null;

@@ -275,6 +275,7 @@ export const de: Strings = {
     token_expired: "Ihre Sitzung ist abgelaufen. Melden Sie sich erneut an.",
     too_many_requests: "Zu viele Versuche.",
     unhealthy: "Der Dienst ist gerade nicht erreichbar. Versuchen Sie es gleich noch einmal.",
+    roles_changed: "Die Rollen wurden inzwischen geändert. Prüfen Sie sie und versuchen Sie es erneut.",
     unknown_role: "Diese Rolle gibt es nicht.",
     unsupported_grant_type: "Der Server lässt diese Aktion nicht zu.",
     unsupported_media_type: "Der Server hat diese Eingabe nicht akzeptiert.",

@@ -261,6 +261,7 @@ export const en = {
     token_expired: "Your session has expired. Log in again.",
     too_many_requests: "Too many attempts.",
     unhealthy: "The service is not available right now. Try again in a moment.",
+    roles_changed: "The roles were changed meanwhile. Check them, then try again.",
     unknown_role: "There is no such role.",
     unsupported_grant_type: "The server does not accept this action.",
     unsupported_media_type: "The server did not accept this input.",
