@@ -398,8 +398,11 @@ test("a view that needs a session asks for the login, and is then shown", option
     await logIn(page, person);
     await heading(page, "Sessions");
     assert.equal(await path(page), "/account/sessions");
-    await page.goto(`${pages.url}/account/nothing`);
-    await heading(page, "Page not found");
+    // The last two are properties of every object.
+    for (const view of ["nothing", "constructor", "__proto__"]) {
+      await page.goto(`${pages.url}/account/${view}`);
+      await heading(page, "Page not found");
+    }
     await page.getByRole("link", { name: "Go to your account" }).click();
     await heading(page, "Profile");
   });

@@ -3,7 +3,7 @@
 import type { ComponentChildren, ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { fill, s } from "../strings/index.ts";
+import { fill, named, s } from "../strings/index.ts";
 import { client, returnTo, type User } from "../ui/auth.ts";
 import { Alert, Announcements, Brand, Button, Link, Page } from "../ui/basics.tsx";
 import { forgetDrafts } from "../ui/form.tsx";
@@ -97,7 +97,7 @@ function Current() {
 }
 
 function View({ user, route }: ViewProps) {
-  const [Content] = VIEWS[route.view] ?? [];
+  const [Content] = named(VIEWS, route.view) ?? [];
   if (Content === undefined) {
     return (
       <Page title={s.notFound.title} lead={s.notFound.text}>

@@ -50,7 +50,7 @@ export function plural(forms: Plural, n: number): string {
   return fill(form, { n: n.toLocaleString(language) });
 }
 
-/** The text for a name from the API, if there is one. */
+/** The value for a name from the API or the address, if there is one. */
 export function named<T>(texts: Record<string, T>, name: string): T | undefined {
   return Object.hasOwn(texts, name) ? texts[name] : undefined;
 }
