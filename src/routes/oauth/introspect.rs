@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+#[cfg(feature = "openapi")]
+use super::revoke::SessionTokenParameters;
 use super::token::CREDENTIALS;
 use crate::context::Context;
 use crate::http::{Reply, Request};
@@ -177,18 +179,6 @@ enum IntrospectionResponse<'a> {
     Inactive(Inactive),
 }
 
-/// The parameters of the form.
-#[cfg(feature = "openapi")]
-#[derive(schemars::JsonSchema)]
-#[schemars(rename = "IntrospectionParameters")]
-#[expect(dead_code, reason = "only its schema is used")]
-struct Parameters {
-    /// A refresh token or an access token.
-    token: String,
-    /// Ignored: the form of a token shows its type.
-    token_type_hint: Option<String>,
-}
-
 /// For the OpenAPI document.
 #[cfg(feature = "openapi")]
 pub fn describe(operation: Operation) -> Operation {
@@ -218,7 +208,7 @@ pub fn describe(operation: Operation) -> Operation {
              token grants no access: check that `token_use` is `access_token`.",
         )
         .with_resource_server()
-        .form::<Parameters>(serde_json::json!({"token": TokenResponse::EXAMPLE_REFRESH_TOKEN}))
+        .form::<SessionTokenParameters>(serde_json::json!({"token": TokenResponse::EXAMPLE_REFRESH_TOKEN}))
         .succeeds(Success::json::<IntrospectionResponse>(
             200,
             "The state of the token.",

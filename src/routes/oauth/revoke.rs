@@ -36,12 +36,11 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     Ok(Reply::new(200))
 }
 
-/// The parameters of the form.
+/// The parameters of the form, as those of introspection.
 #[cfg(feature = "openapi")]
 #[derive(schemars::JsonSchema)]
-#[schemars(rename = "RevokeParameters")]
 #[expect(dead_code, reason = "only its schema is used")]
-struct Parameters {
+pub struct SessionTokenParameters {
     /// A refresh token or an access token.
     token: String,
     /// Ignored: the form of a token shows its type.
@@ -60,7 +59,7 @@ pub fn describe(operation: Operation) -> Operation {
             "Ends the session of a refresh token or an access token (RFC 7009). Accepts rotated-out refresh \
              tokens, and access tokens that expired less than `REFRESH_IDLE_TTL_SECONDS` ago.",
         )
-        .form::<Parameters>(example.clone())
+        .form::<SessionTokenParameters>(example.clone())
         .json::<Body>(&example)
         .succeeds(Success::empty(200, "The session has ended. The same for an unknown, expired or malformed token."))
         .fails(ApiError::InvalidRequest("The parameter token is missing.".to_owned()))
