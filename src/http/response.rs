@@ -13,9 +13,10 @@ use super::request::{Method, Request};
 use portcullis_core::id::Id;
 
 /// Headers of every response (OWASP REST Security and HTTP Headers Cheat Sheets). [`Reply::public`] replaces two of them.
-pub const COMMON_HEADERS: [(&str, &str); 7] = [
+pub const COMMON_HEADERS: [(&str, &str); 8] = [
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),

@@ -432,6 +432,7 @@ export const POLICIES = {
 /** Asserts what holds for every response (ASVS 3.4, RFC 9457, RFC 6750). */
 function checkEveryResponse({ status, headers, body, text }) {
   const exactly = {
+    "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "strict-transport-security": "max-age=63072000; includeSubDomains",
     "x-content-type-options": "nosniff",

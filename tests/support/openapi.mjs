@@ -13,6 +13,7 @@ export const DOCUMENT = JSON.parse(read("web/openapi.json"));
 /** The headers that the document describes once for all responses, and those of HTTP itself. */
 const UNLISTED = new Set([
   "content-security-policy",
+  "cross-origin-opener-policy",
   "cross-origin-resource-policy",
   "referrer-policy",
   "strict-transport-security",
