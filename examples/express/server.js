@@ -14,7 +14,7 @@ const { ISSUER, AUDIENCE, INTROSPECTION_ID = "orders-api", INTROSPECTION_SECRET,
 const verifier = createVerifier({
   issuer: ISSUER,
   audience: AUDIENCE,
-  introspection: INTROSPECTION_SECRET && { id: INTROSPECTION_ID, secret: INTROSPECTION_SECRET },
+  ...(INTROSPECTION_SECRET && { introspection: { id: INTROSPECTION_ID, secret: INTROSPECTION_SECRET } }),
 });
 
 const app = express();

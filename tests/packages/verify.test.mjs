@@ -425,6 +425,16 @@ test("an option that cannot work is an error of the program", async () => {
     createVerifier({ ...options, issuer });
   for (const audience of [undefined, "", ["a"]])
     assert.throws(() => createVerifier({ ...options, audience }), TypeError);
+  // A missing binding of a Worker is undefined.
+  for (const wrong of [undefined, null, "", {}, "REVOCATIONS", { get: 1, fetch: 1, id: 1, secret: 1 }]) {
+    for (const name of ["revocations", "auth", "introspection"])
+      assert.throws(() => createVerifier({ ...options, [name]: wrong }), TypeError, name);
+  }
+  for (const introspection of [{ id: "orders-api" }, { id: "", secret: "x" }, { id: "orders-api", secret: undefined }])
+    assert.throws(() => createVerifier({ ...options, introspection }), TypeError);
+  const issuer = new TestIssuer();
+  for (const name of ["acr", "maxAge", "introspect"])
+    await assert.rejects(issuer.verify(issuer.token(), { [name]: undefined }), TypeError, name);
   const verifier = createVerifier(options);
   for (const wrong of [
     { introspect: true },

@@ -47,11 +47,16 @@ const MARK_CACHE_TTL = 30;
 export function createVerifier(options: VerifierOptions): Verifier {
   const { issuer, audience, revocations, introspection } = options;
   checkIssuer(issuer);
-  if (typeof audience !== "string" || audience === "") throw new TypeError("audience is missing");
+  if (!isText(audience)) throw new TypeError("audience is missing");
+  checkBindings(options);
   const auth = options.auth ?? { fetch: (url, init) => fetch(url, init) };
 
   return {
-    async verify(token, { acr, maxAge, introspect = false } = {}) {
+    async verify(token, demands = {}) {
+      for (const [name, value] of Object.entries(demands)) {
+        if (value === undefined) throw new TypeError(`${name} is undefined`);
+      }
+      const { acr, maxAge, introspect = false } = demands;
       const requirement = { acr: acr === undefined ? undefined : [acr].flat(), maxAge };
       checkRequirement(requirement);
       if (introspect && introspection === undefined) throw new TypeError("createVerifier got no introspection");
@@ -79,6 +84,23 @@ function checkIssuer(issuer: string): void {
   }
 }
 
+/**
+ * A missing binding of a Worker is `undefined`. Such an option is not the same as one that is left out: without `revocations`,
+ * the tokens of ended sessions would be accepted.
+ */
+function checkBindings(options: VerifierOptions): void {
+  const { auth, revocations, introspection } = options;
+  if ("auth" in options && typeof auth?.fetch !== "function") {
+    throw new TypeError("auth has no fetch function: is the service binding missing?");
+  }
+  if ("revocations" in options && typeof revocations?.get !== "function") {
+    throw new TypeError("revocations has no get function: is the binding of the KV namespace missing?");
+  }
+  if ("introspection" in options && !(isText(introspection?.id) && isText(introspection.secret))) {
+    throw new TypeError("introspection must have an id and a secret");
+  }
+}
+
 function checkRequirement({ acr, maxAge }: { acr: string[] | undefined; maxAge: number | undefined }): void {
   // The challenge has the values in a quoted string, separated by spaces.
   if (acr?.length === 0 || acr?.some((value) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(value))) {
@@ -89,6 +111,7 @@ function checkRequirement({ acr, maxAge }: { acr: string[] | undefined; maxAge: 
   }
 }
 
+const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
 const isNumber = (value: unknown): value is number => typeof value === "number";
 
 async function checkSignature(token: string, issuer: string, audience: string, auth: Fetcher): Promise<AccessToken> {
