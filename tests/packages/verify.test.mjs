@@ -184,6 +184,31 @@ test("keys are fetched once in five minutes", async (t) => {
   await refused(issuer.verify(token), "invalid_token");
 });
 
+test("after the clock is set back, keys are fetched at once", async (t) => {
+  const advance = stopClock(t);
+  const setBack = () => mock.timers.setTime(Date.now() - 7_200_000);
+  const issuer = new TestIssuer();
+  const token = issuer.token();
+  await issuer.verify(token);
+  setBack();
+  await issuer.verify(token);
+  assert.equal(issuer.requests.length, 2);
+  // Otherwise a removed key would be accepted until the clock is again where it was.
+  issuer.keys = [makeKey()];
+  setBack();
+  await refused(issuer.verify(token), "invalid_token");
+  // Nor does a pause become longer.
+  const { answer } = issuer;
+  issuer.answer = down;
+  advance(300);
+  await issuer.verify();
+  setBack();
+  await refused(issuer.verify(), "keys_unavailable");
+  issuer.answer = answer;
+  setBack();
+  await issuer.verify();
+});
+
 test("while the issuer does not answer, known keys are used for an hour", async (t) => {
   const advance = stopClock(t);
   for (const fault of [

@@ -49,9 +49,8 @@ export async function findKey(issuer: string, kid: string, fetcher: Fetcher): Pr
     failedAt: Number.NEGATIVE_INFINITY,
   };
   known.set(issuer, state);
-  const age = Date.now() - state.fetchedAt;
-  const isStale = age >= STALE;
-  if (isStale || (age >= FRESH && Date.now() - state.failedAt >= PAUSE)) {
+  const isStale = hasPassed(state.fetchedAt, STALE);
+  if (isStale || (hasPassed(state.fetchedAt, FRESH) && hasPassed(state.failedAt, PAUSE))) {
     try {
       await refetch(issuer, state, fetcher);
     } catch (cause) {
@@ -61,13 +60,19 @@ export async function findKey(issuer: string, kid: string, fetcher: Fetcher): Pr
   const key = state.keys.get(kid);
   if (key !== undefined) return key;
   // The key may be new.
-  if (Date.now() - state.attemptedAt >= PAUSE) {
+  if (hasPassed(state.attemptedAt, PAUSE)) {
     await refetch(issuer, state, fetcher).catch((cause) => {
       throw unavailable(cause);
     });
   }
   if (!state.keys.has(kid) && state.failedAt > state.fetchedAt) throw unavailable(new Error("the last fetch failed"));
   return state.keys.get(kid);
+}
+
+/** Whether that much time has passed. After the clock is set back, that is unknown, so the answer is yes. */
+function hasPassed(since: number, time: number): boolean {
+  const passed = Date.now() - since;
+  return passed < 0 || passed >= time;
 }
 
 function unavailable(cause: unknown): VerifyError {

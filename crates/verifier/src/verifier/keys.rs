@@ -20,9 +20,9 @@ pub(crate) struct KeyCache {
     failed_at: Option<u64>,
 }
 
-/// Whether that much time has passed since then. If the clock was set back, no time has passed.
+/// Whether that much time has passed. After the clock is set back, that is unknown, so the answer is yes.
 fn has_passed(since: Option<u64>, seconds: u64, now: u64) -> bool {
-    since.is_none_or(|since| now.saturating_sub(since) >= seconds)
+    since.and_then(|since| now.checked_sub(since)).is_none_or(|passed| passed >= seconds)
 }
 
 impl KeyCache {

@@ -342,6 +342,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn after_the_clock_is_set_back_keys_are_fetched_at_once() {
+        let set_back = || NOW.set(NOW.get() - 7200);
+        let keys = keys(&[es256()]);
+        let (issuer, token) = (Issuer::publishing(&keys), es256_token(&keys));
+        let verifier = issuer.verifier();
+        assert_eq!(code(&verifier, &token).await, "accepted");
+        set_back();
+        assert_eq!(code(&verifier, &token).await, "accepted");
+        assert_eq!(issuer.requests(), 2);
+        // Otherwise a removed key would be accepted until the clock is again where it was.
+        issuer.answer(Ok(published(&self::keys(&[eddsa()]))));
+        set_back();
+        assert_eq!(code(&verifier, &token).await, "invalid_token");
+        // Nor does a pause become longer.
+        issuer.answer(Err("connection refused"));
+        set_back();
+        assert_eq!(code(&verifier, &token).await, "keys_unavailable");
+        issuer.answer(Ok(published(&keys)));
+        set_back();
+        assert_eq!(code(&verifier, &token).await, "accepted");
+    }
+
+    #[tokio::test]
     async fn while_the_issuer_does_not_answer_known_keys_are_used_for_an_hour() {
         let keys = keys(&[es256()]);
         let token = es256_token(&keys);
