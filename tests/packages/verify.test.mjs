@@ -118,7 +118,8 @@ test("what the Worker accepts and refuses is accepted and refused here", async (
   assert.equal((await verify(person.access_token)).sub, person.user.id);
 });
 
-test("a key is used with its own algorithm only", async () => {
+test("a key is used with its own algorithm only", async (t) => {
+  const advance = stopClock(t);
   const issuer = new TestIssuer();
   issuer.keys = [makeKey("EdDSA"), makeKey("RS256"), makeKey("ES256")];
   for (const key of issuer.keys) {
@@ -134,7 +135,15 @@ test("a key is used with its own algorithm only", async () => {
   const others = [{ use: "enc" }, { alg: "ES384" }, { crv: "P-384" }, { kty: "oct" }, { kid: undefined }];
   unusable.answer = () =>
     Response.json({ keys: [null, ...others.map((change) => ({ ...key, d: undefined, ...change }))] });
-  await refused(unusable.verify(), "invalid_token");
+  await refused(unusable.verify(), "keys_unavailable");
+  // The other keys of the set are used.
+  const { answer } = unusable;
+  unusable.answer = async () => {
+    const { keys } = await answer().json();
+    return Response.json({ keys: [...keys, { ...key, d: undefined }] });
+  };
+  advance(2);
+  await unusable.verify();
 });
 
 test("a token is expired from the second of its exp on", async (t) => {
@@ -216,6 +225,8 @@ test("while the issuer does not answer, known keys are used for an hour", async 
     () => new Response("unavailable", { status: 503 }),
     () => new Response("<html>", { status: 200 }),
     () => Response.json({ keys: "none" }),
+    () => Response.json({ keys: [] }),
+    () => Response.json({ keys: [null, { kty: "EC", crv: "P-384", kid: "a" }] }),
     () => Response.json(null),
     () => Response.redirect("https://evil.example/jwks.json"),
   ]) {

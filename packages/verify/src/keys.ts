@@ -106,5 +106,7 @@ function readKeys(set: unknown): Map<string, Key> {
     if (!jwk || alg === undefined || (jwk.alg ?? alg) !== alg || (jwk.use ?? "sig") !== "sig") continue;
     if (typeof jwk.kid === "string" && !found.has(jwk.kid)) found.set(jwk.kid, { jwk, alg });
   }
+  // An issuer that signs publishes a key. Without this check, a wrong answer would remove all of them.
+  if (found.size === 0) throw new Error("the JWK Set has no key for access tokens");
   return found;
 }

@@ -55,9 +55,10 @@ impl KeyCache {
         self.attempted_at = Some(now);
     }
 
-    /// Stores a fetched JWK Set. Returns `false` if the text is not one.
+    /// Stores a fetched JWK Set. Returns `false` if the text is not one, or has no key for access tokens. An issuer that signs
+    /// publishes a key; without this check, a wrong answer would remove all of them.
     pub(crate) fn replace(&mut self, json: &str, now: u64) -> bool {
-        let Some(keys) = parse_public_set(json) else { return false };
+        let Some(keys) = parse_public_set(json).filter(|keys| !keys.is_empty()) else { return false };
         self.keys = keys.into_iter().map(Arc::new).collect();
         self.fetched_at = Some(now);
         self.failed_at = None;

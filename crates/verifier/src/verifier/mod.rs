@@ -124,7 +124,7 @@ impl Verifier {
         let response = (self.fetch)(format!("{}/.well-known/jwks.json", self.parties.issuer)).await;
         self.cache(|cache| {
             let fetched = response.and_then(|json| {
-                if cache.replace(&json, clock()) { Ok(()) } else { Err("the response is not a JWK Set".into()) }
+                if cache.replace(&json, clock()) { Ok(()) } else { Err("the response has no keys".into()) }
             });
             if fetched.is_err() {
                 cache.fail(clock());
@@ -368,7 +368,9 @@ mod tests {
     async fn while_the_issuer_does_not_answer_known_keys_are_used_for_an_hour() {
         let keys = keys(&[es256()]);
         let token = es256_token(&keys);
-        for fault in [Err("connection refused"), Ok("<html>".to_owned()), Ok("{\"keys\":1}".to_owned())] {
+        let faults =
+            ["<html>", r#"{"keys":1}"#, r#"{"keys":[]}"#, r#"{"keys":[null,{"kty":"EC","crv":"P-384","kid":"a"}]}"#];
+        for fault in faults.map(|text| Ok(text.to_owned())).into_iter().chain([Err("connection refused")]) {
             NOW.set(START);
             let issuer = Issuer::publishing(&keys);
             let verifier = issuer.verifier();
