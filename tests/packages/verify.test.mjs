@@ -250,21 +250,35 @@ test("while the issuer does not answer, known keys are used for an hour", async 
     const error = await refused(issuer.verify(), "keys_unavailable");
     assert.ok(error.cause instanceof Error);
     assert.deepEqual([error.status, error.headers["Retry-After"]], [503, "5"]);
-    // Without keys, every request asks, so that the first answer ends the outage.
+    // Then it is tried again after two seconds, so that the outage ends soon.
+    for (const [seconds, requests] of [
+      [0, 4],
+      [1, 5],
+      [1, 5],
+      [1, 6],
+    ]) {
+      advance(seconds);
+      await refused(issuer.verify(), "keys_unavailable");
+      assert.equal(issuer.requests.length, requests);
+    }
     issuer.answer = answer;
+    advance(2);
     await issuer.verify();
   }
 });
 
-test("without any keys, a token is neither accepted nor called invalid", async () => {
+test("without any keys, a token is neither accepted nor called invalid", async (t) => {
+  const advance = stopClock(t);
   const issuer = new TestIssuer();
   const { answer } = issuer;
   issuer.answer = down;
   await refused(issuer.verify(), "keys_unavailable");
   await refused(issuer.verify(issuer.token({}, { kid: "unknown" })), "keys_unavailable");
+  assert.equal(issuer.requests.length, 1);
   // A malformed token needs no key.
   await refused(issuer.verify("x"), "invalid_token");
   issuer.answer = answer;
+  advance(2);
   await issuer.verify();
   // A key that cannot be imported.
   const broken = new TestIssuer();

@@ -19,6 +19,8 @@ const FRESH = 300_000;
 const STALE = 3_600_000;
 /** How long to wait after a failed fetch, or between two fetches for an unknown `kid`. */
 const PAUSE = 30_000;
+/** How long to wait after a failed fetch while no key may be used, so that an outage costs few requests and ends soon. */
+const RETRY = 2_000;
 /** How long the issuer may take to answer. */
 export const TIMEOUT = 5_000;
 
@@ -49,23 +51,23 @@ export async function findKey(issuer: string, kid: string, fetcher: Fetcher): Pr
     failedAt: Number.NEGATIVE_INFINITY,
   };
   known.set(issuer, state);
-  const isStale = hasPassed(state.fetchedAt, STALE);
-  if (isStale || (hasPassed(state.fetchedAt, FRESH) && hasPassed(state.failedAt, PAUSE))) {
-    try {
-      await refetch(issuer, state, fetcher);
-    } catch (cause) {
-      if (isStale) throw unavailable(cause);
-    }
+  let cause: unknown = new Error("the last fetch failed");
+  const isStale = () => hasPassed(state.fetchedAt, STALE);
+  if (hasPassed(state.fetchedAt, FRESH) && hasPassed(state.failedAt, isStale() ? RETRY : PAUSE)) {
+    await refetch(issuer, state, fetcher).catch((error) => {
+      cause = error;
+    });
   }
+  if (isStale()) throw unavailable(cause);
   const key = state.keys.get(kid);
   if (key !== undefined) return key;
   // The key may be new.
   if (hasPassed(state.attemptedAt, PAUSE)) {
-    await refetch(issuer, state, fetcher).catch((cause) => {
-      throw unavailable(cause);
+    await refetch(issuer, state, fetcher).catch((error) => {
+      throw unavailable(error);
     });
   }
-  if (!state.keys.has(kid) && state.failedAt > state.fetchedAt) throw unavailable(new Error("the last fetch failed"));
+  if (!state.keys.has(kid) && state.failedAt > state.fetchedAt) throw unavailable(cause);
   return state.keys.get(kid);
 }
 

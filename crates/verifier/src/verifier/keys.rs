@@ -10,6 +10,8 @@ const FRESH: u64 = 300;
 const STALE: u64 = 3600;
 /// How long to wait after a failed fetch, or between two fetches for an unknown `kid`.
 const PAUSE: u64 = 30;
+/// How long to wait after a failed fetch while no key may be used, so that an outage costs few requests and ends soon.
+const RETRY: u64 = 2;
 
 /// The cached keys of an issuer.
 #[derive(Default)]
@@ -33,7 +35,8 @@ impl KeyCache {
 
     /// Whether to fetch the keys before one is used.
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        self.is_stale(now) || (has_passed(self.fetched_at, FRESH, now) && has_passed(self.failed_at, PAUSE, now))
+        let pause = if self.is_stale(now) { RETRY } else { PAUSE };
+        has_passed(self.fetched_at, FRESH, now) && has_passed(self.failed_at, pause, now)
     }
 
     /// Whether to fetch the keys for an unknown `kid`.

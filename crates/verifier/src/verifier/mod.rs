@@ -100,11 +100,11 @@ impl Verifier {
     }
 
     async fn key(&self, kid: &str, clock: fn() -> u64) -> Result<Option<Arc<VerifyingKey>>, VerifyError> {
-        if self.cache(|cache| cache.is_due(clock()))
-            && let Err(error) = self.fetch(clock).await
-            && self.cache(|cache| cache.is_stale(clock()))
-        {
-            return Err(VerifyError::KeysUnavailable(error));
+        let is_due = self.cache(|cache| cache.is_due(clock()));
+        let fetched = if is_due { self.fetch(clock).await } else { Ok(()) };
+        if self.cache(|cache| cache.is_stale(clock())) {
+            let cause = fetched.err().unwrap_or_else(|| "the last fetch failed".into());
+            return Err(VerifyError::KeysUnavailable(cause));
         }
         if let Some(key) = self.cache(|cache| cache.find(kid)) {
             return Ok(Some(key));
@@ -384,8 +384,14 @@ mod tests {
             }
             advance(1);
             assert_eq!(code(&verifier, &token).await, "keys_unavailable");
-            // Then every request asks, so that the first answer ends the outage.
+            // Then it is tried again after two seconds, so that the outage ends soon.
+            for (seconds, requests) in [(0, 4), (1, 5), (1, 5), (1, 6)] {
+                advance(seconds);
+                assert_eq!(code(&verifier, &token).await, "keys_unavailable");
+                assert_eq!(issuer.requests(), requests);
+            }
             issuer.answer(Ok(published(&keys)));
+            advance(2);
             assert_eq!(code(&verifier, &token).await, "accepted");
         }
     }
