@@ -317,6 +317,29 @@ test("an unknown key is looked for once in 30 seconds", async (t) => {
   assert.equal(issuer.requests.length, 5);
 });
 
+test("an unknown key is not called invalid while it is looked for", async (t) => {
+  const advance = stopClock(t);
+  const issuer = new TestIssuer();
+  await issuer.verify();
+  const [old, next] = [issuer.keys[0], makeKey()];
+  const { answer } = issuer;
+  const [known, unknown] = [issuer.token(), issuer.token({}, {}, next)];
+  advance(30);
+  issuer.answer = () => new Promise(() => {});
+  void issuer.verify(unknown);
+  issuer.answer = answer;
+  issuer.keys = [old, next];
+  await refused(issuer.verify(unknown), "keys_unavailable");
+  await issuer.verify(known);
+  // Nor afterwards, if the request has been cancelled.
+  advance(1);
+  await refused(issuer.verify(unknown), "keys_unavailable");
+  assert.equal(issuer.requests.length, 2);
+  advance(1);
+  await issuer.verify(unknown);
+  assert.equal(issuer.requests.length, 3);
+});
+
 test("a request that was cancelled while it fetched the keys holds up no other", async () => {
   const issuer = new TestIssuer();
   const { answer } = issuer;

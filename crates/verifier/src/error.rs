@@ -22,7 +22,7 @@ pub enum VerifyError {
     TokenRevoked,
     /// Its user does not have the role.
     Forbidden,
-    /// The issuer did not answer, and its keys are not cached. Contains the cause.
+    /// The issuer did not answer, so the key of its token is not known. Contains the cause.
     KeysUnavailable(BoxError),
     /// The revocation marks could not be read, so the token may be revoked. Contains the cause. For programs that read the marks.
     RevocationsUnavailable(BoxError),

@@ -8,8 +8,8 @@
 //!
 //! A [`Verifier`] fetches the keys of the issuer when it needs them. You pass the function that fetches, so that you can choose the
 //! HTTP client. The verifier uses the keys for five minutes, or for an hour while the issuer does not answer. For an unknown key, it
-//! fetches them again at most once in thirty seconds. While it has no keys that may be used, it tries again two seconds after a
-//! failed fetch.
+//! fetches them again at most once in thirty seconds. Until a fetch has succeeded, it refuses the token with
+//! [`VerifyError::KeysUnavailable`], and the next fetch may begin after two seconds.
 //!
 #![cfg_attr(
     all(feature = "native", not(target_arch = "wasm32")),

@@ -7,7 +7,7 @@
  * - `token_revoked`: the session of its token has ended.
  * - `insufficient_user_authentication`: its user must authenticate again, or better (RFC 9470).
  * - `forbidden`: its user does not have the role.
- * - `keys_unavailable`: the issuer did not answer, and its keys are not known.
+ * - `keys_unavailable`: the issuer did not answer, so the key of its token is not known.
  * - `revocations_unavailable`: KV or `/introspect` did not answer, so the token may be revoked.
  */
 export type VerifyErrorCode = keyof typeof ERRORS;

@@ -17,9 +17,12 @@ export interface Key {
 const FRESH = 300_000;
 /** How long keys are used while the issuer does not answer. */
 const STALE = 3_600_000;
-/** How long to wait after a failed fetch, or between two fetches for an unknown `kid`. */
+/** How long to wait after a failed fetch, or after one for an unknown `kid`. */
 const PAUSE = 30_000;
-/** How long to wait after a failed fetch while no key may be used, so that an outage costs few requests and ends soon. */
+/**
+ * How long to wait instead while tokens are refused with `keys_unavailable`: after a failed fetch if no key may be used, and
+ * before another fetch for an unknown `kid` if the last one has not succeeded.
+ */
 const RETRY = 2_000;
 /** How long the issuer may take to answer. */
 export const TIMEOUT = 5_000;
@@ -30,6 +33,8 @@ interface KnownKeys {
   fetchedAt: number;
   attemptedAt: number;
   failedAt: number;
+  /** Whether no fetch has begun since the last success. Otherwise, an unknown `kid` may belong to a new key. */
+  isCertain: boolean;
 }
 
 /**
@@ -49,9 +54,10 @@ export async function findKey(issuer: string, kid: string, fetcher: Fetcher): Pr
     fetchedAt: Number.NEGATIVE_INFINITY,
     attemptedAt: Number.NEGATIVE_INFINITY,
     failedAt: Number.NEGATIVE_INFINITY,
+    isCertain: false,
   };
   known.set(issuer, state);
-  let cause: unknown = new Error("the last fetch failed");
+  let cause: unknown = new Error("the last fetch has not succeeded");
   const isStale = () => hasPassed(state.fetchedAt, STALE);
   if (hasPassed(state.fetchedAt, FRESH) && hasPassed(state.failedAt, isStale() ? RETRY : PAUSE)) {
     await refetch(issuer, state, fetcher).catch((error) => {
@@ -62,12 +68,13 @@ export async function findKey(issuer: string, kid: string, fetcher: Fetcher): Pr
   const key = state.keys.get(kid);
   if (key !== undefined) return key;
   // The key may be new.
-  if (hasPassed(state.attemptedAt, PAUSE)) {
+  if (hasPassed(state.attemptedAt, state.isCertain ? PAUSE : RETRY)) {
     await refetch(issuer, state, fetcher).catch((error) => {
-      throw unavailable(error);
+      cause = error;
     });
   }
-  if (!state.keys.has(kid) && state.failedAt > state.fetchedAt) throw unavailable(cause);
+  // The fetch of another request may still be in progress, or have been cancelled.
+  if (!state.keys.has(kid) && !state.isCertain) throw unavailable(cause);
   return state.keys.get(kid);
 }
 
@@ -83,12 +90,14 @@ function unavailable(cause: unknown): VerifyError {
 
 async function refetch(issuer: string, state: KnownKeys, fetcher: Fetcher): Promise<void> {
   state.attemptedAt = Date.now();
+  state.isCertain = false;
   try {
     const url = `${issuer}/.well-known/jwks.json`;
     const response = await fetcher.fetch(url, { redirect: "manual", signal: AbortSignal.timeout(TIMEOUT) });
     if (response.status !== 200) throw new Error(`${url} answered ${response.status}`);
     state.keys = readKeys(await response.json());
     state.fetchedAt = Date.now();
+    state.isCertain = true;
   } catch (error) {
     state.failedAt = Date.now();
     throw error;

@@ -8,9 +8,10 @@ use portcullis_core::token::verifying_key::{VerifyingKey, parse_public_set};
 const FRESH: u64 = 300;
 /// How long keys are used while the issuer does not answer.
 const STALE: u64 = 3600;
-/// How long to wait after a failed fetch, or between two fetches for an unknown `kid`.
+/// How long to wait after a failed fetch, or after one for an unknown `kid`.
 const PAUSE: u64 = 30;
-/// How long to wait after a failed fetch while no key may be used, so that an outage costs few requests and ends soon.
+/// How long to wait instead while tokens are refused with `keys_unavailable`: after a failed fetch if no key may be used, and before
+/// another fetch for an unknown `kid` if the last one has not succeeded.
 const RETRY: u64 = 2;
 
 /// The cached keys of an issuer.
@@ -20,6 +21,8 @@ pub(crate) struct KeyCache {
     fetched_at: Option<u64>,
     attempted_at: Option<u64>,
     failed_at: Option<u64>,
+    /// Whether no fetch has begun since the last success.
+    is_certain: bool,
 }
 
 /// Whether that much time has passed. After the clock is set back, that is unknown, so the answer is yes.
@@ -41,21 +44,22 @@ impl KeyCache {
 
     /// Whether to fetch the keys for an unknown `kid`.
     pub(crate) fn may_look_again(&self, now: u64) -> bool {
-        has_passed(self.attempted_at, PAUSE, now)
+        has_passed(self.attempted_at, if self.is_certain { PAUSE } else { RETRY }, now)
     }
 
-    /// Whether the last fetch succeeded, so that an unknown key does not exist.
+    /// Whether an unknown key does not exist. It may be new while a fetch is in progress, and after one that failed or was cancelled.
     pub(crate) fn is_certain(&self) -> bool {
-        self.failed_at.is_none() || self.failed_at <= self.fetched_at
+        self.is_certain
     }
 
     pub(crate) fn find(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
         self.keys.iter().find(|key| key.kid() == kid).cloned()
     }
 
-    /// Records that a fetch begins.
+    /// Records that a fetch begins. That is all that is recorded of a fetch that is cancelled.
     pub(crate) fn begin(&mut self, now: u64) {
         self.attempted_at = Some(now);
+        self.is_certain = false;
     }
 
     /// Stores a fetched JWK Set. Returns `false` if the text is not one, or has no key for access tokens. An issuer that signs
@@ -65,6 +69,7 @@ impl KeyCache {
         self.keys = keys.into_iter().map(Arc::new).collect();
         self.fetched_at = Some(now);
         self.failed_at = None;
+        self.is_certain = true;
         true
     }
 

@@ -101,20 +101,20 @@ impl Verifier {
 
     async fn key(&self, kid: &str, clock: fn() -> u64) -> Result<Option<Arc<VerifyingKey>>, VerifyError> {
         let is_due = self.cache(|cache| cache.is_due(clock()));
-        let fetched = if is_due { self.fetch(clock).await } else { Ok(()) };
+        let mut fetched = if is_due { self.fetch(clock).await } else { Ok(()) };
         if self.cache(|cache| cache.is_stale(clock())) {
-            let cause = fetched.err().unwrap_or_else(|| "the last fetch failed".into());
-            return Err(VerifyError::KeysUnavailable(cause));
+            return Err(unavailable(fetched));
         }
         if let Some(key) = self.cache(|cache| cache.find(kid)) {
             return Ok(Some(key));
         }
         // The key may be new.
         if self.cache(|cache| cache.may_look_again(clock())) {
-            self.fetch(clock).await.map_err(VerifyError::KeysUnavailable)?;
+            fetched = self.fetch(clock).await;
         }
         match self.cache(|cache| (cache.find(kid), cache.is_certain())) {
-            (None, false) => Err(VerifyError::KeysUnavailable("the last fetch failed".into())),
+            // The fetch of another request may still be in progress, or have been cancelled.
+            (None, false) => Err(unavailable(fetched)),
             (key, _) => Ok(key),
         }
     }
@@ -136,6 +136,11 @@ impl Verifier {
     fn cache<T>(&self, work: impl FnOnce(&mut KeyCache) -> T) -> T {
         work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The error of a request that needs the keys, with the cause if it fetched them itself.
+fn unavailable(fetched: Result<(), BoxError>) -> VerifyError {
+    VerifyError::KeysUnavailable(fetched.err().unwrap_or_else(|| "the last fetch has not succeeded".into()))
 }
 
 /// Reads the claims of a verified compact token.
@@ -167,6 +172,7 @@ mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
     use std::sync::Mutex;
+    use std::task::{Context, Waker};
 
     use jwt_compact::alg::{Ed25519, Es256};
     use jwt_compact::jwk::{JsonWebKey, JwkError};
@@ -253,17 +259,23 @@ mod tests {
         sign(&Es256, keys.iter().next().unwrap(), ISSUER)
     }
 
-    /// An issuer whose responses the test sets, and the number of requests that it got.
+    /// An issuer whose responses the test sets, and the number of requests that it got. Without a response, it does not answer.
     #[derive(Clone)]
-    struct Issuer(Arc<Mutex<(Result<String, String>, usize)>>);
+    struct Issuer(Arc<Mutex<(Option<Answer>, usize)>>);
+
+    type Answer = Result<String, String>;
 
     impl Issuer {
         fn publishing(keys: &SigningKeys) -> Self {
-            Self(Arc::new(Mutex::new((Ok(published(keys)), 0))))
+            Self(Arc::new(Mutex::new((Some(Ok(published(keys))), 0))))
         }
 
         fn answer(&self, answer: Result<String, &str>) {
-            self.0.lock().unwrap().0 = answer.map_err(str::to_owned);
+            self.0.lock().unwrap().0 = Some(answer.map_err(str::to_owned));
+        }
+
+        fn keep_silent(&self) {
+            self.0.lock().unwrap().0 = None;
         }
 
         fn requests(&self) -> usize {
@@ -276,7 +288,13 @@ mod tests {
                 assert_eq!(url, "https://auth.example.org/.well-known/jwks.json");
                 let mut state = issuer.0.lock().unwrap();
                 state.1 += 1;
-                std::future::ready(state.0.clone())
+                let answer = state.0.clone();
+                async move {
+                    match answer {
+                        Some(answer) => answer,
+                        None => std::future::pending().await,
+                    }
+                }
             })
         }
     }
@@ -417,6 +435,30 @@ mod tests {
         issuer.answer(Ok(published(&new)));
         advance(30);
         assert_eq!(code(&verifier, &unknown).await, "accepted");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_is_not_invalid_while_it_is_looked_for() {
+        let (old, new) = (keys(&[es256()]), keys(&[es256(), eddsa()]));
+        let issuer = Issuer::publishing(&old);
+        let verifier = issuer.verifier();
+        let (known, unknown) = (es256_token(&old), sign(&Ed25519, new.iter().nth(1).unwrap(), ISSUER));
+        assert_eq!(code(&verifier, &known).await, "accepted");
+        advance(30);
+        issuer.keep_silent();
+        let mut looking = Box::pin(verifier.verify_at(&unknown, clock));
+        assert!(looking.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        issuer.answer(Ok(published(&new)));
+        assert_eq!(code(&verifier, &unknown).await, "keys_unavailable");
+        assert_eq!(code(&verifier, &known).await, "accepted");
+        // The client disconnects, which cancels the fetch.
+        drop(looking);
+        advance(1);
+        assert_eq!(code(&verifier, &unknown).await, "keys_unavailable");
+        assert_eq!(issuer.requests(), 2);
+        advance(1);
+        assert_eq!(code(&verifier, &unknown).await, "accepted");
+        assert_eq!(issuer.requests(), 3);
     }
 
     #[tokio::test]
