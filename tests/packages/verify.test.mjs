@@ -593,6 +593,31 @@ test("the middleware for Express also serves node:http", async (t) => {
   assert.equal((await bad.json()).code, "missing_token");
 });
 
+test("the middleware for Express is silent if the app answered while the token was verified", async (t) => {
+  const issuer = new TestIssuer();
+  let settled;
+  const server = createServer((request, response) => {
+    if (request.url === "/broken") response.setHeader = () => assert.fail("broken");
+    issuer.answer = async () => {
+      if (request.url === "/late") await new Promise((resolve) => response.writeHead(504).end("time limit", resolve));
+      throw new TypeError("fetch failed");
+    };
+    settled = expressToken(issuer.verifier)(request, response, (error) => response.writeHead(500).end(error.message));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const ask = async (path) => {
+    const headers = { Authorization: `Bearer ${issuer.token()}` };
+    const response = await fetch(`http://127.0.0.1:${server.address().port}${path}`, { headers });
+    const text = await response.text();
+    await settled;
+    return [response.status, text];
+  };
+  assert.deepEqual(await ask("/late"), [504, "time limit"]);
+  // An error while it answers is the app's to handle.
+  assert.deepEqual(await ask("/broken"), [500, "broken"]);
+});
+
 test("the types compile in a program that uses them, and wrong uses do not", () => {
   const program = `
 import { createServer } from "node:http";

@@ -11,6 +11,7 @@ export interface NodeRequest {
 /** The response of Express, or of `node:http`. */
 export interface NodeResponse {
   statusCode: number;
+  readonly headersSent: boolean;
   setHeader(name: string, value: string): unknown;
   end(body: string): unknown;
 }
@@ -47,12 +48,20 @@ function guard(check: (request: NodeRequest) => Promise<void>): Middleware {
     try {
       await check(request);
     } catch (error) {
-      if (!(error instanceof VerifyError)) return next(error);
-      response.statusCode = error.status;
-      for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
-      response.end(error.body);
-      return;
+      return error instanceof VerifyError ? refuse(response, error, next) : next(error);
     }
     next();
   };
+}
+
+function refuse(response: NodeResponse, error: VerifyError, next: Next): void {
+  // The app may have answered meanwhile, for example because its time limit has passed.
+  if (response.headersSent) return;
+  try {
+    response.statusCode = error.status;
+    for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
+    response.end(error.body);
+  } catch (cause) {
+    next(cause);
+  }
 }
