@@ -50,7 +50,7 @@ async function expects(ask, [method, url], token, status, expected) {
   if (status < 400) return assert.deepEqual(body, expected);
   assert.equal(body.code, expected, text);
   const challenge = response.headers.get("www-authenticate");
-  const error = { missing_token: undefined, forbidden: "insufficient_scope" };
+  const error = { missing_token: undefined, forbidden: "insufficient_scope", invalid_request: "invalid_request" };
   const name = expected in error ? error[expected] : "invalid_token";
   assert.match(challenge, name === undefined ? /^Bearer$/ : new RegExp(`^Bearer error="${name}"`));
   return assert.equal(response.headers.get("content-type"), "application/problem+json");
@@ -66,6 +66,7 @@ async function judgesAlike(ask, secrets, { access_token, refresh_token }) {
     for (const token of await tokens(forge)) await expects(ask, orders, token, 401, "invalid_token");
   await expects(ask, orders, refresh_token, 401, "invalid_token");
   await expects(ask, orders, undefined, 401, "missing_token");
+  await expects(ask, orders, `${access_token}, Bearer ${access_token}`, 400, "invalid_request");
   await expects(ask, orders, await forge.make({ claims: { exp: 1 } }), 401, "token_expired");
   await expects(ask, ["GET", "/reports"], access_token, 403, "forbidden");
   const admin = await forge.make({ claims: { roles: ["user", "admin"] } });

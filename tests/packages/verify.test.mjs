@@ -4,8 +4,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, get } from "node:http";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, mock, test } from "node:test";
 
 import { decodeJwt } from "jose";
@@ -558,8 +559,19 @@ test("a fetch handler gets the claims, and clients get challenges", async () => 
   };
   for (const none of [undefined, "", "Bearer", "Bearer ", "Basic YTpi", "Bearerx"])
     assert.deepEqual(await problem(await ask(none)), [401, "missing_token", "Bearer"]);
+  for (const other of ["Bearer a,", 'Digest username="a, Bearer b", realm = "b", uri=/me'])
+    assert.equal((await problem(await ask(other)))[0], 401);
   const token = issuer.token();
-  for (const wrong of ["Bearer x", `Bearer ${token}, Bearer ${token}`, `Bearer ${token} x`, `Bearer "${token}"`])
+  for (const several of [
+    `Bearer ${token}, Bearer ${token}`,
+    `Bearer ${token},b`,
+    `Bearer, Bearer ${token}`,
+    `Basic YTpi, Bearer ${token}`,
+    `Bearer ${token}, Basic YTpi==`,
+    `Digest username="a", Bearer ${token}`,
+  ])
+    assert.deepEqual(await problem(await ask(several)), [400, "invalid_request", 'Bearer error="invalid_request"']);
+  for (const wrong of ["Bearer x", `Bearer ${token} x`, `Bearer "${token}"`, `Bearer ${token}, realm="x"`])
     assert.deepEqual(await problem(await ask(wrong)), [401, "invalid_token", 'Bearer error="invalid_token"']);
   const expired = await ask(`Bearer ${issuer.token({ exp: 1 })}`);
   assert.deepEqual(await problem(expired), [401, "token_expired", 'Bearer error="invalid_token"']);
@@ -591,6 +603,22 @@ test("the middleware for Express also serves node:http", async (t) => {
   const bad = await ask({});
   assert.deepEqual([bad.status, bad.headers.get("www-authenticate")], [401, "Bearer"]);
   assert.equal((await bad.json()).code, "missing_token");
+  // Of several headers, Node keeps only the first in `headers`.
+  const token = `Bearer ${issuer.token()}`;
+  for (const Authorization of [
+    [token, token],
+    [token, "Bearer x"],
+    [token, "Basic YTpi"],
+    ["Bearer x", token],
+  ]) {
+    const { port } = server.address();
+    const response = await new Promise((resolve, reject) =>
+      get({ port, host: "127.0.0.1", headers: { Authorization } }, resolve).on("error", reject),
+    );
+    assert.equal(response.statusCode, 400);
+    assert.match(response.headers["www-authenticate"], /^Bearer error="invalid_request"/);
+    assert.equal(JSON.parse(await text(response)).code, "invalid_request");
+  }
 });
 
 test("the middleware for Express is silent if the app answered while the token was verified", async (t) => {
@@ -640,7 +668,7 @@ export default { fetch: withAccessToken((_request, env: Env) => ofEnv(env), (_re
 createServer((request, response) => express(verifier)(request, response, () => response.end()));
 
 try { await verifier.verify("x"); } catch (error) {
-  if (error instanceof VerifyError && error.code === "token_expired") console.log(error.status satisfies 401 | 403 | 503);
+  if (error instanceof VerifyError && error.code === "token_expired") console.log(error.status satisfies 400 | 401 | 403 | 503);
 }
 // @ts-expect-error
 createVerifier({ issuer: "https://auth.example.com" });

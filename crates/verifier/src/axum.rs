@@ -34,7 +34,6 @@ use axum_core::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use portcullis_core::token::access::Rejection;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -109,9 +108,10 @@ where
 fn token_of(headers: &HeaderMap) -> Result<&str, VerifyError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let first = values.next().and_then(|value| value.to_str().ok());
-    let token = bearer_token(first.unwrap_or_default())?;
-    // Several headers are ambiguous.
-    if values.next().is_some() { Err(Rejection::Malformed.into()) } else { Ok(token) }
+    if values.next().is_some() {
+        return Err(VerifyError::SeveralCredentials);
+    }
+    bearer_token(first.unwrap_or_default())
 }
 
 /// The claims of the request's access token, behind an [`AccessTokenLayer`].
@@ -173,7 +173,10 @@ mod tests {
         for none in [&[][..], &[""], &["Bearer"], &["Bearer "], &["Basic YTpi"], &["Bearerx"]] {
             assert_eq!(token_of(&headers(none)).unwrap_err().code(), "missing_token", "{none:?}");
         }
-        assert_eq!(token_of(&headers(&["Bearer a", "Bearer b"])).unwrap_err().code(), "invalid_token");
+        for several in [["Bearer a", "Bearer b"], ["Bearer a", "Basic YTpi"], ["Basic YTpi", "Bearer a"]] {
+            let error = token_of(&headers(&several)).unwrap_err();
+            assert_eq!((error.code(), error.status()), ("invalid_request", 400));
+        }
     }
 
     #[tokio::test]

@@ -12,6 +12,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum VerifyError {
+    /// It has several `Authorization` headers.
+    SeveralCredentials,
     /// It has no access token.
     MissingToken,
     /// Its token is not an access token of this issuer for this audience.
@@ -33,6 +35,7 @@ impl VerifyError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::SeveralCredentials => "invalid_request",
             Self::MissingToken => "missing_token",
             Self::InvalidToken(_) => "invalid_token",
             Self::TokenExpired => "token_expired",
@@ -43,10 +46,11 @@ impl VerifyError {
         }
     }
 
-    /// The HTTP status: 401, 403 or 503.
+    /// The HTTP status: 400, 401, 403 or 503.
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
+            Self::SeveralCredentials => 400,
             Self::MissingToken | Self::InvalidToken(_) | Self::TokenExpired | Self::TokenRevoked => 401,
             Self::Forbidden => 403,
             Self::KeysUnavailable(_) | Self::RevocationsUnavailable(_) => 503,
@@ -58,6 +62,7 @@ impl VerifyError {
     pub fn challenge(&self) -> Option<String> {
         let error = match self {
             Self::MissingToken => return Some("Bearer".to_owned()),
+            Self::SeveralCredentials => "invalid_request",
             Self::InvalidToken(_) | Self::TokenExpired | Self::TokenRevoked => "invalid_token",
             Self::Forbidden => "insufficient_scope",
             Self::KeysUnavailable(_) | Self::RevocationsUnavailable(_) => return None,
@@ -79,6 +84,7 @@ impl VerifyError {
     #[must_use]
     pub fn problem(&self) -> String {
         let title = match self.status() {
+            400 => "Bad Request",
             401 => "Unauthorized",
             403 => "Forbidden",
             _ => "Service Unavailable",
@@ -91,6 +97,7 @@ impl VerifyError {
 impl fmt::Display for VerifyError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::SeveralCredentials => "Send exactly one Authorization header.",
             Self::MissingToken => "An access token is required.",
             Self::InvalidToken(_) => "The access token is not valid.",
             Self::TokenExpired => "The access token has expired.",
@@ -121,12 +128,62 @@ impl From<Rejection> for VerifyError {
 /// Returns the access token in the value of an `Authorization` header (RFC 6750 §2.1).
 ///
 /// # Errors
-/// [`VerifyError::MissingToken`] if the header has none.
+/// [`VerifyError::MissingToken`] if the header has none, [`VerifyError::SeveralCredentials`] if the value joins several headers.
 pub fn bearer_token(authorization: &str) -> Result<&str, VerifyError> {
+    if has_several(authorization) {
+        return Err(VerifyError::SeveralCredentials);
+    }
     let (scheme, token) = authorization.split_once(' ').ok_or(VerifyError::MissingToken)?;
     let token = token.trim_matches(' ');
     if !scheme.eq_ignore_ascii_case("Bearer") || token.is_empty() {
         return Err(VerifyError::MissingToken);
     }
     Ok(token)
+}
+
+/// Whether the value joins several headers. A single header has commas only between parameters, `name=value` (RFC 9110 §11.4).
+fn has_several(credentials: &str) -> bool {
+    let mut is_quoted = false;
+    let parts = credentials.split(|character| {
+        is_quoted ^= character == '"';
+        character == ',' && !is_quoted
+    });
+    let mut parts = parts.map(str::trim).filter(|part| !part.is_empty());
+    parts.next().is_some() && !parts.all(is_parameter)
+}
+
+fn is_parameter(part: &str) -> bool {
+    part.split_once('=').is_some_and(|(name, value)| {
+        let (name, value) = (name.trim_end(), value.trim_start());
+        !name.is_empty() && !name.contains(' ') && !value.is_empty() && !value.starts_with('=')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bearer_token;
+
+    #[test]
+    fn missing_and_repeated_credentials_are_distinguished() {
+        let code = |header| bearer_token(header).map_err(|error| error.code());
+        for header in ["Bearer a.b-c_d~e+f/g==", "bearer  a.b-c_d~e+f/g== "] {
+            assert_eq!(code(header), Ok("a.b-c_d~e+f/g=="));
+        }
+        assert_eq!(code("Bearer a, realm=\"x\""), Ok("a, realm=\"x\""));
+        for header in
+            ["", "Bearer", "Bearer ", "Bearer,", "Basic YTpi", "Digest username=\"a, Bearer b\", realm = \"b\""]
+        {
+            assert_eq!(code(header), Err("missing_token"), "{header}");
+        }
+        for header in [
+            "Bearer a, Bearer b",
+            "Bearer a,b",
+            "Bearer, Bearer a",
+            "Basic YTpi, Bearer a",
+            "Bearer a, Basic YTpi==",
+            "Digest username=\"a\", Bearer a",
+        ] {
+            assert_eq!(code(header), Err("invalid_request"), "{header}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 /**
  * Why a request is refused.
  *
+ * - `invalid_request`: it has several `Authorization` headers.
  * - `missing_token`: it has no access token.
  * - `invalid_token`: its token is not an access token of this issuer for this audience.
  * - `token_expired`: its token was valid, and has expired.
@@ -19,6 +20,7 @@ export interface Requirement {
 }
 
 const ERRORS = {
+  invalid_request: { status: 400, error: "invalid_request", detail: "Send exactly one Authorization header." },
   missing_token: { status: 401, error: undefined, detail: "An access token is required." },
   invalid_token: { status: 401, error: "invalid_token", detail: "The access token is not valid." },
   token_expired: { status: 401, error: "invalid_token", detail: "The access token has expired." },
@@ -37,14 +39,14 @@ const ERRORS = {
   },
 } as const;
 
-const TITLES = { 401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable" };
+const TITLES = { 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable" };
 
 /** A request is refused. `message` is fixed text that may be sent to the client; `cause`, if there is one, is for the log. */
 export class VerifyError extends Error {
   override readonly name = "VerifyError";
   readonly code: VerifyErrorCode;
-  /** The HTTP status: 401, 403 or 503. */
-  readonly status: 401 | 403 | 503;
+  /** The HTTP status: 400, 401, 403 or 503. */
+  readonly status: 400 | 401 | 403 | 503;
   /** The headers of the response, such as the challenge in `WWW-Authenticate` (RFC 6750 §3, RFC 9470 §3). */
   readonly headers: Readonly<Record<string, string>>;
 

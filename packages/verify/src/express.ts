@@ -5,6 +5,7 @@ import { bearerToken, requireRole as checkRole, type Verifier, type VerifyOption
 /** The request of Express, or of `node:http`. */
 export interface NodeRequest {
   headers: { authorization?: string | undefined };
+  headersDistinct?: { authorization?: string[] | undefined } | undefined;
   claims?: AccessToken;
 }
 
@@ -31,6 +32,8 @@ declare global {
 /** Middleware that requires a valid access token. It sets `request.claims`, or answers with the challenge. */
 export function accessToken(verifier: Verifier, options?: VerifyOptions): Middleware {
   return guard(async (request) => {
+    // Of several headers, Node has only the first in `headers`. A proxy may have checked another one.
+    if ((request.headersDistinct?.authorization?.length ?? 0) > 1) throw new VerifyError("invalid_request");
     request.claims = await verifier.verify(bearerToken(request.headers.authorization), options);
   });
 }

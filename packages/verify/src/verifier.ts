@@ -186,10 +186,19 @@ export function requireRole(claims: AccessToken, ...roles: string[]): void {
 /**
  * The access token in the value of an `Authorization` header (RFC 6750 §2.1).
  *
- * @throws {VerifyError} `missing_token`
+ * @throws {VerifyError} `missing_token`; `invalid_request` if the value joins several headers
  */
 export function bearerToken(authorization: string | null | undefined): string {
-  const [, token] = /^Bearer +([^ ].*)$/i.exec(authorization?.trim() ?? "") ?? [];
+  const credentials = authorization?.trim() ?? "";
+  if (hasSeveral(credentials)) throw new VerifyError("invalid_request");
+  const [, token] = /^Bearer +([^ ].*)$/i.exec(credentials) ?? [];
   if (token === undefined) throw new VerifyError("missing_token");
   return token;
+}
+
+/** Whether the value joins several headers. A single header has commas only between parameters, `name=value` (RFC 9110 §11.4). */
+function hasSeveral(credentials: string): boolean {
+  const unquoted = credentials.replace(/"[^"]*("|$)/g, '""');
+  const [, ...others] = unquoted.split(",").flatMap((part) => part.trim() || []);
+  return others.some((part) => !/^[^ =]+ *= *[^ =]/.test(part));
 }
