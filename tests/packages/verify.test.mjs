@@ -493,7 +493,13 @@ test("acr and maxAge are challenges by which a client can ask for another authen
 
 test("an option that cannot work is an error of the program", async () => {
   const options = { issuer: ISSUER, audience: AUDIENCE };
-  for (const issuer of [undefined, "", "auth.example.org", "http://auth.example.org", "ftp://localhost"])
+  for (const issuer of [
+    ...[undefined, "", "auth.example.org", "http://auth.example.org", "http://localhost.evil.org", "ftp://localhost"],
+    ...["https://auth.example.org/", "https://auth.example.org/auth/", "https://Auth.example.org"],
+    ...["https://auth.example.org:443", "https://auth.example.org?x=1", "https://auth.example.org/a?"],
+    ...["https://auth.example.org#x", "https://auth.example.org/a#", "https://:p@a.org", " https://auth.example.org"],
+    "https://u@a.org",
+  ])
     assert.throws(() => createVerifier({ ...options, issuer }), TypeError, issuer);
   for (const issuer of ["https://auth.example.org/auth", "http://localhost:8787", "http://127.0.0.1", "http://[::1]:1"])
     createVerifier({ ...options, issuer });

@@ -183,7 +183,8 @@ mod tests {
     async fn a_refusal_is_a_problem_with_a_challenge() {
         let verifier = Verifier::new("https://auth.example.org", "https://api.example.org", |_| {
             std::future::ready(Err::<String, _>("connection refused"))
-        });
+        })
+        .unwrap();
         let app = Router::new()
             .route("/", get(|_: Claims| async {}))
             .layer(AccessTokenLayer::new(Arc::new(verifier)))

@@ -125,6 +125,30 @@ impl From<Rejection> for VerifyError {
     }
 }
 
+/// Why a [`Verifier`](crate::Verifier) cannot be created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `issuer` is not the `ISSUER` of a Portcullis.
+    Issuer,
+    /// `audience` is empty.
+    Audience,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Issuer => {
+                "issuer must be an https URL (http on loopback only) as in Portcullis: no credentials, query, fragment or slash \
+                 at the end"
+            }
+            Self::Audience => "audience is missing",
+        })
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
 /// Returns the access token in the value of an `Authorization` header (RFC 6750 §2.1).
 ///
 /// # Errors

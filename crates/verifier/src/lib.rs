@@ -15,11 +15,11 @@
     all(feature = "native", not(target_arch = "wasm32")),
     doc = r#"
 ```
-use portcullis_verifier::{Verifier, VerifyError};
+use portcullis_verifier::Verifier;
 
 # async fn get(url: String) -> Result<String, std::io::Error> { Err(std::io::Error::other("offline")) }
-# async fn example() -> Result<(), VerifyError> {
-let verifier = Verifier::new("https://auth.example.com", "https://api.example.com", |url| get(url));
+# async fn example() -> Result<(), Box<dyn std::error::Error>> {
+let verifier = Verifier::new("https://auth.example.com", "https://api.example.com", |url| get(url))?;
 
 let claims = verifier.verify("eyJ…").await?;
 claims.require_role("admin")?;
@@ -41,7 +41,7 @@ pub mod subtle;
 mod verifier;
 
 pub use claims::Claims;
-pub use error::{BoxError, VerifyError, bearer_token};
+pub use error::{BoxError, ConfigError, VerifyError, bearer_token};
 pub use portcullis_core::id::Id;
 #[cfg(any(
     all(feature = "native", not(target_arch = "wasm32")),

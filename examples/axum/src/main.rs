@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let agent = ureq::Agent::new_with_config(
         ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).max_redirects(0).build(),
     );
-    let verifier = Verifier::new(&var("ISSUER")?, &var("AUDIENCE")?, move |url| get_text(agent.clone(), url));
+    let verifier = Verifier::new(&var("ISSUER")?, &var("AUDIENCE")?, move |url| get_text(agent.clone(), url))?;
 
     let app = Router::new()
         .route("/orders", get(orders))

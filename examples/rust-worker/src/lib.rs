@@ -54,11 +54,15 @@ fn verifier(env: &Env) -> Result<Rc<Verifier>, VerifyError> {
     thread_local! {
         static VERIFIER: OnceCell<Rc<Verifier>> = const { OnceCell::new() };
     }
+    if let Some(verifier) = VERIFIER.with(|kept| kept.get().cloned()) {
+        return Ok(verifier);
+    }
     let variable = |name| env.var(name).map(|value| value.to_string()).map_err(|error| unavailable(&error));
     let (issuer, audience) = (variable("ISSUER")?, variable("AUDIENCE")?);
     let auth = Rc::new(env.service("AUTH").map_err(|error| unavailable(&error))?);
-    let new = || Rc::new(Verifier::new(&issuer, &audience, move |url| get_text(Rc::clone(&auth), url)));
-    Ok(VERIFIER.with(|verifier| Rc::clone(verifier.get_or_init(new))))
+    let verifier = Verifier::new(&issuer, &audience, move |url| get_text(Rc::clone(&auth), url))
+        .map_err(|error| VerifyError::KeysUnavailable(error.into()))?;
+    Ok(VERIFIER.with(|kept| Rc::clone(kept.get_or_init(|| Rc::new(verifier)))))
 }
 
 /// Fetches a text through the service binding.

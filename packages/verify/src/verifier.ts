@@ -79,8 +79,13 @@ export function createVerifier(options: VerifierOptions): Verifier {
 function checkIssuer(issuer: string): void {
   const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
   const isLoopback = ["localhost", "127.0.0.1", "[::1]"].includes(url?.hostname ?? "");
-  if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback)) {
+  if (url === undefined || (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopback))) {
     throw new TypeError("issuer must be an https URL; http is for localhost only");
+  }
+  // As in Portcullis, because `iss` is compared byte by byte.
+  const isCanonical = url.href.replace(/\/$/, "") === issuer && url.username === "" && url.password === "";
+  if (!isCanonical || /[?#]/.test(issuer)) {
+    throw new TypeError("issuer must be as in Portcullis: no credentials, query, fragment or slash at the end");
   }
 }
 

@@ -11,9 +11,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use keys::KeyCache;
 use portcullis_core::token::access::{AccessToken, Parties, Purpose, Rejection, Unverified};
 use portcullis_core::token::verifying_key::VerifyingKey;
+use url::Url;
 
 use crate::claims::Claims;
-use crate::error::{BoxError, VerifyError};
+use crate::error::{BoxError, ConfigError, VerifyError};
 
 /// Maximum size of a token in bytes, as in Portcullis.
 const MAX_BYTES: usize = 8 * 1024;
@@ -63,19 +64,28 @@ impl Verifier {
     ///
     /// `fetch` gets a URL of the issuer and returns the body of the response. It must return an error for every status but 200, and for
     /// a response that takes longer than a few seconds. It must not follow redirects.
-    pub fn new<F, R, E>(issuer: &str, audience: &str, fetch: F) -> Self
+    ///
+    /// # Errors
+    /// [`ConfigError`] if `issuer` is not an https URL in the form of `ISSUER`, or `audience` is empty.
+    pub fn new<F, R, E>(issuer: &str, audience: &str, fetch: F) -> Result<Self, ConfigError>
     where
         F: Fn(String) -> R + MaybeSync + 'static,
         R: Future<Output = Result<String, E>> + MaybeSend + 'static,
         E: Into<BoxError>,
     {
+        if !is_issuer(issuer) {
+            return Err(ConfigError::Issuer);
+        }
+        if audience.is_empty() {
+            return Err(ConfigError::Audience);
+        }
         // The rules do not check the client.
         let parties = Parties { issuer: issuer.to_owned(), audience: audience.to_owned(), client_id: String::new() };
         let fetch: Fetch = Box::new(move |url| {
             let response = fetch(url);
             Box::pin(async move { response.await.map_err(Into::into) })
         });
-        Self { parties, fetch, cache: Mutex::default() }
+        Ok(Self { parties, fetch, cache: Mutex::default() })
     }
 
     /// Verifies an access token.
@@ -138,6 +148,17 @@ impl Verifier {
     }
 }
 
+/// Whether that may be the `ISSUER` of a Portcullis. Over plain http, an attacker on the network could replace the keys. It must be in
+/// canonical form, because `iss` is compared byte by byte.
+fn is_issuer(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let is_secure = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
+    let is_canonical = url.as_str().strip_suffix('/').unwrap_or(url.as_str()) == text;
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    is_secure && is_canonical && !has_credentials && url.query().is_none() && url.fragment().is_none()
+}
+
 /// The error of a request that needs the keys, with the cause if it fetched them itself.
 fn unavailable(fetched: Result<(), BoxError>) -> VerifyError {
     VerifyError::KeysUnavailable(fetched.err().unwrap_or_else(|| "the last fetch has not succeeded".into()))
@@ -184,7 +205,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::Verifier;
-    use crate::error::VerifyError;
+    use crate::error::{ConfigError, VerifyError};
 
     const ISSUER: &str = "https://auth.example.org";
     const AUDIENCE: &str = "https://api.example.org";
@@ -296,6 +317,7 @@ mod tests {
                     }
                 }
             })
+            .unwrap()
         }
     }
 
@@ -303,6 +325,37 @@ mod tests {
         match verifier.verify_at(token, clock).await {
             Ok(_) => "accepted",
             Err(error) => error.code(),
+        }
+    }
+
+    #[test]
+    fn an_issuer_or_audience_that_cannot_be_right_is_refused() {
+        let new = |issuer, audience| {
+            Verifier::new(issuer, audience, |_| std::future::ready(Ok::<_, std::fmt::Error>(String::new()))).err()
+        };
+        for issuer in ["https://auth.example.org/auth", "http://localhost:8787", "http://127.0.0.1", "http://[::1]:1"] {
+            assert_eq!(new(issuer, AUDIENCE), None, "{issuer}");
+            assert_eq!(new(issuer, ""), Some(ConfigError::Audience), "{issuer}");
+        }
+        for issuer in [
+            "",
+            "auth.example.org",
+            "http://auth.example.org",
+            "http://localhost.evil.org",
+            "ftp://localhost",
+            "https://auth.example.org/",
+            "https://auth.example.org/auth/",
+            "https://Auth.example.org",
+            "https://auth.example.org:443",
+            "https://auth.example.org?x=1",
+            "https://auth.example.org/a?",
+            "https://auth.example.org#x",
+            "https://auth.example.org/a#",
+            "https://u@auth.example.org",
+            "https://:p@auth.example.org",
+            " https://auth.example.org",
+        ] {
+            assert_eq!(new(issuer, AUDIENCE), Some(ConfigError::Issuer), "{issuer}");
         }
     }
 
