@@ -447,7 +447,13 @@ test("introspection that fails is not an answer, and forged tokens do not reach 
   assert.match(error.cause.message, /answered 401/);
   // A server of another audience learns nothing about the token.
   await refused(ask(otherApi), "token_revoked");
+  const { jti } = decodeJwt(person.access_token);
+  const answering = (members) => () => Response.json({ active: true, token_use: "access_token", jti, ...members });
   const answers = {
+    "without roles": answering({}),
+    "with a role that is not a string": answering({ roles: ["user", 7] }),
+    "with a list in the roles": answering({ roles: [["admin"]] }),
+    "with roles in a string": answering({ roles: "admin" }),
     "": () => new Response(""),
     "of a refresh token": () => Response.json({ active: true, token_use: "refresh_token" }),
     "about another token": () => Response.json({ active: true, token_use: "access_token", jti: "x", roles: [] }),

@@ -62,7 +62,7 @@ export function parse(compact: unknown): { header: Header; claims: AccessToken }
 }
 
 const isString = (value: unknown) => typeof value === "string";
-const isStrings = (value: unknown) => Array.isArray(value) && value.every(isString);
+export const isStrings = (value: unknown): value is string[] => Array.isArray(value) && value.every(isString);
 const isId = (value: unknown) => typeof value === "string" && ID.test(value);
 const isTime = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
 const CLAIMS: Record<string, (value: unknown) => boolean> = {

@@ -2,7 +2,7 @@ import { errors, jwtVerify } from "jose";
 
 import { VerifyError } from "./error.js";
 import { type Fetcher, findKey, TIMEOUT } from "./keys.js";
-import { type AccessToken, parse } from "./token.js";
+import { type AccessToken, isStrings, parse } from "./token.js";
 
 export interface VerifierOptions {
   /** `ISSUER` of Portcullis: the `iss` of its tokens, and where its keys are fetched. */
@@ -171,10 +171,10 @@ async function currentRoles(
   }
   if (answer?.active !== true) throw new VerifyError("token_revoked");
   const { token_use, jti, roles } = answer;
-  if (token_use !== "access_token" || jti !== claims.jti || !Array.isArray(roles)) {
-    throw new VerifyError("revocations_unavailable", { cause: new Error("the answer is about another token") });
+  if (token_use !== "access_token" || jti !== claims.jti || !isStrings(roles)) {
+    throw new VerifyError("revocations_unavailable", { cause: new Error("the answer is not about this token") });
   }
-  return roles as string[];
+  return roles;
 }
 
 const formEncoded = (value: string) => new URLSearchParams([["", value]]).toString().slice(1);
