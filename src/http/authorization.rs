@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::error::RequestError;
-use super::header::members;
+use portcullis_core::header::has_several_credentials;
 
 /// Maximum size of an access token, in bytes. Issued tokens are smaller, also with metadata and many roles.
 const MAX_BEARER_BYTES: usize = 8 * 1024;
@@ -14,7 +14,7 @@ const MAX_BASIC_BYTES: usize = 1024;
 /// The bearer token. Credentials of another scheme, and the scheme alone, count as missing (RFC 6750 §3.1).
 pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, RequestError> {
     let credentials = authorization.unwrap_or_default();
-    if has_several(credentials) {
+    if has_several_credentials(credentials) {
         return Err(RequestError::SeveralCredentials);
     }
     let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
@@ -33,21 +33,8 @@ pub(super) fn bearer(authorization: Option<&str>) -> Result<&str, RequestError> 
 /// Whether the header holds anything but an access token, which means that the client tries to authenticate.
 pub(super) fn is_client_authentication(authorization: &str) -> bool {
     let scheme = authorization.split(' ').next().unwrap_or_default();
-    let is_bearer = scheme.eq_ignore_ascii_case("Bearer") && !has_several(authorization);
+    let is_bearer = scheme.eq_ignore_ascii_case("Bearer") && !has_several_credentials(authorization);
     !authorization.is_empty() && !is_bearer
-}
-
-/// Whether the value joins several headers. A single header has commas only between parameters, `name=value` (RFC 9110 §11.4).
-fn has_several(credentials: &str) -> bool {
-    let mut parts = members(credentials).map(str::trim).filter(|part| !part.is_empty());
-    parts.next().is_some() && !parts.all(is_parameter)
-}
-
-fn is_parameter(part: &str) -> bool {
-    part.split_once('=').is_some_and(|(name, value)| {
-        let (name, value) = (name.trim_end(), value.trim_start());
-        !name.is_empty() && !name.contains(' ') && !value.is_empty() && !value.starts_with('=')
-    })
 }
 
 pub(super) fn basic(credentials: &str) -> Option<(String, String)> {

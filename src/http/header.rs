@@ -7,15 +7,6 @@ pub(super) fn header(headers: &Headers, name: &str) -> Option<String> {
     headers.get(name).ok().flatten()
 }
 
-/// Splits a list header at its commas, except those in quotes. The runtime joins several headers of one name with commas.
-pub(super) fn members(header: &str) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
-    header.split(move |character| {
-        is_quoted ^= character == '"';
-        character == ',' && !is_quoted
-    })
-}
-
 /// Maximum length of a logged header, in characters. Real origins are shorter.
 pub(super) const MAX_LOGGED_CHARS: usize = 128;
 

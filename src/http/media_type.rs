@@ -1,6 +1,6 @@
 //! Media types.
 
-use super::header::members;
+use portcullis_core::header::members;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";

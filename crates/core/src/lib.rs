@@ -11,6 +11,7 @@
 pub mod account;
 pub mod costs;
 pub mod edit;
+pub mod header;
 pub mod id;
 pub mod identity;
 pub mod password;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use portcullis_core::header::has_several_credentials;
 use portcullis_core::token::access::Rejection;
 use serde_json::json;
 
@@ -154,7 +155,7 @@ impl std::error::Error for ConfigError {}
 /// # Errors
 /// [`VerifyError::MissingToken`] if the header has none, [`VerifyError::SeveralCredentials`] if the value joins several headers.
 pub fn bearer_token(authorization: &str) -> Result<&str, VerifyError> {
-    if has_several(authorization) {
+    if has_several_credentials(authorization) {
         return Err(VerifyError::SeveralCredentials);
     }
     let (scheme, token) = authorization.split_once(' ').ok_or(VerifyError::MissingToken)?;
@@ -163,24 +164,6 @@ pub fn bearer_token(authorization: &str) -> Result<&str, VerifyError> {
         return Err(VerifyError::MissingToken);
     }
     Ok(token)
-}
-
-/// Whether the value joins several headers. A single header has commas only between parameters, `name=value` (RFC 9110 §11.4).
-fn has_several(credentials: &str) -> bool {
-    let mut is_quoted = false;
-    let parts = credentials.split(|character| {
-        is_quoted ^= character == '"';
-        character == ',' && !is_quoted
-    });
-    let mut parts = parts.map(str::trim).filter(|part| !part.is_empty());
-    parts.next().is_some() && !parts.all(is_parameter)
-}
-
-fn is_parameter(part: &str) -> bool {
-    part.split_once('=').is_some_and(|(name, value)| {
-        let (name, value) = (name.trim_end(), value.trim_start());
-        !name.is_empty() && !name.contains(' ') && !value.is_empty() && !value.starts_with('=')
-    })
 }
 
 #[cfg(test)]
