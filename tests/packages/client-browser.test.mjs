@@ -542,6 +542,55 @@ for (const mode of MODES) {
   });
 }
 
+describe("fetch", { skip }, () => {
+  test("sends the token to the address that it has checked, whatever the base of the document is", async (t) => {
+    const received = [];
+    const record = (request) => {
+      if (request.method !== "OPTIONS") received.push([request.headers.host, request.headers.authorization]);
+      const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "Authorization, X-A" };
+      return new Response(null, { status: 204, headers });
+    };
+    const foreign = await servePages({ "/orders": record });
+    t.after(foreign.close);
+    pages.files["/orders"] = record;
+    pages.files["/frame"] = "<!doctype html>";
+    const profile = await Profile.open("storage");
+    t.after(() => profile.context.close());
+    const tab = await profile.tab();
+    await tab.login(await worker.register());
+    const token = `Bearer ${await tab.token()}`;
+    const ask = (origin) =>
+      tab.page.evaluate(async (href) => {
+        const base = document.createElement("base");
+        base.href = href;
+        document.head.replaceChildren(base);
+        const frame = document.createElement("iframe");
+        frame.src = `${location.origin}/frame`;
+        await new Promise((resolve) => {
+          frame.onload = resolve;
+          document.documentElement.append(frame);
+        });
+        const { Request: Other, URL: OtherURL } = frame.contentWindow;
+        const inputs = [
+          "orders",
+          "/orders",
+          new Request("orders"),
+          new Other(`${href}orders`),
+          new OtherURL("orders", href),
+        ];
+        for (const input of inputs) await auth.fetch(input, { headers: { "X-A": "1" } });
+      }, `${origin}/`);
+    for (const [origin, sent] of [
+      [foreign.origin, undefined],
+      [pages.origin, token],
+    ]) {
+      received.length = 0;
+      await ask(origin);
+      assert.deepEqual(received, Array(5).fill([new URL(origin).host, sent]));
+    }
+  });
+});
+
 describe("in cookie mode", { skip }, () => {
   const open = async () => {
     const profile = await Profile.open("cookie");

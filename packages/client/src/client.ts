@@ -249,14 +249,16 @@ export function createClient(options: ClientOptions): Client {
   }
 
   async function authorized(input: string | URL | Request, init?: RequestInit): Promise<Response> {
-    const request = input instanceof Request ? input : undefined;
+    // That of another frame is not an instance of this one's `Request`.
+    const request = "url" in Object(input) ? (input as Request) : undefined;
     const headers = new Headers(init?.headers ?? request?.headers);
-    const target = new URL(request?.url ?? String(input), page?.href);
+    // What is checked is what is sent, because a `<base>` in the page leads relative addresses elsewhere.
+    const target = new URL(request?.url ?? String(input), globalThis.document?.baseURI ?? page?.href);
     const token = origins.includes(target.origin) && !headers.has("Authorization") ? await getAccessToken() : null;
-    if (token === null) return send(input, init);
+    if (token === null) return send(request ?? target.href, init);
     const ask = (token: string) => {
       headers.set("Authorization", `Bearer ${token}`);
-      return send(request ? request.clone() : input, { ...init, headers });
+      return send(request ? request.clone() : target.href, { ...init, headers });
     };
     const response = await ask(token);
     if (response.status !== 401) return response;
