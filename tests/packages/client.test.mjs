@@ -263,6 +263,32 @@ describe("fetch", () => {
     );
   });
 
+  test("sends no token to other schemes than http and https", async () => {
+    const sent = [];
+    const spy = (input, init) => {
+      const { protocol } = new URL(input.url ?? input);
+      if (protocol.startsWith("http")) return fetch(input, init);
+      sent.push([protocol, new Headers(init?.headers).get("Authorization")]);
+      return new Response();
+    };
+    const origins = ["capacitor://localhost", "null", "file:///", "data:,", "blob:null/x", "chrome-extension://x"];
+    const { client } = await signedIn({ origins, fetch: spy });
+    assert.equal((await client.me()).email, client.state.user.email);
+    for (const input of [
+      "capacitor://localhost/x",
+      "tauri://x",
+      "data:,hello",
+      "file:///etc/hosts",
+      "chrome-extension://x/",
+    ])
+      await client.fetch(input);
+    assert.deepEqual(
+      sent,
+      ["capacitor:", "tauri:", "data:", "file:", "chrome-extension:"].map((scheme) => [scheme, null]),
+    );
+    assert.throws(() => open({ origins: ["api.example.com"] }), TypeError);
+  });
+
   test("asks once more with a new token after a 401, with the same body", async (t) => {
     const { url, received } = await api(t, ({ length }) => (length === 1 ? 401 : 200));
     const { client, network } = await signedIn({ origins: [url] });

@@ -13,13 +13,13 @@ import type {
 } from "./types.js";
 
 export interface ClientOptions {
-  /** The `ISSUER` of the server. A relative URL is resolved against the page. */
+  /** The `ISSUER` of the server, http or https. A relative URL is resolved against the page. */
   url: string;
   /** Where the refresh token is: in a cookie, in a variable, or in `storage`. Default: `"memory"`. */
   mode?: "cookie" | "memory" | "storage";
   /** For the mode `"storage"`. Default: `localStorage`. */
   storage?: TokenStorage;
-  /** Where `fetch` sends the access token, in addition to the server. Default: the origin of the page. */
+  /** The http and https origins to which `fetch` sends the access token, in addition to the server. Default: the origin of the page. */
   origins?: string[];
   /** The function that sends requests. Default: the global `fetch`. */
   fetch?: typeof fetch;
@@ -77,8 +77,9 @@ export function createClient(options: ClientOptions): Client {
   const cookie = options.mode === "cookie";
   const send = options.fetch ?? ((input: RequestInfo | URL, init?: RequestInit) => fetch(input, init));
   const origins = [url, ...(options.origins ?? [page?.origin ?? "null"])]
-    .filter((origin) => origin !== "null")
-    .map((origin) => new URL(origin).origin);
+    .map((origin) => (origin === "null" ? origin : new URL(origin).origin))
+    // To `URL`, addresses of other schemes share the origin "null".
+    .filter((origin) => /^https?:/.test(origin));
 
   let store = options.mode === "storage" ? usable(() => options.storage ?? localStorage, name) : undefined;
   // Records whether there is a session, which is no secret. A page without a session then sends no request.
