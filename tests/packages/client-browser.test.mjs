@@ -638,6 +638,40 @@ describe("in cookie mode", { skip }, () => {
     await profile.context.close();
   });
 
+  test("passwords and cookies do not follow a redirect, which does not end the session", async (t) => {
+    const person = await worker.register();
+    const { profile, tab } = await open();
+    t.after(() => profile.context.close());
+    await tab.login(person);
+    const followed = [];
+    pages.files["/followed"] = (request) => {
+      followed.push(request.method);
+      return new Response(null, { status: 204 });
+    };
+    const redirect = { status: 307, headers: { Location: `${pages.origin}/followed` } };
+    pages.files["/moved/refresh"] =
+      pages.files["/moved/login"] =
+      pages.files["/moved/me"] =
+        () => new Response(null, redirect);
+    const errors = await tab.page.evaluate(
+      async ([url, name, credentials]) => {
+        const { createClient } = await import("/client.js");
+        localStorage.setItem(name, "1");
+        const moved = createClient({ url, mode: "cookie" });
+        const anonymous = createClient({ url, mode: "memory" });
+        const codes = [];
+        for (const call of [() => moved.getAccessToken(), () => moved.login(credentials), () => anonymous.me()])
+          codes.push(await call().catch(({ code, status }) => [code, status].join()));
+        codes.push(moved.state.status);
+        moved.close();
+        return codes;
+      },
+      [`${pages.origin}/moved`, `portcullis:${pages.origin}/moved`, { email: person.email, password: PASSWORD }],
+    );
+    const refused = "unexpected_response,0";
+    assert.deepEqual([errors, followed], [[refused, refused, refused, "loading"], []]);
+  });
+
   test("pages of sibling domains share the session, and foreign ones have none", async () => {
     const page = { "/client.js": pages.files["/client.js"] };
     const hosts = ["app.example.test", "login.example.test", "app.foreign.test"];

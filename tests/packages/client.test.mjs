@@ -46,7 +46,7 @@ class Network {
     const request = { url: String(input.url ?? input), headers: new Headers(init?.headers ?? input.headers) };
     this.requests.push(`${method} ${new URL(request.url).pathname}`);
     const send = () => fetch(input, init);
-    return this.answer?.(request, send) ?? send();
+    return this.answer?.(request, send, init) ?? send();
   };
 }
 
@@ -227,6 +227,35 @@ describe("errors", () => {
     });
     assert.equal(client.state.status, "signed_in");
   });
+});
+
+test("requests to the server are not redirected", async (t) => {
+  const received = [];
+  const listening = async (handler) => {
+    const server = http.createServer(handler);
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.closeAllConnections() ?? server.close());
+    return `http://127.0.0.1:${server.address().port}`;
+  };
+  const other = await listening((request, response) => {
+    received.push(`${request.method} ${request.url}`);
+    response.writeHead(204).end();
+  });
+  for (const status of [302, 307, 308]) {
+    const moved = await listening((request, response) =>
+      response.writeHead(status, { Location: other + request.url }).end(),
+    );
+    const { client, network } = await signedIn();
+    network.answer = ({ url }, _, init) => fetch(moved + new URL(url).pathname, init);
+    const expected = { status, code: "unexpected_response" };
+    await rejects(client.register({ email: "a@example.org", password: PASSWORD }), expected);
+    await rejects(client.login({ email: "a@example.org", password: PASSWORD }), expected);
+    await rejects(client.deleteMe({ current_password: PASSWORD }), expected);
+    await rejects(client.changePassword({ current_password: PASSWORD, new_password: PASSWORD }), expected);
+    assert.equal(client.state.status, "signed_in");
+    await rejects(client.logout(), expected);
+  }
+  assert.deepEqual(received, []);
 });
 
 describe("fetch", () => {

@@ -224,7 +224,10 @@ export function createClient(options: ClientOptions): Client {
 
   // ---- Requests
 
-  /** Sends JSON, with an access token only if `bearer` is given. Rejects with a `PortcullisError`. */
+  /**
+   * Sends JSON, with an access token only if `bearer` is given. Rejects with a `PortcullisError`. Redirects are not followed,
+   * because the server sends none, and the body may contain a password. Workers do not support `redirect: "error"`.
+   */
   async function post(path: string, body: object, limit = LIMIT, signal?: AbortSignal, bearer?: string) {
     const controller = new AbortController();
     const abort = () => controller.abort();
@@ -237,6 +240,7 @@ export function createClient(options: ClientOptions): Client {
           method: "POST",
           headers: { "Content-Type": "application/json", ...(bearer && { Authorization: `Bearer ${bearer}` }) },
           body: JSON.stringify(body),
+          redirect: "manual",
           signal: controller.signal,
           ...(cookie && { credentials: "include" }),
         }),
@@ -285,6 +289,7 @@ export function createClient(options: ClientOptions): Client {
       return await read(
         await authorized(url + path, {
           method,
+          redirect: "manual",
           ...(body !== undefined && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
           ...(credentials && { credentials }),
         }),
@@ -331,7 +336,7 @@ export function createClient(options: ClientOptions): Client {
     try {
       // Tries once more if the connection broke, because the server may have rotated the token.
       answer = await ask().catch((error) => {
-        if (error.status !== 0 || error.cause?.name === "AbortError" || signal.aborted) throw error;
+        if (error.code !== "network_error" || error.cause?.name === "AbortError" || signal.aborted) throw error;
         return ask();
       });
       if (typeof answer.access_token !== "string") throw unexpected(200);
@@ -366,7 +371,7 @@ export function createClient(options: ClientOptions): Client {
     const backOff = Math.min(2 ** failures, 60) * (0.75 + Math.random() / 2);
     failures += 1;
     refreshAt = Date.now() + Math.max(backOff, error.retryAfter ?? 0) * 1000;
-    if (error.status !== 0) refusal = { error, until: refreshAt };
+    if (error.code !== "network_error") refusal = { error, until: refreshAt };
     arm();
     throw error;
   }

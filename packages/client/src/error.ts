@@ -3,7 +3,7 @@ export class PortcullisError extends Error {
   override name = "PortcullisError";
 
   constructor(
-    /** The status of the response, or 0 if there was none. */
+    /** The status of the response, or 0 if there was none, or a redirect in a browser, which hides it. */
     readonly status: number,
     /** The `code` of the problem, for programs; `network_error` if there was no response. */
     readonly code: string,
