@@ -180,6 +180,18 @@ describe("an account", () => {
     assert.deepEqual([states.at(-1), await client.getAccessToken()], ["signed_out,signed_out", null]);
   });
 
+  test("takes nothing but an id for a session to end, and nothing but a path for an endpoint", async () => {
+    const { client, network } = await signedIn();
+    const id = "0123456789_-abcdefghij";
+    for (const odd of ["", ".", "..", "../me", `${id}/`, `${id}\n`, id.slice(1), "current", undefined, null, {}])
+      await assert.rejects(client.endSession(odd), TypeError, String(odd));
+    for (const odd of ["", "me", "@127.0.0.1/me", ".example.com/me"])
+      await assert.rejects(client.request("GET", odd), TypeError, odd);
+    assert.deepEqual(network.requests, []);
+    await rejects(client.endSession(id), { status: 404, code: "not_found" });
+    assert.deepEqual(network.requests, [`DELETE /sessions/${id}`]);
+  });
+
   test("a login that replaces a session ends that one on the server", async () => {
     const { client, person } = await signedIn();
     const { sid } = decodeJwt(await client.getAccessToken());

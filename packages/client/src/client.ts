@@ -70,6 +70,8 @@ const TICK = 5000;
 /** Minimum time between two refreshes after a 401, so that an API that refuses every token causes no flood. */
 const FORCED_EVERY = 10_000;
 
+const SESSION_ID = /^[\w-]{22}$/;
+
 export function createClient(options: ClientOptions): Client {
   const page: Location | undefined = globalThis.location;
   const url = new URL(options.url, page?.href).href.replace(/\/$/, "");
@@ -285,6 +287,8 @@ export function createClient(options: ClientOptions): Client {
     body?: unknown,
     credentials?: RequestCredentials,
   ): Promise<T> {
+    // Otherwise it would change the host.
+    if (!path.startsWith("/")) throw new TypeError("The path begins with a slash.");
     try {
       return await read(
         await authorized(url + path, {
@@ -511,7 +515,9 @@ export function createClient(options: ClientOptions): Client {
       return request("GET", `/sessions?${new URLSearchParams(JSON.parse(JSON.stringify(page)))}`);
     },
     async endSession(id) {
-      await request("DELETE", `/sessions/${encodeURIComponent(id)}`);
+      // Otherwise "" would end all sessions, and "." and ".." would change the path.
+      if (!SESSION_ID.test(id)) throw new TypeError("The id of a session has 22 characters of base64url.");
+      await request("DELETE", `/sessions/${id}`);
       if (id === session?.session_id) await logout();
     },
     request,
