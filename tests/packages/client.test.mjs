@@ -86,6 +86,15 @@ const living = (seconds) => async (_, send) => {
   return Response.json({ ...body, ...(body.expires_in && { expires_in: seconds }) }, response);
 };
 
+/** Sets the clock of the client, by that many milliseconds. */
+function shiftClock(t, milliseconds) {
+  const now = Date.now;
+  t.mock.method(Date, "now", () => now() + milliseconds);
+}
+
+/** An hour, in which every access token expires. */
+const HOUR = 3_600_000;
+
 const rejects = (promise, expected) =>
   assert.rejects(promise, (error) => {
     assert.ok(error instanceof PortcullisError, String(error));
@@ -232,12 +241,41 @@ describe("errors", () => {
       if (retryAfter === undefined) assert.equal(error.retryAfter, undefined);
       else assert.ok(Math.abs(error.retryAfter - retryAfter) <= 1, error.retryAfter);
     }
-    network.answer = () => Response.json({ hello: "world" });
-    await rejects(client.login({ email: "a@example.org", password: PASSWORD }), {
-      status: 200,
-      code: "unexpected_response",
-    });
     assert.equal(client.state.status, "signed_in");
+  });
+
+  test("are what the answers of another server become", async () => {
+    const { client, network } = await signedIn();
+    const user = { id: "1" };
+    const token = {
+      access_token: "a",
+      refresh_token: "r",
+      session_id: "s",
+      expires_in: 900,
+      refresh_expires_in: 9,
+      user,
+    };
+    const odd = [{ hello: "world" }, null, [], "text", 1, true, { ...token, access_token: 1 }];
+    for (const name of ["refresh_token", "session_id", "user"]) odd.push({ ...token, [name]: undefined });
+    for (const id of [undefined, 1]) odd.push({ ...token, user: { id } });
+    for (const expires_in of [undefined, null, 0, -1, "900", Number.NaN]) odd.push({ ...token, expires_in });
+    const answers = odd.map((body) => [JSON.stringify(body), () => Response.json(body)]);
+    const endless = JSON.stringify(token).replace("900", "1e999");
+    answers.push(["nothing", () => new Response(null)], [endless, () => new Response(endless)]);
+    const state = client.state;
+    for (const [name, answer] of answers) {
+      network.answer = answer;
+      const error = await client.login({ email: "a@example.org", password: PASSWORD }).catch((error) => error);
+      assert.ok(error instanceof PortcullisError, `${name}: ${error}`);
+      assert.deepEqual([error.status, error.code], [200, "unexpected_response"], name);
+      for (const call of [client.me, client.logoutEverywhere])
+        assert.equal((await call().catch((error) => error)).code, "unexpected_response", name);
+      assert.equal(client.state, state);
+    }
+    network.answer = () => Response.json({ error: { code: 7 }, code: 7, detail: [], request_id: 1 }, { status: 400 });
+    const error = await client.login({ email: "a@example.org", password: PASSWORD }).catch((error) => error);
+    assert.deepEqual([error.code, error.requestId], ["unexpected_response", undefined]);
+    assert.match(error.detail, /^The response is not/);
   });
 });
 
@@ -379,15 +417,32 @@ describe("fetch", () => {
 });
 
 describe("a session", () => {
-  test("is refreshed once for all who ask at the same time", async () => {
-    const { client, network } = open();
-    network.answer = living(0);
-    const { email } = await worker.register();
-    await client.login({ email, password: PASSWORD });
-    network.requests.length = 0;
-    network.answer = undefined;
+  test("is refreshed once for all who ask at the same time", async (t) => {
+    const { client, network } = await signedIn();
+    shiftClock(t, HOUR);
     const tokens = await Promise.all(Array.from({ length: 20 }, () => client.getAccessToken()));
     assert.deepEqual([new Set(tokens).size, network.requests], [1, ["POST /refresh"]]);
+  });
+
+  test("with a very short or unknown lifetime causes no flood of refreshes", async () => {
+    const { client, network } = open();
+    network.answer = living(0.001);
+    const { email } = await worker.register();
+    await client.login({ email, password: PASSWORD });
+    const begun = Date.now();
+    const tokens = new Set();
+    while (Date.now() < begun + 1500) {
+      tokens.add(await client.getAccessToken());
+      await setTimeout(5);
+    }
+    assert.equal(tokens.size, 2);
+    assert.deepEqual(network.requests, ["POST /login", "POST /refresh"]);
+    network.answer = living(0);
+    await setTimeout(begun + 2100 - Date.now());
+    await assert.rejects(client.getAccessToken(), PortcullisError);
+    await setTimeout(500);
+    assert.ok(network.requests.length <= 4, network.requests.join());
+    assert.equal(client.state.status, "signed_in");
   });
 
   test("is refreshed at four fifths of its lifetime", async () => {
@@ -404,7 +459,7 @@ describe("a session", () => {
     assert.notEqual(await client.getAccessToken(), token);
   });
 
-  test("outlives every other failure than invalid_refresh_token", async () => {
+  test("outlives every other failure than invalid_refresh_token", async (t) => {
     const failures = [
       () => Promise.reject(new TypeError("fetch failed")),
       () => new Response("<h1>Log in to the network of the hotel</h1>"),
@@ -415,10 +470,8 @@ describe("a session", () => {
       () => Response.json({}),
     ];
     for (const failure of failures) {
-      const { client, network } = open();
-      network.answer = living(0);
-      const { email } = await worker.register();
-      await client.login({ email, password: PASSWORD });
+      const { client, network } = await signedIn();
+      shiftClock(t, HOUR);
       network.answer = failure;
       await assert.rejects(client.getAccessToken(), PortcullisError);
       assert.equal(client.state.status, "signed_in");
@@ -438,11 +491,9 @@ describe("a session", () => {
     assert.deepEqual([states.at(-1), client.state.user], ["signed_out,revoked", null]);
   });
 
-  test("that has been logged out is not revived by a late refresh", async () => {
-    const { client, network, states } = open();
-    network.answer = living(0);
-    const { email } = await worker.register();
-    await client.login({ email, password: PASSWORD });
+  test("that has been logged out is not revived by a late refresh", async (t) => {
+    const { client, network, states } = await signedIn();
+    shiftClock(t, HOUR);
     const { promise: held, resolve: release } = Promise.withResolvers();
     const { promise: arrived, resolve: arrive } = Promise.withResolvers();
     network.answer = async (request, send) => {
@@ -500,11 +551,9 @@ describe("a session", () => {
     assert.deepEqual(states.at(-1), "signed_out,");
   });
 
-  test("is left to itself by a client that is closed", async () => {
-    const { client, network } = open();
-    network.answer = living(0);
-    const { email } = await worker.register();
-    await client.login({ email, password: PASSWORD });
+  test("is left to itself by a client that is closed", async (t) => {
+    const { client, network } = await signedIn();
+    shiftClock(t, HOUR);
     network.answer = (_, send) => setTimeout(100).then(send);
     const asking = client.getAccessToken();
     await setTimeout(20);
@@ -530,9 +579,21 @@ describe("a session", () => {
   });
 
   test("with damaged or full storage works", async () => {
-    const damaged = storage();
-    damaged.setItem(`portcullis:${worker.url.origin}`, "{");
-    assert.equal(open({ mode: "storage", storage: damaged }).client.state.status, "signed_out");
+    const name = `portcullis:${worker.url.origin}`;
+    const good = storage();
+    await signedIn({ mode: "storage", storage: good });
+    const session = JSON.parse(good.items.get(name));
+    const damaged = ["", "{", "null", "1", '"text"', "[]", "{}", '{"refresh_token":"x"}', '{"user":null}'];
+    for (const member of ["id", "access_token", "refresh_token", "session_id", "user", "at", "expires_in"])
+      for (const odd of [undefined, null, true, -1, {}])
+        if (member !== "at" || odd !== -1) damaged.push(JSON.stringify({ ...session, [member]: odd }));
+    for (const value of damaged) {
+      const shared = storage();
+      shared.setItem(name, value);
+      const { client } = open({ mode: "storage", storage: shared });
+      assert.deepEqual([client.state.status, await client.getAccessToken()], ["signed_out", null], value);
+    }
+    assert.equal(open({ mode: "storage", storage: good }).client.state.status, "signed_in");
     const full = storage();
     full.setItem(`portcullis:${worker.url.origin}`, "old");
     full.setItem = (_, value) => {

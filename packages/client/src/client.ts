@@ -134,6 +134,11 @@ export function createClient(options: ClientOptions): Client {
     queueMicrotask(() => listeners.has(listener) && listener(state));
   }
 
+  /** Throws if the response is not a token response. */
+  function check(answer: TokenResponse) {
+    if (!isSession(answer) || !(cookie || isText(answer.refresh_token))) throw unexpected();
+  }
+
   /** Stores a token response. `began`: whether it begins a session. */
   function keep(answer: TokenResponse, began: boolean) {
     const { access_token, refresh_token, session_id, user, expires_in, refresh_expires_in } = answer;
@@ -167,7 +172,9 @@ export function createClient(options: ClientOptions): Client {
   function stored(): Session | null {
     try {
       const found = JSON.parse(store?.getItem(name) ?? "null");
-      return typeof found?.refresh_token === "string" ? found : null;
+      return isSession(found) && isText(found.refresh_token) && isText(found.id) && Number.isFinite(found.at)
+        ? found
+        : null;
     } catch {
       return null;
     }
@@ -343,7 +350,7 @@ export function createClient(options: ClientOptions): Client {
         if (error.code !== "network_error" || error.cause?.name === "AbortError" || signal.aborted) throw error;
         return ask();
       });
-      if (typeof answer.access_token !== "string") throw unexpected(200);
+      check(answer);
     } catch (error) {
       if (signal.aborted) throw STOPPED;
       return await failed(before, error as PortcullisError);
@@ -422,7 +429,7 @@ export function createClient(options: ClientOptions): Client {
     return inPlaceOfRefreshes(async () => {
       const replaced = session;
       const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
-      if (typeof answer.access_token !== "string") throw unexpected(200);
+      check(answer);
       keep(answer, true);
       // With a cookie, the server ends the replaced session itself.
       if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
@@ -459,13 +466,14 @@ export function createClient(options: ClientOptions): Client {
     const { at, expires_in, access_token } = session;
     // The token must not expire on the way to the API.
     const margin = Math.min(10_000, expires_in * 100);
-    if (Date.now() < at + expires_in * 1000 - margin) return access_token;
+    if (Date.now() < at + atLeast(expires_in * 1000 - margin)) return access_token;
     await refresh();
     return session?.access_token ?? null;
   }
 
   /** Stores the data of the user. */
   async function updated(user: User): Promise<User> {
+    if (!isText(user?.id)) throw unexpected();
     // Under the lock, so that it does not overwrite the session of a refresh in another tab.
     if (!isSame(user, session?.user)) await tabs.alone(() => update(user), new AbortController().signal);
     return user;
@@ -496,9 +504,10 @@ export function createClient(options: ClientOptions): Client {
     logout,
     async logoutEverywhere({ exceptCurrent = false } = {}) {
       const path = exceptCurrent ? "/sessions?except=current" : "/sessions";
-      const { sessions_ended } = await request<{ sessions_ended: number }>("DELETE", path);
+      const answer = await request<{ sessions_ended?: unknown } | undefined>("DELETE", path);
+      if (typeof answer?.sessions_ended !== "number") throw unexpected();
       if (!exceptCurrent) await logout();
-      return sessions_ended;
+      return answer.sessions_ended;
     },
     me: async () => updated(await request("GET", "/me")),
     updateMe: async (changes) => updated(await request("PATCH", "/me", changes)),
@@ -561,14 +570,25 @@ export function createClient(options: ClientOptions): Client {
 
 /** At 75 to 85 % of the lifetime, at random, so that one tab refreshes first, for all. */
 const dueAt = (session: Session | null) =>
-  session ? session.at + session.expires_in * 1000 * (0.75 + Math.random() / 10) : 0;
+  session ? session.at + atLeast(session.expires_in * 1000 * (0.75 + Math.random() / 10)) : 0;
 
+/** A token is used for at least a second, so that a very short lifetime causes no flood of refreshes. */
+const atLeast = (milliseconds: number) => Math.max(1000, milliseconds);
+
+const isText = (value: unknown): value is string => typeof value === "string";
+/** Whether it has what a session needs: a storage may be damaged, and a response may come from another server. */
+const isSession = (it?: Partial<Session> | null) =>
+  isText(it?.access_token) &&
+  isText(it.session_id) &&
+  isText(it.user?.id) &&
+  Number.isFinite(it.expires_in) &&
+  Number(it.expires_in) > 0;
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 const isHidden = () => globalThis.document?.visibilityState === "hidden";
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const isStream = (body: unknown) => "getReader" in Object(body) || Symbol.asyncIterator in Object(body);
-const unexpected = (status: number) =>
-  new PortcullisError(status, "unexpected_response", "The response is not one of a Portcullis server.");
+const unexpected = () =>
+  new PortcullisError(200, "unexpected_response", "The response is not one of a Portcullis server.");
 
 /** The storage, or `undefined` if the browser blocks it. */
 function usable(get: () => TokenStorage, name: string): TokenStorage | undefined {

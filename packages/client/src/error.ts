@@ -27,20 +27,22 @@ export function networkError(cause: unknown): PortcullisError {
 /** Returns the JSON of a response, or `undefined` if it has no content. Throws the error that the response describes. */
 // biome-ignore lint/suspicious/noExplicitAny: the type depends on the endpoint
 export async function read(response: Response): Promise<any> {
-  const text = await response.text();
-  if (response.ok && text === "") return undefined;
-  let body: Record<string, string> | undefined;
+  const content = await response.text();
+  if (response.ok && content === "") return undefined;
+  let body: Record<string, unknown> | null | undefined;
   try {
-    body = JSON.parse(text);
+    body = JSON.parse(content);
   } catch {
     // A proxy, or the login page of a public network, answers in HTML.
   }
-  if (response.ok && body !== undefined) return body;
+  if (response.ok && body) return body;
+  // The errors of other servers may have other types in these members.
+  const text = (...values: unknown[]) => values.find((value): value is string => typeof value === "string");
   throw new PortcullisError(
     response.status,
-    body?.code ?? body?.error ?? "unexpected_response",
-    body?.detail ?? body?.error_description ?? "The response is not one of a Portcullis server.",
-    body?.request_id,
+    text(body?.code, body?.error) ?? "unexpected_response",
+    text(body?.detail, body?.error_description) ?? "The response is not one of a Portcullis server.",
+    text(body?.request_id),
     seconds(response.headers.get("Retry-After")),
   );
 }
@@ -49,7 +51,7 @@ export async function read(response: Response): Promise<any> {
 function seconds(value: string | null): number | undefined {
   if (value === null) return undefined;
   const number = Number(value);
-  if (!Number.isNaN(number)) return Math.max(0, number);
+  if (Number.isFinite(number)) return Math.max(0, number);
   const date = Date.parse(value);
   return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - Date.now()) / 1000));
 }
