@@ -307,6 +307,20 @@ for (const mode of MODES) {
       assert.equal((await tabs[1].call("me")).email, person.email);
     });
 
+    test("a clock that is set back leads to a refresh, and stops no later one", async () => {
+      const tab = await profile.tab();
+      await tab.login(person);
+      const before = profile.refreshes;
+      await profile.context.clock.setSystemTime(Date.now() - 86_400_000);
+      await profile.context.clock.fastForward(5000);
+      await until(() => profile.refreshes > before, "there is no refresh");
+      await tab.page.evaluate(() => auth.me());
+      const token = await tab.token();
+      await profile.pass(0.86 * LIFETIME);
+      await tab.untilNot(token);
+      assert.equal(profile.refreshes, before + 2);
+    });
+
     test("a tab in the background does not refresh ahead of time, but at once when it is shown or asked", async () => {
       const tab = await profile.tab();
       await tab.login(person);

@@ -401,6 +401,20 @@ describe("fetch", () => {
     assert.equal(client.state.status, "signed_in");
   });
 
+  test("refreshes after a 401 even if the clock has been set back since the last time", async (t) => {
+    const { url } = await api(t, () => 401);
+    const { client, network } = await signedIn({ origins: [url] });
+    const refreshes = () => network.requests.filter((request) => request === "POST /refresh").length;
+    await client.fetch(url);
+    assert.equal(refreshes(), 1);
+    shiftClock(t, -HOUR);
+    // Once because the age of the token is unknown, and once because the API refuses the new one.
+    await client.fetch(url);
+    assert.equal(refreshes(), 3);
+    await client.fetch(url);
+    assert.equal(refreshes(), 3);
+  });
+
   test("of ten requests with the same refused token refreshes once", async (t) => {
     const { url } = await api(t, ([first], authorization) => (authorization === first.authorization ? 401 : 200));
     const { client, network } = await signedIn({ origins: [url] });
@@ -482,6 +496,27 @@ describe("a session", () => {
       assert.deepEqual(network.requests, ["POST /refresh"], failure.toString());
       assert.equal(typeof (await client.getAccessToken()), "string");
     }
+  });
+
+  test("is refreshed when the clock has been set back, whatever was waited for", async (t) => {
+    const { client, network } = await signedIn();
+    const token = await client.getAccessToken();
+    shiftClock(t, -HOUR);
+    const next = await client.getAccessToken();
+    assert.notEqual(next, token);
+    assert.equal(await client.getAccessToken(), next);
+    assert.deepEqual(network.requests, ["POST /refresh"]);
+
+    const problem = { code: "storage_unavailable", detail: "" };
+    network.answer = () => Response.json(problem, { status: 503, headers: { "Retry-After": "600" } });
+    shiftClock(t, HOUR);
+    const refused = { status: 503, code: "storage_unavailable" };
+    await rejects(client.getAccessToken(), refused);
+    network.answer = undefined;
+    await rejects(client.getAccessToken(), refused);
+    shiftClock(t, -2 * HOUR);
+    assert.notEqual(await client.getAccessToken(), next);
+    assert.equal(network.requests.length, 3);
   });
 
   test("ends with the reason when the server refuses its token", async () => {

@@ -101,11 +101,13 @@ export function createClient(options: ClientOptions): Client {
   let flight: Promise<void> | undefined;
   /** Aborts the refresh that waits or is under way. */
   let stop = new AbortController();
-  let refreshAt = dueAt(session);
+  /** The time until the next refresh. */
+  let wait = waitOf(session);
   let failures = 0;
   /** The error with which the server asked to wait, and until when. */
-  let refusal: { error: PortcullisError; until: number } | undefined;
-  let forcedAt = 0;
+  let refusal: { error: PortcullisError; wait: Span } | undefined;
+  /** The time in which there is no other refresh after a 401. */
+  let forced = PAST;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let closed = false;
 
@@ -115,7 +117,7 @@ export function createClient(options: ClientOptions): Client {
     if (next?.id !== session?.id) {
       failures = 0;
       refusal = undefined;
-      refreshAt = dueAt(next);
+      wait = waitOf(next);
     }
     session = next;
     arm();
@@ -200,8 +202,8 @@ export function createClient(options: ClientOptions): Client {
   async function look(reason: Reason = "signed_out", began = false) {
     if (!store) return;
     // What another process of the browser stores may arrive after its message.
-    const until = Date.now() + 1000;
-    while (tabs.hears && stored()?.id !== announced && Date.now() < until) await sleep(20);
+    const patience = { from: Date.now(), length: 1000 };
+    while (tabs.hears && stored()?.id !== announced && left(patience) > 0) await sleep(20);
     const found = stored();
     announced = found?.id;
     if (found) take(found, began);
@@ -277,8 +279,8 @@ export function createClient(options: ClientOptions): Client {
     const response = await ask(token);
     if (response.status !== 401) return response;
     if (session?.access_token === token) {
-      if (!flight && Date.now() < forcedAt + FORCED_EVERY) return response;
-      forcedAt = Date.now();
+      if (!flight && left(forced) > 0) return response;
+      forced = { from: Date.now(), length: FORCED_EVERY };
       await refresh();
     }
     const renewed = session?.access_token;
@@ -314,7 +316,7 @@ export function createClient(options: ClientOptions): Client {
 
   /** Refreshes the session, or looks for the session of the browser while loading. */
   function refresh(): Promise<void> {
-    if (refusal && Date.now() < refusal.until) return Promise.reject(refusal.error);
+    if (refusal && left(refusal.wait) > 0) return Promise.reject(refusal.error);
     flight ??= refreshInTurn().finally(() => {
       flight = undefined;
     });
@@ -368,7 +370,10 @@ export function createClient(options: ClientOptions): Client {
       await look();
       // The refused token is no longer the current one.
       if (session?.id !== before?.id) return;
-      if (before) return end(Date.now() < before.at + before.refresh_expires_in * 1000 ? "revoked" : "expired");
+      if (before) {
+        const length = before.refresh_expires_in * 1000;
+        return end(left({ from: before.at, length }) > 0 ? "revoked" : "expired");
+      }
       const had = hints?.getItem(name);
       write(null);
       return become(null, had ? "expired" : null);
@@ -381,8 +386,8 @@ export function createClient(options: ClientOptions): Client {
     }
     const backOff = Math.min(2 ** failures, 60) * (0.75 + Math.random() / 2);
     failures += 1;
-    refreshAt = Date.now() + Math.max(backOff, error.retryAfter ?? 0) * 1000;
-    if (error.code !== "network_error") refusal = { error, until: refreshAt };
+    wait = { from: Date.now(), length: Math.max(backOff, error.retryAfter ?? 0) * 1000 };
+    if (error.code !== "network_error") refusal = { error, wait };
     arm();
     throw error;
   }
@@ -390,13 +395,13 @@ export function createClient(options: ClientOptions): Client {
   function arm() {
     clearTimeout(timer);
     if (closed || isHidden() || (!session && state.status !== "loading")) return;
-    timer = setTimeout(tick, Math.min(Math.max(refreshAt - Date.now(), 0), TICK));
+    timer = setTimeout(tick, Math.min(Math.max(left(wait), 0), TICK));
     // A timer would keep Node running.
     (timer as { unref?: () => void }).unref?.();
   }
 
   function tick() {
-    if (Date.now() < refreshAt || isHidden()) arm();
+    if (left(wait) > 0 || isHidden()) arm();
     // If it fails, it sets the next attempt.
     else refresh().catch(() => {});
   }
@@ -405,7 +410,7 @@ export function createClient(options: ClientOptions): Client {
   async function wake(event: Event) {
     if (isHidden()) return;
     await look();
-    if (event.type === "online" && failures > 0) refreshAt = refusal?.until ?? 0;
+    if (event.type === "online" && failures > 0) wait = refusal?.wait ?? PAST;
     arm();
   }
 
@@ -466,7 +471,7 @@ export function createClient(options: ClientOptions): Client {
     const { at, expires_in, access_token } = session;
     // The token must not expire on the way to the API.
     const margin = Math.min(10_000, expires_in * 100);
-    if (Date.now() < at + atLeast(expires_in * 1000 - margin)) return access_token;
+    if (left({ from: at, length: atLeast(expires_in * 1000 - margin) }) > 0) return access_token;
     await refresh();
     return session?.access_token ?? null;
   }
@@ -568,9 +573,27 @@ export function createClient(options: ClientOptions): Client {
   return client;
 }
 
+/** A span of time, in milliseconds: from a time of this machine's clock on. */
+interface Span {
+  from: number;
+  length: number;
+}
+
+/** A span that is over. */
+const PAST: Span = { from: 0, length: 0 };
+
+/**
+ * The milliseconds that are left. A span that begins in the future is over, because the clock was set back by an unknown time.
+ * The clocks of two tabs may differ by a little.
+ */
+function left({ from, length }: Span): number {
+  const passed = Date.now() - from;
+  return passed < -1000 ? 0 : length - passed;
+}
+
 /** At 75 to 85 % of the lifetime, at random, so that one tab refreshes first, for all. */
-const dueAt = (session: Session | null) =>
-  session ? session.at + atLeast(session.expires_in * 1000 * (0.75 + Math.random() / 10)) : 0;
+const waitOf = (session: Session | null): Span =>
+  session ? { from: session.at, length: atLeast(session.expires_in * 1000 * (0.75 + Math.random() / 10)) } : PAST;
 
 /** A token is used for at least a second, so that a very short lifetime causes no flood of refreshes. */
 const atLeast = (milliseconds: number) => Math.max(1000, milliseconds);
