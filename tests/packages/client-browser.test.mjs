@@ -392,6 +392,38 @@ for (const mode of MODES) {
       assert.equal((await a.call("me")).email, other.email);
     });
 
+    test("what one tab does for a user does not end the session that another user began meanwhile", async () => {
+      const [a, b] = await profile.tabs(2);
+      const calls = [
+        ["/sessions", "logoutEverywhere"],
+        ["/me", "deleteMe", { current_password: PASSWORD }],
+      ];
+      for (const [path, ...call] of calls) {
+        const other = await worker.register();
+        await a.login(person);
+        await b.until(`signed_in,${person.email}`);
+        const acted = Promise.withResolvers();
+        const held = Promise.withResolvers();
+        server.after = async (requested) => {
+          if (requested !== path) return true;
+          acted.resolve();
+          await held.promise;
+          return true;
+        };
+        const calling = a.call(...call);
+        await patiently(acted.promise, "there is no request");
+        const loggingIn = b.login(other);
+        // Its turn may come only after the call.
+        await Promise.race([loggingIn, setTimeout(1000)]);
+        held.resolve();
+        await Promise.all([calling, loggingIn]);
+        await b.load();
+        assert.equal(await b.state(), `signed_in,${other.email},restored`);
+        assert.equal((await b.call("me")).email, other.email);
+        await b.call("logout");
+      }
+    });
+
     test("a change of the user reaches all tabs, and the next refresh", async () => {
       const [a, b] = await profile.tabs(2);
       await a.login(person);

@@ -678,6 +678,158 @@ describe("a session", () => {
   });
 });
 
+describe("a call that another user's login overtakes", () => {
+  const paths = (network) => network.requests.map((request) => request.replace(/\/sessions\/.*/, "/sessions/{id}"));
+
+  /** A client whose requests to a path the server has answered, without the client knowing, until `release` is called. */
+  async function held(t, path, options) {
+    const opened = await signedIn(options);
+    const other = await worker.register();
+    const { promise: gate, resolve: release } = Promise.withResolvers();
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers();
+    t.after(release);
+    opened.network.answer = async ({ url }, send, init) => {
+      const answer = await send();
+      if (!new URL(url).pathname.startsWith(path)) return answer;
+      arrive();
+      // As the network does, it takes no longer than the signal lets it.
+      const aborted = new Promise((_, reject) => {
+        init?.signal?.addEventListener("abort", () => reject(init.signal.reason));
+      });
+      await Promise.race([gate, aborted]);
+      return answer;
+    };
+    const login = async () => {
+      await arrived;
+      await opened.client.login({ email: other.email, password: PASSWORD });
+    };
+    return { ...opened, other, arrived, release, login };
+  }
+
+  const changed = { status: 409, code: "account_changed" };
+
+  test("while it waits for a refresh is not sent", async (t) => {
+    const { client, network, other, login, release } = await held(t, "/refresh");
+    shiftClock(t, HOUR);
+    const calls = [
+      () => client.getAccessToken(),
+      () => client.fetch(`${worker.url.origin}/me`),
+      () => client.fetch(new Request(`${worker.url.origin}/me`, { method: "PATCH", body: "{}" })),
+      () => client.me(),
+      () => client.updateMe({ name: "Mallory" }),
+      () => client.sessions(),
+      () => client.endSession("0123456789_-abcdefghij"),
+      () => client.logoutEverywhere(),
+      () => client.changePassword({ current_password: PASSWORD, new_password: "purple otters juggle lanterns" }),
+      () => client.deleteMe({ current_password: PASSWORD }),
+    ];
+    const refused = Promise.all(calls.map((call) => rejects(call(), changed)));
+    await login();
+    release();
+    await refused;
+    assert.deepEqual(
+      network.requests.filter((request) => !/ \/(refresh|login|revoke)$/.test(request)),
+      [],
+    );
+    const { email, name } = await client.me();
+    assert.deepEqual([email, name], [other.email, null]);
+  });
+
+  test("is not sent again after a 401", async (t) => {
+    const { client, network, other, login, release } = await held(t, "/me");
+    network.answer = (
+      (answer) => async (request, send) =>
+        answer(request, request.url.endsWith("/me") ? () => new Response("{}", { status: 401 }) : send)
+    )(network.answer);
+    const calls = [
+      client.fetch(`${worker.url.origin}/me`, { method: "DELETE" }),
+      client.fetch(`${worker.url.origin}/me`),
+    ];
+    await login();
+    release();
+    for (const { status } of await Promise.all(calls)) assert.equal(status, 401);
+    assert.deepEqual(
+      paths(network).filter((path) => path !== "POST /revoke"),
+      ["DELETE /me", "GET /me", "POST /login"],
+    );
+    assert.equal(client.state.user.email, other.email);
+  });
+
+  test("is not sent again after the refresh that a 401 caused", async (t) => {
+    const { client, network, login, release } = await held(t, "/refresh");
+    const answer = network.answer;
+    network.answer = async (request, send, init) =>
+      request.url.endsWith("/me") ? new Response("{}", { status: 401 }) : answer(request, send, init);
+    const call = client.fetch(`${worker.url.origin}/me`, { method: "DELETE" });
+    await login();
+    release();
+    assert.equal((await call).status, 401);
+    assert.deepEqual(
+      network.requests.filter((request) => request.endsWith("/me")),
+      ["DELETE /me"],
+    );
+  });
+
+  for (const [name, path, call] of [
+    ["deleteMe", "/me", (client) => client.deleteMe({ current_password: PASSWORD })],
+    ["logoutEverywhere", "/sessions", (client) => client.logoutEverywhere()],
+    ["endSession", "/sessions/", async (client, { sid }) => client.endSession(sid)],
+  ])
+    for (const mode of ["memory", "storage"])
+      test(`ends that user's session only: ${name} in ${mode} mode`, async (t) => {
+        const { client, other, login, release, states } = await held(t, path, { mode, storage: storage() });
+        const calling = call(client, decodeJwt(await client.getAccessToken()));
+        // Its turn may come only after the call.
+        const loggingIn = login();
+        await Promise.race([loggingIn, setTimeout(500)]);
+        release();
+        await Promise.all([calling, loggingIn]);
+        assert.equal(client.state.user?.email, other.email);
+        assert.equal((await client.me()).email, other.email);
+        assert.equal(states.at(-1), "signed_in,signed_in");
+      });
+
+  for (const [name, call] of [
+    ["logoutEverywhere", (client) => client.logoutEverywhere()],
+    ["endSession", (client, { sid }) => client.endSession(sid)],
+  ])
+    test(`ends that user's session only: ${name} whose turn comes after the login`, async (t) => {
+      const { client, network, other, arrived, release } = await held(t, "/login");
+      const session = decodeJwt(await client.getAccessToken());
+      const loggingIn = client.login({ email: other.email, password: PASSWORD });
+      await arrived;
+      const calling = call(client, session);
+      while (!network.requests.some((request) => request.startsWith("DELETE"))) await setTimeout(5);
+      await setTimeout(200);
+      release();
+      await Promise.all([loggingIn, calling]);
+      assert.equal((await client.me()).email, other.email);
+    });
+
+  test("changes no password while it waits for its turn", async () => {
+    const { client, network, person } = await signedIn();
+    const other = await worker.register();
+    const login = client.login({ email: other.email, password: PASSWORD });
+    const next = "purple otters juggle lanterns";
+    const change = rejects(client.changePassword({ current_password: PASSWORD, new_password: next }), changed);
+    await login;
+    await change;
+    assert.ok(!network.requests.includes("POST /me/password"));
+    assert.equal((await client.me()).email, other.email);
+    await client.login({ email: person.email, password: PASSWORD });
+  });
+
+  test("as the same user goes on", async (t) => {
+    const { client, person, release } = await held(t, "/refresh");
+    shiftClock(t, HOUR);
+    const calls = [client.me(), client.getAccessToken()];
+    await client.login({ email: person.email, password: PASSWORD });
+    release();
+    const [{ email }, token] = await Promise.all(calls);
+    assert.deepEqual([email, token], [person.email, await client.getAccessToken()]);
+  });
+});
+
 describe("the client runs", () => {
   const bundle = () =>
     buildSync({

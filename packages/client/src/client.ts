@@ -210,6 +210,12 @@ export function createClient(options: ClientOptions): Client {
     else if (session) become(null, reason);
   }
 
+  /** Receives what other tabs have sent and stored. */
+  async function catchUp() {
+    await tabs.arrived();
+    await look();
+  }
+
   /** Takes over a session from another tab. */
   function take(next: Session, began: boolean) {
     if (session && session.user.id !== next.user.id) become(null, "account_changed");
@@ -239,7 +245,14 @@ export function createClient(options: ClientOptions): Client {
    * Sends JSON, with an access token only if `bearer` is given. Rejects with a `PortcullisError`. Redirects are not followed,
    * because the server sends none, and the body may contain a password. Workers do not support `redirect: "error"`.
    */
-  async function post(path: string, body: object, limit = LIMIT, signal?: AbortSignal, bearer?: string) {
+  async function post(
+    path: string,
+    body: object,
+    limit = LIMIT,
+    signal?: AbortSignal,
+    bearer?: string,
+    method = "POST",
+  ) {
     const controller = new AbortController();
     const abort = () => controller.abort();
     const ends = setTimeout(abort, limit);
@@ -248,7 +261,7 @@ export function createClient(options: ClientOptions): Client {
     try {
       return await read(
         await send(url + path, {
-          method: "POST",
+          method,
           headers: { "Content-Type": "application/json", ...(bearer && { Authorization: `Bearer ${bearer}` }) },
           body: JSON.stringify(body),
           redirect: "manual",
@@ -270,7 +283,10 @@ export function createClient(options: ClientOptions): Client {
     const headers = new Headers(init?.headers ?? request?.headers);
     // What is checked is what is sent, because a `<base>` in the page leads relative addresses elsewhere.
     const target = new URL(request?.url ?? String(input), globalThis.document?.baseURI ?? page?.href);
-    const token = origins.includes(target.origin) && !headers.has("Authorization") ? await getAccessToken() : null;
+    if (!origins.includes(target.origin) || headers.has("Authorization")) return send(request ?? target.href, init);
+    if (state.status === "loading") await refresh();
+    const user = session?.user.id;
+    const token = await getAccessToken();
     if (token === null) return send(request ?? target.href, init);
     const ask = (token: string) => {
       headers.set("Authorization", `Bearer ${token}`);
@@ -283,19 +299,14 @@ export function createClient(options: ClientOptions): Client {
       forced = { from: Date.now(), length: FORCED_EVERY };
       await refresh();
     }
-    const renewed = session?.access_token;
-    // A stream cannot be sent twice.
-    if (!renewed || renewed === token || isStream(init?.body)) return response;
+    // Another user must not send it, and a stream cannot be sent twice.
+    if (!session || session.user.id !== user || session.access_token === token || isStream(init?.body)) return response;
+    const renewed = session.access_token;
     await response.body?.cancel();
     return ask(renewed);
   }
 
-  async function request<T>(
-    method: string,
-    path: string,
-    body?: unknown,
-    credentials?: RequestCredentials,
-  ): Promise<T> {
+  async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
     // Otherwise it would change the host.
     if (!path.startsWith("/")) throw new TypeError("The path begins with a slash.");
     try {
@@ -304,7 +315,6 @@ export function createClient(options: ClientOptions): Client {
           method,
           redirect: "manual",
           ...(body !== undefined && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
-          ...(credentials && { credentials }),
         }),
       );
     } catch (error) {
@@ -339,8 +349,7 @@ export function createClient(options: ClientOptions): Client {
   }
 
   async function refreshAlone(before: Session | null, signal: AbortSignal) {
-    await tabs.arrived();
-    await look();
+    await catchUp();
     // Another tab has refreshed, or signed out.
     if (session?.id !== before?.id || (!before && state.status !== "loading")) return;
     const body = cookie ? before && { user_id: before.user.id } : { refresh_token: before?.refresh_token };
@@ -366,8 +375,7 @@ export function createClient(options: ClientOptions): Client {
   async function failed(before: Session | null, error: PortcullisError) {
     if (error.code === "account_changed") return become(null, "account_changed");
     if (error.status === 401 && error.code === "invalid_refresh_token") {
-      await tabs.arrived();
-      await look();
+      await catchUp();
       // The refused token is no longer the current one.
       if (session?.id !== before?.id) return;
       if (before) {
@@ -429,17 +437,21 @@ export function createClient(options: ClientOptions): Client {
 
   // ---- What the page calls
 
+  /** Rejects what a user has begun if another one has signed in since. */
+  function checkUser(user?: string) {
+    const isOther = session ? session.user.id !== user : state.reason === "account_changed";
+    if (user && isOther) throw new PortcullisError(409, "account_changed", "Another user has signed in.");
+  }
+
   /** Begins a session. */
   async function begin(path: string, body: object, bearer?: string): Promise<User> {
-    return inPlaceOfRefreshes(async () => {
-      const replaced = session;
-      const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
-      check(answer);
-      keep(answer, true);
-      // With a cookie, the server ends the replaced session itself.
-      if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
-      return answer.user;
-    });
+    const replaced = session;
+    const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
+    check(answer);
+    keep(answer, true);
+    // With a cookie, the server ends the replaced session itself.
+    if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
+    return answer.user;
   }
 
   /** Runs a login or logout. */
@@ -452,10 +464,25 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
-  function logout(): Promise<void> {
+  /** Runs what changes the session of the signed-in user and needs an access token. */
+  async function asUser<T>(work: (token?: string, user?: string) => Promise<T>): Promise<T> {
+    if (state.status === "loading") await refresh();
+    const user = session?.user.id;
+    // Refreshes if needed, which cannot be done in the turn of the work.
+    await getAccessToken();
     return inPlaceOfRefreshes(async () => {
-      await look();
+      await catchUp();
+      checkUser(user);
+      return work(session?.access_token, user);
+    });
+  }
+
+  /** Logs out, unless the session is now another one than that which was to end. */
+  function leave(isMeant: (session: Session | null) => boolean = () => true): Promise<void> {
+    return inPlaceOfRefreshes(async () => {
+      await catchUp();
       const ended = session;
+      if (!isMeant(ended)) return;
       // The session of the browser now belongs to another user.
       if (!ended && state.reason === "account_changed") return;
       if (ended || cookie) end("signed_out");
@@ -468,11 +495,12 @@ export function createClient(options: ClientOptions): Client {
   async function getAccessToken(): Promise<string | null> {
     if (state.status === "loading") await refresh();
     if (!session) return null;
-    const { at, expires_in, access_token } = session;
+    const { user, at, expires_in, access_token } = session;
     // The token must not expire on the way to the API.
     const margin = Math.min(10_000, expires_in * 100);
     if (left({ from: at, length: atLeast(expires_in * 1000 - margin) }) > 0) return access_token;
     await refresh();
+    checkUser(user.id);
     return session?.access_token ?? null;
   }
 
@@ -485,8 +513,7 @@ export function createClient(options: ClientOptions): Client {
   }
 
   async function update(user: User) {
-    await tabs.arrived();
-    await look();
+    await catchUp();
     if (session?.user.id !== user.id) return;
     const next = { ...session, user };
     write(next);
@@ -504,26 +531,28 @@ export function createClient(options: ClientOptions): Client {
       tell(own);
       return () => void listeners.delete(own);
     },
-    register: ({ remember, ...details }) => begin("/register", { ...details, ...transport(remember) }),
-    login: ({ remember, ...credentials }) => begin("/login", { ...credentials, ...transport(remember) }),
-    logout,
+    register: ({ remember, ...details }) =>
+      inPlaceOfRefreshes(() => begin("/register", { ...details, ...transport(remember) })),
+    login: ({ remember, ...credentials }) =>
+      inPlaceOfRefreshes(() => begin("/login", { ...credentials, ...transport(remember) })),
+    logout: () => leave(),
     async logoutEverywhere({ exceptCurrent = false } = {}) {
+      if (state.status === "loading") await refresh();
+      const user = session?.user.id;
       const path = exceptCurrent ? "/sessions?except=current" : "/sessions";
       const answer = await request<{ sessions_ended?: unknown } | undefined>("DELETE", path);
       if (typeof answer?.sessions_ended !== "number") throw unexpected();
-      if (!exceptCurrent) await logout();
+      if (!exceptCurrent) await leave((session) => session?.user.id === user);
       return answer.sessions_ended;
     },
     me: async () => updated(await request("GET", "/me")),
     updateMe: async (changes) => updated(await request("PATCH", "/me", changes)),
-    async changePassword(passwords) {
-      const token = await getAccessToken();
-      return begin("/me/password", passwords, token ?? undefined);
-    },
-    async deleteMe(confirmation) {
-      await request("DELETE", "/me", confirmation, cookie ? "include" : undefined);
-      end("signed_out");
-    },
+    changePassword: (passwords) => asUser((token) => begin("/me/password", passwords, token)),
+    deleteMe: (confirmation) =>
+      asUser(async (token, user) => {
+        await post("/me", confirmation, LIMIT, undefined, token, "DELETE");
+        if (session?.user.id === user) end("signed_out");
+      }),
     sessions(page = {}) {
       // Omits members that are undefined.
       return request("GET", `/sessions?${new URLSearchParams(JSON.parse(JSON.stringify(page)))}`);
@@ -532,7 +561,7 @@ export function createClient(options: ClientOptions): Client {
       // Otherwise "" would end all sessions, and "." and ".." would change the path.
       if (!SESSION_ID.test(id)) throw new TypeError("The id of a session has 22 characters of base64url.");
       await request("DELETE", `/sessions/${id}`);
-      if (id === session?.session_id) await logout();
+      if (id === session?.session_id) await leave((session) => session?.session_id === id);
     },
     request,
     getAccessToken,
