@@ -11,7 +11,20 @@ import { stripVTControlCharacters } from "node:util";
 
 import { bundle } from "./build.mjs";
 import { openapiBinary } from "./generate.mjs";
-import { Failure, fail, filesUnder, heading, misused, read, run, runIfStarted, seconds, tee } from "./lib.mjs";
+import {
+  env,
+  Failure,
+  fail,
+  filesUnder,
+  heading,
+  misused,
+  path,
+  read,
+  run,
+  runIfStarted,
+  seconds,
+  tee,
+} from "./lib.mjs";
 import { lints } from "./lint.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { packagesOf, setup } from "./setup.mjs";
@@ -88,9 +101,11 @@ async function nodeTests(patterns) {
   await run("cargo", ["run", "--quiet", "--locked", "--profile", "tool", "-p", "portcullis-build", "--", "example"]);
   await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
   const files = longestFirst(["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs")));
+  // Node keeps compiled JavaScript there: every file loads miniflare, and many run wrangler.
+  const cached = { ...env, NODE_COMPILE_CACHE: path("build", "node-cache") };
   let failed = false;
   for (const selection of selections(files, patterns)) {
-    const { code, stdout } = await tee("node", ["scripts/run-tests.mjs", ...selection]);
+    const { code, stdout } = await tee("node", ["scripts/run-tests.mjs", ...selection], { env: cached });
     const text = stripVTControlCharacters(stdout);
     const summary = (name) => Number([...text.matchAll(new RegExp(`^ℹ ${name} (\\d+)$`, "gm"))].at(-1)?.[1] ?? 0);
     // A test that exceeds its time limit is "cancelled".
