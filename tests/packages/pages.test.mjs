@@ -500,6 +500,9 @@ test("without a connection the page says so, and goes on when it is back", optio
     await page.getByRole("link", { name: "Activity" }).click();
     await heading(page, "Activity");
     await button(page, "Try again").waitFor();
+    // The event `online` can come before requests succeed.
+    let failures = 2;
+    await page.route("**/me/events*", (route) => (failures-- > 0 ? route.abort() : route.fallback()));
     await context.setOffline(false);
     // By itself.
     await page.getByText("Account created").waitFor();

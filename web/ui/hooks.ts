@@ -113,24 +113,30 @@ export function usePages<T>(path: string, member: string): Pages<T> {
   };
 }
 
-/** Milliseconds to wait after the event `online`, because the connection works a little later. */
+/** Milliseconds from the event `online` to the first retry, because the connection works a little later. Doubles with each retry. */
 const SETTLING = 500;
+/** The number of retries after the event `online`: the last one is 30 seconds after it. */
+const RETRIES = 6;
 
 /** Retries when the browser is online again. */
 function useRetryOnline(problem: Problem | undefined, retry: () => void) {
   const waits = problem !== undefined && isTemporary(problem);
+  const [events, setEvents] = useState(0);
+  const retries = useRef(RETRIES);
   useEffect(() => {
-    if (!waits) return;
-    let timer: ReturnType<typeof setTimeout>;
-    const soon = () => {
-      timer = setTimeout(retry, SETTLING);
+    const begin = () => {
+      retries.current = 0;
+      setEvents((before) => before + 1);
     };
-    addEventListener("online", soon);
-    return () => {
-      removeEventListener("online", soon);
-      clearTimeout(timer);
-    };
-  }, [waits, retry]);
+    addEventListener("online", begin);
+    return () => removeEventListener("online", begin);
+  }, []);
+  useEffect(() => {
+    if (!waits || retries.current === RETRIES) return;
+    const timer = setTimeout(retry, SETTLING * 2 ** retries.current);
+    retries.current += 1;
+    return () => clearTimeout(timer);
+  }, [waits, events, retry]);
 }
 
 /** Whether a state has lasted for some time, so that short states do not flicker. */
