@@ -22,7 +22,8 @@ CREATE TABLE users (
   -- or a format of crates/core/src/password/imported/, or "$wrapped" with that format without its hash and an Argon2id hash over it.
   -- NULL: the account has no password, so every password is wrong
   password_hash TEXT,
-  -- number of credential changes, not counting rehashes of the same password. A login that verified an older version is refused
+  -- number of credential changes and of ends of all sessions, not counting rehashes of the same password. A login that verified an
+  -- older version is refused, and a device token of an older version is void
   credentials_version INTEGER NOT NULL,
   -- JSON array of role names: the "roles" claim
   roles TEXT NOT NULL,
@@ -196,7 +197,7 @@ CREATE TABLE audit_events (
   at INTEGER NOT NULL,
   -- distinguishes and orders events of one second. For counted events, the kind
   id TEXT NOT NULL,
-  -- login_failed, registration_attempted, password_changed, profile_changed, reuse_detected, sessions_ended, disabled, enabled,
+  -- login_failed, login_throttled, throttle_lifted, registration_attempted, password_changed, profile_changed, reuse_detected, sessions_ended, disabled, enabled,
   -- roles_changed, metadata_changed, deleted
   kind TEXT NOT NULL,
   -- number of occurrences. 1 except for failed logins, registration attempts and profile changes
@@ -222,6 +223,26 @@ CREATE TABLE audit_events (
 
 -- Finds the oldest events, for the cleanup.
 CREATE INDEX audit_events_at ON audit_events (at);
+
+-- Failed attempts to sign in, and until when no further one is judged. One row per name, device or user with failures. The names are
+-- hashes of 24 bits, of names with and without an account, so their number is bounded and a row does not tell whose it is.
+CREATE TABLE throttles (
+  -- name:HASH for logins from unknown devices, device:ID for those from a known device, user:ID for a user who is signed in
+  key TEXT PRIMARY KEY NOT NULL,
+  -- failures that count toward the next wait. Time without a failure reduces them
+  steps INTEGER NOT NULL,
+  -- failures since the last completed sign-in
+  failures INTEGER NOT NULL,
+  -- time of the last failure
+  last_at INTEGER NOT NULL,
+  -- end of the wait. 0 if there was none
+  until INTEGER NOT NULL,
+  -- the request that counted the last failure, for the statements of its transaction
+  request_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Finds the failures of devices and users that are forgotten. Partial, because those of names are kept until a sign-in.
+CREATE INDEX throttles_last_at ON throttles (last_at) WHERE key < 'name:' OR key > 'name:~';
 
 -- The position of the cleanup in a table, which it walks in steps and in the order of the keys.
 CREATE TABLE cleanup_progress (

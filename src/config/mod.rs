@@ -10,8 +10,10 @@ use std::str::FromStr;
 
 use portcullis_core::account::resource_server::ResourceServers;
 use portcullis_core::account::roles::Roles;
+use portcullis_core::account::throttle::NameKey;
 use portcullis_core::password::{HashCost, Hasher};
 use portcullis_core::token::access::Parties;
+use portcullis_core::token::device::DEVICE_TOKEN;
 use portcullis_core::token::keys::SigningKeys;
 use portcullis_core::token::profile::ProfileClaim;
 use portcullis_core::token::refresh::REFRESH_TOKEN;
@@ -67,6 +69,10 @@ pub struct Config {
     pub signing_keys: SigningKeys,
     /// `TOKEN_SECRET`, a secret: the keys of refresh tokens.
     pub refresh_token_keys: SealingKeys,
+    /// `TOKEN_SECRET`: the keys of device tokens.
+    pub device_token_keys: SealingKeys,
+    /// `TOKEN_SECRET`: the key of name hashes.
+    pub name_key: NameKey,
 }
 
 /// The pages that are served to browsers.
@@ -159,7 +165,7 @@ impl Config {
             reader.problem("SESSION_TTL_SECONDS", "must not be shorter than REFRESH_IDLE_TTL_SECONDS");
         }
         let config = (|| {
-            let (issuer, log, allowed_origins) = (issuer?, log?, allowed_origins?);
+            let (issuer, log, allowed_origins, secrets) = (issuer?, log?, allowed_origins?, sealing_secrets?);
             Some(Self {
                 pages: Pages {
                     account: pages?,
@@ -186,7 +192,9 @@ impl Config {
                 log_refreshes: log.contains(&Log::Refreshes),
                 access_token_claims: access_token_claims?,
                 signing_keys: signing_keys?,
-                refresh_token_keys: sealing_secrets?.keys(REFRESH_TOKEN)?,
+                refresh_token_keys: secrets.keys(REFRESH_TOKEN)?,
+                device_token_keys: secrets.keys(DEVICE_TOKEN)?,
+                name_key: secrets.name_key()?,
             })
         })();
         match config {

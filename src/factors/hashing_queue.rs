@@ -9,8 +9,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::password::Hasher;
-use portcullis_core::password::hashing_queue::{Account, Entry, HashingQueue, QueueError, Ticket, Turn};
+use portcullis_core::password::hashing_queue::{Entry, HashingQueue, QueueError, Ticket, Turn};
 use worker::Delay;
 
 use super::FactorError;
@@ -37,12 +38,14 @@ impl Drop for Place {
 pub(super) async fn in_turn<T>(
     context: &Context<'_>,
     request: &Request,
-    account: &Account,
+    account: Subject,
     price: u64,
     work: impl FnOnce(&Hasher) -> T,
 ) -> Result<T, FactorError> {
     let hasher = &context.config.hasher;
-    let entry = Entry { account: account.clone(), source: request.client.source(), price };
+    // A known device has its own places, so that other clients of its network cannot take them.
+    let source = if matches!(account, Subject::Device(_)) { None } else { request.client.source() };
+    let entry = Entry { account, source, price };
     let entered = QUEUE.with_borrow_mut(|queue| queue.enter(entry, hasher.cpu_micros(), now_millis()));
     let place = Place(entered.map_err(|error| refused(context, error))?);
     loop {

@@ -1,8 +1,10 @@
 //! Authentication factors. Each creates a [`Proof`], which every new session needs.
 
+pub mod device;
 mod hashing_queue;
 pub mod password;
 
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::id::{Id, Slot};
 use portcullis_core::password::{HashError, PasswordError};
 use portcullis_core::sign_in::Method;
@@ -16,6 +18,7 @@ pub struct Proof {
     slot: Slot,
     credentials_version: u64,
     method: Method,
+    subject: Option<Subject>,
 }
 
 impl Proof {
@@ -38,6 +41,11 @@ impl Proof {
     pub const fn method(&self) -> Method {
         self.method
     }
+
+    /// What failed attempts count against; `None` for a new account.
+    pub const fn subject(&self) -> Option<Subject> {
+        self.subject
+    }
 }
 
 /// Why authentication fails.
@@ -47,6 +55,8 @@ pub enum FactorError {
     InvalidCredentials,
     /// The current password is wrong.
     WrongPassword,
+    /// Failed attempts made further ones wait. Seconds until the end of the wait.
+    Throttled(u64),
     /// The new password is not allowed.
     NewPassword(PasswordError),
     /// The source or the account has used its share of the hashing queue. Seconds until a retry.

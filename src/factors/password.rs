@@ -1,22 +1,23 @@
 //! Passwords as a factor.
 
 use portcullis_core::account::caller::Caller;
+use portcullis_core::account::throttle::{Name, Subject};
 use portcullis_core::account::user::User;
 use portcullis_core::id::{Id, Slot};
 use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
-use portcullis_core::password::hashing_queue::Account;
 use portcullis_core::password::{HashError, Hasher, Password, Verification};
 use portcullis_core::sign_in::Method;
 
+use super::device::Devices;
 use super::hashing_queue::in_turn;
 use super::{FactorError, Proof};
 use crate::context::Context;
 use crate::http::Request;
 use crate::log::{self, Event};
 use crate::platform::random::random;
-use crate::store::StoreError;
-use crate::store::credentials::{Credentials, LoginName};
+use crate::store::audit::Failure;
+use crate::store::credentials::{Credentials, LoginName, OwnCredentials};
 
 /// The name in a login request, not yet parsed.
 pub enum RawLoginName<'a> {
@@ -34,6 +35,10 @@ pub struct PasswordLogin {
     pub user: User,
     /// An outdated hash and its replacement.
     pub rehash: Option<(String, String)>,
+    /// The name that was used.
+    pub name: Subject,
+    /// The known device from which the request comes.
+    pub device: Option<Id>,
 }
 
 /// A new password, hashed.
@@ -46,14 +51,17 @@ pub struct NewPassword {
 
 /// Verifies the password of an account.
 ///
-/// 1. Read the account. A malformed name is treated like an unknown one.
-/// 2. Verify the password. For an unknown account do the same work, including counting the failure.
-/// 3. Check last whether the account is disabled.
+/// 1. Read the account and the waits. A malformed name is treated like an unknown one. Attempts from a known device of the account count
+///    against the device, all others against the name.
+/// 2. During a wait, refuse the attempt without verifying the password.
+/// 3. Verify the password. For an unknown account do the same work, including counting the failure.
+/// 4. Check last whether the account is disabled.
 pub async fn log_in(
     context: &Context<'_>,
     request: &Request,
     name: &RawLoginName<'_>,
     password: &str,
+    devices: &Devices,
 ) -> Result<PasswordLogin, FactorError> {
     // No account has a password of this length, so skipping the work reveals nothing.
     let Ok(password) = Password::for_login(password) else {
@@ -61,19 +69,45 @@ pub async fn log_in(
         return Err(FactorError::InvalidCredentials);
     };
     // 1.
-    let (credentials, account) = find_credentials(context, name).await?;
+    let (email, username);
+    let (found, name) = match *name {
+        RawLoginName::Email(text) => {
+            email = Email::parse(text).ok();
+            let name = email.as_ref().map_or(Name::Malformed(text), |email| Name::Email(email.key()));
+            (email.as_ref().map(LoginName::Email), name)
+        }
+        RawLoginName::Username(text) => {
+            username = Username::parse(text).ok();
+            let name = username.as_ref().map_or(Name::Malformed(text), |username| Name::Username(username.key()));
+            (username.as_ref().map(LoginName::Username), name)
+        }
+    };
+    let name = Subject::Name(context.config.name_key.hash(name));
+    let subjects: Vec<_> = std::iter::once(name).chain(devices.ids().map(Subject::Device)).collect();
+    let lookup = context.store.find_credentials(found.as_ref(), &subjects, context.now).await?;
+    let credentials = lookup.credentials.as_ref();
+    let device = credentials.and_then(|found| devices.find(found.user.id, found.version));
+    // A device with too many failures is unknown for a day.
+    let device = device.filter(|device| lookup.wait(Subject::Device(*device)).is_none());
+    let subject = device.map_or(name, Subject::Device);
+    let user_id = credentials.map(|found| found.user.id);
+    let failure = Failure { subject, user_id, session_id: None };
     // 2.
-    let Some(credentials) = credentials else {
-        verify_dummy(context, request, &account, &password).await?;
-        return Err(failed(context, request, None, "unknown_account").await?);
+    if let Some(seconds) = lookup.wait(subject) {
+        return Err(throttled(context, user_id, seconds));
+    }
+    // 3.
+    let Some(credentials) = lookup.credentials else {
+        verify_dummy(context, request, subject, &password).await?;
+        return Err(failed(context, request, &failure, "unknown_account").await?);
     };
     let user_id = credentials.user.id;
     let Some(stored) = &credentials.password_hash else {
-        verify_dummy(context, request, &account, &password).await?;
-        return Err(failed(context, request, Some(user_id), "no_password").await?);
+        verify_dummy(context, request, subject, &password).await?;
+        return Err(failed(context, request, &failure, "no_password").await?);
     };
     let (salt, price) = (random()?, context.config.hasher.price(&password, stored));
-    let verified = in_turn(context, request, &account, price, |hasher| {
+    let verified = in_turn(context, request, subject, price, |hasher| {
         Ok(match hasher.verify(&password, stored)? {
             Verification::Differs => None,
             // An outdated hash is replaced in the same turn.
@@ -83,16 +117,17 @@ pub async fn log_in(
     let verified: Result<_, HashError> = verified.await?;
     let invalid = |error| FactorError::Hash(format!("the password hash of user {user_id}: {error}"));
     let Some(new_hash) = verified.map_err(invalid)? else {
-        return Err(failed(context, request, Some(user_id), "wrong_password").await?);
+        return Err(failed(context, request, &failure, "wrong_password").await?);
     };
-    // 3.
+    // 4.
     if credentials.disabled {
-        return Err(failed(context, request, Some(user_id), "disabled").await?);
+        return Err(failed(context, request, &failure, "disabled").await?);
     }
     let Credentials { slot, version, .. } = credentials;
-    let proof = Proof { user_id, slot, credentials_version: version, method: Method::Password };
+    let method = Method::Password;
+    let proof = Proof { user_id, slot, credentials_version: version, method, subject: Some(subject) };
     let rehash = new_hash.map(|new_hash| (stored.clone(), new_hash));
-    Ok(PasswordLogin { proof, user: credentials.user, rehash })
+    Ok(PasswordLogin { proof, user: credentials.user, rehash, name, device })
 }
 
 /// Checks a new password against the rules, which refuse passwords made of the user's names.
@@ -123,9 +158,9 @@ pub async fn register(
     password: &Password,
 ) -> Result<NewPassword, FactorError> {
     let (salt, price) = (random()?, context.config.hasher.cpu_micros());
-    let account = Account::Email(email.key().to_owned());
-    let hash = in_turn(context, request, &account, price, |hasher| hasher.hash(password, salt)).await??;
-    let proof = Proof { user_id, slot, credentials_version: 0, method: Method::Password };
+    let account = Subject::Name(context.config.name_key.hash(Name::Email(email.key())));
+    let hash = in_turn(context, request, account, price, |hasher| hasher.hash(password, salt)).await??;
+    let proof = Proof { user_id, slot, credentials_version: 0, method: Method::Password, subject: None };
     Ok(NewPassword { proof, hash })
 }
 
@@ -134,19 +169,19 @@ pub async fn change(
     context: &Context<'_>,
     request: &Request,
     caller: Caller,
-    credentials: &Credentials,
+    own: &OwnCredentials,
     current: &str,
     new: &Password,
 ) -> Result<NewPassword, FactorError> {
     let salt = random()?;
     let hasher = &context.config.hasher;
-    let hash = verify_current(context, request, caller, credentials, current, hasher.cpu_micros(), |hasher| {
-        hasher.hash(new, salt)
-    });
+    let hash =
+        verify_current(context, request, caller, own, current, hasher.cpu_micros(), |hasher| hasher.hash(new, salt));
     let hash = hash.await?;
-    let credentials_version = credentials.version.saturating_add(1);
-    let proof =
-        Proof { user_id: caller.user_id, slot: credentials.slot, credentials_version, method: Method::Password };
+    let (user_id, slot) = (caller.user_id, own.credentials.slot);
+    let credentials_version = own.credentials.version.saturating_add(1);
+    let subject = Some(Subject::User(user_id));
+    let proof = Proof { user_id, slot, credentials_version, method: Method::Password, subject };
     Ok(NewPassword { proof, hash })
 }
 
@@ -155,31 +190,34 @@ pub async fn confirm(
     context: &Context<'_>,
     request: &Request,
     caller: Caller,
-    credentials: &Credentials,
+    own: &OwnCredentials,
     current: &str,
 ) -> Result<(), FactorError> {
-    verify_current(context, request, caller, credentials, current, 0, |_| Ok(())).await
+    verify_current(context, request, caller, own, current, 0, |_| Ok(())).await
 }
 
 /// Verifies the current password of the caller and runs `then`, at `then_price`, in the same turn. A wrong password counts as a failed
-/// login.
+/// login, but not against the name: whoever has an access token is no stranger.
 async fn verify_current<T>(
     context: &Context<'_>,
     request: &Request,
     caller: Caller,
-    credentials: &Credentials,
+    own: &OwnCredentials,
     current: &str,
     then_price: u64,
     then: impl FnOnce(&Hasher) -> Result<T, HashError>,
 ) -> Result<T, FactorError> {
     let current = Password::for_login(current).map_err(|_| FactorError::WrongPassword)?;
-    let account = Account::User(caller.user_id);
-    let Some(stored) = &credentials.password_hash else {
-        verify_dummy(context, request, &account, &current).await?;
+    if let Some(seconds) = own.wait {
+        return Err(throttled(context, Some(caller.user_id), seconds));
+    }
+    let account = Subject::User(caller.user_id);
+    let Some(stored) = &own.credentials.password_hash else {
+        verify_dummy(context, request, account, &current).await?;
         return Err(wrong_current(context, request, caller).await?);
     };
     let price = context.config.hasher.price(&current, stored).saturating_add(then_price);
-    let verified = in_turn(context, request, &account, price, |hasher| match hasher.verify(&current, stored)? {
+    let verified = in_turn(context, request, account, price, |hasher| match hasher.verify(&current, stored)? {
         Verification::Differs => Ok(None),
         Verification::Matches { .. } => then(hasher).map(Some),
     });
@@ -190,39 +228,16 @@ async fn verify_current<T>(
 }
 
 async fn wrong_current(context: &Context<'_>, request: &Request, caller: Caller) -> Result<FactorError, FactorError> {
-    let (user_id, session_id) = (Some(caller.user_id), Some(caller.session_id));
-    count_failure(context, request, user_id, session_id, "wrong_current_password").await?;
-    Ok(FactorError::WrongPassword)
-}
-
-async fn find_credentials(
-    context: &Context<'_>,
-    name: &RawLoginName<'_>,
-) -> Result<(Option<Credentials>, Account), StoreError> {
-    // The queue counts requests by name, whether the account exists or not.
-    Ok(match *name {
-        RawLoginName::Email(text) => match Email::parse(text) {
-            Ok(email) => {
-                let credentials = context.store.find_credentials(&LoginName::Email(&email)).await?;
-                (credentials, Account::Email(email.key().to_owned()))
-            }
-            Err(_) => (None, Account::Malformed(text.to_owned())),
-        },
-        RawLoginName::Username(text) => match Username::parse(text) {
-            Ok(username) => {
-                let credentials = context.store.find_credentials(&LoginName::Username(&username)).await?;
-                (credentials, Account::Username(username.key().to_owned()))
-            }
-            Err(_) => (None, Account::Malformed(text.to_owned())),
-        },
-    })
+    let Caller { user_id, session_id } = caller;
+    let failure = Failure { subject: Subject::User(user_id), user_id: Some(user_id), session_id: Some(session_id) };
+    count_failure(context, request, &failure, "wrong_current_password", FactorError::WrongPassword).await
 }
 
 /// Does the work of one verification, for unknown accounts and accounts without a password.
 async fn verify_dummy(
     context: &Context<'_>,
     request: &Request,
-    account: &Account,
+    account: Subject,
     password: &Password,
 ) -> Result<(), FactorError> {
     let price = context.config.hasher.cpu_micros();
@@ -230,25 +245,46 @@ async fn verify_dummy(
 }
 
 /// Counts a failed login and returns the error, which is the same for all reasons.
-pub async fn failed(
+async fn failed(
     context: &Context<'_>,
     request: &Request,
-    user_id: Option<Id>,
+    failure: &Failure,
     reason: &'static str,
 ) -> Result<FactorError, FactorError> {
-    count_failure(context, request, user_id, None, reason).await?;
-    Ok(FactorError::InvalidCredentials)
+    count_failure(context, request, failure, reason, FactorError::InvalidCredentials).await
 }
 
-/// Logs a failed login and counts it in the audit trail of the account. Failures without an account share one row, so that both cases
-/// do the same work.
+/// Counts the failure of a login whose account changed after the password was verified.
+pub async fn account_changed(
+    context: &Context<'_>,
+    request: &Request,
+    login: &PasswordLogin,
+) -> Result<FactorError, FactorError> {
+    let subject = login.device.map_or(login.name, Subject::Device);
+    let failure = Failure { subject, user_id: Some(login.user.id), session_id: None };
+    failed(context, request, &failure, "account_changed").await
+}
+
+/// Logs a failed attempt and counts it, in the throttle and in the audit trail of the account, and returns `error`. If other failures
+/// have made attempts wait since the account was read, it counts nothing and returns [`FactorError::Throttled`]: of many guesses at
+/// once, those that come too late are not judged. Failures without an account do the same work.
 async fn count_failure(
     context: &Context<'_>,
     request: &Request,
-    user_id: Option<Id>,
-    session_id: Option<Id>,
+    failure: &Failure,
     reason: &'static str,
-) -> Result<(), StoreError> {
-    log::write(context.request_id, &Event::LoginFailed { user_id, reason });
-    context.store.count_failed_login(user_id, session_id, &request.client, context.now).await
+    error: FactorError,
+) -> Result<FactorError, FactorError> {
+    let wait = context.store.count_failure(failure, &request.client, context.request_id, context.now).await?;
+    if let Some(seconds) = wait {
+        return Ok(throttled(context, failure.user_id, seconds));
+    }
+    log::write(context.request_id, &Event::LoginFailed { user_id: failure.user_id, reason });
+    Ok(error)
+}
+
+/// Logs an attempt during a wait and returns the error.
+fn throttled(context: &Context<'_>, user_id: Option<Id>, seconds: u64) -> FactorError {
+    log::write(context.request_id, &Event::LoginFailed { user_id, reason: "throttled" });
+    FactorError::Throttled(seconds)
 }

@@ -74,6 +74,8 @@ pub enum ApiError {
     ExpiredToken,
     /// Seconds until a retry. The source or account exceeds its share of the hashing queue, or changed its profile too often.
     TooManyRequests(u64),
+    /// Seconds until a retry. Failed attempts made further ones wait.
+    TooManyAttempts(u64),
     /// The client has disconnected, so nobody receives this error.
     ClientLeft,
     /// Seconds until a retry. Too many requests are waiting for password hashing.
@@ -194,6 +196,9 @@ impl ApiError {
                 row(429, "too_many_requests", "Too many requests. Try again after the time in Retry-After.")
                     .oauth(UNAVAILABLE)
             }
+            Self::TooManyAttempts(_) => {
+                row(429, "too_many_attempts", "Too many failed attempts. Try again after the time in Retry-After.")
+            }
             Self::ClientLeft => row(499, "client_left", "The client has disconnected."),
             Self::Internal(_) => row(500, "internal_error", "An internal error occurred.").oauth("server_error"),
             Self::Overloaded(_) => {
@@ -242,7 +247,9 @@ impl ApiError {
                 ("WWW-Authenticate", challenge("invalid_token", &row.detail)),
                 ("Token-Expired", "true".to_owned()),
             ],
-            Self::TooManyRequests(seconds) | Self::Overloaded(seconds) => vec![("Retry-After", seconds.to_string())],
+            Self::TooManyRequests(seconds) | Self::TooManyAttempts(seconds) | Self::Overloaded(seconds) => {
+                vec![("Retry-After", seconds.to_string())]
+            }
             Self::Storage(_) | Self::Unhealthy(_) | Self::Misconfigured(_) => {
                 vec![("Retry-After", RETRY_AFTER.to_owned())]
             }
@@ -338,6 +345,7 @@ impl From<FactorError> for ApiError {
         match error {
             FactorError::InvalidCredentials => Self::InvalidCredentials,
             FactorError::WrongPassword => Self::WrongPassword,
+            FactorError::Throttled(seconds) => Self::TooManyAttempts(seconds),
             FactorError::NewPassword(error) => Self::UnusablePassword(error),
             FactorError::ShareTaken(seconds) => Self::TooManyRequests(seconds),
             FactorError::QueueFull(seconds) => Self::Overloaded(seconds),
@@ -360,6 +368,7 @@ impl From<SessionError> for ApiError {
             SessionError::CookieModeOff => Self::CookieModeOff,
             SessionError::CsrfRefused => Self::CsrfRefused,
             SessionError::AccountChanged => Self::InvalidCredentials,
+            SessionError::Throttled(seconds) => Self::TooManyAttempts(seconds),
             SessionError::Internal(cause) => Self::Internal(cause),
             SessionError::Crypto(error) => error.into(),
             SessionError::Store(error) => error.into(),
@@ -399,6 +408,7 @@ impl From<Denial> for ApiError {
             Denial::NotFound => Self::NotFound,
             Denial::LastAdmin => Self::LastAdmin,
             Denial::CredentialsChanged => Self::WrongPassword,
+            Denial::Throttled(seconds) => Self::TooManyAttempts(seconds),
         }
     }
 }
@@ -472,6 +482,7 @@ mod tests {
         ApiError::InvalidToken => ApiError::InvalidToken,
         ApiError::ExpiredToken => ApiError::ExpiredToken,
         ApiError::TooManyRequests(_) => ApiError::TooManyRequests(1),
+        ApiError::TooManyAttempts(_) => ApiError::TooManyAttempts(32),
         ApiError::ClientLeft => ApiError::ClientLeft,
         ApiError::Overloaded(_) => ApiError::Overloaded(4),
         ApiError::Storage(_) => {

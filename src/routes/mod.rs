@@ -23,6 +23,8 @@ mod account {
 mod admin {
     pub mod delete_user;
     pub mod end_user_sessions;
+    pub mod lift_throttle;
+    pub mod throttle;
     pub mod update_user;
     pub mod user;
     pub mod user_sessions;
@@ -147,6 +149,8 @@ endpoints! {
     DeleteUser: Delete "/users/{id}" => admin::delete_user::delete, Ignored, Problem;
     UserSessions: Get "/users/{id}/sessions" => admin::user_sessions::get, Ignored, Problem;
     EndUserSessions: Delete "/users/{id}/sessions" => admin::end_user_sessions::delete, Ignored, Problem;
+    UserThrottle: Get "/users/{id}/throttle" => admin::throttle::get, Ignored, Problem;
+    LiftUserThrottle: Delete "/users/{id}/throttle" => admin::lift_throttle::delete, Ignored, Problem;
     UserEvents: Get "/users/{id}/events" => account::events::get, Ignored, Problem;
     Verify: Get "/verify" => gateway::get, Ignored, Problem;
     OAuthMetadata: Get "/.well-known/oauth-authorization-server" => oauth::metadata::get, Ignored, Problem;

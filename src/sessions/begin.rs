@@ -8,15 +8,17 @@ use portcullis_core::account::session::OwedMark;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::sign_in::{NextStep, next_step};
+use portcullis_core::token::device::DeviceToken;
 use portcullis_core::token::refresh::RefreshToken;
 
 use super::SessionError;
 use super::changes::{action, log_change};
 use super::cookie::NewDelivery;
-use super::delivery::{access_expires_at, deliver};
+use super::delivery::{Delivered, access_expires_at, deliver};
 use super::end::settle;
 use crate::context::Context;
 use crate::factors::Proof;
+use crate::factors::device::Devices;
 use crate::factors::password::{NewPassword, PasswordLogin};
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
@@ -29,20 +31,28 @@ use crate::store::sessions::NewSession;
 ///
 /// One transaction begins the session, replaces an outdated hash and ends the sessions that exceed the maximum of the account.
 ///
-/// Fails with [`SessionError::AccountChanged`] if the account has been disabled or its credentials changed since the proof.
+/// Fails with [`SessionError::AccountChanged`] if the account has been disabled or its credentials changed since the proof, and with
+/// [`SessionError::Throttled`] if failed attempts have begun a wait since then.
 pub async fn log_in(
     context: &Context<'_>,
     request: &Request,
     login: &PasswordLogin,
     delivery: NewDelivery,
+    devices: &Devices,
 ) -> Result<Reply, SessionError> {
-    let PasswordLogin { proof, user, rehash } = login;
+    let PasswordLogin { proof, user, rehash, name, device } = login;
     let session = new_session(context, proof, delivery)?;
-    let reply = deliver(context, 200, user, &session.token, session.expires_at, session.delivery).await?;
+    let device = known_device(context, proof, *device)?;
+    let reply = deliver(context, 200, user, &Delivered::new(&session, devices, &device)).await?;
     let rehash = rehash.as_ref().map(|(old, new)| (old.as_str(), new.as_str()));
     let max_sessions = context.config.max_sessions;
-    let ending = context.store.insert_session(&session, &request.client, rehash, max_sessions, context.now).await;
+    let ending =
+        context.store.insert_session(&session, *name, &request.client, rehash, max_sessions, context.now).await;
     let insertion = settle(context, ending).await?;
+    if let Some(seconds) = insertion.wait {
+        log::write(context.request_id, &Event::LoginFailed { user_id: Some(user.id), reason: "throttled" });
+        return Err(SessionError::Throttled(seconds));
+    }
     if !insertion.has_begun {
         return Err(SessionError::AccountChanged);
     }
@@ -60,9 +70,11 @@ pub async fn register(
     new_user: &NewUser<'_>,
     user: &User,
     delivery: NewDelivery,
+    devices: &Devices,
 ) -> Result<Reply, SessionError> {
     let session = new_session(context, proof, delivery)?;
-    let reply = deliver(context, 201, user, &session.token, session.expires_at, session.delivery).await?;
+    let device = known_device(context, proof, None)?;
+    let reply = deliver(context, 201, user, &Delivered::new(&session, devices, &device)).await?;
     let inserted = context.store.insert_user(new_user, &session, &request.client, context.now).await;
     log_replaced(context, settle(context, inserted).await?);
     log::write(context.request_id, &Event::Registered { user_id: user.id, session_id: session.token.session_id() });
@@ -78,9 +90,11 @@ pub async fn change_password(
     credentials: &Credentials,
     new: &NewPassword,
     delivery: NewDelivery,
+    devices: &Devices,
 ) -> Result<Reply, SessionError> {
     let session = new_session(context, &new.proof, delivery)?;
-    let reply = deliver(context, 200, &credentials.user, &session.token, session.expires_at, session.delivery).await?;
+    let device = known_device(context, &new.proof, devices.find(caller.user_id, credentials.version))?;
+    let reply = deliver(context, 200, &credentials.user, &Delivered::new(&session, devices, &device)).await?;
     let action = action(context, request, caller);
     let ending = context.store.change_password(&action, credentials.version, &new.hash, &session).await;
     let (ended, replaced) = settle(context, ending).await?;
@@ -113,5 +127,12 @@ fn new_session(context: &Context<'_>, proof: &Proof, delivery: NewDelivery) -> R
         access_expires_at: access_expires_at(context, expires_at),
         delivery,
         replaced,
+        subject: proof.subject(),
     })
+}
+
+/// The token of the device that signs in: of the known one if there is one, else of a new one.
+fn known_device(context: &Context<'_>, proof: &Proof, known: Option<Id>) -> Result<DeviceToken, SessionError> {
+    let id = known.map_or_else(|| random().map(Id::new), Ok)?;
+    Ok(DeviceToken::new(proof.user_id(), proof.credentials_version(), id, context.now))
 }

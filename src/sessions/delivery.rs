@@ -4,14 +4,17 @@ use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::token::access::{self, AccessToken};
+use portcullis_core::token::device::DeviceToken;
 use portcullis_core::token::profile::{EmailClaims, Profile};
 use portcullis_core::token::refresh::RefreshToken;
 use serde::Serialize;
 
 use super::{SessionError, cookie};
 use crate::context::Context;
+use crate::factors::device::Devices;
 use crate::http::Reply;
 use crate::platform::random::random;
+use crate::store::sessions::NewSession;
 
 /// The tokens of a session, and its user.
 #[derive(Serialize)]
@@ -31,6 +34,9 @@ pub struct TokenResponse<'a> {
     refresh_expires_in: u64,
     /// The id of the session, which is the `sid` claim of the access token.
     session_id: Id,
+    /// After a sign-in: send it with the next login of this user, for 180 days. Omitted if it is in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_token: Option<String>,
     user: &'a User,
 }
 
@@ -59,20 +65,46 @@ impl<'a> TokenResponse<'a> {
             refresh_token: Some(Self::EXAMPLE_REFRESH_TOKEN),
             refresh_expires_in: 604_800,
             session_id: Id::example(),
+            device_token: Some(
+                "pcdt_toDuD-8Qo8zotz4wV7lJOQAAAAAAAAAA0z4wV7lJOV6L5xgKtoDuD-8AAFEoXq2b7RyF_T6SkF0MBqEyod".to_owned(),
+            ),
             user,
         }
     }
 }
 
-/// Builds a token response. `session_expires_at`: the idle end of the session, which no access token outlives.
+/// What a token response delivers.
+pub struct Delivered<'a> {
+    /// The refresh token.
+    pub refresh_token: &'a RefreshToken,
+    /// The idle end of the session, in unix seconds. No access token outlives it.
+    pub session_expires_at: u64,
+    /// How the refresh token is delivered.
+    pub delivery: Delivery,
+    /// After a sign-in: the new device token, and those of the request.
+    pub device: Option<(&'a DeviceToken, &'a Devices)>,
+}
+
+impl<'a> Delivered<'a> {
+    /// What a sign-in delivers.
+    pub fn new(session: &'a NewSession, devices: &'a Devices, device: &'a DeviceToken) -> Self {
+        Self {
+            refresh_token: &session.token,
+            session_expires_at: session.expires_at,
+            delivery: session.delivery,
+            device: Some((device, devices)),
+        }
+    }
+}
+
+/// Builds a token response.
 pub async fn deliver(
     context: &Context<'_>,
     status: u16,
     user: &User,
-    refresh_token: &RefreshToken,
-    session_expires_at: u64,
-    delivery: Delivery,
+    delivered: &Delivered<'_>,
 ) -> Result<Reply, SessionError> {
+    let Delivered { refresh_token, session_expires_at, delivery, device } = *delivered;
     let config = context.config;
     let session_id = refresh_token.session_id();
     let expires_at = access_expires_at(context, session_expires_at);
@@ -108,6 +140,9 @@ pub async fn deliver(
         refresh_token: (delivery.transport == Transport::Body).then_some(refresh_token.as_str()),
         refresh_expires_in,
         session_id,
+        device_token: device
+            .filter(|_| delivery.transport == Transport::Body)
+            .map(|(token, _)| token.encode(&config.device_token_keys)),
         user,
     };
     // RFC 6749 §5.1 requires this header too.
@@ -115,7 +150,13 @@ pub async fn deliver(
     let max_age = delivery.remember.then_some(refresh_expires_in);
     Ok(match delivery.transport {
         Transport::Body => reply,
-        Transport::Cookie => cookie::set(reply, &refresh_token, max_age),
+        Transport::Cookie => {
+            let reply = cookie::set(reply, &refresh_token, max_age);
+            match device {
+                Some((token, others)) => others.set(context, reply, token),
+                None => reply,
+            }
+        }
     })
 }
 

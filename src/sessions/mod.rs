@@ -37,6 +37,8 @@ pub enum SessionError {
     CsrfRefused,
     /// The account was disabled, deleted or had its credentials changed since they were verified.
     AccountChanged,
+    /// Failed attempts made further ones wait. Seconds until the end of the wait.
+    Throttled(u64),
     /// A bug: an impossible state occurred.
     Internal(String),
     /// The runtime failed.

@@ -6,7 +6,7 @@ use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{Judgement, RefreshToken, judge};
 
 use super::changes::event_id;
-use super::delivery::deliver;
+use super::delivery::{Delivered, deliver};
 use super::end::settle;
 use super::{SessionError, bearer};
 use crate::context::Context;
@@ -82,7 +82,13 @@ pub async fn refresh(
         // 3.
         Rotation::Issued(issued) => {
             log_issued(context, request, session_id, &issued);
-            deliver(context, 200, &issued.user, &successor, issued.expires_at, delivery(issued.remember)).await
+            let delivered = Delivered {
+                refresh_token: &successor,
+                session_expires_at: issued.expires_at,
+                delivery: delivery(issued.remember),
+                device: None,
+            };
+            deliver(context, 200, &issued.user, &delivered).await
         }
         // 4.
         Rotation::Reused(ending) => {

@@ -4,6 +4,7 @@ use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::metadata::Metadata;
 use portcullis_core::account::roles;
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::account::user::Account;
 use portcullis_core::edit::Edit;
 use portcullis_core::id::Id;
@@ -18,12 +19,14 @@ use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::find_owed_marks;
 use super::rows::{account, roles_to_json};
 use super::sessions::{SessionSummary, SessionsQuery, revoke_recorded};
+use super::throttles::clear_recorded;
 
 const INSERT_EVENT: &str = sql!("admin/insert_event.sql");
 const LIST_ACCOUNTS: &str = sql!("admin/list_accounts.sql");
 const UPDATE_DISABLED: &str = sql!("admin/update_disabled.sql");
 const UPDATE_METADATA: &str = sql!("admin/update_metadata.sql");
 const UPDATE_ROLES: &str = sql!("admin/update_roles.sql");
+const VOID_DEVICES: &str = sql!("admin/void_devices.sql");
 
 /// Sorts after every character of an address.
 const LAST_CHARACTER: char = '\u{10FFFF}';
@@ -59,8 +62,10 @@ pub enum AdminAction {
         /// The metadata that only admins may change.
         app_metadata: Edit<Metadata>,
     },
-    /// Ends all sessions of the account.
+    /// Ends all sessions of the account, and makes its device tokens void.
     EndSessions,
+    /// Forgets the failed attempts of these subjects.
+    LiftThrottle(Vec<Subject>),
     /// Deletes the account and all its data.
     Delete,
 }
@@ -93,12 +98,13 @@ impl AdminAction {
                 roles.iter().map(|_| AuditEvent::RolesChanged).chain(disabled).chain(metadata).collect()
             }
             Self::EndSessions => vec![AuditEvent::SessionsEnded],
+            Self::LiftThrottle(_) => vec![AuditEvent::ThrottleLifted],
             Self::Delete => vec![AuditEvent::Deleted],
         }
     }
 
     /// The new roles as JSON, and the metadata columns to set.
-    fn values(&self) -> ActionValues {
+    fn values(&self) -> ActionValues<'_> {
         match self {
             Self::Update { roles, metadata, app_metadata, .. } => ActionValues {
                 roles: roles.as_deref().map(roles_to_json),
@@ -106,8 +112,10 @@ impl AdminAction {
                     ("metadata", metadata.as_ref().map(Metadata::as_str)),
                     ("app_metadata", app_metadata.as_ref().map(Metadata::as_str)),
                 ]),
+                subjects: &[],
             },
-            Self::EndSessions | Self::Delete => ActionValues { roles: None, columns: columns([]) },
+            Self::LiftThrottle(subjects) => ActionValues { roles: None, columns: columns([]), subjects },
+            Self::EndSessions | Self::Delete => ActionValues { roles: None, columns: columns([]), subjects: &[] },
         }
     }
 
@@ -117,17 +125,19 @@ impl AdminAction {
             Self::Update { roles, disabled, .. } => {
                 *disabled == Some(true) || roles.as_ref().is_some_and(|roles| !roles::is_admin(roles))
             }
-            Self::EndSessions => false,
+            Self::EndSessions | Self::LiftThrottle(_) => false,
             Self::Delete => true,
         }
     }
 }
 
 /// The values that an action writes. Its statements borrow them.
-struct ActionValues {
+struct ActionValues<'a> {
     roles: Option<String>,
     /// A JSON object; see [`columns`].
     columns: String,
+    /// The subjects whose failures are forgotten.
+    subjects: &'a [Subject],
 }
 
 /// The handle of the statements that end sessions.
@@ -253,7 +263,7 @@ fn insert_event<'v>(
     batch: &mut Batch<'v>,
     context: &ActionContext<'_>,
     key: &'v EventKey,
-    new: &'v ActionValues,
+    new: &'v ActionValues<'_>,
     removes_admin: bool,
 ) -> Rows<Affected> {
     let values = values![
@@ -271,7 +281,7 @@ fn insert_event<'v>(
 }
 
 /// Adds the statements that carry out a recorded event. Returns the handle of those that end sessions.
-fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new: &'v ActionValues) -> Option<Ending> {
+fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new: &'v ActionValues<'_>) -> Option<Ending> {
     let reason = match key.event {
         AuditEvent::RolesChanged => {
             batch.execute(UPDATE_ROLES, values![key.user_id, key.at, &key.id, new.roles.as_deref()]);
@@ -281,6 +291,10 @@ fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new: &'v ActionValu
             batch.execute(UPDATE_METADATA, values![key.user_id, key.at, &key.id, &new.columns]);
             return None;
         }
+        AuditEvent::ThrottleLifted => {
+            new.subjects.iter().for_each(|subject| clear_recorded(batch, key, *subject));
+            return None;
+        }
         AuditEvent::Deleted => return Some(Ending::Deletion(delete_account(batch, key))),
         // Enabling also ends sessions: if the account was disabled by hand in D1, its sessions are still open.
         AuditEvent::Disabled | AuditEvent::Enabled => {
@@ -288,7 +302,10 @@ fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new: &'v ActionValu
             batch.execute(UPDATE_DISABLED, values![key.user_id, key.at, &key.id, disabled_at]);
             RevocationReason::Disabled
         }
-        AuditEvent::SessionsEnded => RevocationReason::EndedByAdmin,
+        AuditEvent::SessionsEnded => {
+            batch.execute(VOID_DEVICES, values![key.user_id, key.at, &key.id]);
+            RevocationReason::EndedByAdmin
+        }
         // Not an action of an admin.
         _ => return None,
     };

@@ -8,6 +8,7 @@
 use portcullis_core::account::audit::{AuditEntry, AuditEvent, Cursor};
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::client::Client;
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::id::Id;
 use portcullis_core::identity::email::Email;
 use serde::Deserialize;
@@ -74,8 +75,46 @@ pub(super) fn insert_own_event<'v>(
         context.client.ip.as_deref().filter(|_| kept),
         context.client.user_agent.as_deref().filter(|_| kept),
         credentials_version,
+        Subject::User(caller.user_id),
     ];
     batch.query(INSERT_OWN_EVENT, values)
+}
+
+/// A failed attempt.
+pub struct Failure {
+    /// What it is counted against.
+    pub subject: Subject,
+    /// The user; `None` if there is no such account.
+    pub user_id: Option<Id>,
+    /// The session of the access token, if the request had to confirm the password.
+    pub session_id: Option<Id>,
+}
+
+/// Counts a failure in the row of its hour, if the throttle counted it in this transaction; [`AuditEvent::LoginThrottled`] only if
+/// it began a wait.
+pub(super) fn count_failure<'v>(
+    batch: &mut Batch<'v>,
+    event: AuditEvent,
+    failure: &Failure,
+    client: &'v Client,
+    request_id: Id,
+    now: u64,
+) {
+    let Failure { subject, user_id, session_id } = *failure;
+    // Without an account, nobody can read the entry, so the client is not stored.
+    let client = user_id.map(|_| client);
+    let values = values![
+        user_id.map(|id| id.to_string()).unwrap_or_default(),
+        now,
+        session_id,
+        client.and_then(|client| client.ip.as_deref()),
+        client.and_then(|client| client.user_agent.as_deref()),
+        event.as_str(),
+        subject,
+        request_id,
+        event == AuditEvent::LoginThrottled,
+    ];
+    batch.execute(COUNT_FAILED_LOGIN, values);
 }
 
 /// A query for a part of an audit trail.
@@ -129,30 +168,6 @@ struct RegistrationRow {
 }
 
 impl Store {
-    /// Counts a failed login in the row of its hour. `user_id`: `None` if there is no such account. `session_id`: the session of the
-    /// access token, if the request had to confirm the password. One round trip; one row written, plus an index entry for the
-    /// first of an hour, whether the account exists or not.
-    pub async fn count_failed_login(
-        &self,
-        user_id: Option<Id>,
-        session_id: Option<Id>,
-        client: &Client,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        // Without an account, nobody can read the entry, so the client is not stored.
-        let client = user_id.map(|_| client);
-        let values = values![
-            user_id.map(|id| id.to_string()).unwrap_or_default(),
-            now,
-            session_id,
-            client.and_then(|client| client.ip.as_deref()),
-            client.and_then(|client| client.user_agent.as_deref()),
-        ];
-        let mut batch = self.batch("count_failed_login");
-        batch.execute(COUNT_FAILED_LOGIN, values);
-        batch.run().await.map(|_| ())
-    }
-
     /// Counts an attempt to register the address of an existing account, in the row of its hour. One round trip; one row written,
     /// plus an index entry for the first of an hour.
     pub async fn count_registration_attempt(&self, email: &Email, client: &Client, now: u64) -> Result<(), StoreError> {

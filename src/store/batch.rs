@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::id::Id;
 use serde::Deserialize;
 use worker::{D1Result, D1Type};
@@ -214,6 +215,12 @@ impl<'v> From<&'v String> for Value<'v> {
 impl From<String> for Value<'_> {
     fn from(text: String) -> Self {
         Self::Text(Cow::Owned(text))
+    }
+}
+
+impl From<Subject> for Value<'_> {
+    fn from(subject: Subject) -> Self {
+        Self::Text(Cow::Owned(subject.to_string()))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The cleanup deletes sessions that ended long ago and old entries of the audit trail from D1, in bounded steps.
+//! The cleanup deletes sessions that ended long ago, old entries of the audit trail and old failures of known devices and signed-in
+//! users from D1, in bounded steps.
 //!
 //! It walks the sessions in the order of their primary key, so that it needs no index: an index on the end of a session would be
 //! written with every login, and with every refresh if it included the idle end. Each step stores its position in its own
@@ -16,7 +17,10 @@ use super::error::StoreError;
 const ADVANCE: &str = sql!("cleanup/advance.sql");
 const DELETE_AUDIT_EVENTS: &str = sql!("cleanup/delete_audit_events.sql");
 const DELETE_SESSIONS: &str = sql!("cleanup/delete_sessions.sql");
+const DELETE_THROTTLES: &str = sql!("cleanup/delete_throttles.sql");
 
+/// Age at which failures of devices and users are forgotten, in seconds. Longer than any wait.
+const THROTTLE_AGE: u64 = 172_800;
 /// Rows per step.
 const STEP: u64 = 2_000;
 /// Maximum statements per run. D1 allows 1,000 per invocation of a Worker.
@@ -49,9 +53,17 @@ impl Store {
     /// deleted before an error stay deleted.
     pub async fn clean_up(&self, age: u64, now: u64) -> Result<CleanedUp, StoreError> {
         let before = now.saturating_sub(age);
+        self.delete_old_throttles(now).await?;
         let (events, event_steps, events_done) = self.delete_old_events(before).await?;
         let (sessions, sessions_done) = self.delete_old_sessions(before, now, session_steps(event_steps)).await?;
         Ok(CleanedUp { sessions, events, complete: events_done && sessions_done })
+    }
+
+    /// Forgets failures of devices and users that no longer count, the number of a step at most.
+    async fn delete_old_throttles(&self, now: u64) -> Result<(), StoreError> {
+        let mut batch = self.batch("delete_old_throttles");
+        batch.execute(DELETE_THROTTLES, values![now.saturating_sub(THROTTLE_AGE), STEP]);
+        batch.run().await.map(|_| ())
     }
 
     /// Returns the number of deleted entries, the number of steps, and whether no old entry is left.

@@ -3,6 +3,7 @@
 use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::session::{Delivery, OwedMark, Transport};
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::account::user::{Account, User};
 use portcullis_core::id::Slot;
 use portcullis_core::identity::email::Email;
@@ -17,6 +18,7 @@ use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::find_owed_marks;
 use super::rows::account;
 use super::sessions::{NewSession, revoke_recorded};
+use super::throttles::{Wait, clear_recorded};
 
 const CHANGE_PASSWORD: &str = sql!("credentials/change_password.sql");
 const FIND_BY_EMAIL: &str = sql!("credentials/find_by_email.sql");
@@ -43,6 +45,23 @@ pub struct OwnCredentials {
     pub credentials: Credentials,
     /// The delivery of the caller's session.
     pub delivery: Delivery,
+    /// The seconds for which confirmations of the password must wait; `None` if they need not.
+    pub wait: Option<u64>,
+}
+
+/// The result of looking up the account of a login.
+pub struct Lookup {
+    /// The credentials; `None` if there is no such account.
+    pub credentials: Option<Credentials>,
+    /// The subjects for which attempts must wait, and for how many seconds.
+    waits: Vec<(Subject, u64)>,
+}
+
+impl Lookup {
+    /// The seconds for which attempts of a subject must wait; `None` if they need not.
+    pub fn wait(&self, subject: Subject) -> Option<u64> {
+        self.waits.iter().find(|(other, _)| *other == subject).map(|(_, seconds)| *seconds)
+    }
 }
 
 /// The name by which a user logs in.
@@ -72,31 +91,46 @@ struct OwnCredentialsRow {
 }
 
 impl Store {
-    /// Finds the credentials for a login. One round trip.
-    pub async fn find_credentials(&self, name: &LoginName<'_>) -> Result<Option<Credentials>, StoreError> {
-        let (sql, key) = match name {
-            LoginName::Email(email) => (FIND_BY_EMAIL, email.key()),
-            LoginName::Username(username) => (FIND_BY_USERNAME, username.key()),
-        };
+    /// Finds the credentials for a login, unless the name is malformed, and the waits of subjects. One round trip.
+    pub async fn find_credentials(
+        &self,
+        name: Option<&LoginName<'_>>,
+        subjects: &[Subject],
+        now: u64,
+    ) -> Result<Lookup, StoreError> {
         let mut batch = self.batch("find_credentials");
-        let found = batch.query(sql, values![key]);
+        let found = name.map(|name| {
+            let (sql, key) = match name {
+                LoginName::Email(email) => (FIND_BY_EMAIL, email.key()),
+                LoginName::Username(username) => (FIND_BY_USERNAME, username.key()),
+            };
+            batch.query(sql, values![key])
+        });
+        let waits: Vec<_> = subjects.iter().map(|subject| (*subject, Wait::find(&mut batch, *subject, now))).collect();
         let answers = batch.run().await?;
-        answers.row(found)?.map(|row| credentials(&answers, row)).transpose()
+        let row = found.map(|found| answers.row(found)).transpose()?.flatten();
+        let credentials = row.map(|row| credentials(&answers, row)).transpose()?;
+        let waits = waits.into_iter().filter_map(|(subject, wait)| {
+            let seconds = wait.seconds(&answers).transpose()?;
+            Some(seconds.map(|seconds| (subject, seconds)))
+        });
+        Ok(Lookup { credentials, waits: waits.collect::<Result<_, _>>()? })
     }
 
     /// Finds the caller's credentials, if the session is in force. One round trip.
     pub async fn find_own_credentials(&self, caller: Caller, now: u64) -> Result<OwnCredentials, StoreError> {
         let mut batch = self.batch("find_own_credentials");
         let found = batch.query::<OwnCredentialsRow>(FIND_OWN, values![caller.session_id, caller.user_id, now]);
+        let wait = Wait::find(&mut batch, Subject::User(caller.user_id), now);
         let answers = batch.run().await?;
         let row = answers.row(found)?.ok_or(Denial::SessionNotInForce)?;
         let OwnCredentialsRow { user, password_hash, credentials_version, slot, transport, remember } = row;
         let row = CredentialsRow { user, password_hash, credentials_version, slot };
         let delivery = Delivery { transport, remember: remember != 0 };
-        Ok(OwnCredentials { credentials: credentials(&answers, row)?, delivery })
+        Ok(OwnCredentials { credentials: credentials(&answers, row)?, delivery, wait: wait.seconds(&answers)? })
     }
 
-    /// Replaces the caller's password if the credentials still have the given version, revokes every session of the account and
+    /// Replaces the caller's password if the credentials still have the given version and no wait has begun, revokes every session of the account and
     /// begins a new one. Returns the number of revoked sessions, and another session that ended because its cookie was replaced. One
     /// round trip.
     pub async fn change_password(
@@ -110,7 +144,10 @@ impl Store {
         let key = EventKey::new(caller.user_id, AuditEvent::PasswordChanged, context);
         let mut batch = self.batch("change_password");
         let found = find_session(&mut batch, caller.session_id);
+        let subject = Subject::User(caller.user_id);
+        let wait = Wait::find(&mut batch, subject, now);
         let recorded = insert_own_event(&mut batch, context, &key, credentials_version);
+        clear_recorded(&mut batch, &key, subject);
         batch.execute(CHANGE_PASSWORD, values![key.user_id, key.at, &key.id, new_hash]);
         let revoked = revoke_recorded(&mut batch, &key, RevocationReason::PasswordChanged, Some(client));
         let begun = new_session.insert_renewed(&mut batch, &key, client);
@@ -118,7 +155,7 @@ impl Store {
         let answers = batch.run().await?;
         let (recorded, revoked, replaced) = (answers.row(recorded)?, answers.rows(revoked)?, begun.replaced(&answers)?);
         let outcome = in_force(&answers, found, caller, now).and_then(|_| {
-            recorded.ok_or(Denial::CredentialsChanged)?;
+            recorded.ok_or(wait.seconds(&answers)?.map_or(Denial::CredentialsChanged, Denial::Throttled))?;
             Ok((revoked.len(), replaced))
         });
         WithOwedMarks::attach(outcome, answers.rows(owed)?.into_iter().chain(replaced).collect())

@@ -45,6 +45,8 @@ pub enum Denial {
     LastAdmin,
     /// The credentials have changed since they were verified.
     CredentialsChanged,
+    /// Failed attempts made further ones wait, for this number of seconds.
+    Throttled(u64),
 }
 
 /// The unique names of a user.

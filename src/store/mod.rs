@@ -21,6 +21,7 @@ pub mod credentials;
 pub mod registration;
 pub mod revocations;
 pub mod sessions;
+pub mod throttles;
 
 pub use connection::Store;
 pub use error::{Denial, StoreError, TakenName, WithOwedMarks};

@@ -4,6 +4,7 @@ use portcullis_core::account::audit::RevocationReason;
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::client::Client;
 use portcullis_core::account::session::{Delivery, OwedMark, Session, Transport};
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::token::refresh::{RefreshToken, SecretHash};
@@ -16,6 +17,7 @@ use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::{find_owed_marks, find_owed_marks_of_session};
 use super::rows::{account, client, session};
+use super::throttles::{Wait, clear, forgive};
 
 const INSERT: &str = sql!("sessions/insert.sql");
 const INSERT_RENEWED: &str = sql!("sessions/insert_renewed.sql");
@@ -30,6 +32,7 @@ const REVOKE_RECORDED: &str = sql!("sessions/revoke_recorded.sql");
 const REVOKE_REPLACED: &str = sql!("sessions/revoke_replaced.sql");
 const REVOKE_REUSED: &str = sql!("sessions/revoke_reused.sql");
 const ROTATE: &str = sql!("sessions/rotate.sql");
+const VOID_DEVICES: &str = sql!("sessions/void_devices.sql");
 
 /// A session to begin. Times in unix seconds.
 pub struct NewSession {
@@ -53,6 +56,8 @@ pub struct NewSession {
     pub delivery: Delivery,
     /// The refresh token in the cookie that the new session's cookie replaces. Its session ends.
     pub replaced: Option<RefreshToken>,
+    /// What failed attempts to begin this session count against. If a wait has begun, no session begins.
+    pub subject: Option<Subject>,
 }
 
 /// The handles of a new session.
@@ -75,8 +80,11 @@ impl Begun {
 
 /// The result of inserting a session.
 pub struct Insertion {
-    /// `false`: no session began, because the account was disabled, deleted or had its credentials changed since they were read.
+    /// `false`: no session began, because the account was disabled, deleted or had its credentials changed since they were read, or
+    /// because a wait has begun.
     pub has_begun: bool,
+    /// The seconds of the wait because of which no session began.
+    pub wait: Option<u64>,
     /// The session that ended because its cookie was replaced.
     pub replaced: Option<OwedMark>,
 }
@@ -101,9 +109,10 @@ impl NewSession {
         ]
     }
 
-    /// Begins the session, unless the account is disabled or its credentials have changed.
+    /// Begins the session, unless the account is disabled, its credentials have changed or a wait has begun.
     pub(super) fn insert<'v>(&'v self, batch: &mut Batch<'v>, client: &'v Client, now: u64) -> Begun {
-        let inserted = batch.query(INSERT, self.values(client, now));
+        let values = self.values(client, now).into_iter().chain([Value::from(self.subject)]);
+        let inserted = batch.query(INSERT, values.collect());
         Begun { inserted, replaced: self.revoke_replaced(batch, client, now) }
     }
 
@@ -257,27 +266,59 @@ impl SessionsQuery {
     }
 }
 
+/// Runs a statement that revokes sessions of the caller. The statement must itself check that the caller's session is in force.
+async fn revoke_as<T>(
+    mut batch: Batch<'_>,
+    caller: Caller,
+    revoke: &'static str,
+    values: Vec<Value<'_>>,
+    now: u64,
+    outcome: impl FnOnce(Vec<Affected>) -> Result<T, StoreError>,
+) -> Result<WithOwedMarks<T>, StoreError> {
+    let found = find_session(&mut batch, caller.session_id);
+    let revoked = batch.query(revoke, values);
+    let owed = find_owed_marks(&mut batch, caller.user_id);
+    let answers = batch.run().await?;
+    let revoked = answers.rows(revoked)?;
+    let outcome = in_force(&answers, found, caller, now).and_then(|_| outcome(revoked));
+    WithOwedMarks::attach(outcome, answers.rows(owed)?)
+}
+
 impl Store {
-    /// Begins a session after a login. If `rehashed` holds an outdated hash and its replacement, it also replaces that hash. Revokes
+    /// Begins a session after a login with a name. Forgets the failures of its subject; those of the name in a row, if that is another
+    /// one. If `rehashed` holds an outdated hash and its replacement, it also replaces that hash. Revokes
     /// the sessions of the account that exceed `max_sessions`, and the session whose cookie is replaced. One round trip.
     pub async fn insert_session(
         &self,
         session: &NewSession,
+        name: Subject,
         client: &Client,
         rehashed: Option<(&str, &str)>,
         max_sessions: u64,
         now: u64,
     ) -> Result<WithOwedMarks<Insertion>, StoreError> {
         let (ip, user_agent) = (client.ip.as_deref(), client.user_agent.as_deref());
+        let session_id = session.token.session_id();
         let mut batch = self.batch("insert_session");
+        let wait = session.subject.map(|subject| Wait::find(&mut batch, subject, now));
         let begun = session.insert(&mut batch, client, now);
-        let values = values![session.token.session_id(), session.user_id, now, max_sessions, ip, user_agent];
+        if let Some(subject) = session.subject {
+            clear(&mut batch, subject, session_id);
+        }
+        if session.subject != Some(name) {
+            forgive(&mut batch, name, session_id);
+        }
+        let values = values![session_id, session.user_id, now, max_sessions, ip, user_agent];
         let revoked = batch.query::<OwedMark>(REVOKE_EXCESS, values);
         if let Some((old, new)) = rehashed {
             batch.execute(REPLACE_HASH, values![session.user_id, old, new]);
         }
         let answers = batch.run().await?;
-        let value = Insertion { has_begun: begun.has_begun(&answers)?, replaced: begun.replaced(&answers)? };
+        let value = Insertion {
+            has_begun: begun.has_begun(&answers)?,
+            wait: wait.map(|wait| wait.seconds(&answers)).transpose()?.flatten(),
+            replaced: begun.replaced(&answers)?,
+        };
         let owed_marks = answers.rows(revoked)?.into_iter().chain(value.replaced).collect();
         Ok(WithOwedMarks { value, owed_marks })
     }
@@ -384,7 +425,7 @@ impl Store {
     }
 
     /// Revokes every session of the caller that is unexpired or has an unexpired access token, except the current one if
-    /// `keep_own`. A session can expire before its last access token if lifetimes were shortened. Returns the number of revoked
+    /// `keep_own`, and makes all device tokens of the user void. A session can expire before its last access token if lifetimes were shortened. Returns the number of revoked
     /// sessions. One round trip.
     pub async fn revoke_all_sessions(
         &self,
@@ -403,7 +444,10 @@ impl Store {
             client.user_agent.as_deref(),
             keep_own.then_some(caller.session_id),
         ];
-        self.revoke_as("revoke_all_sessions", caller, REVOKE_ALL, values, now, |revoked| Ok(revoked.len())).await
+        let mut batch = self.batch("revoke_all_sessions");
+        // Before the sessions end, while that of the caller is in force.
+        batch.execute(VOID_DEVICES, values![caller.user_id, caller.session_id, now]);
+        revoke_as(batch, caller, REVOKE_ALL, values, now, |revoked| Ok(revoked.len())).await
     }
 
     /// Revokes one session of the caller. One round trip, three rows written.
@@ -427,27 +471,7 @@ impl Store {
         let outcome = |revoked: Vec<Affected>| {
             if revoked.is_empty() { Err(Denial::NotFound.into()) } else { Ok(()) }
         };
-        self.revoke_as("revoke_own_session", caller, REVOKE_OWN, values, now, outcome).await
-    }
-
-    /// Runs a statement that revokes sessions of the caller. The statement must itself check that the caller's session is in force.
-    async fn revoke_as<T>(
-        &self,
-        operation: &'static str,
-        caller: Caller,
-        revoke: &'static str,
-        values: Vec<Value<'_>>,
-        now: u64,
-        outcome: impl FnOnce(Vec<Affected>) -> Result<T, StoreError>,
-    ) -> Result<WithOwedMarks<T>, StoreError> {
-        let mut batch = self.batch(operation);
-        let found = find_session(&mut batch, caller.session_id);
-        let revoked = batch.query(revoke, values);
-        let owed = find_owed_marks(&mut batch, caller.user_id);
-        let answers = batch.run().await?;
-        let revoked = answers.rows(revoked)?;
-        let outcome = in_force(&answers, found, caller, now).and_then(|_| outcome(revoked));
-        WithOwedMarks::attach(outcome, answers.rows(owed)?)
+        revoke_as(self.batch("revoke_own_session"), caller, REVOKE_OWN, values, now, outcome).await
     }
 
     /// Lists the sessions of the caller that are in force, the newest first: one more than the limit, if there are more. One round

@@ -448,7 +448,8 @@ function checkEveryResponse({ status, headers, body, text }) {
   assert.match(headers.get("cross-origin-resource-policy"), /^(same|cross)-origin$/);
   for (const leak of ["server", "x-powered-by"]) assert.equal(headers.get(leak), null, leak);
   for (const cookie of headers.getSetCookie()) {
-    assert.match(cookie, /^__Host-portcullis=[\w-]*; Path=\/; Secure; HttpOnly; SameSite=Strict(; Max-Age=\d+)?$/);
+    if (cookie.startsWith(DEVICE_COOKIE)) assert.match(cookie, DEVICE_COOKIE_FORMAT);
+    else assert.match(cookie, /^__Host-portcullis=[\w-]*; Path=\/; Secure; HttpOnly; SameSite=Strict(; Max-Age=\d+)?$/);
   }
   const challenge = /^(Basic realm="portcullis"|Bearer( error="invalid_token", error_description="[^"\\]+")?)$/;
   if (status === 401) assert.match(headers.get("www-authenticate"), challenge);
@@ -489,7 +490,18 @@ export const page = (cookie, headers = {}) => ({
 
 /** The one cookie that a response sets, as a browser sends it back. */
 export function cookieOf({ headers }) {
-  const [cookie, ...others] = headers.getSetCookie();
+  const [cookie, ...others] = headers.getSetCookie().filter((cookie) => !cookie.startsWith(DEVICE_COOKIE));
+  assert.equal(others.length, 0);
+  return cookie.split(";")[0];
+}
+
+const DEVICE_COOKIE = "__Host-portcullis-device=";
+const DEVICE_COOKIE_FORMAT =
+  /^[\w-]+=(pcdt_[\w-]{80}\.?){1,5}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=15552000$/;
+
+/** The cookie with the device tokens that a response sets. */
+export function deviceCookieOf({ headers }) {
+  const [cookie, ...others] = headers.getSetCookie().filter((cookie) => cookie.startsWith(DEVICE_COOKIE));
   assert.equal(others.length, 0);
   return cookie.split(";")[0];
 }

@@ -4,6 +4,7 @@ use portcullis_core::identity::email::Email;
 use serde::Deserialize;
 
 use crate::context::Context;
+use crate::factors::device::Devices;
 use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
@@ -38,9 +39,10 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let new = password::check_new(context, &body.new_password, email.as_ref(), &names)?;
     let delivery = NewDelivery::renewed(context, request, own.delivery)?;
     // 2.
-    let new = password::change(context, request, caller, &own.credentials, &body.current_password, &new).await?;
+    let new = password::change(context, request, caller, &own, &body.current_password, &new).await?;
     // 3.
-    Ok(begin::change_password(context, request, caller, &own.credentials, &new, delivery).await?)
+    let devices = Devices::presented(context, request, None);
+    Ok(begin::change_password(context, request, caller, &own.credentials, &new, delivery, &devices).await?)
 }
 
 /// For the OpenAPI document.
@@ -64,6 +66,7 @@ pub fn describe(operation: Operation) -> Operation {
                 .may_set_cookie(),
         )
         .fails(ApiError::WrongPassword)
+        .fails(ApiError::TooManyAttempts(32))
         .fails(ApiError::CookieModeOff)
         .fails(ApiError::CsrfRefused)
         .fails(ApiError::UnusablePassword(PasswordError::TooShort(15)))

@@ -12,7 +12,6 @@ use crate::sessions::bearer::caller;
 use crate::sessions::changes::{action, log_change};
 use crate::sessions::cookie;
 use crate::sessions::end::settle;
-use crate::store::credentials::OwnCredentials;
 use portcullis_core::account::audit::AuditEvent;
 
 #[derive(Deserialize)]
@@ -27,10 +26,10 @@ struct Body {
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     let body: Body = request.json()?;
-    let OwnCredentials { credentials, .. } = context.store.find_own_credentials(caller, context.now).await?;
-    password::confirm(context, request, caller, &credentials, &body.current_password).await?;
+    let own = context.store.find_own_credentials(caller, context.now).await?;
+    password::confirm(context, request, caller, &own, &body.current_password).await?;
     let action = action(context, request, caller);
-    let deleted = context.store.delete_own(&action, credentials.version).await;
+    let deleted = context.store.delete_own(&action, own.credentials.version).await;
     let ended = settle(context, deleted).await?;
     log_change(context, caller.user_id, None, AuditEvent::Deleted, ended);
     let reply = Reply::new(204);
@@ -47,6 +46,7 @@ pub fn describe(operation: Operation) -> Operation {
         .json::<Body>(&serde_json::json!({"current_password": "correct horse battery staple"}))
         .succeeds(Success::empty(204, "The account, its sessions and its data are deleted.").may_set_cookie())
         .fails(ApiError::WrongPassword)
+        .fails(ApiError::TooManyAttempts(32))
         .fails(ApiError::LastAdmin)
         .hashes()
 }

@@ -13,8 +13,8 @@ use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::bearer::caller;
 use crate::sessions::changes::{action, log_change};
 use crate::store::accounts::{ProfileChange, ProfileOutcome};
-use crate::store::credentials::OwnCredentials;
 use portcullis_core::account::audit::AuditEvent;
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::edit::Edit;
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::username::{Username, UsernameError};
@@ -67,25 +67,28 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
         ));
     }
     // 2.
+    let mut confirmed = None;
     if change.username.is_edit() {
-        let OwnCredentials { credentials, .. } = context.store.find_own_credentials(caller, context.now).await?;
-        if change.username.value().map(Username::as_str) == credentials.user.username.as_deref() {
+        let own = context.store.find_own_credentials(caller, context.now).await?;
+        let user = &own.credentials.user;
+        if change.username.value().map(Username::as_str) == user.username.as_deref() {
             change.username = Edit::Keep;
         } else {
             // An imported user may already have a reserved name, and may change its case.
-            let own = credentials.user.username.as_deref().and_then(|own| Username::parse(own).ok());
-            let is_own = |wanted: &Username| own.as_ref().is_some_and(|own| own.key() == wanted.key());
+            let current = user.username.as_deref().and_then(|current| Username::parse(current).ok());
+            let is_own = |wanted: &Username| current.as_ref().is_some_and(|own| own.key() == wanted.key());
             if change.username.value().is_some_and(|wanted| wanted.is_reserved() && !is_own(wanted)) {
                 return Err(UsernameError::Reserved.into());
             }
             let missing =
                 || ApiError::InvalidRequest("Changing the username requires the member current_password.".to_owned());
             let password = body.current_password.as_deref().ok_or_else(missing)?;
-            password::confirm(context, request, caller, &credentials, password).await?;
+            password::confirm(context, request, caller, &own, password).await?;
+            confirmed = Some(Subject::User(caller.user_id));
         }
     }
     // 3.
-    let (user, outcome) = context.store.change_profile(&action(context, request, caller), &change).await?;
+    let (user, outcome) = context.store.change_profile(&action(context, request, caller), &change, confirmed).await?;
     match outcome {
         ProfileOutcome::Changed => log_change(context, caller.user_id, None, AuditEvent::ProfileChanged, 0),
         ProfileOutcome::Unchanged => {}

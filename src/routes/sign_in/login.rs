@@ -4,6 +4,7 @@ use portcullis_core::account::session::Transport;
 use serde::Deserialize;
 
 use crate::context::Context;
+use crate::factors::device::Devices;
 use crate::factors::password::{self, RawLoginName};
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
@@ -24,6 +25,9 @@ struct Body {
     password: String,
     /// How the refresh token is delivered: `body`, which is the default, or `cookie`, in cookie mode.
     transport: Option<Transport>,
+    /// The `device_token` of an earlier sign-in of this user. Failed logins of others then do not delay this one. An invalid one is
+    /// ignored.
+    device_token: Option<String>,
     /// `false`: the session ends after at most a day without a refresh, and its cookie with the browser. The default is `true`.
     remember: Option<bool>,
 }
@@ -38,13 +42,12 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         _ => return Err(ApiError::InvalidRequest("Send either email or username.".to_owned())),
     };
     let delivery = NewDelivery::requested(context, request, body.transport, body.remember)?;
+    let devices = Devices::presented(context, request, body.device_token.as_deref());
     // 1.
-    let login = password::log_in(context, request, &name, &body.password).await?;
+    let login = password::log_in(context, request, &name, &body.password, &devices).await?;
     // 2.
-    match begin::log_in(context, request, &login, delivery).await {
-        Err(SessionError::AccountChanged) => {
-            Err(password::failed(context, request, Some(login.user.id), "account_changed").await?.into())
-        }
+    match begin::log_in(context, request, &login, delivery, &devices).await {
+        Err(SessionError::AccountChanged) => Err(password::account_changed(context, request, &login).await?.into()),
         reply => Ok(reply?),
     }
 }
@@ -64,6 +67,7 @@ pub fn describe(operation: Operation) -> Operation {
         .succeeds(Success::tokens(200, "The user is logged in.").may_set_cookie())
         .fails(ApiError::InvalidRequest("Send either email or username.".to_owned()))
         .fails(ApiError::InvalidCredentials)
+        .fails(ApiError::TooManyAttempts(32))
         .fails(ApiError::CookieModeOff)
         .fails(ApiError::CsrfRefused)
         .uses_storage()

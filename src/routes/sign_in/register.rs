@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::context::Context;
+use crate::factors::device::Devices;
 use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
@@ -106,7 +107,8 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         password_hash: Some(&new.hash),
         roles: &user.roles,
     };
-    match begin::register(context, request, &new.proof, &new_user, &user, delivery).await {
+    let devices = Devices::presented(context, request, None);
+    match begin::register(context, request, &new.proof, &new_user, &user, delivery, &devices).await {
         Err(SessionError::Store(StoreError::Conflict(taken))) => Err(refused(context, request, &email, taken).await?),
         reply => Ok(reply?),
     }

@@ -20,6 +20,10 @@ pub enum AuditEvent {
     LoggedIn,
     /// Failed logins and wrong current passwords within one hour.
     LoginFailed,
+    /// Failures within one hour that made further attempts wait.
+    LoginThrottled,
+    /// An admin lifted the throttle.
+    ThrottleLifted,
     /// Attempts to register the address of the account within one hour.
     RegistrationAttempted,
     /// The user changed the password.
@@ -52,6 +56,8 @@ impl AuditEvent {
             Self::Registered => "registered",
             Self::LoggedIn => "logged_in",
             Self::LoginFailed => "login_failed",
+            Self::LoginThrottled => "login_throttled",
+            Self::ThrottleLifted => "throttle_lifted",
             Self::RegistrationAttempted => "registration_attempted",
             Self::PasswordChanged => "password_changed",
             Self::ProfileChanged => "profile_changed",
@@ -69,13 +75,13 @@ impl AuditEvent {
     /// Whether occurrences within one hour share one entry, which counts them.
     #[must_use]
     pub const fn is_counted(self) -> bool {
-        matches!(self, Self::LoginFailed | Self::ProfileChanged | Self::RegistrationAttempted)
+        matches!(self, Self::LoginFailed | Self::LoginThrottled | Self::ProfileChanged | Self::RegistrationAttempted)
     }
 
     /// Whether the event ends sessions.
     #[must_use]
     pub const fn ends_sessions(self) -> bool {
-        !matches!(self, Self::RolesChanged | Self::ProfileChanged | Self::MetadataChanged)
+        !matches!(self, Self::RolesChanged | Self::ProfileChanged | Self::MetadataChanged | Self::ThrottleLifted)
     }
 }
 

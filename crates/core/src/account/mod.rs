@@ -1,4 +1,4 @@
-//! Accounts: users, sessions, roles, the audit trail, clients and resource servers.
+//! Accounts: users, sessions, roles, the audit trail, clients, resource servers and the throttle.
 
 pub mod audit;
 pub mod caller;
@@ -7,4 +7,5 @@ pub mod metadata;
 pub mod resource_server;
 pub mod roles;
 pub mod session;
+pub mod throttle;
 pub mod user;

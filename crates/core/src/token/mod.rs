@@ -1,7 +1,8 @@
-//! Tokens: access tokens and the keys that sign and verify them, refresh tokens.
+//! Tokens: access tokens and the keys that sign and verify them, refresh tokens, device tokens.
 
 pub mod access;
 pub mod algorithm;
+pub mod device;
 pub mod external_signature;
 pub mod keys;
 pub mod profile;

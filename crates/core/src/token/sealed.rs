@@ -18,6 +18,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::secret::may_be_random;
+use crate::account::throttle::NameKey;
 
 /// Length of a tag, in bytes.
 const TAG_LEN: usize = 16;
@@ -81,6 +82,14 @@ impl SealingSecrets {
         };
         let mut keys = self.0.iter().map(derive);
         Some(SealingKeys { kind, first: keys.next()??, rest: keys.collect::<Option<_>>()? })
+    }
+
+    /// Derives the key of name hashes from the first secret. Like [`Self::keys`], never `None`.
+    #[must_use]
+    pub fn name_key(&self) -> Option<NameKey> {
+        let mut key = [0; KEY_LEN];
+        self.0.first()?.expand(NameKey::LABEL.as_bytes(), &mut key).ok()?;
+        Hmac::new_from_slice(&key).ok().map(NameKey::new)
     }
 }
 

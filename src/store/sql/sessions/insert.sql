@@ -1,6 +1,7 @@
 -- ?1 session_id, ?2 user_id, ?3 credentials_version, ?4 secret_hash, ?5 now, ?6 ip, ?7 user_agent, ?8 expires_at,
--- ?9 absolute_expires_at, ?10 access_expires_at, ?11 amr, ?12 authenticated_at, ?13 transport, ?14 remember.
--- Cost: 1 user read, 2 rows written (the session and its index entry).
+-- ?9 absolute_expires_at, ?10 access_expires_at, ?11 amr, ?12 authenticated_at, ?13 transport, ?14 remember, ?15 key of the
+-- throttle or NULL.
+-- Cost: 1 user and 1 throttle read, 2 rows written (the session and its index entry).
 INSERT INTO refresh_tokens (
   session_id, user_id, secret_hash, generation, grace_retries,
   created_at, created_ip, created_user_agent, rotated_at, rotated_ip, rotated_user_agent,
@@ -8,5 +9,8 @@ INSERT INTO refresh_tokens (
 )
 SELECT ?1, id, ?4, 0, 0, ?5, ?6, ?7, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
 FROM users
-WHERE id = ?2 AND credentials_version = ?3 AND disabled_at IS NULL
+WHERE id = ?2
+  AND credentials_version = ?3
+  AND disabled_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM throttles AS t WHERE t.key = ?15 AND t.until > ?5)
 RETURNING session_id

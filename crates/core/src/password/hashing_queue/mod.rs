@@ -19,7 +19,7 @@
 mod tests;
 
 use crate::account::client::Source;
-use crate::id::Id;
+use crate::account::throttle::Subject;
 
 /// Maximum waiting requests. Each holds about 30 KiB if its body has the maximum size.
 pub const MAX_WAITING: usize = 256;
@@ -43,25 +43,12 @@ const ABANDONED_AFTER_MILLIS: u64 = 1_000;
 /// sources could delay an expensive one forever.
 const OVERDUE_AFTER_MILLIS: u64 = 4_000;
 
-/// An account as the request identifies it. It may not exist.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Account {
-    /// The key of an e-mail address.
-    Email(String),
-    /// The key of a username.
-    Username(String),
-    /// A text that is neither a valid e-mail address nor a valid username.
-    Malformed(String),
-    /// The id, from an access token.
-    User(Id),
-}
-
 /// A request to hash a password.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// The account that the password belongs to.
-    pub account: Account,
-    /// The source of the request, if known.
+    /// The account that the password belongs to, as the request identifies it. It may not exist.
+    pub account: Subject,
+    /// The source of the request, if known. `None` for a known device too, which shares no place with its source.
     pub source: Option<Source>,
     /// The CPU time that the hash takes, in microseconds.
     pub price: u64,

@@ -1,0 +1,153 @@
+//! The throttle: how long failed attempts to sign in delay further ones.
+//!
+//! Failures are counted per [`Subject`]. After some of them, each one begins a wait, in which no attempt is judged or counted. A wait
+//! never lasts longer than its maximum, so nobody can be locked out.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+use crate::id::Id;
+
+/// What failures are counted against.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Subject {
+    /// The name in a login from an unknown device.
+    Name(NameHash),
+    /// A known device of the user.
+    Device(Id),
+    /// A user who is signed in and confirms the password.
+    User(Id),
+}
+
+/// 24 bits of an HMAC of a name, whether an account has it or not. So few bits bound the number of rows, and a row does not tell which
+/// of several names it counts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct NameHash([u8; 3]);
+
+/// A name as the request identifies the account.
+#[derive(Clone, Copy, Debug)]
+pub enum Name<'a> {
+    /// The key of an e-mail address.
+    Email(&'a str),
+    /// The key of a username.
+    Username(&'a str),
+    /// A text that is neither a valid e-mail address nor a valid username.
+    Malformed(&'a str),
+}
+
+/// The key of name hashes.
+pub struct NameKey(Hmac<Sha256>);
+
+/// How failures of a kind of subject delay attempts. Times in seconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// The number of failures of which the last one begins the first wait.
+    pub free: u64,
+    /// The first wait. Each further failure doubles it.
+    pub first_wait: u64,
+    /// The longest wait.
+    pub max_wait: u64,
+    /// The time without a failure after which the next wait is half as long.
+    pub quiet: u64,
+    /// The number of failures in a row from which every wait is the longest one.
+    pub max_failures: u64,
+}
+
+impl NameKey {
+    /// The label from which the key is derived.
+    pub const LABEL: &'static str = "portcullis name v1";
+
+    /// Wraps a derived key.
+    #[must_use]
+    pub const fn new(key: Hmac<Sha256>) -> Self {
+        Self(key)
+    }
+
+    /// The hash of a name.
+    #[must_use]
+    pub fn hash(&self, name: Name<'_>) -> NameHash {
+        let (kind, text) = match name {
+            Name::Email(text) => (0, text),
+            Name::Username(text) => (1, text),
+            Name::Malformed(text) => (2, text),
+        };
+        let tag = self.0.clone().chain_update([kind]).chain_update(text).finalize().into_bytes();
+        NameHash(tag.first_chunk().copied().unwrap_or_default())
+    }
+}
+
+impl Subject {
+    /// The policy for failures of this subject.
+    #[must_use]
+    pub const fn policy(self) -> Policy {
+        match self {
+            // NIST SP 800-63B-4 §3.2.2 allows 100 failures in a row. From 50 on, there are at most 96 attempts a day.
+            Self::Name(_) => Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50 },
+            Self::User(_) => Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50 },
+            // After ten failures it is an unknown device for a day, in which the failures are forgotten.
+            Self::Device(_) => {
+                Policy { free: 10, first_wait: 86_400, max_wait: 86_400, quiet: 8_640, max_failures: u32::MAX as u64 }
+            }
+        }
+    }
+}
+
+impl fmt::Display for NameHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+/// The key of the subject's row.
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(hash) => write!(formatter, "name:{hash}"),
+            Self::Device(id) => write!(formatter, "device:{id}"),
+            Self::User(id) => write!(formatter, "user:{id}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Name, NameKey, Subject};
+    use crate::id::Id;
+    use crate::token::sealed::SealingSecrets;
+    use crate::token::sealed::tests::{SECRET_A, SECRET_B};
+
+    fn key(secrets: &str) -> NameKey {
+        SealingSecrets::parse(secrets).unwrap().name_key().unwrap()
+    }
+
+    #[test]
+    fn a_name_hash_depends_on_the_kind_the_text_and_the_first_secret() {
+        let own = key(SECRET_A);
+        let hash = own.hash(Name::Email("ada"));
+        assert_eq!(hash, key(&format!("{SECRET_A},{SECRET_B}")).hash(Name::Email("ada")));
+        assert_ne!(hash, key(&format!("{SECRET_B},{SECRET_A}")).hash(Name::Email("ada")));
+        for other in [Name::Username("ada"), Name::Malformed("ada"), Name::Email("adb"), Name::Email("")] {
+            assert_ne!(hash, own.hash(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_row_names_the_kind_of_its_subject() {
+        let hash = key(SECRET_A).hash(Name::Email("ada"));
+        let id = Id::new([7; 16]);
+        assert_eq!(Subject::Name(hash).to_string(), format!("name:{hash}"));
+        assert_eq!(hash.to_string().len(), 4);
+        assert_eq!(Subject::Device(id).to_string(), format!("device:{id}"));
+        assert_eq!(Subject::User(id).to_string(), format!("user:{id}"));
+    }
+
+    #[test]
+    fn a_device_is_forgiven_by_the_end_of_its_wait() {
+        let policy = Subject::Device(Id::NIL).policy();
+        assert!(policy.quiet * policy.free <= policy.first_wait);
+    }
+}

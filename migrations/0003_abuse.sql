@@ -1,0 +1,11 @@
+-- Failed attempts to sign in. All is explained in schema.sql.
+
+CREATE TABLE throttles (
+  key TEXT PRIMARY KEY NOT NULL,
+  steps INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  last_at INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  request_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX throttles_last_at ON throttles (last_at) WHERE key < 'name:' OR key > 'name:~';

@@ -1,0 +1,7 @@
+-- ?1 key, ?2 session_id of the session that the sign-in began.
+-- Cost: 1 session read, at most 1 row written.
+UPDATE throttles
+SET failures = 0
+WHERE key = ?1
+  AND failures > 0
+  AND EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = ?2)

@@ -1,0 +1,110 @@
+//! The throttle: failed attempts, and how long no further attempt is judged.
+
+use portcullis_core::account::audit::AuditEvent;
+use portcullis_core::account::client::Client;
+use portcullis_core::account::throttle::Subject;
+use portcullis_core::id::Id;
+use serde::Deserialize;
+
+use super::audit::{EventKey, Failure, count_failure};
+use super::batch::{Affected, Answers, Batch, Rows, sql, values};
+use super::connection::Store;
+use super::error::StoreError;
+
+const CLEAR: &str = sql!("throttles/clear.sql");
+const CLEAR_RECORDED: &str = sql!("throttles/clear_recorded.sql");
+const COUNT: &str = sql!("throttles/count.sql");
+const FIND: &str = sql!("throttles/find.sql");
+const FORGIVE: &str = sql!("throttles/forgive.sql");
+const FIND_FAILURES: &str = sql!("throttles/find_failures.sql");
+
+#[derive(Deserialize)]
+struct WaitRow {
+    seconds: u64,
+}
+
+/// The handle of a query for a wait.
+#[derive(Clone, Copy)]
+pub(super) struct Wait(Rows<WaitRow>);
+
+impl Wait {
+    /// Looks up whether attempts for a subject must wait.
+    pub(super) fn find(batch: &mut Batch<'_>, subject: Subject, now: u64) -> Self {
+        Self(batch.query(FIND, values![subject, now]))
+    }
+
+    /// The seconds until the wait ends; `None` if there is none.
+    pub(super) fn seconds(self, answers: &Answers) -> Result<Option<u64>, StoreError> {
+        Ok(answers.row(self.0)?.map(|row| row.seconds))
+    }
+}
+
+/// The failures of a subject. Times in unix seconds.
+#[derive(Deserialize)]
+pub struct Throttle {
+    /// The failures since the last completed sign-in.
+    pub failures: u64,
+    /// The last failure.
+    pub last_at: u64,
+    /// The end of the wait; 0 if there was none.
+    pub until: u64,
+}
+
+impl Store {
+    /// Finds the failures of subjects, in their order. One round trip.
+    pub async fn find_throttles(
+        &self,
+        subjects: impl Iterator<Item = Subject>,
+    ) -> Result<Vec<Option<Throttle>>, StoreError> {
+        let mut batch = self.batch("find_throttles");
+        let found: Vec<_> = subjects.map(|subject| batch.query::<Throttle>(FIND_FAILURES, values![subject])).collect();
+        let answers = batch.run().await?;
+        found.into_iter().map(|found| answers.row(found)).collect()
+    }
+
+    /// Counts a failed attempt, in the throttle and in the audit trail. During a wait it counts nothing and returns the seconds
+    /// until the wait ends. One round trip; two rows written, plus index entries for the first of an hour and for a device or a
+    /// user, whether the account exists or not.
+    pub async fn count_failure(
+        &self,
+        failure: &Failure,
+        client: &Client,
+        request_id: Id,
+        now: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let policy = failure.subject.policy();
+        let values = values![
+            failure.subject,
+            now,
+            policy.free,
+            policy.first_wait,
+            policy.max_wait,
+            policy.quiet,
+            policy.max_failures,
+            request_id,
+        ];
+        let mut batch = self.batch("count_failure");
+        let counted = batch.query::<Affected>(COUNT, values);
+        for event in [AuditEvent::LoginFailed, AuditEvent::LoginThrottled] {
+            count_failure(&mut batch, event, failure, client, request_id, now);
+        }
+        let wait = Wait::find(&mut batch, failure.subject, now);
+        let answers = batch.run().await?;
+        if answers.row(counted)?.is_some() { Ok(None) } else { wait.seconds(&answers) }
+    }
+}
+
+/// Forgets the failures of a subject, if the session has begun.
+pub(super) fn clear(batch: &mut Batch<'_>, subject: Subject, session_id: Id) {
+    batch.execute(CLEAR, values![subject, session_id]);
+}
+
+/// Sets the failures in a row of a subject to zero, but keeps its waits, if the session has begun.
+pub(super) fn forgive(batch: &mut Batch<'_>, subject: Subject, session_id: Id) {
+    batch.execute(FORGIVE, values![subject, session_id]);
+}
+
+/// Forgets the failures of a subject, if the event exists.
+pub(super) fn clear_recorded<'v>(batch: &mut Batch<'v>, key: &'v EventKey, subject: Subject) {
+    batch.execute(CLEAR_RECORDED, values![key.user_id, key.at, &key.id, subject]);
+}
