@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, before, beforeEach, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 
 import { atLocalhost, launch, skip } from "../support/browser.mjs";
 import { PASSWORD, startWorker } from "../support/harness.mjs";
@@ -21,22 +21,19 @@ after(async () => {
   await browser?.close();
   await worker?.close();
 });
-beforeEach(async () => {
-  if (skip) return;
-  await context?.close();
-  await open();
-});
+afterEach(() => context?.close());
 
-/** Opens the page in a browser without any state. */
-async function open(options = {}) {
+/** Opens the page in a browser without any state. `hasClock`: the test advances its clock. */
+async function open({ query = "", hasClock = false, ...options } = {}) {
   context = await browser.newContext(options);
   page = await context.newPage();
+  if (hasClock) await page.clock.install();
   [requests, violations] = [[], []];
   page.on("request", (request) => requests.push(request));
   // Chromium reports violations of the policy, and errors of scripts, to the console.
   page.on("console", (message) => message.type() === "error" && violations.push(message.text()));
   page.on("pageerror", (error) => violations.push(error.message));
-  await page.goto(`${url}/docs`);
+  await page.goto(`${url}/docs${query}`);
   await page.locator(".swagger-ui .opblock").first().waitFor();
 }
 
@@ -71,6 +68,7 @@ function assertQuiet(expected = []) {
 }
 
 test("the form logs in, Try it out sends the access token, and Log out ends the session", { skip }, async () => {
+  await open();
   const person = await worker.register({ username: "ada", name: "Ada" });
   for (const name of [person.email, "ada"]) {
     assert.equal((await execute("get", "/me")).status(), 401);
@@ -97,6 +95,7 @@ test("the form logs in, Try it out sends the access token, and Log out ends the 
 });
 
 test("a refused login, and a service that does not answer, are explained", { skip }, async () => {
+  await open();
   await logIn("nobody@example.org", PASSWORD);
   await alert().getByText("There is no such account, or the password is wrong.").waitFor();
   assert.equal(await top().getByLabel("E-mail or username").inputValue(), "nobody@example.org");
@@ -117,6 +116,7 @@ test("a refused login, and a service that does not answer, are explained", { ski
 });
 
 test("on loopback it registers a test account, and shows its password", { skip }, async () => {
+  await open();
   await top().getByRole("button", { name: "Register a test account" }).click();
   await signedIn().waitFor();
   const text = await page.locator("#account").textContent();
@@ -129,9 +129,7 @@ test("on loopback it registers a test account, and shows its password", { skip }
 
 test("a refresh that is answered after the next login does not replace that session", { skip }, async () => {
   const [ada, bob] = [await worker.register(), await worker.register()];
-  await page.clock.install();
-  await page.reload();
-  await page.locator(".swagger-ui .opblock").first().waitFor();
+  await open({ hasClock: true });
   await logIn(ada.email, PASSWORD);
   await signedIn().waitFor();
   const late = Promise.withResolvers();
@@ -155,9 +153,7 @@ test("a refresh that is answered after the next login does not replace that sess
 
 test("the page refreshes before the access token expires, and says when the session has ended", { skip }, async () => {
   const person = await worker.register();
-  await page.clock.install();
-  await page.reload();
-  await page.locator(".swagger-ui .opblock").first().waitFor();
+  await open({ hasClock: true });
   await logIn(person.email, PASSWORD);
   await signedIn().waitFor();
   const first = (await execute("get", "/me")).request().headers().authorization;
@@ -181,12 +177,12 @@ test("the page refreshes before the access token expires, and says when the sess
 });
 
 test("nothing in the address of the page chooses what it shows", { skip }, async () => {
-  await page.goto(`${url}/docs/?url=https://evil.example/openapi.json&configUrl=https://evil.example/x.json`);
-  await page.locator(".swagger-ui .opblock").first().waitFor();
+  await open({ query: "/?url=https://evil.example/openapi.json&configUrl=https://evil.example/x.json" });
   assertQuiet();
 });
 
 test("no token is kept in the browser, whether of the form or typed into Authorize", { skip }, async () => {
+  await open();
   await page.locator(".auth-wrapper").getByRole("button", { name: "Authorize" }).click();
   const dialog = page.locator(".modal-ux");
   await dialog.getByLabel("auth-bearer-value").fill("typed");
@@ -202,16 +198,17 @@ test("no token is kept in the browser, whether of the form or typed into Authori
   assert.equal(stored, '[{},{},""]');
 });
 
-for (const colorScheme of ["light", "dark"]) {
-  test(`above Swagger UI axe finds nothing, and at 320 px nothing is cut off, ${colorScheme}`, { skip }, async () => {
-    await context.close();
-    await open({ colorScheme, viewport: { width: 320, height: 640 } });
-    const assertClean = async () => {
-      await page.evaluate(axe);
-      const found = await page.evaluate(() => axe.run({ include: [[".docs-top"], [".docs-login"]] }));
+test("above Swagger UI axe finds nothing, and at 320 px nothing is cut off, in light and dark", { skip }, async () => {
+  await open({ viewport: { width: 320, height: 640 } });
+  await page.evaluate(axe);
+  const assertClean = async () => {
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      const found = await page.evaluate(() => globalThis.axe.run({ include: [[".docs-top"], [".docs-login"]] }));
       assert.deepEqual(
         found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
         [],
+        colorScheme,
       );
       const { width, cut } = await page.evaluate(() => ({
         width: document.documentElement.scrollWidth,
@@ -219,14 +216,14 @@ for (const colorScheme of ["light", "dark"]) {
           .filter((element) => element.getBoundingClientRect().right > innerWidth)
           .map(({ outerHTML }) => outerHTML),
       }));
-      assert.deepEqual([width, cut], [320, []]);
-    };
-    await assertClean();
-    await logIn("nobody@example.org", PASSWORD);
-    await alert().getByText("There is no such account").waitFor();
-    await assertClean();
-    await top().getByRole("button", { name: "Register a test account" }).click();
-    await signedIn().waitFor();
-    await assertClean();
-  });
-}
+      assert.deepEqual([width, cut], [320, []], colorScheme);
+    }
+  };
+  await assertClean();
+  await logIn("nobody@example.org", PASSWORD);
+  await alert().getByText("There is no such account").waitFor();
+  await assertClean();
+  await top().getByRole("button", { name: "Register a test account" }).click();
+  await signedIn().waitFor();
+  await assertClean();
+});
