@@ -9,6 +9,10 @@ import { after, before, test } from "node:test";
 import { path } from "../../scripts/lib.mjs";
 import { installed } from "../support/installed.mjs";
 
+const TYPESCRIPT_5 = path("tests", "node_modules", ".bin", "tsc");
+/** It compiles several times as fast. */
+const TYPESCRIPT_7 = path("node_modules", ".bin", "tsc");
+
 let client;
 before(async () => (client = await installed("client")));
 after(() => client?.remove());
@@ -45,12 +49,8 @@ test("the types accept right calls and refuse wrong ones", () => {
       remove();
       return auth.restore();
     }`;
-  for (const [module, resolution] of [
-    ["nodenext", "nodenext"],
-    ["esnext", "bundler"],
-  ]) {
-    compile(source, module, resolution);
-  }
+  compile(source, { compiler: TYPESCRIPT_5 });
+  compile(source, { module: "esnext", moduleResolution: "bundler" });
 });
 
 test("the types are those of the OpenAPI document", () => {
@@ -98,13 +98,13 @@ test("the types are those of the OpenAPI document", () => {
 });
 
 /** Compiles TypeScript beside the installed package. */
-function compile(source, module = "nodenext", moduleResolution = module) {
+function compile(source, { compiler = TYPESCRIPT_7, module = "nodenext", moduleResolution = module } = {}) {
   const lib = ["es2022", "dom"];
   const compilerOptions = { noEmit: true, strict: true, target: "es2022", lib, types: [], module, moduleResolution };
   writeFileSync(join(client.folder, "package.json"), '{"type": "module"}');
   writeFileSync(join(client.folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
   writeFileSync(join(client.folder, "consumer.ts"), source);
-  const { status, stdout } = spawnSync(path("tests", "node_modules", ".bin", "tsc"), [], {
+  const { status, stdout } = spawnSync(compiler, [], {
     cwd: client.folder,
     encoding: "utf8",
   });
