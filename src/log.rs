@@ -61,6 +61,9 @@ pub enum Event<'a> {
     Overloaded { count: u64 },
     /// Requests were refused because their source or account exceeds its share. `count`: their number since the last line.
     TooManyRequests { reason: &'static str, count: u64 },
+    /// New passwords were accepted without the breach check, because the range API did not answer as it should. `count`: their number
+    /// since the last line.
+    BreachCheckUnavailable { reason: &'static str, count: u64 },
     /// D1, KV or the static assets did not answer.
     StorageFault { cause: &'a str },
     /// Marks could not be written to KV. D1 holds the revocations and the owed marks. `session_id` is that of the first mark.
@@ -96,7 +99,8 @@ impl Event<'_> {
             | Self::OriginRefused { .. }
             | Self::CsrfRefused { .. }
             | Self::Overloaded { .. }
-            | Self::TooManyRequests { .. } => Level::Warn,
+            | Self::TooManyRequests { .. }
+            | Self::BreachCheckUnavailable { .. } => Level::Warn,
             _ => Level::Info,
         }
     }
@@ -174,6 +178,8 @@ pub struct Tallies {
     pub overloaded: Tally,
     /// Requests whose source or account exceeds its share of the hashing queue.
     pub hashing_share_taken: Tally,
+    /// New passwords for which the range API did not answer.
+    pub breach_check_unavailable: Tally,
 }
 
 #[cfg(test)]

@@ -34,14 +34,7 @@ pub(super) struct Issuer(Url);
 impl Issuer {
     /// RFC 8414 §2: https, without query or fragment. Must be canonical, because verifiers compare it byte by byte.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-            return Err("must be https (http on loopback only)".to_owned());
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("must not carry credentials".to_owned());
-        }
-        let issuer = Self(url);
+        let issuer = Self(secure_url(text)?);
         if issuer.0.query().is_some() || issuer.0.fragment().is_some() || issuer.text() != text {
             return Err(
                 "must be in canonical form: lower-case host, no default port, no trailing slash, no query".to_owned()
@@ -66,6 +59,27 @@ impl Issuer {
     pub(super) fn text(&self) -> &str {
         self.0.as_str().strip_suffix('/').unwrap_or(self.0.as_str())
     }
+}
+
+/// A URL without credentials that is https, or http on loopback.
+fn secure_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        return Err("must be https (http on loopback only)".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not carry credentials".to_owned());
+    }
+    Ok(url)
+}
+
+/// `BREACH_CHECK_URL`: the URL of another service, to which paths are appended. Has no slash at the end.
+pub(super) fn service(text: &str) -> Result<String, String> {
+    let url = secure_url(text)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must have no query and no fragment".to_owned());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn is_segment(text: &str) -> bool {
@@ -142,7 +156,7 @@ fn is_below_localhost(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Addresses, Issuer, allowed_origins, other_addresses};
+    use super::{Addresses, Issuer, allowed_origins, other_addresses, service};
 
     fn addresses(issuer: &str, others: Vec<String>) -> Addresses {
         Addresses::new(&Issuer::parse(issuer).unwrap_or_else(|problem| panic!("{problem}")), others)
@@ -188,6 +202,27 @@ mod tests {
             ["https://localhost.evil.example", "https://127.0.0.1.evil.example", "https://x.example/localhost"]
         {
             assert!(!addresses(issuer, Vec::new()).include("http://127.0.0.1:8787"), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_service_is_https_or_on_loopback() {
+        for (text, url) in [
+            ("https://api.example.org", "https://api.example.org"),
+            ("https://API.example.org/copy/", "https://api.example.org/copy"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ] {
+            assert_eq!(service(text).as_deref(), Ok(url));
+        }
+        for (bad, part) in [
+            ("api.example.org", "absolute"),
+            ("http://api.example.org", "https"),
+            ("ftp://localhost", "https"),
+            ("https://user@api.example.org", "credentials"),
+            ("https://api.example.org?key=1", "query"),
+            ("https://api.example.org#x", "fragment"),
+        ] {
+            assert!(service(bad).is_err_and(|problem| problem.contains(part)), "{bad}");
         }
     }
 

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use portcullis_core::account::resource_server::ResourceServers;
 use portcullis_core::account::roles::Roles;
 use portcullis_core::account::throttle::NameKey;
+use portcullis_core::password::strength::MIN_OWN_WORD;
 use portcullis_core::password::{HashCost, Hasher};
 use portcullis_core::token::access::Parties;
 use portcullis_core::token::device::DEVICE_TOKEN;
@@ -37,6 +38,10 @@ pub struct Config {
     pub refresh_grace: u64,
     /// `PASSWORD_MIN_LENGTH`, in code points.
     pub password_min_length: usize,
+    /// `PASSWORD_CONTEXT_WORDS`: words of the organisation, which are parts of guessable passwords.
+    pub password_context_words: Vec<String>,
+    /// `BREACH_CHECK`, `BREACH_CHECK_URL`: `None` if it is off.
+    pub breach_check: Option<BreachCheck>,
     /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`.
     pub hasher: Hasher,
     /// `ISSUER`, `ALSO_ANSWERS_AT`: the addresses where requests are answered.
@@ -73,6 +78,14 @@ pub struct Config {
     pub device_token_keys: SealingKeys,
     /// `TOKEN_SECRET`: the key of name hashes.
     pub name_key: NameKey,
+}
+
+/// The check of new passwords against a list of passwords from data breaches.
+pub struct BreachCheck {
+    /// Whether a listed password is refused. Otherwise, the response has a warning.
+    pub refuses: bool,
+    /// The address of the range API, without a slash at the end.
+    pub url: String,
 }
 
 /// The pages that are served to browsers.
@@ -118,6 +131,14 @@ impl Config {
         let session_ttl = reader.number("SESSION_TTL_SECONDS", 2_592_000, 1..=31_536_000);
         let refresh_grace = reader.number("REFRESH_GRACE_SECONDS", 30, 0..=300);
         let password_min_length = reader.number("PASSWORD_MIN_LENGTH", 15, 8..=64);
+        let password_context_words = reader.text("PASSWORD_CONTEXT_WORDS", "", context_words);
+        let breach_refuses = reader.text("BREACH_CHECK", "off", |text| match text {
+            "off" => Ok(None),
+            "warn" => Ok(Some(false)),
+            "refuse" => Ok(Some(true)),
+            _ => Err("must be \"off\", \"warn\" or \"refuse\"".to_owned()),
+        });
+        let breach_url = reader.text("BREACH_CHECK_URL", "https://api.pwnedpasswords.com", addresses::service);
         let cost = HashCost {
             memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 1..=HashCost::MAX_MEMORY_KIB),
             iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=HashCost::MAX_ITERATIONS),
@@ -180,6 +201,8 @@ impl Config {
                 session_ttl,
                 refresh_grace,
                 password_min_length,
+                password_context_words: password_context_words?,
+                breach_check: breach_refuses?.zip(breach_url).map(|(refuses, url)| BreachCheck { refuses, url }),
                 hasher: hasher?,
                 allowed_origins,
                 cookie_mode: cookie_mode?,
@@ -315,6 +338,19 @@ fn list<T: PartialEq>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<V
     Some(items)
 }
 
+/// Maximum number of [`context_words`], because a new password is searched for each.
+const MAX_CONTEXT_WORDS: usize = 100;
+
+fn context_words(text: &str) -> Result<Vec<String>, String> {
+    let words: Vec<_> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    if words.len() > MAX_CONTEXT_WORDS || words.iter().any(|word| word.chars().count() < MIN_OWN_WORD) {
+        return Err(format!(
+            "must list at most {MAX_CONTEXT_WORDS} words of at least {MIN_OWN_WORD} characters, separated by commas"
+        ));
+    }
+    Ok(words)
+}
+
 fn resource_servers(text: &str) -> Result<ResourceServers, String> {
     if text.is_empty() {
         return Ok(ResourceServers::default());
@@ -357,6 +393,7 @@ mod tests {
         assert_eq!(config.parties.client_id, "first-party");
         assert_eq!((config.access_token_ttl, config.refresh_idle_ttl, config.session_ttl), (900, 604_800, 2_592_000));
         assert_eq!((config.refresh_grace, config.password_min_length), (30, 15));
+        assert!(config.password_context_words.is_empty() && config.breach_check.is_none());
         assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
         assert!(
             config.registration_open
@@ -409,6 +446,10 @@ mod tests {
             ("SESSION_TTL_SECONDS", "604799"),
             ("REFRESH_GRACE_SECONDS", "301"),
             ("PASSWORD_MIN_LENGTH", "7"),
+            ("PASSWORD_CONTEXT_WORDS", "acme, abc"),
+            ("PASSWORD_CONTEXT_WORDS", &"acme,".repeat(101)),
+            ("BREACH_CHECK", "on"),
+            ("BREACH_CHECK_URL", "http://api.example.org"),
             ("ARGON2_MEMORY_KIB", "19455"),
             ("ARGON2_MEMORY_KIB", "1000000"),
             ("ALSO_ANSWERS_AT", "*"),
@@ -486,11 +527,16 @@ mod tests {
             ("LOG", "refreshes, costs"),
             ("REFRESH_GRACE_SECONDS", "0"),
             ("ACCESS_TOKEN_CLAIMS", "preferred_username, email"),
+            ("PASSWORD_CONTEXT_WORDS", "Acme Corp, , zebra"),
+            ("BREACH_CHECK", "warn"),
         ]);
         let config = config.ok().unwrap();
         assert_eq!(config.access_token_claims, [ProfileClaim::PreferredUsername, ProfileClaim::Email]);
         assert_eq!(config.allowed_origins, ["https://app.example.org", "http://localhost:5173"]);
         assert_eq!(config.base_path, "/auth/v1");
+        assert_eq!(config.password_context_words, ["Acme Corp", "zebra"]);
+        let check = config.breach_check.unwrap();
+        assert_eq!((check.refuses, check.url.as_str()), (false, "https://api.pwnedpasswords.com"));
         assert!(config.log_costs && config.log_refreshes && config.cookie_mode);
         assert!(!config.registration_open);
         assert_eq!(config.refresh_grace, 0);

@@ -1,5 +1,6 @@
 //! Authentication factors. Each creates a [`Proof`], which every new session needs.
 
+mod breach;
 pub mod device;
 mod hashing_queue;
 pub mod password;

@@ -9,6 +9,7 @@ use portcullis_core::identity::username::Username;
 use portcullis_core::password::{HashError, Hasher, Password, Verification};
 use portcullis_core::sign_in::Method;
 
+use super::breach::is_breached;
 use super::device::Devices;
 use super::hashing_queue::in_turn;
 use super::{FactorError, Proof};
@@ -47,6 +48,8 @@ pub struct NewPassword {
     pub proof: Proof,
     /// The hash to store.
     pub hash: String,
+    /// Whether the password is in a data breach, if the configuration says to warn.
+    pub is_breached: bool,
 }
 
 /// Verifies the password of an account.
@@ -130,7 +133,7 @@ pub async fn log_in(
     Ok(PasswordLogin { proof, user: credentials.user, rehash, name, device })
 }
 
-/// Checks a new password against the rules, which refuse passwords made of the user's names.
+/// Checks a new password against the rules, which refuse passwords made of the user's names or the organisation's words.
 pub fn check_new(
     context: &Context<'_>,
     input: &str,
@@ -144,11 +147,12 @@ pub fn check_new(
         Some(issuer),
         issuer.split_once("://").map(|(_, address)| address),
     ];
-    let about: Vec<_> = about.iter().chain(names).copied().flatten().collect();
+    let context_words = context.config.password_context_words.iter().map(String::as_str);
+    let about: Vec<_> = about.iter().chain(names).copied().flatten().chain(context_words).collect();
     Password::for_registration(input, context.config.password_min_length, &about).map_err(FactorError::NewPassword)
 }
 
-/// Hashes the password of an account that is being created.
+/// Refuses a breached password, if configured. Then hashes the password of an account that is being created.
 pub async fn register(
     context: &Context<'_>,
     request: &Request,
@@ -157,14 +161,16 @@ pub async fn register(
     email: &Email,
     password: &Password,
 ) -> Result<NewPassword, FactorError> {
+    let is_breached = is_breached(context, password).await?;
     let (salt, price) = (random()?, context.config.hasher.cpu_micros());
     let account = Subject::Name(context.config.name_key.hash(Name::Email(email.key())));
     let hash = in_turn(context, request, account, price, |hasher| hasher.hash(password, salt)).await??;
     let proof = Proof { user_id, slot, credentials_version: 0, method: Method::Password, subject: None };
-    Ok(NewPassword { proof, hash })
+    Ok(NewPassword { proof, hash, is_breached })
 }
 
-/// Verifies the current password of the caller (ASVS 6.2.3), and hashes the new one in the same turn.
+/// Refuses a breached new password, if configured. Then verifies the current password of the caller (ASVS 6.2.3), and hashes the new
+/// one in the same turn.
 pub async fn change(
     context: &Context<'_>,
     request: &Request,
@@ -173,6 +179,7 @@ pub async fn change(
     current: &str,
     new: &Password,
 ) -> Result<NewPassword, FactorError> {
+    let is_breached = is_breached(context, new).await?;
     let salt = random()?;
     let hasher = &context.config.hasher;
     let hash =
@@ -182,7 +189,7 @@ pub async fn change(
     let credentials_version = own.credentials.version.saturating_add(1);
     let subject = Some(Subject::User(user_id));
     let proof = Proof { user_id, slot, credentials_version, method: Method::Password, subject };
-    Ok(NewPassword { proof, hash })
+    Ok(NewPassword { proof, hash, is_breached })
 }
 
 /// Verifies the current password of the caller.

@@ -1,7 +1,7 @@
 //! Reads bodies, within limits of size and time.
 
-use js_sys::{Promise, Uint8Array};
-use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
+use js_sys::Uint8Array;
+use wasm_bindgen::prelude::{JsCast as _, wasm_bindgen};
 use worker::web_sys::{ReadableStreamDefaultReader, Request as RawRequest};
 
 use super::clock::now_millis;
@@ -48,7 +48,7 @@ pub async fn read(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
         // This takes half the time of reading chunks. HTTP enforces the length.
         Some(length) if length <= MAX_BODY_BYTES => {
             let body = request.array_buffer().map_err(|_| BodyError::Aborted)?;
-            Uint8Array::new(&settled(&body, MAX_BODY_MILLIS).await?).to_vec()
+            Uint8Array::new(&within(&body, MAX_BODY_MILLIS).await?).to_vec()
         }
         _ => in_chunks(request).await?,
     };
@@ -62,9 +62,8 @@ async fn in_chunks(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let end = now_millis().saturating_add(MAX_BODY_MILLIS);
     for _ in 0..MAX_READS {
-        let read = settled(&reader.read(), end.saturating_sub(now_millis())).await?;
-        let Some(chunk) = read.unchecked_into::<Chunk>().value() else { return Ok(body) };
-        let chunk = chunk.to_vec();
+        let chunk = next_chunk(&reader, end.saturating_sub(now_millis())).await?;
+        let Some(chunk) = chunk.map(|chunk| chunk.to_vec()) else { return Ok(body) };
         length = length.saturating_add(chunk.len());
         if length > MAX_DISCARDED_BYTES {
             return Err(BodyError::TooLarge);
@@ -76,10 +75,19 @@ async fn in_chunks(request: &RawRequest) -> Result<Vec<u8>, BodyError> {
     Err(BodyError::TooManyPieces)
 }
 
-/// Awaits a promise that depends on the client, for at most `millis` milliseconds.
-async fn settled(part: &Promise, millis: u64) -> Result<JsValue, BodyError> {
-    within(part, millis).await.map_err(|failure| match failure {
-        Failure::TimedOut => BodyError::Timeout,
-        Failure::Rejected => BodyError::Aborted,
-    })
+/// Waits at most `millis` milliseconds for the next chunk of a stream. `None` at its end.
+pub(super) async fn next_chunk(
+    reader: &ReadableStreamDefaultReader,
+    millis: u64,
+) -> Result<Option<Uint8Array>, Failure> {
+    Ok(within(&reader.read(), millis).await?.unchecked_into::<Chunk>().value())
+}
+
+impl From<Failure> for BodyError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::TimedOut => Self::Timeout,
+            Failure::Rejected => Self::Aborted,
+        }
+    }
 }

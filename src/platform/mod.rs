@@ -1,11 +1,14 @@
-//! The runtime: assets, bodies, bindings, clock, deadlines, environment, randomness, WebCrypto. Only these files handle `JsValue`.
+//! The runtime: assets, bodies, bindings, cache, clock, deadlines, environment, outgoing requests, randomness,
+//! WebCrypto. Only these files handle `JsValue`.
 
 pub mod assets;
 pub mod body;
+pub mod cache;
 pub mod clock;
 pub mod d1;
 pub mod deadline;
 pub mod environment;
+pub mod fetch;
 pub mod kv;
 pub mod random;
 pub mod webcrypto;

@@ -182,6 +182,7 @@ impl ApiError {
             Self::UnusablePassword(error @ PasswordError::Guessable) => {
                 row(422, "password_too_common", error.to_string())
             }
+            Self::UnusablePassword(error @ PasswordError::Breached) => row(422, "password_breached", error.to_string()),
             Self::UnusableUsername(error @ UsernameError::Malformed) => row(422, "invalid_username", error.to_string()),
             Self::UnusableUsername(error @ UsernameError::Reserved) => row(422, "username_reserved", error.to_string()),
             Self::UnusableName(member, error) => row(422, "invalid_name", format!("{member}: {error}")),
@@ -457,6 +458,7 @@ mod tests {
         ApiError::UnusablePassword(PasswordError::TooShort(_)) => ApiError::UnusablePassword(PasswordError::TooShort(15)),
         ApiError::UnusablePassword(PasswordError::TooLong) => ApiError::UnusablePassword(PasswordError::TooLong),
         ApiError::UnusablePassword(PasswordError::Guessable) => ApiError::UnusablePassword(PasswordError::Guessable),
+        ApiError::UnusablePassword(PasswordError::Breached) => ApiError::UnusablePassword(PasswordError::Breached),
         ApiError::UnusableUsername(UsernameError::Malformed) => ApiError::UnusableUsername(UsernameError::Malformed),
         ApiError::UnusableUsername(UsernameError::Reserved) => ApiError::UnusableUsername(UsernameError::Reserved),
         ApiError::UnusableName(..) => ApiError::UnusableName("given_name", NameError),

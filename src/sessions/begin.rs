@@ -66,15 +66,15 @@ pub async fn log_in(
 pub async fn register(
     context: &Context<'_>,
     request: &Request,
-    proof: &Proof,
+    new: &NewPassword,
     new_user: &NewUser<'_>,
     user: &User,
     delivery: NewDelivery,
     devices: &Devices,
 ) -> Result<Reply, SessionError> {
-    let session = new_session(context, proof, delivery)?;
-    let device = known_device(context, proof, None)?;
-    let reply = deliver(context, 201, user, &Delivered::new(&session, devices, &device)).await?;
+    let session = new_session(context, &new.proof, delivery)?;
+    let device = known_device(context, &new.proof, None)?;
+    let reply = deliver(context, 201, user, &Delivered::new(&session, devices, &device).of_new_password(new)).await?;
     let inserted = context.store.insert_user(new_user, &session, &request.client, context.now).await;
     log_replaced(context, settle(context, inserted).await?);
     log::write(context.request_id, &Event::Registered { user_id: user.id, session_id: session.token.session_id() });
@@ -94,7 +94,9 @@ pub async fn change_password(
 ) -> Result<Reply, SessionError> {
     let session = new_session(context, &new.proof, delivery)?;
     let device = known_device(context, &new.proof, devices.find(caller.user_id, credentials.version))?;
-    let reply = deliver(context, 200, &credentials.user, &Delivered::new(&session, devices, &device)).await?;
+    let reply =
+        deliver(context, 200, &credentials.user, &Delivered::new(&session, devices, &device).of_new_password(new))
+            .await?;
     let action = action(context, request, caller);
     let ending = context.store.change_password(&action, credentials.version, &new.hash, &session).await;
     let (ended, replaced) = settle(context, ending).await?;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{SessionError, cookie};
 use crate::context::Context;
 use crate::factors::device::Devices;
+use crate::factors::password::NewPassword;
 use crate::http::Reply;
 use crate::platform::random::random;
 use crate::store::sessions::NewSession;
@@ -38,6 +39,10 @@ pub struct TokenResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     device_token: Option<String>,
     user: &'a User,
+    /// `true` if the password that was just set is in a list of passwords from data breaches; otherwise omitted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = [true])))]
+    password_breached: bool,
 }
 
 #[cfg(feature = "openapi")]
@@ -69,6 +74,7 @@ impl<'a> TokenResponse<'a> {
                 "pcdt_toDuD-8Qo8zotz4wV7lJOQAAAAAAAAAA0z4wV7lJOV6L5xgKtoDuD-8AAFEoXq2b7RyF_T6SkF0MBqEyod".to_owned(),
             ),
             user,
+            password_breached: false,
         }
     }
 }
@@ -83,6 +89,8 @@ pub struct Delivered<'a> {
     pub delivery: Delivery,
     /// After a sign-in: the new device token, and those of the request.
     pub device: Option<(&'a DeviceToken, &'a Devices)>,
+    /// Whether the password was just set and is breached.
+    pub is_breached: bool,
 }
 
 impl<'a> Delivered<'a> {
@@ -93,7 +101,13 @@ impl<'a> Delivered<'a> {
             session_expires_at: session.expires_at,
             delivery: session.delivery,
             device: Some((device, devices)),
+            is_breached: false,
         }
+    }
+
+    /// The same after the user set this password.
+    pub fn of_new_password(self, password: &NewPassword) -> Self {
+        Self { is_breached: password.is_breached, ..self }
     }
 }
 
@@ -104,7 +118,7 @@ pub async fn deliver(
     user: &User,
     delivered: &Delivered<'_>,
 ) -> Result<Reply, SessionError> {
-    let Delivered { refresh_token, session_expires_at, delivery, device } = *delivered;
+    let Delivered { refresh_token, session_expires_at, delivery, device, is_breached } = *delivered;
     let config = context.config;
     let session_id = refresh_token.session_id();
     let expires_at = access_expires_at(context, session_expires_at);
@@ -144,6 +158,7 @@ pub async fn deliver(
             .filter(|_| delivery.transport == Transport::Body)
             .map(|(token, _)| token.encode(&config.device_token_keys)),
         user,
+        password_breached: is_breached,
     };
     // RFC 6749 §5.1 requires this header too.
     let reply = Reply::json::<SessionError>(status, &response)?.header("Pragma", "no-cache".to_owned());

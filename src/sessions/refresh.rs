@@ -87,6 +87,7 @@ pub async fn refresh(
                 session_expires_at: issued.expires_at,
                 delivery: delivery(issued.remember),
                 device: None,
+                is_breached: false,
             };
             deliver(context, 200, &issued.user, &delivered).await
         }

@@ -66,6 +66,22 @@ const BAD = [
   ],
   ["a negative grace window", { REFRESH_GRACE_SECONDS: "-1" }, { REFRESH_GRACE_SECONDS: /from 0 to 300/ }],
   ["a password minimum below eight", { PASSWORD_MIN_LENGTH: "7" }, { PASSWORD_MIN_LENGTH: /from 8 to 64/ }],
+  [
+    "a word of the organisation that is too short",
+    { PASSWORD_CONTEXT_WORDS: `${CANARY},abc` },
+    { PASSWORD_CONTEXT_WORDS: /at most 100 words of at least 4 characters/ },
+  ],
+  ["an unknown breach check", { BREACH_CHECK: CANARY }, { BREACH_CHECK: /"off", "warn" or "refuse"/ }],
+  [
+    "a range API without https",
+    { BREACH_CHECK_URL: `http://${CANARY}.example.org` },
+    { BREACH_CHECK_URL: /https \(http on loopback only\)/ },
+  ],
+  [
+    "a range API with a query",
+    { BREACH_CHECK: "refuse", BREACH_CHECK_URL: `https://api.example.org?${CANARY}` },
+    { BREACH_CHECK_URL: /no query/ },
+  ],
   ["Argon2 below the OWASP minimum", { ARGON2_MEMORY_KIB: "19455" }, { ARGON2_MEMORY_KIB: /OWASP/ }],
   ["Argon2 above the memory of an isolate", { ARGON2_MEMORY_KIB: "65537" }, { ARGON2_MEMORY_KIB: /from 1 to 65536/ }],
   ["the wildcard origin", { ALLOWED_ORIGINS: "*" }, { ALLOWED_ORIGINS: /neither/ }],

@@ -213,6 +213,25 @@ describe("an account", () => {
   });
 });
 
+test("the result says that a new password is in a data breach, the state does not", async () => {
+  const { client, network } = open();
+  const isNew = /\/(register|me\/password)$/;
+  network.answer = async ({ url }, send) => {
+    const response = await send();
+    if (!isNew.test(url)) return response;
+    return Response.json({ ...(await response.json()), password_breached: true }, response);
+  };
+  const user = await client.register({ email: "breached@example.org", password: PASSWORD });
+  assert.deepEqual(user, { ...client.state.user, password_breached: true });
+  assert.ok(!("password_breached" in client.state.user));
+  const next = "purple otters juggle lanterns";
+  const changed = await client.changePassword({ current_password: PASSWORD, new_password: next });
+  assert.equal(changed.password_breached, true);
+  assert.ok(!("password_breached" in client.state.user));
+  network.answer = undefined;
+  assert.ok(!("password_breached" in (await client.login({ email: user.email, password: next }))));
+});
+
 describe("errors", () => {
   test("have the code, the detail and the request id of the server", async () => {
     const { client } = open();

@@ -10,6 +10,7 @@ import type {
   TokenResponse,
   TokenStorage,
   User,
+  UserWithNewPassword,
 } from "./types.js";
 
 export interface ClientOptions {
@@ -35,7 +36,7 @@ export interface Client {
   /** Calls the listener with the current state, and at each change. Returns a function that removes it. */
   onChange(listener: (state: State) => void): () => void;
   /** Creates an account, and signs in. */
-  register(details: Registration & { remember?: boolean }): Promise<User>;
+  register(details: Registration & { remember?: boolean }): Promise<UserWithNewPassword>;
   /** `remember: false`, in cookie mode: the session ends with the browser. */
   login(credentials: Credentials & { remember?: boolean }): Promise<User>;
   /** Signs out all tabs, even if it rejects because the server cannot be reached. */
@@ -46,7 +47,7 @@ export interface Client {
   me(): Promise<User>;
   updateMe(changes: Changes): Promise<User>;
   /** Ends all other sessions of the user, and replaces this one. */
-  changePassword(passwords: { current_password: string; new_password: string }): Promise<User>;
+  changePassword(passwords: { current_password: string; new_password: string }): Promise<UserWithNewPassword>;
   deleteMe(confirmation: { current_password: string }): Promise<void>;
   sessions(page?: Page): Promise<{ sessions: SessionInfo[]; next_cursor: string | null }>;
   endSession(id: string): Promise<void>;
@@ -444,14 +445,14 @@ export function createClient(options: ClientOptions): Client {
   }
 
   /** Begins a session. */
-  async function begin(path: string, body: object, bearer?: string): Promise<User> {
+  async function begin(path: string, body: object, bearer?: string): Promise<UserWithNewPassword> {
     const replaced = session;
     const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
     check(answer);
     keep(answer, true);
     // With a cookie, the server ends the replaced session itself.
     if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
-    return answer.user;
+    return answer.password_breached ? { ...answer.user, password_breached: true } : answer.user;
   }
 
   /** Runs a login or logout. */

@@ -15,6 +15,12 @@ export interface User {
   app_metadata: { [name: string]: unknown } | null;
 }
 
+/** A user who has just set a password. */
+export interface UserWithNewPassword extends User {
+  /** The password is in a list of passwords from data breaches, and the server warns of it. */
+  password_breached?: true;
+}
+
 /** The body of `POST /register`. */
 export interface Registration {
   email: string;
@@ -70,6 +76,8 @@ export interface TokenResponse {
   refresh_expires_in: number;
   session_id: string;
   user: User;
+  /** The password that was just set is in a list of passwords from data breaches. */
+  password_breached?: true;
 }
 
 /** The methods of `localStorage` that the client uses. */

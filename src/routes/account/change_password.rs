@@ -25,7 +25,7 @@ struct Body {
 }
 
 /// 1. Read the account, if the caller's session is in force, and check the new password.
-/// 2. Verify the current password (ASVS 6.2.3), and hash the new one.
+/// 2. Check whether the new password is in a data breach, verify the current one (ASVS 6.2.3), and hash the new one.
 /// 3. In one transaction, store the hash, end every session and begin a new one, unless the credentials or the session changed since
 ///    step 1.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
@@ -72,5 +72,6 @@ pub fn describe(operation: Operation) -> Operation {
         .fails(ApiError::UnusablePassword(PasswordError::TooShort(15)))
         .fails(ApiError::UnusablePassword(PasswordError::TooLong))
         .fails(ApiError::UnusablePassword(PasswordError::Guessable))
+        .fails(ApiError::UnusablePassword(PasswordError::Breached))
         .hashes()
 }

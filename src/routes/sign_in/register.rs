@@ -49,7 +49,7 @@ struct Body {
 }
 
 /// 1. Check the input and refuse a taken name before hashing.
-/// 2. Hash the password.
+/// 2. Check whether the password is in a data breach, and hash it.
 /// 3. Insert the account and its session in one transaction. If several requests use one name, the unique index accepts one of them,
 ///    and the others get the same 409 as in step 1.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
@@ -108,7 +108,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         roles: &user.roles,
     };
     let devices = Devices::presented(context, request, None);
-    match begin::register(context, request, &new.proof, &new_user, &user, delivery, &devices).await {
+    match begin::register(context, request, &new, &new_user, &user, delivery, &devices).await {
         Err(SessionError::Store(StoreError::Conflict(taken))) => Err(refused(context, request, &email, taken).await?),
         reply => Ok(reply?),
     }
@@ -161,6 +161,7 @@ pub fn describe(operation: Operation) -> Operation {
         .fails(ApiError::UnusablePassword(PasswordError::TooShort(15)))
         .fails(ApiError::UnusablePassword(PasswordError::TooLong))
         .fails(ApiError::UnusablePassword(PasswordError::Guessable))
+        .fails(ApiError::UnusablePassword(PasswordError::Breached))
         .fails(ApiError::CookieModeOff)
         .fails(ApiError::CsrfRefused)
         .uses_storage()

@@ -86,8 +86,9 @@ impl Subject {
     pub const fn policy(self) -> Policy {
         match self {
             // NIST SP 800-63B-4 §3.2.2 allows 100 failures in a row. From 50 on, there are at most 96 attempts a day.
-            Self::Name(_) => Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50 },
-            Self::User(_) => Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50 },
+            Self::Name(_) | Self::User(_) => {
+                Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50 }
+            }
             // After ten failures it is an unknown device for a day, in which the failures are forgotten.
             Self::Device(_) => {
                 Policy { free: 10, first_wait: 86_400, max_wait: 86_400, quiet: 8_640, max_failures: u32::MAX as u64 }

@@ -7,6 +7,7 @@
 //! The `argon2` crate parses parameters and strings, `argon2_simd128` computes the hashes.
 
 mod argon2_hash;
+pub mod breached;
 pub mod common;
 mod cost;
 mod hasher;
@@ -47,6 +48,8 @@ pub enum PasswordError {
     TooLong,
     /// It is common, or consists of a few common parts; see [`strength`].
     Guessable,
+    /// It is in a list of passwords from data breaches; see [`breached`].
+    Breached,
 }
 
 impl Password {
@@ -64,7 +67,7 @@ impl Password {
     }
 
     /// A password that a user chooses. `min_chars` counts code points after NFC. `about` holds what the user entered about
-    /// themselves, and the name of the service.
+    /// themselves, the name of the service, and the words of the organisation.
     ///
     /// # Errors
     /// [`PasswordError`] names the first broken rule.
@@ -93,7 +96,10 @@ impl fmt::Display for PasswordError {
             Self::TooLong => write!(formatter, "The password must be at most {MAX_BYTES} bytes long."),
             Self::Guessable => formatter.write_str(
                 "The password is too easy to guess: it consists mainly of common passwords or words, repetitions, sequences \
-                 of characters or keys, or your own name or address. Add more words, or choose another.",
+                 of characters or keys, your own name or address, or names of this service. Add more words, or choose another.",
+            ),
+            Self::Breached => formatter.write_str(
+                "The password is in a public list of passwords from data breaches, and attackers try these first. Choose another.",
             ),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! A password is refused if it is in the set of [`common`] passwords. That set has few long ones, and users who must choose a
 //! long password extend a common one. So a password is also refused if it consists of a few guessable parts: common passwords, what
-//! the user entered about themselves, sequences, keyboard rows, short numbers.
+//! the user entered about themselves, words of the organisation, sequences, keyboard rows, short numbers.
 //!
 //! Common parts are a separate list, without false positives, since every substring of a password is looked up.
 
@@ -34,13 +34,13 @@ const MAX_SHORT_UNIT: usize = 5;
 const MIN_SEQUENCE: usize = 3;
 /// Minimum length of a piece of a keyboard row that is a part, in characters.
 const MIN_KEYBOARD_ROW: usize = 4;
-/// Minimum length of a word about the user that is a part, in characters.
-const MIN_OWN_WORD: usize = 4;
+/// Minimum length of a word about the user or the service that is a part, in characters.
+pub const MIN_OWN_WORD: usize = 4;
 /// Maximum length of a filler, in characters: digits or signs that are a part whatever they are, such as a year.
 const MAX_FILLER: usize = 4;
 
-/// Whether a password is guessable. `about` holds what the user entered about themselves, and the name of the service. Case is
-/// ignored.
+/// Whether a password is guessable. `about` holds what the user entered about themselves, the name of the service, and the
+/// words of the organisation. Case is ignored.
 #[must_use]
 pub fn is_guessable(password: &str, about: &[&str]) -> bool {
     let chars = fold(password);
