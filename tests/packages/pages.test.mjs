@@ -8,6 +8,7 @@ import { build } from "esbuild";
 import { servePages, skip } from "../support/browser.mjs";
 import { from, PASSWORD } from "../support/harness.mjs";
 import { announced, assertWrong, button, described, heading, logIn, Pages } from "../support/pages.mjs";
+import { padding, sha1, startRangeApi } from "../support/range-api.mjs";
 
 const NEW = "four ponies sing quietly at noon";
 const COOKIE = "__Host-portcullis";
@@ -241,6 +242,55 @@ test("changing the password ends the other sessions, and keeps this one", option
     await page.getByText("You are logged in on this device only.").waitFor();
     assert.equal((await pages.worker.login({ ...person, password: NEW })).status, 200);
   });
+});
+
+test("a breached password is refused at its field, or a notice says so until it is changed", options, async () => {
+  const [first, second] = ["seven velvet trombones", "nine velvet trombones"];
+  const api = await startRangeApi();
+  const body = [first, second].map((password) => `${sha1(password).suffix}:2\r\n`).join("");
+  api.answer = { status: 200, body: padding(800) + body };
+  const notice = (page) => page.getByText("Your new password is in a public list of leaked passwords");
+  try {
+    await pages.configure({ BREACH_CHECK: "refuse", BREACH_CHECK_URL: api.url });
+    await pages.visit({ view: "register", allowed: [422] }, async (page) => {
+      await field(page, "E-mail").fill("leaked@example.org");
+      await field(page, "Password").fill(first);
+      await button(page, "Register").click();
+      await assertWrong(field(page, "Password"), /in a public list of leaked passwords/);
+      await pages.configure({ BREACH_CHECK: "warn", BREACH_CHECK_URL: api.url });
+      await button(page, "Register").click();
+      await heading(page, "Profile");
+      await notice(page).waitFor();
+
+      const change = async (current, next) => {
+        await field(page, "Current password").fill(current);
+        await field(page, "New password").fill(next);
+        await button(page, "Change password").click();
+        await announced(page, "Password changed.");
+      };
+      await page.getByRole("link", { name: "Change password" }).click();
+      await heading(page, "Password");
+      await change(first, second);
+      await notice(page).waitFor();
+      await change(second, NEW);
+      await notice(page).waitFor({ state: "detached" });
+    });
+    // Another user of the same browser does not see it.
+    await pages.visit({ view: "register" }, async (page) => {
+      await field(page, "E-mail").fill("leaked-too@example.org");
+      await field(page, "Password").fill(first);
+      await button(page, "Register").click();
+      await notice(page).waitFor();
+      await button(page, "Log out").click();
+      await heading(page, "Log in");
+      await logIn(page, await pages.register());
+      await heading(page, "Profile");
+      assert.equal(await notice(page).count(), 0);
+    });
+  } finally {
+    await pages.configure();
+    await api.close();
+  }
 });
 
 test("a user sees their sessions, ends one, and ends all others", options, async () => {

@@ -5,7 +5,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 
 import { fill, named, s } from "../strings/index.ts";
 import { client, returnTo, type User } from "../ui/auth.ts";
-import { Alert, Announcements, Brand, Button, Link, Page } from "../ui/basics.tsx";
+import { Alert, Announcements, Brand, BreachNotice, Button, Link, Page } from "../ui/basics.tsx";
 import { forgetDrafts } from "../ui/form.tsx";
 import { type Action, useAction, useLoad, useOnline } from "../ui/hooks.ts";
 import { Icon, type IconName } from "../ui/icons.tsx";
@@ -198,6 +198,7 @@ function Inside({
           </ul>
         </nav>
         <main id="main" tabIndex={-1}>
+          <BreachNotice user={user} />
           {children}
         </main>
       </div>

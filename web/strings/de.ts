@@ -81,6 +81,8 @@ export const de: Strings = {
     lead: "Wenn Sie das Passwort ändern, enden alle anderen Sitzungen. Hier bleiben Sie angemeldet.",
     submit: "Passwort ändern",
     done: "Das Passwort wurde geändert. Alle anderen Sitzungen wurden beendet.",
+    breached:
+      "Ihr neues Passwort steht in einer öffentlichen Liste geleakter Passwörter, die Angreifer zuerst ausprobieren. Ändern Sie es.",
   },
 
   sessions: {
@@ -265,6 +267,8 @@ export const de: Strings = {
     missing_token: "Melden Sie sich an, um fortzufahren.",
     not_found: "Das gibt es nicht mehr.",
     overloaded: "Der Dienst ist ausgelastet. Versuchen Sie es gleich noch einmal.",
+    password_breached:
+      "Dieses Passwort steht in einer öffentlichen Liste geleakter Passwörter. Wählen Sie ein anderes.",
     password_too_common: "Dieses Passwort ist zu leicht zu erraten. Wählen Sie ein anderes.",
     password_too_long: "Dieses Passwort ist zu lang.",
     password_too_short: "Dieses Passwort ist zu kurz.",

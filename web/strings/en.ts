@@ -77,6 +77,7 @@ export const en = {
     lead: "Changing the password ends every other session. You stay logged in here.",
     submit: "Change password",
     done: "Password changed. All other sessions have ended.",
+    breached: "Your new password is in a public list of leaked passwords, which attackers try first. Change it.",
   },
 
   sessions: {
@@ -252,6 +253,7 @@ export const en = {
     missing_token: "Log in to continue.",
     not_found: "This no longer exists.",
     overloaded: "The service is busy. Try again in a moment.",
+    password_breached: "This password is in a public list of leaked passwords. Choose another one.",
     password_too_common: "This password is too easy to guess. Choose another one.",
     password_too_long: "This password is too long.",
     password_too_short: "This password is too short.",

@@ -1,6 +1,12 @@
 // The signed-in user and the requests of the pages.
 
-import { createClient, PortcullisError, type SessionInfo, type User } from "../../packages/client/src/index.ts";
+import {
+  createClient,
+  PortcullisError,
+  type SessionInfo,
+  type User,
+  type UserWithNewPassword,
+} from "../../packages/client/src/index.ts";
 import type { Problem } from "./problem.ts";
 import { issuer } from "./router.ts";
 
@@ -14,7 +20,7 @@ export interface Config {
   issuer: string;
 }
 
-export type { User };
+export type { User, UserWithNewPassword };
 export type Session = SessionInfo;
 
 /** A user as administrators see them. */

@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { fill, s } from "../strings/index.ts";
+import type { User, UserWithNewPassword } from "./auth.ts";
 import { useDelayed } from "./hooks.ts";
 import { Icon, type IconName } from "./icons.tsx";
 import { type Problem, reference, sentence } from "./problem.ts";
@@ -173,6 +174,24 @@ export function Notice({ action, children }: Children & { action?: ComponentChil
       {action}
     </div>
   );
+}
+
+/** The id of a user who has set a password that is in a data breach. */
+let breached: string | undefined;
+let showBreach = (_user: string | undefined) => {};
+
+/** Shows the notice if the password that a user has set is in a data breach; otherwise removes it. */
+export function noteBreach({ id, password_breached }: UserWithNewPassword) {
+  breached = password_breached ? id : undefined;
+  showBreach(breached);
+}
+
+/** The notice that the password is in a data breach. It stays until the user sets another one. */
+export function BreachNotice({ user }: { user: User }) {
+  const [shown, show] = useState(breached);
+  showBreach = show;
+  if (shown !== user.id) return null;
+  return <Notice action={<Link to="password">{s.password.submit}</Link>}>{s.password.breached}</Notice>;
 }
 
 /** The placeholder for content that is loading or could not be loaded. */

@@ -42,6 +42,7 @@ const FIELDS: Record<string, string[]> = {
   password_too_short: ["new_password", "password"],
   password_too_long: ["new_password", "password"],
   password_too_common: ["new_password", "password"],
+  password_breached: ["new_password", "password"],
   unknown_role: ["role"],
 };
 

@@ -1,6 +1,6 @@
 import { s } from "../../strings/index.ts";
 import { client } from "../../ui/auth.ts";
-import { announce, Card, Page } from "../../ui/basics.tsx";
+import { announce, Card, noteBreach, Page } from "../../ui/basics.tsx";
 import { Form, LoginName, PasswordField, Submit, useForm } from "../../ui/form.tsx";
 import type { ViewProps } from "../app.tsx";
 
@@ -9,7 +9,7 @@ export function PasswordView({ user }: ViewProps) {
     "password",
     { current_password: "", new_password: "" },
     async ({ current_password = "", new_password = "" }) => {
-      await client.changePassword({ current_password, new_password });
+      noteBreach(await client.changePassword({ current_password, new_password }));
       form.reset();
       announce(s.password.done);
     },

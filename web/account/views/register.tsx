@@ -1,6 +1,6 @@
 import { s } from "../../strings/index.ts";
 import { client, config } from "../../ui/auth.ts";
-import { Link, Notice, Page } from "../../ui/basics.tsx";
+import { Link, Notice, noteBreach, Page } from "../../ui/basics.tsx";
 import { Field, Form, PasswordField, Submit, useForm } from "../../ui/form.tsx";
 import { queryOf } from "./login.tsx";
 import { useRemember } from "./remember.tsx";
@@ -11,7 +11,8 @@ export function RegisterView({ back }: { back: URL | undefined }) {
     "register",
     { email: "", name: "", password: "" },
     async ({ email = "", name = "", password = "" }) => {
-      await client.register({ email, password, ...(name.trim() !== "" && { name: name.trim() }), ...remember });
+      const details = { email, password, ...(name.trim() !== "" && { name: name.trim() }), ...remember };
+      noteBreach(await client.register(details));
       form.reset();
     },
     ["email", "password"],
