@@ -124,7 +124,7 @@ CREATE TABLE refresh_tokens (
   revoked_user_agent TEXT,
   -- logout: its own token was revoked. ended_by_user: the user ended it from another session. logout_all: the user ended all sessions.
   -- reuse: a rotated-out token was presented. password_changed: the user changed the password. ended_by_admin: an admin ended all
-  -- sessions. disabled: an admin disabled the account. session_limit: the account exceeded MAX_SESSIONS_PER_USER. expired: the same,
+  -- sessions. disabled: an admin disabled the account. evicted: the account exceeded MAX_SESSIONS_PER_USER. expired: the same,
   -- but the session had already expired. replaced: the browser got the cookie of another session
   revoked_reason TEXT,
   -- how the user authenticated: values of RFC 8176, separated by spaces
@@ -197,22 +197,23 @@ CREATE TABLE audit_events (
   at INTEGER NOT NULL,
   -- distinguishes and orders events of one second. For counted events, the kind
   id TEXT NOT NULL,
-  -- login_failed, login_throttled, throttle_lifted, registration_attempted, password_changed, profile_changed, reuse_detected, sessions_ended, disabled, enabled,
-  -- roles_changed, metadata_changed, deleted
+  -- login_failed, login_throttled, throttle_lifted, registration_attempted, password_changed, profile_changed, reuse_detected,
+  -- sessions_evicted, sessions_ended, disabled, enabled, roles_changed, metadata_changed, deleted
   kind TEXT NOT NULL,
-  -- number of occurrences. 1 except for failed logins, registration attempts and profile changes
+  -- number of occurrences. 1 except for failed logins, registration attempts, profile changes and evicted sessions
   count INTEGER NOT NULL,
   -- time of the last occurrence
   last_at INTEGER NOT NULL,
   -- the admin who acted. NULL for the user and the command line
   actor_id TEXT,
-  -- the session of the request, or the affected session
+  -- the session of the request, or the affected session. sessions_evicted: the session that the last login began
   session_id TEXT,
   -- IP address of the last occurrence. NULL for actions of admins
   ip TEXT,
   -- user agent of the last occurrence
   user_agent TEXT,
-  -- reuse_detected: IP address of the last refresh. login_failed, registration_attempted: IP address of the first in the hour
+  -- reuse_detected: IP address of the last refresh. login_failed, registration_attempted,
+  -- sessions_evicted: IP address of the first in the hour
   other_ip TEXT,
   -- the user agent that belongs to other_ip
   other_user_agent TEXT,

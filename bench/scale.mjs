@@ -198,7 +198,7 @@ class Site {
     if (!message.startsWith("{")) return;
     const line = JSON.parse(message);
     // Excludes the costs of work after the response.
-    if (line.event === "costs" && line.route !== "Marks") this.lines.set(line.request_id, line);
+    if (line.event === "costs" && !["Marks", "Evictions"].includes(line.route)) this.lines.set(line.request_id, line);
     else if (line.event === "cleaned_up") this.cleaned.push(line);
     else if (line.level === "error") console.error(message);
   }

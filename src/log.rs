@@ -41,6 +41,9 @@ pub enum Event<'a> {
     Revoked { user_id: Id, session_id: Id, reason: &'static str },
     /// All sessions of a user were revoked; `sessions` is their number.
     RevokedAll { user_id: Id, sessions: usize, reason: &'static str },
+    /// Logins beyond the maximum number of sessions have ended many sessions of an account within one hour. Logged once per account and
+    /// hour. `session_id` is the new session of the login that reached this number.
+    SessionsEvictedOften { user_id: Id, session_id: Id, count: u64 },
     /// A user without the role admin requested an admin route.
     Forbidden { user_id: Id, session_id: Id },
     /// An account was changed by an admin or its user. `sessions_ended` is the number of sessions this ended.
@@ -95,6 +98,7 @@ impl Event<'_> {
             | Self::InternalError { .. }
             | Self::Misconfigured { .. } => Level::Error,
             Self::ReuseDetected { .. }
+            | Self::SessionsEvictedOften { .. }
             | Self::Forbidden { .. }
             | Self::OriginRefused { .. }
             | Self::CsrfRefused { .. }

@@ -2,7 +2,9 @@
 //!
 //! Every function builds the whole reply before it writes to the store, so that nothing can fail once the session exists.
 
-use portcullis_core::account::audit::AuditEvent;
+use std::time::Duration;
+
+use portcullis_core::account::audit::{AuditEvent, evictions_become_many};
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::session::OwedMark;
 use portcullis_core::account::user::User;
@@ -10,12 +12,13 @@ use portcullis_core::id::Id;
 use portcullis_core::sign_in::{NextStep, next_step};
 use portcullis_core::token::device::DeviceToken;
 use portcullis_core::token::refresh::RefreshToken;
+use worker::Delay;
 
-use super::SessionError;
 use super::changes::{action, log_change};
 use super::cookie::NewDelivery;
 use super::delivery::{Delivered, access_expires_at, deliver};
 use super::end::settle;
+use super::{SessionError, log_failure};
 use crate::context::Context;
 use crate::factors::Proof;
 use crate::factors::device::Devices;
@@ -57,6 +60,10 @@ pub async fn log_in(
         return Err(SessionError::AccountChanged);
     }
     log_replaced(context, insertion.replaced);
+    if insertion.evicted > 0 {
+        let evicted = Evicted { user_id: user.id, session_id: session.token.session_id(), sessions: insertion.evicted };
+        evicted.count_after_reply(context, request);
+    }
     let (session_id, rehashed) = (session.token.session_id(), rehash.is_some());
     log::write(context.request_id, &Event::LoginSucceeded { user_id: user.id, session_id, rehashed });
     Ok(reply)
@@ -103,6 +110,38 @@ pub async fn change_password(
     log_replaced(context, replaced);
     log_change(context, caller.user_id, None, AuditEvent::PasswordChanged, ended);
     Ok(reply)
+}
+
+/// The sessions that a login ended because the account exceeds its maximum.
+struct Evicted {
+    user_id: Id,
+    /// The session that began.
+    session_id: Id,
+    /// Their number.
+    sessions: u64,
+}
+
+impl Evicted {
+    /// Counts them in the audit trail after the reply, and logs if they are many.
+    fn count_after_reply(self, context: &Context<'_>, request: &Request) {
+        let Self { user_id, session_id, sessions } = self;
+        let (store, client) = (context.store.renewed(), request.client.clone());
+        let (now, request_id, logs_costs) = (context.now, context.request_id, context.config.log_costs);
+        context.background.wait_until(async move {
+            // Let the runtime send the reply first.
+            Delay::from(Duration::ZERO).await;
+            match store.count_evicted_sessions(user_id, session_id, sessions, &client, now).await {
+                Ok(Some(count)) if evictions_become_many(count, sessions) => {
+                    log::write(request_id, &Event::SessionsEvictedOften { user_id, session_id, count });
+                }
+                Ok(_) => {}
+                Err(error) => log_failure(request_id, &error),
+            }
+            if logs_costs {
+                log::write_costs(request_id, "Evictions", None, store.costs());
+            }
+        });
+    }
 }
 
 /// Logs the session that ended because its cookie was replaced. It may belong to another user.

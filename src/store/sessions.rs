@@ -87,6 +87,8 @@ pub struct Insertion {
     pub wait: Option<u64>,
     /// The session that ended because its cookie was replaced.
     pub replaced: Option<OwedMark>,
+    /// Number of sessions that ended because the account exceeds its maximum, without those that had expired.
+    pub evicted: u64,
 }
 
 impl NewSession {
@@ -215,6 +217,14 @@ struct RotationRow {
 }
 
 #[derive(Deserialize)]
+struct ExcessRow {
+    session_id: Id,
+    user_id: Id,
+    access_expires_at: u64,
+    is_evicted: u8,
+}
+
+#[derive(Deserialize)]
 struct RevokedRow {
     user_id: Id,
 }
@@ -309,17 +319,24 @@ impl Store {
             forgive(&mut batch, name, session_id);
         }
         let values = values![session_id, session.user_id, now, max_sessions, ip, user_agent];
-        let revoked = batch.query::<OwedMark>(REVOKE_EXCESS, values);
+        let excess = batch.query::<ExcessRow>(REVOKE_EXCESS, values);
         if let Some((old, new)) = rehashed {
             batch.execute(REPLACE_HASH, values![session.user_id, old, new]);
         }
         let answers = batch.run().await?;
+        let excess = answers.rows(excess)?;
         let value = Insertion {
             has_begun: begun.has_begun(&answers)?,
             wait: wait.map(|wait| wait.seconds(&answers)).transpose()?.flatten(),
             replaced: begun.replaced(&answers)?,
+            evicted: excess.iter().map(|row| u64::from(row.is_evicted)).sum(),
         };
-        let owed_marks = answers.rows(revoked)?.into_iter().chain(value.replaced).collect();
+        let mark = |ExcessRow { session_id, user_id, access_expires_at, .. }| OwedMark {
+            user_id,
+            session_id,
+            access_expires_at,
+        };
+        let owed_marks = excess.into_iter().map(mark).chain(value.replaced).collect();
         Ok(WithOwedMarks { value, owed_marks })
     }
 

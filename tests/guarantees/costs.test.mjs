@@ -358,13 +358,25 @@ test("listing sessions reads no ended ones; the audit trail reads at most a thou
   assert.equal((await worker.get("/sessions", { bearer: busy.access_token })).body.sessions.length, 2);
 });
 
-test("a login above the session limit writes three more rows, and one below it none", async () => {
+test("a login above the session limit writes three more rows, counts after the response, and one below it does neither", async () => {
   await worker.update({ vars: { MAX_SESSIONS_PER_USER: "3" } });
   try {
     const user = await worker.register();
-    for (let count = 1; count < 3; count += 1) await worker.login(user);
-    const { d1_round_trips, d1_rows_written, kv_puts } = await costOf(() => worker.login(user));
-    assert.deepEqual([d1_round_trips, d1_rows_written, kv_puts], [2, 5, 1]);
+    const logIn = async () => {
+      worker.events();
+      const plan = worker.plan({});
+      await worker.login(user, { headers: plan.headers });
+      await plan.untilEnded();
+      const counted = ({ route, d1_round_trips, d1_rows_written, kv_puts }) =>
+        route === "Marks" ? [] : [[route, d1_round_trips, d1_rows_written, kv_puts]];
+      return worker.events("costs").flatMap(counted);
+    };
+    for (let count = 1; count < 3; count += 1) assert.deepEqual(await logIn(), [["Login", 2, 2, 0]]);
+    for (const rows of [2, 1])
+      assert.deepEqual(await logIn(), [
+        ["Login", 2, 5, 1],
+        ["Evictions", 1, rows, 0],
+      ]);
   } finally {
     await worker.update();
   }

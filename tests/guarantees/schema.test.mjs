@@ -29,6 +29,30 @@ test("the migrations and schema.sql produce the same schema", () => {
   assert.deepEqual(fromMigrations, schemaOf(read("schema.sql")));
 });
 
+test("the migrations keep sessions, and their reasons have the current names", () => {
+  const db = new DatabaseSync(":memory:");
+  const [before, after] = [migrations.slice(0, 2), migrations.slice(2)];
+  for (const name of before) db.exec(read(`migrations/${name}`));
+  db.exec("PRAGMA foreign_keys = OFF");
+  const columns =
+    "session_id, user_id, secret_hash, amr, authenticated_at, generation, grace_retries, created_at, rotated_at, expires_at, absolute_expires_at, access_expires_at, revoked_at, revoked_reason";
+  for (const reason of ["session_limit", "logout", null]) {
+    db.prepare(
+      `INSERT INTO refresh_tokens (${columns}) VALUES (?1, 'u', '', 'pwd', 0, 0, 0, 0, 0, 1, 1, 1, ?2, ?3)`,
+    ).run(`of ${reason}`, reason && 1, reason);
+  }
+  for (const name of after) db.exec(read(`migrations/${name}`));
+  const rows = db.prepare("SELECT session_id, revoked_at, revoked_reason FROM refresh_tokens").all();
+  assert.deepEqual(
+    rows.map((row) => Object.values(row)),
+    [
+      ["of logout", 1, "logout"],
+      ["of null", null, null],
+      ["of session_limit", 1, "evicted"],
+    ],
+  );
+});
+
 /** The SHA-256 of each released migration. A release adds a line; lines are never changed or removed. */
 const RELEASED = {
   "0001_initial.sql": "ddf22ce9c1bfc2be87a76d578dcd158ef3266c4cebb8ccf4edff9435d581e293",

@@ -57,6 +57,7 @@ const ICONS: Record<string, IconName> = {
   profile_changed: "edit",
   reuse_detected: "warning",
   revoked: "logout",
+  sessions_evicted: "logout",
   sessions_ended: "logout",
   disabled: "cross",
   enabled: "check",
@@ -65,6 +66,8 @@ const ICONS: Record<string, IconName> = {
   deleted: "cross",
 };
 const WARNINGS = ["login_failed", "registration_attempted", "reuse_detected"];
+/** The number of sessions evicted within an hour that is a warning, as in the log. */
+const MANY_EVICTED = 10;
 
 /** The text of an entry. */
 function wording({ kind, count = 1, reason, roles }: AuditEntry): string {
@@ -85,8 +88,9 @@ function Entry({ entry }: { entry: AuditEntry }) {
   const when = shownAt(entry);
   const other = from(other_user_agent, other_ip);
   const isOther = other !== "" && other !== from(user_agent, ip);
+  const isWarning = WARNINGS.includes(kind) || (kind === "sessions_evicted" && (count ?? 1) >= MANY_EVICTED);
   return (
-    <Item icon={ICONS[kind] ?? "pulse"} tone={WARNINGS.includes(kind) ? "warn" : "plain"} title={wording(entry)}>
+    <Item icon={ICONS[kind] ?? "pulse"} tone={isWarning ? "warn" : "plain"} title={wording(entry)}>
       <p class="facts">
         <Time at={when} text={(count ?? 1) > 1 ? fill(s.activity.lastAt, { time: clock(when) }) : clock(when)} />
         {user_agent && <span title={user_agent}>{device(user_agent).name}</span>}

@@ -34,6 +34,8 @@ pub enum AuditEvent {
     ReuseDetected,
     /// A session was ended.
     Revoked,
+    /// Sessions that logins beyond the maximum of the account ended within one hour.
+    SessionsEvicted,
     /// An admin ended all sessions.
     SessionsEnded,
     /// An admin disabled the account.
@@ -63,6 +65,7 @@ impl AuditEvent {
             Self::ProfileChanged => "profile_changed",
             Self::ReuseDetected => "reuse_detected",
             Self::Revoked => "revoked",
+            Self::SessionsEvicted => "sessions_evicted",
             Self::SessionsEnded => "sessions_ended",
             Self::Disabled => "disabled",
             Self::Enabled => "enabled",
@@ -75,7 +78,7 @@ impl AuditEvent {
     /// Whether occurrences within one hour share one entry, which counts them.
     #[must_use]
     pub const fn is_counted(self) -> bool {
-        matches!(self, Self::LoginFailed | Self::LoginThrottled | Self::ProfileChanged | Self::RegistrationAttempted)
+        matches!(self, Self::LoginFailed | Self::LoginThrottled | Self::ProfileChanged | Self::RegistrationAttempted | Self::SessionsEvicted)
     }
 
     /// Whether the event ends sessions.
@@ -85,7 +88,7 @@ impl AuditEvent {
     }
 }
 
-/// Why a session was revoked. Its names are those in the column `revoked_reason` and in the log. The reasons `reuse`, `session_limit`,
+/// Why a session was revoked. Its names are those in the column `revoked_reason` and in the log. The reasons `reuse`, `evicted`,
 /// `expired` and `replaced` are set by SQL statements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RevocationReason {
@@ -118,6 +121,17 @@ impl RevocationReason {
     }
 }
 
+/// Number of sessions evicted within one hour that the user and the log are told of. Someone who begins this many sessions beyond the
+/// maximum may want to end those of the user.
+const MANY_EVICTED: u64 = 10;
+
+/// Whether the sessions that one login evicted make those of the hour many. `total` is their number, including `added`. True once an
+/// hour, because each login sees another total.
+#[must_use]
+pub const fn evictions_become_many(total: u64, added: u64) -> bool {
+    total >= MANY_EVICTED && total.saturating_sub(added) < MANY_EVICTED
+}
+
 /// An entry of the trail. Times in unix seconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuditEntry {
@@ -127,7 +141,7 @@ pub struct AuditEntry {
     pub id: String,
     /// The kind of event.
     pub event: AuditEvent,
-    /// Number of occurrences; more than 1 only for failed logins, registration attempts and profile changes.
+    /// Number of occurrences; more than 1 only for counted events.
     pub count: u64,
     /// Time of the last occurrence.
     pub last_at: u64,
@@ -137,7 +151,7 @@ pub struct AuditEntry {
     pub session_id: Option<Id>,
     /// The client of the last occurrence.
     pub client: Client,
-    /// On reuse: the client of the last refresh. For failed logins and registration attempts: the first client of the hour.
+    /// On reuse: the client of the last refresh. For counted events except profile changes: the first client of the hour.
     pub other: Client,
     /// On reuse: which token; for an ended session: the reason; for changed roles: the new roles as JSON.
     pub detail: Option<String>,
@@ -207,7 +221,7 @@ pub fn page(mut entries: Vec<AuditEntry>, limit: usize) -> (Vec<AuditEntry>, Opt
 
 #[cfg(test)]
 mod tests {
-    use super::{AuditEntry, AuditEvent, Cursor, page};
+    use super::{AuditEntry, AuditEvent, Cursor, evictions_become_many, page};
 
     fn entry(at: u64, id: &str) -> AuditEntry {
         AuditEntry::new(at, id.to_owned(), AuditEvent::LoggedIn)
@@ -230,12 +244,24 @@ mod tests {
             AuditEvent::Registered,
             AuditEvent::LoginFailed,
             AuditEvent::ReuseDetected,
+            AuditEvent::SessionsEvicted,
             AuditEvent::SessionsEnded,
             AuditEvent::RolesChanged,
         ] {
             assert_eq!(serde_json::to_value(event).unwrap(), event.as_str());
         }
         assert!(serde_json::from_str::<AuditEvent>("\"promoted\"").is_err());
+    }
+
+    #[test]
+    fn evictions_become_many_once_an_hour() {
+        let many = |added: &[u64]| {
+            let mut total = 0;
+            added.iter().map(|added| (total += added, evictions_become_many(total, *added)).1).collect::<Vec<_>>()
+        };
+        assert_eq!(many(&[1; 12]), [[false; 9].as_slice(), &[true, false, false]].concat());
+        assert_eq!(many(&[4, 4, 4, 4]), [false, false, true, false]);
+        assert_eq!(many(&[200, 1]), [true, false]);
     }
 
     #[test]
