@@ -12,6 +12,7 @@ use crate::config::{Config, Found, Problem};
 use crate::context::{Context, Health};
 use crate::http::{Method, RefusedOrigins, Reply, Request};
 use crate::log::{self, Event, Tallies};
+use crate::metrics;
 use crate::platform::body;
 use crate::platform::clock::now_millis;
 use crate::platform::environment::{self, NotText};
@@ -86,9 +87,15 @@ pub async fn answer(
         background,
         now,
         millisecond,
+        endpoint: endpoint.name,
         request_id,
     };
-    let reply = endpoint.handle(&context, request).await.unwrap_or_else(refuse);
+    let reply = endpoint.handle(&context, request).await.unwrap_or_else(|error| {
+        if let Some(code) = error.refusal_code() {
+            metrics::refused(&context, request, code);
+        }
+        refuse(error)
+    });
     if config.log_costs {
         // Logs the name of the endpoint, because the path may contain a token.
         log::write_costs(request_id, endpoint.name, Some(reply.status()), store.costs());

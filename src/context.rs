@@ -45,6 +45,8 @@ pub struct Context<'a> {
     pub now: u64,
     /// The millisecond of that second.
     pub millisecond: u64,
+    /// The name of the endpoint, in the log and in data points.
+    pub endpoint: &'static str,
     /// The id of the request, in its reply and in the log.
     pub request_id: Id,
 }

@@ -2,7 +2,8 @@
 //!
 //! This file handles the events of the runtime. [`app`] holds the state of an isolate and passes each request, read by [`http`], to
 //! its endpoint in [`routes`]. Endpoints use [`sessions`] and [`factors`], which apply the rules of `portcullis_core`, read and write
-//! the [`store`] and call the runtime through [`platform`]. [`config`] is read once per isolate. [`log`] writes the log.
+//! the [`store`] and call the runtime through [`platform`]. [`config`] is read once per isolate. [`log`] writes the log, [`metrics`] the
+//! data points.
 
 mod app;
 mod config;
@@ -10,6 +11,7 @@ mod context;
 mod factors;
 mod http;
 mod log;
+mod metrics;
 mod platform;
 mod routes;
 mod sessions;

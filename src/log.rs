@@ -5,6 +5,7 @@ use std::cell::Cell;
 use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
 
+use portcullis_core::account::throttle::NameHash;
 use portcullis_core::costs::Costs;
 use portcullis_core::id::Id;
 
@@ -17,7 +18,13 @@ pub enum Event<'a> {
     /// `rehashed`: the stored hash was outdated and was replaced.
     LoginSucceeded { user_id: Id, session_id: Id, rehashed: bool },
     /// A login failed. `user_id` is set if the account exists.
-    LoginFailed { user_id: Option<Id>, reason: &'static str },
+    LoginFailed {
+        user_id: Option<Id>,
+        reason: &'static str,
+        /// The name that was used, for the metrics.
+        #[serde(skip)]
+        name: Option<NameHash>,
+    },
     /// A refresh token was rotated. Logged if `LOG` lists refreshes.
     Refreshed { user_id: Id, session_id: Id },
     /// The previous refresh token was presented again within the grace window, for the `retries`-th time. `same_ip` and
@@ -71,6 +78,8 @@ pub enum Event<'a> {
     StorageFault { cause: &'a str },
     /// Marks could not be written to KV. D1 holds the revocations and the owed marks. `session_id` is that of the first mark.
     RevocationMarkFailed { session_id: Id, marks: usize, cause: &'a str },
+    /// The binding of the metrics refused a data point. Logged once per isolate.
+    MetricsFailed { cause: &'a str },
     /// The scheduled event wrote owed marks.
     OwedMarksWritten { marks: usize, failed: usize },
     /// A bug or corrupt data.
@@ -100,6 +109,7 @@ impl Event<'_> {
             Self::ReuseDetected { .. }
             | Self::SessionsEvictedOften { .. }
             | Self::Forbidden { .. }
+            | Self::MetricsFailed { .. }
             | Self::OriginRefused { .. }
             | Self::CsrfRefused { .. }
             | Self::Overloaded { .. }
@@ -184,6 +194,10 @@ pub struct Tallies {
     pub hashing_share_taken: Tally,
     /// New passwords for which the range API did not answer.
     pub breach_check_unavailable: Tally,
+    /// Attempts during a wait.
+    pub throttled: Tally,
+    /// Whether a failure of the metrics is logged.
+    pub metrics_failed: Cell<bool>,
 }
 
 #[cfg(test)]

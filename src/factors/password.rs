@@ -16,6 +16,7 @@ use super::{FactorError, Proof};
 use crate::context::Context;
 use crate::http::Request;
 use crate::log::{self, Event};
+use crate::metrics;
 use crate::platform::random::random;
 use crate::store::audit::Failure;
 use crate::store::credentials::{Credentials, LoginName, OwnCredentials};
@@ -68,7 +69,11 @@ pub async fn log_in(
 ) -> Result<PasswordLogin, FactorError> {
     // No account has a password of this length, so skipping the work reveals nothing.
     let Ok(password) = Password::for_login(password) else {
-        log::write(context.request_id, &Event::LoginFailed { user_id: None, reason: "password_too_long" });
+        metrics::report(
+            context,
+            request,
+            &Event::LoginFailed { user_id: None, reason: "password_too_long", name: None },
+        );
         return Err(FactorError::InvalidCredentials);
     };
     // 1.
@@ -97,7 +102,7 @@ pub async fn log_in(
     let failure = Failure { subject, user_id, session_id: None };
     // 2.
     if let Some(seconds) = lookup.wait(subject) {
-        return Err(throttled(context, user_id, seconds));
+        return Err(throttled(context, seconds));
     }
     // 3.
     let Some(credentials) = lookup.credentials else {
@@ -216,7 +221,7 @@ async fn verify_current<T>(
 ) -> Result<T, FactorError> {
     let current = Password::for_login(current).map_err(|_| FactorError::WrongPassword)?;
     if let Some(seconds) = own.wait {
-        return Err(throttled(context, Some(caller.user_id), seconds));
+        return Err(throttled(context, seconds));
     }
     let account = Subject::User(caller.user_id);
     let Some(stored) = &own.credentials.password_hash else {
@@ -284,14 +289,21 @@ async fn count_failure(
 ) -> Result<FactorError, FactorError> {
     let wait = context.store.count_failure(failure, &request.client, context.request_id, context.now).await?;
     if let Some(seconds) = wait {
-        return Ok(throttled(context, failure.user_id, seconds));
+        return Ok(throttled(context, seconds));
     }
-    log::write(context.request_id, &Event::LoginFailed { user_id: failure.user_id, reason });
+    let (user_id, name) = (failure.user_id, failure.subject.name());
+    metrics::report(context, request, &Event::LoginFailed { user_id, reason, name });
     Ok(error)
 }
 
-/// Logs an attempt during a wait and returns the error.
-fn throttled(context: &Context<'_>, user_id: Option<Id>, seconds: u64) -> FactorError {
-    log::write(context.request_id, &Event::LoginFailed { user_id, reason: "throttled" });
+fn throttled(context: &Context<'_>, seconds: u64) -> FactorError {
+    log_throttled(context);
     FactorError::Throttled(seconds)
+}
+
+/// Logs attempts during a wait.
+pub fn log_throttled(context: &Context<'_>) {
+    if let Some(count) = context.tallies.throttled.add(context.now) {
+        log::write(context.request_id, &Event::TooManyRequests { reason: "throttled", count });
+    }
 }

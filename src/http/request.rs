@@ -101,6 +101,11 @@ impl Request {
         }
     }
 
+    /// The request object of the runtime.
+    pub fn raw(&self) -> &RawRequest {
+        &self.raw
+    }
+
     /// Whether the client has reset the connection. A half-closed connection cannot be distinguished from
     /// one that waits.
     pub fn is_abandoned(&self) -> bool {

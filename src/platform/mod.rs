@@ -1,4 +1,4 @@
-//! The runtime: assets, bodies, bindings, cache, clock, deadlines, environment, outgoing requests, randomness,
+//! The runtime: assets, bodies, bindings, cache, clock, deadlines, environment, metrics, outgoing requests, randomness,
 //! WebCrypto. Only these files handle `JsValue`.
 
 pub mod assets;
@@ -10,6 +10,7 @@ pub mod deadline;
 pub mod environment;
 pub mod fetch;
 pub mod kv;
+pub mod metrics;
 pub mod random;
 pub mod webcrypto;
 

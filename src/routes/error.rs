@@ -115,6 +115,7 @@ const UNAVAILABLE: &str = "temporarily_unavailable";
 
 impl ApiError {
     /// The row of the error.
+    #[expect(clippy::too_many_lines, reason = "the table has a row per error")]
     fn row(&self) -> Row<'_> {
         match self {
             Self::InvalidRequest(detail) => row(400, "invalid_request", detail.as_str()),
@@ -217,6 +218,12 @@ impl ApiError {
                     .oauth(UNAVAILABLE)
             }
         }
+    }
+
+    /// The code, if the request is refused to limit load or guessing: every 429, and `overloaded`.
+    pub fn refusal_code(&self) -> Option<&'static str> {
+        let row = self.row();
+        (row.status == 429 || matches!(self, Self::Overloaded(_))).then_some(row.code)
     }
 
     /// The row in the given format.

@@ -22,9 +22,10 @@ use super::{SessionError, log_failure};
 use crate::context::Context;
 use crate::factors::Proof;
 use crate::factors::device::Devices;
-use crate::factors::password::{NewPassword, PasswordLogin};
+use crate::factors::password::{NewPassword, PasswordLogin, log_throttled};
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
+use crate::metrics;
 use crate::platform::random::random;
 use crate::store::credentials::Credentials;
 use crate::store::registration::NewUser;
@@ -53,7 +54,7 @@ pub async fn log_in(
         context.store.insert_session(&session, *name, &request.client, rehash, max_sessions, context.now).await;
     let insertion = settle(context, ending).await?;
     if let Some(seconds) = insertion.wait {
-        log::write(context.request_id, &Event::LoginFailed { user_id: Some(user.id), reason: "throttled" });
+        log_throttled(context);
         return Err(SessionError::Throttled(seconds));
     }
     if !insertion.has_begun {
@@ -65,7 +66,7 @@ pub async fn log_in(
         evicted.count_after_reply(context, request);
     }
     let (session_id, rehashed) = (session.token.session_id(), rehash.is_some());
-    log::write(context.request_id, &Event::LoginSucceeded { user_id: user.id, session_id, rehashed });
+    metrics::report(context, request, &Event::LoginSucceeded { user_id: user.id, session_id, rehashed });
     Ok(reply)
 }
 
@@ -84,7 +85,8 @@ pub async fn register(
     let reply = deliver(context, 201, user, &Delivered::new(&session, devices, &device).of_new_password(new)).await?;
     let inserted = context.store.insert_user(new_user, &session, &request.client, context.now).await;
     log_replaced(context, settle(context, inserted).await?);
-    log::write(context.request_id, &Event::Registered { user_id: user.id, session_id: session.token.session_id() });
+    let session_id = session.token.session_id();
+    metrics::report(context, request, &Event::Registered { user_id: user.id, session_id });
     Ok(reply)
 }
 

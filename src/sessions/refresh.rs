@@ -12,6 +12,7 @@ use super::{SessionError, bearer};
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
+use crate::metrics;
 use crate::store::sessions::{Issued, PresentedToken, Rotation, RotationTimes};
 
 /// A refresh token and what was sent with it.
@@ -98,8 +99,9 @@ pub async fn refresh(
             let Judgement::Reuse(reuse) = judgement else {
                 return Err(SessionError::Internal(format!("a session was ended for reuse but judged {judgement:?}")));
             };
-            let event = Event::ReuseDetected { user_id: session.user.id, session_id, reason: reuse.as_str() };
-            log::write(context.request_id, &event);
+            let user_id = session.user.id;
+            let reason = reuse.as_str();
+            metrics::report(context, request, &Event::ReuseDetected { user_id, session_id, reason });
             Err(SessionError::RefreshToken)
         }
         // 5.

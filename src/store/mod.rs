@@ -1,4 +1,4 @@
-//! Storage: D1, KV and the static assets. All SQL and all KV keys of the Worker are here.
+//! Storage: D1, KV and the static assets; and the binding of the metrics. All SQL and all KV keys of the Worker are here.
 //!
 //! D1 holds users and sessions and is authoritative. KV holds only marks of revoked sessions. "Not found" is `Ok(None)`, a conflict
 //! is [`StoreError::Conflict`], a denial is [`StoreError::Denied`]; failures are the other errors.
@@ -11,6 +11,7 @@ mod callers;
 mod connection;
 mod error;
 mod health;
+mod metrics;
 mod rows;
 
 pub mod accounts;

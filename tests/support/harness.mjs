@@ -412,6 +412,11 @@ export class Worker {
     return this.runtime.log.take();
   }
 
+  /** The data points since the last call, with METRICS = "records". */
+  points() {
+    return this.runtime.points.splice(0);
+  }
+
   close() {
     return this.runtime.close();
   }

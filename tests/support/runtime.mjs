@@ -37,6 +37,8 @@ const ASSETS = {
  */
 export class Runtime {
   log = new Log();
+  /** The data points that the binding METRICS recorded. */
+  points = [];
   db = new Database((statements) => this.#command({ statements }));
   kv = namespace((method, values) => this.#command({ method, values }));
   #plans = new Plans();
@@ -138,6 +140,7 @@ export class Runtime {
     if (!message.startsWith('{"test"')) return this.log.add(message);
     const { test, ...said } = JSON.parse(message);
     if (test === "answered") this.#answers.get(said.number).resolve();
+    else if (test === "point") this.points.push(said.point);
     else this.#plans.hear(test, said);
   }
 }

@@ -14,7 +14,10 @@ export function freePort() {
   });
 }
 
-/** Starts a command, and waits until a Worker answers at the URL. `stop` ends it and all processes that it started. */
+/**
+ * Starts a command, and waits until a Worker answers at the URL. `stop` ends it and all processes that it started;
+ * `output` is what they wrote.
+ */
 export async function serve(url, command, args, options) {
   const child = spawn(command, args, { detached: true, stdio: ["ignore", "pipe", "pipe"], ...options });
   let output = "";
@@ -34,5 +37,5 @@ export async function serve(url, command, args, options) {
     if (hasEnded) throw new Error(`the command ended unexpectedly:\n${output}`);
     await setTimeout(100);
   }
-  return { url, stop };
+  return { url, stop, output: () => output };
 }

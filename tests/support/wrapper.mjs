@@ -4,6 +4,11 @@
 // The header X-Test of a request is JSON: its `number`, which is logged after the response, and the `url` that the
 // Worker sees, if it differs from the requested one.
 //
+// The header X-Cf of a request is what the platform knows of its client (`request.cf`), as JSON.
+//
+// The variable METRICS is "records" or "throws": a binding of Workers Analytics Engine that does so with data points.
+// workerd would drop them.
+//
 // The header X-Plan of a request is its plan, as JSON. A scheduled event fetches its plan from the test. `at` is the
 // number of a storage call, from 1 on, or "each". With `only`, only calls of that kind count. `does` is what happens:
 //
@@ -27,8 +32,21 @@ Date.now = () => now() + ahead;
 /** The handler and its bindings, which are those of workerd until the test configures others. */
 let instance, bindings;
 async function use(number, env) {
-  [instance, bindings] = [(await import(`./instance-${number}.mjs`)).default, env];
+  const metrics = METRICS[env.METRICS];
+  [instance, bindings] = [
+    (await import(`./instance-${number}.mjs`)).default,
+    metrics ? { ...env, METRICS: metrics } : env,
+  ];
 }
+
+const METRICS = {
+  records: { writeDataPoint: (point) => console.log(JSON.stringify({ test: "point", point })) },
+  throws: {
+    writeDataPoint() {
+      throw new TypeError("injected: the data point is refused");
+    },
+  },
+};
 
 /** Runs a command that the test sends to the wrapper itself. */
 async function follow(
@@ -57,6 +75,8 @@ export default {
     // The URL is normalized, as Cloudflare does.
     const seen = url ?? new URL(request.url).href;
     if (seen !== request.url) request = new Request(seen, request);
+    const cf = request.headers.get("X-Cf");
+    if (cf !== null) request = new Request(request, { cf: JSON.parse(cf) });
     const plan = request.headers.get("X-Plan");
     try {
       if (plan === null) return await instance.fetch(request, bindings, ctx);

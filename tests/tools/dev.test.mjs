@@ -60,6 +60,32 @@ test("on another port, a resource server with an entry from keygen can introspec
   }
 });
 
+test("with the binding of the metrics, which drops data points locally, a registration succeeds", {
+  timeout: 120_000,
+}, async () => {
+  const template = checkout.read("wrangler.toml");
+  const section = /^# \[\[analytics_engine_datasets\]\]\n# binding = "METRICS"\n# dataset = "portcullis"$/m;
+  assert.match(template, section);
+  checkout.write(
+    "wrangler.toml",
+    template.replace(section, (lines) => lines.replaceAll(/^# /gm, "")),
+  );
+  const { url, stop, output } = await runDev(await freePort());
+  try {
+    const { status } = await fetch(`${url}/register`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ email: "measured@example.org", password: PASSWORD }),
+    });
+    assert.equal(status, 201);
+  } finally {
+    await stop();
+    checkout.write("wrangler.toml", template);
+  }
+  assert.match(output(), /"event":"registered"/);
+  assert.doesNotMatch(output(), /metrics_failed/);
+});
+
 test("with --https, the issuer and the address are https", { timeout: 120_000 }, async () => {
   // For the self-signed certificate.
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";

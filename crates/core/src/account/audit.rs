@@ -78,7 +78,14 @@ impl AuditEvent {
     /// Whether occurrences within one hour share one entry, which counts them.
     #[must_use]
     pub const fn is_counted(self) -> bool {
-        matches!(self, Self::LoginFailed | Self::LoginThrottled | Self::ProfileChanged | Self::RegistrationAttempted | Self::SessionsEvicted)
+        matches!(
+            self,
+            Self::LoginFailed
+                | Self::LoginThrottled
+                | Self::ProfileChanged
+                | Self::RegistrationAttempted
+                | Self::SessionsEvicted
+        )
     }
 
     /// Whether the event ends sessions.

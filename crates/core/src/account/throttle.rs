@@ -67,6 +67,12 @@ impl NameKey {
         Self(key)
     }
 
+    /// A hash with an id of the key: texts of different keys cannot be confused after the secret has changed.
+    #[must_use]
+    pub fn label(&self, hash: NameHash) -> String {
+        format!("{}.{hash}", self.hash(Name::Malformed("key id")))
+    }
+
     /// The hash of a name.
     #[must_use]
     pub fn hash(&self, name: Name<'_>) -> NameHash {
@@ -81,6 +87,15 @@ impl NameKey {
 }
 
 impl Subject {
+    /// The hash of the name, if it is one.
+    #[must_use]
+    pub const fn name(self) -> Option<NameHash> {
+        match self {
+            Self::Name(hash) => Some(hash),
+            Self::Device(_) | Self::User(_) => None,
+        }
+    }
+
     /// The policy for failures of this subject.
     #[must_use]
     pub const fn policy(self) -> Policy {
@@ -134,6 +149,14 @@ mod tests {
         for other in [Name::Username("ada"), Name::Malformed("ada"), Name::Email("adb"), Name::Email("")] {
             assert_ne!(hash, own.hash(other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_labelled_hash_names_its_key() {
+        let hash = key(SECRET_A).hash(Name::Email("ada"));
+        assert_eq!(key(SECRET_A).label(hash).len(), 9);
+        assert!(key(SECRET_A).label(hash).ends_with(&hash.to_string()));
+        assert_ne!(key(SECRET_A).label(hash), key(SECRET_B).label(hash));
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! Metrics: a data point for each fact that helps to recognise an attack. docs/reference/metrics.md describes them.
+//!
+//! A point holds nothing that identifies a user. Successful requests other than logins and registrations have none, so that refreshes
+//! and `/verify` do no work for metrics.
+
+use portcullis_core::account::throttle::NameHash;
+
+use crate::context::Context;
+use crate::http::Request;
+use crate::log::{self, Event};
+use crate::platform::metrics::origin;
+
+/// Logs an event and adds its data point. Events with a data point are logged only here, so that the log and the metrics agree.
+pub fn report(context: &Context<'_>, request: &Request, event: &Event<'_>) {
+    log::write(context.request_id, event);
+    if let Some((kind, reason)) = kind_and_reason(event) {
+        let name = if let Event::LoginFailed { name, .. } = event { *name } else { None };
+        add(context, request, kind, reason, name);
+    }
+}
+
+/// Adds the data point of a refused request. The log counts such requests together, or not at all.
+pub fn refused(context: &Context<'_>, request: &Request, code: &'static str) {
+    add(context, request, "refused", code, None);
+}
+
+/// The kind and the reason in the data point of an event, if it has one.
+const fn kind_and_reason(event: &Event<'_>) -> Option<(&'static str, &'static str)> {
+    match event {
+        Event::Registered { .. } => Some(("registration", "")),
+        Event::LoginSucceeded { .. } => Some(("login", "")),
+        Event::LoginFailed { reason, .. } => Some(("login_failed", reason)),
+        Event::ReuseDetected { reason, .. } => Some(("reuse", reason)),
+        _ => None,
+    }
+}
+
+/// A missing binding turns metrics off. One that fails is logged once per isolate, and the request continues.
+fn add(context: &Context<'_>, request: &Request, kind: &str, reason: &str, name: Option<NameHash>) {
+    let origin = origin(request.raw());
+    let name = name.map(|name| context.config.name_key.label(name)).unwrap_or_default();
+    // Queries name the blobs by their positions, so a new one goes to the end.
+    let blobs = [kind, reason, context.endpoint, &origin.country, &origin.network, &name];
+    if let Err(cause) = context.store.write_data_point(kind, &blobs)
+        && !context.tallies.metrics_failed.replace(true)
+    {
+        log::write(context.request_id, &Event::MetricsFailed { cause: &cause });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::id::Id;
+
+    use super::kind_and_reason;
+    use crate::log::Event;
+
+    #[test]
+    fn logins_failures_registrations_and_reuse_have_a_data_point() {
+        let (user_id, session_id) = (Id::NIL, Id::NIL);
+        for (event, expected) in [
+            (Event::Registered { user_id, session_id }, Some(("registration", ""))),
+            (Event::LoginSucceeded { user_id, session_id, rehashed: false }, Some(("login", ""))),
+            (Event::LoginFailed { user_id: None, reason: "disabled", name: None }, Some(("login_failed", "disabled"))),
+            (Event::ReuseDetected { user_id, session_id, reason: "older" }, Some(("reuse", "older"))),
+            (Event::Refreshed { user_id, session_id }, None),
+            (Event::Revoked { user_id, session_id, reason: "logout" }, None),
+        ] {
+            assert_eq!(kind_and_reason(&event), expected, "{event:?}");
+        }
+    }
+}
