@@ -88,6 +88,8 @@ test("sessions end in this order: expired, never refreshed from the oldest on, l
   const { user, sessions } = await full();
   const [used, expired, older, newer] = sessions;
   await worker.refresh(used.refresh_token);
+  // Its last use is before the logins of the sessions that were never refreshed.
+  await worker.age(100, used.session_id);
   await worker.refresh(expired.refresh_token);
   await Promise.all(sessions.map(({ session_id }) => worker.age(10, session_id)));
   await worker.age(604_800, expired.session_id);
@@ -120,6 +122,23 @@ test("an ended session does not count, and a failed login ends no session", asyn
   for (const index of [0, 2, 3]) await worker.assertLive(sessions[index]);
   assertProblem(await worker.login({ ...user, password: "something else altogether" }), 401, "invalid_credentials");
   for (const index of [0, 2, 3]) await worker.assertLive(sessions[index]);
+});
+
+test("a login that is refused because the account changed meanwhile ends no session", async () => {
+  const { user, sessions } = await full();
+  await worker.update({ vars: { MAX_SESSIONS_PER_USER: "2" } });
+  try {
+    // Held after verification, at the call that begins the session.
+    const plan = worker.plan({ at: 2, does: "hold" });
+    const late = worker.login(user, { headers: plan.headers });
+    assert.equal(await plan.untilHeld(), true);
+    await worker.setColumn(user, "credentials_version", 1);
+    plan.release();
+    assertProblem(await late, 401, "invalid_credentials");
+    for (const session of sessions) await worker.assertLive(session);
+  } finally {
+    await worker.update();
+  }
 });
 
 /** A login from an IP address. Resolves once the work after its response has ended. */
@@ -181,11 +200,14 @@ test("the audit trail counts evicted sessions by the hour, and the tenth is logg
 test("several sessions that one login evicts are counted together", async () => {
   const { user } = await full();
   await worker.update({ vars: { MAX_SESSIONS_PER_USER: "1" } });
-  assert.deepEqual(
-    (await evictions(await loginFrom(user, "198.51.100.1"))).map(({ count }) => count),
-    [4],
-  );
-  await worker.update();
+  try {
+    assert.deepEqual(
+      (await evictions(await loginFrom(user, "198.51.100.1"))).map(({ count }) => count),
+      [4],
+    );
+  } finally {
+    await worker.update();
+  }
 });
 
 test("a login within the limit, or one that only ends an expired session, counts no evicted session", async () => {
