@@ -354,6 +354,25 @@ test("a user reads what happened to the account", options, async () => {
   });
 });
 
+test("sessions that logins evicted are an entry, and ten of them within an hour a warning", options, async () => {
+  const person = await pages.register();
+  const insert = pages.worker.db.prepare(
+    "INSERT INTO audit_events (user_id, at, id, kind, count, last_at) VALUES (?1, ?2, ?3, 'sessions_evicted', ?4, ?2)",
+  );
+  const now = Math.floor(Date.now() / 1000);
+  await pages.worker.db.batch([1, 9, 10].map((count) => insert.bind(person.user.id, now - count, `${count}`, count)));
+  await pages.visitAs(person, { view: "activity" }, async (page) => {
+    for (const [text, tone] of [
+      ["A login ended another session, because there were too many", "plain"],
+      ["Logins ended 9 other sessions, because there were too many", "plain"],
+      ["Logins ended 10 other sessions, because there were too many", "warn"],
+    ]) {
+      const entry = page.getByRole("listitem").filter({ hasText: text });
+      assert.equal(await entry.locator(".item-icon").getAttribute("class"), `item-icon ${tone}`, text);
+    }
+  });
+});
+
 test("what clients send as their name is shown as text", options, async () => {
   const person = await pages.register();
   await pages.worker.login(person, from("198.51.100.9", "<img/src=x onerror=alert(1)>"));
