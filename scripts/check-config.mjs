@@ -1,5 +1,6 @@
 // Starts the built Worker with the variables of wrangler.toml and temporary secrets, and fails unless it serves, so that an
-// invalid variable is found before deployment. Also warns of a second address.
+// invalid variable is found before deployment. Fails too if the rate limiters differ from RATE_LIMITS, and warns of a second
+// address.
 
 import { join } from "node:path";
 
@@ -16,7 +17,10 @@ runIfStarted(import.meta.url, async () => {
 
 /** Starts the Worker that is built in a folder, with the wrangler.toml of that folder; fails unless it serves. */
 export async function check(folder) {
-  const { vars, compatibility_date } = unstable_readConfig({ config: join(folder, "wrangler.toml") });
+  const { vars, compatibility_date, ratelimits } = unstable_readConfig({ config: join(folder, "wrangler.toml") });
+  const differences = limiterProblems(ratelimits, vars.RATE_LIMITS || RATE_LIMITS);
+  if (differences.length > 0)
+    fail(`the rate limiters in wrangler.toml:\n${differences.map((line) => `  ${line}`).join("\n")}`);
   const modules = {
     no_bundle: true,
     find_additional_modules: true,
@@ -50,6 +54,25 @@ export async function check(folder) {
   } finally {
     await server.close();
   }
+}
+
+/** The default of the variable. */
+export const RATE_LIMITS = "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60";
+
+/** How the sections [[ratelimits]] differ from RATE_LIMITS. The Worker itself reports an invalid text. */
+export function limiterProblems(ratelimits, text) {
+  const limits = text.split(",").map((item) => item.trim().match(/^(\w+)\s*=\s*(\d+)\s*\/\s*(\d+)$/) ?? []);
+  const problems = limits.flatMap(([, name, limit, period]) => {
+    if (name === undefined) return [];
+    const binding = `LIMIT_${name.toUpperCase()}`;
+    const simple = ratelimits.find((limiter) => limiter.name === binding)?.simple;
+    if (simple === undefined) return [`there is no [[ratelimits]] with the name ${binding}`];
+    if (simple.limit === Number(limit) && simple.period === Number(period)) return [];
+    return [`${binding} is ${simple.limit}/${simple.period}, but RATE_LIMITS says ${limit}/${period}`];
+  });
+  const ids = ratelimits.map(({ namespace_id }) => namespace_id);
+  const shared = ratelimits.filter(({ namespace_id }, index) => ids.indexOf(namespace_id) !== index);
+  return [...problems, ...shared.map(({ name }) => `${name} has the namespace_id of another one`)];
 }
 
 /**

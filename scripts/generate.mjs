@@ -43,7 +43,7 @@ function tables(document) {
   const operations = operationsOf(document);
   const section = ({ name, description }) => {
     const rows = operations.filter(({ tags }) => tags.includes(name)).map((operation) => row(operation, document));
-    const head = "| endpoint | credentials | request | success | errors |\n|---|---|---|---|---|";
+    const head = "| endpoint | credentials | limit | request | success | errors |\n|---|---|---|---|---|---|";
     return `### ${name}\n\n${description}\n\n${head}\n${rows.map((cells) => `|${cells.map((cell) => ` ${cell} `.replace(/^ {2}$/, " ")).join("|")}|`).join("\n")}\n`;
   };
   return document.tags.map(section).join("\n");
@@ -67,6 +67,7 @@ function row(operation, document) {
   return [
     code(`${method} ${route}`),
     credentials(operation, responses),
+    operation["x-rate-limit"] ?? "",
     request(operation, document),
     responses
       .filter(({ status }) => status < 400)
@@ -143,7 +144,7 @@ const codesOf = ({ content = {} }) =>
 /** The errors that every endpoint with such credentials or such a request has. */
 const COMMON = [
   "invalid_request missing_token invalid_token token_expired forbidden request_timeout body_too_large",
-  "unsupported_media_type wrong_host too_many_requests overloaded internal_error storage_unavailable misconfigured",
+  "unsupported_media_type wrong_host rate_limited too_many_requests overloaded internal_error storage_unavailable misconfigured",
   "server_error temporarily_unavailable",
 ].flatMap((line) => line.split(" "));
 

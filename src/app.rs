@@ -38,6 +38,7 @@ thread_local! {
 /// Answers a request.
 pub async fn answer(
     isolate: &Isolate,
+    env: &Env,
     store: &Store,
     background: &worker::Context,
     raw: RawRequest,
@@ -83,6 +84,8 @@ pub async fn answer(
         verified_tokens: &isolate.verified_tokens,
         tallies: &isolate.tallies,
         health: &isolate.health,
+        env,
+        limit: endpoint.limit,
         store,
         background,
         now,

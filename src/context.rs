@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use portcullis_core::id::Id;
 use portcullis_core::token::verified::VerifiedTokenCache;
+use worker::Env;
 
 use crate::config::Config;
 use crate::log::Tallies;
@@ -25,6 +26,17 @@ pub struct HealthResult {
     pub failing: Vec<&'static str>,
 }
 
+/// The class of rate limits that an endpoint asks, which is a column of the table of endpoints.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum EndpointLimit {
+    /// No class. A forged token is counted nevertheless.
+    None,
+    /// It checks a password or creates an account.
+    Credentials,
+    /// It changes something for the bearer of an access token.
+    Writes,
+}
+
 /// The context of a request.
 pub struct Context<'a> {
     /// The checked configuration.
@@ -37,7 +49,11 @@ pub struct Context<'a> {
     pub tallies: &'a Tallies,
     /// The last health check.
     pub health: &'a Health,
-    /// The bindings.
+    /// The bindings that are not storage.
+    pub env: &'a Env,
+    /// The rate limit of the endpoint.
+    pub limit: EndpointLimit,
+    /// The bindings of the storage.
     pub store: &'a Store,
     /// Keeps work running after the reply.
     pub background: &'a worker::Context,

@@ -1,15 +1,16 @@
 //! Portcullis: sign-in at the edge, as one Cloudflare Worker.
 //!
 //! This file handles the events of the runtime. [`app`] holds the state of an isolate and passes each request, read by [`http`], to
-//! its endpoint in [`routes`]. Endpoints use [`sessions`] and [`factors`], which apply the rules of `portcullis_core`, read and write
-//! the [`store`] and call the runtime through [`platform`]. [`config`] is read once per isolate. [`log`] writes the log, [`metrics`] the
-//! data points.
+//! its endpoint in [`routes`]. Endpoints use [`sessions`] and [`factors`], which apply the rules of `portcullis_core`, ask the rate
+//! [`limits`], read and write the [`store`] and call the runtime through [`platform`]. [`config`] is read once per isolate. [`log`]
+//! writes the log, [`metrics`] the data points.
 
 mod app;
 mod config;
 mod context;
 mod factors;
 mod http;
+mod limits;
 mod log;
 mod metrics;
 mod platform;
@@ -56,8 +57,8 @@ async fn fetch(raw: RawRequest, env: Env, background: worker::Context) -> worker
             return reply.into_response(&request, request_id, allowed);
         }
     };
-    let store = Store::new(env, isolate.config.log_costs);
-    let reply = answer(&isolate, &store, &background, raw, &mut request, request_id).await;
+    let store = Store::new(env.clone(), isolate.config.log_costs);
+    let reply = answer(&isolate, &env, &store, &background, raw, &mut request, request_id).await;
     let config = &isolate.config;
     let allowed = AllowedOrigins { origins: &config.allowed_origins, with_credentials: config.cookie_mode };
     reply.into_response(&request, request_id, allowed)

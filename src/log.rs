@@ -1,6 +1,7 @@
 //! The log: one JSON line per event. Never contains a token, a password, a hash or an e-mail address.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use worker::{console_error, console_log, console_warn};
@@ -8,6 +9,7 @@ use worker::{console_error, console_log, console_warn};
 use portcullis_core::account::throttle::NameHash;
 use portcullis_core::costs::Costs;
 use portcullis_core::id::Id;
+use portcullis_core::rate_limit::Class;
 
 /// An event of the log.
 #[derive(Serialize, Debug)]
@@ -69,11 +71,14 @@ pub enum Event<'a> {
     IntrospectionRefused { reason: &'static str },
     /// Requests were refused because too many are waiting for password hashing. `count`: their number since the last line.
     Overloaded { count: u64 },
-    /// Requests were refused because their source or account exceeds its share. `count`: their number since the last line.
+    /// Requests were refused by a rate limit, or because their source or account exceeds its share of password hashing. `reason` is the
+    /// class of the limit, or `hashing_share`; `count` is their number since the last line.
     TooManyRequests { reason: &'static str, count: u64 },
     /// New passwords were accepted without the breach check, because the range API did not answer as it should. `count`: their number
     /// since the last line.
     BreachCheckUnavailable { reason: &'static str, count: u64 },
+    /// A rate limiter is not bound or did not answer, so its class is not limited. Logged once per isolate and binding.
+    RateLimiterUnavailable { binding: &'a str, cause: &'a str },
     /// D1, KV or the static assets did not answer.
     StorageFault { cause: &'a str },
     /// Marks could not be written to KV. D1 holds the revocations and the owed marks. `session_id` is that of the first mark.
@@ -114,7 +119,8 @@ impl Event<'_> {
             | Self::CsrfRefused { .. }
             | Self::Overloaded { .. }
             | Self::TooManyRequests { .. }
-            | Self::BreachCheckUnavailable { .. } => Level::Warn,
+            | Self::BreachCheckUnavailable { .. }
+            | Self::RateLimiterUnavailable { .. } => Level::Warn,
             _ => Level::Info,
         }
     }
@@ -179,6 +185,38 @@ impl Tally {
     }
 }
 
+/// Names of which each is logged once.
+#[derive(Default)]
+pub struct Once(RefCell<BTreeSet<&'static str>>);
+
+impl Once {
+    /// Whether this is the first time that the name is added.
+    pub fn add(&self, name: &'static str) -> bool {
+        self.0.borrow_mut().insert(name)
+    }
+}
+
+/// Requests over a rate limit, by class.
+#[derive(Default)]
+pub struct ClassTallies {
+    credentials: Tally,
+    name: Tally,
+    bad_token: Tally,
+    writes: Tally,
+}
+
+impl ClassTallies {
+    /// The tally of a class.
+    pub const fn of(&self, class: Class) -> &Tally {
+        match class {
+            Class::Credentials => &self.credentials,
+            Class::Name => &self.name,
+            Class::BadToken => &self.bad_token,
+            Class::Writes => &self.writes,
+        }
+    }
+}
+
 /// The tallies of an isolate.
 #[derive(Default)]
 pub struct Tallies {
@@ -198,6 +236,10 @@ pub struct Tallies {
     pub throttled: Tally,
     /// Whether a failure of the metrics is logged.
     pub metrics_failed: Cell<bool>,
+    /// Requests over a rate limit.
+    pub rate_limited: ClassTallies,
+    /// The bindings of rate limiters that did not answer.
+    pub unavailable_limiters: Once,
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use portcullis_core::account::roles::Roles;
 use portcullis_core::account::throttle::NameKey;
 use portcullis_core::password::strength::MIN_OWN_WORD;
 use portcullis_core::password::{HashCost, Hasher};
+use portcullis_core::rate_limit::RateLimits;
 use portcullis_core::token::access::Parties;
 use portcullis_core::token::device::DEVICE_TOKEN;
 use portcullis_core::token::keys::SigningKeys;
@@ -60,6 +61,8 @@ pub struct Config {
     pub roles: Roles,
     /// `MAX_SESSIONS_PER_USER`.
     pub max_sessions: u64,
+    /// `RATE_LIMITS`: the limits that the bindings of the rate limiters have.
+    pub rate_limits: RateLimits,
     /// `AUDIT_TTL_SECONDS`: retention of the audit trail and of the rows of ended sessions.
     pub audit_ttl: u64,
     /// `RESOURCE_SERVERS`: the servers that may call `/introspect`.
@@ -154,6 +157,8 @@ impl Config {
         });
         let roles = reader.text("ROLES", "user,admin", |text| Roles::parse(text).map_err(|error| error.to_string()));
         let max_sessions = reader.number("MAX_SESSIONS_PER_USER", 100, 1..=500);
+        let rate_limits =
+            reader.text("RATE_LIMITS", "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60", rate_limits);
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log = reader.text("LOG", "", log);
@@ -209,6 +214,7 @@ impl Config {
                 registration_open: registration_open?,
                 roles: roles?,
                 max_sessions,
+                rate_limits: rate_limits?,
                 audit_ttl,
                 resource_servers: resource_servers?,
                 log_costs: log.contains(&Log::Costs),
@@ -320,6 +326,14 @@ fn log(text: &str) -> Result<Vec<Log>, String> {
         _ => None,
     })
     .ok_or_else(|| "must list costs and refreshes, each at most once, separated by commas".to_owned())
+}
+
+fn rate_limits(text: &str) -> Result<RateLimits, String> {
+    RateLimits::parse(text).ok_or_else(|| {
+        "must list credentials, name, bad_token and writes, each once, with requests and a period of 10 or 60 seconds: \
+         \"credentials=20/60,name=10/60,bad_token=60/60,writes=120/60\""
+            .to_owned()
+    })
 }
 
 fn profile_claims(text: &str) -> Result<Vec<ProfileClaim>, String> {
@@ -482,6 +496,8 @@ mod tests {
             ("AUDIT_TTL_SECONDS", "86399"),
             ("RESOURCE_SERVERS", "orders-api"),
             ("RESOURCE_SERVERS", "[{}]"),
+            ("RATE_LIMITS", "credentials=20/60"),
+            ("RATE_LIMITS", "credentials=20/30,name=10/60,bad_token=60/60,writes=120/60"),
             ("LOG", "true"),
             ("LOG", "Costs"),
             ("LOG", "costs refreshes"),

@@ -10,6 +10,7 @@ use portcullis_core::id::{Id, Slot};
 use portcullis_core::password::{HashError, PasswordError};
 use portcullis_core::sign_in::Method;
 
+use crate::limits::RateLimited;
 use crate::platform::webcrypto::CryptoError;
 use crate::store::StoreError;
 
@@ -60,6 +61,8 @@ pub enum FactorError {
     Throttled(u64),
     /// The new password is not allowed.
     NewPassword(PasswordError),
+    /// A rate limit is exceeded.
+    RateLimited(RateLimited),
     /// The source or the account has used its share of the hashing queue. Seconds until a retry.
     ShareTaken(u64),
     /// The hashing queue is full. Seconds until a retry.
@@ -77,6 +80,12 @@ pub enum FactorError {
 impl From<HashError> for FactorError {
     fn from(error: HashError) -> Self {
         Self::Hash(error.to_string())
+    }
+}
+
+impl From<RateLimited> for FactorError {
+    fn from(error: RateLimited) -> Self {
+        Self::RateLimited(error)
     }
 }
 

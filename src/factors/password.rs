@@ -15,6 +15,7 @@ use super::hashing_queue::in_turn;
 use super::{FactorError, Proof};
 use crate::context::Context;
 use crate::http::Request;
+use crate::limits;
 use crate::log::{self, Event};
 use crate::metrics;
 use crate::platform::random::random;
@@ -55,11 +56,12 @@ pub struct NewPassword {
 
 /// Verifies the password of an account.
 ///
-/// 1. Read the account and the waits. A malformed name is treated like an unknown one. Attempts from a known device of the account count
-///    against the device, all others against the name.
-/// 2. During a wait, refuse the attempt without verifying the password.
-/// 3. Verify the password. For an unknown account do the same work, including counting the failure.
-/// 4. Check last whether the account is disabled.
+/// 1. Ask the rate limiters: by the device, if the request has the token of one, else by source and name.
+/// 2. Read the account and the waits. A malformed name is treated like an unknown one. Attempts from a known device of the account count
+///    against the device, all others against the name. If the device is another user's, the rate limits of step 1 apply now.
+/// 3. During a wait, refuse the attempt without verifying the password.
+/// 4. Verify the password. For an unknown account do the same work, including counting the failure.
+/// 5. Check last whether the account is disabled.
 pub async fn log_in(
     context: &Context<'_>,
     request: &Request,
@@ -67,6 +69,9 @@ pub async fn log_in(
     password: &str,
     devices: &Devices,
 ) -> Result<PasswordLogin, FactorError> {
+    // 1.
+    let known = devices.ids().next();
+    limits::credentials(context, request, known).await?;
     // No account has a password of this length, so skipping the work reveals nothing.
     let Ok(password) = Password::for_login(password) else {
         metrics::report(
@@ -76,7 +81,6 @@ pub async fn log_in(
         );
         return Err(FactorError::InvalidCredentials);
     };
-    // 1.
     let (email, username);
     let (found, name) = match *name {
         RawLoginName::Email(text) => {
@@ -91,20 +95,28 @@ pub async fn log_in(
         }
     };
     let name = Subject::Name(context.config.name_key.hash(name));
+    if known.is_none() {
+        limits::name(context, name).await?;
+    }
+    // 2.
     let subjects: Vec<_> = std::iter::once(name).chain(devices.ids().map(Subject::Device)).collect();
     let lookup = context.store.find_credentials(found.as_ref(), &subjects, context.now).await?;
     let credentials = lookup.credentials.as_ref();
     let device = credentials.and_then(|found| devices.find(found.user.id, found.version));
     // A device with too many failures is unknown for a day.
     let device = device.filter(|device| lookup.wait(Subject::Device(*device)).is_none());
+    if known.is_some() && device.is_none() {
+        limits::credentials(context, request, None).await?;
+        limits::name(context, name).await?;
+    }
     let subject = device.map_or(name, Subject::Device);
     let user_id = credentials.map(|found| found.user.id);
     let failure = Failure { subject, user_id, session_id: None };
-    // 2.
+    // 3.
     if let Some(seconds) = lookup.wait(subject) {
         return Err(throttled(context, seconds));
     }
-    // 3.
+    // 4.
     let Some(credentials) = lookup.credentials else {
         verify_dummy(context, request, subject, &password).await?;
         return Err(failed(context, request, &failure, "unknown_account").await?);
@@ -127,7 +139,7 @@ pub async fn log_in(
     let Some(new_hash) = verified.map_err(invalid)? else {
         return Err(failed(context, request, &failure, "wrong_password").await?);
     };
-    // 4.
+    // 5.
     if credentials.disabled {
         return Err(failed(context, request, &failure, "disabled").await?);
     }

@@ -6,7 +6,7 @@ use super::header::loggable;
 use super::request::Request;
 
 /// The headers that a script of an allowed origin may read.
-pub(super) const EXPOSED_HEADERS: &str = "WWW-Authenticate, X-Request-Id, Retry-After, Token-Expired";
+pub(super) const EXPOSED_HEADERS: &str = "WWW-Authenticate, X-Request-Id, Retry-After, RateLimit-Policy, Token-Expired";
 /// The headers that a script of an allowed origin may send. The last four are for tracing. The Worker does not read them, but pages
 /// with OpenTelemetry or Sentry add them to every request, and without them here the preflight would fail.
 pub(super) const ALLOWED_HEADERS: &str = "Authorization, Content-Type, traceparent, tracestate, baggage, sentry-trace";

@@ -14,7 +14,7 @@ use super::header::header;
 use super::json::{json, missing};
 use super::media_type::{FORM, JSON, MediaType, media_type, names_html};
 use super::query;
-use portcullis_core::account::client::Client;
+use portcullis_core::account::client::{Client, Source};
 use portcullis_core::id::Id;
 
 /// The methods of the routes, and all others.
@@ -104,6 +104,11 @@ impl Request {
     /// The request object of the runtime.
     pub fn raw(&self) -> &RawRequest {
         &self.raw
+    }
+
+    /// The source of the request, if it is known. For methods that change nothing, this reads the header first.
+    pub fn source(&self) -> Option<Source> {
+        self.client.source().or_else(|| Source::of(&header(&self.raw.headers(), "CF-Connecting-IP")?))
     }
 
     /// Whether the client has reset the connection. A half-closed connection cannot be distinguished from

@@ -1,5 +1,5 @@
-//! The runtime: assets, bodies, bindings, cache, clock, deadlines, environment, metrics, outgoing requests, randomness,
-//! WebCrypto. Only these files handle `JsValue`.
+//! The runtime: assets, bodies, bindings, cache, clock, deadlines, environment, metrics, outgoing requests, randomness, rate
+//! limiters, WebCrypto. Only these files handle `JsValue`.
 
 pub mod assets;
 pub mod body;
@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod kv;
 pub mod metrics;
 pub mod random;
+pub mod rate_limiter;
 pub mod webcrypto;
 
 fn missing_binding(name: &str) -> worker::Error {

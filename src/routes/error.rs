@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::config::Problem;
 use crate::factors::FactorError;
 use crate::http::{ErrorBody, ErrorFormat, NotRepresentable, Reply, RequestError};
+use crate::limits::RateLimited;
 use crate::log::{self, Event};
 use crate::platform::body::{BodyError, MAX_BODY_BYTES};
 use crate::platform::webcrypto::CryptoError;
@@ -72,6 +73,8 @@ pub enum ApiError {
     MissingToken,
     InvalidToken,
     ExpiredToken,
+    /// A rate limit is exceeded.
+    RateLimited(RateLimited),
     /// Seconds until a retry. The source or account exceeds its share of the hashing queue, or changed its profile too often.
     TooManyRequests(u64),
     /// Seconds until a retry. Failed attempts made further ones wait.
@@ -194,6 +197,10 @@ impl ApiError {
                 row(422, "metadata_too_deep", format!("{member}: {error}"))
             }
             Self::UnknownRole => row(422, "unknown_role", UnknownRole.to_string()),
+            Self::RateLimited(_) => {
+                row(429, "rate_limited", "The rate limit is exceeded. Try again after the time in Retry-After.")
+                    .oauth(UNAVAILABLE)
+            }
             Self::TooManyRequests(_) => {
                 row(429, "too_many_requests", "Too many requests. Try again after the time in Retry-After.")
                     .oauth(UNAVAILABLE)
@@ -255,6 +262,9 @@ impl ApiError {
                 ("WWW-Authenticate", challenge("invalid_token", &row.detail)),
                 ("Token-Expired", "true".to_owned()),
             ],
+            Self::RateLimited(RateLimited { policy }) => {
+                vec![("Retry-After", policy.period.to_string()), ("RateLimit-Policy", policy.to_string())]
+            }
             Self::TooManyRequests(seconds) | Self::TooManyAttempts(seconds) | Self::Overloaded(seconds) => {
                 vec![("Retry-After", seconds.to_string())]
             }
@@ -342,6 +352,12 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<RateLimited> for ApiError {
+    fn from(error: RateLimited) -> Self {
+        Self::RateLimited(error)
+    }
+}
+
 impl From<CryptoError> for ApiError {
     fn from(error: CryptoError) -> Self {
         Self::Internal(error.to_string())
@@ -355,6 +371,7 @@ impl From<FactorError> for ApiError {
             FactorError::WrongPassword => Self::WrongPassword,
             FactorError::Throttled(seconds) => Self::TooManyAttempts(seconds),
             FactorError::NewPassword(error) => Self::UnusablePassword(error),
+            FactorError::RateLimited(error) => error.into(),
             FactorError::ShareTaken(seconds) => Self::TooManyRequests(seconds),
             FactorError::QueueFull(seconds) => Self::Overloaded(seconds),
             FactorError::ClientLeft => Self::ClientLeft,
@@ -377,6 +394,7 @@ impl From<SessionError> for ApiError {
             SessionError::CsrfRefused => Self::CsrfRefused,
             SessionError::AccountChanged => Self::InvalidCredentials,
             SessionError::Throttled(seconds) => Self::TooManyAttempts(seconds),
+            SessionError::RateLimited(error) => error.into(),
             SessionError::Internal(cause) => Self::Internal(cause),
             SessionError::Crypto(error) => error.into(),
             SessionError::Store(error) => error.into(),
@@ -426,6 +444,7 @@ mod tests {
     use ::http::StatusCode;
 
     use super::{ApiError, ErrorFormat};
+    use crate::limits::RateLimited;
     use crate::store::{StoreError, TakenName};
     use portcullis_core::account::metadata::MetadataError;
     use portcullis_core::identity::display_name::NameError;
@@ -490,6 +509,7 @@ mod tests {
         ApiError::MissingToken => ApiError::MissingToken,
         ApiError::InvalidToken => ApiError::InvalidToken,
         ApiError::ExpiredToken => ApiError::ExpiredToken,
+        ApiError::RateLimited(_) => ApiError::RateLimited(RateLimited::example()),
         ApiError::TooManyRequests(_) => ApiError::TooManyRequests(1),
         ApiError::TooManyAttempts(_) => ApiError::TooManyAttempts(32),
         ApiError::ClientLeft => ApiError::ClientLeft,

@@ -60,7 +60,7 @@ mod sign_in {
 use error::ApiError;
 
 use crate::config::Config;
-use crate::context::Context;
+use crate::context::{Context, EndpointLimit};
 use crate::http::{ErrorFormat, Method, Reply, Request};
 
 /// An endpoint, which is a row of the table.
@@ -71,6 +71,8 @@ pub struct Endpoint {
     pattern: Pattern,
     body: Body,
     error_format: ErrorFormat,
+    /// The class of rate limits that it asks.
+    pub limit: EndpointLimit,
     handler: Handler,
 }
 
@@ -83,7 +85,7 @@ enum Body {
 
 /// Generates the table and the handler calls from rows. tests/support/routes.mjs reads the same rows, one line each.
 macro_rules! endpoints {
-    ($($name:ident: $method:ident $pattern:literal => $($handler:ident)::+, $body:ident, $error_format:ident;)*) => {
+    ($($name:ident: $method:ident $pattern:literal => $($handler:ident)::+, $body:ident, $error_format:ident, $limit:ident;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq)]
         enum Handler {
             $($name,)*
@@ -95,6 +97,7 @@ macro_rules! endpoints {
             pattern: Pattern::new($pattern),
             body: Body::$body,
             error_format: ErrorFormat::$error_format,
+            limit: EndpointLimit::$limit,
             handler: Handler::$name,
         },)*];
 
@@ -111,7 +114,9 @@ macro_rules! endpoints {
         pub fn openapi() -> String {
             let row = openapi::Operation::new;
             openapi::document(&[$(
-                beside!([] $($handler)::+)(row(Method::$method, $pattern, ErrorFormat::$error_format)),
+                beside!([] $($handler)::+)(
+                    row(Method::$method, $pattern, ErrorFormat::$error_format, EndpointLimit::$limit)
+                ),
             )*])
         }
     };
@@ -124,45 +129,45 @@ macro_rules! beside {
     ([$($module:ident)*] $next:ident::$($rest:ident)::+) => { beside!([$($module)* $next] $($rest)::+) };
 }
 
-// Name: method pattern => handler, body, error format. GET endpoints also answer HEAD. Endpoints of one path have one error format, and
+// Name: method pattern => handler, body, error format, class of rate limits. GET endpoints also answer HEAD. Endpoints of one path have one error format, and
 // `Allow` lists their methods in this order. Of several patterns that match a path, the first counts.
 endpoints! {
-    Root: Get "/" => root::get, Ignored, Problem;
-    Register: Post "/register" => sign_in::register::post, Read, Problem;
-    Login: Post "/login" => sign_in::login::post, Read, Problem;
-    Refresh: Post "/refresh" => sign_in::refresh::post, Read, Problem;
-    Logout: Post "/logout" => sign_in::logout::post, Read, Problem;
-    Token: Post "/token" => oauth::token::post, Read, OAuth;
-    Revoke: Post "/revoke" => oauth::revoke::post, Read, OAuth;
-    Introspect: Post "/introspect" => oauth::introspect::post, Read, OAuth;
-    Me: Get "/me" => account::me::get, Ignored, Problem;
-    UpdateMe: Patch "/me" => account::update_me::patch, Read, Problem;
-    DeleteMe: Delete "/me" => account::delete_me::delete, Read, Problem;
-    ChangePassword: Post "/me/password" => account::change_password::post, Read, Problem;
-    MyEvents: Get "/me/events" => account::events::get_own, Ignored, Problem;
-    Sessions: Get "/sessions" => account::sessions::get, Ignored, Problem;
-    EndSessions: Delete "/sessions" => account::end_sessions::delete, Ignored, Problem;
-    EndSession: Delete "/sessions/{id}" => account::end_session::delete, Ignored, Problem;
-    Users: Get "/users" => admin::users::get, Ignored, Problem;
-    User: Get "/users/{id}" => admin::user::get, Ignored, Problem;
-    UpdateUser: Patch "/users/{id}" => admin::update_user::patch, Read, Problem;
-    DeleteUser: Delete "/users/{id}" => admin::delete_user::delete, Ignored, Problem;
-    UserSessions: Get "/users/{id}/sessions" => admin::user_sessions::get, Ignored, Problem;
-    EndUserSessions: Delete "/users/{id}/sessions" => admin::end_user_sessions::delete, Ignored, Problem;
-    UserThrottle: Get "/users/{id}/throttle" => admin::throttle::get, Ignored, Problem;
-    LiftUserThrottle: Delete "/users/{id}/throttle" => admin::lift_throttle::delete, Ignored, Problem;
-    UserEvents: Get "/users/{id}/events" => account::events::get, Ignored, Problem;
-    Verify: Get "/verify" => gateway::get, Ignored, Problem;
-    OAuthMetadata: Get "/.well-known/oauth-authorization-server" => oauth::metadata::get, Ignored, Problem;
-    OpenIdMetadata: Get "/.well-known/openid-configuration" => oauth::metadata::get, Ignored, Problem;
-    Jwks: Get "/.well-known/jwks.json" => oauth::jwks::get, Ignored, Problem;
-    Healthz: Get "/healthz" => health::get, Ignored, Problem;
-    OpenApi: Get "/openapi.json" => pages::openapi::get, Ignored, Problem;
-    Docs: Get "/docs" => pages::docs::get, Ignored, Problem;
-    DocsFile: Get "/docs/{*file}" => pages::docs::get_file, Ignored, Problem;
-    Account: Get "/account" => pages::account::get, Ignored, Problem;
-    AccountConfig: Get "/account/config.json" => pages::config::get, Ignored, Problem;
-    AccountFile: Get "/account/{*file}" => pages::account::get_file, Ignored, Problem;
+    Root: Get "/" => root::get, Ignored, Problem, None;
+    Register: Post "/register" => sign_in::register::post, Read, Problem, Credentials;
+    Login: Post "/login" => sign_in::login::post, Read, Problem, Credentials;
+    Refresh: Post "/refresh" => sign_in::refresh::post, Read, Problem, None;
+    Logout: Post "/logout" => sign_in::logout::post, Read, Problem, None;
+    Token: Post "/token" => oauth::token::post, Read, OAuth, None;
+    Revoke: Post "/revoke" => oauth::revoke::post, Read, OAuth, None;
+    Introspect: Post "/introspect" => oauth::introspect::post, Read, OAuth, None;
+    Me: Get "/me" => account::me::get, Ignored, Problem, None;
+    UpdateMe: Patch "/me" => account::update_me::patch, Read, Problem, Writes;
+    DeleteMe: Delete "/me" => account::delete_me::delete, Read, Problem, Writes;
+    ChangePassword: Post "/me/password" => account::change_password::post, Read, Problem, Writes;
+    MyEvents: Get "/me/events" => account::events::get_own, Ignored, Problem, None;
+    Sessions: Get "/sessions" => account::sessions::get, Ignored, Problem, None;
+    EndSessions: Delete "/sessions" => account::end_sessions::delete, Ignored, Problem, Writes;
+    EndSession: Delete "/sessions/{id}" => account::end_session::delete, Ignored, Problem, Writes;
+    Users: Get "/users" => admin::users::get, Ignored, Problem, None;
+    User: Get "/users/{id}" => admin::user::get, Ignored, Problem, None;
+    UpdateUser: Patch "/users/{id}" => admin::update_user::patch, Read, Problem, Writes;
+    DeleteUser: Delete "/users/{id}" => admin::delete_user::delete, Ignored, Problem, Writes;
+    UserSessions: Get "/users/{id}/sessions" => admin::user_sessions::get, Ignored, Problem, None;
+    EndUserSessions: Delete "/users/{id}/sessions" => admin::end_user_sessions::delete, Ignored, Problem, Writes;
+    UserThrottle: Get "/users/{id}/throttle" => admin::throttle::get, Ignored, Problem, None;
+    LiftUserThrottle: Delete "/users/{id}/throttle" => admin::lift_throttle::delete, Ignored, Problem, Writes;
+    UserEvents: Get "/users/{id}/events" => account::events::get, Ignored, Problem, None;
+    Verify: Get "/verify" => gateway::get, Ignored, Problem, None;
+    OAuthMetadata: Get "/.well-known/oauth-authorization-server" => oauth::metadata::get, Ignored, Problem, None;
+    OpenIdMetadata: Get "/.well-known/openid-configuration" => oauth::metadata::get, Ignored, Problem, None;
+    Jwks: Get "/.well-known/jwks.json" => oauth::jwks::get, Ignored, Problem, None;
+    Healthz: Get "/healthz" => health::get, Ignored, Problem, None;
+    OpenApi: Get "/openapi.json" => pages::openapi::get, Ignored, Problem, None;
+    Docs: Get "/docs" => pages::docs::get, Ignored, Problem, None;
+    DocsFile: Get "/docs/{*file}" => pages::docs::get_file, Ignored, Problem, None;
+    Account: Get "/account" => pages::account::get, Ignored, Problem, None;
+    AccountConfig: Get "/account/config.json" => pages::config::get, Ignored, Problem, None;
+    AccountFile: Get "/account/{*file}" => pages::account::get_file, Ignored, Problem, None;
 }
 
 /// A path, of which one segment may be `{id}`, or which ends with `{*name}`.

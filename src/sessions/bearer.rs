@@ -10,22 +10,33 @@ use portcullis_core::token::verified::TokenHash;
 use super::SessionError;
 use crate::context::Context;
 use crate::http::Request;
+use crate::limits;
 
 /// Verifies the access token of a request.
 pub async fn authenticate(context: &Context<'_>, request: &Request) -> Result<AccessToken, SessionError> {
-    read(context, request.bearer()?, Purpose::Access).await
+    read(context, request, request.bearer()?, Purpose::Access).await
 }
 
-/// The user and the session of a request's access token.
+/// The user and the session of a request's access token. Asks the rate limit of the session if the endpoint writes.
 pub async fn caller(context: &Context<'_>, request: &Request) -> Result<Caller, SessionError> {
     let token = authenticate(context, request).await?;
+    limits::writes(context, token.sid).await?;
     Ok(Caller { user_id: token.sub, session_id: token.sid })
 }
 
-/// Verifies an access token. For purposes other than access, a token whose key has expired is accepted.
-pub async fn read(context: &Context<'_>, compact: &str, purpose: Purpose) -> Result<AccessToken, SessionError> {
+/// Verifies an access token. For purposes other than access, a token whose key has expired is accepted. Forged tokens are rate limited.
+pub async fn read(
+    context: &Context<'_>,
+    request: &Request,
+    compact: &str,
+    purpose: Purpose,
+) -> Result<AccessToken, SessionError> {
     let keys = &context.config.signing_keys;
-    let verified = verify(context, compact).await?;
+    let verified = verify(context, compact).await;
+    if matches!(verified, Err(SessionError::AccessToken(Rejection::Signature))) {
+        limits::bad_token(context, request).await?;
+    }
+    let verified = verified?;
     let key = keys.find(verified.kid()).ok_or(SessionError::AccessToken(Rejection::Signature))?;
     let token = verified.accept(purpose, context.now).map_err(SessionError::AccessToken)?;
     // Check the key after the expiry, so that a token that expires together with its key is reported as expired.

@@ -5,8 +5,9 @@ use portcullis_core::account::caller::Caller;
 use portcullis_core::account::session::OwedMark;
 use portcullis_core::id::Id;
 use portcullis_core::token::access::{Purpose, Rejection};
-use portcullis_core::token::refresh::{PREFIX, RefreshToken, SecretHash};
+use portcullis_core::token::refresh::{PREFIX, SecretHash};
 
+use super::refresh::open;
 use super::{SessionError, bearer, marks};
 use crate::context::Context;
 use crate::http::Request;
@@ -29,7 +30,7 @@ pub async fn end_by_token(context: &Context<'_>, request: &Request, token: &str)
 /// Ends the session of a refresh token, if it exists, and returns its id. A rotated-out token is accepted like the live one, because a
 /// logout must take effect even with an older token.
 pub async fn end_by_refresh_token(context: &Context<'_>, request: &Request, token: &str) -> Result<Id, SessionError> {
-    let token = RefreshToken::parse(token, &context.config.refresh_token_keys).ok_or(SessionError::RefreshToken)?;
+    let token = open(context, request, token).await?.ok_or(SessionError::RefreshToken)?;
     end(context, request, token.session_id(), Some(&token.secret_hash())).await?;
     Ok(token.session_id())
 }
@@ -42,7 +43,7 @@ pub async fn end_by_access_token(
     token: &str,
     of_cookie: Option<Id>,
 ) -> Result<Id, SessionError> {
-    let token = bearer::read(context, token, Purpose::Logout).await?;
+    let token = bearer::read(context, request, token, Purpose::Logout).await?;
     let is_recent = context.now < token.exp.saturating_add(context.config.refresh_idle_ttl);
     if !is_recent && of_cookie != Some(token.sid) {
         return Err(SessionError::AccessToken(Rejection::Expired));

@@ -16,6 +16,7 @@ use portcullis_core::id::Id;
 use portcullis_core::token::access::Rejection;
 
 use crate::http::{NotRepresentable, RequestError};
+use crate::limits::RateLimited;
 use crate::log::{self, Event};
 use crate::platform::webcrypto::CryptoError;
 use crate::store::StoreError;
@@ -39,6 +40,8 @@ pub enum SessionError {
     AccountChanged,
     /// Failed attempts made further ones wait. Seconds until the end of the wait.
     Throttled(u64),
+    /// A rate limit is exceeded.
+    RateLimited(RateLimited),
     /// A bug: an impossible state occurred.
     Internal(String),
     /// The runtime failed.
@@ -56,6 +59,12 @@ impl From<RequestError> for SessionError {
 impl From<NotRepresentable> for SessionError {
     fn from(NotRepresentable(cause): NotRepresentable) -> Self {
         Self::Internal(cause)
+    }
+}
+
+impl From<RateLimited> for SessionError {
+    fn from(error: RateLimited) -> Self {
+        Self::RateLimited(error)
     }
 }
 

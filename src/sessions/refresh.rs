@@ -11,6 +11,7 @@ use super::end::settle;
 use super::{SessionError, bearer};
 use crate::context::Context;
 use crate::http::{Reply, Request};
+use crate::limits::{self, RateLimited};
 use crate::log::{self, Event};
 use crate::metrics;
 use crate::store::sessions::{Issued, PresentedToken, Rotation, RotationTimes};
@@ -43,7 +44,7 @@ pub async fn refresh(
     let config = context.config;
     let Presented { refresh_token, transport, access_token, user_id: expected_user } = presented;
     // 1.
-    let Some(token) = RefreshToken::parse(refresh_token, &config.refresh_token_keys) else {
+    let Some(token) = open(context, request, refresh_token).await? else {
         // Anyone can forge such tokens, so they are counted and not logged one by one.
         if let Some(count) = context.tallies.forged_refresh_tokens.add(context.now) {
             let event = Event::RefreshRefused { session_id: None, reason: "not_genuine", count: Some(count) };
@@ -55,7 +56,7 @@ pub async fn refresh(
     // `NIL` owns no session. So nothing is rotated if the access token belongs to another session.
     let token_user = match access_token {
         None => None,
-        Some(compact) => match bearer::read(context, compact, Purpose::Session).await {
+        Some(compact) => match bearer::read(context, request, compact, Purpose::Session).await {
             Ok(access) if access.sid == session_id => Some(access.sub),
             Ok(_) => Some(Id::NIL),
             Err(SessionError::AccessToken(_)) => return Err(refused(context, session_id, "access_token")),
@@ -122,6 +123,15 @@ pub async fn refresh(
         }
         Rotation::Refused(None) => Err(refused(context, session_id, "unknown")),
     }
+}
+
+/// Parses a refresh token; `None` if it is forged. Forged tokens are rate limited.
+pub async fn open(context: &Context<'_>, request: &Request, text: &str) -> Result<Option<RefreshToken>, RateLimited> {
+    let token = RefreshToken::parse(text, &context.config.refresh_token_keys);
+    if token.is_none() {
+        limits::bad_token(context, request).await?;
+    }
+    Ok(token)
 }
 
 fn log_issued(context: &Context<'_>, request: &Request, session_id: Id, issued: &Issued) {

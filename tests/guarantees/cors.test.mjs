@@ -28,7 +28,7 @@ const corsHeaders = ({ headers }) =>
 
 const granted = (origin) => ({
   "access-control-allow-origin": origin,
-  "access-control-expose-headers": "WWW-Authenticate, X-Request-Id, Retry-After, Token-Expired",
+  "access-control-expose-headers": "WWW-Authenticate, X-Request-Id, Retry-After, RateLimit-Policy, Token-Expired",
 });
 
 /** One request for every route and for every kind of refusal. */

@@ -7,13 +7,14 @@ import { test } from "node:test";
 
 /** The modules of src/ that each may use. All may use the core crate, which can use none of them. */
 const MAY_USE = {
-  lib: ["app", "routes", "sessions", "factors", "context", "store", "platform", "http", "config", "log"],
-  app: ["routes", "sessions", "factors", "metrics", "context", "store", "platform", "http", "config", "log"],
-  routes: ["sessions", "factors", "context", "store", "platform", "http", "config", "log"],
+  lib: ["app", "routes", "sessions", "factors", "limits", "context", "store", "platform", "http", "config", "log"],
+  app: ["routes", "sessions", "factors", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
+  routes: ["sessions", "factors", "limits", "context", "store", "platform", "http", "config", "log"],
   // A session begins with the proof that a factor gives.
-  sessions: ["factors", "metrics", "context", "store", "platform", "http", "config", "log"],
-  factors: ["metrics", "context", "store", "platform", "http", "config", "log"],
+  sessions: ["factors", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
+  factors: ["limits", "metrics", "context", "store", "platform", "http", "config", "log"],
   metrics: ["context", "store", "platform", "http", "log"],
+  limits: ["context", "platform", "http", "log"],
   context: ["store", "platform", "config", "log"],
   store: ["platform"],
   platform: [],

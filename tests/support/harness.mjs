@@ -26,11 +26,12 @@ export const VARS = {
 
 /**
  * A running Worker. `vars` and `secrets` override the configuration; `null` removes a variable. `prelude`: JavaScript
- * that runs before the build, such as a clock of tests/support/preludes.mjs.
+ * that runs before the build, such as a clock of tests/support/preludes.mjs. `limits`: the limits of rate limiters; by
+ * default, no test reaches them.
  */
-export async function startWorker({ vars = {}, secrets = {}, prelude } = {}) {
+export async function startWorker({ vars = {}, secrets = {}, prelude, limits } = {}) {
   const configuration = { vars: { ...VARS, ...vars }, secrets: { ...makeSecrets(), ...secrets } };
-  const runtime = await Runtime.start(bindings(configuration), { prelude });
+  const runtime = await Runtime.start(bindings(configuration), { prelude, limits });
   return new Worker(runtime, configuration);
 }
 
@@ -170,6 +171,16 @@ export class Worker {
   /** Advances the Worker's clock by that many seconds. The clocks of D1 and the test do not change. */
   advance(seconds) {
     return this.runtime.advance(1000 * seconds);
+  }
+
+  /** Replaces rate limiters by stand-ins that count exactly: `{ LIMIT_WRITES: 3 }`. "fail" throws, `null` is missing. */
+  limit(limits) {
+    return this.runtime.limit(limits);
+  }
+
+  /** The keys that the stand-ins were asked since the last call, such as "LIMIT_WRITES session:x". */
+  asked() {
+    return this.runtime.asked();
   }
 
   /** A plan of tests/support/wrapper.mjs for one request, with methods to wait for its steps. */

@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
 const ROW =
-  /^(?<name>\w+): (?<method>Get|Post|Patch|Delete) "(?<pattern>\/[\w/.{}*-]*)" => [\w:]+, (?<body>Read|Ignored), (?<errorFormat>Problem|OAuth);$/;
+  /^(?<name>\w+): (?<method>Get|Post|Patch|Delete) "(?<pattern>\/[\w/.{}*-]*)" => [\w:]+, (?<body>Read|Ignored), (?<errorFormat>Problem|OAuth), (?<limit>None|Credentials|Writes);$/;
 
 /** A file for each pattern that leaves the rest of the path open. */
 const FILES = { "/docs/{*file}": "/docs/docs.css", "/account/{*file}": "/account/login" };
 
-/** The rows of the table: `name`, `method`, `pattern`, `path` (with a file), `readsBody`, `errorFormat`. */
+/** The rows of the table: `name`, `method`, `pattern`, `path` (with a file), `readsBody`, `errorFormat`, `limit`. */
 export const ENDPOINTS = rows(readFileSync(new URL("../../src/routes/mod.rs", import.meta.url), "utf8"));
 
 function rows(source) {
@@ -19,9 +19,9 @@ function rows(source) {
     .split("\n")
     .map((line) => {
       const { groups } = line.trim().match(ROW) ?? assert.fail(`not a row of the table: ${line}`);
-      const { name, method, pattern, body, errorFormat } = groups;
+      const { name, method, pattern, body, errorFormat, limit } = groups;
       const path = pattern.includes("*") ? (FILES[pattern] ?? assert.fail(`no file for ${pattern}`)) : pattern;
-      return { name, method: method.toUpperCase(), pattern, path, readsBody: body === "Read", errorFormat };
+      return { name, method: method.toUpperCase(), pattern, path, readsBody: body === "Read", errorFormat, limit };
     });
 }
 

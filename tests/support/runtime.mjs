@@ -17,6 +17,18 @@ const WRAPPER = fileURLToPath(new URL("./wrapper.mjs", import.meta.url));
 /** The maximum number of configurations of one Worker. */
 const INSTANCES = 120;
 
+/** The rate limiters of wrangler.toml, with limits that no test reaches. */
+const UNLIMITED = Object.fromEntries(readToml("wrangler.toml").ratelimits.map(({ name }) => [name, 1_000_000]));
+
+/** Rate limiters of miniflare with these limits in a minute. */
+function ratelimits(limits) {
+  const limiters = Object.entries(limits).map(([name, limit]) => [
+    name,
+    { namespace_id: name, simple: { limit, period: 60 } },
+  ]);
+  return Object.fromEntries(limiters);
+}
+
 /** The static assets, as a Worker of their own: the platform puts its router in front of the Worker to which they belong. */
 const ASSETS = {
   name: "assets",
@@ -33,7 +45,7 @@ const ASSETS = {
 
 /**
  * A running Worker and what a test needs to inspect it. `bindings`: its configuration. `prelude`: JavaScript that runs
- * before the build.
+ * before the build. `limits`: the limits of rate limiters in a minute, whose windows turn with that of the clock.
  */
 export class Runtime {
   log = new Log();
@@ -45,7 +57,7 @@ export class Runtime {
   #answers = new Map();
   #configured = 0;
 
-  static async start(bindings, { prelude = "" } = {}) {
+  static async start(bindings, { prelude = "", limits = {} } = {}) {
     const runtime = new Runtime();
     assert.doesNotMatch(read("wrangler.toml"), /^compatibility_flags/m, "these tests set no compatibility flags");
     const miniflare = new Miniflare(
@@ -59,6 +71,7 @@ export class Runtime {
             bindings,
             d1Databases: { DB: "db" },
             kvNamespaces: { REVOCATIONS: "kv" },
+            ratelimits: ratelimits({ ...UNLIMITED, ...limits }),
             serviceBindings: { ASSETS: ASSETS.name, TEST: (request) => runtime.#plans.answer(request) },
             unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
           },
@@ -103,6 +116,16 @@ export class Runtime {
   /** Advances the Worker's clock, not that of D1. */
   advance(milliseconds) {
     return this.#command({ advance: milliseconds });
+  }
+
+  /** Replaces rate limiters by stand-ins; see tests/support/wrapper.mjs. */
+  limit(limits) {
+    return this.#command({ limits });
+  }
+
+  /** The keys that the stand-ins were asked since the last call, such as "LIMIT_WRITES session:x". */
+  asked() {
+    return this.#command({ asked: true });
   }
 
   /** Sends a command to the wrapper. */

@@ -48,16 +48,52 @@ const METRICS = {
   },
 };
 
+/** The stand-ins of rate limiters by name, and the keys that they were asked. */
+let limiters = {};
+const asked = [];
+
+/**
+ * A rate limiter that counts exactly, because the windows of a real one turn with the minute of the clock. The crate
+ * `worker` checks the name of its class. With "fail" as its limit, it throws.
+ */
+class Ratelimit {
+  #counts = new Map();
+
+  constructor(name, limit) {
+    Object.assign(this, { name, allowed: limit });
+  }
+
+  async limit({ key }) {
+    asked.push(`${this.name} ${key}`);
+    if (this.allowed === "fail") throw new Error("injected: the rate limiter does not answer");
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
+    return { success: count <= this.allowed };
+  }
+}
+
+/** Replaces the stand-ins, by limits of their names; `null` removes a binding. */
+function limit(limits) {
+  const standIn = ([name, limit]) => [name, limit === null ? undefined : new Ratelimit(name, limit)];
+  limiters = Object.fromEntries(Object.entries(limits).map(standIn));
+}
+
+/** The bindings that are not variables. */
+function resources(env) {
+  const isResource = ([name]) => ["DB", "REVOCATIONS", "ASSETS", "TEST"].includes(name) || name.startsWith("LIMIT_");
+  return Object.fromEntries(Object.entries(env).filter(isResource));
+}
+
 /** Runs a command that the test sends to the wrapper itself. */
-async function follow(
-  { instance, configuration, statements, method, values, advance },
-  { DB, REVOCATIONS, ASSETS, TEST },
-) {
+async function follow({ instance, configuration, statements, method, values, advance, limits, ...order }, env) {
+  const { DB, REVOCATIONS } = env;
   if (advance !== undefined) {
     ahead += advance;
     return ahead;
   }
-  if (configuration !== undefined) return use(instance, { DB, REVOCATIONS, ASSETS, TEST, ...configuration });
+  if (limits !== undefined) return limit(limits);
+  if (order.asked) return asked.splice(0);
+  if (configuration !== undefined) return use(instance, { ...resources(env), ...configuration });
   if (method !== undefined) return REVOCATIONS[method](...values);
   return DB.batch(statements.map(({ sql, values }) => DB.prepare(sql).bind(...values)));
 }
@@ -79,8 +115,9 @@ export default {
     if (cf !== null) request = new Request(request, { cf: JSON.parse(cf) });
     const plan = request.headers.get("X-Plan");
     try {
-      if (plan === null) return await instance.fetch(request, bindings, ctx);
-      const run = new Run(JSON.parse(plan), bindings, ctx, request.signal);
+      const seenBindings = { ...bindings, ...limiters };
+      if (plan === null) return await instance.fetch(request, seenBindings, ctx);
+      const run = new Run(JSON.parse(plan), seenBindings, ctx, request.signal);
       try {
         return await instance.fetch(request, run.env, run.ctx);
       } finally {

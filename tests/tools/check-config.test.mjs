@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { unstable_readConfig } from "wrangler";
-import { check as checkFolder, secondAddress } from "../../scripts/check-config.mjs";
+import { check as checkFolder, limiterProblems, RATE_LIMITS, secondAddress } from "../../scripts/check-config.mjs";
 import { Failure } from "../../scripts/lib.mjs";
 import { Checkout } from "../support/checkout.mjs";
 
@@ -117,4 +117,28 @@ test("a second address in addition to a route is reported with the setting that 
       lines.join("; "),
     );
   }
+});
+
+test("rate limiters that differ from RATE_LIMITS prevent the deployment", async () => {
+  const limited = (name, simple) => (text) =>
+    text.replace(new RegExp(`^(name = "${name}"\nnamespace_id = .*\n)simple = .*`, "m"), `$1simple = ${simple}`);
+  const problem = "the rate limiters in wrangler.toml:\n  LIMIT_WRITES is 120/10, but RATE_LIMITS says 120/60";
+  assert.equal(await check(limited("LIMIT_WRITES", "{ limit = 120, period = 10 }"), strict), problem);
+  const said = setTo("RATE_LIMITS", "credentials=20/60, name=10/60, bad_token=60/60, writes = 120 / 10");
+  assert.equal(await check(all(limited("LIMIT_WRITES", "{ limit = 120, period = 10 }"), said), strict), undefined);
+});
+
+test("the rate limiters in wrangler.toml are those of the default of RATE_LIMITS", () => {
+  const { ratelimits } = unstable_readConfig({ config: "wrangler.toml" });
+  assert.deepEqual(limiterProblems(ratelimits, RATE_LIMITS), []);
+  assert.match(template, new RegExp(`^# RATE_LIMITS = "${RATE_LIMITS}"$`, "m"));
+  const [first, ...others] = ratelimits;
+  assert.deepEqual(limiterProblems(others, RATE_LIMITS), [
+    "there is no [[ratelimits]] with the name LIMIT_CREDENTIALS",
+  ]);
+  const shared = [first, { ...others[0], namespace_id: first.namespace_id }, ...others.slice(1)];
+  assert.deepEqual(limiterProblems(shared, RATE_LIMITS), ["LIMIT_NAME has the namespace_id of another one"]);
+  // Half of LIMIT_CREDENTIALS.
+  const limitOf = (binding) => ratelimits.find(({ name }) => name === binding).simple;
+  assert.equal(2 * limitOf("LIMIT_CHALLENGE").limit, limitOf("LIMIT_CREDENTIALS").limit);
 });

@@ -281,6 +281,7 @@ export const de: Strings = {
       "Die Verbindung ist zu langsam: Die Anfrage kam nicht rechtzeitig an. Versuchen Sie es noch einmal.",
     storage_unavailable: "Der Dienst ist gerade nicht erreichbar. Versuchen Sie es gleich noch einmal.",
     token_expired: "Ihre Sitzung ist abgelaufen. Melden Sie sich erneut an.",
+    rate_limited: "Zu viele Versuche.",
     too_many_requests: "Zu viele Versuche.",
     unhealthy: "Der Dienst ist gerade nicht erreichbar. Versuchen Sie es gleich noch einmal.",
     roles_changed: "Die Rollen wurden inzwischen geändert. Prüfen Sie sie und versuchen Sie es erneut.",

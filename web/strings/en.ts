@@ -265,6 +265,7 @@ export const en = {
     request_timeout: "The connection is too slow: the request did not arrive in time. Try again.",
     storage_unavailable: "The service is not available right now. Try again in a moment.",
     token_expired: "Your session has expired. Log in again.",
+    rate_limited: "Too many attempts.",
     too_many_requests: "Too many attempts.",
     unhealthy: "The service is not available right now. Try again in a moment.",
     roles_changed: "The roles were changed meanwhile. Check them, then try again.",

@@ -15,6 +15,7 @@ pub mod header;
 pub mod id;
 pub mod identity;
 pub mod password;
+pub mod rate_limit;
 pub mod sign_in;
 pub mod strict_json;
 pub mod token;

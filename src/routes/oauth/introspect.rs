@@ -7,18 +7,20 @@ use super::revoke::SessionTokenParameters;
 use super::token::CREDENTIALS;
 use crate::context::Context;
 use crate::http::{Reply, Request};
+use crate::limits;
 use crate::log::{self, Event};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
 #[cfg(feature = "openapi")]
 use crate::sessions::TokenResponse;
+use crate::sessions::refresh::open;
 use crate::sessions::{SessionError, bearer};
 use portcullis_core::account::resource_server::{ClientAuthError, ResourceServer};
 use portcullis_core::account::session::Session;
 use portcullis_core::id::Id;
 use portcullis_core::token::access::Purpose;
-use portcullis_core::token::refresh::{Judgement, PREFIX, RefreshToken, judge};
+use portcullis_core::token::refresh::{Judgement, PREFIX, judge};
 
 /// An active token (RFC 7662 §2.2). Times in unix seconds.
 #[derive(Serialize)]
@@ -78,7 +80,7 @@ struct Inactive {
 /// 3. Introspection changes nothing: it does not rotate a refresh token, and a rotated-out one does not count as reuse.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     // 1.
-    let caller = authenticate(context, request)?;
+    let caller = authenticate(context, request).await?;
     let parameters = request.form()?;
     if CREDENTIALS.into_iter().any(|name| parameters.contains_key(name)) {
         return Err(ApiError::InvalidRequest("A client must authenticate in only one way.".to_owned()));
@@ -94,8 +96,8 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     // 3.
     let introspection = match token.starts_with(PREFIX) {
         _ if !is_for_caller => None,
-        true => refresh_token(context, token).await?,
-        false => access_token(context, token).await?,
+        true => refresh_token(context, request, token).await?,
+        false => access_token(context, request, token).await?,
     };
     match introspection {
         Some(introspection) => Reply::json(200, &introspection),
@@ -103,7 +105,8 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     }
 }
 
-fn authenticate<'a>(context: &'a Context<'_>, request: &Request) -> Result<&'a ResourceServer, ApiError> {
+/// Wrong ids and secrets are rate limited.
+async fn authenticate<'a>(context: &'a Context<'_>, request: &Request) -> Result<&'a ResourceServer, ApiError> {
     let reason = match request.basic() {
         None => "no_credentials",
         Some((id, secret)) => match context.config.resource_servers.authenticate(&id, &secret) {
@@ -113,11 +116,18 @@ fn authenticate<'a>(context: &'a Context<'_>, request: &Request) -> Result<&'a R
         },
     };
     log::write(context.request_id, &Event::IntrospectionRefused { reason });
+    if reason != "no_credentials" {
+        limits::bad_token(context, request).await?;
+    }
     Err(ApiError::UnauthenticatedClient)
 }
 
-async fn access_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<Introspection<'a>>, ApiError> {
-    let token = match bearer::read(context, text, Purpose::Access).await {
+async fn access_token<'a>(
+    context: &Context<'a>,
+    request: &Request,
+    text: &str,
+) -> Result<Option<Introspection<'a>>, ApiError> {
+    let token = match bearer::read(context, request, text, Purpose::Access).await {
         Ok(token) => token,
         Err(SessionError::AccessToken(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -135,8 +145,12 @@ async fn access_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<In
     Ok(Some(active(context, &session, token.iat, token.exp, Some(access))))
 }
 
-async fn refresh_token<'a>(context: &Context<'a>, text: &str) -> Result<Option<Introspection<'a>>, ApiError> {
-    let Some(token) = RefreshToken::parse(text, &context.config.refresh_token_keys) else { return Ok(None) };
+async fn refresh_token<'a>(
+    context: &Context<'a>,
+    request: &Request,
+    text: &str,
+) -> Result<Option<Introspection<'a>>, ApiError> {
+    let Some(token) = open(context, request, text).await? else { return Ok(None) };
     let Some(session) = context.store.find_session(token.session_id()).await? else { return Ok(None) };
     let Session { state, .. } = &session;
     // Only the live token is active. The grace window is only for clients that retry a refresh.

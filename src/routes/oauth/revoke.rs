@@ -63,5 +63,6 @@ pub fn describe(operation: Operation) -> Operation {
         .json::<Body>(&example)
         .succeeds(Success::empty(200, "The session has ended. The same for an unknown, expired or malformed token."))
         .fails(ApiError::InvalidRequest("The parameter token is missing.".to_owned()))
+        .limits_forged_tokens()
         .uses_storage()
 }

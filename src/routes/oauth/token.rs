@@ -84,5 +84,6 @@ pub fn describe(operation: Operation) -> Operation {
         .fails(ApiError::UnsupportedGrantType)
         .fails(ApiError::InvalidClient)
         .fails(ApiError::UnauthenticatedClient)
+        .limits_forged_tokens()
         .uses_storage()
 }

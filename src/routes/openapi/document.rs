@@ -133,6 +133,9 @@ fn render(operation: &Operation, schemas: &mut Schemas) -> Value {
         "responses": responses,
     });
     if let Some(members) = rendered.as_object_mut() {
+        if let Some(class) = operation.limit_name() {
+            members.insert("x-rate-limit".to_owned(), json!(class));
+        }
         if !operation.parameters.is_empty() {
             members.insert("parameters".to_owned(), json!(operation.parameters));
         }

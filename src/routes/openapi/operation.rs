@@ -5,13 +5,16 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::context::EndpointLimit;
 use crate::http::{ErrorFormat, Method};
+use crate::limits::RateLimited;
 use crate::routes::error::ApiError;
 use crate::sessions::TokenResponse;
 use crate::store::StoreError;
 use portcullis_core::account::audit::Cursor;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
+use portcullis_core::rate_limit::Class;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
@@ -151,6 +154,7 @@ pub struct Operation {
     pub path: &'static str,
     method: Method,
     pub(super) error_format: ErrorFormat,
+    limit: EndpointLimit,
     pub(super) id: &'static str,
     pub(super) tag: Tag,
     pub(super) summary: &'static str,
@@ -166,11 +170,12 @@ pub struct Operation {
 
 impl Operation {
     /// The description of a row without any text.
-    pub fn new(method: Method, path: &'static str, error_format: ErrorFormat) -> Self {
+    pub fn new(method: Method, path: &'static str, error_format: ErrorFormat, limit: EndpointLimit) -> Self {
         Self {
             path,
             method,
             error_format,
+            limit,
             id: "",
             tag: Tag::Operations,
             summary: "",
@@ -196,6 +201,7 @@ impl Operation {
             .fails(ApiError::MissingToken)
             .fails(ApiError::InvalidToken)
             .fails(ApiError::ExpiredToken)
+            .limits_forged_tokens()
             .uses_storage()
     }
 
@@ -218,7 +224,14 @@ impl Operation {
 
     /// Requires the credentials of a resource server.
     pub fn with_resource_server(self) -> Self {
-        Self { credentials: vec![Credentials::ResourceServer], ..self }.fails(ApiError::UnauthenticatedClient)
+        Self { credentials: vec![Credentials::ResourceServer], ..self }
+            .fails(ApiError::UnauthenticatedClient)
+            .limits_forged_tokens()
+    }
+
+    /// Limits the rate of forged tokens and wrong secrets.
+    pub fn limits_forged_tokens(self) -> Self {
+        self.fails(ApiError::RateLimited(RateLimited::example()))
     }
 
     /// Has the id of a user or session in its path.
@@ -330,6 +343,15 @@ impl Operation {
         }
     }
 
+    /// The class of rate limits in the table.
+    pub(super) const fn limit_name(&self) -> Option<&'static str> {
+        match self.limit {
+            EndpointLimit::None => None,
+            EndpointLimit::Credentials => Some(Class::Credentials.name()),
+            EndpointLimit::Writes => Some(Class::Writes.name()),
+        }
+    }
+
     /// The errors that handlers do not name: those of reading the body, and those of any request.
     pub(super) fn common_errors(&self) -> Vec<ApiError> {
         let mut errors = Vec::new();
@@ -341,6 +363,9 @@ impl Operation {
             errors.push(ApiError::RequestTimeout);
             errors.push(ApiError::BodyTooLarge);
             errors.push(ApiError::UnsupportedMediaType(media_types.join(" or ").leak()));
+        }
+        if self.limit != EndpointLimit::None {
+            errors.push(ApiError::RateLimited(RateLimited::example()));
         }
         if !self.answers_anywhere {
             errors.push(ApiError::WrongHost);

@@ -65,6 +65,11 @@ fn header(name: &str, always: bool, example: &str) -> Value {
         "ETag" => ("The version of the file.", text),
         "Location" => ("The address to request instead.", text),
         "Pragma" => ("For caches of HTTP/1.0 (RFC 6749 §5.1).", json!({"type": "string", "const": "no-cache"})),
+        "RateLimit-Policy" => (
+            "The exceeded limit: its class, the number of requests and the period in seconds \
+             (draft-ietf-httpapi-ratelimit-headers).",
+            text,
+        ),
         "Retry-After" => ("Seconds until a retry.", json!({"type": "integer", "minimum": 1})),
         "Set-Cookie" => ("Sets or deletes the cookie of a session in cookie mode.", text),
         "Token-Expired" => ("Present if the access token has expired.", json!({"type": "string", "const": "true"})),
@@ -86,7 +91,9 @@ const SHARED: &[(&str, &[&str])] = &[
     ("BodyTooLarge", &["body_too_large"]),
     ("UnsupportedMediaType", &["unsupported_media_type"]),
     ("WrongHost", &["wrong_host"]),
+    ("RateLimited", &["rate_limited"]),
     ("TooManyRequests", &["too_many_requests"]),
+    ("RateLimitedOrBusy", &["rate_limited", "too_many_requests"]),
     ("InternalError", &["internal_error"]),
     ("Misconfigured", &["misconfigured"]),
     ("Unavailable", &["storage_unavailable", "misconfigured"]),

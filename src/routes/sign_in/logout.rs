@@ -64,5 +64,6 @@ pub fn describe(operation: Operation) -> Operation {
         .fails(ApiError::InvalidToken)
         .fails(ApiError::ExpiredToken)
         .fails(ApiError::CsrfRefused)
+        .limits_forged_tokens()
         .uses_storage()
 }

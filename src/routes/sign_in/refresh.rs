@@ -61,5 +61,6 @@ pub fn describe(operation: Operation) -> Operation {
         .fails(ApiError::InvalidRefreshToken)
         .fails(ApiError::CsrfRefused)
         .fails(ApiError::OtherUser)
+        .limits_forged_tokens()
         .uses_storage()
 }

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::factors::device::Devices;
 use crate::factors::password;
 use crate::http::{Reply, Request};
+use crate::limits;
 use crate::log::{self, Event};
 use crate::platform::random::random;
 use crate::routes::error::ApiError;
@@ -58,6 +59,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     }
     let body: Body = request.json()?;
     let delivery = NewDelivery::requested(context, request, body.transport, body.remember)?;
+    limits::credentials(context, request, None).await?;
     // 1.
     let email = Email::parse(&body.email)?;
     let username = body.username.as_deref().map(Username::for_registration).transpose()?;

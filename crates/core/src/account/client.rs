@@ -1,6 +1,7 @@
 //! The client that sends a request.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Maximum length of a stored user agent, in characters. Longer ones are truncated.
 const MAX_USER_AGENT_CHARS: usize = 256;
@@ -56,6 +57,18 @@ impl Source {
     }
 }
 
+/// The address, or the network in the form `2001:db8::/64`.
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::V4(octets) => Ipv4Addr::from(octets).fmt(formatter),
+            Self::V6(network) => {
+                write!(formatter, "{}/64", Ipv6Addr::from(u128::from(u64::from_be_bytes(network)) << 64))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Client, Source};
@@ -74,6 +87,14 @@ mod tests {
         assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));
         assert!(!same("192.0.2.1", "192.0.2.2"));
         assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn a_source_is_written_as_an_address_or_a_network() {
+        let written = |ip| Source::of(ip).map(|source| source.to_string());
+        assert_eq!(written("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
+        assert_eq!(written("2001:db8:1:2:ffff::9").as_deref(), Some("2001:db8:1:2::/64"));
+        assert_eq!(written("2001:DB8::9").as_deref(), Some("2001:db8::/64"));
     }
 
     #[test]
