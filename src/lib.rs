@@ -48,8 +48,10 @@ fn start() {
 async fn fetch(raw: RawRequest, env: Env, background: worker::Context) -> worker::Result<Response> {
     // If the runtime has no randomness, the routes that need it report the error.
     let request_id = Id::new(random().unwrap_or_default());
-    let mut request = Request::read(&raw);
-    let isolate = match isolate(&env).await {
+    let isolate = isolate(&env).await;
+    let proxy = isolate.as_ref().ok().and_then(|isolate| isolate.config.source_proxy.as_ref());
+    let mut request = Request::read(&raw, proxy);
+    let isolate = match isolate {
         Ok(isolate) => isolate,
         Err(problems) => {
             let reply = ApiError::Misconfigured(problems).into_reply(ErrorFormat::Problem, request_id);

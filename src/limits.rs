@@ -34,7 +34,7 @@ pub async fn credentials(context: &Context<'_>, request: &Request, device: Optio
     }
     let key = match device {
         Some(device) => Some(format!("device:{device}")),
-        None => by_source(request),
+        None => by_source(context, request),
     };
     ask(context, Class::Credentials, key).await
 }
@@ -47,7 +47,7 @@ pub async fn name(context: &Context<'_>, name: Subject) -> Result<(), RateLimite
 /// Asks whether a forged token or a wrong secret may be answered as such. Never called for a valid one, so a client with valid tokens is
 /// not affected by another one at the same source.
 pub async fn bad_token(context: &Context<'_>, request: &Request) -> Result<(), RateLimited> {
-    ask(context, Class::BadToken, by_source(request)).await
+    ask(context, Class::BadToken, by_source(context, request)).await
 }
 
 /// Asks whether a session may change something. Applies only to endpoints of this class.
@@ -58,9 +58,14 @@ pub async fn writes(context: &Context<'_>, session_id: Id) -> Result<(), RateLim
     ask(context, Class::Writes, Some(format!("session:{session_id}"))).await
 }
 
+/// Whether a source registers so often that it must solve a challenge.
+pub async fn challenge(context: &Context<'_>, request: &Request) -> bool {
+    !is_within(context, "LIMIT_CHALLENGE", by_source(context, request)).await
+}
+
 /// The key of the source; `None` if it is not known. Such requests are not limited, because all of them would share one limit.
-fn by_source(request: &Request) -> Option<String> {
-    request.source().map(|source| format!("source:{source}"))
+fn by_source(context: &Context<'_>, request: &Request) -> Option<String> {
+    request.source(context.config.source_proxy.as_ref()).map(|source| format!("source:{source}"))
 }
 
 async fn ask(context: &Context<'_>, class: Class, key: Option<String>) -> Result<(), RateLimited> {

@@ -44,7 +44,7 @@ pub enum Event<'a> {
     /// A page that may not use cookies sent a request that uses or asks for one. `site` and `origin` are its headers `Sec-Fetch-Site`
     /// and `Origin`, `count` the number of such requests since the last line.
     CsrfRefused { site: &'a str, origin: &'a str, count: u64 },
-    /// A registration was refused because its address or username is taken.
+    /// A registration was refused because its address or username is taken, or by Turnstile.
     RegistrationRefused { reason: &'static str },
     /// A session was revoked.
     Revoked { user_id: Id, session_id: Id, reason: &'static str },
@@ -79,6 +79,8 @@ pub enum Event<'a> {
     BreachCheckUnavailable { reason: &'static str, count: u64 },
     /// A rate limiter is not bound or did not answer, so its class is not limited. Logged once per isolate and binding.
     RateLimiterUnavailable { binding: &'a str, cause: &'a str },
+    /// Registrations with a token of Turnstile were refused, because it could not be checked. `count`: their number since the last line.
+    TurnstileUnavailable { cause: &'a str, count: u64 },
     /// D1, KV or the static assets did not answer.
     StorageFault { cause: &'a str },
     /// Marks could not be written to KV. D1 holds the revocations and the owed marks. `session_id` is that of the first mark.
@@ -108,6 +110,7 @@ impl Event<'_> {
     fn level(&self) -> Level {
         match self {
             Self::StorageFault { .. }
+            | Self::TurnstileUnavailable { .. }
             | Self::RevocationMarkFailed { .. }
             | Self::InternalError { .. }
             | Self::Misconfigured { .. } => Level::Error,
@@ -238,6 +241,8 @@ pub struct Tallies {
     pub metrics_failed: Cell<bool>,
     /// Requests over a rate limit.
     pub rate_limited: ClassTallies,
+    /// Registrations whose token of Turnstile could not be checked.
+    pub turnstile_unavailable: Tally,
     /// The bindings of rate limiters that did not answer.
     pub unavailable_limiters: Once,
 }

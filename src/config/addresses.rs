@@ -82,6 +82,12 @@ pub(super) fn service(text: &str) -> Result<String, String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// The host names of the issuer and of the allowed origins.
+pub(super) fn hostnames(issuer: &Issuer, allowed: &[String]) -> Vec<String> {
+    let urls = std::iter::once(issuer.0.clone()).chain(allowed.iter().filter_map(|origin| Url::parse(origin).ok()));
+    urls.filter_map(|url| url.host_str().map(str::to_owned)).collect()
+}
+
 fn is_segment(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }

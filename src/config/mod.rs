@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use portcullis_core::account::client::SourceProxy;
 use portcullis_core::account::resource_server::ResourceServers;
 use portcullis_core::account::roles::Roles;
 use portcullis_core::account::throttle::NameKey;
@@ -61,6 +62,10 @@ pub struct Config {
     pub roles: Roles,
     /// `MAX_SESSIONS_PER_USER`.
     pub max_sessions: u64,
+    /// `SOURCE_HEADER`, `SOURCE_SECRET`.
+    pub source_proxy: Option<SourceProxy>,
+    /// `TURNSTILE_SECRET`, `TURNSTILE_SITE_KEY`, `TURNSTILE_URL`: `None` without a secret.
+    pub turnstile: Option<Turnstile>,
     /// `RATE_LIMITS`: the limits that the bindings of the rate limiters have.
     pub rate_limits: RateLimits,
     /// `AUDIT_TTL_SECONDS`: retention of the audit trail and of the rows of ended sessions.
@@ -89,6 +94,18 @@ pub struct BreachCheck {
     pub refuses: bool,
     /// The address of the range API, without a slash at the end.
     pub url: String,
+}
+
+/// The check of registrations by Turnstile.
+pub struct Turnstile {
+    /// The secret key.
+    pub secret: String,
+    /// The site key, which the account pages use.
+    pub site_key: Option<String>,
+    /// The address of the siteverify API.
+    pub url: String,
+    /// The hosts whose pages may get tokens: those of the issuer and of the allowed origins.
+    pub hostnames: Vec<String>,
 }
 
 /// The pages that are served to browsers.
@@ -124,6 +141,7 @@ pub enum Found {
 
 impl Config {
     /// Reads every variable and secret through `find` and checks them. Reports all problems at once.
+    #[expect(clippy::too_many_lines, reason = "each variable has a line")]
     pub fn read(find: impl Fn(&'static str) -> Found) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader { find, problems: Vec::new() };
         let issuer = reader.required("ISSUER", Issuer::parse);
@@ -159,6 +177,8 @@ impl Config {
         let max_sessions = reader.number("MAX_SESSIONS_PER_USER", 100, 1..=500);
         let rate_limits =
             reader.text("RATE_LIMITS", "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60", rate_limits);
+        let source_proxy = reader.source_proxy();
+        let turnstile = reader.turnstile();
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log = reader.text("LOG", "", log);
@@ -200,6 +220,10 @@ impl Config {
                 },
                 addresses: Addresses::new(&issuer, also_answers_at?),
                 base_path: issuer.base_path().to_owned(),
+                turnstile: turnstile.map(|turnstile| Turnstile {
+                    hostnames: addresses::hostnames(&issuer, &allowed_origins),
+                    ..turnstile
+                }),
                 parties: Parties { issuer: issuer.text().to_owned(), audience: audience?, client_id: client_id? },
                 access_token_ttl,
                 refresh_idle_ttl,
@@ -214,6 +238,7 @@ impl Config {
                 registration_open: registration_open?,
                 roles: roles?,
                 max_sessions,
+                source_proxy,
                 rate_limits: rate_limits?,
                 audit_ttl,
                 resource_servers: resource_servers?,
@@ -257,6 +282,51 @@ impl<F: Fn(&'static str) -> Found> Reader<F> {
                 .any(|part| !part.is_empty() && other.contains(part)),
             _ => false,
         }
+    }
+
+    fn is_set(&self, name: &'static str) -> bool {
+        (self.find)(name) != Found::Absent
+    }
+
+    /// A secret or a text without a default.
+    fn optional(&mut self, name: &'static str, check: impl Fn(&str) -> bool, problem: &str) -> Option<String> {
+        match (self.find)(name) {
+            Found::Absent => None,
+            found => self.checked(
+                name,
+                found,
+                |text| {
+                    if check(text) { Ok(text.to_owned()) } else { Err(problem.to_owned()) }
+                },
+            ),
+        }
+    }
+
+    fn source_proxy(&mut self) -> Option<SourceProxy> {
+        let header = self.optional("SOURCE_HEADER", SourceProxy::is_header, "must be the name of a header");
+        let secret =
+            self.optional("SOURCE_SECRET", SourceProxy::is_secret, "must be base64url of at least 32 random bytes");
+        for (name, other) in [("SOURCE_HEADER", "SOURCE_SECRET"), ("SOURCE_SECRET", "SOURCE_HEADER")] {
+            if self.is_set(name) && !self.is_set(other) {
+                self.problem(name, &format!("is used only together with {other}, which is not set"));
+            }
+        }
+        if secret.is_some() && self.is_shared("SOURCE_SECRET", "TOKEN_SECRET") {
+            self.problem("SOURCE_SECRET", "must not also be TOKEN_SECRET");
+        }
+        Some(SourceProxy::new(header?, secret?))
+    }
+
+    /// Has no hostnames yet.
+    fn turnstile(&mut self) -> Option<Turnstile> {
+        let secret = self.optional("TURNSTILE_SECRET", |_| true, "");
+        let site_key = self.optional("TURNSTILE_SITE_KEY", |_| true, "");
+        let url =
+            self.text("TURNSTILE_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify", addresses::service);
+        if site_key.is_some() && !self.is_set("TURNSTILE_SECRET") {
+            self.problem("TURNSTILE_SITE_KEY", "is used only together with TURNSTILE_SECRET, which is not set");
+        }
+        Some(Turnstile { secret: secret?, site_key, url: url?, hostnames: Vec::new() })
     }
 
     fn required<T>(&mut self, name: &'static str, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
@@ -498,6 +568,11 @@ mod tests {
             ("RESOURCE_SERVERS", "[{}]"),
             ("RATE_LIMITS", "credentials=20/60"),
             ("RATE_LIMITS", "credentials=20/30,name=10/60,bad_token=60/60,writes=120/60"),
+            ("SOURCE_HEADER", "X-Real-IP"),
+            ("SOURCE_SECRET", "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+            ("TURNSTILE_SITE_KEY", "0x4AAAAAAA"),
+            ("TURNSTILE_SECRET", "<number>"),
+            ("TURNSTILE_URL", "http://challenges.example.org"),
             ("LOG", "true"),
             ("LOG", "Costs"),
             ("LOG", "costs refreshes"),
@@ -523,6 +598,31 @@ mod tests {
         assert_eq!(variables_with_problems(&[("TOKEN_SECRET", shared)]), ["TOKEN_SECRET"]);
         assert_eq!(variables_with_problems(&[("TOKEN_SECRET", &format!("{shared}="))]), ["TOKEN_SECRET"]);
         assert_eq!(variables_with_problems(&[("TOKEN_SECRET", &format!("{TOKEN_SECRET},{shared}"))]), ["TOKEN_SECRET"]);
+    }
+
+    #[test]
+    fn a_proxy_needs_a_header_and_a_secret_of_its_own() {
+        let secret = "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        let problems =
+            |header, secret| variables_with_problems(&[("SOURCE_HEADER", header), ("SOURCE_SECRET", secret)]);
+        assert!(
+            read(&[("SOURCE_HEADER", "X-Real-IP"), ("SOURCE_SECRET", secret)])
+                .is_ok_and(|config| config.source_proxy.is_some())
+        );
+        assert_eq!(problems("X Real IP", secret), ["SOURCE_HEADER"]);
+        assert_eq!(problems("X-Real-IP", "c2hvcnQ"), ["SOURCE_SECRET"]);
+        assert_eq!(problems("X-Real-IP", TOKEN_SECRET), ["SOURCE_SECRET"]);
+    }
+
+    #[test]
+    fn tokens_of_turnstile_are_accepted_from_the_issuer_and_allowed_origins() {
+        let config = read(&[
+            ("TURNSTILE_SECRET", "1x0000000000000000000000000000000AA"),
+            ("ALLOWED_ORIGINS", "https://app.example.org:8443, capacitor://localhost"),
+        ]);
+        let turnstile = config.ok().and_then(|config| config.turnstile).unwrap();
+        assert_eq!(turnstile.hostnames, ["auth.example.org", "app.example.org", "localhost"]);
+        assert_eq!(turnstile.url, "https://challenges.cloudflare.com/turnstile/v0/siteverify");
     }
 
     #[test]

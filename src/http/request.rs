@@ -14,7 +14,7 @@ use super::header::header;
 use super::json::{json, missing};
 use super::media_type::{FORM, JSON, MediaType, media_type, names_html};
 use super::query;
-use portcullis_core::account::client::{Client, Source};
+use portcullis_core::account::client::{Client, Source, SourceProxy};
 use portcullis_core::id::Id;
 
 /// The methods of the routes, and all others.
@@ -62,8 +62,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads everything except the body.
-    pub fn read(request: &RawRequest) -> Self {
+    /// Reads everything except the body. `proxy` may tell the address of the client.
+    pub fn read(request: &RawRequest, proxy: Option<&SourceProxy>) -> Self {
         let headers = request.headers();
         let header = |name: &str| header(&headers, name);
         // `worker::Request` would read unknown methods as GET.
@@ -88,7 +88,10 @@ impl Request {
             target_origin: target_origin.to_owned(),
             path: path.to_owned(),
             query: query.map(str::to_owned),
-            client: Client::new(of_change("CF-Connecting-IP"), of_change("User-Agent").as_deref()),
+            client: Client::new(
+                if changes { address(header, proxy) } else { None },
+                of_change("User-Agent").as_deref(),
+            ),
             body: Vec::new(),
             path_variable: String::new(),
             // Clones the handle. The request's own `clone` would copy the body.
@@ -107,8 +110,9 @@ impl Request {
     }
 
     /// The source of the request, if it is known. For methods that change nothing, this reads the header first.
-    pub fn source(&self) -> Option<Source> {
-        self.client.source().or_else(|| Source::of(&header(&self.raw.headers(), "CF-Connecting-IP")?))
+    pub fn source(&self, proxy: Option<&SourceProxy>) -> Option<Source> {
+        let read = |name: &str| header(&self.raw.headers(), name);
+        self.client.source().or_else(|| Source::of(&address(read, proxy)?))
     }
 
     /// Whether the client has reset the connection. A half-closed connection cannot be distinguished from
@@ -210,6 +214,11 @@ impl Request {
         let plain = self.content_encoding.as_deref().is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
         media_type(self.content_type.as_deref()).filter(|_| plain)
     }
+}
+
+/// The IP address of the client: from the proxy of the operator, if the request proves that it comes from there, or from the platform.
+fn address(read: impl Fn(&str) -> Option<String>, proxy: Option<&SourceProxy>) -> Option<String> {
+    proxy.and_then(|proxy| proxy.address(&read)).or_else(|| read("CF-Connecting-IP"))
 }
 
 /// Splits an absolute URL into its origin and the rest, which may be empty.

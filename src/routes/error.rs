@@ -52,6 +52,11 @@ pub enum ApiError {
     Taken(TakenName),
     LastAdmin,
     RegistrationClosed,
+    /// The source registers often, and the request has no token of Turnstile.
+    TurnstileRequired,
+    TurnstileFailed,
+    /// The token of Turnstile could not be checked.
+    TurnstileUnavailable,
     /// The login failed. The same error for an unknown account, a wrong password and a disabled account.
     InvalidCredentials,
     /// The refresh token is not accepted. The same error for every reason.
@@ -156,6 +161,14 @@ impl ApiError {
             Self::WrongPassword => row(403, "wrong_password", "The current password is wrong."),
             Self::NotAdmin => row(403, "forbidden", "This endpoint requires the role admin."),
             Self::RegistrationClosed => row(403, "registration_closed", "Registration is closed."),
+            Self::TurnstileRequired => {
+                row(403, "turnstile_required", "Send a turnstile_token with the action register.")
+            }
+            Self::TurnstileFailed => row(
+                403,
+                "turnstile_failed",
+                "turnstile_token: the token is not valid, or was used before. Get a new one.",
+            ),
             Self::NotFound => row(404, "not_found", "There is nothing at this path."),
             Self::MethodNotAllowed(methods) => row(405, "method_not_allowed", format!("This path accepts {methods}.")),
             Self::RequestTimeout => {
@@ -217,6 +230,10 @@ impl ApiError {
             Self::Storage(_) => {
                 row(503, "storage_unavailable", "Storage did not answer. Try again shortly.").oauth(UNAVAILABLE)
             }
+            Self::TurnstileUnavailable => {
+                row(503, "turnstile_unavailable", "The turnstile_token could not be checked. Try again shortly.")
+                    .oauth(UNAVAILABLE)
+            }
             Self::Unhealthy(names) => {
                 row(503, "unhealthy", format!("Not answering: {}.", names.join(", "))).oauth(UNAVAILABLE)
             }
@@ -268,7 +285,7 @@ impl ApiError {
             Self::TooManyRequests(seconds) | Self::TooManyAttempts(seconds) | Self::Overloaded(seconds) => {
                 vec![("Retry-After", seconds.to_string())]
             }
-            Self::Storage(_) | Self::Unhealthy(_) | Self::Misconfigured(_) => {
+            Self::Storage(_) | Self::TurnstileUnavailable | Self::Unhealthy(_) | Self::Misconfigured(_) => {
                 vec![("Retry-After", RETRY_AFTER.to_owned())]
             }
             _ => Vec::new(),
@@ -495,6 +512,9 @@ mod tests {
         ApiError::Taken(TakenName::Username) => ApiError::Taken(TakenName::Username),
         ApiError::LastAdmin => ApiError::LastAdmin,
         ApiError::RegistrationClosed => ApiError::RegistrationClosed,
+        ApiError::TurnstileRequired => ApiError::TurnstileRequired,
+        ApiError::TurnstileFailed => ApiError::TurnstileFailed,
+        ApiError::TurnstileUnavailable => ApiError::TurnstileUnavailable,
         ApiError::InvalidCredentials => ApiError::InvalidCredentials,
         ApiError::InvalidRefreshToken => ApiError::InvalidRefreshToken,
         ApiError::OtherUser => ApiError::OtherUser,

@@ -55,6 +55,7 @@ mod sign_in {
     pub mod logout;
     pub mod refresh;
     pub mod register;
+    mod turnstile;
 }
 
 use error::ApiError;

@@ -7,7 +7,7 @@ use portcullis_core::id::Id;
 use portcullis_core::token::access::{Purpose, Rejection};
 use portcullis_core::token::refresh::{PREFIX, SecretHash};
 
-use super::refresh::open;
+use super::refresh_token::open;
 use super::{SessionError, bearer, marks};
 use crate::context::Context;
 use crate::http::Request;

@@ -8,6 +8,7 @@ mod delivery;
 pub mod end;
 pub mod marks;
 pub mod refresh;
+pub mod refresh_token;
 
 #[cfg(feature = "openapi")]
 pub use delivery::TokenResponse;

@@ -3,15 +3,14 @@
 use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::id::Id;
 use portcullis_core::token::access::Purpose;
-use portcullis_core::token::refresh::{Judgement, RefreshToken, judge};
+use portcullis_core::token::refresh::{Judgement, judge};
 
 use super::changes::event_id;
 use super::delivery::{Delivered, deliver};
 use super::end::settle;
-use super::{SessionError, bearer};
+use super::{SessionError, bearer, refresh_token};
 use crate::context::Context;
 use crate::http::{Reply, Request};
-use crate::limits::{self, RateLimited};
 use crate::log::{self, Event};
 use crate::metrics;
 use crate::store::sessions::{Issued, PresentedToken, Rotation, RotationTimes};
@@ -44,7 +43,7 @@ pub async fn refresh(
     let config = context.config;
     let Presented { refresh_token, transport, access_token, user_id: expected_user } = presented;
     // 1.
-    let Some(token) = open(context, request, refresh_token).await? else {
+    let Some(token) = refresh_token::open(context, request, refresh_token).await? else {
         // Anyone can forge such tokens, so they are counted and not logged one by one.
         if let Some(count) = context.tallies.forged_refresh_tokens.add(context.now) {
             let event = Event::RefreshRefused { session_id: None, reason: "not_genuine", count: Some(count) };
@@ -123,15 +122,6 @@ pub async fn refresh(
         }
         Rotation::Refused(None) => Err(refused(context, session_id, "unknown")),
     }
-}
-
-/// Parses a refresh token; `None` if it is forged. Forged tokens are rate limited.
-pub async fn open(context: &Context<'_>, request: &Request, text: &str) -> Result<Option<RefreshToken>, RateLimited> {
-    let token = RefreshToken::parse(text, &context.config.refresh_token_keys);
-    if token.is_none() {
-        limits::bad_token(context, request).await?;
-    }
-    Ok(token)
 }
 
 fn log_issued(context: &Context<'_>, request: &Request, session_id: Id, issued: &Issued) {

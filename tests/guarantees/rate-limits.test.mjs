@@ -169,6 +169,49 @@ test("requests without an address or from loopback are not limited by source", a
   assert.deepEqual(await worker.asked(), []);
 });
 
+const PROXY_SECRET = "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+test("the header of a proxy tells the source and the address in the audit trail, if the secret is right", async () => {
+  const user = await admin();
+  await worker.update({ vars: { SOURCE_HEADER: "X-Client" }, secrets: { SOURCE_SECRET: PROXY_SECRET } });
+  await limit();
+  for (const [what, address, secret, expected] of [
+    ["right", "203.0.113.5", PROXY_SECRET, "203.0.113.5"],
+    ["another spelling of an address", "2001:DB8:7::1", PROXY_SECRET, "2001:db8:7::1"],
+    ["no secret", "203.0.113.6", undefined, "192.0.2.44"],
+    ["a wrong secret", "203.0.113.7", `${PROXY_SECRET.slice(0, -1)}9`, "192.0.2.44"],
+    ["no address", undefined, PROXY_SECRET, "192.0.2.44"],
+    ["several addresses", "203.0.113.8, 203.0.113.9", PROXY_SECRET, "192.0.2.44"],
+  ]) {
+    const headers = {
+      "CF-Connecting-IP": "192.0.2.44",
+      ...(address !== undefined && { "X-Client": address }),
+      ...(secret !== undefined && { "Portcullis-Source-Secret": secret }),
+    };
+    const key = `source:${expected.includes(":") ? "2001:db8:7::/64" : expected}`;
+    // With a GET request, and with one that reads the client.
+    await worker.me(withOtherSignature(user.access_token), { headers });
+    const { status, body } = await worker.login(user, { headers });
+    assert.equal(status, 200, what);
+    assert.deepEqual(await worker.asked(), [`LIMIT_BAD_TOKEN ${key}`, `LIMIT_CREDENTIALS ${key}`], what);
+    const { body: list } = await worker.get("/sessions", { bearer: body.access_token });
+    assert.equal(list.sessions.find(({ id }) => id === body.session_id).created_ip, expected, what);
+  }
+  await worker.update();
+});
+
+test("without the configuration, the headers of a proxy are ignored", async () => {
+  await worker.update();
+  await limit();
+  const headers = {
+    "CF-Connecting-IP": "192.0.2.44",
+    "X-Client": "203.0.113.5",
+    "Portcullis-Source-Secret": PROXY_SECRET,
+  };
+  await worker.login({ email: "nobody@example.org", password: PASSWORD }, { headers });
+  assert.deepEqual(await worker.asked(), ["LIMIT_CREDENTIALS source:192.0.2.44"]);
+});
+
 test("writes count by session, and another session of the user is not affected", async () => {
   const user = await worker.register();
   const { body: second } = await worker.login(user);

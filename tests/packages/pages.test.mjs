@@ -61,6 +61,57 @@ test("a new user registers, and is then signed in without a token that scripts c
   });
 });
 
+test(
+  "a registration that must be checked first shows the widget of Turnstile, and sends its token",
+  options,
+  async () => {
+    const siteverify = await servePages({
+      "/": JSON.stringify({ success: true, hostname: "localhost", action: "register" }),
+    });
+    const vars = { TURNSTILE_SITE_KEY: "0x4AAA", TURNSTILE_SECRET: "secret", TURNSTILE_URL: siteverify.origin };
+    await pages.configure(vars);
+    await pages.worker.limit({ LIMIT_CHALLENGE: 0 });
+    const turnstile = "https://challenges.cloudflare.com";
+    const visit = {
+      view: "register",
+      allowed: [403],
+      origins: [turnstile],
+      extraHTTPHeaders: { "CF-Connecting-IP": "203.0.113.7" },
+    };
+    try {
+      await pages.visit(visit, async (page, context) => {
+        let loads = 0;
+        const body = `window.turnstile = {
+        render(element, { sitekey, action, callback }) {
+          const button = document.createElement("button");
+          button.type = "button";
+          button.textContent = sitekey + " " + action;
+          button.onclick = () => callback("a token");
+          element.append(button);
+          return "widget";
+        },
+        remove: () => document.querySelector("form div button").remove(),
+      };`;
+        await context.route(`${turnstile}/turnstile/v0/api.js?render=explicit`, (route) => {
+          loads += 1;
+          return route.fulfill({ contentType: "text/javascript", body });
+        });
+        await field(page, "E-mail").fill("checked@example.org");
+        await field(page, "Password").fill(PASSWORD);
+        assert.equal(loads, 0);
+        await button(page, "Register").click();
+        await button(page, "0x4AAA register").click();
+        await heading(page, "Profile");
+        assert.equal(loads, 1);
+      });
+    } finally {
+      await pages.worker.limit({});
+      await pages.configure();
+      await siteverify.close();
+    }
+  },
+);
+
 test("a user logs in by address or username, and what was typed stays after a refusal", options, async () => {
   const person = await pages.register({ username: "wilhelmina" });
   await pages.visit({ allowed: [401] }, async (page) => {

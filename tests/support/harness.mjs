@@ -443,6 +443,8 @@ export const POLICIES = {
   api: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   asset:
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  withTurnstile:
+    "default-src 'none'; script-src 'self' https://challenges.cloudflare.com; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; frame-src https://challenges.cloudflare.com; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 };
 
 /** Asserts what holds for every response (ASVS 3.4, RFC 9457, RFC 6750). */

@@ -34,17 +34,23 @@ const snakeCase = (name) => name.replaceAll(/(?<!^)[A-Z]/g, "_$&").toLowerCase()
 test("every variable is in the reference and in wrangler.toml, with its default in the code", () => {
   const page = "docs/reference/configuration.md";
   const code = rust("src/config/");
-  const optional = [...code.matchAll(/reader\.(?:text|number)\(\s*"(\w+)",\s*(?:"([^"]*)"|(\w+)),/g)];
+  const optional = [...code.matchAll(/(?:reader|self)\.(?:text|number)\(\s*"(\w+)",\s*(?:"([^"]*)"|(\w+)),/g)];
   const required = [...code.matchAll(/reader\.required\(\s*"(\w+)"/g)].map(([, name]) => name);
-  assert.ok(optional.length >= 14 && required.length === 4);
+  const unset = [...code.matchAll(/self\.optional\(\s*"(\w+)"/g)].map(([, name]) => name);
+  assert.ok(optional.length >= 14 && required.length === 4 && unset.length >= 4);
   const rows = [...read(page).matchAll(/^\| `([A-Z0-9_]+)` \| ([^|]+) \|/gm)];
   const documented = new Map(rows.map(([, name, value]) => [name, value.replaceAll("`", "").trim()]));
   assert.equal(documented.size, rows.length, "a variable is documented twice");
-  assert.deepEqual([...documented.keys()].sort(), [...optional.map(([, name]) => name), ...required].sort());
+  assert.deepEqual([...documented.keys()].sort(), [...optional.map(([, name]) => name), ...required, ...unset].sort());
   for (const [, name, text, number] of optional) {
     const plain = text ?? number.replaceAll("_", "");
     assert.equal(documented.get(name).replace(/^none$/, ""), plain, name);
     assert.match(read("wrangler.toml"), new RegExp(`^# ${name} = "${plain}"$`, "m"));
+  }
+  // A secret does not belong in wrangler.toml.
+  for (const name of unset) {
+    const isSecret = documented.get(name) === "secret";
+    assert.equal(new RegExp(`^# ${name} = ""$`, "m").test(read("wrangler.toml")), !isSecret, name);
   }
 });
 

@@ -18,6 +18,7 @@ export interface Config {
   /** The origins that `return_to` may have. */
   return_origins: string[];
   issuer: string;
+  turnstile_site_key?: string;
 }
 
 export type { User, UserWithNewPassword };

@@ -17,7 +17,7 @@ export interface Problem {
 export function sentence({ code, retryAfter }: Problem): string {
   const text = named<unknown>(s.errors, code);
   const known = typeof text === "string" ? text : s.errors.unknown;
-  if (code !== "too_many_requests" || !retryAfter) return known;
+  if (!["rate_limited", "too_many_requests"].includes(code) || !retryAfter) return known;
   const { retryIn, retryInMinutes } = s.errors;
   return `${known} ${retryAfter < 100 ? plural(retryIn, retryAfter) : plural(retryInMinutes, Math.ceil(retryAfter / 60))}`;
 }
@@ -30,7 +30,16 @@ export function reference({ code, requestId }: Problem): string | undefined {
 
 /** Whether the same request may succeed later. */
 export const isTemporary = ({ code }: Problem) =>
-  ["offline", "network", "server", "overloaded", "storage_unavailable", "unhealthy", "request_timeout"].includes(code);
+  [
+    "offline",
+    "network",
+    "server",
+    "overloaded",
+    "storage_unavailable",
+    "turnstile_unavailable",
+    "unhealthy",
+    "request_timeout",
+  ].includes(code);
 
 const FIELDS: Record<string, string[]> = {
   email_taken: ["email"],

@@ -19,3 +19,4 @@ pub mod rate_limit;
 pub mod sign_in;
 pub mod strict_json;
 pub mod token;
+pub mod turnstile;

@@ -30,6 +30,8 @@ export interface Registration {
   given_name?: string | null;
   family_name?: string | null;
   metadata?: { [name: string]: unknown } | null;
+  /** A token of Turnstile with the action `register`, if the server asks for one: 403 `turnstile_required`. */
+  turnstile_token?: string | null;
 }
 
 /** The body of `POST /login`. */

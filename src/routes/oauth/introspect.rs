@@ -14,7 +14,7 @@ use crate::routes::error::ApiError;
 use crate::routes::openapi::{Operation, Success, Tag};
 #[cfg(feature = "openapi")]
 use crate::sessions::TokenResponse;
-use crate::sessions::refresh::open;
+use crate::sessions::refresh_token::open;
 use crate::sessions::{SessionError, bearer};
 use portcullis_core::account::resource_server::{ClientAuthError, ResourceServer};
 use portcullis_core::account::session::Session;

@@ -11,6 +11,10 @@ use crate::store::Store;
 /// Allows scripts, styles and requests of this origin only, and nothing inline.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// The same, and the script and the frame of Turnstile.
+const WITH_TURNSTILE: &str = "default-src 'none'; script-src 'self' https://challenges.cloudflare.com; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; font-src 'self'; frame-src https://challenges.cloudflare.com; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'";
 /// A browser may store a file, but must ask each time whether it is current. The binding compares the `ETag`.
 const REVALIDATED: &str = "no-cache";
 /// A file whose name contains a hash of its content never changes.
@@ -58,9 +62,12 @@ async fn reply(context: &Context<'_>, request: &Request, path: &str) -> Result<O
         return Ok(None);
     };
     let caching = if is_hashed(path) { IMMUTABLE } else { REVALIDATED };
+    let turnstile = context.config.turnstile.as_ref().filter(|turnstile| turnstile.site_key.is_some());
+    let has_turnstile = turnstile.is_some() && path.starts_with("account/");
+    let policy = if has_turnstile { WITH_TURNSTILE } else { CONTENT_SECURITY_POLICY };
     let mut reply = Reply::new(asset.status)
         .header("Cache-Control", caching.to_owned())
-        .header("Content-Security-Policy", CONTENT_SECURITY_POLICY.to_owned());
+        .header("Content-Security-Policy", policy.to_owned());
     // RFC 9110 §15.4.5: a 304 describes no content.
     let content_type = asset.content_type.filter(|_| asset.status == 200);
     for (name, value) in [("Content-Type", content_type), ("ETag", asset.etag)] {

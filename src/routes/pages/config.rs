@@ -24,6 +24,9 @@ struct Body<'a> {
     password_min_length: usize,
     /// The origins to which the pages may return after a login.
     return_origins: &'a [String],
+    /// The value of `TURNSTILE_SITE_KEY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turnstile_site_key: Option<&'a str>,
 }
 
 #[expect(clippy::unused_async, reason = "the table awaits every handler")]
@@ -37,6 +40,7 @@ pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> 
             registration: if config.registration_open { "open" } else { "closed" },
             password_min_length: config.password_min_length,
             return_origins: &config.pages.return_origins,
+            turnstile_site_key: config.turnstile.as_ref().and_then(|turnstile| turnstile.site_key.as_deref()),
         },
     )
 }
@@ -50,6 +54,7 @@ pub fn describe(operation: Operation) -> Operation {
         registration: "open",
         password_min_length: 15,
         return_origins: &["https://app.example.org".to_owned()],
+        turnstile_site_key: Some("0x4AAAAAAADnPIDROrmt1Wwj"),
     };
     operation
         .named(

@@ -10,6 +10,7 @@ use portcullis_core::identity::username::Username;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::turnstile;
 use crate::context::Context;
 use crate::factors::device::Devices;
 use crate::factors::password;
@@ -47,9 +48,11 @@ struct Body {
     transport: Option<Transport>,
     /// `false`: the session ends after at most a day without a refresh, and its cookie with the browser. The default is `true`.
     remember: Option<bool>,
+    /// A token of Turnstile with the action `register`. Checked if `TURNSTILE_SECRET` is set, and required from a source that registers often.
+    turnstile_token: Option<String>,
 }
 
-/// 1. Check the input and refuse a taken name before hashing.
+/// 1. Check the rate limit, the input and the token of Turnstile, and refuse a taken name before hashing.
 /// 2. Check whether the password is in a data breach, and hash it.
 /// 3. Insert the account and its session in one transaction. If several requests use one name, the unique index accepts one of them,
 ///    and the others get the same 409 as in step 1.
@@ -73,6 +76,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let names =
         [username_text, name_text, given_name.as_ref().map(Name::as_str), family_name.as_ref().map(Name::as_str)];
     let password = password::check_new(context, &body.password, Some(&email), &names)?;
+    turnstile::check(context, request, body.turnstile_token.as_deref()).await?;
     let found = context.store.find_taken(&email, username.as_ref()).await?;
     // Check the username first, so that a request with a taken username cannot test whether an address is registered.
     if found.username_taken {
@@ -152,6 +156,9 @@ pub fn describe(operation: Operation) -> Operation {
         }))
         .succeeds(Success::tokens(201, "The account was created and the user is logged in.").may_set_cookie())
         .fails(ApiError::RegistrationClosed)
+        .fails(ApiError::TurnstileRequired)
+        .fails(ApiError::TurnstileFailed)
+        .fails(ApiError::TurnstileUnavailable)
         .fails(ApiError::Taken(TakenName::Email))
         .fails(ApiError::Taken(TakenName::Username))
         .fails(ApiError::UnusableEmail(EmailError::Domain))

@@ -3,6 +3,12 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq as _;
+
+use crate::token::secret::may_be_random;
+
 /// Maximum length of a stored user agent, in characters. Longer ones are truncated.
 const MAX_USER_AGENT_CHARS: usize = 256;
 
@@ -69,9 +75,52 @@ impl fmt::Display for Source {
     }
 }
 
+/// A proxy of the operator in front of the Worker, which tells the address of the client in a header, and proves itself by a secret.
+pub struct SourceProxy {
+    header: String,
+    secret: String,
+}
+
+impl SourceProxy {
+    /// The header with the secret.
+    const SECRET_HEADER: &str = "Portcullis-Source-Secret";
+    /// Minimum length of the secret, in bytes.
+    const MIN_SECRET_LEN: usize = 32;
+
+    /// Combines a header and a secret that were checked.
+    #[must_use]
+    pub const fn new(header: String, secret: String) -> Self {
+        Self { header, secret }
+    }
+
+    /// Whether a text is the name of a header (RFC 9110 §5.1) that can tell an address.
+    #[must_use]
+    pub fn is_header(name: &str) -> bool {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !name.is_empty() && name.bytes().all(is_token) && !name.eq_ignore_ascii_case(Self::SECRET_HEADER)
+    }
+
+    /// Whether a text is a secret: base64url of at least 32 random bytes.
+    #[must_use]
+    pub fn is_secret(text: &str) -> bool {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
+        bytes.is_ok_and(|bytes| bytes.len() >= Self::MIN_SECRET_LEN && may_be_random(&bytes))
+    }
+
+    /// The address of the client, if the request has the secret and the header contains an IP address. `read` reads a header.
+    pub fn address(&self, read: impl Fn(&str) -> Option<String>) -> Option<String> {
+        let secret = read(Self::SECRET_HEADER)?;
+        if !bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes())) {
+            return None;
+        }
+        let address: IpAddr = read(&self.header)?.trim().parse().ok()?;
+        Some(address.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Client, Source};
+    use super::{Client, Source, SourceProxy};
 
     #[test]
     fn a_long_user_agent_is_truncated_between_characters() {
@@ -95,6 +144,45 @@ mod tests {
         assert_eq!(written("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
         assert_eq!(written("2001:db8:1:2:ffff::9").as_deref(), Some("2001:db8:1:2::/64"));
         assert_eq!(written("2001:DB8::9").as_deref(), Some("2001:db8::/64"));
+    }
+
+    #[test]
+    fn a_proxy_is_believed_only_with_its_secret() {
+        let proxy = SourceProxy::new("X-Real-IP".to_owned(), "right".to_owned());
+        let address = |secret: Option<&str>, address: Option<&str>| {
+            proxy.address(|name| {
+                let text =
+                    if name == "X-Real-IP" { address } else { secret.filter(|_| name == SourceProxy::SECRET_HEADER) };
+                text.map(str::to_owned)
+            })
+        };
+        assert_eq!(address(Some("right"), Some("192.0.2.1")).as_deref(), Some("192.0.2.1"));
+        assert_eq!(address(Some("right"), Some(" 2001:DB8::1 ")).as_deref(), Some("2001:db8::1"));
+        for secret in [None, Some(""), Some("righ"), Some("right2"), Some("Right"), Some("right, right")] {
+            assert_eq!(address(secret, Some("192.0.2.1")), None, "{secret:?}");
+        }
+        for ip in [None, Some(""), Some("192.0.2.1, 192.0.2.2"), Some("192.0.2.1:80"), Some("unknown")] {
+            assert_eq!(address(Some("right"), ip), None, "{ip:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_and_a_secret_of_a_proxy_are_checked() {
+        assert!(SourceProxy::is_header("X-Real-IP") && SourceProxy::is_header("cf_ip.1"));
+        for bad in ["", "X Real", "X-Real-IP:", "X,Y", "\u{e4}", "portcullis-source-secret"] {
+            assert!(!SourceProxy::is_header(bad), "{bad}");
+        }
+        assert!(SourceProxy::is_secret("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"));
+        assert!(SourceProxy::is_secret("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="));
+        for bad in [
+            "",
+            "short",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg",
+            &"A".repeat(43),
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8,x",
+        ] {
+            assert!(!SourceProxy::is_secret(bad), "{bad}");
+        }
     }
 
     #[test]
