@@ -9,6 +9,9 @@ import { createTestHarness, unstable_readConfig } from "wrangler";
 import { fail, path, runIfStarted } from "./lib.mjs";
 import { makeSecrets } from "./secrets.mjs";
 
+/** The default of the variable. Before the next line, which may use it at once. */
+export const RATE_LIMITS = "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60";
+
 runIfStarted(import.meta.url, async () => {
   const warning = secondAddress(unstable_readConfig({ config: path("wrangler.toml") }));
   if (warning) console.error(`\nwarning: ${warning}`);
@@ -55,9 +58,6 @@ export async function check(folder) {
     await server.close();
   }
 }
-
-/** The default of the variable. */
-export const RATE_LIMITS = "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60";
 
 /** How the sections [[ratelimits]] differ from RATE_LIMITS. The Worker itself reports an invalid text. */
 export function limiterProblems(ratelimits, text) {

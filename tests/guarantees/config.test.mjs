@@ -1,7 +1,7 @@
 // Configuration: with an invalid one, the Worker refuses to serve and logs the reason. Unusual valid values apply.
 
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
@@ -139,6 +139,37 @@ const BAD = [
   ],
   ["a list that is not a string", { LOG: { [CANARY]: true } }, { LOG: /put it in quotes/ }],
   ["an unknown log event", { LOG: `costs,${CANARY}` }, { LOG: /must list costs and refreshes/ }],
+  [
+    "an incomplete list of rate limits",
+    { RATE_LIMITS: `credentials=20/60,${CANARY}=10/60` },
+    { RATE_LIMITS: /each once/ },
+  ],
+  [
+    "a period that no rate limiter has",
+    { RATE_LIMITS: `credentials=20/30,${CANARY}` },
+    { RATE_LIMITS: /10 or 60 seconds/ },
+  ],
+  ["a header of a proxy without its secret", { SOURCE_HEADER: CANARY }, { SOURCE_HEADER: /SOURCE_SECRET/ }],
+  [
+    "a secret of a proxy without a header",
+    { SOURCE_SECRET: randomBytes(32).toString("base64url") },
+    { SOURCE_SECRET: /SOURCE_HEADER/ },
+  ],
+  [
+    "a short secret of a proxy",
+    { SOURCE_HEADER: "X-Client", SOURCE_SECRET: base64url(CANARY) },
+    { SOURCE_SECRET: /32 random bytes/ },
+  ],
+  [
+    "a site key without the secret of Turnstile",
+    { TURNSTILE_SITE_KEY: CANARY },
+    { TURNSTILE_SITE_KEY: /TURNSTILE_SECRET/ },
+  ],
+  [
+    "an address of Turnstile without https",
+    { TURNSTILE_URL: `http://${CANARY}.example.org` },
+    { TURNSTILE_URL: /https/ },
+  ],
   ["a missing token secret", { TOKEN_SECRET: undefined }, { TOKEN_SECRET: /^is not set$/ }],
   ["the placeholder for a token secret", { TOKEN_SECRET: "replace-me" }, { TOKEN_SECRET: /base64url/ }],
   ["a short token secret", { TOKEN_SECRET: base64url(CANARY) }, { TOKEN_SECRET: /32 bytes/ }],
