@@ -79,6 +79,18 @@ const asRefreshGrant = ({ refresh_token }) => ({ form: { grant_type: "refresh_to
 const by = ({ access_token }, options) => ({ bearer: access_token, ...options });
 const byAdmin = ({ user }, options) => ({ ...by(admin, options), id: user.id });
 
+/** The reader, whose failed attempts are forgotten. */
+async function forgiven() {
+  await worker.forgetFailures();
+  return reader;
+}
+
+async function withFailures() {
+  const user = await worker.register();
+  await worker.login({ ...user, password: "wrong" });
+  return user;
+}
+
 const READING = ROUTES.filter(([, method]) => method === "GET");
 
 /** The cases of each route: the account to arrange, and the request. */
@@ -88,12 +100,12 @@ const CASES = {
   "POST /register": { "": [() => reader, () => ({ json: newcomer() })] },
   "POST /login": {
     "": [() => reader, (user) => withPassword(user, user.password)],
-    "with a wrong password": [() => reader, (user) => withPassword(user, "wrong")],
+    "with a wrong password": [forgiven, (user) => withPassword(user, "wrong")],
     "that replaces a cookie": [
       withCookie,
       ({ email, password, cookie }) => ({ json: { email, password, transport: "cookie" }, ...page(cookie) }),
     ],
-    "to an unknown account": [() => reader, () => withPassword({ email: "nobody@example.org" }, "wrong")],
+    "to an unknown account": [forgiven, () => withPassword({ email: "nobody@example.org" }, "wrong")],
     "with an outdated hash": [outdated, (user) => withPassword(user, user.password)],
   },
   "POST /refresh": {
@@ -125,7 +137,7 @@ const CASES = {
   "PATCH /me": { "": [() => reader, (user) => by(user, { json: { name: "Ada" } })] },
   "DELETE /me": {
     "": [twoSessions, (user) => by(user, { json: { current_password: user.password } })],
-    "with a wrong password": [() => reader, (user) => by(user, { json: { current_password: "wrong" } })],
+    "with a wrong password": [forgiven, (user) => by(user, { json: { current_password: "wrong" } })],
   },
   "POST /me/password": {
     "": [
@@ -143,6 +155,7 @@ const CASES = {
     "that disables": [twoSessions, (user) => byAdmin(user, { json: { disabled: true } })],
   },
   "DELETE /users/{id}": { "": [twoSessions, (user) => byAdmin(user)] },
+  "DELETE /users/{id}/throttle": { "": [withFailures, (user) => byAdmin(user)] },
   "DELETE /users/{id}/sessions": { "": [twoSessions, (user) => byAdmin(user)] },
 };
 

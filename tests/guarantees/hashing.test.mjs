@@ -66,14 +66,16 @@ test("a login name has four places in the queue, at most three for one source, w
   const [user] = await worker.insertUsers(1);
   for (const email of [user.email, "nobody.at.all@example.org"]) {
     await worker.warmUp(12);
+    await worker.forgetFailures();
     const answers = await Promise.all(
       Array.from({ length: 12 }, () => worker.login({ email, password: "wrong" }, fromAddress(1))),
     );
     const statuses = answers.map(({ status }) => status);
     assert.deepEqual(new Set(statuses), new Set([401, 429]), statuses.join(" "));
     for (const answer of answers.filter(({ status }) => status === 429))
-      assertProblem(answer, 429, "too_many_requests");
+      assert.ok(["too_many_requests", "too_many_attempts"].includes(answer.body.code), answer.text);
   }
+  await worker.forgetFailures();
   const flood = Array.from({ length: 12 }, () => worker.login({ ...user, password: "wrong" }, fromAddress(1)));
   const [owner] = await Promise.all([worker.login(user, fromAddress(2)), ...flood]);
   assert.equal(owner.status, 200);

@@ -215,6 +215,7 @@ for (const [method, path, json] of [
           headers: { "CF-Connecting-IP": ipAddress(number), ...headers },
         }),
     );
+    await worker.forgetFailures();
     const { answers } = await atOnce(ten);
     const refusals = tooMany(answers);
     assert.ok(
@@ -242,9 +243,9 @@ test("work beyond a few seconds is refused with Retry-After", async () => {
 test("expensive hashes count in the queue by their cost, and a cheap one does not wait for all of them", async () => {
   const users = await worker.insertUsers(60, BCRYPT_12);
   const requests = users.map((one, number) => login(one, ipAddress(number)));
-  // There are more expensive hashes than the queue holds, and ours comes last.
-  const OURS = requests.length;
-  requests.push(login(user, "203.0.113.4"));
+  // There are more expensive hashes than the queue holds.
+  const OURS = 10;
+  requests.splice(OURS, 0, login(user, "203.0.113.4"));
   const { answers, served } = await atOnce(requests);
   assert.equal(answers[OURS].status, 200);
   const refusals = overloaded(answers);
@@ -252,7 +253,8 @@ test("expensive hashes count in the queue by their cost, and a cheap one does no
   const verified = served.filter((number) => number !== OURS && answers[number].status === 200);
   assert.equal(verified.length, 60 - refusals.length);
   const before = verified.filter((number) => served.indexOf(number) < served.indexOf(OURS));
-  assert.ok(before.length < verified.length, `ours was answered after ${before.length} of ${verified.length}`);
+  const earlier = Math.min(OURS, verified.length);
+  assert.ok(before.length < earlier, `ours was answered after ${before.length} of ${verified.length}`);
 });
 
 test("a correct password with an imported hash waits only once", async () => {

@@ -117,6 +117,11 @@ export class Worker {
     return { ...body, email, password: json.password };
   }
 
+  /** Ends all waits after failed attempts. */
+  forgetFailures() {
+    return this.db.prepare("DELETE FROM throttles").run();
+  }
+
   login({ email, password }, options) {
     return this.post("/login", { json: { email, password }, ...options });
   }

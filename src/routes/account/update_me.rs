@@ -119,6 +119,7 @@ pub fn describe(operation: Operation) -> Operation {
             "Send at least one of username, name, given_name, family_name and metadata.".to_owned(),
         ))
         .fails(ApiError::WrongPassword)
+        .fails(ApiError::TooManyAttempts(32))
         .fails(ApiError::Taken(TakenName::Username))
         .fails(ApiError::UnusableUsername(UsernameError::Malformed))
         .fails(ApiError::UnusableUsername(UsernameError::Reserved))

@@ -26,7 +26,8 @@ test("register, log in, call, refresh, replay, revoke", async () => {
 
   const login = await worker.post("/login", { json: { email: "ada@example.org", password: PASSWORD } });
   assert.equal(login.status, 200);
-  const { access_token, refresh_token, ...rest } = login.body;
+  const { access_token, refresh_token, device_token, ...rest } = login.body;
+  assert.match(device_token, /^pcdt_[\w-]{80}$/);
   assert.notEqual(rest.session_id, registered.session_id);
   assert.deepEqual(rest, {
     token_type: "Bearer",

@@ -147,6 +147,7 @@ test("the whole password is verified, exactly as it was set", async () => {
     password.replaceAll(" ", "\u00a0"),
     password.replaceAll(" ", ""),
   ]) {
+    await worker.forgetFailures();
     assertProblem(await worker.login({ ...user, password: other }), 401, "invalid_credentials");
   }
   assert.equal((await worker.login(user)).status, 200);
@@ -273,6 +274,7 @@ test("an account without a password accepts none, and nothing in it changes", as
   const before = await bare("SELECT * FROM users WHERE id = ?");
   const own = { bearer: user.access_token };
   for (const password of [user.password, "", "null", "another correct horse battery"]) {
+    await worker.forgetFailures();
     worker.events();
     assertProblem(await worker.login({ ...user, password }), 401, "invalid_credentials");
     const [{ user_id, reason }] = worker.events("login_failed");

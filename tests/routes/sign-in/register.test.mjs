@@ -45,7 +45,8 @@ test("a new user is signed in at once, and the data is stored as entered", async
   assert.equal(headers.get("cache-control"), "no-store");
   assert.equal(headers.get("pragma"), "no-cache");
 
-  const { access_token, refresh_token, session_id, user, ...rest } = body;
+  const { access_token, refresh_token, session_id, device_token, user, ...rest } = body;
+  assert.match(device_token, /^pcdt_[\w-]{80}$/);
   assert.deepEqual(rest, { token_type: "Bearer", expires_in: 900, refresh_expires_in: 604800 });
   const { id, created_at, ...profile } = user;
   assert.deepEqual(profile, {
@@ -378,7 +379,7 @@ test("unknown members are refused at any level, so that a user cannot set their 
   const detail = await assertRefused({ json: { ...fresh(), "<script>`, expected `": 1 } }, 400, "invalid_request");
   assert.match(
     detail,
-    /^A member is unknown\. The allowed members are: email, password, username, name, given_name, family_name, metadata, transport, remember\.$/,
+    /^A member is unknown\. The allowed members are: email, password, username, name, given_name, family_name, metadata, transport, remember, turnstile_token\.$/,
   );
 
   const { status, body } = await worker.post("/register?role=admin&roles[]=admin&email=evil@example.org", {

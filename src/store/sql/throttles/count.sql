@@ -1,13 +1,15 @@
 -- ?1 key, ?2 now, ?3 number of failures of which the last one begins a wait, ?4 first wait, ?5 longest wait,
 -- ?6 seconds without a failure after which the next wait is half as long, ?7 failures in a row from which every wait is the longest,
--- ?8 request_id.
+-- ?8 request_id. There are no more steps than the longest wait needs: more would take longer to forget.
 -- Cost: at most 1 row read, 1 row written, plus an index entry for a device or a user.
 INSERT INTO throttles (key, steps, failures, last_at, until, request_id)
 SELECT ?1, steps, 1, ?2, CASE WHEN steps < ?3 THEN 0 ELSE ?2 + MIN(?5, ?4 << MIN(9, steps - ?3)) END, ?8
 FROM (
-  -- More steps than those of the longest wait would take longer to forget.
-  SELECT MIN(COALESCE(MAX(0, before.steps - CAST((?2 - before.last_at) / ?6 AS INTEGER)), 0) + 1, ?3 + 9) AS steps
-  FROM (SELECT 1) LEFT JOIN throttles AS before ON before.key = ?1
+  SELECT
+    MIN(
+      COALESCE((SELECT MAX(0, steps - CAST((?2 - last_at) / ?6 AS INTEGER)) FROM throttles WHERE key = ?1), 0) + 1,
+      ?3 + 9
+    ) AS steps
 )
 WHERE TRUE
 ON CONFLICT (key) DO UPDATE
