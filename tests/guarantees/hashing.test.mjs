@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { assertProblem, from, ipAddress, phc, startWorker } from "../support/harness.mjs";
+import { from, ipAddress, phc, startWorker } from "../support/harness.mjs";
 
 const BURST = 60;
 

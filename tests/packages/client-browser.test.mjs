@@ -58,6 +58,11 @@ class Profile {
     return Promise.all(Array.from({ length: count }, () => this.tab()));
   }
 
+  /** The cookies, except that of the known device, which stays after a logout. */
+  async sessionCookies() {
+    return (await this.context.cookies()).filter(({ name }) => name !== "__Host-portcullis-device");
+  }
+
   /** Lets time pass, for the Worker and all tabs. */
   async pass(seconds) {
     await worker.advance(seconds);
@@ -340,6 +345,29 @@ for (const mode of MODES) {
       assert.equal(profile.refreshes, before + 2);
     });
 
+    test("strangers who guess the password delay other browsers, not one that has signed in before", async () => {
+      const tab = await profile.tab();
+      await tab.login(person);
+      await tab.call("logout");
+      await tab.page.close();
+      await worker.throttle(person);
+      const later = await profile.tab();
+      assert.equal((await later.login(person)).email, person.email);
+      await worker.throttle(person);
+      const stranger = await Profile.open(mode);
+      const { page } = await stranger.tab();
+      let requests = 0;
+      page.on("request", (request) => (requests += Number(request.method() === "POST")));
+      const refused = await page.evaluate(
+        ([email, password]) =>
+          auth.login({ email, password }).catch(({ code, status, retryAfter }) => ({ code, status, retryAfter })),
+        [person.email, PASSWORD],
+      );
+      await stranger.context.close();
+      assert.deepEqual([refused.status, refused.code, requests], [429, "too_many_attempts", 1]);
+      assert.ok(refused.retryAfter > 60 && refused.retryAfter <= 900, String(refused.retryAfter));
+    });
+
     test("a logout in one tab signs out all, and ends the session", async () => {
       const tabs = await profile.tabs(3);
       await tabs[0].login(person);
@@ -351,8 +379,7 @@ for (const mode of MODES) {
       assert.equal(await generation(sidOf(token)), undefined);
       await tabs[2].load();
       assert.equal(await tabs[2].state(), "signed_out,,");
-      const cookies = await profile.context.cookies();
-      assert.deepEqual(cookies, []);
+      assert.deepEqual(await profile.sessionCookies(), []);
     });
 
     test("a logout during a refresh wins: the late response signs nobody in", async () => {
@@ -647,7 +674,7 @@ describe("in cookie mode", { skip }, () => {
     const person = await worker.register();
     const { profile, tab } = await open();
     await tab.call("login", { email: person.email, password: PASSWORD, remember: false });
-    const expires = async () => (await profile.context.cookies()).map(({ expires }) => expires);
+    const expires = async () => (await profile.sessionCookies()).map(({ expires }) => expires);
     assert.deepEqual(await expires(), [-1]);
     const token = await tab.token();
     await profile.pass(0.86 * LIFETIME);
@@ -666,7 +693,7 @@ describe("in cookie mode", { skip }, () => {
     assert.equal(await tab.state(), `signed_in,${person.email},restored`);
     await tab.call("deleteMe", { current_password: next });
     assert.equal(await tab.state(), "signed_out,,signed_out");
-    assert.deepEqual(await profile.context.cookies(), []);
+    assert.deepEqual(await profile.sessionCookies(), []);
     await profile.context.close();
   });
 
@@ -679,7 +706,7 @@ describe("in cookie mode", { skip }, () => {
       const answer = await end();
       assert.ok([2, undefined].includes(answer), JSON.stringify(answer));
       assert.equal(await tab.state(), "signed_out,,signed_out");
-      assert.deepEqual(await profile.context.cookies(), []);
+      assert.deepEqual(await profile.sessionCookies(), []);
     }
     await profile.context.close();
   });

@@ -73,7 +73,7 @@ test("the types are those of the OpenAPI document", () => {
     type Same<A, B> = [A, keyof A] extends [B, keyof B] ? ([B, keyof B] extends [A, keyof A] ? true : false) : false;
     type Argument<Method extends keyof Client> = Client[Method] extends (argument: infer A) => unknown ? A : never;
     type Result<Method extends keyof Client> = Client[Method] extends (...all: never[]) => Promise<infer R> ? R : never;
-    type Sent<Body> = Omit<Body, "transport" | "remember">;
+    type Sent<Body> = Omit<Body, "transport" | "remember" | "device_token">;
     type KeyOfAny<Union> = Union extends unknown ? keyof Union : never;
 
     const same: true[] = [

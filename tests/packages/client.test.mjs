@@ -622,7 +622,7 @@ describe("a session", () => {
     assert.equal((await client.me()).email, person.email);
     assert.deepEqual([states, network.requests], [["signed_in,restored"], ["GET /me"]]);
     await client.logout();
-    assert.equal(shared.items.size, 0);
+    assert.deepEqual([...shared.items.keys()], [`portcullis:${worker.url.origin}:devices`]);
   });
 
   test("in memory or in a cookie leaves no token in a storage", async () => {
@@ -656,6 +656,17 @@ describe("a session", () => {
     const { client } = await signedIn({ mode: "storage", storage: full });
     assert.equal((await client.me()).email, client.state.user.email);
     assert.equal(full.items.size, 0);
+    const device = `${name}:devices`;
+    const entry = { user_id: "x", names: [client.state.user.email], token: "x" };
+    for (const member of ["user_id", "names", "token"])
+      for (const odd of [undefined, null, 1]) damaged.push(JSON.stringify([{ ...entry, [member]: odd }]));
+    for (const value of [...damaged, "[null]", JSON.stringify([entry])]) {
+      const shared = storage();
+      shared.setItem(device, value);
+      const opened = open({ mode: "storage", storage: shared });
+      opened.network.answer = () => Response.json(session);
+      assert.equal((await opened.client.login({ email: "x", password: "x" })).id, session.user.id, value);
+    }
   });
 
   test("of two clients with one storage: a change of the user does not bring old tokens back", async () => {
@@ -694,6 +705,111 @@ describe("a session", () => {
     await asking;
     assert.equal(await b.getAccessToken(), winner);
     assert.equal(JSON.parse(shared.items.get(`portcullis:${worker.url.origin}`)).access_token, winner);
+  });
+});
+
+describe("a device that has signed in", () => {
+  /** A client that records the device tokens that it sends and receives. */
+  function openRecorded(options) {
+    const opened = open(options);
+    const sent = [];
+    const received = [];
+    opened.network.answer = async ({ url }, send, { body }) => {
+      const response = await send();
+      if (url.endsWith("/login")) sent.push(JSON.parse(body).device_token);
+      if (response.ok)
+        received.push(
+          (
+            await response
+              .clone()
+              .json()
+              .catch(() => undefined)
+          )?.device_token,
+        );
+      return response;
+    };
+    return { ...opened, sent, received };
+  }
+
+  test("logs in at once after a logout, while strangers' failures delay others, who are told how long", async () => {
+    const shared = storage();
+    const { client, person } = await signedIn({ mode: "storage", storage: shared });
+    await client.logout();
+    await worker.throttle(person);
+    const again = open({ mode: "storage", storage: shared });
+    assert.equal(
+      (await again.client.login({ email: ` ${person.email.toUpperCase()}`, password: PASSWORD })).email,
+      person.email,
+    );
+    await worker.throttle(person);
+    const stranger = open({ mode: "storage", storage: storage() });
+    await assert.rejects(stranger.client.login({ email: person.email, password: PASSWORD }), (error) => {
+      assert.deepEqual([error.status, error.code], [429, "too_many_attempts"]);
+      assert.ok(error.retryAfter > 60 && error.retryAfter <= 900, String(error.retryAfter));
+      return true;
+    });
+    // A refused login is not repeated.
+    assert.deepEqual(stranger.network.requests, ["POST /login"]);
+  });
+
+  test("sends the token of the user who logs in, whether by address, username or as typed, else the newest", async () => {
+    const shared = storage();
+    const { client, sent, received } = openRecorded({ mode: "storage", storage: shared });
+    const [ada, bob] = [
+      await client.register({ email: "Ada.Device@example.org", password: PASSWORD, username: "ada.device" }),
+      await client.register({ email: "bob.device@example.org", password: PASSWORD }),
+    ];
+    const [ofAda, ofBob] = received;
+    assert.ok(ofAda && ofBob && ofAda !== ofBob);
+    const log = async (name, password = PASSWORD) => {
+      await client.login({ ...name, password }).catch(() => {});
+      return sent.at(-1);
+    };
+    assert.equal(await log({ email: "ada.DEVICE@example.org " }, "wrong"), ofAda);
+    assert.equal(await log({ username: "Ada.Device" }, "wrong"), ofAda);
+    assert.equal(await log({ email: "somebody.else@example.org" }, "wrong"), ofBob);
+    // The server knows the device again.
+    assert.equal(await log({ username: ada.username }), ofAda);
+    assert.equal(received.filter(Boolean).at(-1), ofAda);
+    assert.equal(await log({ email: "somebody.else@example.org" }, "wrong"), ofAda);
+    assert.equal(await log({ email: bob.email }, "wrong"), ofBob);
+  });
+
+  test("has a new token after a new password, none after the account is deleted, and at most five", async () => {
+    const shared = storage();
+    const { client } = open({ mode: "storage", storage: shared });
+    const kept = () => JSON.parse(shared.getItem(`portcullis:${worker.url.origin}:devices`));
+    const users = [];
+    for (let count = 0; count < 6; count += 1) users.unshift((await worker.register()).email);
+    for (const email of users.toReversed()) await client.login({ email, password: PASSWORD });
+    assert.deepEqual(
+      kept().map(({ names }) => names[0]),
+      users.slice(0, 5),
+    );
+    const [before] = kept();
+    const next = "purple otters juggle lanterns";
+    await client.changePassword({ current_password: PASSWORD, new_password: next });
+    assert.equal(kept().length, 5);
+    assert.notEqual(kept()[0].token, before.token);
+    await worker.throttle({ email: users[0] });
+    await client.login({ email: users[0], password: next });
+    await client.deleteMe({ current_password: next });
+    assert.deepEqual(
+      kept().map(({ names }) => names[0]),
+      users.slice(1, 5),
+    );
+  });
+
+  test("is known in memory as long as the client exists", async () => {
+    const { client, person } = await signedIn();
+    await client.logout();
+    await worker.throttle(person);
+    await client.login({ email: person.email, password: PASSWORD });
+    await worker.throttle(person);
+    await rejects(open().client.login({ email: person.email, password: PASSWORD }), {
+      status: 429,
+      code: "too_many_attempts",
+    });
   });
 });
 
@@ -933,7 +1049,7 @@ describe("the client runs", () => {
     const module = code
       .replaceAll(/^import .*$/gm, "")
       .replaceAll("export ", "")
-      .replace("https://auth.example.com", worker.url.origin);
+      .replaceAll("https://auth.example.com", worker.url.origin);
     const start = new Function("createClient", "SecureStore", `${module}\nreturn openAuth();`);
     const openAuth = async () => {
       const client = await start(createClient, SecureStore);
@@ -942,12 +1058,15 @@ describe("the client runs", () => {
     };
     const first = await openAuth();
     await first.login({ email, password: PASSWORD });
-    while (keychain.size === 0) await setTimeout(5);
+    while (keychain.size < 2) await setTimeout(5);
     const second = await openAuth();
     assert.equal((await second.me()).email, email);
     await second.updateMe({ name: "Ada" });
     await second.logout();
     await setTimeout(50);
-    assert.equal(keychain.size, 0);
+    assert.deepEqual([...keychain.keys()], ["portcullis-devices"]);
+    await worker.throttle({ email });
+    const third = await openAuth();
+    assert.equal((await third.login({ email, password: PASSWORD })).email, email);
   });
 });

@@ -126,6 +126,13 @@ export class Worker {
     return this.post("/login", { json: { email, password }, ...options });
   }
 
+  /** Lets a stranger fail to log in with an address until further logins have to wait, and sets the wait, in seconds. */
+  async throttle({ email }, seconds = 900) {
+    for (let count = 0; count < 5; count += 1) await this.login({ email, password: "wrong" });
+    await this.db.prepare("UPDATE throttles SET until = last_at + ? WHERE until > last_at").bind(seconds).run();
+    assert.equal((await this.login({ email, password: "wrong" })).status, 429);
+  }
+
   /** Begins a session whose refresh token is in a cookie, which requires COOKIE_MODE. */
   async loginByCookie({ email, password }, details, options = page()) {
     const answer = await this.post("/login", {

@@ -71,6 +71,9 @@ const TICK = 5000;
 /** Minimum time between two refreshes after a 401, so that an API that refuses every token causes no flood. */
 const FORCED_EVERY = 10_000;
 
+/** Maximum number of device tokens that are kept, as in the cookie of the server. */
+const MAX_DEVICES = 5;
+
 const SESSION_ID = /^[\w-]{22}$/;
 
 export function createClient(options: ClientOptions): Client {
@@ -85,6 +88,9 @@ export function createClient(options: ClientOptions): Client {
     .filter((origin) => /^https?:/.test(origin));
 
   let store = options.mode === "storage" ? usable(() => options.storage ?? localStorage, name) : undefined;
+  const devicesName = `${name}:devices`;
+  /** The device tokens, where there is no storage. */
+  let unstoredDevices = "[]";
   // Records whether there is a session, which is no secret. A page without a session then sends no request.
   const hints = cookie ? usable(() => localStorage, name) : undefined;
   // `sessionStorage` belongs to one tab.
@@ -197,6 +203,40 @@ export function createClient(options: ClientOptions): Client {
         target?.removeItem(name);
       } catch {}
     }
+  }
+
+  /** The device tokens, the newest first. */
+  function devices(): Device[] {
+    try {
+      const found: Device[] = JSON.parse(store?.getItem(devicesName) ?? unstoredDevices);
+      return found.filter((it) => isText(it?.user_id) && isText(it.token) && Array.isArray(it.names));
+    } catch {
+      return [];
+    }
+  }
+
+  function setDevices(next: Device[]) {
+    unstoredDevices = JSON.stringify(next.slice(0, MAX_DEVICES));
+    try {
+      store?.setItem(devicesName, unstoredDevices);
+    } catch {
+      // The storage is full. The next login may have to wait, if others enter wrong passwords for its name.
+    }
+  }
+
+  const devicesExcept = (id: string) => devices().filter(({ user_id }) => user_id !== id);
+
+  /** Stores the device token of a sign-in. It outlives the session. */
+  function keepDevice({ device_token: token, user }: TokenResponse, loginName?: string) {
+    if (!isText(token)) return;
+    const names = [loginName, user.email, user.username].filter(isText).map(normalized);
+    setDevices([{ user_id: user.id, names, token }, ...devicesExcept(user.id)]);
+  }
+
+  /** The device token to send with a login: who logs in is only known afterwards. */
+  function deviceFor(loginName: string): string | undefined {
+    const found = devices();
+    return (found.find(({ names }) => names.includes(normalized(loginName))) ?? found[0])?.token;
   }
 
   /** Adopts the session in the storage. */
@@ -444,12 +484,13 @@ export function createClient(options: ClientOptions): Client {
     if (user && isOther) throw new PortcullisError(409, "account_changed", "Another user has signed in.");
   }
 
-  /** Begins a session. */
-  async function begin(path: string, body: object, bearer?: string): Promise<UserWithNewPassword> {
+  /** Begins a session. `loginName`: as the user typed it. */
+  async function begin(path: string, body: object, bearer?: string, loginName?: string): Promise<UserWithNewPassword> {
     const replaced = session;
     const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
     check(answer);
     keep(answer, true);
+    keepDevice(answer, loginName);
     // With a cookie, the server ends the replaced session itself.
     if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
     return answer.password_breached ? { ...answer.user, password_breached: true } : answer.user;
@@ -535,7 +576,11 @@ export function createClient(options: ClientOptions): Client {
     register: ({ remember, ...details }) =>
       inPlaceOfRefreshes(() => begin("/register", { ...details, ...transport(remember) })),
     login: ({ remember, ...credentials }) =>
-      inPlaceOfRefreshes(() => begin("/login", { ...credentials, ...transport(remember) })),
+      inPlaceOfRefreshes(() => {
+        const loginName = String("email" in credentials ? credentials.email : credentials.username);
+        const body = { ...credentials, ...transport(remember), device_token: deviceFor(loginName) };
+        return begin("/login", body, undefined, loginName);
+      }),
     logout: () => leave(),
     async logoutEverywhere({ exceptCurrent = false } = {}) {
       if (state.status === "loading") await refresh();
@@ -552,6 +597,7 @@ export function createClient(options: ClientOptions): Client {
     deleteMe: (confirmation) =>
       asUser(async (token, user) => {
         await post("/me", confirmation, LIMIT, undefined, token, "DELETE");
+        setDevices(devicesExcept(user as string));
         if (session?.user.id === user) end("signed_out");
       }),
     sessions(page = {}) {
@@ -603,6 +649,13 @@ export function createClient(options: ClientOptions): Client {
   return client;
 }
 
+/** The device token of a user who has signed in here, and the names with which that user logs in. */
+interface Device {
+  user_id: string;
+  names: string[];
+  token: string;
+}
+
 /** A span of time, in milliseconds: from a time of this machine's clock on. */
 interface Span {
   from: number;
@@ -629,6 +682,7 @@ const waitOf = (session: Session | null): Span =>
 const atLeast = (milliseconds: number) => Math.max(1000, milliseconds);
 
 const isText = (value: unknown): value is string => typeof value === "string";
+const normalized = (loginName: string) => loginName.trim().toLowerCase();
 /** Whether it has what a session needs: a storage may be damaged, and a response may come from another server. */
 const isSession = (it?: Partial<Session> | null) =>
   isText(it?.access_token) &&

@@ -69,7 +69,7 @@ export interface Page {
   cursor?: string;
 }
 
-/** The token response. It has no `refresh_token` if that is in a cookie. */
+/** The token response. It has no `refresh_token` and no `device_token` if those are in cookies. */
 export interface TokenResponse {
   access_token: string;
   token_type: "Bearer";
@@ -77,6 +77,8 @@ export interface TokenResponse {
   refresh_token?: string;
   refresh_expires_in: number;
   session_id: string;
+  /** After a sign-in: with the next login of this user, it shows that the device is known. */
+  device_token?: string;
   user: User;
   /** The password that was just set is in a list of passwords from data breaches. */
   password_breached?: true;
