@@ -28,6 +28,7 @@ before(async () => {
     name: "A name that is rather long as well, so that it has to break",
   });
   await pages.worker.disable(disabled);
+  await pages.worker.throttle(disabled);
 });
 after(() => pages.close());
 
@@ -63,6 +64,24 @@ const STATES_OUTSIDE = [
     async (page) => {
       await logIn(page, { email: "nobody@example.org" });
       await page.getByRole("alert").waitFor();
+    },
+  ],
+  [
+    "login, throttled",
+    async (page) => {
+      await logIn(page, disabled);
+      await page.getByText("Too many failed attempts.").first().waitFor();
+    },
+  ],
+  [
+    "login, throttled no longer",
+    async (page) => {
+      await page.clock.install();
+      await field(page, "E-mail or username").fill("nobody@example.org");
+      await logIn(page, disabled);
+      await page.getByRole("timer").getByText("Too many failed attempts.").waitFor();
+      await page.clock.runFor(900_000);
+      await page.getByRole("timer").getByText("You can try again now.").waitFor();
     },
   ],
   ["register", (page) => page.getByRole("link", { name: "Register" }).click()],
@@ -155,12 +174,21 @@ const STATES_INSIDE = [
     "a person",
     async (page) => {
       await page.getByRole("link", { name: disabled.email }).click();
+      await page.getByText("Delayed until").waitFor();
       await page.getByText("Account created").waitFor();
+    },
+  ],
+  [
+    "a person, lifting the delay",
+    async (page) => {
+      await button(page, "Lift").click();
+      await page.getByRole("dialog").waitFor();
     },
   ],
   [
     "a person, deleting",
     async (page) => {
+      await page.keyboard.press("Escape");
       await button(page, "Delete").click();
       await page.getByRole("dialog").waitFor();
     },
@@ -220,7 +248,7 @@ test("axe finds nothing in light and dark, on a phone and on a desk", options, a
       await assertAccessibleInAllLooks(page, state);
     }
   };
-  await pages.visit({ ...look, allowed: [401, 422] }, (page, context) => walk(page, context, STATES_OUTSIDE));
+  await pages.visit({ ...look, allowed: [401, 422, 429] }, (page, context) => walk(page, context, STATES_OUTSIDE));
   await pages.visitAs(admin, { ...look, allowed: [404, 422] }, (page, context) => walk(page, context, STATES_INSIDE));
   await pages.visitAs(admin, { ...look, locale: "de-DE" }, (page) =>
     assertAccessibleInAllLooks(page, "profile, in German"),

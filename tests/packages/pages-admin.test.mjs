@@ -129,6 +129,45 @@ test("an admin sees the sessions and the trail of a person, and ends all session
   });
 });
 
+test(
+  "an admin sees the failed attempts on an account and lifts the delay, and its owner reads of both",
+  options,
+  async () => {
+    const person = await pages.register({ username: "often-guessed" });
+    await pages.visitAs(admin, { view: ofPerson(person) }, async (page) => {
+      await page.getByText("Account created").waitFor();
+      assert.equal(await button(page, "Lift").count(), 0);
+      await pages.worker.throttle(person);
+      await pages.worker.post("/login", { json: { username: "often-guessed", password: "wrong" } });
+      await page.reload();
+      const failures = page.getByRole("region", { name: "Failed attempts" });
+      const items = failures.getByRole("listitem");
+      await items.first().waitFor();
+      const [email, username, ...others] = await items.all();
+      assert.deepEqual(others, []);
+      assert.match(
+        await email.textContent(),
+        /^Logins with the e-mail address\s*Delayed until \d\d:\d\d\s*5 failed attempts/,
+      );
+      assert.match(await username.textContent(), /^Logins with the username\s*1 failed attemptLast/);
+      await button(page, "Lift").click();
+      const dialog = page.getByRole("dialog", { name: "Lift the delay?" });
+      await button(dialog, "Cancel").click();
+      assert.equal((await pages.worker.login(person)).status, 429);
+      await button(page, "Lift").click();
+      await button(dialog, "Lift").click();
+      await announced(page, "Delay lifted");
+      await failures.waitFor({ state: "detached" });
+      await page.waitForFunction(() => document.activeElement.matches("h1"));
+      await page.getByText("An administrator ended the delay after wrong passwords").waitFor();
+    });
+    await pages.visitAs(person, { view: "activity" }, async (page) => {
+      await page.getByText("Further attempts were delayed after wrong passwords", { exact: true }).waitFor();
+      await page.getByText("An administrator ended the delay after wrong passwords", { exact: true }).waitFor();
+    });
+  },
+);
+
 test("an admin deletes an account, but not the own one", options, async () => {
   const person = await pages.register();
   await pages.visitAs(admin, { view: ofPerson(person), allowed: [404] }, async (page) => {

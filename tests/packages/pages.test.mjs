@@ -693,10 +693,137 @@ test("after too many attempts the page says how long to wait", options, async ()
     await field(page, "Name").fill("One more");
     await button(page, "Save changes").click();
     await page
-      .getByRole("alert")
+      .getByRole("timer")
       .getByText(/^Too many attempts\. Try again in \d+ (seconds?|minutes?)\.$/)
       .waitFor();
     assert.equal(await field(page, "Name").inputValue(), "One more");
+  });
+});
+
+/** The texts that an element has had, beginning with that of now. */
+async function texts(locator) {
+  const record = await locator.evaluateHandle((element) => {
+    const texts = [element.textContent];
+    const add = () => texts.at(-1) !== element.textContent && texts.push(element.textContent);
+    new MutationObserver(add).observe(element, { childList: true, characterData: true, subtree: true });
+    return texts;
+  });
+  return () => record.jsonValue();
+}
+
+test("a throttled login counts down, is read out once, and sends nothing until then", options, async () => {
+  const person = await pages.register();
+  await pages.worker.throttle(person, 40);
+  await pages.visit({ allowed: [429] }, async (page) => {
+    await heading(page, "Log in");
+    await page.clock.install();
+    const sent = [];
+    page.on("request", (request) => request.url().endsWith("/login") && sent.push(request.method()));
+    const spoken = await texts(page.locator('form [role="status"]'));
+    const timer = page.getByRole("timer");
+    await logIn(page, person);
+    await timer.getByText(/^Too many failed attempts\. Try again in \d\d seconds\.$/).waitFor();
+    const submit = button(page, "Log in");
+    assert.ok(await submit.isDisabled());
+    const isAlone = (await page.getByRole("alert").count()) === 0;
+    assert.ok(isAlone, "nothing else would be read out each second");
+    assert.equal(await field(page, "E-mail or username").inputValue(), person.email);
+    assert.equal(await field(page, "Password").inputValue(), PASSWORD);
+    const seconds = async () => Number((await timer.textContent()).match(/\d+/)[0]);
+    const before = await seconds();
+    await page.clock.runFor(10_000);
+    assert.ok((await seconds()) <= before - 10, `${before} to ${await seconds()}`);
+    await field(page, "Password").press("Enter");
+    await submit.click({ force: true });
+    assert.deepEqual(sent, ["POST"]);
+
+    await page.clock.runFor(40_000);
+    await timer.getByText("You can try again now.").waitFor();
+    const [first, begin, pause, end, ...others] = await spoken();
+    assert.match(begin, /^Too many failed attempts\. Try again in \d\d seconds\.$/);
+    assert.deepEqual([first, pause, end, others], ["", "", "You can try again now.", []]);
+    await pages.worker.db.prepare("DELETE FROM throttles").run();
+    await submit.click();
+    await heading(page, "Profile");
+  });
+});
+
+test("a long wait is in minutes, in the user's language, and is that of one name", options, async () => {
+  const person = await pages.register();
+  await pages.worker.throttle(person, 900);
+  await pages.visit({ locale: "de-DE", allowed: [401, 429] }, async (page) => {
+    await logIn(page, person);
+    const timer = page.getByRole("timer");
+    await timer.getByText("Zu viele Fehlversuche. Versuchen Sie es in 15 Minuten erneut.").waitFor();
+    await page.locator('input[name="login"]').fill("somebody.else@example.org");
+    await timer.waitFor({ state: "detached" });
+    await button(page, "Anmelden").click();
+    await page.getByRole("alert").getByText("Das Passwort ist falsch").waitFor();
+  });
+});
+
+test("the countdown of every 429 ends with the right forms, whatever its code", options, async () => {
+  const cases = [
+    [
+      "en-GB",
+      "some_new_code",
+      "Too many attempts. Try again in",
+      ["2 seconds.", "1 second."],
+      "You can try again now.",
+    ],
+    [
+      "de-DE",
+      undefined,
+      "Zu viele Versuche. Versuchen Sie es in",
+      ["2 Sekunden erneut.", "1 Sekunde erneut."],
+      "Sie können es jetzt erneut versuchen.",
+    ],
+  ];
+  for (const [locale, code, sentence, forms, over] of cases) {
+    await pages.visit({ locale, allowed: [429] }, async (page) => {
+      await page.locator("h1").waitFor();
+      await page.clock.install();
+      const headers = { "Retry-After": "2" };
+      await page.route("**/login", (route) =>
+        route.request().method() === "POST"
+          ? route.fulfill({ status: 429, headers, json: { code } })
+          : route.continue(),
+      );
+      await logIn(page, { email: "ada@example.org" });
+      const timer = page.getByRole("timer");
+      await timer.waitFor();
+      const shown = await texts(timer);
+      await page.clock.runFor(3_000);
+      await timer.getByText(over).waitFor();
+      assert.deepEqual((await shown()).slice(-3), [...forms.map((form) => `${sentence} ${form}`), over]);
+    });
+  }
+});
+
+test("every form that confirms the password waits as well", options, async () => {
+  const person = await pages.register();
+  await pages.visitAs(person, { view: "password", allowed: [429] }, async (page) => {
+    await heading(page, "Password");
+    const confirm = { bearer: person.bearer, json: { current_password: "wrong" } };
+    for (let count = 0; count < 5; count += 1) await pages.worker.delete("/me", confirm);
+    await pages.worker.db.prepare("UPDATE throttles SET until = last_at + 900 WHERE until > last_at").run();
+    const waits = async (name, area = page) => {
+      await button(area, name).click();
+      await area.getByRole("timer").getByText("Too many failed attempts. Try again in 15 minutes.").waitFor();
+      assert.ok(await button(area, name).isDisabled());
+      assert.equal(await field(area, "Current password").inputValue(), PASSWORD);
+    };
+    await field(page, "Current password").fill(PASSWORD);
+    await field(page, "New password").fill("purple otters juggle lanterns");
+    await waits("Change password");
+    await page.getByRole("link", { name: "Profile" }).click();
+    await field(page, "Username").fill("somebody-who-waits");
+    await field(page, "Current password").fill(PASSWORD);
+    await waits("Save username");
+    await button(page, "Delete account").click();
+    const dialog = page.getByRole("dialog");
+    await field(dialog, "Current password").fill(PASSWORD);
+    await waits("Delete account", dialog);
   });
 });
 

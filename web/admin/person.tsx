@@ -5,15 +5,15 @@ import { useState } from "preact/hooks";
 
 import { PortcullisError } from "../../packages/client/src/index.ts";
 import { fill, plural, s } from "../strings/index.ts";
-import { type AuditEntry, client, type Person, type Session, type User } from "../ui/auth.ts";
-import { announce, Badge, Button, Card, Empty, Link, Page, Pending, Time } from "../ui/basics.tsx";
+import { type AuditEntry, client, type Person, type Session, type Throttle, type User } from "../ui/auth.ts";
+import { announce, Badge, Button, Card, Empty, Item, Link, Page, Pending, Time } from "../ui/basics.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Field, Form, Submit, useForm } from "../ui/form.tsx";
 import { type Pages, useAction, useLoad, usePages } from "../ui/hooks.ts";
 import { Icon } from "../ui/icons.tsx";
 import { sentence } from "../ui/problem.ts";
 import { navigate } from "../ui/router.ts";
-import { moment } from "../ui/text.ts";
+import { clock, moment } from "../ui/text.ts";
 import { More, SessionItem, Trail } from "../ui/trail.tsx";
 import { Forbidden } from "./admin.tsx";
 
@@ -73,6 +73,7 @@ export function PersonView({ id, user }: { id: string; user: User }) {
     >
       <Details person={person} />
       <Roles person={person} change={changeRoles} />
+      <Failures path={path} person={person} trail={trail} />
       <Sessions path={path} person={person} sessions={sessions} trail={trail} />
       <Card title={s.admin.trail} isList>
         <Trail pages={trail} level={3} />
@@ -215,6 +216,72 @@ function Sessions({
           text={fill(s.admin.endAllText, { email: person.email })}
           action={s.admin.endAll}
           work={endAll}
+          onClose={() => setAsking(false)}
+        />
+      )}
+    </Card>
+  );
+}
+
+/** The failed attempts that delay further ones. Most people have none, and then there is no section. */
+function Failures({ path, person, trail }: { path: string; person: Person; trail: Pages<AuditEntry> }) {
+  const [isAsking, setAsking] = useState(false);
+  const loaded = useLoad(
+    () => client.request<{ throttles: Throttle[] }>("GET", `${path}/throttle`).then(({ throttles }) => throttles),
+    path,
+  );
+  const { data, problem } = loaded;
+  if (!problem && !data?.length) return null;
+  const titles = {
+    email: s.admin.failuresOfEmail,
+    username: s.admin.failuresOfUsername,
+    confirmation: s.admin.failuresOfConfirmation,
+  };
+  const lift = async () => {
+    await client.request("DELETE", `${path}/throttle`);
+    loaded.change(() => []);
+    trail.reload();
+    announce(s.admin.lifted);
+  };
+  return (
+    <Card
+      title={s.admin.failures}
+      isList
+      actions={data && <Button onClick={() => setAsking(true)}>{s.admin.lift}</Button>}
+    >
+      {data === undefined ? (
+        <Pending {...loaded} />
+      ) : (
+        <>
+          <ul class="list">
+            {data.map(({ of, failures, last_failed_at, wait_until }) => (
+              <Item
+                key={of}
+                icon="warning"
+                tone="warn"
+                title={titles[of]}
+                badge={
+                  (wait_until ?? 0) > Date.now() / 1000 && (
+                    <Badge kind="danger">{fill(s.admin.delayedUntil, { time: clock(wait_until ?? 0) })}</Badge>
+                  )
+                }
+              >
+                <p class="facts">
+                  <span>{plural(s.admin.failed, failures)}</span>
+                  <Time at={last_failed_at} text={s.admin.lastFailed} format={moment} />
+                </p>
+              </Item>
+            ))}
+          </ul>
+          <p class="list-note">{s.admin.failuresNote}</p>
+        </>
+      )}
+      {isAsking && (
+        <Confirm
+          title={s.admin.liftTitle}
+          text={fill(s.admin.liftText, { email: person.email })}
+          action={s.admin.lift}
+          work={lift}
           onClose={() => setAsking(false)}
         />
       )}

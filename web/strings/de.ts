@@ -137,6 +137,11 @@ export const de: Strings = {
     registered: "Konto angelegt",
     logged_in: "Angemeldet",
     login_failed: { one: "Falsches Passwort eingegeben", other: "{n}-mal falsches Passwort eingegeben" },
+    login_throttled: {
+      one: "Weitere Versuche nach falschen Passwörtern verzögert",
+      other: "Weitere Versuche nach falschen Passwörtern {n}-mal verzögert",
+    },
+    throttle_lifted: "Verzögerung nach falschen Passwörtern durch die Verwaltung aufgehoben",
     registration_attempted: {
       one: "Jemand wollte sich mit dieser Adresse registrieren",
       other: "Jemand wollte sich {n}-mal mit dieser Adresse registrieren",
@@ -199,6 +204,20 @@ export const de: Strings = {
     endAllTitle: "Alle Sitzungen beenden?",
     endAllText: "{email} wird auf jedem Gerät abgemeldet.",
     endedAll: { one: "{n} Sitzung beendet", other: "{n} Sitzungen beendet" },
+    failures: "Fehlversuche",
+    failuresNote:
+      "Nach mehreren Fehlversuchen werden weitere verzögert, außer von Geräten, auf denen die Person schon angemeldet war.",
+    failuresOfEmail: "Anmeldungen mit der E-Mail-Adresse",
+    failuresOfUsername: "Anmeldungen mit dem Benutzernamen",
+    failuresOfConfirmation: "Bestätigungen des Passworts nach der Anmeldung",
+    failed: { one: "{n} Fehlversuch", other: "{n} Fehlversuche" },
+    lastFailed: "Zuletzt {when}",
+    delayedUntil: "Verzögert bis {time}",
+    lift: "Aufheben",
+    liftTitle: "Verzögerung aufheben?",
+    liftText:
+      "Die Fehlversuche von {email} werden vergessen. Die nächsten werden nicht verzögert, von wem auch immer sie kommen.",
+    lifted: "Verzögerung aufgehoben",
     trail: "Aktivität",
     access: "Zugang",
     disable: "Sperren",
@@ -239,6 +258,7 @@ export const de: Strings = {
       one: "Versuchen Sie es in {n} Minute erneut.",
       other: "Versuchen Sie es in {n} Minuten erneut.",
     },
+    retryNow: "Sie können es jetzt erneut versuchen.",
     retryIn: {
       one: "Versuchen Sie es in {n} Sekunde erneut.",
       other: "Versuchen Sie es in {n} Sekunden erneut.",
@@ -282,6 +302,7 @@ export const de: Strings = {
       "Die Verbindung ist zu langsam: Die Anfrage kam nicht rechtzeitig an. Versuchen Sie es noch einmal.",
     storage_unavailable: "Der Dienst ist gerade nicht erreichbar. Versuchen Sie es gleich noch einmal.",
     token_expired: "Ihre Sitzung ist abgelaufen. Melden Sie sich erneut an.",
+    too_many_attempts: "Zu viele Fehlversuche.",
     too_many_requests: "Zu viele Versuche.",
     turnstile_failed: "Ihr Browser konnte nicht geprüft werden. Versuchen Sie es erneut.",
     turnstile_required: "Ihr Browser muss erst geprüft werden. Versuchen Sie es erneut.",

@@ -29,6 +29,14 @@ export interface Person extends User {
   disabled_at: number | null;
 }
 
+/** Failures that delay further attempts. */
+export interface Throttle {
+  of: "email" | "username" | "confirmation";
+  failures: number;
+  last_failed_at: number;
+  wait_until: number | null;
+}
+
 export interface AuditEntry {
   at: number;
   kind: string;
@@ -64,6 +72,11 @@ export async function start(): Promise<void> {
   if (config.cookie_mode === "off" && client.state.user) client.me().catch(() => {});
 }
 
+function codeOf(status: number): string {
+  if (status === 429) return "too_many_requests";
+  return status >= 500 ? "server" : "unknown";
+}
+
 /** The problem to show for a failed request. */
 export function problemOf(error: unknown): Problem {
   if (!(error instanceof PortcullisError)) {
@@ -74,10 +87,10 @@ export function problemOf(error: unknown): Problem {
   if (status === 0) return { code: navigator.onLine ? "network" : "offline" };
   return {
     // An error of the platform has no `code` of the API.
-    code: code !== "unexpected_response" ? code : status >= 500 ? "server" : "unknown",
+    code: code === "unexpected_response" ? codeOf(status) : code,
     ...(detail && { detail }),
     ...(requestId && { requestId }),
-    ...(retryAfter && { retryAfter }),
+    ...(status === 429 && retryAfter && { retryAfter }),
   };
 }
 

@@ -112,6 +112,7 @@ export function Button({
   kind = "plain",
   type = "button",
   isBusy = false,
+  isDisabled = false,
   isWide = false,
   describedBy,
   onClick,
@@ -120,17 +121,18 @@ export function Button({
   kind?: "plain" | "primary" | "danger" | "danger-plain";
   type?: "button" | "submit";
   isBusy?: boolean;
+  isDisabled?: boolean;
   isWide?: boolean;
   describedBy?: string;
   onClick?: () => void;
 }) {
   const isLate = useDelayed(isBusy);
-  // A busy button is not disabled: that would lose the focus.
+  // The attribute `disabled` would lose the focus.
   return (
     <button
       type={type}
-      class={`button ${kind}${isWide ? " wide" : ""}${isLate ? " busy" : ""}`}
-      aria-disabled={isBusy}
+      class={`button ${kind}${isWide ? " wide" : ""}${isLate ? " busy" : ""}${isDisabled ? " off" : ""}`}
+      aria-disabled={isBusy || isDisabled}
       aria-busy={isBusy}
       aria-describedby={describedBy}
       onClick={isBusy ? undefined : onClick}

@@ -7,7 +7,7 @@ import { useContext, useEffect, useId, useRef, useState } from "preact/hooks";
 import { plural, s } from "../strings/index.ts";
 import { config } from "./auth.ts";
 import { Alert, Button } from "./basics.tsx";
-import { useAction } from "./hooks.ts";
+import { useAction, useCountdown } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 import { fieldOf, type Problem, sentence } from "./problem.ts";
 
@@ -21,6 +21,8 @@ export interface FormState {
   reset: (values?: Values) => void;
   isBusy: boolean;
   problem: Problem | undefined;
+  /** The seconds until the server accepts another attempt. */
+  left: number;
   submit: (event: Event) => void;
 }
 
@@ -43,6 +45,7 @@ export function useForm(
   const [values, setValues] = useState<Values>(() => ({ ...initial, ...drafts.get(name) }));
   const [errors, setErrors] = useState<Values>({});
   const action = useAction(send);
+  const left = useCountdown(action.problem);
   const fields = Object.keys(initial);
 
   // Shows the problem of a field at that field.
@@ -60,6 +63,8 @@ export function useForm(
       return next;
     });
     setErrors(({ [field]: _gone, ...others }) => others);
+    // The attempts were those of another name.
+    if (field === "login" && problem?.code === "too_many_attempts") action.dismiss();
   };
   const reset = (next = initial) => {
     drafts.delete(name);
@@ -67,11 +72,12 @@ export function useForm(
   };
   const submit = (event: Event) => {
     event.preventDefault();
+    if (left > 0) return;
     const empty = required.filter((field) => values[field]?.trim() === "");
     setErrors(Object.fromEntries(empty.map((field) => [field, s.errors.required])));
     if (empty.length === 0) action.run(values);
   };
-  return { values, errors, set, reset, isBusy: action.isBusy, problem: field ? undefined : problem, submit };
+  return { values, errors, set, reset, isBusy: action.isBusy, problem: field ? undefined : problem, left, submit };
 }
 
 const Context = createContext<FormState>(undefined as unknown as FormState);
@@ -86,11 +92,39 @@ export function Form({ form, children }: { form: FormState; children: ComponentC
     <Context.Provider value={form}>
       {/* The browser's own messages disappear, and are not in the language of the page. */}
       <form ref={element} noValidate onSubmit={form.submit}>
-        {form.problem && <Alert problem={form.problem} />}
+        <FormProblem form={form} />
         {children}
+        {/* It exists before its text. Otherwise, screen readers would not announce it. */}
+        <p class="hidden" role="status">
+          {spoken(form)}
+        </p>
       </form>
     </Context.Provider>
   );
+}
+
+/** The problem of a form as a whole, with a countdown if the server asks to wait. */
+function FormProblem({ form: { problem, left } }: { form: FormState }) {
+  if (!problem) return null;
+  if (!problem.retryAfter) return <Alert problem={problem} />;
+  const isOver = left === 0;
+  return (
+    <div class={isOver ? "alert over" : "alert"}>
+      <Icon name={isOver ? "check" : "alert"} />
+      {/* Screen readers do not announce the changes of a timer. */}
+      <p role="timer">{isOver ? s.errors.retryNow : sentence(problem, left)}</p>
+    </div>
+  );
+}
+
+/** How long the beginning of a countdown is in the page for screen readers, in seconds. */
+const SPOKEN_FOR = 5;
+
+/** What screen readers announce of a countdown: its beginning and its end. */
+function spoken({ problem, left }: FormState): string | undefined {
+  if (!problem?.retryAfter) return undefined;
+  if (left === 0) return s.errors.retryNow;
+  return left > problem.retryAfter - SPOKEN_FOR ? sentence(problem) : undefined;
 }
 
 export interface FieldOptions {
@@ -186,9 +220,9 @@ export function Submit({
   kind?: "primary" | "danger" | "plain";
   isWide?: boolean;
 }) {
-  const { isBusy } = useContext(Context);
+  const { isBusy, left } = useContext(Context);
   return (
-    <Button kind={kind} type="submit" isBusy={isBusy} isWide={isWide}>
+    <Button kind={kind} type="submit" isBusy={isBusy} isDisabled={left > 0} isWide={isWide}>
       {children}
     </Button>
   );

@@ -8,6 +8,8 @@ export interface Action<A extends unknown[]> {
   run: (...args: A) => Promise<void>;
   isBusy: boolean;
   problem: Problem | undefined;
+  /** Removes the problem. */
+  dismiss: () => void;
 }
 
 export function useAction<A extends unknown[]>(work: (...args: A) => Promise<unknown>): Action<A> {
@@ -29,7 +31,26 @@ export function useAction<A extends unknown[]>(work: (...args: A) => Promise<unk
       setBusy(false);
     }
   };
-  return { run, isBusy, problem };
+  return { run, isBusy, problem, dismiss: () => setProblem(undefined) };
+}
+
+/** Counts down the seconds until a retry makes sense. 0 if there is nothing to wait for. */
+export function useCountdown(problem: Problem | undefined): number {
+  const [counted, setCounted] = useState<{ problem: Problem | undefined; left: number }>();
+  const seconds = problem?.retryAfter ?? 0;
+  useEffect(() => {
+    if (seconds === 0) return;
+    const from = Date.now();
+    const timer = setInterval(() => {
+      const passed = (Date.now() - from) / 1000;
+      // If the clock was set back, nobody knows how much time has passed.
+      const left = passed < 0 ? 0 : Math.max(0, Math.ceil(seconds - passed));
+      setCounted({ problem, left });
+      if (left === 0) clearInterval(timer);
+    }, 1000);
+    return () => clearInterval(timer);
+  }, [problem]);
+  return counted?.problem === problem ? (counted?.left ?? 0) : seconds;
 }
 
 export interface Loaded<T> {

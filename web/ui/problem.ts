@@ -8,18 +8,18 @@ export interface Problem {
   code: string;
   /** The `detail` of the API, in English. It begins with the name of a member for some codes. */
   detail?: string;
-  /** Seconds until a retry makes sense. */
+  /** After too many requests of any kind: the seconds until a retry makes sense. */
   retryAfter?: number;
   requestId?: string;
 }
 
-/** The text of a problem, in the user's language. */
-export function sentence({ code, retryAfter }: Problem): string {
+/** The text of a problem, in the user's language. `left`: the seconds that are left of `retryAfter`. */
+export function sentence({ code, retryAfter }: Problem, left = retryAfter): string {
+  const { retryIn, retryInMinutes, too_many_requests, unknown } = s.errors;
   const text = named<unknown>(s.errors, code);
-  const known = typeof text === "string" ? text : s.errors.unknown;
-  if (!["rate_limited", "too_many_requests"].includes(code) || !retryAfter) return known;
-  const { retryIn, retryInMinutes } = s.errors;
-  return `${known} ${retryAfter < 100 ? plural(retryIn, retryAfter) : plural(retryInMinutes, Math.ceil(retryAfter / 60))}`;
+  const known = typeof text === "string" ? text : left ? too_many_requests : unknown;
+  if (!left) return known;
+  return `${known} ${left < 100 ? plural(retryIn, left) : plural(retryInMinutes, Math.ceil(left / 60))}`;
 }
 
 /** For problems that only the operator can solve: the request id, with which the log shows the cause. */

@@ -52,6 +52,8 @@ const ICONS: Record<string, IconName> = {
   registered: "plus",
   logged_in: "login",
   login_failed: "warning",
+  login_throttled: "warning",
+  throttle_lifted: "check",
   registration_attempted: "warning",
   password_changed: "lock",
   profile_changed: "edit",
@@ -65,7 +67,7 @@ const ICONS: Record<string, IconName> = {
   metadata_changed: "edit",
   deleted: "cross",
 };
-const WARNINGS = ["login_failed", "registration_attempted", "reuse_detected"];
+const WARNINGS = ["login_failed", "login_throttled", "registration_attempted", "reuse_detected"];
 /** The number of sessions evicted within an hour that is a warning, as in the log. */
 const MANY_EVICTED = 10;
 
