@@ -17,7 +17,7 @@ use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::find_owed_marks;
 use super::rows::AccountRow;
-use super::throttles::{Wait, clear_recorded};
+use super::throttles::{Wait, clear_confirmed, clear_recorded};
 
 const COUNT_OPEN_SESSIONS: &str = sql!("accounts/count_open_sessions.sql");
 const DELETE_AUDIT_EVENTS: &str = sql!("accounts/delete_audit_events.sql");
@@ -159,6 +159,9 @@ impl Store {
         ];
         let recorded = batch.query::<Affected>(INSERT_PROFILE_EVENT, event);
         batch.execute(UPDATE_PROFILE, profile);
+        if let Some(subject) = confirmed {
+            clear_confirmed(&mut batch, caller.user_id, now, event_id, subject);
+        }
         let wait = confirmed.map(|subject| Wait::find(&mut batch, subject, now));
         let found = find_session(&mut batch, caller.session_id);
         let answers = batch.run().await?;

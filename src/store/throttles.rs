@@ -12,6 +12,7 @@ use super::connection::Store;
 use super::error::StoreError;
 
 const CLEAR: &str = sql!("throttles/clear.sql");
+const CLEAR_CONFIRMED: &str = sql!("throttles/clear_confirmed.sql");
 const CLEAR_RECORDED: &str = sql!("throttles/clear_recorded.sql");
 const COUNT: &str = sql!("throttles/count.sql");
 const FIND: &str = sql!("throttles/find.sql");
@@ -25,17 +26,19 @@ struct WaitRow {
 
 /// The handle of a query for a wait.
 #[derive(Clone, Copy)]
-pub(super) struct Wait(Rows<WaitRow>);
+pub(super) struct Wait(Rows<WaitRow>, Subject);
 
 impl Wait {
     /// Looks up whether attempts for a subject must wait.
     pub(super) fn find(batch: &mut Batch<'_>, subject: Subject, now: u64) -> Self {
-        Self(batch.query(FIND, values![subject, now]))
+        Self(batch.query(FIND, values![subject, now]), subject)
     }
 
-    /// The seconds until the wait ends; `None` if there is none.
+    /// The seconds after which the next attempt may be judged; `None` if there is no wait. A known device that must wait is an unknown
+    /// one meanwhile, so it may try again at once.
     pub(super) fn seconds(self, answers: &Answers) -> Result<Option<u64>, StoreError> {
-        Ok(answers.row(self.0)?.map(|row| row.seconds))
+        let seconds = |row: WaitRow| if matches!(self.1, Subject::Device(_)) { 1 } else { row.seconds };
+        Ok(answers.row(self.0)?.map(seconds))
     }
 }
 
@@ -107,4 +110,9 @@ pub(super) fn forgive(batch: &mut Batch<'_>, subject: Subject, session_id: Id) {
 /// Forgets the failures of a subject, if the event exists.
 pub(super) fn clear_recorded<'v>(batch: &mut Batch<'v>, key: &'v EventKey, subject: Subject) {
     batch.execute(CLEAR_RECORDED, values![key.user_id, key.at, &key.id, subject]);
+}
+
+/// Forgets the failures of a subject, if the profile change with this event id is recorded.
+pub(super) fn clear_confirmed<'v>(batch: &mut Batch<'v>, user_id: Id, now: u64, event_id: &'v str, subject: Subject) {
+    batch.execute(CLEAR_CONFIRMED, values![user_id, now, event_id, subject]);
 }

@@ -30,3 +30,10 @@ export const WITHOUT_PAUSES = `
     return real.wait(end, milliseconds / ${HASTE});
   };
 `;
+
+/** The clock stands still from the first request on, and moves only by `worker.advance`. */
+export const STOPPED = `
+  const now = Date.now;
+  let began;
+  Date.now = () => (began ??= now());
+`;
