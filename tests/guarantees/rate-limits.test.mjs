@@ -22,6 +22,7 @@ const AUDIENCE = "https://api.example.org";
 const api = makeResourceServer("orders-api", AUDIENCE);
 const POLICIES = {
   credentials: '"credentials";q=20;w=60',
+  name: '"name";q=10;w=60',
   bad_token: '"bad_token";q=60;w=60',
   writes: '"writes";q=120;w=60',
 };
@@ -42,12 +43,16 @@ const admin = restored(
   () => worker.registerAdmin(),
 );
 
-/** Replaces the limiters, and forgets what was asked and logged. */
+/** Replaces the limiters, and forgets what was asked and logged, and failed logins. */
 async function limit(limits = {}) {
   await worker.limit({ ...OPEN, ...limits });
+  await worker.forgetFailures();
   await worker.asked();
   worker.runtime.log.take();
 }
+
+/** What limiters were asked, except those of names. */
+const askedBySource = async () => (await worker.asked()).filter((asked) => !asked.startsWith("LIMIT_NAME "));
 
 /** The source of the last IP address, and the next address. */
 let addresses = 0;
@@ -140,6 +145,47 @@ test("a login counts by source, whatever the name, and other sources are not aff
   assertProblem(await login(0, other), 401, "invalid_credentials");
 });
 
+test("a login counts by name, from any source and in any spelling, whether an account has it or not", async () => {
+  const user = await admin();
+  for (const name of [user.email, "nobody@example.org"]) {
+    await limit({ LIMIT_NAME: 2 });
+    const statuses = [];
+    for (const email of [name, name.toUpperCase(), ` ${name}`]) {
+      const answer = await worker.login({ email, password: "wrong" }, from(nextAddress()));
+      statuses.push(answer.status);
+      if (answer.status === 429) assertLimited(answer, "name");
+    }
+    assert.deepEqual(statuses, [401, 401, 429]);
+    const keys = (await worker.asked()).filter((asked) => asked.startsWith("LIMIT_NAME "));
+    assert.match(keys[0], /^LIMIT_NAME name:[\w-]{4}$/);
+    assert.deepEqual(new Set(keys).size, 1);
+    assert.equal((await worker.login({ email: "x@example.org", password: "wrong" })).status, 401, "another name");
+  }
+});
+
+test("a known device counts by itself instead of by source and name, and only for its own user", async () => {
+  const user = await worker.register();
+  const other = await worker.register();
+  await limit({ LIMIT_CREDENTIALS: 1, LIMIT_NAME: 0 });
+  const login = ({ email, password }, device_token) =>
+    worker.post("/login", { json: { email, password, device_token }, ...from(ip) });
+  const ip = nextAddress();
+  assertLimited(await login(user), "name");
+  await worker.asked();
+  assert.equal((await login(user, user.device_token)).status, 200);
+  const [asked, ...others] = await worker.asked();
+  assert.match(asked, /^LIMIT_CREDENTIALS device:[\w-]{22}$/);
+  assert.deepEqual(others, []);
+  assertLimited(await login(user, user.device_token), "credentials");
+  // The device of another user is asked first, then the source, before any hash.
+  const answer = await login(user, other.device_token);
+  assertProblem(answer, 429, "rate_limited");
+  assert.deepEqual(
+    (await worker.asked()).slice(-2).map((asked) => asked.replace(/device:.*/, "device")),
+    ["LIMIT_CREDENTIALS device", `LIMIT_CREDENTIALS source:${ip}`],
+  );
+});
+
 for (const [what, addresses, isOne] of [
   ["addresses of one IPv6 network of 64 bits", ["2001:db8:1:2::1", "2001:db8:1:2:ffff::9"], true],
   ["an IPv4 address and the same one mapped to IPv6", ["192.0.2.200", "::ffff:192.0.2.200"], true],
@@ -166,7 +212,7 @@ test("requests without an address or from loopback are not limited by source", a
     );
     assert.equal((await worker.refresh(forged(user.refresh_token), from(ip))).status, 401);
   }
-  assert.deepEqual(await worker.asked(), []);
+  assert.deepEqual(await askedBySource(), []);
 });
 
 const PROXY_SECRET = "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -193,7 +239,7 @@ test("the header of a proxy tells the source and the address in the audit trail,
     await worker.me(withOtherSignature(user.access_token), { headers });
     const { status, body } = await worker.login(user, { headers });
     assert.equal(status, 200, what);
-    assert.deepEqual(await worker.asked(), [`LIMIT_BAD_TOKEN ${key}`, `LIMIT_CREDENTIALS ${key}`], what);
+    assert.deepEqual(await askedBySource(), [`LIMIT_BAD_TOKEN ${key}`, `LIMIT_CREDENTIALS ${key}`], what);
     const { body: list } = await worker.get("/sessions", { bearer: body.access_token });
     assert.equal(list.sessions.find(({ id }) => id === body.session_id).created_ip, expected, what);
   }
@@ -209,7 +255,7 @@ test("without the configuration, the headers of a proxy are ignored", async () =
     "Portcullis-Source-Secret": PROXY_SECRET,
   };
   await worker.login({ email: "nobody@example.org", password: PASSWORD }, { headers });
-  assert.deepEqual(await worker.asked(), ["LIMIT_CREDENTIALS source:192.0.2.44"]);
+  assert.deepEqual(await askedBySource(), ["LIMIT_CREDENTIALS source:192.0.2.44"]);
 });
 
 test("writes count by session, and another session of the user is not affected", async () => {

@@ -129,16 +129,8 @@ test("the audit trail and the log count each failure, and each that begins a wai
   await fail({ email: user.email }, 7);
   assertThrottled(await login({ email: user.email }), 8);
   assert.deepEqual(await counted(user.user.id), { login_failed: 7, login_throttled: 3 });
-  const reasons = worker.events("login_failed").map(({ reason, user_id }) => [reason, user_id]);
-  const own = (reason) => [reason, user.user.id];
-  assert.deepEqual(reasons, [
-    ...Array(5).fill(own("wrong_password")),
-    own("throttled"),
-    own("wrong_password"),
-    own("throttled"),
-    own("wrong_password"),
-    own("throttled"),
-  ]);
+  const failures = worker.events("login_failed").map(({ reason, user_id }) => [reason, user_id]);
+  assert.deepEqual(failures, Array(7).fill(["wrong_password", user.user.id]));
   await worker.advance(8);
   const { body } = await login({ email: user.email });
   const { events } = (await worker.get("/me/events", { bearer: body.access_token })).body;
