@@ -773,6 +773,14 @@ describe("a device that has signed in", () => {
     assert.equal(received.filter(Boolean).at(-1), ofAda);
     assert.equal(await log({ email: "somebody.else@example.org" }, "wrong"), ofAda);
     assert.equal(await log({ email: bob.email }, "wrong"), ofBob);
+    // The account has another spelling of this address than the one that is typed.
+    await client.register({ email: "ida.device@bücher.example", password: PASSWORD });
+    const ofIda = received.filter(Boolean).at(-1);
+    const typed = { email: "ida.device@xn--bcher-kva.example" };
+    await log(typed);
+    assert.notEqual(client.state.user.email, typed.email);
+    await log({ email: bob.email });
+    assert.equal(await log(typed, "wrong"), ofIda);
   });
 
   test("has a new token after a new password, none after the account is deleted, and at most five", async () => {
