@@ -415,15 +415,16 @@ async function failing(moment, act) {
 // Whoever has an access token is no stranger.
 
 const CONFIRMATIONS = {
-  "PATCH /me": (current_password, number = 0) => ({ username: `confirmed-${number}`, current_password }),
+  "PATCH /me": (current_password, number) => ({ username: `confirmed-${number}`, current_password }),
   "POST /me/password": (current_password) => ({ current_password, new_password: NEW }),
   "DELETE /me": (current_password) => ({ current_password }),
 };
+let confirmed = 0;
 const confirm = (route, { access_token }, password, options) => {
-  const json = CONFIRMATIONS[route](password, (confirmed += 1));
+  confirmed += 1;
+  const json = CONFIRMATIONS[route](password, confirmed);
   return worker.request(...route.split(" "), { bearer: access_token, json, ...options });
 };
-let confirmed = 0;
 const userRow = ({ user }) => throttles.row(`user:${user.id}`);
 const wrongPassword = (answer) => assertProblem(answer, 403, "wrong_password");
 
