@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { capture } from "../scripts/lib.mjs";
 import { chart } from "./plot.mjs";
-import { compared, floodTable, table, where } from "./report.mjs";
+import { abuseTable, compared, floodTable, namesTable, table, where } from "./report.mjs";
 import { median, quantile, ratios, rotated, summary } from "./statistics.mjs";
 
 test("a quantile lies between the two nearest values", () => {
@@ -135,6 +135,30 @@ test("the table of floods has the latency of successful logins, and counts the o
   ]);
 });
 
+test("the table of attacks counts answers by kind, and has the latency of successful logins", () => {
+  const login = (kind, millis) => ({ kind, millis });
+  const cost = { read: 7, written: 5, puts: 0, memoryKib: 22_528 };
+  const lines = abuseTable([
+    { name: "nobody", answers: [], known: [login("200", 20)], unknown: [login("200", 21.4)], ...cost },
+    {
+      name: "an attack",
+      answers: ["429 too_many_attempts", "401 invalid_credentials", "429 too_many_attempts"],
+      known: [login("200", 10), login("200", 40), login("200", 30)],
+      unknown: [login("503 overloaded", 1)],
+      ...cost,
+    },
+  ]).split("\n");
+  assert.deepEqual(lines.slice(2), [
+    "| nobody |  | 20 (20) | 21 (21) | 7 | 5 | 0 | 22 |",
+    "| an attack | 401 invalid_credentials: 1, 429 too_many_attempts: 2 | 30 (40) | refused: 503 overloaded: 1 | 7 | 5 | 0 | 22 |",
+  ]);
+});
+
+test("the table of names has medians and quartiles", () => {
+  const lines = namesTable([{ name: "known", judged: [18, 20, 22], waiting: [1, 1, 1] }]).split("\n");
+  assert.deepEqual(lines.slice(2), ["| known | 20.0 (19.0–21.0) | 1.00 (1.00–1.00) |"]);
+});
+
 test("an unknown option or case is a usage error", async () => {
   for (const args of [
     ["--fast"],
@@ -144,6 +168,8 @@ test("an unknown option or case is a usage error", async () => {
     ["--scale", "--case", "refresh"],
     ["--flood", "--case", "refresh"],
     ["--flood", "--scale"],
+    ["--abuse", "--case", "refresh"],
+    ["--abuse", "--flood"],
   ]) {
     const { code, stdout, stderr } = await capture("node", ["scripts/bench.mjs", ...args]);
     assert.deepEqual([code, stdout], [2, ""], args.join(" "));

@@ -1,24 +1,22 @@
 // Measures the logins of another user during a flood: clients that disconnect, many logins from one source, expensive
 // hashes. Runs against the built Worker in local workerd, over loopback, limited in number and time.
 
-import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { performance } from "node:perf_hooks";
 
+import { login as logIn, source } from "./logins.mjs";
 import { PASSWORD } from "./parameters.mjs";
 import { floodTable } from "./report.mjs";
 import { portcullis } from "./servers.mjs";
 
 /** Maximum number of sequential logins of the other user in a round, and the time limit of the round. */
 const [MAX_LOGINS, ROUND_MILLIS] = [20, 60_000];
-/** Time limit of a response, in milliseconds. */
-const MAX_MILLIS = 30_000;
 /** Milliseconds after which clients disconnect, when the Worker has received their requests. */
 const HANG_UP_AFTER = 100;
 /** "correct horse battery staple", by libxcrypt. */
 const BCRYPT_12 = "$2b$12$abcdefghijklmnopqrstuu0sDWleciW5uGBGYwxpcgAsh9WK4bWNy";
 
-const source = (number) => `198.51.${100 + Math.floor(number / 250)}.${number % 250}`;
+const login = (...values) => logIn(...values).then(({ status }) => status);
 const unknownUser = (number) => ({ email: `unknown-${number}@example.org`, password: "not the right one" });
 
 /** The floods: the number of requests, and a function that sends one and resolves to its status, or 0 without one. */
@@ -86,33 +84,6 @@ async function createExpensiveUsers(server, count) {
     await server.expect(201, "POST", "/register", { json: expensiveUser(number) });
   const database = await server.database();
   await database.prepare("UPDATE users SET password_hash = ? WHERE email LIKE 'expensive-%'").bind(BCRYPT_12).run();
-}
-
-function login({ url }, json, from) {
-  const body = JSON.stringify(json);
-  const headers = {
-    "Content-Type": "application/json",
-    "Content-Length": Buffer.byteLength(body),
-    "CF-Connecting-IP": from,
-  };
-  return new Promise((resolve) => {
-    const options = {
-      agent: false,
-      host: url.hostname,
-      port: url.port,
-      method: "POST",
-      path: "/login",
-      headers,
-      signal: AbortSignal.timeout(MAX_MILLIS),
-    };
-    const request = httpRequest(options, (response) =>
-      response
-        .resume()
-        .on("end", () => resolve(response.statusCode))
-        .on("error", () => resolve(0)),
-    );
-    request.on("error", () => resolve(0)).end(body);
-  });
 }
 
 function hangUp({ url }, json, from) {

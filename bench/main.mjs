@@ -1,5 +1,5 @@
 // Runs the benchmark on the project's own Node. scripts/bench.mjs starts it after installation, optionally with
-// `--quick`, followed by `--scale`, `--flood` or the names of the cases.
+// `--quick`, followed by `--scale`, `--flood`, `--abuse` or the names of the cases.
 
 import assert from "node:assert/strict";
 
@@ -19,11 +19,16 @@ async function main(args) {
     await flood({ quick });
     return;
   }
+  if (names[0] === "--abuse") {
+    const { abuse } = await import("./abuse.mjs");
+    await abuse({ quick });
+    return;
+  }
   await compare(names, quick);
 }
 
 async function compare(names, quick) {
-  // Imported here, because --scale and --flood do not install the packages to compare with.
+  // Imported here, because --scale, --flood and --abuse do not install the packages to compare with.
   const { CASES, Workers } = await import("./cases.mjs");
   const { measure } = await import("./measure.mjs");
   const { compared, machine, table, where, write } = await import("./report.mjs");

@@ -96,6 +96,49 @@ export function floodTable(results) {
   return [line(columns), `|${"---|".repeat(columns.length)}`, ...rows.map(line)].join("\n");
 }
 
+/** The results of the attacks as Markdown. Latencies are those of successful logins. */
+export function abuseTable(results) {
+  const columns = [
+    "attack",
+    "how it was answered",
+    "victim, known device: median (worst), ms",
+    "another user: median (worst), ms",
+    "D1 rows read",
+    "D1 rows written",
+    "KV writes",
+    "memory, MiB",
+  ];
+  const latency = (logins) => {
+    const millis = logins.filter((one) => one.kind === "200").map((one) => one.millis);
+    const refused = logins.map((one) => one.kind).filter((kind) => kind !== "200");
+    const times = millis.length === 0 ? [] : [`${median(millis).toFixed(0)} (${Math.max(...millis).toFixed(0)})`];
+    return [...times, ...(refused.length === 0 ? [] : [`refused: ${counted(refused)}`])].join("; ");
+  };
+  const rows = results.map(({ name, answers, known, unknown, read, written, puts, memoryKib }) => [
+    name,
+    counted(answers),
+    latency(known),
+    latency(unknown),
+    ...[read, written, puts].map(String),
+    (memoryKib / 1024).toFixed(0),
+  ]);
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  return [line(columns), `|${"---|".repeat(columns.length)}`, ...rows.map(line)].join("\n");
+}
+
+/** The latencies of wrong logins by the kind of name, as Markdown. */
+export function namesTable(results) {
+  const rows = results.map(({ name, judged, waiting }) => [name, spread(summary(judged)), spread(summary(waiting))]);
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  return [line(["name", "401, ms", "429 during a wait, ms"]), `|${"---|".repeat(3)}`, ...rows.map(line)].join("\n");
+}
+
+/** Counts texts, in their order. */
+function counted(texts) {
+  const counts = Map.groupBy(texts.toSorted(), (text) => text);
+  return [...counts].map(([text, all]) => `${text}: ${all.length}`).join(", ");
+}
+
 function byStatus(statuses) {
   const counts = Map.groupBy(
     statuses.toSorted((a, b) => a - b),

@@ -27,8 +27,11 @@ const folder = mkdtempSync(join(tmpdir(), "portcullis-bench-"));
 // Also if the benchmark fails.
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-/** Portcullis as deployed: the bundle that wrangler uploads, the variables of wrangler.toml, the schema. */
-export async function portcullis({ vars = {} } = {}) {
+/**
+ * Portcullis as deployed: the bundle that wrangler uploads, the variables of wrangler.toml, the schema. `hear` gets each line of
+ * its log.
+ */
+export async function portcullis({ vars = {}, hear } = {}) {
   const modules = readdirSync(path("dist"))
     .filter((name) => /\.(js|wasm)$/.test(name))
     .sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")))
@@ -38,6 +41,7 @@ export async function portcullis({ vars = {} } = {}) {
     modulesRoot: path("dist"),
     bindings: { ...deployed.vars, ...makeSecrets(), ...vars },
     ratelimits: unlimited,
+    hear,
   });
   await applySchema(server);
   return server;
@@ -76,7 +80,7 @@ async function bundled(name) {
 }
 
 // Workers are started sequentially, so that the new child process belongs to the new Worker.
-async function start(worker) {
+async function start({ hear, ...worker }) {
   const before = children();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -89,7 +93,10 @@ async function start(worker) {
       resourcePersistencePath: mkdtempSync(join(folder, "d1-")),
       unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
       // Only errors are printed.
-      handleStructuredLogs: ({ level, message }) => level === "error" && console.error(message),
+      handleStructuredLogs: ({ level, message }) => {
+        hear?.(message);
+        if (level === "error") console.error(message);
+      },
       cf: false,
       telemetry: { enabled: false },
     }),

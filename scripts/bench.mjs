@@ -5,6 +5,7 @@
 //   npm run bench -- --case refresh    only the cases whose names contain this
 //   npm run bench -- --scale           a database of a million users; see docs/performance/scale.md
 //   npm run bench -- --flood           logins of another user during a flood; see docs/reference/cut-off-requests.md
+//   npm run bench -- --abuse           attacks on logins; see docs/performance/benchmarks.md
 
 import { parseArgs } from "node:util";
 
@@ -12,19 +13,23 @@ import { bundle } from "./build.mjs";
 import { misused, run, runIfStarted } from "./lib.mjs";
 import { packagesOf, setup } from "./setup.mjs";
 
-const USAGE = `npm run bench -- [--quick] [--case NAME | --scale | --flood]
+const USAGE = `npm run bench -- [--quick] [--case NAME | --scale | --flood | --abuse]
 
 Compares the speed of Portcullis with alternatives, all on this machine.
   --quick        fewer rounds
   --case NAME    only the cases whose names contain NAME
   --scale        measures a database of a million users instead
-  --flood        measures logins of another user during a flood instead`;
+  --flood        measures logins of another user during a flood instead
+  --abuse        measures attacks on logins instead`;
 const OPTIONS = /** @type {const} */ ({
   quick: { type: "boolean" },
   case: { type: "string", multiple: false },
   scale: { type: "boolean" },
   flood: { type: "boolean" },
+  abuse: { type: "boolean" },
 });
+/** The options that measure something else than the cases. */
+const MODES = /** @type {const} */ (["scale", "flood", "abuse"]);
 /** The names of the cases. bench/cases.mjs can be imported only after installation; bench/main.mjs checks that these match. */
 export const CASES = [
   "hash",
@@ -39,20 +44,21 @@ export const CASES = [
 ];
 
 async function main(args) {
-  const { scale, flood, quick, case: part } = parse(args);
+  const { quick, case: part, ...values } = parse(args);
+  const mode = MODES.find((name) => values[name]);
   await setup();
   await bundle("release");
-  if (!scale && !flood) await packagesOf("bench", "the packages of the benchmark");
+  if (mode === undefined) await packagesOf("bench", "the packages of the benchmark");
   // The project's own Node may be newer than the one that runs this script.
-  const flags = [...(quick ? ["--quick"] : []), ...(scale ? ["--scale"] : flood ? ["--flood"] : matching(part))];
+  const flags = [...(quick ? ["--quick"] : []), ...(mode === undefined ? matching(part) : [`--${mode}`])];
   await run("node", ["bench/main.mjs", ...flags]);
 }
 
 function parse(args) {
   try {
     const { values } = parseArgs({ args, options: OPTIONS });
-    const modes = ["scale", "flood"].filter((name) => values[name]).map((name) => `--${name}`);
-    if (modes.length > 1) throw new TypeError("--scale and --flood exclude each other");
+    const modes = MODES.filter((name) => values[name]).map((name) => `--${name}`);
+    if (modes.length > 1) throw new TypeError(`${modes.join(" and ")} exclude each other`);
     if (modes.length > 0 && values.case !== undefined) throw new TypeError(`${modes[0]} has no cases`);
     if (matching(values.case).length === 0) throw new TypeError(`no case matches ${values.case}: ${CASES.join("; ")}`);
     return values;
