@@ -26,17 +26,24 @@ impl RateLimited {
     }
 }
 
-/// Asks whether a request may check a password or create an account. A known device is counted by its own id. Applies only to endpoints
-/// of this class.
-pub async fn credentials(context: &Context<'_>, request: &Request, device: Option<Id>) -> Result<(), RateLimited> {
+/// Asks whether a request may check a password or create an account. Requests from known devices are counted by the users of these
+/// instead of by source, and refused only if all of these exceed the limit: otherwise a token of another user in the cookie could
+/// delay this one. Applies only to endpoints of this class.
+pub async fn credentials(context: &Context<'_>, request: &Request, users: &[Id]) -> Result<(), RateLimited> {
     if context.limit != EndpointLimit::Credentials {
         return Ok(());
     }
-    let key = match device {
-        Some(device) => Some(format!("device:{device}")),
-        None => by_source(context, request),
-    };
-    ask(context, Class::Credentials, key).await
+    let mut refused = None;
+    for user in users {
+        match ask(context, Class::Credentials, Some(format!("devices:{user}"))).await {
+            Ok(()) => return Ok(()),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) => Err(error),
+        None => ask(context, Class::Credentials, by_source(context, request)).await,
+    }
 }
 
 /// Asks whether a password may be checked for a name, which does not leave the Worker.

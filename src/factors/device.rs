@@ -2,6 +2,7 @@
 //!
 //! In cookie mode the tokens are in a cookie, for up to five users of one browser, the newest first.
 
+use portcullis_core::account::throttle::Subject;
 use portcullis_core::id::Id;
 use portcullis_core::token::device::DeviceToken;
 
@@ -27,21 +28,42 @@ impl Devices {
         Self(texts.take(MAX_TOKENS).filter_map(parse).collect())
     }
 
-    /// The ids of the devices.
-    pub fn ids(&self) -> impl Iterator<Item = Id> {
-        self.0.iter().map(DeviceToken::device_id)
+    /// The users of the devices.
+    pub fn user_ids(&self) -> Vec<Id> {
+        self.0.iter().map(DeviceToken::user_id).collect()
+    }
+
+    /// What failed attempts from the devices count against.
+    pub fn subjects(&self) -> impl Iterator<Item = Subject> {
+        self.0.iter().map(subject)
     }
 
     /// The device that is known to a user whose credentials have this version.
-    pub fn find(&self, user_id: Id, credentials_version: u64) -> Option<Id> {
-        self.0.iter().find(|token| token.is_of(user_id, credentials_version)).map(DeviceToken::device_id)
+    pub fn find(&self, user_id: Id, credentials_version: u64) -> Option<Subject> {
+        self.0.iter().find(|token| token.is_of(user_id, credentials_version)).map(subject)
+    }
+
+    /// Removes the tokens of a user from the cookie of a reply, if the request has any.
+    pub fn remove(&self, context: &Context<'_>, reply: Reply, user_id: Id) -> Reply {
+        let others: Vec<_> = self.0.iter().filter(|token| token.user_id() != user_id).collect();
+        if others.len() == self.0.len() { reply } else { set(context, reply, &others) }
     }
 
     /// Adds the cookie to a reply: the new token, and those of other users.
     pub fn set(&self, context: &Context<'_>, reply: Reply, new: &DeviceToken) -> Reply {
         let others = self.0.iter().filter(|token| token.user_id() != new.user_id());
-        let tokens = std::iter::once(new).chain(others).take(MAX_TOKENS);
-        let tokens: Vec<_> = tokens.map(|token| token.encode(&context.config.device_token_keys)).collect();
-        reply.cookie(COOKIE, &tokens.join(SEPARATOR), Some(DeviceToken::TTL))
+        let tokens: Vec<_> = std::iter::once(new).chain(others).take(MAX_TOKENS).collect();
+        set(context, reply, &tokens)
     }
+}
+
+/// Sets the cookie to these tokens; without any, the browser deletes it.
+fn set(context: &Context<'_>, reply: Reply, tokens: &[&DeviceToken]) -> Reply {
+    let max_age = if tokens.is_empty() { 0 } else { DeviceToken::TTL };
+    let tokens: Vec<_> = tokens.iter().map(|token| token.encode(&context.config.device_token_keys)).collect();
+    reply.cookie(COOKIE, &tokens.join(SEPARATOR), Some(max_age))
+}
+
+fn subject(token: &DeviceToken) -> Subject {
+    Subject::Device { user_id: token.user_id(), device_id: token.device_id() }
 }

@@ -43,9 +43,11 @@ pub(super) async fn in_turn<T>(
     work: impl FnOnce(&Hasher) -> T,
 ) -> Result<T, FactorError> {
     let hasher = &context.config.hasher;
-    // A known device has its own places, so that other clients of its network cannot take them.
-    let source = if matches!(account, Subject::Device(_)) { None } else { request.client.source() };
-    let entry = Entry { account, source, price };
+    let (account, is_known_device) = match account {
+        Subject::Device { user_id, .. } => (Subject::User(user_id), true),
+        other => (other, false),
+    };
+    let entry = Entry { account, source: request.client.source(), is_known_device, price };
     let entered = QUEUE.with_borrow_mut(|queue| queue.enter(entry, hasher.cpu_micros(), now_millis()));
     let place = Place(entered.map_err(|error| refused(context, error))?);
     loop {

@@ -40,8 +40,8 @@ pub struct PasswordLogin {
     pub rehash: Option<(String, String)>,
     /// The name that was used.
     pub name: Subject,
-    /// The known device from which the request comes.
-    pub device: Option<Id>,
+    /// What failed attempts count against: the name or a known device.
+    pub subject: Subject,
 }
 
 /// A new password, hashed.
@@ -56,7 +56,7 @@ pub struct NewPassword {
 
 /// Verifies the password of an account.
 ///
-/// 1. Ask the rate limiters: by the device, if the request has the token of one, else by source and name.
+/// 1. Ask the rate limiters: by the users of the known devices, if the request has a token of one, else by source and name.
 /// 2. Read the account and the waits. A malformed name is treated like an unknown one. Attempts from a known device of the account count
 ///    against the device, all others against the name. If the device is another user's, the rate limits of step 1 apply now.
 /// 3. During a wait, refuse the attempt without verifying the password.
@@ -70,8 +70,8 @@ pub async fn log_in(
     devices: &Devices,
 ) -> Result<PasswordLogin, FactorError> {
     // 1.
-    let known = devices.ids().next();
-    limits::credentials(context, request, known).await?;
+    let users = devices.user_ids();
+    limits::credentials(context, request, &users).await?;
     // No account has a password of this length, so skipping the work reveals nothing.
     let Ok(password) = Password::for_login(password) else {
         metrics::report(
@@ -95,21 +95,21 @@ pub async fn log_in(
         }
     };
     let name = Subject::Name(context.config.name_key.hash(name));
-    if known.is_none() {
+    if users.is_empty() {
         limits::name(context, name).await?;
     }
     // 2.
-    let subjects: Vec<_> = std::iter::once(name).chain(devices.ids().map(Subject::Device)).collect();
+    let subjects: Vec<_> = std::iter::once(name).chain(devices.subjects()).collect();
     let lookup = context.store.find_credentials(found.as_ref(), &subjects, context.now).await?;
     let credentials = lookup.credentials.as_ref();
     let device = credentials.and_then(|found| devices.find(found.user.id, found.version));
     // A device with too many failures is unknown for a day.
-    let device = device.filter(|device| lookup.wait(Subject::Device(*device)).is_none());
-    if known.is_some() && device.is_none() {
-        limits::credentials(context, request, None).await?;
+    let device = device.filter(|device| lookup.wait(*device).is_none());
+    if !users.is_empty() && device.is_none() {
+        limits::credentials(context, request, &[]).await?;
         limits::name(context, name).await?;
     }
-    let subject = device.map_or(name, Subject::Device);
+    let subject = device.unwrap_or(name);
     let user_id = credentials.map(|found| found.user.id);
     let failure = Failure { subject, user_id, session_id: None };
     // 3.
@@ -147,7 +147,7 @@ pub async fn log_in(
     let method = Method::Password;
     let proof = Proof { user_id, slot, credentials_version: version, method, subject: Some(subject) };
     let rehash = new_hash.map(|new_hash| (stored.clone(), new_hash));
-    Ok(PasswordLogin { proof, user: credentials.user, rehash, name, device })
+    Ok(PasswordLogin { proof, user: credentials.user, rehash, name, subject })
 }
 
 /// Checks a new password against the rules, which refuse passwords made of the user's names or the organisation's words.
@@ -196,6 +196,7 @@ pub async fn change(
     current: &str,
     new: &Password,
 ) -> Result<NewPassword, FactorError> {
+    check_wait(context, own)?;
     let is_breached = is_breached(context, new).await?;
     let salt = random()?;
     let hasher = &context.config.hasher;
@@ -217,7 +218,13 @@ pub async fn confirm(
     own: &OwnCredentials,
     current: &str,
 ) -> Result<(), FactorError> {
+    check_wait(context, own)?;
     verify_current(context, request, caller, own, current, 0, |_| Ok(())).await
+}
+
+/// Refuses to confirm the password during a wait.
+fn check_wait(context: &Context<'_>, own: &OwnCredentials) -> Result<(), FactorError> {
+    own.wait.map_or(Ok(()), |seconds| Err(throttled(context, seconds)))
 }
 
 /// Verifies the current password of the caller and runs `then`, at `then_price`, in the same turn. A wrong password counts as a failed
@@ -232,9 +239,6 @@ async fn verify_current<T>(
     then: impl FnOnce(&Hasher) -> Result<T, HashError>,
 ) -> Result<T, FactorError> {
     let current = Password::for_login(current).map_err(|_| FactorError::WrongPassword)?;
-    if let Some(seconds) = own.wait {
-        return Err(throttled(context, seconds));
-    }
     let account = Subject::User(caller.user_id);
     let Some(stored) = &own.credentials.password_hash else {
         verify_dummy(context, request, account, &current).await?;
@@ -284,8 +288,7 @@ pub async fn account_changed(
     request: &Request,
     login: &PasswordLogin,
 ) -> Result<FactorError, FactorError> {
-    let subject = login.device.map_or(login.name, Subject::Device);
-    let failure = Failure { subject, user_id: Some(login.user.id), session_id: None };
+    let failure = Failure { subject: login.subject, user_id: Some(login.user.id), session_id: None };
     failed(context, request, &failure, "account_changed").await
 }
 

@@ -44,9 +44,9 @@ pub async fn log_in(
     delivery: NewDelivery,
     devices: &Devices,
 ) -> Result<Reply, SessionError> {
-    let PasswordLogin { proof, user, rehash, name, device } = login;
+    let PasswordLogin { proof, user, rehash, name, .. } = login;
     let session = new_session(context, proof, delivery)?;
-    let device = known_device(context, proof, *device)?;
+    let device = new_device(context, proof)?;
     let reply = deliver(context, 200, user, &Delivered::new(&session, devices, &device)).await?;
     let rehash = rehash.as_ref().map(|(old, new)| (old.as_str(), new.as_str()));
     let max_sessions = context.config.max_sessions;
@@ -81,7 +81,7 @@ pub async fn register(
     devices: &Devices,
 ) -> Result<Reply, SessionError> {
     let session = new_session(context, &new.proof, delivery)?;
-    let device = known_device(context, &new.proof, None)?;
+    let device = new_device(context, &new.proof)?;
     let reply = deliver(context, 201, user, &Delivered::new(&session, devices, &device).of_new_password(new)).await?;
     let inserted = context.store.insert_user(new_user, &session, &request.client, context.now).await;
     log_replaced(context, settle(context, inserted).await?);
@@ -102,7 +102,7 @@ pub async fn change_password(
     devices: &Devices,
 ) -> Result<Reply, SessionError> {
     let session = new_session(context, &new.proof, delivery)?;
-    let device = known_device(context, &new.proof, devices.find(caller.user_id, credentials.version))?;
+    let device = new_device(context, &new.proof)?;
     let reply =
         deliver(context, 200, &credentials.user, &Delivered::new(&session, devices, &device).of_new_password(new))
             .await?;
@@ -174,8 +174,7 @@ fn new_session(context: &Context<'_>, proof: &Proof, delivery: NewDelivery) -> R
     })
 }
 
-/// The token of the device that signs in: of the known one if there is one, else of a new one.
-fn known_device(context: &Context<'_>, proof: &Proof, known: Option<Id>) -> Result<DeviceToken, SessionError> {
-    let id = known.map_or_else(|| random().map(Id::new), Ok)?;
-    Ok(DeviceToken::new(proof.user_id(), proof.credentials_version(), id, context.now))
+/// A token for the device that signs in. It is always of a new device, so that a copy of an old token keeps its failures.
+fn new_device(context: &Context<'_>, proof: &Proof) -> Result<DeviceToken, SessionError> {
+    Ok(DeviceToken::new(proof.user_id(), proof.credentials_version(), Id::new(random()?), context.now))
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use portcullis_core::token::device::DeviceToken;
 use serde::Deserialize;
 use worker::Delay;
 
@@ -19,8 +20,8 @@ const DELETE_AUDIT_EVENTS: &str = sql!("cleanup/delete_audit_events.sql");
 const DELETE_SESSIONS: &str = sql!("cleanup/delete_sessions.sql");
 const DELETE_THROTTLES: &str = sql!("cleanup/delete_throttles.sql");
 
-/// Age at which failures of devices and users are forgotten, in seconds. Longer than any wait.
-const THROTTLE_AGE: u64 = 172_800;
+/// Age at which failures of devices and users are forgotten, in seconds. By then the token of the device has expired.
+const THROTTLE_AGE: u64 = DeviceToken::TTL;
 /// Rows per step.
 const STEP: u64 = 2_000;
 /// Maximum statements per run. D1 allows 1,000 per invocation of a Worker.

@@ -17,7 +17,7 @@ use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::{find_owed_marks, find_owed_marks_of_session};
 use super::rows::{account, client, session};
-use super::throttles::{Wait, clear, forgive};
+use super::throttles::{Wait, forgive};
 
 const INSERT: &str = sql!("sessions/insert.sql");
 const INSERT_RENEWED: &str = sql!("sessions/insert_renewed.sql");
@@ -295,8 +295,7 @@ async fn revoke_as<T>(
 }
 
 impl Store {
-    /// Begins a session after a login with a name. Forgets the failures of its subject; those of the name in a row, if that is another
-    /// one. If `rehashed` holds an outdated hash and its replacement, it also replaces that hash. Revokes
+    /// Begins a session after a login with a name. Forgets the failures of the name in a row. If `rehashed` holds an outdated hash and its replacement, it also replaces that hash. Revokes
     /// the sessions of the account that exceed `max_sessions`, and the session whose cookie is replaced. One round trip.
     pub async fn insert_session(
         &self,
@@ -312,12 +311,7 @@ impl Store {
         let mut batch = self.batch("insert_session");
         let wait = session.subject.map(|subject| Wait::find(&mut batch, subject, now));
         let begun = session.insert(&mut batch, client, now);
-        if let Some(subject) = session.subject {
-            clear(&mut batch, subject, session_id);
-        }
-        if session.subject != Some(name) {
-            forgive(&mut batch, name, session_id);
-        }
+        forgive(&mut batch, name, session_id);
         let values = values![session_id, session.user_id, now, max_sessions, ip, user_agent];
         let excess = batch.query::<ExcessRow>(REVOKE_EXCESS, values);
         if let Some((old, new)) = rehashed {

@@ -11,7 +11,6 @@ use super::batch::{Affected, Answers, Batch, Rows, sql, values};
 use super::connection::Store;
 use super::error::StoreError;
 
-const CLEAR: &str = sql!("throttles/clear.sql");
 const CLEAR_CONFIRMED: &str = sql!("throttles/clear_confirmed.sql");
 const CLEAR_RECORDED: &str = sql!("throttles/clear_recorded.sql");
 const COUNT: &str = sql!("throttles/count.sql");
@@ -37,7 +36,7 @@ impl Wait {
     /// The seconds after which the next attempt may be judged; `None` if there is no wait. A known device that must wait is an unknown
     /// one meanwhile, so it may try again at once.
     pub(super) fn seconds(self, answers: &Answers) -> Result<Option<u64>, StoreError> {
-        let seconds = |row: WaitRow| if matches!(self.1, Subject::Device(_)) { 1 } else { row.seconds };
+        let seconds = |row: WaitRow| if matches!(self.1, Subject::Device { .. }) { 1 } else { row.seconds };
         Ok(answers.row(self.0)?.map(seconds))
     }
 }
@@ -85,6 +84,7 @@ impl Store {
             policy.quiet,
             policy.max_failures,
             request_id,
+            policy.last_wait,
         ];
         let mut batch = self.batch("count_failure");
         let counted = batch.query::<Affected>(COUNT, values);
@@ -97,12 +97,8 @@ impl Store {
     }
 }
 
-/// Forgets the failures of a subject, if the session has begun.
-pub(super) fn clear(batch: &mut Batch<'_>, subject: Subject, session_id: Id) {
-    batch.execute(CLEAR, values![subject, session_id]);
-}
-
-/// Sets the failures in a row of a subject to zero, but keeps its waits, if the session has begun.
+/// Sets the failures in a row of a name to zero, if the session has begun. Its waits get shorter only by time: whoever has another name
+/// with the same hash could otherwise end them by a login of their own. The device that has just signed in does not need it.
 pub(super) fn forgive(batch: &mut Batch<'_>, subject: Subject, session_id: Id) {
     batch.execute(FORGIVE, values![subject, session_id]);
 }

@@ -55,14 +55,14 @@ async function assertStranger(user, device_token, options) {
   assert.equal(visible(answer), visible(stranger));
 }
 
-test("each completed sign-in and password change answers with a device token, for a device that stays the same", async () => {
+test("each completed sign-in and password change answers with the token of a new device", async () => {
   const user = await worker.register();
   assert.match(user.device_token, /^pcdt_[\w-]{80}$/);
   const again = (await login(user, { device_token: user.device_token })).body.device_token;
-  assert.equal(again, user.device_token);
+  assert.notEqual(again, user.device_token);
   const other = (await login(user, {})).body.device_token;
   assert.notEqual(other, user.device_token);
-  for (const token of [user.device_token, other]) await assertKnown(user, token);
+  for (const token of [user.device_token, again, other]) await assertKnown(user, token);
   const refreshed = await worker.refresh(user.refresh_token);
   assert.equal(refreshed.body.device_token, undefined);
   const json = { current_password: PASSWORD, new_password: NEW };
@@ -232,12 +232,13 @@ test("failures of a device count against that device only", async () => {
   assert.equal(await deviceRow(other), undefined);
 });
 
-test("a sign-in of a device forgets its failures, and those of the name in a row, but not the wait of strangers", async () => {
+test("a sign-in of a device forgets the failures of the name in a row, but neither the wait of strangers nor those of its token", async () => {
   const user = await worker.register();
   const held = await holdStrangers(user);
   invalid(await login(user, { password: "wrong", device_token: user.device_token }));
   assert.equal((await login(user, { device_token: user.device_token })).status, 200);
-  assert.equal(await deviceRow(user.device_token), undefined);
+  // Whoever has a copy of the token has no more attempts than before.
+  assert.equal((await deviceRow(user.device_token)).failures, 1);
   assert.deepEqual(await nameRow(user), { ...held, failures: 0 });
   assertThrottled(await login(user, {}), 64);
   // From 50 failures in a row on every wait would be 15 minutes. After the sign-in it is that of the 11th failure again.
@@ -280,7 +281,7 @@ test("after ten failures a device is a stranger for a day, and its owner can sig
   await worker.advance(128);
   const { status, body } = await login(user, { device_token: token });
   assert.equal(status, 200);
-  assert.equal(await nameRow(user), undefined);
+  assert.equal((await nameRow(user)).failures, 0);
   // The sign-in made it a new device, and the old one is still a stranger.
   await assertKnown(user, body.device_token);
   await assertStranger(user, token);
@@ -297,6 +298,18 @@ test("nothing can be learned from a device that has failed: after a day it has t
     await assertStranger(user, token);
     await worker.advance(DAY);
   }
+});
+
+test("after 50 failures a device is a stranger for good", async () => {
+  const user = await worker.register();
+  const token = user.device_token;
+  for (let number = 1; number <= 50; number += 1) {
+    invalid(await login(user, { password: "wrong", device_token: token }));
+    if (number % 10 === 0 && number < 50) await worker.advance(DAY);
+  }
+  assert.equal((await deviceRow(token)).failures, 50);
+  await worker.advance(100 * DAY);
+  await assertStranger(user, token);
 });
 
 test("of many guesses from a device at once, those after its tenth failure are not judged", async () => {
@@ -370,6 +383,8 @@ async function byCookie(user, cookie) {
   assert.equal(answer.body.device_token, undefined, "the token is only in the cookie");
   return tokensOf(answer);
 }
+/** The users of tokens. The token of a login is always a new one. */
+const usersOf = (tokens) => tokens.map((token) => token.slice("pcdt_".length).slice(0, 21));
 const tokensOf = (answer) => deviceCookieOf(answer).split("=")[1].split(".");
 const cookieOf = (tokens) => `${COOKIE}=${tokens.join(".")}`;
 
@@ -378,11 +393,11 @@ test("the cookie of a device makes it known, and no script of the page sees the 
   const tokens = await byCookie(user);
   assert.equal(tokens.length, 1);
   await holdStrangers(user);
-  assert.deepEqual(await byCookie(user, cookieOf(tokens)), tokens);
+  assert.deepEqual(usersOf(await byCookie(user, cookieOf(tokens))), usersOf(tokens));
   // A login that takes its refresh token in the body uses the cookie too.
   const { status, body, headers } = await login(user, {}, page(cookieOf(tokens)));
   assert.equal(status, 200);
-  assert.equal(body.device_token, tokens[0]);
+  assert.deepEqual(usersOf([body.device_token]), usersOf(tokens));
   assert.deepEqual(headers.getSetCookie(), []);
 });
 
@@ -405,7 +420,11 @@ test("the cookie keeps the tokens of five users, the newest first", async () => 
   }
   // A user who signs in again moves to the front, and is not in the cookie twice.
   const again = await byCookie(users[2], cookieOf(tokens));
-  assert.deepEqual(again, [tokens[3], ...tokens.filter((token) => token !== tokens[3])]);
+  assert.deepEqual(usersOf(again.slice(0, 1)), usersOf([tokens[3]]));
+  assert.deepEqual(
+    again.slice(1),
+    tokens.filter((token) => token !== tokens[3]),
+  );
   // A password change keeps the tokens of others.
   const json = { current_password: PASSWORD, new_password: NEW };
   const session = await worker.loginByCookie(users[2], {}, page(cookieOf(again)));
@@ -426,7 +445,7 @@ test("invalid, foreign, repeated and too many tokens in the cookie do no harm", 
     [cookieOf([foreign, foreign, own]), [own, foreign, foreign]],
   ]) {
     await holdStrangers(user);
-    assert.deepEqual(await byCookie(user, cookie), tokens, cookie);
+    assert.deepEqual(usersOf(await byCookie(user, cookie)), usersOf(tokens), cookie);
   }
   // Only the first five are read, and a repeated cookie is ignored, because it is unclear which one the Worker set.
   for (const cookie of [
@@ -444,6 +463,23 @@ test("invalid, foreign, repeated and too many tokens in the cookie do no harm", 
   await throttles.clear();
   const tokens = await byCookie(user, `${cookieOf([own])}; ${cookieOf([foreign])}`);
   assert.equal(tokens.length, 1);
+});
+
+test("a deleted account takes its tokens out of the cookie, and leaves those of others", async () => {
+  const [user, other] = [await worker.register(), await worker.register()];
+  const [foreign] = await byCookie(other);
+  const remove = async (account, cookie) => {
+    const json = { current_password: PASSWORD };
+    const answer = await worker.delete("/me", { bearer: account.access_token, json, ...page(cookie) });
+    assert.equal(answer.status, 204);
+    return answer.headers.getSetCookie();
+  };
+  const [own] = await byCookie(user);
+  const [left, ...more] = await remove(user, cookieOf([own, foreign]));
+  assert.deepEqual([left.split(";")[0], more], [cookieOf([foreign]), []]);
+  assert.deepEqual(await remove(await worker.register(), cookieOf([foreign])), []);
+  const [gone] = await remove(other, cookieOf([foreign]));
+  assert.match(gone, /^__Host-portcullis-device=; .*Max-Age=0$/);
 });
 
 test("without cookie mode the cookie is ignored", async () => {

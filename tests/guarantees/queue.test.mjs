@@ -29,6 +29,7 @@ const login = (who, from) => (headers) => worker.login(who, { headers: { "CF-Con
  * responses in the order of the requests, and `served`, the numbers of the requests in the order of the responses.
  */
 async function atOnce(requests) {
+  await worker.forgetFailures();
   const served = [];
   const begun = requests.map((ask, number) => {
     const plan = worker.plan({ at: 1, does: "hold answer" });
@@ -215,7 +216,6 @@ for (const [method, path, json] of [
           headers: { "CF-Connecting-IP": ipAddress(number), ...headers },
         }),
     );
-    await worker.forgetFailures();
     const { answers } = await atOnce(ten);
     const refusals = tooMany(answers);
     assert.ok(

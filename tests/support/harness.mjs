@@ -527,7 +527,7 @@ export function cookieOf({ headers }) {
 
 const DEVICE_COOKIE = "__Host-portcullis-device=";
 const DEVICE_COOKIE_FORMAT =
-  /^[\w-]+=(pcdt_[\w-]{80}\.?){1,5}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=15552000$/;
+  /^[\w-]+=((pcdt_[\w-]{80}\.?){1,5}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=15552000|; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=0)$/;
 
 /** The cookie with the device tokens that a response sets. */
 export function deviceCookieOf({ headers }) {

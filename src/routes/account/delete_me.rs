@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::context::Context;
+use crate::factors::device::Devices;
 use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
@@ -34,7 +35,8 @@ pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, A
     log_change(context, caller.user_id, None, AuditEvent::Deleted, ended);
     let reply = Reply::new(204);
     let is_of_caller = cookie::session_id(context, request) == Some(caller.session_id);
-    Ok(if is_of_caller { cookie::delete(reply) } else { reply })
+    let reply = if is_of_caller { cookie::delete(reply) } else { reply };
+    Ok(Devices::presented(context, request, None).remove(context, reply, caller.user_id))
 }
 
 /// For the OpenAPI document.

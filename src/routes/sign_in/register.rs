@@ -62,7 +62,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     }
     let body: Body = request.json()?;
     let delivery = NewDelivery::requested(context, request, body.transport, body.remember)?;
-    limits::credentials(context, request, None).await?;
+    limits::credentials(context, request, &[]).await?;
     // 1.
     let email = Email::parse(&body.email)?;
     let username = body.username.as_deref().map(Username::for_registration).transpose()?;

@@ -13,6 +13,8 @@ use crate::platform::fetch::{FetchError, OutgoingRequest, fetch};
 use crate::routes::error::ApiError;
 
 const MAX_MILLIS: u64 = 3_000;
+/// Cloudflare documents this maximum.
+const MAX_TOKEN_BYTES: usize = 2048;
 /// An answer has less than 1 KiB.
 const MAX_BYTES: usize = 16 * 1024;
 
@@ -23,6 +25,7 @@ pub async fn check(context: &Context<'_>, request: &Request, token: Option<&str>
     let error = match token {
         None if limits::challenge(context, request).await => ApiError::TurnstileRequired,
         None => return Ok(()),
+        Some(token) if token.is_empty() || token.len() > MAX_TOKEN_BYTES => ApiError::TurnstileFailed,
         Some(token) => match verify(turnstile, token).await {
             Ok(true) => return Ok(()),
             Ok(false) => ApiError::TurnstileFailed,

@@ -101,7 +101,7 @@ test("a row in lower case counts", async () => {
 });
 
 test("padding, other passwords and the count 0 do not count", async () => {
-  for (const body of [(password) => listing(password, 0).body, () => padding(900, 5), () => ""]) {
+  for (const body of [(password) => listing(password, 0).body, () => padding(900, 5)]) {
     const password = newPassword();
     api.answer = { status: 200, body: body(password) };
     const { status, body: response } = await register(password);

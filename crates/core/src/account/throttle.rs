@@ -11,14 +11,20 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use crate::id::Id;
+use crate::token::device::DeviceToken;
 
 /// What failures are counted against.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Subject {
     /// The name in a login from an unknown device.
     Name(NameHash),
-    /// A known device of the user.
-    Device(Id),
+    /// A known device of a user.
+    Device {
+        /// The user.
+        user_id: Id,
+        /// The device.
+        device_id: Id,
+    },
     /// A user who is signed in and confirms the password.
     User(Id),
 }
@@ -53,8 +59,10 @@ pub struct Policy {
     pub max_wait: u64,
     /// The time without a failure after which the next wait is half as long.
     pub quiet: u64,
-    /// The number of failures in a row from which every wait is the longest one.
+    /// The number of failures in a row from which every wait is the last one.
     pub max_failures: u64,
+    /// The last wait.
+    pub last_wait: u64,
 }
 
 impl NameKey {
@@ -92,7 +100,7 @@ impl Subject {
     pub const fn name(self) -> Option<NameHash> {
         match self {
             Self::Name(hash) => Some(hash),
-            Self::Device(_) | Self::User(_) => None,
+            Self::Device { .. } | Self::User(_) => None,
         }
     }
 
@@ -102,12 +110,18 @@ impl Subject {
         match self {
             // NIST SP 800-63B-4 §3.2.2 allows 100 failures in a row. From 50 on, there are at most 96 attempts a day.
             Self::Name(_) | Self::User(_) => {
-                Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50 }
+                Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50, last_wait: 900 }
             }
-            // After ten failures it is an unknown device for a day, in which the failures are forgotten.
-            Self::Device(_) => {
-                Policy { free: 10, first_wait: 86_400, max_wait: 86_400, quiet: 8_640, max_failures: u32::MAX as u64 }
-            }
+            // After ten failures it is an unknown device for a day, in which the failures are forgotten, and after 50 for the rest of
+            // its token's life: the token may be stolen, and the next sign-in gets a new one.
+            Self::Device { .. } => Policy {
+                free: 10,
+                first_wait: 86_400,
+                max_wait: 86_400,
+                quiet: 8_640,
+                max_failures: 50,
+                last_wait: DeviceToken::TTL,
+            },
         }
     }
 }
@@ -123,7 +137,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(hash) => write!(formatter, "name:{hash}"),
-            Self::Device(id) => write!(formatter, "device:{id}"),
+            Self::Device { device_id, .. } => write!(formatter, "device:{device_id}"),
             Self::User(id) => write!(formatter, "user:{id}"),
         }
     }
@@ -165,13 +179,13 @@ mod tests {
         let id = Id::new([7; 16]);
         assert_eq!(Subject::Name(hash).to_string(), format!("name:{hash}"));
         assert_eq!(hash.to_string().len(), 4);
-        assert_eq!(Subject::Device(id).to_string(), format!("device:{id}"));
+        assert_eq!(Subject::Device { user_id: Id::NIL, device_id: id }.to_string(), format!("device:{id}"));
         assert_eq!(Subject::User(id).to_string(), format!("user:{id}"));
     }
 
     #[test]
     fn a_device_is_forgiven_by_the_end_of_its_wait() {
-        let policy = Subject::Device(Id::NIL).policy();
+        let policy = Subject::Device { user_id: Id::NIL, device_id: Id::NIL }.policy();
         assert!(policy.quiet * policy.free <= policy.first_wait);
     }
 }

@@ -33,7 +33,7 @@ impl BreachHash {
     /// Whether the hash is among the rows `SUFFIX:COUNT` that were returned for its prefix. A row with the count 0 is padding.
     ///
     /// # Errors
-    /// [`MalformedRange`] if a row has another form.
+    /// [`MalformedRange`] if a row has another form, or if there is none: every response is padded.
     pub fn is_in(&self, range: &[u8]) -> Result<bool, MalformedRange> {
         let suffix = self.0.get(PREFIX_DIGITS..).unwrap_or_default();
         let mut is_listed = false;
@@ -45,7 +45,7 @@ impl BreachHash {
             let count: u64 = count.parse().map_err(|_| MalformedRange)?;
             is_listed |= count > 0 && listed.eq_ignore_ascii_case(suffix);
         }
-        Ok(is_listed)
+        if range.is_empty() { Err(MalformedRange) } else { Ok(is_listed) }
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn other_hashes_and_padding_are_not_found() {
-        for range in [String::new(), format!("{OTHER}:7"), format!("{SUFFIX}:0"), format!("{SUFFIX}:00\r\n{OTHER}:1")] {
+        for range in [format!("{OTHER}:7"), format!("{SUFFIX}:0"), format!("{SUFFIX}:00\r\n{OTHER}:1")] {
             assert_eq!(is_in(&range), Ok(false), "{range}");
         }
     }
@@ -102,6 +102,7 @@ mod tests {
         }
         assert_eq!(is_in(&format!("{}:1", SUFFIX.replace('1', "G"))), Err(MalformedRange));
         assert_eq!(hash("password").is_in(&[0xff]), Err(MalformedRange));
+        assert_eq!(is_in(""), Err(MalformedRange));
     }
 
     proptest! {

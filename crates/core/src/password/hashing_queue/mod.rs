@@ -48,8 +48,11 @@ const OVERDUE_AFTER_MILLIS: u64 = 4_000;
 pub struct Entry {
     /// The account that the password belongs to, as the request identifies it. It may not exist.
     pub account: Subject,
-    /// The source of the request, if known. `None` for a known device too, which shares no place with its source.
+    /// The source of the request, if known.
     pub source: Option<Source>,
+    /// Whether the request comes from a known device. All known devices share half of the places and of the work, whatever their source,
+    /// so that other clients of a network cannot take their places.
+    pub is_known_device: bool,
     /// The CPU time that the hash takes, in microseconds.
     pub price: u64,
 }
@@ -212,6 +215,13 @@ impl HashingQueue {
     fn refusal(&self, entry: &Entry, is_expensive: bool) -> Option<QueueError> {
         let of_account = |other: &&Ticket| other.entry.account == entry.account;
         let of_source = |other: &&Ticket| is_same_source(&other.entry, entry);
+        let in_share =
+            |other: &&Ticket| if entry.is_known_device { other.entry.is_known_device } else { of_source(other) };
+        let (max_places, max_work, max_expensive_work) = if entry.is_known_device {
+            (MAX_WAITING / 2, MAX_WORK_MICROS / 2, MAX_EXPENSIVE_WORK_MICROS / 2)
+        } else {
+            (MAX_PER_SOURCE, MAX_WORK_MICROS / SOURCE_DIVISOR, MAX_EXPENSIVE_WORK_MICROS / SOURCE_DIVISOR)
+        };
         let count = |is_counted: &dyn Fn(&&Ticket) -> bool| self.waiting.iter().filter(is_counted).count();
         let work = |is_counted: &dyn Fn(&&Ticket) -> bool| {
             self.waiting.iter().filter(is_counted).map(|other| other.entry.price).fold(0, u64::saturating_add)
@@ -219,13 +229,9 @@ impl HashingQueue {
         let exceeds = |waiting: u64, bound: u64| waiting > 0 && waiting.saturating_add(entry.price) > bound;
         if count(&of_account) >= MAX_PER_ACCOUNT
             || count(&|other| of_account(other) && of_source(other)) >= MAX_PER_ACCOUNT_AND_SOURCE
-            || count(&of_source) >= MAX_PER_SOURCE
-            || exceeds(work(&of_source), MAX_WORK_MICROS / SOURCE_DIVISOR)
-            || (is_expensive
-                && exceeds(
-                    work(&|other| other.is_expensive && of_source(other)),
-                    MAX_EXPENSIVE_WORK_MICROS / SOURCE_DIVISOR,
-                ))
+            || count(&in_share) >= max_places
+            || exceeds(work(&in_share), max_work)
+            || (is_expensive && exceeds(work(&|other| other.is_expensive && in_share(other)), max_expensive_work))
         {
             return Some(SHARE_TAKEN);
         }
@@ -252,8 +258,13 @@ impl Ticket {
     }
 }
 
+/// Known devices are a source per account.
 fn is_same_source(one: &Entry, other: &Entry) -> bool {
-    one.source.is_some() && one.source == other.source
+    match (one.is_known_device, other.is_known_device) {
+        (true, true) => one.account == other.account,
+        (false, false) => one.source.is_some() && one.source == other.source,
+        _ => false,
+    }
 }
 
 fn is_abandoned(ticket: &Ticket, idle_since: u64, now: u64) -> bool {

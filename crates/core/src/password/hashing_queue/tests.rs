@@ -1,6 +1,6 @@
 use super::{
-    ABANDONED_AFTER_MILLIS, Entry, HashingQueue, MAX_PER_ACCOUNT, MAX_PER_SOURCE, MAX_WAITING, MAX_WORK_MICROS,
-    QueueError, Ticket, Turn,
+    ABANDONED_AFTER_MILLIS, Entry, HashingQueue, MAX_PER_ACCOUNT, MAX_PER_ACCOUNT_AND_SOURCE, MAX_PER_SOURCE,
+    MAX_WAITING, MAX_WORK_MICROS, QueueError, Ticket, Turn,
 };
 use crate::account::client::Source;
 use crate::account::throttle::Subject;
@@ -16,7 +16,7 @@ fn subject(account: &str) -> Subject {
 }
 
 fn entry(account: &str, source: u8, price: u64) -> Entry {
-    Entry { account: subject(account), source: Source::of(&format!("192.0.2.{source}")), price }
+    Entry { account: subject(account), source: Source::of(&format!("192.0.2.{source}")), is_known_device: false, price }
 }
 
 /// Serves all waiting requests. Returns their numbers in the order in which they hash.
@@ -181,7 +181,7 @@ fn an_overdue_request_is_served_next() {
 #[test]
 fn requests_of_unknown_source_have_no_source_limit() {
     let mut queue = HashingQueue::new();
-    let unknown = |n: usize| Entry { account: subject(&n.to_string()), source: None, price: 1 };
+    let unknown = |n: usize| Entry { account: subject(&n.to_string()), source: None, is_known_device: false, price: 1 };
     assert!((0..MAX_WAITING).all(|n| queue.enter(unknown(n), CHEAP, 0).is_ok()));
 }
 
@@ -251,4 +251,22 @@ fn abandoned_requests_take_no_places() {
     }
     assert!(queue.enter(entry("x", 1, 1), CHEAP, 1).is_err());
     assert!(queue.enter(entry("x", 1, 1), CHEAP, ABANDONED_AFTER_MILLIS + 2).is_ok());
+}
+
+#[test]
+fn known_devices_of_one_network_share_half_of_the_queue() {
+    let mut queue = HashingQueue::new();
+    let known = |n: usize| Entry { is_known_device: true, ..entry(&n.to_string(), 1, 1) };
+    let taken = (0..MAX_WAITING).filter(|n| queue.enter(known(*n), CHEAP, 0).is_ok()).count();
+    assert_eq!(taken, MAX_WAITING / 2);
+    assert!(queue.enter(entry("other", 1, 1), CHEAP, 0).is_ok(), "they take no place of their source");
+    assert!(queue.enter(entry("another", 2, 1), CHEAP, 0).is_ok());
+}
+
+#[test]
+fn the_known_devices_of_one_account_have_three_places() {
+    let mut queue = HashingQueue::new();
+    let known = || Entry { is_known_device: true, ..entry("a", 1, 1) };
+    let taken = (0..10).filter(|_| queue.enter(known(), CHEAP, 0).is_ok()).count();
+    assert_eq!(taken, MAX_PER_ACCOUNT_AND_SOURCE);
 }
