@@ -248,7 +248,7 @@ impl Config {
                 signing_keys: signing_keys?,
                 refresh_token_keys: secrets.keys(REFRESH_TOKEN)?,
                 device_token_keys: secrets.keys(DEVICE_TOKEN)?,
-                name_key: secrets.name_key()?,
+                name_key: NameKey::derive(&secrets)?,
             })
         })();
         match config {

@@ -12,6 +12,7 @@ use sha2::Sha256;
 
 use crate::id::Id;
 use crate::token::device::DeviceToken;
+use crate::token::sealed::SealingSecrets;
 
 /// What failures are counted against.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -66,13 +67,10 @@ pub struct Policy {
 }
 
 impl NameKey {
-    /// The label from which the key is derived.
-    pub const LABEL: &'static str = "portcullis name v1";
-
-    /// Wraps a derived key.
+    /// Derives the key from the first secret. Never `None`.
     #[must_use]
-    pub const fn new(key: Hmac<Sha256>) -> Self {
-        Self(key)
+    pub fn derive(secrets: &SealingSecrets) -> Option<Self> {
+        secrets.hmac("portcullis name v1").map(Self)
     }
 
     /// A hash with an id of the key: texts of different keys cannot be confused after the secret has changed.
@@ -151,7 +149,7 @@ mod tests {
     use crate::token::sealed::tests::{SECRET_A, SECRET_B};
 
     fn key(secrets: &str) -> NameKey {
-        SealingSecrets::parse(secrets).unwrap().name_key().unwrap()
+        NameKey::derive(&SealingSecrets::parse(secrets).unwrap()).unwrap()
     }
 
     #[test]

@@ -18,7 +18,6 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::secret::may_be_random;
-use crate::account::throttle::NameKey;
 
 /// Length of a tag, in bytes.
 const TAG_LEN: usize = 16;
@@ -84,12 +83,12 @@ impl SealingSecrets {
         Some(SealingKeys { kind, first: keys.next()??, rest: keys.collect::<Option<_>>()? })
     }
 
-    /// Derives the key of name hashes from the first secret. Like [`Self::keys`], never `None`.
+    /// Derives a key for other HMACs from the first secret. Like [`Self::keys`], never `None`.
     #[must_use]
-    pub fn name_key(&self) -> Option<NameKey> {
+    pub fn hmac(&self, label: &str) -> Option<Hmac<Sha256>> {
         let mut key = [0; KEY_LEN];
-        self.0.first()?.expand(NameKey::LABEL.as_bytes(), &mut key).ok()?;
-        Hmac::new_from_slice(&key).ok().map(NameKey::new)
+        self.0.first()?.expand(label.as_bytes(), &mut key).ok()?;
+        Hmac::new_from_slice(&key).ok()
     }
 }
 
