@@ -1,7 +1,7 @@
 // CORS: which pages may call the Worker from a browser and read its responses.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, beforeEach, test } from "node:test";
 
 import { startWorker } from "../support/harness.mjs";
 import { allowed, ROUTES } from "../support/routes.mjs";
@@ -21,6 +21,7 @@ before(async () => {
   user = await worker.register();
 });
 after(() => worker.close());
+beforeEach(() => worker.forgetFailures());
 
 /** The CORS headers of a response. `Vary: Origin` is among the checks of every response. */
 const corsHeaders = ({ headers }) =>

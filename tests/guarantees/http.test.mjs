@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { request as httpRequest } from "node:http";
-import { after, before, test } from "node:test";
+import { after, before, beforeEach, test } from "node:test";
 
 import { decodeJwt, decodeProtectedHeader } from "jose";
 
@@ -19,6 +19,7 @@ before(async () => {
   user = await worker.register();
 });
 after(() => worker.close());
+beforeEach(() => worker.forgetFailures());
 
 const JSON_TYPE = { "Content-Type": "application/json" };
 /** A body for each route that reads one, and the expected status. */
@@ -256,6 +257,7 @@ test("a body of a type that the endpoint does not accept is refused", async () =
     "text/plain; charset=utf-8, application/json",
     'text/plain; x="application/json"',
   ]) {
+    await worker.forgetFailures();
     const headers = type === undefined ? {} : { "Content-Type": type };
     for (const route of routes) assert.equal((await typed(route, type)).status, 415, `${route} ${type}`);
     assertProblem(await raw("POST", "/login", { headers, body: json }), 415, "unsupported_media_type");
@@ -285,6 +287,7 @@ test("a body of a type that the endpoint does not accept is refused", async () =
     'application/json; a="b,c"',
     "application/json;",
   ]) {
+    await worker.forgetFailures();
     assertProblem(
       await raw("POST", "/login", { headers: { "Content-Type": type }, body: json }),
       401,
@@ -308,6 +311,7 @@ test("the charset of JSON or of a form is ignored: a body that is not UTF-8 is i
     "",
     "utf-8; charset=utf-16",
   ]) {
+    await worker.forgetFailures();
     const post = (path, type, body) =>
       raw("POST", path, { headers: { "Content-Type": `${type}; charset=${charset}` }, body });
     assertProblem(await post("/login", "application/json", json), 401, "invalid_credentials");
@@ -474,7 +478,7 @@ test("an error about a body names the member, and contains nothing of the body",
     [`{"email":"${email}","email":"c4n4ry"}`, "The member email is repeated."],
     [
       '{"c4n4ry\\u0000\\u001b[2J\\n":1}',
-      "A member is unknown. The allowed members are: email, username, password, transport, remember.",
+      "A member is unknown. The allowed members are: email, username, password, transport, device_token, remember.",
     ],
   ]) {
     const { status, text, body: problem } = await worker.post("/login", { body, headers: JSON_TYPE });
@@ -741,7 +745,10 @@ test("every event is one line of JSON without input of the client", async () => 
     assert.match(request_id, /^[\w-]{22}$/);
     kinds.add(`${level} ${event}`);
   }
-  assert.deepEqual(kinds, new Set(["info login_failed", "info refresh_refused", "info costs"]));
+  assert.deepEqual(
+    kinds,
+    new Set(["info login_failed", "info refresh_refused", "info costs", "warn too_many_requests"]),
+  );
 });
 
 test("the published keys are public, cacheable, and named by their thumbprints", async () => {

@@ -174,6 +174,7 @@ test("a data point has the country and the network that the platform reports, an
 
 test("without the binding, or with one that fails, every response is the same, and the failure is logged once", async () => {
   const outcomes = async () => {
+    await worker.forgetFailures();
     const { status } = await worker.login(user);
     const { body } = await worker.login({ ...user, password: "not the right one" });
     const { refresh_token } = (await worker.login(user)).body;

@@ -199,6 +199,7 @@ test("a login renews a hash with outdated parameters, once", async () => {
   ]) {
     const old = phc(outdated);
     await worker.setColumn(user, "password_hash", old);
+    await worker.forgetFailures();
     assertProblem(await worker.login({ ...user, password: `${PASSWORD}!` }), 401, "invalid_credentials");
     assert.equal(await worker.storedHash(user), old);
 
