@@ -7,7 +7,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { makeSecrets } from "../../scripts/secrets.mjs";
 import { assertProblem, deviceCookieOf, forged, PASSWORD, page, startWorker } from "../support/harness.mjs";
 import { STOPPED } from "../support/preludes.mjs";
-import { assertThrottled, Throttles, visible } from "../support/throttles.mjs";
+import { allVerifiedAtOnce, assertThrottled, Throttles, visible } from "../support/throttles.mjs";
 
 const DAY = 86_400;
 const NEW = "four ponies sing quietly at noon";
@@ -315,19 +315,9 @@ test("after 50 failures a device is a stranger for good", async () => {
 test("of many guesses from a device at once, those after its tenth failure are not judged", async () => {
   const user = await worker.register();
   const sessions = await sessionsOf(user);
-  const guesses = [];
-  for (const password of [...Array(13).fill("wrong"), PASSWORD]) {
-    const plan = worker.plan({ at: 2, does: "hold" });
-    const json = { password, device_token: user.device_token };
-    const answer = login(user, json, { headers: plan.headers });
-    assert.equal(await plan.untilHeld(), true);
-    guesses.push({ plan, answer });
-  }
-  const answers = [];
-  for (const { plan, answer } of guesses) {
-    plan.release();
-    answers.push(await answer);
-  }
+  const answers = await allVerifiedAtOnce(worker, [...Array(13).fill("wrong"), PASSWORD], (password, options) =>
+    login(user, { password, device_token: user.device_token }, options),
+  );
   for (const answer of answers.slice(0, 10)) invalid(answer);
   // It may try again at once, as a stranger.
   for (const answer of answers.slice(10)) assertThrottled(answer, 1);

@@ -47,6 +47,26 @@ export class Throttles {
   }
 }
 
+/**
+ * Makes attempts with these passwords, all of which verify theirs before the first is counted, and then lets them go on one after
+ * another. Returns the answers, in order.
+ */
+export async function allVerifiedAtOnce(worker, passwords, attempt) {
+  const held = [];
+  for (const password of passwords) {
+    const plan = worker.plan({ at: 2, does: "hold" });
+    const answer = attempt(password, { headers: plan.headers });
+    assert.equal(await plan.untilHeld(), true);
+    held.push({ plan, answer });
+  }
+  const answers = [];
+  for (const { plan, answer } of held) {
+    plan.release();
+    answers.push(await answer);
+  }
+  return answers;
+}
+
 /** Asserts that an attempt must wait this long. */
 export function assertThrottled(answer, seconds) {
   assertProblem(answer, 429, "too_many_attempts");
