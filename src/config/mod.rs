@@ -3,10 +3,7 @@
 //! docs/reference/configuration.md lists them. A test compares names and defaults.
 
 mod addresses;
-
-use std::fmt;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
+mod reader;
 
 use portcullis_core::account::client::SourceProxy;
 use portcullis_core::account::resource_server::ResourceServers;
@@ -24,6 +21,8 @@ use portcullis_core::token::sealed::{SealingKeys, SealingSecrets};
 
 pub use addresses::Addresses;
 use addresses::Issuer;
+use reader::Reader;
+pub use reader::{Found, Problem};
 
 /// A checked configuration. Durations in seconds.
 #[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
@@ -119,31 +118,11 @@ pub struct Pages {
     pub return_origins: Vec<String>,
 }
 
-/// A problem of the configuration. Never holds a value.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Problem {
-    /// The variable's name.
-    pub variable: &'static str,
-    /// The description of the problem.
-    pub problem: String,
-}
-
-/// A variable as it was found in the environment.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Found {
-    /// Not set, `null`, or empty.
-    Absent,
-    /// Set to this text.
-    Text(String),
-    /// Set to something other than text.
-    NotText,
-}
-
 impl Config {
     /// Reads every variable and secret through `find` and checks them. Reports all problems at once.
     #[expect(clippy::too_many_lines, reason = "each variable has a line")]
     pub fn read(find: impl Fn(&'static str) -> Found) -> Result<Self, Vec<Problem>> {
-        let mut reader = Reader { find, problems: Vec::new() };
+        let mut reader = Reader::new(find);
         let issuer = reader.required("ISSUER", Issuer::parse);
         let audience = reader.required("AUDIENCE", |text| Ok(text.to_owned()));
         let client_id = reader.text("CLIENT_ID", "first-party", |text| Ok(text.to_owned()));
@@ -177,8 +156,8 @@ impl Config {
         let max_sessions = reader.number("MAX_SESSIONS_PER_USER", 100, 1..=500);
         let rate_limits =
             reader.text("RATE_LIMITS", "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60", rate_limits);
-        let source_proxy = reader.source_proxy();
-        let turnstile = reader.turnstile();
+        let source_proxy = source_proxy(&mut reader);
+        let turnstile = turnstile(&mut reader);
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log = reader.text("LOG", "", log);
@@ -251,9 +230,9 @@ impl Config {
                 name_key: NameKey::derive(&secrets)?,
             })
         })();
-        match config {
-            Some(config) if reader.problems.is_empty() => Ok(config),
-            _ => Err(reader.problems),
+        match (config, reader.problems()) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(problems),
         }
     }
 
@@ -263,115 +242,31 @@ impl Config {
     }
 }
 
-struct Reader<F> {
-    find: F,
-    problems: Vec<Problem>,
+fn source_proxy(reader: &mut Reader<impl Fn(&'static str) -> Found>) -> Option<SourceProxy> {
+    let header = reader.optional("SOURCE_HEADER", SourceProxy::is_header, "must be the name of a header");
+    let secret =
+        reader.optional("SOURCE_SECRET", SourceProxy::is_secret, "must be base64url of at least 32 random bytes");
+    for (name, other) in [("SOURCE_HEADER", "SOURCE_SECRET"), ("SOURCE_SECRET", "SOURCE_HEADER")] {
+        if reader.is_set(name) && !reader.is_set(other) {
+            reader.problem(name, &format!("is used only together with {other}, which is not set"));
+        }
+    }
+    if secret.is_some() && reader.is_shared("SOURCE_SECRET", "TOKEN_SECRET") {
+        reader.problem("SOURCE_SECRET", "must not also be TOKEN_SECRET");
+    }
+    Some(SourceProxy::new(header?, secret?))
 }
 
-impl<F: Fn(&'static str) -> Found> Reader<F> {
-    fn problem(&mut self, variable: &'static str, problem: &str) {
-        self.problems.push(Problem { variable, problem: problem.to_owned() });
+/// Has no hostnames yet.
+fn turnstile(reader: &mut Reader<impl Fn(&'static str) -> Found>) -> Option<Turnstile> {
+    let secret = reader.optional("TURNSTILE_SECRET", |_| true, "");
+    let site_key = reader.optional("TURNSTILE_SITE_KEY", |_| true, "");
+    let url =
+        reader.text("TURNSTILE_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify", addresses::service);
+    if site_key.is_some() && !reader.is_set("TURNSTILE_SECRET") {
+        reader.problem("TURNSTILE_SITE_KEY", "is used only together with TURNSTILE_SECRET, which is not set");
     }
-
-    /// Whether another variable contains a secret of this one.
-    fn is_shared(&self, name: &'static str, other: &'static str) -> bool {
-        match ((self.find)(name), (self.find)(other)) {
-            (Found::Text(text), Found::Text(other)) => text
-                .split(',')
-                .map(|part| part.trim().trim_end_matches('='))
-                .any(|part| !part.is_empty() && other.contains(part)),
-            _ => false,
-        }
-    }
-
-    fn is_set(&self, name: &'static str) -> bool {
-        (self.find)(name) != Found::Absent
-    }
-
-    /// A secret or a text without a default.
-    fn optional(&mut self, name: &'static str, check: impl Fn(&str) -> bool, problem: &str) -> Option<String> {
-        match (self.find)(name) {
-            Found::Absent => None,
-            found => self.checked(
-                name,
-                found,
-                |text| {
-                    if check(text) { Ok(text.to_owned()) } else { Err(problem.to_owned()) }
-                },
-            ),
-        }
-    }
-
-    fn source_proxy(&mut self) -> Option<SourceProxy> {
-        let header = self.optional("SOURCE_HEADER", SourceProxy::is_header, "must be the name of a header");
-        let secret =
-            self.optional("SOURCE_SECRET", SourceProxy::is_secret, "must be base64url of at least 32 random bytes");
-        for (name, other) in [("SOURCE_HEADER", "SOURCE_SECRET"), ("SOURCE_SECRET", "SOURCE_HEADER")] {
-            if self.is_set(name) && !self.is_set(other) {
-                self.problem(name, &format!("is used only together with {other}, which is not set"));
-            }
-        }
-        if secret.is_some() && self.is_shared("SOURCE_SECRET", "TOKEN_SECRET") {
-            self.problem("SOURCE_SECRET", "must not also be TOKEN_SECRET");
-        }
-        Some(SourceProxy::new(header?, secret?))
-    }
-
-    /// Has no hostnames yet.
-    fn turnstile(&mut self) -> Option<Turnstile> {
-        let secret = self.optional("TURNSTILE_SECRET", |_| true, "");
-        let site_key = self.optional("TURNSTILE_SITE_KEY", |_| true, "");
-        let url =
-            self.text("TURNSTILE_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify", addresses::service);
-        if site_key.is_some() && !self.is_set("TURNSTILE_SECRET") {
-            self.problem("TURNSTILE_SITE_KEY", "is used only together with TURNSTILE_SECRET, which is not set");
-        }
-        Some(Turnstile { secret: secret?, site_key, url: url?, hostnames: Vec::new() })
-    }
-
-    fn required<T>(&mut self, name: &'static str, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        match (self.find)(name) {
-            Found::Absent => {
-                self.problem(name, "is not set");
-                None
-            }
-            found => self.checked(name, found, check),
-        }
-    }
-
-    fn text<T>(&mut self, name: &'static str, default: &str, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let found = match (self.find)(name) {
-            Found::Absent => Found::Text(default.to_owned()),
-            found => found,
-        };
-        self.checked(name, found, check)
-    }
-
-    fn number<T>(&mut self, name: &'static str, default: T, range: RangeInclusive<T>) -> T
-    where
-        T: Copy + FromStr + PartialOrd + fmt::Display,
-    {
-        let out_of_range = || format!("must be a whole number from {} to {}", range.start(), range.end());
-        let check = |text: &str| {
-            // `FromStr` accepts a leading plus sign.
-            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-            let number = if digits { text.parse().ok() } else { None };
-            number.filter(|number| range.contains(number)).ok_or_else(out_of_range)
-        };
-        match (self.find)(name) {
-            Found::Absent => default,
-            // An invalid number is reported. The other checks continue with the default.
-            found => self.checked(name, found, check).unwrap_or(default),
-        }
-    }
-
-    fn checked<T>(&mut self, name: &'static str, found: Found, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let checked = match found {
-            Found::Text(text) => check(&text),
-            Found::Absent | Found::NotText => Err("must be text: put it in quotes".to_owned()),
-        };
-        checked.map_err(|problem| self.problem(name, &problem)).ok()
-    }
+    Some(Turnstile { secret: secret?, site_key, url: url?, hostnames: Vec::new() })
 }
 
 fn one_of(text: &str, yes: &str, no: &str) -> Result<bool, String> {

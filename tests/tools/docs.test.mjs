@@ -34,9 +34,9 @@ const snakeCase = (name) => name.replaceAll(/(?<!^)[A-Z]/g, "_$&").toLowerCase()
 test("every variable is in the reference and in wrangler.toml, with its default in the code", () => {
   const page = "docs/reference/configuration.md";
   const code = rust("src/config/");
-  const optional = [...code.matchAll(/(?:reader|self)\.(?:text|number)\(\s*"(\w+)",\s*(?:"([^"]*)"|(\w+)),/g)];
+  const optional = [...code.matchAll(/reader\.(?:text|number)\(\s*"(\w+)",\s*(?:"([^"]*)"|(\w+)),/g)];
   const required = [...code.matchAll(/reader\.required\(\s*"(\w+)"/g)].map(([, name]) => name);
-  const unset = [...code.matchAll(/self\.optional\(\s*"(\w+)"/g)].map(([, name]) => name);
+  const unset = [...code.matchAll(/reader\.optional\(\s*"(\w+)"/g)].map(([, name]) => name);
   assert.ok(optional.length >= 14 && required.length === 4 && unset.length >= 4);
   const rows = [...read(page).matchAll(/^\| `([A-Z0-9_]+)` \| ([^|]+) \|/gm)];
   const documented = new Map(rows.map(([, name, value]) => [name, value.replaceAll("`", "").trim()]));
