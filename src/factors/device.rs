@@ -16,7 +16,6 @@ const MAX_TOKENS: usize = 5;
 const SEPARATOR: &str = ".";
 
 /// The device tokens of a request, the newest first. Invalid ones are ignored: their devices are unknown.
-#[derive(Default)]
 pub struct Devices(Vec<DeviceToken>);
 
 impl Devices {

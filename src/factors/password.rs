@@ -40,8 +40,6 @@ pub struct PasswordLogin {
     pub rehash: Option<(String, String)>,
     /// The name that was used.
     pub name: Subject,
-    /// What failed attempts count against: the name or a known device.
-    pub subject: Subject,
 }
 
 /// A new password, hashed.
@@ -147,7 +145,7 @@ pub async fn log_in(
     let method = Method::Password;
     let proof = Proof { user_id, slot, credentials_version: version, method, subject: Some(subject) };
     let rehash = new_hash.map(|new_hash| (stored.clone(), new_hash));
-    Ok(PasswordLogin { proof, user: credentials.user, rehash, name, subject })
+    Ok(PasswordLogin { proof, user: credentials.user, rehash, name })
 }
 
 /// Checks a new password against the rules, which refuse passwords made of the user's names or the organisation's words.
@@ -288,7 +286,8 @@ pub async fn account_changed(
     request: &Request,
     login: &PasswordLogin,
 ) -> Result<FactorError, FactorError> {
-    let failure = Failure { subject: login.subject, user_id: Some(login.user.id), session_id: None };
+    let subject = login.proof.subject.unwrap_or(login.name);
+    let failure = Failure { subject, user_id: Some(login.user.id), session_id: None };
     failed(context, request, &failure, "account_changed").await
 }
 

@@ -44,7 +44,7 @@ pub async fn log_in(
     delivery: NewDelivery,
     devices: &Devices,
 ) -> Result<Reply, SessionError> {
-    let PasswordLogin { proof, user, rehash, name, .. } = login;
+    let PasswordLogin { proof, user, rehash, name } = login;
     let session = new_session(context, proof, delivery)?;
     let device = new_device(context, proof)?;
     let reply = deliver(context, 200, user, &Delivered::new(&session, devices, &device)).await?;

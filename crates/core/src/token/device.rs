@@ -29,7 +29,7 @@ pub struct DeviceToken {
 
 impl DeviceToken {
     /// Lifetime of a token, in days.
-    pub const TTL_DAYS: u32 = 180;
+    const TTL_DAYS: u32 = 180;
     /// Lifetime of a token, in seconds.
     pub const TTL: u64 = Self::TTL_DAYS as u64 * SECONDS_PER_DAY;
 
