@@ -111,15 +111,15 @@ test("a refused request has a data point with its code, also where the log count
     const answers = await atOnce(many(8, () => ({ ...busy, password: "not the right one" })));
     codes = answers.map(({ body }) => body.code);
   });
-  const refusals = codes.filter((code) => code === "too_many_requests");
-  assert.ok(refusals.length > 1 && refusals.length < 8, `${refusals.length} of 8 were refused`);
-  assert.deepEqual(
-    found.toSorted((a, b) => a.blobs[0].localeCompare(b.blobs[0])),
-    [
-      ...many(8 - refusals.length, () => failed("wrong_password")),
-      ...refusals.map((code) => point("refused", code, "Login")),
-    ],
-  );
+  // On a busy machine, five may have failed before the last is refused.
+  const refusals = codes.filter((code) => code !== "invalid_credentials");
+  assert.ok(refusals.includes("too_many_requests") && refusals.length < 8, codes.join(" "));
+  const expected = [
+    ...many(8 - refusals.length, () => failed("wrong_password")),
+    ...refusals.map((code) => point("refused", code, "Login")),
+  ];
+  const sorted = (points) => points.map((one) => JSON.stringify(one.blobs)).toSorted();
+  assert.deepEqual(sorted(found), sorted(expected));
   await worker.patch("/me", { bearer: busy.access_token, json: { name: "1" } });
   await worker.db.prepare("UPDATE audit_events SET count = 20 WHERE id = 'profile_changed'").run();
   const change = () => worker.patch("/me", { bearer: busy.access_token, json: { name: "2" } });
