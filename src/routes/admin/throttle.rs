@@ -29,7 +29,7 @@ struct Throttles {
 struct Throttle {
     /// What they are counted against.
     of: Of,
-    /// The number of failures since the last completed sign-in.
+    /// The number of failures in a row: since the last completed sign-in, or for `confirmation` since the last confirmed change.
     failures: u64,
     /// The last failure.
     last_failed_at: u64,
@@ -70,7 +70,7 @@ pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiE
     Reply::json(200, &Throttles { throttles: throttles.collect() })
 }
 
-/// Against what the failures of an account are counted, except those of known devices.
+/// The subjects that failures of an account count against, except its known devices.
 pub async fn subjects(
     context: &Context<'_>,
     request: &Request,
