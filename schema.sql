@@ -225,14 +225,16 @@ CREATE TABLE audit_events (
 -- Finds the oldest events, for the cleanup.
 CREATE INDEX audit_events_at ON audit_events (at);
 
--- Failed attempts to sign in, and until when no further one is judged. One row per name, device or user with failures. The names are
--- hashes of 24 bits, of names with and without an account, so their number is bounded and a row does not tell whose it is.
+-- Failed attempts to sign in, and the waits in which no further attempt is judged. One row per name, device or user with failures.
+-- Names are hashes of 24 bits, whether an account has the name or not. So their number is bounded, and a row does not tell which
+-- name it counts.
 CREATE TABLE throttles (
   -- name:HASH for logins from unknown devices, device:ID for those from a known device, user:ID for a user who is signed in
   key TEXT PRIMARY KEY NOT NULL,
-  -- failures that count toward the next wait. Time without a failure reduces them
+  -- failures that determine the next wait. Time without a failure reduces them
   steps INTEGER NOT NULL,
-  -- failures since the last completed sign-in
+  -- failures in a row. Those of a name are reset by a completed sign-in, those of a device never. A confirmed change of a user
+  -- deletes the row of that user
   failures INTEGER NOT NULL,
   -- time of the last failure
   last_at INTEGER NOT NULL,
@@ -242,7 +244,7 @@ CREATE TABLE throttles (
   request_id TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Finds the failures of devices and users that are forgotten. Partial, because those of names are kept until a sign-in.
+-- Finds the rows of devices and users that the cleanup deletes. Partial, because the cleanup deletes no rows of names.
 CREATE INDEX throttles_last_at ON throttles (last_at) WHERE key < 'name:' OR key > 'name:~';
 
 -- The position of the cleanup in a table, which it walks in steps and in the order of the keys.

@@ -1,4 +1,5 @@
-//! Known devices. A device that completes a sign-in gets a token, and a login that brings it is not delayed by the failures of others.
+//! Known devices. A device that completes a sign-in receives a token. The failures of others do not delay a login with this
+//! token.
 //!
 //! In cookie mode the tokens are in a cookie, for up to five users of one browser, the newest first.
 
@@ -19,7 +20,7 @@ const SEPARATOR: &str = ".";
 pub struct Devices(Vec<DeviceToken>);
 
 impl Devices {
-    /// Reads the tokens of a request. `token`: the one in its body.
+    /// Reads the tokens of a request: `token`, which is in its body, and those in the cookie.
     pub fn presented(context: &Context<'_>, request: &Request, token: Option<&str>) -> Self {
         let cookie = if context.config.cookie_mode { request.cookie(COOKIE).ok().flatten() } else { None };
         let texts = token.into_iter().chain(cookie.iter().flat_map(|cookie| cookie.split(SEPARATOR)));
@@ -32,12 +33,12 @@ impl Devices {
         self.0.iter().map(DeviceToken::user_id).collect()
     }
 
-    /// What failed attempts from the devices count against.
+    /// The subjects that failed attempts from the devices count against.
     pub fn subjects(&self) -> impl Iterator<Item = Subject> {
         self.0.iter().map(subject)
     }
 
-    /// The device that is known to a user whose credentials have this version.
+    /// The device of this user, if its token was issued for this version of the credentials.
     pub fn find(&self, user_id: Id, credentials_version: u64) -> Option<Subject> {
         self.0.iter().find(|token| token.is_of(user_id, credentials_version)).map(subject)
     }

@@ -44,7 +44,7 @@ impl Proof {
         self.method
     }
 
-    /// What failed attempts count against; `None` for a new account.
+    /// The subject that failed attempts count against; `None` for a new account.
     pub const fn subject(&self) -> Option<Subject> {
         self.subject
     }
@@ -57,7 +57,7 @@ pub enum FactorError {
     InvalidCredentials,
     /// The current password is wrong.
     WrongPassword,
-    /// Failed attempts made further ones wait. Seconds until the end of the wait.
+    /// Attempts must wait because of failed ones. Seconds until the end of the wait.
     Throttled(u64),
     /// The new password is not allowed.
     NewPassword(PasswordError),

@@ -54,12 +54,13 @@ pub struct NewPassword {
 
 /// Verifies the password of an account.
 ///
-/// 1. Ask the rate limiters: by the users of the known devices, if the request has a token of one, else by source and name.
-/// 2. Read the account and the waits. A malformed name is treated like an unknown one. Attempts from a known device of the account count
-///    against the device, all others against the name. If the device is another user's, the rate limits of step 1 apply now.
+/// 1. Ask the rate limiters: with device tokens, by the users of these; without, by source and name.
+/// 2. Read the account and the waits. A malformed name is treated like an unknown one. An attempt from a known device of the
+///    account counts against that device, any other against the name. If none of the tokens makes the device known to this
+///    account, ask the limiters of source and name now.
 /// 3. During a wait, refuse the attempt without verifying the password.
 /// 4. Verify the password. For an unknown account do the same work, including counting the failure.
-/// 5. Check last whether the account is disabled.
+/// 5. Check whether the account is disabled. This comes last, so that a disabled account is answered like a wrong password.
 pub async fn log_in(
     context: &Context<'_>,
     request: &Request,
@@ -184,8 +185,8 @@ pub async fn register(
     Ok(NewPassword { proof, hash, is_breached })
 }
 
-/// Refuses a breached new password, if configured. Then verifies the current password of the caller (ASVS 6.2.3), and hashes the new
-/// one in the same turn.
+/// Refuses a breached new password, if configured. Then verifies the current password of the caller (ASVS 6.2.3), and hashes the
+/// new one in the same turn of the queue.
 pub async fn change(
     context: &Context<'_>,
     request: &Request,
@@ -225,8 +226,9 @@ fn check_wait(context: &Context<'_>, own: &OwnCredentials) -> Result<(), FactorE
     own.wait.map_or(Ok(()), |seconds| Err(throttled(context, seconds)))
 }
 
-/// Verifies the current password of the caller and runs `then`, at `then_price`, in the same turn. A wrong password counts as a failed
-/// login, but not against the name: whoever has an access token is no stranger.
+/// Verifies the current password of the caller and runs `then`, at `then_price`, in the same turn. The audit trail counts a wrong
+/// password as a failed login. The throttle counts it against the user, not the name: failed logins of others must not delay
+/// users who are signed in.
 async fn verify_current<T>(
     context: &Context<'_>,
     request: &Request,
@@ -291,9 +293,9 @@ pub async fn account_changed(
     failed(context, request, &failure, "account_changed").await
 }
 
-/// Logs a failed attempt and counts it, in the throttle and in the audit trail of the account, and returns `error`. If other failures
-/// have made attempts wait since the account was read, it counts nothing and returns [`FactorError::Throttled`]: of many guesses at
-/// once, those that come too late are not judged. Failures without an account do the same work.
+/// Counts a failed attempt, in the throttle and in the audit trail of the account, logs it, and returns `error`. If a wait has
+/// begun since the account was read, it counts nothing and returns [`FactorError::Throttled`]. So of many guesses at once, those
+/// that come too late get the same response, right or wrong. Failures without an account do the same work.
 async fn count_failure(
     context: &Context<'_>,
     request: &Request,
@@ -315,7 +317,7 @@ fn throttled(context: &Context<'_>, seconds: u64) -> FactorError {
     FactorError::Throttled(seconds)
 }
 
-/// Logs attempts during a wait.
+/// Logs an attempt during a wait, together with others of the same minute.
 pub fn log_throttled(context: &Context<'_>) {
     if let Some(count) = context.tallies.throttled.add(context.now) {
         log::write(context.request_id, &Event::TooManyRequests { reason: "throttled", count });

@@ -1,4 +1,4 @@
-//! The throttle: failed attempts, and how long no further attempt is judged.
+//! The throttle: failed attempts, and the waits in which no further attempt is judged.
 
 use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::account::client::Client;
@@ -33,8 +33,8 @@ impl Wait {
         Self(batch.query(FIND, values![subject, now]), subject)
     }
 
-    /// The seconds after which the next attempt may be judged; `None` if there is no wait. A known device that must wait is an unknown
-    /// one meanwhile, so it may try again at once.
+    /// The seconds after which the next attempt may be judged; `None` if there is no wait. During its wait, a known device is
+    /// treated as an unknown one, so it may try again after a second.
     pub(super) fn seconds(self, answers: &Answers) -> Result<Option<u64>, StoreError> {
         let seconds = |row: WaitRow| if matches!(self.1, Subject::Device { .. }) { 1 } else { row.seconds };
         Ok(answers.row(self.0)?.map(seconds))
@@ -44,7 +44,7 @@ impl Wait {
 /// The failures of a subject. Times in unix seconds.
 #[derive(Deserialize)]
 pub struct Throttle {
-    /// The failures since the last completed sign-in.
+    /// The failures in a row: of a name, since the last completed sign-in; of a user, since the last confirmed change.
     pub failures: u64,
     /// The last failure.
     pub last_at: u64,
@@ -65,8 +65,8 @@ impl Store {
     }
 
     /// Counts a failed attempt, in the throttle and in the audit trail. During a wait it counts nothing and returns the seconds
-    /// until the wait ends. One round trip; two rows written, plus index entries for the first of an hour and for a device or a
-    /// user, whether the account exists or not.
+    /// until the wait ends. One round trip. Writes two rows, three if a wait begins, plus an index entry for each first event of
+    /// an hour, and one for a device or a user. The costs are the same for an unknown account.
     pub async fn count_failure(
         &self,
         failure: &Failure,
@@ -97,8 +97,9 @@ impl Store {
     }
 }
 
-/// Sets the failures in a row of a name to zero, if the session has begun. Its waits get shorter only by time: whoever has another name
-/// with the same hash could otherwise end them by a login of their own. The device that has just signed in does not need it.
+/// Sets the failures in a row of a name to zero, if the session has begun. The waits get shorter only by time: otherwise a user
+/// whose name has the same hash could end them with a login of their own. The device that has just signed in is known and does
+/// not wait.
 pub(super) fn forgive(batch: &mut Batch<'_>, subject: Subject, session_id: Id) {
     batch.execute(FORGIVE, values![subject, session_id]);
 }

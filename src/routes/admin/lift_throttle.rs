@@ -11,7 +11,7 @@ use crate::sessions::changes::act_as_admin;
 use crate::store::admin::AdminAction;
 
 /// 1. Read the account, because the failures are found by its names.
-/// 2. Forget the failures, and record it, in one transaction.
+/// 2. Forget the failures and record that, in one transaction.
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let caller = caller(context, request).await?;
     // 1.

@@ -1,7 +1,7 @@
 //! The throttle: how long failed attempts to sign in delay further ones.
 //!
-//! Failures are counted per [`Subject`]. After some of them, each one begins a wait, in which no attempt is judged or counted. A wait
-//! never lasts longer than its maximum, so nobody can be locked out.
+//! Failures are counted per [`Subject`]. The first ones are free; then each failure begins a wait, in which no attempt is judged
+//! or counted. Every wait has a maximum, so no subject is ever locked.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::token::sealed::SealingSecrets;
 pub enum Subject {
     /// The name in a login from an unknown device.
     Name(NameHash),
-    /// A known device of a user.
+    /// A known device of a user, in a login.
     Device {
         /// The user.
         user_id: Id,
@@ -30,8 +30,8 @@ pub enum Subject {
     User(Id),
 }
 
-/// 24 bits of an HMAC of a name, whether an account has it or not. So few bits bound the number of rows, and a row does not tell which
-/// of several names it counts.
+/// 24 bits of an HMAC of a name, whether an account has it or not. The small number of hashes bounds the number of rows, and
+/// several names share each one, so a row does not tell which name it counts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct NameHash([u8; 3]);
 
@@ -52,17 +52,17 @@ pub struct NameKey(Hmac<Sha256>);
 /// How failures of a kind of subject delay attempts. Times in seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
-    /// The number of failures of which the last one begins the first wait.
+    /// The number of failures after which the first wait begins.
     pub free: u64,
     /// The first wait. Each further failure doubles it.
     pub first_wait: u64,
-    /// The longest wait.
+    /// The longest wait, as long as there are fewer than `max_failures`.
     pub max_wait: u64,
     /// The time without a failure after which the next wait is half as long.
     pub quiet: u64,
-    /// The number of failures in a row from which every wait is the last one.
+    /// The number of failures in a row from which on every wait is `last_wait`, however much time passes between them.
     pub max_failures: u64,
-    /// The last wait.
+    /// The wait from `max_failures` on.
     pub last_wait: u64,
 }
 
@@ -73,7 +73,7 @@ impl NameKey {
         secrets.hmac("portcullis name v1").map(Self)
     }
 
-    /// A hash with an id of the key: texts of different keys cannot be confused after the secret has changed.
+    /// A hash with an id of the key, so that hashes from before and after a change of the secret are not taken for one name.
     #[must_use]
     pub fn label(&self, hash: NameHash) -> String {
         format!("{}.{hash}", self.hash(Name::Malformed("key id")))
@@ -110,8 +110,8 @@ impl Subject {
             Self::Name(_) | Self::User(_) => {
                 Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50, last_wait: 900 }
             }
-            // After ten failures it is an unknown device for a day, in which the failures are forgotten, and after 50 for the rest of
-            // its token's life: the token may be stolen, and the next sign-in gets a new one.
+            // After ten failures the device is unknown for a day, and then has ten more. After 50 in all it is unknown for the
+            // rest of the life of its token, which may be stolen. The next sign-in of the owner gets a new token.
             Self::Device { .. } => Policy {
                 free: 10,
                 first_wait: 86_400,

@@ -1,10 +1,11 @@
-//! Device tokens: a device that has completed a sign-in proves with its token that it is known. Sealed texts ([`super::sealed`]):
+//! Device tokens, with which a device proves that it has completed a sign-in. They are sealed texts ([`super::sealed`]):
 //!
 //! ```text
 //! pcdt_ || base64url( user_id(16) || credentials_version(u64) || device_id(16) || day(u32, big endian) || tag(16) )
 //! ```
 //!
-//! A token is not sufficient to sign in. Nothing is stored for it, except failures of the device.
+//! A token is no credential: nobody can sign in with it alone. D1 has a row for a device only if logins with its token have
+//! failed.
 
 use super::sealed::{Kind, SealingKeys};
 use crate::id::Id;
@@ -78,7 +79,7 @@ impl DeviceToken {
         self.device_id
     }
 
-    /// Whether the device is known to a user whose credentials have this version.
+    /// Whether the token was issued to this user, for this version of the credentials.
     #[must_use]
     pub fn is_of(&self, user_id: Id, credentials_version: u64) -> bool {
         self.user_id == user_id && self.credentials_version == credentials_version

@@ -1,7 +1,6 @@
--- ?1 key, ?2 now, ?3 number of failures of which the last one begins a wait, ?4 first wait, ?5 longest wait,
--- ?6 seconds without a failure after which the next wait is half as long, ?7 failures in a row from which every wait is the last one,
--- ?8 request_id,
--- ?9 the last wait. There are no more steps than the longest wait needs: more would take longer to forget.
+-- ?1 key, ?2 now, ?3 number of failures after which the first wait begins, ?4 first wait, ?5 longest wait,
+-- ?6 seconds without a failure after which the next wait is half as long, ?7 failures in a row from which on every wait is ?9,
+-- ?8 request_id. There are no more steps than the longest wait needs, because more would take longer to forget.
 -- Cost: at most 1 row read, 1 row written, plus an index entry for a device or a user.
 INSERT INTO throttles (key, steps, failures, last_at, until, request_id)
 SELECT ?1, steps, 1, ?2, CASE WHEN steps < ?3 THEN 0 ELSE ?2 + MIN(?5, ?4 << MIN(9, steps - ?3)) END, ?8
