@@ -1,6 +1,7 @@
-//! Rate limits, asked from the rate limiters of the platform. Without an answer the request goes on, since D1 limits guessing too.
+//! Rate limits, counted by the rate limiters of the platform. If a limiter does not answer, the request continues: the throttle
+//! in D1 bounds guessing too.
 //!
-//! A key begins with the kind of what it names, so that keys of different kinds are never equal.
+//! A key begins with its kind (`source:`, `devices:`, `name:`, `session:`), so that keys of different kinds are never equal.
 
 use portcullis_core::account::throttle::Subject;
 use portcullis_core::id::Id;
@@ -26,9 +27,11 @@ impl RateLimited {
     }
 }
 
-/// Asks whether a request may check a password or create an account. Requests from known devices are counted by the users of these
-/// instead of by source, and refused only if all of these exceed the limit: otherwise a token of another user in the cookie could
-/// delay this one. Applies only to endpoints of this class.
+/// Asks whether a request may check a password or create an account. Applies only to endpoints of this class.
+///
+/// `users` are the users of the device tokens in the request. If there are any, the request counts by user instead of by source.
+/// It is refused only if every one of them exceeds the limit: a cookie may also have tokens of other users, which must not delay
+/// this one.
 pub async fn credentials(context: &Context<'_>, request: &Request, users: &[Id]) -> Result<(), RateLimited> {
     if context.limit != EndpointLimit::Credentials {
         return Ok(());
@@ -46,13 +49,13 @@ pub async fn credentials(context: &Context<'_>, request: &Request, users: &[Id])
     }
 }
 
-/// Asks whether a password may be checked for a name, which does not leave the Worker.
+/// Asks whether a password may be checked for a name. The limiter receives only a hash of the name.
 pub async fn name(context: &Context<'_>, name: Subject) -> Result<(), RateLimited> {
     ask(context, Class::Name, Some(name.to_string())).await
 }
 
-/// Asks whether a forged token or a wrong secret may be answered as such. Never called for a valid one, so a client with valid tokens is
-/// not affected by another one at the same source.
+/// Asks whether a forged token or a wrong secret may still be answered as usual. Never called for a valid one, so forged tokens
+/// do not affect a client with valid tokens at the same source.
 pub async fn bad_token(context: &Context<'_>, request: &Request) -> Result<(), RateLimited> {
     ask(context, Class::BadToken, by_source(context, request)).await
 }
@@ -65,7 +68,7 @@ pub async fn writes(context: &Context<'_>, session_id: Id) -> Result<(), RateLim
     ask(context, Class::Writes, Some(format!("session:{session_id}"))).await
 }
 
-/// Whether a source registers so often that it must solve a challenge.
+/// Counts a registration without a Turnstile token. `true`: its source registers so often that a token is required.
 pub async fn challenge(context: &Context<'_>, request: &Request) -> bool {
     !is_within(context, "LIMIT_CHALLENGE", by_source(context, request)).await
 }

@@ -71,8 +71,8 @@ pub enum Event<'a> {
     IntrospectionRefused { reason: &'static str },
     /// Requests were refused because too many are waiting for password hashing. `count`: their number since the last line.
     Overloaded { count: u64 },
-    /// Requests were refused by a rate limit, or because their source or account exceeds its share of password hashing. `reason` is the
-    /// class of the limit, or `hashing_share`; `count` is their number since the last line.
+    /// Requests were refused by a rate limit, because their source or account exceeds its share of password hashing, or during a
+    /// wait. `reason` is the class of the limit, `hashing_share` or `throttled`; `count` is their number since the last line.
     TooManyRequests { reason: &'static str, count: u64 },
     /// New passwords were accepted without the breach check, because the range API did not answer as it should. `count`: their number
     /// since the last line.

@@ -8,13 +8,13 @@ const PERIODS: [u32; 2] = [10, 60];
 /// Requests that are counted together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Class {
-    /// Requests that check a password or create an account, by source or device.
+    /// Logins and registrations, by source; with device tokens, by the users of these.
     Credentials,
-    /// The same requests, by the name of the account.
+    /// Logins from unknown devices, by the name of the account.
     Name,
     /// Requests with a forged token or a wrong client secret, by source.
     BadToken,
-    /// Requests that change an account, by session.
+    /// Changes by signed-in users, by session.
     Writes,
 }
 
@@ -22,7 +22,7 @@ impl Class {
     /// Every class.
     pub const ALL: [Self; 4] = [Self::Credentials, Self::Name, Self::BadToken, Self::Writes];
 
-    /// The stable name.
+    /// The name in `RATE_LIMITS`, in headers and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// The action of registrations, which the widget of the page names too.
 pub const REGISTER: &str = "register";
-/// Error codes that are not about the token.
+/// Error codes that say nothing about the token.
 const NOT_OF_TOKEN: [&str; 4] = ["missing-input-secret", "invalid-input-secret", "bad-request", "internal-error"];
 
 #[derive(Deserialize)]
@@ -21,7 +21,7 @@ struct Answer {
 pub enum Verdict {
     /// The token is valid for this action at one of the hosts.
     Passed,
-    /// The token is not.
+    /// The token is not valid.
     Failed,
     /// The answer says nothing about the token.
     Unusable,

@@ -1,5 +1,5 @@
-//! Turnstile: whether a registration comes from a browser that Cloudflare trusts. Optional, and required only from sources that register
-//! often.
+//! Turnstile, by which Cloudflare checks the browser of a registration. It is optional; if it is configured, a token is required
+//! only from a source that registers often.
 
 use portcullis_core::turnstile::{REGISTER, Verdict, judge};
 use serde_json::json;
@@ -18,8 +18,8 @@ const MAX_TOKEN_BYTES: usize = 2048;
 /// An answer has less than 1 KiB.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Checks the token of a registration, if it has one or needs one. A token can be checked only once, so this comes after the other checks
-/// of the input.
+/// Checks the token of a registration, if it has one or needs one. A token can be checked only once, so this comes after the
+/// other checks of the input.
 pub async fn check(context: &Context<'_>, request: &Request, token: Option<&str>) -> Result<(), ApiError> {
     let Some(turnstile) = &context.config.turnstile else { return Ok(()) };
     let error = match token {
