@@ -1,8 +1,8 @@
-//! Password hashing: one hash at a time, and other requests between two hashes.
+//! Password hashing: one hash at a time, with other requests in between.
 //!
-//! A hash occupies the only thread of the isolate, and the runtime runs ready tasks before it handles new events. So a burst of logins
-//! would block every other request. To prevent this, each login waits in the [`HashingQueue`] of the isolate and yields until it is
-//! next.
+//! A hash occupies the only thread of the isolate, and the runtime runs ready tasks before it handles new events. So a burst of
+//! logins would block every other request. To prevent this, each login waits in the [`HashingQueue`] of the isolate and yields
+//! until it is next.
 //!
 //! Waiting requests poll, because the runtime does not allow one request to resolve the promise of another.
 

@@ -8,10 +8,14 @@
 //! requests of a busy source are interleaved with those of others, and a cheap hash does not wait for an expensive one from
 //! another source.
 //!
-//! **Limits.** The queue holds at most [`MAX_WAITING`] requests and [`MAX_WORK_MICROS`] of work, of which expensive hashes may take
-//! half. One source may use a quarter of the places and of the work; one account four places. If the places of an account are
-//! taken, a request displaces the last one from the source with the most of them, provided its own source has fewer. So even
-//! three sources together cannot keep the owner of an account out of the queue.
+//! **Limits.** The queue holds at most [`MAX_WAITING`] requests and [`MAX_WORK_MICROS`] of work, of which expensive hashes may
+//! take half. One source may use a quarter of the places and of the work; one account four places, of which one source may use
+//! three. If the places of an account are taken, a request displaces the last one from the source with the most of them, provided
+//! its own source has fewer. So even three sources together cannot take all places of an account.
+//!
+//! **Known devices.** Those of one account count as one source, and all of them together may use half of the places and of the
+//! work. So requests of others from the same network do not take their share. The share is not reserved: in a full queue they are
+//! refused too.
 //!
 //! **Polling.** A waiting request polls the queue. A cancelled one stops polling and loses its place.
 
@@ -50,8 +54,7 @@ pub struct Entry {
     pub account: Subject,
     /// The source of the request, if known.
     pub source: Option<Source>,
-    /// Whether the request comes from a known device. All known devices share half of the places and of the work, whatever their source,
-    /// so that other clients of a network cannot take their places.
+    /// Whether the request comes from a known device of the account.
     pub is_known_device: bool,
     /// The CPU time that the hash takes, in microseconds.
     pub price: u64,
