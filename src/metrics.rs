@@ -1,6 +1,6 @@
 //! Metrics: a data point for each fact that helps to recognise an attack. docs/reference/metrics.md describes them.
 //!
-//! A point holds nothing that identifies a user. Successful requests other than logins and registrations have none, so that refreshes
+//! A point holds nothing that identifies a user. Of the successful requests, only logins and registrations have one, so refreshes
 //! and `/verify` do no work for metrics.
 
 use portcullis_core::account::throttle::NameHash;
@@ -19,7 +19,7 @@ pub fn report(context: &Context<'_>, request: &Request, event: &Event<'_>) {
     }
 }
 
-/// Adds the data point of a refused request. The log counts such requests together, or not at all.
+/// Adds the data point of a refused request. The log has one line for many of these requests, or none.
 pub fn refused(context: &Context<'_>, request: &Request, code: &'static str) {
     add(context, request, "refused", code, None);
 }

@@ -1,5 +1,6 @@
-//! Checks whether a new password is in a data breach (NIST SP 800-63B-4 §3.1.1.2), by the range API of Have I Been Pwned or a copy.
-//! The API learns the first five of 40 digits of the SHA-1, which about a thousand listed passwords share, and nothing about the user.
+//! Checks whether a new password is in a data breach (NIST SP 800-63B-4 §3.1.1.2), by the range API of Have I Been Pwned or a
+//! copy. The API learns the first five of 40 digits of the SHA-1, which about a thousand listed passwords share, and nothing
+//! about the user.
 
 use portcullis_core::password::breached::BreachHash;
 use portcullis_core::password::{Password, PasswordError};
@@ -21,8 +22,8 @@ const CACHE: &str = "portcullis-breaches";
 /// Time for which a response is cached, in seconds.
 const CACHE_TTL: u64 = 86_400;
 
-/// Whether a new password is in a data breach, or an error if such passwords are refused. If the API does not answer, the password is
-/// accepted, because otherwise nobody could register or change a password until it answers again.
+/// Whether a new password is in a data breach, or an error if such passwords are refused. If the API does not answer, the
+/// password is accepted, because otherwise nobody could register or change a password until it answers again.
 pub async fn is_breached(context: &Context<'_>, password: &Password) -> Result<bool, FactorError> {
     let Some(check) = &context.config.breach_check else { return Ok(false) };
     match is_listed(&check.url, &BreachHash::of(password)).await {

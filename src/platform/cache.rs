@@ -1,7 +1,7 @@
 //! Responses of other services, kept in the cache of the data centre. A failure is a miss.
 //!
-//! This is the Cache API, because the caching options of `fetch` have no effect in local development. At a *.workers.dev address, the
-//! Cache API may keep nothing.
+//! This is the Cache API, because the caching options of `fetch` have no effect in local development. At a *.workers.dev address,
+//! the Cache API may keep nothing.
 
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};

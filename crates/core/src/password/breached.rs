@@ -33,7 +33,7 @@ impl BreachHash {
     /// Whether the hash is among the rows `SUFFIX:COUNT` that were returned for its prefix. A row with the count 0 is padding.
     ///
     /// # Errors
-    /// [`MalformedRange`] if a row has another form, or if there is none: every response is padded.
+    /// [`MalformedRange`] if a row has another form, or if there is no row. Padding gives every valid response some.
     pub fn is_in(&self, range: &[u8]) -> Result<bool, MalformedRange> {
         let suffix = self.0.get(PREFIX_DIGITS..).unwrap_or_default();
         let mut is_listed = false;
