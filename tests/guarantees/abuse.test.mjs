@@ -68,8 +68,8 @@ test("one source that guesses passwords of one account has 108 guesses judged on
   }
   assert.deepEqual(judgedIn, [108, 24]);
   const { trips, written, kv } = spent();
-  // Without the wait of the fourth and earlier failures, each judged guess writes the throttle and two counts of the audit trail,
-  // each of which has one row an hour, with an index entry. A guess during a wait reads one row and writes none.
+  // A judged guess writes three rows: the throttle and two counts of the audit trail. The first four begin no wait, so they write
+  // one count. Each count has one row an hour, whose insertion also writes an index entry. A guess during a wait writes nothing.
   const rows = await audited();
   assert.deepEqual([trips, written, kv], [asked + judged, 3 * judged - 4 + rows.length, 0]);
   assert.ok(rows.length <= 2 * 31, `${rows.length} rows of the audit trail`);
@@ -105,7 +105,7 @@ test("1,000 sources that guess one password each, at once, have at most five gue
   assert.ok((await worker.memory()) - memory <= MAX_GROWTH);
 });
 
-test("one source that guesses a password of 1,000 names gets one row for each, and takes nobody's place", async () => {
+test("one source that guesses a password of 1,000 names adds one row for each, and takes no place of known devices", async () => {
   const user = await worker.register();
   await worker.warmUp(50);
   const memory = await worker.memory();
@@ -121,7 +121,7 @@ test("one source that guesses a password of 1,000 names gets one row for each, a
   assert.equal(judged.length + (counts.too_many_requests ?? 0), 1000, JSON.stringify(counts));
   const keys = new Set(judged.map((number) => throttles.key("email", name(number))));
   assert.deepEqual(new Set(Object.keys(await throttles.all())), keys);
-  // All names without an account share a row of the audit trail, which tells no source.
+  // All names without an account share a row of the audit trail, which has no source.
   const rows = (await audited()).filter(({ user_id }) => user_id === "");
   assert.deepEqual(
     rows.map(({ kind, count, ip, user_agent }) => [kind, count, ip, user_agent]),
@@ -135,7 +135,7 @@ test("one source that guesses a password of 1,000 names gets one row for each, a
   assert.ok((await worker.memory()) - memory <= MAX_GROWTH);
 });
 
-test("an attacker who asks ten times a minute delays no known device and no session, and a new device by 15 minutes", async () => {
+test("an attacker who asks ten times a minute delays no known device, no session, and a new device by 15 minutes at most", async () => {
   const user = await worker.register({ username: "victim" });
   const key = throttles.key("email", user.email);
   const attack = (json = { email: user.email }) => guess(json, "203.0.113.1");
@@ -155,17 +155,18 @@ test("an attacker who asks ten times a minute delays no known device and no sess
   }
   assert.equal(judged, 2, "one guess every 15 minutes is judged");
   const { written, kv } = spent();
-  // Seven logins with two rows, three of which forgive failures in a row; two guesses with three rows. The rest are index entries.
+  // Seven logins with two rows each, and one more for the three that reset failures in a row; two guesses with three rows each.
+  // The rest are index entries.
   const rows = await audited();
   assert.ok(written <= 7 * 2 + 3 + 2 * 3 + rows.length, `${written} rows written`);
   assert.equal(kv, 0);
-  // Who is signed in changes the password, whatever the attacker does.
+  // A signed-in user can change the password during the attack.
   const { access_token } = (await login({ email: user.email, device_token: user.device_token }, "192.0.2.7")).body;
   const json = { current_password: PASSWORD, new_password: NEW };
   const changed = await worker.post("/me/password", { bearer: access_token, json });
   assert.equal(changed.status, 200);
   await attack();
-  // A new device waits as long as it is told, and then signs in, unless the attacker asks in the same second before it.
+  // A new device waits as long as it is told, and then signs in, unless the attacker asks first after the wait.
   const told = await login({ email: user.email, password: NEW }, "192.0.2.8");
   assert.ok(isThrottled(told) && waitOf(told) <= 900, told.text);
   await worker.advance(waitOf(told) - 1);
@@ -186,7 +187,7 @@ test("an attacker who asks ten times a minute delays no known device and no sess
 test("a flood of waiting hashes from one network delays no known device in it", async () => {
   const IP = "203.0.113.5";
   const users = await Promise.all(many(10, () => worker.register()));
-  const stranger = await worker.register();
+  const other = await worker.register();
   const memory = await worker.memory();
   spent();
   const held = async (act) => {
@@ -201,7 +202,7 @@ test("a flood of waiting hashes from one network delays no known device in it", 
   const own = [];
   for (const { email, device_token } of users)
     own.push(await held((headers) => login({ email, device_token }, IP, headers)));
-  own.push(await held((headers) => login({ email: stranger.email }, IP, headers)));
+  own.push(await held((headers) => login({ email: other.email }, IP, headers)));
   // All of them reach the queue together, the flood first.
   for (const { plan } of [...flood, ...own]) plan.release();
   const answers = await Promise.all(own.map(({ answer }) => answer));

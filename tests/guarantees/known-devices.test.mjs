@@ -1,4 +1,4 @@
-// Known devices: a device that has completed a sign-in is not delayed by the failures of strangers, and delays nobody.
+// Known devices: failed logins from unknown devices do not delay a device that has completed a sign-in, nor the other way round.
 // The clock stands still, and moves only where a test advances it.
 
 import assert from "node:assert/strict";
@@ -33,8 +33,8 @@ function deviceRow(token) {
 }
 const nameRow = ({ email }) => throttles.row(throttles.key("email", email));
 
-/** Makes strangers wait for a minute, whatever failed before. */
-async function holdStrangers(user) {
+/** Makes unknown devices wait for a minute, whatever failed before. */
+async function holdUnknown(user) {
   await worker.db.prepare("DELETE FROM throttles WHERE key = ?").bind(throttles.key("email", user.email)).run();
   invalid(await login(user, { password: "wrong" }));
   await throttles.hold(user);
@@ -43,16 +43,16 @@ async function holdStrangers(user) {
 
 /** Asserts that a login of the user with this token is one of a known device. */
 async function assertKnown(user, device_token) {
-  await holdStrangers(user);
+  await holdUnknown(user);
   assert.equal((await login(user, { device_token })).status, 200, "the device is known");
 }
 
-/** Asserts that a login of the user with this token waits like one of a stranger. */
-async function assertStranger(user, device_token, options) {
-  await holdStrangers(user);
-  const [answer, stranger] = [await login(user, { device_token }, options), await login(user, {})];
+/** Asserts that a login of the user with this token waits like one without a token. */
+async function assertUnknown(user, device_token, options) {
+  await holdUnknown(user);
+  const [answer, other] = [await login(user, { device_token }, options), await login(user, {})];
   assertThrottled(answer, 64);
-  assert.equal(visible(answer), visible(stranger));
+  assert.equal(visible(answer), visible(other));
 }
 
 test("each completed sign-in and password change answers with the token of a new device", async () => {
@@ -67,11 +67,11 @@ test("each completed sign-in and password change answers with the token of a new
   assert.equal(refreshed.body.device_token, undefined);
   const json = { current_password: PASSWORD, new_password: NEW };
   const changed = (await worker.post("/me/password", { bearer: user.access_token, json })).body;
-  await holdStrangers(user);
+  await holdUnknown(user);
   assert.equal((await login(user, { password: NEW, device_token: changed.device_token })).status, 200);
 });
 
-test("strangers who make a name wait do not delay a known device", async () => {
+test("failures that make a name wait do not delay a known device", async () => {
   const user = await worker.register();
   for (let number = 1; number <= 5; number += 1) invalid(await login(user, { password: "wrong" }));
   assertThrottled(await login(user, {}), 2);
@@ -80,7 +80,7 @@ test("strangers who make a name wait do not delay a known device", async () => {
 
 test("a device is known to its own user only", async () => {
   const [user, other] = [await worker.register(), await worker.register()];
-  await assertStranger(user, other.device_token);
+  await assertUnknown(user, other.device_token);
   await assertKnown(user, user.device_token);
   // Wrong passwords with the token of another user count against the name, not against that device.
   await throttles.clear();
@@ -119,7 +119,7 @@ test("an invalid device token is ignored", async () => {
   const bytes = invalidTokens["another version"];
   bytes[23] += 1;
   invalidTokens["another version"] = `pcdt_${bytes.toString("base64url")}`;
-  for (const invalidToken of Object.values(invalidTokens)) await assertStranger(user, invalidToken);
+  for (const invalidToken of Object.values(invalidTokens)) await assertUnknown(user, invalidToken);
   // Without a wait, the login is that of a new device.
   await throttles.clear();
   for (const invalidToken of Object.values(invalidTokens)) {
@@ -160,10 +160,10 @@ test("a device token expires after 180 days", async () => {
   await worker.advance(179 * DAY);
   await assertKnown(user, user.device_token);
   await worker.advance(DAY);
-  await assertStranger(user, user.device_token);
+  await assertUnknown(user, user.device_token);
 });
 
-// What makes all devices of a user strangers.
+// What makes all devices of a user unknown.
 const asAdmin = async (method, path, json) => {
   const admin = await worker.registerAdmin();
   const { status } = await worker.request(method, path, { bearer: admin.access_token, json });
@@ -186,15 +186,15 @@ const VOIDING = {
   },
 };
 for (const [name, act] of Object.entries(VOIDING)) {
-  test(`after ${name} every device is a stranger, until its next sign-in`, async () => {
+  test(`after ${name} every device is unknown, until its next sign-in`, async () => {
     const user = await worker.register();
     const second = (await login(user, {})).body.device_token;
     const password = (await act(user)) ?? PASSWORD;
-    for (const token of [user.device_token, second]) await assertStranger(user, token);
+    for (const token of [user.device_token, second]) await assertUnknown(user, token);
     await throttles.clear();
     const { status, body } = await login(user, { password, device_token: second });
     assert.equal(status, 200);
-    await holdStrangers(user);
+    await holdUnknown(user);
     assert.equal((await login(user, { password, device_token: body.device_token })).status, 200);
     assertThrottled(await login(user, { password, device_token: second }), 64);
   });
@@ -220,7 +220,7 @@ for (const [name, act] of Object.entries({
 
 test("failures of a device count against that device only", async () => {
   const user = await worker.register();
-  const before = await holdStrangers(user);
+  const before = await holdUnknown(user);
   for (let number = 1; number <= 3; number += 1)
     invalid(await login(user, { password: "wrong", device_token: user.device_token }));
   assert.deepEqual(await nameRow(user), before);
@@ -232,12 +232,12 @@ test("failures of a device count against that device only", async () => {
   assert.equal(await deviceRow(other), undefined);
 });
 
-test("a sign-in of a device forgets the failures of the name in a row, but neither the wait of strangers nor those of its token", async () => {
+test("a sign-in of a device resets the failures in a row of the name, but neither its wait nor the failures of the device", async () => {
   const user = await worker.register();
-  const held = await holdStrangers(user);
+  const held = await holdUnknown(user);
   invalid(await login(user, { password: "wrong", device_token: user.device_token }));
   assert.equal((await login(user, { device_token: user.device_token })).status, 200);
-  // Whoever has a copy of the token has no more attempts than before.
+  // A thief of the token has no more attempts than before.
   assert.equal((await deviceRow(user.device_token)).failures, 1);
   assert.deepEqual(await nameRow(user), { ...held, failures: 0 });
   assertThrottled(await login(user, {}), 64);
@@ -248,9 +248,9 @@ test("a sign-in of a device forgets the failures of the name in a row, but neith
   assert.equal((await nameRow(user)).failures, 1);
 });
 
-test("a failed attempt of a device forgives nothing", async () => {
+test("a login of a device that cannot be completed resets no failures", async () => {
   const user = await worker.register();
-  const held = await holdStrangers(user);
+  const held = await holdUnknown(user);
   const sessions = await sessionsOf(user);
   await worker.db
     .prepare("CREATE TRIGGER failing BEFORE UPDATE ON throttles BEGIN SELECT RAISE(ABORT, 'disk full'); END")
@@ -262,17 +262,17 @@ test("a failed attempt of a device forgives nothing", async () => {
   assert.equal(await sessionsOf(user), sessions);
 });
 
-test("after ten failures a device is a stranger for a day, and its owner can sign in like one", async () => {
+test("after ten failures a device is unknown for a day, and its owner can sign in from it like from any unknown one", async () => {
   const user = await worker.register();
   const token = user.device_token;
   for (let number = 1; number <= 10; number += 1) {
-    await holdStrangers(user);
+    await holdUnknown(user);
     invalid(await login(user, { password: "wrong", device_token: token }));
   }
   const row = await deviceRow(token);
   assert.deepEqual([row.failures, row.until - row.last_at], [10, DAY]);
   // Its attempts count against the name.
-  await assertStranger(user, token);
+  await assertUnknown(user, token);
   await worker.advance(64);
   const { failures } = await nameRow(user);
   invalid(await login(user, { password: "wrong", device_token: token }));
@@ -282,25 +282,25 @@ test("after ten failures a device is a stranger for a day, and its owner can sig
   const { status, body } = await login(user, { device_token: token });
   assert.equal(status, 200);
   assert.equal((await nameRow(user)).failures, 0);
-  // The sign-in made it a new device, and the old one is still a stranger.
+  // The sign-in returned a new token, which is known. The old one is still unknown.
   await assertKnown(user, body.device_token);
-  await assertStranger(user, token);
+  await assertUnknown(user, token);
   await worker.advance(DAY);
   await assertKnown(user, token);
 });
 
-test("nothing can be learned from a device that has failed: after a day it has ten attempts again", async () => {
+test("after a day, a device that has failed has ten attempts again", async () => {
   const user = await worker.register();
   const token = user.device_token;
   for (let day = 0; day < 2; day += 1) {
     for (let number = 1; number <= 10; number += 1)
       invalid(await login(user, { password: "wrong", device_token: token }));
-    await assertStranger(user, token);
+    await assertUnknown(user, token);
     await worker.advance(DAY);
   }
 });
 
-test("after 50 failures a device is a stranger for good", async () => {
+test("after 50 failures a device is unknown for good", async () => {
   const user = await worker.register();
   const token = user.device_token;
   for (let number = 1; number <= 50; number += 1) {
@@ -309,7 +309,7 @@ test("after 50 failures a device is a stranger for good", async () => {
   }
   assert.equal((await deviceRow(token)).failures, 50);
   await worker.advance(100 * DAY);
-  await assertStranger(user, token);
+  await assertUnknown(user, token);
 });
 
 test("of many guesses from a device at once, those after its tenth failure are not judged", async () => {
@@ -319,7 +319,7 @@ test("of many guesses from a device at once, those after its tenth failure are n
     login(user, { password, device_token: user.device_token }, options),
   );
   for (const answer of answers.slice(0, 10)) invalid(answer);
-  // It may try again at once, as a stranger.
+  // It may try again after a second, as an unknown device.
   for (const answer of answers.slice(10)) assertThrottled(answer, 1);
   assert.equal(new Set(answers.slice(10).map(visible)).size, 1, "the right guess is answered like the wrong ones");
   assert.equal(await sessionsOf(user), sessions);
@@ -338,7 +338,7 @@ test("a login of a device costs two round trips and two rows, like any other", a
   };
   assert.deepEqual(await costOf({}), [2, 2, 0]);
   assert.deepEqual(await costOf({ device_token: user.device_token }), [2, 2, 0]);
-  await holdStrangers(user);
+  await holdUnknown(user);
   assert.deepEqual(await costOf({ device_token: user.device_token }), [2, 3, 0]);
 });
 
@@ -382,7 +382,7 @@ test("the cookie of a device makes it known, and no script of the page sees the 
   const user = await worker.register();
   const tokens = await byCookie(user);
   assert.equal(tokens.length, 1);
-  await holdStrangers(user);
+  await holdUnknown(user);
   assert.deepEqual(usersOf(await byCookie(user, cookieOf(tokens))), usersOf(tokens));
   // A login that takes its refresh token in the body uses the cookie too.
   const { status, body, headers } = await login(user, {}, page(cookieOf(tokens)));
@@ -402,10 +402,10 @@ test("the cookie keeps the tokens of five users, the newest first", async () => 
     assert.deepEqual(tokens, newest.slice(0, 5));
   }
   // The oldest user is unknown again, all others are known.
-  await holdStrangers(users[0]);
+  await holdUnknown(users[0]);
   assertThrottled(await login(users[0], {}, page(cookieOf(tokens))), 64);
   for (const user of users.slice(1)) {
-    await holdStrangers(user);
+    await holdUnknown(user);
     assert.equal((await login(user, {}, page(cookieOf(tokens)))).status, 200);
   }
   // A user who signs in again moves to the front, and is not in the cookie twice.
@@ -434,7 +434,7 @@ test("invalid, foreign, repeated and too many tokens in the cookie do no harm", 
     [cookieOf([foreign, own]), [own, foreign]],
     [cookieOf([foreign, foreign, own]), [own, foreign, foreign]],
   ]) {
-    await holdStrangers(user);
+    await holdUnknown(user);
     assert.deepEqual(usersOf(await byCookie(user, cookie)), usersOf(tokens), cookie);
   }
   // Only the first five are read, and a repeated cookie is ignored, because it is unclear which one the Worker set.
@@ -447,7 +447,7 @@ test("invalid, foreign, repeated and too many tokens in the cookie do no harm", 
     `${COOKIE.replace("__Host-", "")}=${own}`,
     `${COOKIE}=`,
   ]) {
-    await holdStrangers(user);
+    await holdUnknown(user);
     assertThrottled(await login(user, {}, page(cookie)), 64);
   }
   await throttles.clear();
@@ -455,7 +455,7 @@ test("invalid, foreign, repeated and too many tokens in the cookie do no harm", 
   assert.equal(tokens.length, 1);
 });
 
-test("a deleted account takes its tokens out of the cookie, and leaves those of others", async () => {
+test("deleting an account removes its tokens from the cookie, and keeps those of others", async () => {
   const [user, other] = [await worker.register(), await worker.register()];
   const [foreign] = await byCookie(other);
   const remove = async (account, cookie) => {
@@ -477,7 +477,7 @@ test("without cookie mode the cookie is ignored", async () => {
   const [own] = await byCookie(user);
   try {
     await worker.update({ vars: { COOKIE_MODE: "off" } });
-    await holdStrangers(user);
+    await holdUnknown(user);
     assertThrottled(await login(user, {}, page(cookieOf([own]))), 64);
     assert.equal((await login(user, { device_token: own })).status, 200);
   } finally {

@@ -1,5 +1,5 @@
-// The rate limits: which requests count, by what, and what a request over the limit costs. Stand-ins for the rate limiters
-// count exactly; one test asks those of workerd.
+// The rate limits: which requests count, by which key, and what a request over the limit costs. Stand-ins for the rate
+// limiters count exactly; one test uses those of workerd.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -43,7 +43,7 @@ const admin = restored(
   () => worker.registerAdmin(),
 );
 
-/** Replaces the limiters, and forgets what was asked and logged, and failed logins. */
+/** Replaces the limiters, and clears what was asked and logged, and the failed logins. */
 async function limit(limits = {}) {
   await worker.limit({ ...OPEN, ...limits });
   await worker.forgetFailures();
@@ -333,7 +333,7 @@ const FORGED = {
 };
 
 for (const [what, [status, send, isOAuth]] of Object.entries(FORGED)) {
-  test(`${what} that is forged counts, and is answered 429 over the limit`, async () => {
+  test(`a forged credential counts, and is answered 429 over the limit: ${what}`, async () => {
     const user = { ...(await admin()), ip: nextAddress() };
     await limit({ LIMIT_BAD_TOKEN: 1 });
     assert.equal((await send(user)).status, status);

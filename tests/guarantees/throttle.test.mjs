@@ -1,4 +1,4 @@
-// The throttle: failed attempts delay further ones, never for longer than 15 minutes, and tell nobody which accounts exist.
+// The throttle: failed attempts delay further ones, by 15 minutes at most, and the waits do not tell which accounts exist.
 // The clock stands still, and moves only where a test advances it.
 
 import assert from "node:assert/strict";
@@ -165,14 +165,14 @@ test("from 50 failures in a row on, every wait is 15 minutes, however quiet it w
     assert.equal((await throttles.row(key)).failures, number);
     await worker.advance(24 * HOUR);
   }
-  // The owner is never locked out, and a completed sign-in forgets the failures in a row.
+  // After the wait the owner can log in, and a completed sign-in resets the failures in a row.
   assert.equal((await login({ email: user.email })).status, 200);
   assert.equal((await throttles.row(key)).failures, 0);
   for (let number = 1; number <= 5; number += 1) invalid(await guess({ email: user.email }));
   assertThrottled(await guess({ email: user.email }), 2);
 });
 
-test("only a completed sign-in forgets failures in a row: neither a disabled account nor one that changes meanwhile", async () => {
+test("a right password resets failures in a row only if a session begins: not if the account is disabled or has changed", async () => {
   const user = await worker.register();
   const key = throttles.key("email", user.email);
   await fail({ email: user.email }, 3);
@@ -195,7 +195,7 @@ test("only a completed sign-in forgets failures in a row: neither a disabled acc
 });
 
 for (const rightAt of [40, 5, 4, 0]) {
-  test(`of 40 wrong guesses and a right one at once, in place ${rightAt + 1}, none is answered that comes too late`, async () => {
+  test(`of 41 guesses at once, with the right one in place ${rightAt + 1}, only those up to the fifth failure are judged`, async () => {
     const user = await worker.register();
     const sessions = await sessionsOf(user);
     const passwords = many(41, (number) => (number === rightAt ? PASSWORD : "wrong"));
@@ -204,7 +204,7 @@ for (const rightAt of [40, 5, 4, 0]) {
     );
     const inTime = rightAt < 5;
     const statuses = answers.map(({ status }) => status);
-    // Five wrong ones are judged, whether the right one comes among them or not.
+    // Five wrong ones are judged, and the right one if it comes before the fifth.
     const judged = Array(5).fill(401);
     if (inTime) judged.splice(rightAt, 0, 200);
     assert.deepEqual(statuses.slice(0, judged.length), judged);
@@ -261,7 +261,7 @@ test("unknown and malformed names are answered, counted and throttled like those
     seen[what] = { attempts, row };
   }
   for (const [what, one] of Object.entries(seen)) {
-    // The first wait of an hour adds an entry to the audit trail of the account, or to that of all names without one.
+    // The first wait of an hour adds an entry to the audit trail. All names without an account share one audit trail.
     one.attempts[4].written = undefined;
     assert.deepEqual(one, seen.known, what);
   }
@@ -413,7 +413,7 @@ async function failing(moment, act) {
   }
 }
 
-// Whoever has an access token is no stranger.
+// Confirmations of the current password by signed-in users.
 
 const CONFIRMATIONS = {
   "PATCH /me": (current_password, number) => ({ username: `confirmed-${number}`, current_password }),
@@ -456,7 +456,7 @@ for (const route of Object.keys(CONFIRMATIONS)) {
     assert.deepEqual(await throttles.row(throttles.key("email", user.email)), nameRow);
   });
 
-  test(`${route}: a login does not forget wrong passwords, nor the waits of logins delay it`, async () => {
+  test(`${route}: a login does not reset wrong current passwords, and waits of logins do not delay it`, async () => {
     const user = await worker.register();
     for (let number = 1; number <= 5; number += 1) wrongPassword(await confirm(route, user, "wrong"));
     const row = await userRow(user);
