@@ -14,8 +14,8 @@
 //! its own source has fewer. So even three sources together cannot take all places of an account.
 //!
 //! **Known devices.** Those of one account count as one source, and all of them together may use half of the places and of the
-//! work. So requests of others from the same network do not take their share. The share is not reserved: in a full queue they are
-//! refused too.
+//! work. So requests of others from the same network do not take their share. A quarter of the queue is reserved for them: however many
+//! sources fill the rest, a known device can wait.
 //!
 //! **Polling.** A waiting request polls the queue. A cancelled one stops polling and loses its place.
 
@@ -29,6 +29,8 @@ use crate::account::throttle::Subject;
 pub const MAX_WAITING: usize = 256;
 /// Maximum waiting requests from one source.
 pub const MAX_PER_SOURCE: usize = MAX_WAITING / 4;
+/// Maximum waiting requests that are not from known devices.
+pub const MAX_UNKNOWN: usize = MAX_WAITING / 4 * 3;
 /// Maximum waiting requests for one account.
 pub const MAX_PER_ACCOUNT: usize = 4;
 /// Maximum waiting requests for one account from one source.
@@ -37,6 +39,8 @@ const MAX_PER_ACCOUNT_AND_SOURCE: usize = MAX_PER_ACCOUNT - 1;
 const SOURCE_DIVISOR: u64 = 4;
 /// Maximum waiting work, in microseconds of CPU time.
 pub const MAX_WORK_MICROS: u64 = 4_000_000;
+/// Maximum waiting work of requests that are not from known devices, in microseconds of CPU time.
+pub const MAX_UNKNOWN_WORK_MICROS: u64 = MAX_WORK_MICROS / 4 * 3;
 /// Maximum waiting work of expensive hashes, in microseconds of CPU time.
 const MAX_EXPENSIVE_WORK_MICROS: u64 = MAX_WORK_MICROS / 2;
 /// A hash is expensive if it costs more than this many hashes at the configured cost.
@@ -239,9 +243,12 @@ impl HashingQueue {
             return Some(SHARE_TAKEN);
         }
         let all = work(&|_| true);
+        let is_unknown = |other: &&Ticket| !other.entry.is_known_device;
         let is_full = self.waiting.len() >= MAX_WAITING
             || exceeds(all, MAX_WORK_MICROS)
-            || (is_expensive && exceeds(work(&|other| other.is_expensive), MAX_EXPENSIVE_WORK_MICROS));
+            || (is_expensive && exceeds(work(&|other| other.is_expensive), MAX_EXPENSIVE_WORK_MICROS))
+            || (!entry.is_known_device
+                && (count(&is_unknown) >= MAX_UNKNOWN || exceeds(work(&is_unknown), MAX_UNKNOWN_WORK_MICROS)));
         is_full.then(|| QueueError::Full { retry_after: all.div_ceil(1_000_000).max(1) })
     }
 
