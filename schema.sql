@@ -35,7 +35,7 @@ CREATE TABLE users (
   created_ip TEXT,
   -- user agent of the registration, as sent by the client, truncated to 256 characters
   created_user_agent TEXT,
-  -- when the user proved ownership of the address
+  -- when the user proved ownership of the address. If that was before an import: the time of the import
   email_verified_at INTEGER,
   -- 0 to 4095, derived from email_key at registration. Session ids begin with it, so that users can be distributed to several
   -- databases by slot
@@ -197,8 +197,10 @@ CREATE TABLE audit_events (
   at INTEGER NOT NULL,
   -- distinguishes and orders events of one second. For counted events, the kind
   id TEXT NOT NULL,
-  -- login_failed, login_throttled, throttle_lifted, registration_attempted, password_changed, profile_changed, reuse_detected,
-  -- sessions_evicted, sessions_ended, disabled, enabled, roles_changed, metadata_changed, deleted
+  -- login_failed, login_throttled, throttle_lifted, registration_attempted, password_changed, password_reset, password_reset_started,
+  -- email_verified, email_change_requested, email_change_pending, email_changed, email_change_cancelled, invited, invitation_accepted,
+  -- mail_sent, mail_failed, profile_changed, reuse_detected, sessions_evicted, sessions_ended, disabled, enabled, roles_changed,
+  -- metadata_changed, deleted
   kind TEXT NOT NULL,
   -- number of occurrences. 1 except for failed logins, registration attempts, profile changes and evicted sessions
   count INTEGER NOT NULL,
@@ -217,7 +219,8 @@ CREATE TABLE audit_events (
   other_ip TEXT,
   -- the user agent that belongs to other_ip
   other_user_agent TEXT,
-  -- reuse_detected: predecessor or older. roles_changed: the new roles as JSON. profile_changed: id of the last change of the hour
+  -- reuse_detected: predecessor or older. roles_changed: the new roles as JSON. invited: those of the
+  -- invitation. profile_changed: id of the last change of the hour
   detail TEXT,
   PRIMARY KEY (user_id, at, id)
 ) STRICT, WITHOUT ROWID;
@@ -246,6 +249,182 @@ CREATE TABLE throttles (
 
 -- Finds the rows of devices and users that the cleanup deletes. Partial, because the cleanup deletes no rows of names.
 CREATE INDEX throttles_last_at ON throttles (last_at) WHERE key < 'name:' OR key > 'name:~';
+
+-- A mail request: one row per request for a code. It is redeemed only while the address and the version of the credentials of the user
+-- are those of the row and the account is not disabled.
+CREATE TABLE challenges (
+  -- random, and sealed in the challenge of the response
+  id TEXT PRIMARY KEY NOT NULL,
+  -- verify, register, reset, login, change or invite
+  purpose TEXT NOT NULL,
+  -- the account, or the registration. NULL: no account has the address, so no mail is sent and no code is right
+  user_id TEXT,
+  -- the address of the account when the row was made
+  email_key TEXT NOT NULL,
+  -- the new address of a change, as entered
+  new_email TEXT,
+  -- the new address, for comparison
+  new_email_key TEXT,
+  -- the version of the credentials when the row was made
+  credentials_version INTEGER,
+  -- of an invitation: the roles that come with its acceptance, a JSON array
+  roles TEXT,
+  -- 16 random bytes in base64url. Code and link are HMACs over it, and no response contains it
+  salt TEXT NOT NULL,
+  -- SHA-256 of the token in a link of the command line, in base64url
+  token_hash TEXT,
+  -- hash of the source of the request, empty if it is not known. admin: an admin asked for it
+  source TEXT NOT NULL,
+  -- number of codes that were compared
+  tries INTEGER NOT NULL,
+  -- when the mail was asked for
+  created_at INTEGER NOT NULL,
+  -- when the code expires
+  expires_at INTEGER NOT NULL,
+  -- IP address of the client that asked
+  ip TEXT,
+  -- its user agent
+  user_agent TEXT,
+  -- language of its mails
+  locale TEXT NOT NULL,
+  -- the request that redeemed it
+  spent_by TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Counts the live rows of an address.
+CREATE INDEX challenges_email_key ON challenges (email_key, expires_at);
+
+-- Finds the rows that the cleanup deletes.
+CREATE INDEX challenges_expires_at ON challenges (expires_at);
+
+-- A registration that waits for its code. It reserves neither address nor username. The one whose code comes back becomes the account.
+CREATE TABLE registrations (
+  -- the id of the account that it may become
+  id TEXT PRIMARY KEY NOT NULL,
+  -- the address as entered
+  email TEXT NOT NULL,
+  -- the address for comparison
+  email_key TEXT NOT NULL,
+  -- the username as entered
+  username TEXT,
+  -- the username for comparison
+  username_key TEXT,
+  -- display name
+  name TEXT,
+  -- given name
+  given_name TEXT,
+  -- family name
+  family_name TEXT,
+  -- JSON object that the user may change
+  metadata TEXT,
+  -- hash of the password
+  password_hash TEXT NOT NULL,
+  -- JSON array of role names
+  roles TEXT NOT NULL,
+  -- slot of the account
+  slot INTEGER NOT NULL,
+  -- when it was sent
+  created_at INTEGER NOT NULL,
+  -- IP address of its client
+  created_ip TEXT,
+  -- user agent of its client
+  created_user_agent TEXT,
+  -- when it is forgotten
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Counts the live registrations of an address.
+CREATE INDEX registrations_email_key ON registrations (email_key, expires_at);
+
+-- Finds the rows that the cleanup deletes.
+CREATE INDEX registrations_expires_at ON registrations (expires_at);
+
+-- A change of address that waits because the user no longer has the old mailbox.
+CREATE TABLE email_changes (
+  -- the account
+  user_id TEXT PRIMARY KEY NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  -- the new address as entered
+  new_email TEXT NOT NULL,
+  -- the new address for comparison
+  new_email_key TEXT NOT NULL,
+  -- the version of the credentials when it was requested. The change is dropped once they change
+  credentials_version INTEGER NOT NULL,
+  -- 16 random bytes in base64url. The link that cancels the change is an HMAC over it, and no response contains it
+  salt TEXT NOT NULL,
+  -- when the user confirmed the new mailbox
+  requested_at INTEGER NOT NULL,
+  -- when the account gets the new address
+  takes_effect_at INTEGER NOT NULL,
+  -- when the next mail to the old address is due, or the change itself
+  next_notice_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Finds the changes whose next step is due.
+CREATE INDEX email_changes_next_notice_at ON email_changes (next_notice_at);
+
+-- Former addresses, which nobody else can take for a while.
+CREATE TABLE reserved_emails (
+  -- the address for comparison
+  email_key TEXT PRIMARY KEY NOT NULL,
+  -- the account that had the address, and may take it back
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  -- when it becomes free
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Finds the rows that are deleted with an account.
+CREATE INDEX reserved_emails_user_id ON reserved_emails (user_id);
+
+-- Finds the rows that the cleanup deletes.
+CREATE INDEX reserved_emails_expires_at ON reserved_emails (expires_at);
+
+-- Mails to send. Each row is written in the transaction of what it tells, and deleted once the mail is accepted.
+CREATE TABLE outbox (
+  -- the id of the mail, the same for every attempt
+  id TEXT PRIMARY KEY NOT NULL,
+  -- the kind of mail
+  kind TEXT NOT NULL,
+  -- the account that the mail is about
+  user_id TEXT,
+  -- the recipient. NULL: nothing is sent. Such rows make unknown addresses cost the same work
+  email TEXT,
+  -- the challenge whose code the mail has. Without a live one, the mail is not sent
+  challenge_id TEXT,
+  -- language of the mail
+  locale TEXT NOT NULL,
+  -- when what it tells happened
+  at INTEGER NOT NULL,
+  -- IP address of the client that caused it
+  ip TEXT,
+  -- user agent of that client
+  user_agent TEXT,
+  -- what else the kind of mail tells
+  detail TEXT,
+  -- number of attempts
+  attempts INTEGER NOT NULL,
+  -- nobody else sends it before this time: the end of a lease, or the next attempt
+  claimed_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Finds the mails that are due.
+CREATE INDEX outbox_claimed_until ON outbox (claimed_until);
+
+-- How many mails an address, a source or a device has caused.
+CREATE TABLE mail_budgets (
+  -- the kind of budget and a hash
+  key TEXT PRIMARY KEY NOT NULL,
+  -- mails since the window began
+  used INTEGER NOT NULL,
+  -- the last mail
+  last_at INTEGER NOT NULL,
+  -- the end of the window
+  resets_at INTEGER NOT NULL,
+  -- the request that used it last, for the statements of its transaction
+  request_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Finds the rows that the cleanup deletes.
+CREATE INDEX mail_budgets_resets_at ON mail_budgets (resets_at);
 
 -- The position of the cleanup in a table, which it walks in steps and in the order of the keys.
 CREATE TABLE cleanup_progress (
