@@ -61,6 +61,8 @@ struct Line {
     id: Option<Text>,
     email: Text,
     #[serde(default, deserialize_with = "optional")]
+    email_verified: Option<Flag>,
+    #[serde(default, deserialize_with = "optional")]
     username: Option<Text>,
     #[serde(default, deserialize_with = "optional")]
     name: Option<Text>,
@@ -74,7 +76,9 @@ struct Line {
     app_metadata: Option<Object>,
     #[serde(default, deserialize_with = "optional")]
     roles: Option<Texts>,
-    password_hash: Text,
+    // Not `default`: a file without the member was probably made from the wrong columns.
+    #[serde(deserialize_with = "optional")]
+    password_hash: Option<Text>,
     #[serde(default, deserialize_with = "optional")]
     created_at: Option<Time>,
     #[serde(default, deserialize_with = "optional")]
@@ -87,6 +91,7 @@ pub struct Row {
     pub id: Id,
     email: String,
     pub email_key: String,
+    email_verified_at: Option<u64>,
     username: Option<String>,
     pub username_key: Option<String>,
     name: Option<String>,
@@ -94,7 +99,7 @@ pub struct Row {
     family_name: Option<String>,
     metadata: Option<String>,
     app_metadata: Option<String>,
-    password_hash: String,
+    password_hash: Option<String>,
     roles: String,
     created_at: u64,
     disabled_at: Option<u64>,
@@ -114,6 +119,7 @@ pub struct User {
 pub struct Totals {
     pub users: u64,
     pub admins: u64,
+    pub without_password: u64,
     /// The number of weak hashes by algorithm.
     pub weak: BTreeMap<&'static str, u64>,
 }
@@ -121,6 +127,7 @@ pub struct Totals {
 impl Totals {
     pub fn add(&mut self, user: &User) {
         self.admins = self.admins.saturating_add(user.is_admin.into());
+        self.without_password = self.without_password.saturating_add(user.row.password_hash.is_none().into());
         if let Some(name) = user.weakness {
             let count = self.weak.entry(name).or_default();
             *count = count.saturating_add(1);
@@ -143,12 +150,14 @@ pub fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<User, String> {
     let family_name = read_name(line.family_name, "family_name")?;
     let metadata = read_metadata(line.metadata, "metadata")?;
     let app_metadata = read_metadata(line.app_metadata, "app_metadata")?;
-    let (password_hash, weakness) = read_hash(settings, &line.password_hash.0).map_err(in_member("password_hash"))?;
+    let hash = line.password_hash.map(|Text(text)| read_hash(settings, &text)).transpose();
+    let (password_hash, weakness) = hash.map_err(in_member("password_hash"))?.unzip();
     let roles = read_roles(settings, line.roles).map_err(in_member("roles"))?;
     let row = Row {
         id: line.id.map_or_else(random_id, |Text(text)| read_id(&text)).map_err(in_member("id"))?,
         email: email.address().to_owned(),
         email_key: email.key().to_owned(),
+        email_verified_at: time_if(line.email_verified, settings.now),
         slot: Slot::of(email.key(), &settings.slot_key).number(),
         username_key: username.as_ref().map(|username| username.key().to_owned()),
         username: username.map(|username| username.as_str().to_owned()),
@@ -163,9 +172,9 @@ pub fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<User, String> {
             .created_at
             .map_or(Ok(settings.now), |time| seconds(time, settings.now))
             .map_err(in_member("created_at"))?,
-        disabled_at: line.disabled.filter(|Flag(disabled)| *disabled).map(|_| settings.now),
+        disabled_at: time_if(line.disabled, settings.now),
     };
-    Ok(User { row, is_admin: is_admin(&roles), weakness })
+    Ok(User { row, is_admin: is_admin(&roles), weakness: weakness.flatten() })
 }
 
 fn in_member<E: std::fmt::Display>(member: &'static str) -> impl Fn(E) -> String {
@@ -339,6 +348,11 @@ fn read_id(text: &str) -> Result<Id, String> {
     };
     let id = Id::parse(text).or_else(uuid).filter(|id| *id != Id::NIL);
     id.ok_or_else(|| "must be a UUID or 22 characters of base64url, not all zero".to_owned())
+}
+
+/// The time for a flag that is set. The file does not say since when.
+fn time_if(flag: Option<Flag>, now: u64) -> Option<u64> {
+    flag.filter(|Flag(is_set)| *is_set).map(|_| now)
 }
 
 fn random_id() -> Result<Id, String> {

@@ -1,5 +1,5 @@
-//! The rules of the Worker as a command-line program, for `npm run import` and `npm run grant`. It validates users with the same
-//! code as `/register`.
+//! The rules of the Worker as a command-line program, for `npm run import` and the other commands about accounts. It validates
+//! users with the same code as `/register`.
 //!
 //! ```text
 //! rules email-key ADDRESS
@@ -8,7 +8,7 @@
 //!     checks that the configured list contains the role
 //! rules check-users --roles LIST --now SECONDS --cpu-ms MS --argon2 M,T,P --slot-key HEX [--allow-admins] [--wrap-weak]
 //!     reads users from stdin, one JSON object per line; prints for each {"line": N, COLUMNS} or {"line": N, "error": TEXT},
-//!     and finally {"users": COUNT, "admins": COUNT, "weak": {"bcrypt": COUNT, ...}}
+//!     and finally {"users": COUNT, "admins": COUNT, "without_password": COUNT, "weak": {"bcrypt": COUNT, ...}}
 //!     --cpu-ms is the CPU limit of a request; --argon2 is the configured cost of a hash; --slot-key is the slot key of the
 //!     database; --wrap-weak wraps weak hashes in hashes of the configured cost
 //! ```

@@ -14,6 +14,7 @@ pub mod edit;
 pub mod header;
 pub mod id;
 pub mod identity;
+pub mod mail;
 pub mod password;
 pub mod rate_limit;
 pub mod sign_in;

@@ -28,6 +28,28 @@ pub enum AuditEvent {
     RegistrationAttempted,
     /// The user changed the password.
     PasswordChanged,
+    /// The user set a new password by a mail.
+    PasswordReset,
+    /// The user proved to have the mailbox of the address.
+    EmailVerified,
+    /// The user asked to change the address, and confirmed the password.
+    EmailChangeRequested,
+    /// The user confirmed the new mailbox without the old one, so the address changes in seven days.
+    EmailChangePending,
+    /// The account has another address.
+    EmailChanged,
+    /// The user, the owner of the old mailbox or a change of the account ended a pending change of the address.
+    EmailChangeCancelled,
+    /// Mails of one kind within one hour.
+    MailSent,
+    /// Mails of one kind within one hour that could not be sent.
+    MailFailed,
+    /// An admin or the command line made a link with which the user sets a new password.
+    PasswordResetStarted,
+    /// An admin created the account, and the user got a link with which to set the first password.
+    Invited,
+    /// The user set the first password with that link.
+    InvitationAccepted,
     /// The user changed the profile. Changes within one hour share one entry.
     ProfileChanged,
     /// A rotated-out refresh token was presented.
@@ -36,11 +58,11 @@ pub enum AuditEvent {
     Revoked,
     /// Sessions that logins beyond the maximum of the account ended within one hour.
     SessionsEvicted,
-    /// An admin ended all sessions.
+    /// An admin or the command line ended all sessions.
     SessionsEnded,
-    /// An admin disabled the account.
+    /// An admin or the command line disabled the account.
     Disabled,
-    /// An admin enabled the account.
+    /// An admin or the command line enabled the account.
     Enabled,
     /// An admin or the command line changed the roles.
     RolesChanged,
@@ -62,6 +84,17 @@ impl AuditEvent {
             Self::ThrottleLifted => "throttle_lifted",
             Self::RegistrationAttempted => "registration_attempted",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::EmailVerified => "email_verified",
+            Self::EmailChangeRequested => "email_change_requested",
+            Self::EmailChangePending => "email_change_pending",
+            Self::EmailChanged => "email_changed",
+            Self::EmailChangeCancelled => "email_change_cancelled",
+            Self::MailSent => "mail_sent",
+            Self::MailFailed => "mail_failed",
+            Self::PasswordResetStarted => "password_reset_started",
+            Self::Invited => "invited",
+            Self::InvitationAccepted => "invitation_accepted",
             Self::ProfileChanged => "profile_changed",
             Self::ReuseDetected => "reuse_detected",
             Self::Revoked => "revoked",
@@ -85,13 +118,24 @@ impl AuditEvent {
                 | Self::ProfileChanged
                 | Self::RegistrationAttempted
                 | Self::SessionsEvicted
+                | Self::MailSent
+                | Self::MailFailed
         )
     }
 
     /// Whether the event ends sessions.
     #[must_use]
     pub const fn ends_sessions(self) -> bool {
-        !matches!(self, Self::RolesChanged | Self::ProfileChanged | Self::MetadataChanged | Self::ThrottleLifted)
+        !matches!(
+            self,
+            Self::RolesChanged
+                | Self::PasswordResetStarted
+                | Self::Invited
+                | Self::InvitationAccepted
+                | Self::ProfileChanged
+                | Self::MetadataChanged
+                | Self::ThrottleLifted
+        )
     }
 }
 
@@ -107,9 +151,17 @@ pub enum RevocationReason {
     LogoutAll,
     /// The user changed the password.
     PasswordChanged,
-    /// An admin ended all sessions.
+    /// The user set a new password by a mail.
+    PasswordReset,
+    /// The first proof of the mailbox ended what somebody else may have begun.
+    EmailVerified,
+    /// The address changed.
+    EmailChanged,
+    /// The owner of the old mailbox cancelled a change of the address.
+    EmailChangeCancelled,
+    /// An admin or the command line ended all sessions.
     EndedByAdmin,
-    /// An admin disabled the account.
+    /// An admin or the command line disabled the account.
     Disabled,
 }
 
@@ -122,6 +174,10 @@ impl RevocationReason {
             Self::EndedByUser => "ended_by_user",
             Self::LogoutAll => "logout_all",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::EmailVerified => "email_verified",
+            Self::EmailChanged => "email_changed",
+            Self::EmailChangeCancelled => "email_change_cancelled",
             Self::EndedByAdmin => "ended_by_admin",
             Self::Disabled => "disabled",
         }
@@ -130,7 +186,7 @@ impl RevocationReason {
 
 /// Number of sessions evicted within one hour that the user and the log are told of. Someone who begins this many sessions beyond the
 /// maximum may want to end those of the user.
-const MANY_EVICTED: u64 = 10;
+pub const MANY_EVICTED: u64 = 10;
 
 /// Whether the sessions that one login evicted make those of the hour many. `total` is their number, including `added`. True once an
 /// hour, because each login sees another total.
@@ -250,6 +306,7 @@ mod tests {
         for event in [
             AuditEvent::Registered,
             AuditEvent::LoginFailed,
+            AuditEvent::PasswordResetStarted,
             AuditEvent::ReuseDetected,
             AuditEvent::SessionsEvicted,
             AuditEvent::SessionsEnded,

@@ -63,6 +63,20 @@ impl Source {
     }
 }
 
+impl Source {
+    /// The network of 48 bits of an IPv6 source, the largest that providers assign to a customer (RFC 6177), in the form `2001:db8:1::/48`.
+    #[must_use]
+    pub fn network(&self) -> Option<String> {
+        match *self {
+            Self::V4(_) => None,
+            Self::V6(network) => {
+                let network = u128::from(u64::from_be_bytes(network) >> 16) << 80;
+                Some(format!("{}/48", Ipv6Addr::from(network)))
+            }
+        }
+    }
+}
+
 /// The address, or the network in the form `2001:db8::/64`.
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,6 +158,14 @@ mod tests {
         assert_eq!(written("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
         assert_eq!(written("2001:db8:1:2:ffff::9").as_deref(), Some("2001:db8:1:2::/64"));
         assert_eq!(written("2001:DB8::9").as_deref(), Some("2001:db8::/64"));
+    }
+
+    #[test]
+    fn an_ipv6_source_is_in_a_network_of_48_bits() {
+        let network = |ip| Source::of(ip).and_then(|source| source.network());
+        assert_eq!(network("2001:db8:1:2:ffff::9").as_deref(), Some("2001:db8:1::/48"));
+        assert_eq!(network("2001:db8:1:3::").as_deref(), Some("2001:db8:1::/48"));
+        assert_eq!(network("192.0.2.1"), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod caller;
 pub mod client;
+pub mod email_change;
 pub mod metadata;
 pub mod resource_server;
 pub mod roles;

@@ -93,6 +93,18 @@ impl NameKey {
 }
 
 impl Subject {
+    /// What failures from a device are counted against.
+    #[must_use]
+    pub const fn of_device(device: &DeviceToken) -> Self {
+        Self::Device { user_id: device.user_id(), device_id: device.device_id() }
+    }
+
+    /// What failures from a device are counted against that is known to a user whose credentials have this version; `None` if none is.
+    #[must_use]
+    pub fn of_known_device(devices: &[DeviceToken], user_id: Id, credentials_version: u64) -> Option<Self> {
+        devices.iter().find(|device| device.is_of(user_id, credentials_version)).map(Self::of_device)
+    }
+
     /// The hash of the name, if it is one.
     #[must_use]
     pub const fn name(self) -> Option<NameHash> {

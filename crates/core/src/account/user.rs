@@ -14,6 +14,8 @@ pub struct User {
     pub id: Id,
     /// The e-mail address, as entered.
     pub email: String,
+    /// Whether the user has proved ownership of the address, here or before an import.
+    pub email_verified: bool,
     /// The username, as entered.
     pub username: Option<String>,
     /// The display name.
@@ -59,6 +61,7 @@ impl User {
         Self {
             id: Id::example(),
             email: "ada@example.org".to_owned(),
+            email_verified: false,
             username: Some("ada".to_owned()),
             name: Some("Ada Lovelace".to_owned()),
             given_name: Some("Ada".to_owned()),

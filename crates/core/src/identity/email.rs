@@ -104,6 +104,14 @@ impl Email {
         &self.address
     }
 
+    /// The address with its domain in ASCII, which every mail server accepts.
+    #[must_use]
+    pub fn deliverable(&self) -> String {
+        let local = self.address.rsplit_once('@').map_or("", |(local, _)| local);
+        let domain = self.key.rsplit_once('@').map_or("", |(_, domain)| domain);
+        format!("{local}@{domain}")
+    }
+
     /// The key for comparing addresses.
     #[must_use]
     pub fn key(&self) -> &str {
@@ -173,6 +181,15 @@ mod tests {
         assert_eq!(email.address(), "Ada.Lovelace+x@Example.ORG");
         assert_eq!(email.key(), "ada.lovelace+x@example.org");
         assert_eq!(email.local_key(), "ada.lovelace+x");
+    }
+
+    #[test]
+    fn mail_is_sent_to_the_local_part_as_entered_at_the_domain_in_ascii() {
+        let of = |text| Email::parse(text).unwrap().deliverable();
+        assert_eq!(of("Ada+x@B\u{dc}CHER.example"), "Ada+x@xn--bcher-kva.example");
+        assert_eq!(of("Jos\u{c9}@Example.ORG"), "Jos\u{c9}@example.org");
+        let long = format!("{}@{}.{}.{}.org", "a".repeat(64), "b".repeat(63), "c".repeat(63), "d".repeat(57));
+        assert_eq!((long.len(), of(&long)), (254, long.clone()));
     }
 
     #[test]

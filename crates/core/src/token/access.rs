@@ -461,7 +461,7 @@ pub(crate) mod tests {
             let extra = payload.as_object().unwrap().iter().filter(|(name, _)| required.get(name.as_str()).is_none());
             extra.map(|(name, value)| (name.clone(), value.clone())).collect::<Value>()
         };
-        let email = EmailClaims::unverified("ada@example.org");
+        let email = EmailClaims { email: "ada@example.org", email_verified: false };
         let full =
             Profile { email: Some(email), name: Some("Ada"), preferred_username: Some("ada"), ..Profile::default() };
         let everything = json!({
@@ -473,9 +473,12 @@ pub(crate) mod tests {
             let claims = [ProfileClaim::parse(claim).unwrap()];
             assert_eq!(profile_claims(full.only(&claims)), json!({claim: everything[claim]}));
         }
-        // The address is not verified, and the token says so.
-        let unverified = json!({"email": "ada@example.org", "email_verified": false});
-        assert_eq!(profile_claims(full.only(&[ProfileClaim::Email])), unverified);
+        // A token with an address always says whether the address is verified.
+        for email_verified in [false, true] {
+            let profile = Profile { email: Some(EmailClaims { email_verified, ..email }), ..full };
+            let claims = json!({"email": "ada@example.org", "email_verified": email_verified});
+            assert_eq!(profile_claims(profile.only(&[ProfileClaim::Email])), claims);
+        }
         assert_eq!(profile_claims(Profile { name: None, ..full }.only(&ALL)), without(everything, "name"));
         for unknown in ["", "Email", "roles", "email_verified", "username"] {
             assert_eq!(ProfileClaim::parse(unknown), None);

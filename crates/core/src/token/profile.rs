@@ -33,16 +33,10 @@ pub struct Profile<'a> {
 /// The claims about an e-mail address. `email_verified` is always present, because libraries may treat a missing one as verified.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug)]
 pub struct EmailClaims<'a> {
-    email: &'a str,
-    email_verified: bool,
-}
-
-impl<'a> EmailClaims<'a> {
-    /// An address whose ownership the user has not proved.
-    #[must_use]
-    pub const fn unverified(email: &'a str) -> Self {
-        Self { email, email_verified: false }
-    }
+    /// The e-mail address.
+    pub email: &'a str,
+    /// Whether the user has proved ownership of the address.
+    pub email_verified: bool,
 }
 
 /// A claim of [`Profile`].

@@ -74,11 +74,7 @@ impl SealingSecrets {
     /// Derives the keys of a kind. Never `None`, because HKDF supports this length and HMAC keys of any length.
     #[must_use]
     pub fn keys(&self, kind: Kind) -> Option<SealingKeys> {
-        let derive = |secret: &Hkdf<Sha256>| {
-            let mut key = [0; KEY_LEN];
-            secret.expand(kind.label.as_bytes(), &mut key).ok()?;
-            Some(with_field(Hmac::new_from_slice(&key).ok()?, kind.label.as_bytes()))
-        };
+        let derive = |secret| Some(with_field(derive(secret, kind.label)?, kind.label.as_bytes()));
         let mut keys = self.0.iter().map(derive);
         Some(SealingKeys { kind, first: keys.next()??, rest: keys.collect::<Option<_>>()? })
     }
@@ -86,10 +82,20 @@ impl SealingSecrets {
     /// Derives a key for other HMACs from the first secret. Like [`Self::keys`], never `None`.
     #[must_use]
     pub fn hmac(&self, label: &str) -> Option<Hmac<Sha256>> {
-        let mut key = [0; KEY_LEN];
-        self.0.first()?.expand(label.as_bytes(), &mut key).ok()?;
-        Hmac::new_from_slice(&key).ok()
+        derive(self.0.first()?, label)
     }
+
+    /// Derives such a key from each secret, in their order. Like [`Self::keys`], never `None`.
+    #[must_use]
+    pub fn hmacs(&self, label: &str) -> Option<Vec<Hmac<Sha256>>> {
+        self.0.iter().map(|secret| derive(secret, label)).collect()
+    }
+}
+
+fn derive(secret: &Hkdf<Sha256>, label: &str) -> Option<Hmac<Sha256>> {
+    let mut key = [0; KEY_LEN];
+    secret.expand(label.as_bytes(), &mut key).ok()?;
+    Hmac::new_from_slice(&key).ok()
 }
 
 /// The keys of one kind. Each HMAC has already hashed the label.
@@ -133,7 +139,7 @@ impl SealingKeys {
 }
 
 /// Hashes the length of a field and the field, so that different lists of fields give different input.
-fn with_field(mac: Hmac<Sha256>, field: &[u8]) -> Hmac<Sha256> {
+pub(crate) fn with_field(mac: Hmac<Sha256>, field: &[u8]) -> Hmac<Sha256> {
     let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
     mac.chain_update(length.to_be_bytes()).chain_update(field)
 }

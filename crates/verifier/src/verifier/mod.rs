@@ -270,7 +270,8 @@ mod tests {
         };
         let parties =
             Parties { issuer: issuer.to_owned(), audience: AUDIENCE.to_owned(), client_id: "first-party".to_owned() };
-        let profile = Profile { email: Some(EmailClaims::unverified("ada@example.org")), ..Profile::default() };
+        let email = EmailClaims { email: "ada@example.org", email_verified: false };
+        let profile = Profile { email: Some(email), ..Profile::default() };
         let input = signing_input(&token, profile, &parties, key).unwrap();
         let signature = algorithm.sign(&key.private_jwk().try_into().unwrap(), input.as_bytes());
         complete(input, &signature.as_bytes())
