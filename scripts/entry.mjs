@@ -5,7 +5,7 @@
 
 import { fetch, scheduled } from "./index.js";
 
-/** Time limit of D1, KV and the static assets, in milliseconds: well within the 30 s that `waitUntil` allows after a response or disconnect. */
+/** Time limit of D1, KV, the static assets and the binding that sends mails, in milliseconds: well within the 30 s that `waitUntil` allows after a response or disconnect. */
 const STORAGE_MILLIS = 20_000;
 
 // wasm-bindgen-futures schedules with queueMicrotask or, if it is missing, with a promise, which takes workerd half the time.
@@ -43,6 +43,7 @@ function bindings(env) {
       DB: withTimeLimit(env.DB, ["batch"]),
       REVOCATIONS: withTimeLimit(env.REVOCATIONS, ["get", "put"]),
       ASSETS: withTimeLimit(env.ASSETS, ["fetch"]),
+      SEND_EMAIL: withTimeLimit(env.SEND_EMAIL, ["send"]),
     };
   }
   return limitedBindings;

@@ -23,7 +23,7 @@ use crate::store::Store;
 
 /// The state that an isolate keeps between requests.
 pub struct Isolate {
-    pub config: Config,
+    pub config: Rc<Config>,
     keys: Keys,
     verified_tokens: RefCell<VerifiedTokenCache>,
     refused_origins: RefCell<RefusedOrigins>,
@@ -45,7 +45,7 @@ pub async fn answer(
     request: &mut Request,
     request_id: Id,
 ) -> Reply {
-    let config = &isolate.config;
+    let config: &Config = &isolate.config;
     let path = routes::strip_base_path(&request.path, config);
     let error_format = routes::error_format(path);
     let refuse = |error: ApiError| error.into_reply(error_format, request_id);
@@ -79,7 +79,7 @@ pub async fn answer(
     let now = now_millis();
     let (now, millisecond) = (now / 1000, now % 1000);
     let context = Context {
-        config,
+        config: &isolate.config,
         keys: &isolate.keys,
         verified_tokens: &isolate.verified_tokens,
         tallies: &isolate.tallies,
@@ -123,7 +123,7 @@ pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
     }
     let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
     let isolate = Rc::new(Isolate {
-        config,
+        config: Rc::new(config),
         keys,
         verified_tokens: RefCell::default(),
         refused_origins: RefCell::default(),

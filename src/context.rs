@@ -1,6 +1,7 @@
 //! The context of a request: plain data and bindings, without behaviour.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use portcullis_core::id::Id;
 use portcullis_core::token::verified::VerifiedTokenCache;
@@ -40,7 +41,7 @@ pub enum EndpointLimit {
 /// The context of a request.
 pub struct Context<'a> {
     /// The checked configuration.
-    pub config: &'a Config,
+    pub config: &'a Rc<Config>,
     /// The imported signing keys.
     pub keys: &'a Keys,
     /// The cache of verified access tokens. Never borrowed across an await.

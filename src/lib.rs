@@ -12,6 +12,7 @@ mod factors;
 mod http;
 mod limits;
 mod log;
+mod mail;
 mod metrics;
 mod platform;
 mod routes;
@@ -66,7 +67,7 @@ async fn fetch(raw: RawRequest, env: Env, background: worker::Context) -> worker
     reply.into_response(&request, request_id, allowed)
 }
 
-/// The cron trigger of `wrangler.toml` that writes owed marks. The other one runs the cleanup.
+/// The cron trigger of `wrangler.toml` that changes addresses, writes owed marks and sends mails. The other one runs the cleanup.
 const MARKS_CRON: &str = "* * * * *";
 
 /// Handles the cron triggers. Errors are logged, and the next run continues.
@@ -77,9 +78,12 @@ async fn scheduled(event: worker::ScheduledEvent, env: Env, _context: worker::Sc
         Ok(isolate) => isolate,
         Err(problems) => return ApiError::Misconfigured(problems).log_cause(id),
     };
-    let store = Store::new(env, isolate.config.log_costs);
+    let store = Store::new(env.clone(), isolate.config.log_costs);
     let work = if event.cron() == MARKS_CRON {
+        // First, because a change of address owes marks and mails.
+        mail::change::take_due_steps(&isolate.config, &store, id).await;
         marks::write_owed(&store, id).await;
+        mail::outbox::send_due(&isolate.config, &env, &store, id).await;
         "Marks"
     } else {
         clean_up(&store, &isolate, id).await;

@@ -1,4 +1,4 @@
-//! The log: one JSON line per event. Never contains a token, a password, a hash or an e-mail address.
+//! The log: one JSON line per event. Never contains a token, a password, a hash or an e-mail address, except mails of the sender `log`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -15,8 +15,12 @@ use portcullis_core::rate_limit::Class;
 #[derive(Serialize, Debug)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
-    /// An account and its first session were created.
-    Registered { user_id: Id, session_id: Id },
+    /// An account was created, with its first session unless its address had to be verified first.
+    Registered {
+        user_id: Id,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session_id: Option<Id>,
+    },
     /// `rehashed`: the stored hash was outdated and was replaced.
     LoginSucceeded { user_id: Id, session_id: Id, rehashed: bool },
     /// A login failed. `user_id` is set if the account exists.
@@ -46,6 +50,8 @@ pub enum Event<'a> {
     CsrfRefused { site: &'a str, origin: &'a str, count: u64 },
     /// A registration was refused because its address or username is taken, or by Turnstile.
     RegistrationRefused { reason: &'static str },
+    /// The owner of a mailbox deleted a registration of somebody else with the address.
+    RegistrationDisowned { registration_id: Id },
     /// A session was revoked.
     Revoked { user_id: Id, session_id: Id, reason: &'static str },
     /// All sessions of a user were revoked; `sessions` is their number.
@@ -81,6 +87,16 @@ pub enum Event<'a> {
     RateLimiterUnavailable { binding: &'a str, cause: &'a str },
     /// Registrations with a token of Turnstile were refused, because it could not be checked. `count`: their number since the last line.
     TurnstileUnavailable { cause: &'a str, count: u64 },
+    /// A mail of the sender `log`: the only event with an address and a code.
+    Mail { kind: &'a str, to: &'a str, code: Option<&'a str>, link: Option<&'a str> },
+    /// A mail was accepted for delivery.
+    MailSent { mail_id: Id, kind: &'a str, user_id: Option<Id> },
+    /// A mail was not accepted, and is sent again later.
+    MailDelayed { mail_id: Id, kind: &'a str, reason: &'a str },
+    /// A mail was given up: it was refused, a day has passed, or its code expired.
+    MailFailed { mail_id: Id, kind: &'a str, reason: &'a str },
+    /// The mails of a day have reached 80 % of `MAIL_DAILY_LIMIT`. Logged once a day.
+    MailLimitNear { sent: u64, limit: u64 },
     /// D1, KV or the static assets did not answer.
     StorageFault { cause: &'a str },
     /// Marks could not be written to KV. D1 holds the revocations and the owed marks. `session_id` is that of the first mark.
@@ -110,11 +126,14 @@ impl Event<'_> {
     fn level(&self) -> Level {
         match self {
             Self::StorageFault { .. }
+            | Self::MailFailed { .. }
             | Self::TurnstileUnavailable { .. }
             | Self::RevocationMarkFailed { .. }
             | Self::InternalError { .. }
             | Self::Misconfigured { .. } => Level::Error,
             Self::ReuseDetected { .. }
+            | Self::MailDelayed { .. }
+            | Self::MailLimitNear { .. }
             | Self::SessionsEvictedOften { .. }
             | Self::Forbidden { .. }
             | Self::MetricsFailed { .. }

@@ -59,7 +59,7 @@ mod tests {
     fn logins_failures_registrations_and_reuse_have_a_data_point() {
         let (user_id, session_id) = (Id::NIL, Id::NIL);
         for (event, expected) in [
-            (Event::Registered { user_id, session_id }, Some(("registration", ""))),
+            (Event::Registered { user_id, session_id: Some(session_id) }, Some(("registration", ""))),
             (Event::LoginSucceeded { user_id, session_id, rehashed: false }, Some(("login", ""))),
             (Event::LoginFailed { user_id: None, reason: "disabled", name: None }, Some(("login_failed", "disabled"))),
             (Event::ReuseDetected { user_id, session_id, reason: "older" }, Some(("reuse", "older"))),

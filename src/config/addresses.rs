@@ -82,6 +82,15 @@ pub(super) fn service(text: &str) -> Result<String, String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// The URL of a service that is called exactly there.
+pub(super) fn exact(text: &str) -> Result<String, String> {
+    let url = secure_url(text)?;
+    if url.fragment().is_some() {
+        return Err("must have no fragment".to_owned());
+    }
+    Ok(url.into())
+}
+
 /// The host names of the issuer and of the allowed origins.
 pub(super) fn hostnames(issuer: &Issuer, allowed: &[String]) -> Vec<String> {
     let urls = std::iter::once(issuer.0.clone()).chain(allowed.iter().filter_map(|origin| Url::parse(origin).ok()));
@@ -162,7 +171,7 @@ fn is_below_localhost(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Addresses, Issuer, allowed_origins, other_addresses, service};
+    use super::{Addresses, Issuer, allowed_origins, exact, other_addresses, service};
 
     fn addresses(issuer: &str, others: Vec<String>) -> Addresses {
         Addresses::new(&Issuer::parse(issuer).unwrap_or_else(|problem| panic!("{problem}")), others)
@@ -229,6 +238,21 @@ mod tests {
             ("https://api.example.org#x", "fragment"),
         ] {
             assert!(service(bad).is_err_and(|problem| problem.contains(part)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_exact_url_of_a_service_keeps_its_path_and_query() {
+        for url in ["https://api.example.org/emails/", "https://api.example.org/?app=1", "http://127.0.0.1:8080/x"] {
+            assert_eq!(exact(url).as_deref(), Ok(url));
+        }
+        for (bad, part) in [
+            ("/emails", "absolute"),
+            ("http://api.example.org", "https"),
+            ("https://:pass@api.example.org", "credentials"),
+            ("https://api.example.org#x", "fragment"),
+        ] {
+            assert!(exact(bad).is_err_and(|problem| problem.contains(part)), "{bad}");
         }
     }
 

@@ -3,12 +3,14 @@
 //! docs/reference/configuration.md lists them. A test compares names and defaults.
 
 mod addresses;
+mod mail;
 mod reader;
 
 use portcullis_core::account::client::SourceProxy;
 use portcullis_core::account::resource_server::ResourceServers;
 use portcullis_core::account::roles::Roles;
 use portcullis_core::account::throttle::NameKey;
+use portcullis_core::mail::challenge::ChallengeKeys;
 use portcullis_core::password::strength::MIN_OWN_WORD;
 use portcullis_core::password::{HashCost, Hasher};
 use portcullis_core::rate_limit::RateLimits;
@@ -21,6 +23,7 @@ use portcullis_core::token::sealed::{SealingKeys, SealingSecrets};
 
 pub use addresses::Addresses;
 use addresses::Issuer;
+pub use mail::{EmailVerification, Mail, Sender};
 use reader::Reader;
 pub use reader::{Found, Problem};
 
@@ -85,6 +88,14 @@ pub struct Config {
     pub device_token_keys: SealingKeys,
     /// `TOKEN_SECRET`: the key of name hashes.
     pub name_key: NameKey,
+    /// `TOKEN_SECRET`: the keys of challenges, codes and links in mails.
+    pub challenge_keys: ChallengeKeys,
+    /// `MAIL` and what belongs to it; `None`: no mails are sent.
+    pub mail: Option<Mail>,
+    /// `EMAIL_VERIFICATION`.
+    pub email_verification: EmailVerification,
+    /// `EMAIL_LOGIN`: whether a code from a mail is sufficient to sign in.
+    pub email_login: bool,
 }
 
 /// The check of new passwords against a list of passwords from data breaches.
@@ -158,6 +169,17 @@ impl Config {
             reader.text("RATE_LIMITS", "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60", rate_limits);
         let source_proxy = source_proxy(&mut reader);
         let turnstile = turnstile(&mut reader);
+        let mail = mail::read(&mut reader, issuer.as_ref());
+        let email_verification = reader.text("EMAIL_VERIFICATION", "off", EmailVerification::parse);
+        let email_login = reader.text("EMAIL_LOGIN", "off", |text| one_of(text, "on", "off"));
+        for (name, is_on) in [
+            ("EMAIL_VERIFICATION", email_verification.is_some_and(|mode| mode != EmailVerification::Off)),
+            ("EMAIL_LOGIN", email_login == Some(true)),
+        ] {
+            if is_on && !reader.is_set("MAIL") {
+                reader.problem(name, "needs mails: set MAIL");
+            }
+        }
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log = reader.text("LOG", "", log);
@@ -228,6 +250,10 @@ impl Config {
                 refresh_token_keys: secrets.keys(REFRESH_TOKEN)?,
                 device_token_keys: secrets.keys(DEVICE_TOKEN)?,
                 name_key: NameKey::derive(&secrets)?,
+                challenge_keys: ChallengeKeys::derive(&secrets)?,
+                mail,
+                email_verification: email_verification?,
+                email_login: email_login?,
             })
         })();
         match (config, reader.problems()) {

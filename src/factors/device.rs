@@ -3,6 +3,8 @@
 //!
 //! In cookie mode the tokens are in a cookie, for up to five users of one browser, the newest first.
 
+use std::ops::Deref;
+
 use portcullis_core::account::throttle::Subject;
 use portcullis_core::id::Id;
 use portcullis_core::token::device::DeviceToken;
@@ -35,12 +37,12 @@ impl Devices {
 
     /// The subjects that failed attempts from the devices count against.
     pub fn subjects(&self) -> impl Iterator<Item = Subject> {
-        self.0.iter().map(subject)
+        self.0.iter().map(Subject::of_device)
     }
 
     /// The device of this user, if its token was issued for this version of the credentials.
     pub fn find(&self, user_id: Id, credentials_version: u64) -> Option<Subject> {
-        self.0.iter().find(|token| token.is_of(user_id, credentials_version)).map(subject)
+        Subject::of_known_device(self, user_id, credentials_version)
     }
 
     /// Removes the tokens of a user from the cookie of a reply, if the request has any.
@@ -57,13 +59,17 @@ impl Devices {
     }
 }
 
+impl Deref for Devices {
+    type Target = [DeviceToken];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
 /// Sets the cookie to these tokens; without any, the browser deletes it.
 fn set(context: &Context<'_>, reply: Reply, tokens: &[&DeviceToken]) -> Reply {
     let max_age = if tokens.is_empty() { 0 } else { DeviceToken::TTL };
     let tokens: Vec<_> = tokens.iter().map(|token| token.encode(&context.config.device_token_keys)).collect();
     reply.cookie(COOKIE, &tokens.join(SEPARATOR), Some(max_age))
-}
-
-fn subject(token: &DeviceToken) -> Subject {
-    Subject::Device { user_id: token.user_id(), device_id: token.device_id() }
 }

@@ -2,6 +2,7 @@
 
 mod breach;
 pub mod device;
+pub mod email_code;
 mod hashing_queue;
 pub mod password;
 
@@ -57,6 +58,10 @@ pub enum FactorError {
     InvalidCredentials,
     /// The current password is wrong.
     WrongPassword,
+    /// After so many failures in a row, an unknown device needs a code from a mail beside the password.
+    MailCodeRequired,
+    /// The code or link is wrong, or its challenge is not live. The client cannot tell which.
+    InvalidCode,
     /// Attempts must wait because of failed ones. Seconds until the end of the wait.
     Throttled(u64),
     /// The new password is not allowed.

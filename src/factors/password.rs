@@ -6,20 +6,25 @@ use portcullis_core::account::user::User;
 use portcullis_core::id::{Id, Slot};
 use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
+use portcullis_core::mail::kind::Kind;
 use portcullis_core::password::{HashError, Hasher, Password, Verification};
 use portcullis_core::sign_in::Method;
 
 use super::breach::is_breached;
 use super::device::Devices;
+use super::email_code::ProvedChallenge;
 use super::hashing_queue::in_turn;
 use super::{FactorError, Proof};
 use crate::context::Context;
 use crate::http::Request;
 use crate::limits;
 use crate::log::{self, Event};
+use crate::mail::notice::notice;
+use crate::mail::outbox;
 use crate::metrics;
 use crate::platform::random::random;
 use crate::store::audit::Failure;
+use crate::store::challenges::PendingRegistration;
 use crate::store::credentials::{Credentials, LoginName, OwnCredentials};
 
 /// The name in a login request, not yet parsed.
@@ -52,13 +57,22 @@ pub struct NewPassword {
     pub is_breached: bool,
 }
 
+/// A new password that a user set by a mail, hashed.
+pub struct ResetPassword {
+    /// The hash to store.
+    pub hash: String,
+    /// Whether the password is in a data breach, if the configuration says to warn.
+    pub is_breached: bool,
+}
+
 /// Verifies the password of an account.
 ///
 /// 1. Ask the rate limiters: with device tokens, by the users of these; without, by source and name.
 /// 2. Read the account and the waits. A malformed name is treated like an unknown one. An attempt from a known device of the
 ///    account counts against that device, any other against the name. If none of the tokens makes the device known to this
 ///    account, ask the limiters of source and name now.
-/// 3. During a wait, refuse the attempt without verifying the password.
+/// 3. During a wait, refuse the attempt without verifying the password. After many failures in a row, refuse an unknown device that
+///    brings no code from a mail (NIST SP 800-63B-4 §3.2.2), if this service sends mails. `code`: the one that it brings.
 /// 4. Verify the password. For an unknown account do the same work, including counting the failure.
 /// 5. Check whether the account is disabled. This comes last, so that a disabled account is answered like a wrong password.
 pub async fn log_in(
@@ -66,6 +80,7 @@ pub async fn log_in(
     request: &Request,
     name: &RawLoginName<'_>,
     password: &str,
+    code: Option<&ProvedChallenge>,
     devices: &Devices,
 ) -> Result<PasswordLogin, FactorError> {
     // 1.
@@ -114,6 +129,14 @@ pub async fn log_in(
     // 3.
     if let Some(seconds) = lookup.wait(subject) {
         return Err(throttled(context, seconds));
+    }
+    let is_of_user = |code: &ProvedChallenge| code.account().is_ok_and(|found| Some(found.account.user.id) == user_id);
+    if code.is_some_and(|code| !is_of_user(code)) {
+        return Err(FactorError::InvalidCode);
+    }
+    let needs_code = device.is_none() && lookup.failures(name) >= name.policy().max_failures;
+    if needs_code && code.is_none() && context.config.mail.is_some() {
+        return Err(FactorError::MailCodeRequired);
     }
     // 4.
     let Some(credentials) = lookup.credentials else {
@@ -177,12 +200,35 @@ pub async fn register(
     email: &Email,
     password: &Password,
 ) -> Result<NewPassword, FactorError> {
-    let is_breached = is_breached(context, password).await?;
-    let (salt, price) = (random()?, context.config.hasher.cpu_micros());
     let account = Subject::Name(context.config.name_key.hash(Name::Email(email.key())));
-    let hash = in_turn(context, request, account, price, |hasher| hasher.hash(password, salt)).await??;
+    let (hash, is_breached) = hash_new(context, request, account, password).await?;
     let proof = Proof { user_id, slot, credentials_version: 0, method: Method::Password, subject: None };
     Ok(NewPassword { proof, hash, is_breached })
+}
+
+/// Refuses a breached password, if configured. Then hashes the new password of a user who has proved to have the mailbox. It gives no proof,
+/// so no session can begin.
+pub async fn reset(
+    context: &Context<'_>,
+    request: &Request,
+    user_id: Id,
+    password: &Password,
+) -> Result<ResetPassword, FactorError> {
+    let (hash, is_breached) = hash_new(context, request, Subject::User(user_id), password).await?;
+    Ok(ResetPassword { hash, is_breached })
+}
+
+/// The hash of a new password, and whether it is in a data breach.
+async fn hash_new(
+    context: &Context<'_>,
+    request: &Request,
+    account: Subject,
+    password: &Password,
+) -> Result<(String, bool), FactorError> {
+    let is_breached = is_breached(context, password).await?;
+    let (salt, price) = (random()?, context.config.hasher.cpu_micros());
+    let hash = in_turn(context, request, account, price, |hasher| hasher.hash(password, salt)).await??;
+    Ok((hash, is_breached))
 }
 
 /// Refuses a breached new password, if configured. Then verifies the current password of the caller (ASVS 6.2.3), and hashes the
@@ -219,6 +265,31 @@ pub async fn confirm(
 ) -> Result<(), FactorError> {
     check_wait(context, own)?;
     verify_current(context, request, caller, own, current, 0, |_| Ok(())).await
+}
+
+/// Verifies the password of a registration that waits for its code. A wrong one counts like a failed login with its address.
+pub async fn confirm_registration(
+    context: &Context<'_>,
+    request: &Request,
+    registration: &PendingRegistration,
+    password: &str,
+) -> Result<(), FactorError> {
+    let password = Password::for_login(password).map_err(|_| FactorError::WrongPassword)?;
+    let email = Email::parse(&registration.email).map_err(|_| FactorError::InvalidCode)?;
+    let subject = Subject::Name(context.config.name_key.hash(Name::Email(email.key())));
+    let lookup = context.store.find_credentials(None, &[subject], context.now).await?;
+    if let Some(seconds) = lookup.wait(subject) {
+        return Err(throttled(context, seconds));
+    }
+    let stored = &registration.password_hash;
+    let price = context.config.hasher.price(&password, stored);
+    match in_turn(context, request, subject, price, |hasher| hasher.verify(&password, stored)).await?? {
+        Verification::Matches { .. } => Ok(()),
+        Verification::Differs => {
+            let failure = Failure { subject, user_id: None, session_id: None };
+            Err(count_failure(context, request, &failure, "wrong_password", FactorError::WrongPassword).await?)
+        }
+    }
 }
 
 /// Refuses to confirm the password during a wait.
@@ -303,8 +374,14 @@ async fn count_failure(
     reason: &'static str,
     error: FactorError,
 ) -> Result<FactorError, FactorError> {
-    let wait = context.store.count_failure(failure, &request.client, context.request_id, context.now).await?;
-    if let Some(seconds) = wait {
+    // Only strangers' failures are told: the user knows of those of the own session or device.
+    let notice = if failure.subject.name().is_some() { notice(context, request, Kind::Throttled)? } else { None };
+    let (client, request_id) = (&request.client, context.request_id);
+    let counted = context.store.count_failure(failure, notice.as_ref(), client, request_id, context.now).await?;
+    if counted.has_notice {
+        outbox::send_after_reply(context, notice.iter().map(|notice| notice.id).collect());
+    }
+    if let Some(seconds) = counted.wait {
         return Ok(throttled(context, seconds));
     }
     let (user_id, name) = (failure.user_id, failure.subject.name());

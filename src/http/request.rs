@@ -137,6 +137,11 @@ impl Request {
         header(&self.raw.headers(), "If-None-Match")
     }
 
+    /// The `Accept-Language` header: the languages that the user reads (RFC 9110 §12.5.4).
+    pub fn accept_language(&self) -> Option<String> {
+        header(&self.raw.headers(), "Accept-Language")
+    }
+
     /// The parameters of the query, in order.
     pub fn query_parameters(&self) -> Vec<(String, String)> {
         query::parameters(self.query.as_deref().unwrap_or_default())

@@ -42,6 +42,14 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// The response of another service, without its body.
+pub struct Receipt {
+    /// The status. Redirects are not followed.
+    pub status: u16,
+    /// The header `Retry-After`.
+    pub retry_after: Option<String>,
+}
+
 /// Why there is no response.
 #[derive(Clone, Copy, Debug)]
 pub enum FetchError {
@@ -90,8 +98,28 @@ pub async fn fetch(request: &OutgoingRequest<'_>) -> Result<Answer, FetchError> 
     answer
 }
 
+/// Sends a request whose effect counts, not the body of its response. The body is read all the same, because a service may stop its work
+/// when the connection ends; what it contains, and whether it ends, changes nothing.
+pub async fn deliver(request: &OutgoingRequest<'_>) -> Result<Receipt, FetchError> {
+    let controller = AbortController::new()?;
+    let end = now_millis().saturating_add(request.max_millis);
+    let response = begin(request, &controller.signal()).await.inspect_err(|_| controller.abort())?;
+    let receipt = Receipt { status: response.status(), retry_after: response.headers().get("Retry-After")? };
+    if read(&response, request.max_bytes, end).await.is_err() {
+        controller.abort();
+    }
+    Ok(receipt)
+}
+
 async fn answer(request: &OutgoingRequest<'_>, signal: &AbortSignal) -> Result<Answer, FetchError> {
     let end = now_millis().saturating_add(request.max_millis);
+    let response = begin(request, signal).await?;
+    let body = read(&response, request.max_bytes, end).await?;
+    Ok(Answer { status: response.status(), body })
+}
+
+/// Sends a request, and returns the response as soon as its headers have arrived.
+async fn begin(request: &OutgoingRequest<'_>, signal: &AbortSignal) -> Result<Response, FetchError> {
     let headers = Headers::new()?;
     for (name, value) in request.headers {
         headers.set(name, value)?;
@@ -105,9 +133,7 @@ async fn answer(request: &OutgoingRequest<'_>, signal: &AbortSignal) -> Result<A
         init.set_body(&body.into());
     }
     let response = js_sys::global().unchecked_into::<Global>().fetch(request.url, &init)?;
-    let response: Response = within(&response, request.max_millis).await?.unchecked_into();
-    let body = read(&response, request.max_bytes, end).await?;
-    Ok(Answer { status: response.status(), body })
+    Ok(within(&response, request.max_millis).await?.unchecked_into())
 }
 
 /// Reads the body of a response until `end`, in unix milliseconds.

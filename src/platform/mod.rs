@@ -1,5 +1,5 @@
-//! The runtime: assets, bodies, bindings, cache, clock, deadlines, environment, metrics, outgoing requests, randomness, rate
-//! limiters, WebCrypto. Only these files handle `JsValue`.
+//! The runtime: assets, bodies, bindings, cache, clock, deadlines, environment, mails, metrics, outgoing requests, randomness,
+//! rate limiters, WebCrypto. Only these files handle `JsValue`.
 
 pub mod assets;
 pub mod body;
@@ -10,6 +10,7 @@ pub mod deadline;
 pub mod environment;
 pub mod fetch;
 pub mod kv;
+pub mod mail;
 pub mod metrics;
 pub mod random;
 pub mod rate_limiter;

@@ -10,6 +10,7 @@ use crate::factors::FactorError;
 use crate::http::{ErrorBody, ErrorFormat, NotRepresentable, Reply, RequestError};
 use crate::limits::RateLimited;
 use crate::log::{self, Event};
+use crate::mail::MailError;
 use crate::platform::body::{BodyError, MAX_BODY_BYTES};
 use crate::platform::webcrypto::CryptoError;
 use crate::sessions::SessionError;
@@ -68,6 +69,12 @@ pub enum ApiError {
     CsrfRefused,
     /// The current password, required in addition to the access token, is wrong.
     WrongPassword,
+    MailOff,
+    EmailLoginOff,
+    /// After many failed logins in a row, an unknown device needs a code from a mail beside the password.
+    MailCodeRequired,
+    /// The code or link is not accepted. The same error for every reason.
+    InvalidCode,
     NotAdmin,
     UnsupportedGrantType,
     /// The client is unknown, or sent credentials in the body although clients are public.
@@ -128,6 +135,9 @@ impl ApiError {
         match self {
             Self::InvalidRequest(detail) => row(400, "invalid_request", detail.as_str()),
             Self::SeveralCredentials => row(400, "invalid_request", "Send exactly one Authorization header."),
+            Self::InvalidCode => {
+                row(400, "invalid_code", "The code or link is wrong, expired or used. Ask for a new one.")
+            }
             Self::UnsupportedGrantType => {
                 row(400, "unsupported_grant_type", "The only supported grant is refresh_token.")
                     .oauth("unsupported_grant_type")
@@ -159,6 +169,12 @@ impl ApiError {
             }
             Self::OtherUser => row(409, "account_changed", "The refresh token is of another account than user_id."),
             Self::WrongPassword => row(403, "wrong_password", "The current password is wrong."),
+            Self::MailOff => row(403, "mail_off", "This service sends no mails."),
+            Self::MailCodeRequired => {
+                let detail = "After many failed logins, send challenge and code of a mail beside the password: POST /login/email.";
+                row(403, "mail_code_required", detail)
+            }
+            Self::EmailLoginOff => row(403, "email_login_off", "This service has no login by mail."),
             Self::NotAdmin => row(403, "forbidden", "This endpoint requires the role admin."),
             Self::RegistrationClosed => row(403, "registration_closed", "Registration is closed."),
             Self::TurnstileRequired => {
@@ -386,6 +402,8 @@ impl From<FactorError> for ApiError {
         match error {
             FactorError::InvalidCredentials => Self::InvalidCredentials,
             FactorError::WrongPassword => Self::WrongPassword,
+            FactorError::InvalidCode => Self::InvalidCode,
+            FactorError::MailCodeRequired => Self::MailCodeRequired,
             FactorError::Throttled(seconds) => Self::TooManyAttempts(seconds),
             FactorError::NewPassword(error) => Self::UnusablePassword(error),
             FactorError::RateLimited(error) => error.into(),
@@ -395,6 +413,16 @@ impl From<FactorError> for ApiError {
             FactorError::Hash(cause) => Self::Internal(cause),
             FactorError::Crypto(error) => error.into(),
             FactorError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MailError> for ApiError {
+    fn from(error: MailError) -> Self {
+        match error {
+            MailError::Off => Self::MailOff,
+            MailError::Crypto(error) => error.into(),
+            MailError::Store(error) => error.into(),
         }
     }
 }
@@ -521,6 +549,10 @@ mod tests {
         ApiError::CookieModeOff => ApiError::CookieModeOff,
         ApiError::CsrfRefused => ApiError::CsrfRefused,
         ApiError::WrongPassword => ApiError::WrongPassword,
+        ApiError::MailOff => ApiError::MailOff,
+        ApiError::EmailLoginOff => ApiError::EmailLoginOff,
+        ApiError::InvalidCode => ApiError::InvalidCode,
+        ApiError::MailCodeRequired => ApiError::MailCodeRequired,
         ApiError::NotAdmin => ApiError::NotAdmin,
         ApiError::UnsupportedGrantType => ApiError::UnsupportedGrantType,
         ApiError::InvalidClient => ApiError::InvalidClient,

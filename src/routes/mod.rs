@@ -1,5 +1,6 @@
 //! The table of endpoints. Each handler has its own file.
 
+mod email;
 pub mod error;
 mod gateway;
 mod health;
@@ -9,7 +10,10 @@ mod root;
 
 /// The endpoints with which users manage their own account and sessions.
 mod account {
+    pub mod cancel_email;
+    pub mod change_email;
     pub mod change_password;
+    pub mod confirm_email;
     pub mod delete_me;
     pub mod end_session;
     pub mod end_sessions;
@@ -23,7 +27,9 @@ mod account {
 mod admin {
     pub mod delete_user;
     pub mod end_user_sessions;
+    pub mod invite_user;
     pub mod lift_throttle;
+    pub mod reset_user_password;
     pub mod throttle;
     pub mod update_user;
     pub mod user;
@@ -51,6 +57,8 @@ mod pages {
 
 /// The endpoints that create accounts, log in and refresh.
 mod sign_in {
+    pub mod email_login;
+    pub mod email_login_verify;
     pub mod login;
     pub mod logout;
     pub mod refresh;
@@ -136,6 +144,14 @@ endpoints! {
     Root: Get "/" => root::get, Ignored, Problem, None;
     Register: Post "/register" => sign_in::register::post, Read, Problem, Credentials;
     Login: Post "/login" => sign_in::login::post, Read, Problem, Credentials;
+    EmailLogin: Post "/login/email" => sign_in::email_login::post, Read, Problem, Credentials;
+    EmailLoginVerify: Post "/login/email/verify" => sign_in::email_login_verify::post, Read, Problem, Credentials;
+    ForgotPassword: Post "/password/forgot" => email::forgot_password::post, Read, Problem, Credentials;
+    ResetPassword: Post "/password/reset" => email::reset_password::post, Read, Problem, Credentials;
+    SendVerification: Post "/email/verify/send" => email::send_verification::post, Read, Problem, Credentials;
+    VerifyEmail: Post "/email/verify" => email::verify::post, Read, Problem, Credentials;
+    Disown: Post "/email/disown" => email::disown::post, Read, Problem, Credentials;
+    MailLink: Post "/email/link" => email::link::post, Read, Problem, Credentials;
     Refresh: Post "/refresh" => sign_in::refresh::post, Read, Problem, None;
     Logout: Post "/logout" => sign_in::logout::post, Read, Problem, None;
     Token: Post "/token" => oauth::token::post, Read, OAuth, None;
@@ -145,16 +161,21 @@ endpoints! {
     UpdateMe: Patch "/me" => account::update_me::patch, Read, Problem, Writes;
     DeleteMe: Delete "/me" => account::delete_me::delete, Read, Problem, Writes;
     ChangePassword: Post "/me/password" => account::change_password::post, Read, Problem, Writes;
+    ChangeEmail: Post "/me/email" => account::change_email::post, Read, Problem, Writes;
+    ConfirmEmail: Post "/me/email/confirm" => account::confirm_email::post, Read, Problem, Writes;
+    CancelEmail: Post "/me/email/cancel" => account::cancel_email::post, Read, Problem, Credentials;
     MyEvents: Get "/me/events" => account::events::get_own, Ignored, Problem, None;
     Sessions: Get "/sessions" => account::sessions::get, Ignored, Problem, None;
     EndSessions: Delete "/sessions" => account::end_sessions::delete, Ignored, Problem, Writes;
     EndSession: Delete "/sessions/{id}" => account::end_session::delete, Ignored, Problem, Writes;
     Users: Get "/users" => admin::users::get, Ignored, Problem, None;
+    InviteUser: Post "/users" => admin::invite_user::post, Read, Problem, Writes;
     User: Get "/users/{id}" => admin::user::get, Ignored, Problem, None;
     UpdateUser: Patch "/users/{id}" => admin::update_user::patch, Read, Problem, Writes;
     DeleteUser: Delete "/users/{id}" => admin::delete_user::delete, Ignored, Problem, Writes;
     UserSessions: Get "/users/{id}/sessions" => admin::user_sessions::get, Ignored, Problem, None;
     EndUserSessions: Delete "/users/{id}/sessions" => admin::end_user_sessions::delete, Ignored, Problem, Writes;
+    ResetUserPassword: Post "/users/{id}/password-reset" => admin::reset_user_password::post, Ignored, Problem, Writes;
     UserThrottle: Get "/users/{id}/throttle" => admin::throttle::get, Ignored, Problem, None;
     LiftUserThrottle: Delete "/users/{id}/throttle" => admin::lift_throttle::delete, Ignored, Problem, Writes;
     UserEvents: Get "/users/{id}/events" => account::events::get, Ignored, Problem, None;

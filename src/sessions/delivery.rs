@@ -43,6 +43,9 @@ pub struct TokenResponse<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "openapi", schemars(extend("enum" = [true])))]
     password_breached: bool,
+    /// After a registration, if `EMAIL_VERIFICATION` is `optional`: send it with the code from the mail to `POST /email/verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<&'a str>,
 }
 
 #[cfg(feature = "openapi")]
@@ -75,6 +78,7 @@ impl<'a> TokenResponse<'a> {
             ),
             user,
             password_breached: false,
+            challenge: None,
         }
     }
 }
@@ -91,6 +95,8 @@ pub struct Delivered<'a> {
     pub device: Option<(&'a DeviceToken, &'a Devices)>,
     /// Whether the password was just set and is breached.
     pub is_breached: bool,
+    /// The challenge of the mail that verifies the address.
+    pub challenge: Option<&'a str>,
 }
 
 impl<'a> Delivered<'a> {
@@ -102,6 +108,7 @@ impl<'a> Delivered<'a> {
             delivery: session.delivery,
             device: Some((device, devices)),
             is_breached: false,
+            challenge: None,
         }
     }
 
@@ -118,7 +125,7 @@ pub async fn deliver(
     user: &User,
     delivered: &Delivered<'_>,
 ) -> Result<Reply, SessionError> {
-    let Delivered { refresh_token, session_expires_at, delivery, device, is_breached } = *delivered;
+    let Delivered { refresh_token, session_expires_at, delivery, device, is_breached, challenge } = *delivered;
     let config = context.config;
     let session_id = refresh_token.session_id();
     let expires_at = access_expires_at(context, session_expires_at);
@@ -131,7 +138,7 @@ pub async fn deliver(
         exp: expires_at,
     };
     let profile = Profile {
-        email: Some(EmailClaims::unverified(&user.email)),
+        email: Some(EmailClaims { email: &user.email, email_verified: user.email_verified }),
         name: user.name.as_deref(),
         preferred_username: user.username.as_deref(),
         given_name: user.given_name.as_deref(),
@@ -159,6 +166,7 @@ pub async fn deliver(
             .map(|(token, _)| token.encode(&config.device_token_keys)),
         user,
         password_breached: is_breached,
+        challenge,
     };
     // RFC 6749 §5.1 requires this header too.
     let reply = Reply::json::<SessionError>(status, &response)?.header("Pragma", "no-cache".to_owned());

@@ -2,6 +2,7 @@
 
 use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::id::Id;
+use portcullis_core::mail::kind::Kind;
 use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{Judgement, judge};
 
@@ -12,8 +13,10 @@ use super::{SessionError, bearer, refresh_token};
 use crate::context::Context;
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
+use crate::mail::notice::notice;
+use crate::mail::outbox;
 use crate::metrics;
-use crate::store::sessions::{Issued, PresentedToken, Rotation, RotationTimes};
+use crate::store::sessions::{Issued, PresentedToken, ReuseEvent, Rotation, RotationTimes};
 
 /// A refresh token and what was sent with it.
 pub struct Presented<'a> {
@@ -79,7 +82,9 @@ pub async fn refresh(
     };
     let event_id = event_id(context);
     let presented = PresentedToken { token: &token, transport, user_id };
-    match context.store.rotate(presented, times, &event_id, &request.client, context.now).await? {
+    let notice = notice(context, request, Kind::ReuseDetected)?;
+    let reuse_event = ReuseEvent { id: &event_id, notice: notice.as_ref(), request_id: context.request_id };
+    match context.store.rotate(presented, times, &reuse_event, &request.client, context.now).await? {
         // 3.
         Rotation::Issued(issued) => {
             log_issued(context, request, session_id, &issued);
@@ -89,6 +94,7 @@ pub async fn refresh(
                 delivery: delivery(issued.remember),
                 device: None,
                 is_breached: false,
+                challenge: None,
             };
             deliver(context, 200, &issued.user, &delivered).await
         }
@@ -102,6 +108,7 @@ pub async fn refresh(
             let user_id = session.user.id;
             let reason = reuse.as_str();
             metrics::report(context, request, &Event::ReuseDetected { user_id, session_id, reason });
+            outbox::send_after_reply(context, notice.iter().map(|notice| notice.id).collect());
             Err(SessionError::RefreshToken)
         }
         // 5.

@@ -257,6 +257,28 @@ impl Store {
     }
 }
 
+/// Records an action that changes neither roles nor metadata.
+pub(super) fn insert_plain_event<'v>(
+    batch: &mut Batch<'v>,
+    context: &ActionContext<'_>,
+    key: &'v EventKey,
+    detail: Option<String>,
+) -> Rows<Affected> {
+    let caller = context.caller;
+    let values = values![
+        caller.session_id,
+        caller.user_id,
+        key.at,
+        &key.id,
+        key.event.as_str(),
+        key.user_id,
+        detail,
+        false,
+        "{}",
+    ];
+    batch.query(INSERT_EVENT, values)
+}
+
 /// Records an action if the caller is allowed to carry it out and it changes something. The event holds the admin's session, but not
 /// their IP address.
 fn insert_event<'v>(

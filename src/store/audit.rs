@@ -19,7 +19,6 @@ use super::connection::Store;
 use super::error::{Denial, StoreError};
 use super::rows::{SessionRow, client};
 
-const COUNT_EVICTED_SESSIONS: &str = sql!("audit/count_evicted_sessions.sql");
 const COUNT_FAILED_LOGIN: &str = sql!("audit/count_failed_login.sql");
 const COUNT_REGISTRATION_ATTEMPT: &str = sql!("audit/count_registration_attempt.sql");
 const FIND_EVENTS: &str = sql!("audit/find_events.sql");
@@ -145,11 +144,6 @@ struct EventRow {
 }
 
 #[derive(Deserialize)]
-struct CountRow {
-    count: u64,
-}
-
-#[derive(Deserialize)]
 struct LoginRow {
     created_at: u64,
     session_id: Id,
@@ -181,23 +175,6 @@ impl Store {
         let mut batch = self.batch("count_registration_attempt");
         batch.execute(COUNT_REGISTRATION_ATTEMPT, values);
         batch.run().await.map(|_| ())
-    }
-
-    /// Counts sessions that the login of `session_id` evicted, in the row of their hour. Returns the number of the hour; `None` if the
-    /// account has been deleted. One round trip; one row written, plus an index entry for the first of an hour.
-    pub async fn count_evicted_sessions(
-        &self,
-        user_id: Id,
-        session_id: Id,
-        evicted: u64,
-        client: &Client,
-        now: u64,
-    ) -> Result<Option<u64>, StoreError> {
-        let values = values![user_id, now, evicted, session_id, client.ip.as_deref(), client.user_agent.as_deref()];
-        let mut batch = self.batch("count_evicted_sessions");
-        let counted = batch.query::<CountRow>(COUNT_EVICTED_SESSIONS, values);
-        let answers = batch.run().await?;
-        Ok(answers.row(counted)?.map(|row| row.count))
     }
 
     /// Reads the audit trail of the caller: from each source the latest entries, one more than the limit, unsorted. One round trip.

@@ -242,10 +242,12 @@ fn failure(operation: &'static str, error: &worker::Error) -> StoreError {
         worker::Error::D1(error) => error.cause(),
         other => other.to_string(),
     };
-    let violates = |column: &str| cause.contains(&format!("UNIQUE constraint failed: {column}"));
-    if violates("users.email_key") {
+    // A reserved address is stored as NULL.
+    if cause.contains("UNIQUE constraint failed: users.email_key")
+        || cause.contains("NOT NULL constraint failed: users.email_key")
+    {
         StoreError::Conflict(TakenName::Email)
-    } else if violates("users.username_key") {
+    } else if cause.contains("UNIQUE constraint failed: users.username_key") {
         StoreError::Conflict(TakenName::Username)
     } else {
         StoreError::Unavailable { operation, cause }

@@ -1,5 +1,5 @@
-//! The cleanup deletes sessions that ended long ago, old entries of the audit trail and old failures of known devices and signed-in
-//! users from D1, in bounded steps.
+//! The cleanup deletes sessions that ended long ago, old entries of the audit trail, old failures of known devices and signed-in users,
+//! and what requests for mails leave behind from D1, in bounded steps.
 //!
 //! It walks the sessions in the order of their primary key, so that it needs no index: an index on the end of a session would be
 //! written with every login, and with every refresh if it included the idle end. Each step stores its position in its own
@@ -14,20 +14,29 @@ use worker::Delay;
 use super::batch::{sql, values};
 use super::connection::Store;
 use super::error::StoreError;
+use super::registration::PENDING_TTL;
 
 const ADVANCE: &str = sql!("cleanup/advance.sql");
 const DELETE_AUDIT_EVENTS: &str = sql!("cleanup/delete_audit_events.sql");
+const DELETE_BUDGETS: &str = sql!("cleanup/delete_budgets.sql");
+const DELETE_CHALLENGES: &str = sql!("cleanup/delete_challenges.sql");
+const DELETE_REGISTRATIONS: &str = sql!("cleanup/delete_registrations.sql");
+const DELETE_RESERVED_EMAILS: &str = sql!("cleanup/delete_reserved_emails.sql");
 const DELETE_SESSIONS: &str = sql!("cleanup/delete_sessions.sql");
 const DELETE_THROTTLES: &str = sql!("cleanup/delete_throttles.sql");
 
 /// Age at which failures of devices and users are forgotten, in seconds. By then the token of the device has expired.
 const THROTTLE_AGE: u64 = DeviceToken::TTL;
+/// Age at which expired challenges are deleted, in seconds. A registration can be sent a new code until then.
+const CHALLENGE_AGE: u64 = PENDING_TTL;
 /// Rows per step.
 const STEP: u64 = 2_000;
 /// Maximum statements per run. D1 allows 1,000 per invocation of a Worker.
 const MAX_STATEMENTS: u32 = 900;
 /// Maximum steps through the audit trail, one statement each. The remaining statements are for the sessions, two per step.
 const MAX_EVENT_STEPS: u32 = 200;
+/// Maximum steps through each table that requests for mails fill, one statement each.
+const MAX_MAIL_STEPS: u32 = 20;
 /// Pause between two steps, in which D1 runs the statements of waiting requests. In local workerd, it frees this thread.
 const PAUSE: Duration = Duration::from_millis(5);
 /// The position of a finished walk. Sorts after every key.
@@ -55,7 +64,15 @@ impl Store {
     pub async fn clean_up(&self, age: u64, now: u64) -> Result<CleanedUp, StoreError> {
         let before = now.saturating_sub(age);
         self.delete_old_throttles(now).await?;
-        let (events, event_steps, events_done) = self.delete_old_events(before).await?;
+        for (sql, before) in [
+            (DELETE_CHALLENGES, now.saturating_sub(CHALLENGE_AGE)),
+            (DELETE_REGISTRATIONS, now),
+            (DELETE_RESERVED_EMAILS, now),
+            (DELETE_BUDGETS, now),
+        ] {
+            self.delete_old(sql, before, MAX_MAIL_STEPS).await?;
+        }
+        let (events, event_steps, events_done) = self.delete_old(DELETE_AUDIT_EVENTS, before, MAX_EVENT_STEPS).await?;
         let (sessions, sessions_done) = self.delete_old_sessions(before, now, session_steps(event_steps)).await?;
         Ok(CleanedUp { sessions, events, complete: events_done && sessions_done })
     }
@@ -67,12 +84,17 @@ impl Store {
         batch.run().await.map(|_| ())
     }
 
-    /// Returns the number of deleted entries, the number of steps, and whether no old entry is left.
-    async fn delete_old_events(&self, before: u64) -> Result<(usize, u32, bool), StoreError> {
+    /// Deletes old rows of a table. Returns the number of deleted rows, the number of steps, and whether no old row is left.
+    async fn delete_old(
+        &self,
+        sql: &'static str,
+        before: u64,
+        max_steps: u32,
+    ) -> Result<(usize, u32, bool), StoreError> {
         let mut total = 0_usize;
-        for steps in 1..=MAX_EVENT_STEPS {
-            let mut batch = self.batch("delete_old_events");
-            let deleted = batch.execute(DELETE_AUDIT_EVENTS, values![before, STEP]);
+        for steps in 1..=max_steps {
+            let mut batch = self.batch("delete_old");
+            let deleted = batch.execute(sql, values![before, STEP]);
             let deleted = batch.run().await?.changes(deleted)?;
             total = total.saturating_add(deleted);
             if u64::try_from(deleted).unwrap_or(u64::MAX) < STEP {
@@ -80,7 +102,7 @@ impl Store {
             }
             Delay::from(PAUSE).await;
         }
-        Ok((total, MAX_EVENT_STEPS, false))
+        Ok((total, max_steps, false))
     }
 
     async fn delete_old_sessions(&self, before: u64, now: u64, steps: u32) -> Result<(usize, bool), StoreError> {
@@ -110,12 +132,14 @@ const fn session_steps(event_steps: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_EVENT_STEPS, STEP, session_steps};
+    use super::{MAX_EVENT_STEPS, MAX_MAIL_STEPS, STEP, session_steps};
 
     #[test]
     fn a_run_stays_within_the_statement_limit_of_an_invocation() {
+        // One for the throttles, and four tables of mails.
+        let others = 1 + 4 * MAX_MAIL_STEPS;
         for event_steps in 0..=MAX_EVENT_STEPS {
-            assert!(event_steps + 2 * session_steps(event_steps) <= 1_000);
+            assert!(others + event_steps + 2 * session_steps(event_steps) <= 1_000);
         }
     }
 

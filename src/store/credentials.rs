@@ -13,8 +13,10 @@ use serde::Deserialize;
 use super::audit::{ActionContext, EventKey, insert_own_event};
 use super::batch::{Answers, sql, values};
 use super::callers::{find_session, in_force};
+use super::challenges::{Redemption, reclaim};
 use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
+use super::outbox::NewMail;
 use super::revocations::find_owed_marks;
 use super::rows::account;
 use super::sessions::{NewSession, revoke_recorded};
@@ -22,6 +24,7 @@ use super::throttles::{Wait, clear_recorded};
 
 const CHANGE_PASSWORD: &str = sql!("credentials/change_password.sql");
 const FIND_BY_EMAIL: &str = sql!("credentials/find_by_email.sql");
+const GRANT_INVITED_ROLES: &str = sql!("invitations/grant_roles.sql");
 const FIND_BY_USERNAME: &str = sql!("credentials/find_by_username.sql");
 const FIND_OWN: &str = sql!("credentials/find_own.sql");
 
@@ -55,12 +58,19 @@ pub struct Lookup {
     pub credentials: Option<Credentials>,
     /// The subjects for which attempts must wait, and for how many seconds.
     waits: Vec<(Subject, u64)>,
+    /// The subjects and their failures in a row.
+    failures: Vec<(Subject, u64)>,
 }
 
 impl Lookup {
     /// The seconds for which attempts of a subject must wait; `None` if they need not.
     pub fn wait(&self, subject: Subject) -> Option<u64> {
         self.waits.iter().find(|(other, _)| *other == subject).map(|(_, seconds)| *seconds)
+    }
+
+    /// The failures in a row of a subject.
+    pub fn failures(&self, subject: Subject) -> u64 {
+        self.failures.iter().find(|(other, _)| *other == subject).map_or(0, |(_, failures)| *failures)
     }
 }
 
@@ -110,11 +120,13 @@ impl Store {
         let answers = batch.run().await?;
         let row = found.map(|found| answers.row(found)).transpose()?.flatten();
         let credentials = row.map(|row| credentials(&answers, row)).transpose()?;
+        let failures = waits.iter().map(|(subject, wait)| Ok((*subject, wait.failures(&answers)?)));
+        let failures = failures.collect::<Result<_, StoreError>>()?;
         let waits = waits.into_iter().filter_map(|(subject, wait)| {
             let seconds = wait.seconds(&answers).transpose()?;
             Some(seconds.map(|seconds| (subject, seconds)))
         });
-        Ok(Lookup { credentials, waits: waits.collect::<Result<_, _>>()? })
+        Ok(Lookup { credentials, waits: waits.collect::<Result<_, _>>()?, failures })
     }
 
     /// Finds the caller's credentials, if the session is in force. One round trip.
@@ -139,6 +151,7 @@ impl Store {
         credentials_version: u64,
         new_hash: &str,
         new_session: &NewSession,
+        notice: Option<&NewMail<'_>>,
     ) -> Result<WithOwedMarks<(usize, Option<OwedMark>)>, StoreError> {
         let ActionContext { caller, client, now, .. } = *context;
         let key = EventKey::new(caller.user_id, AuditEvent::PasswordChanged, context);
@@ -151,6 +164,9 @@ impl Store {
         batch.execute(CHANGE_PASSWORD, values![key.user_id, key.at, &key.id, new_hash]);
         let revoked = revoke_recorded(&mut batch, &key, RevocationReason::PasswordChanged, Some(client));
         let begun = new_session.insert_renewed(&mut batch, &key, client);
+        if let Some(notice) = notice {
+            notice.insert_notice(&mut batch, &key, client);
+        }
         let owed = find_owed_marks(&mut batch, caller.user_id);
         let answers = batch.run().await?;
         let (recorded, revoked, replaced) = (answers.row(recorded)?, answers.rows(revoked)?, begun.replaced(&answers)?);
@@ -159,6 +175,40 @@ impl Store {
             Ok((revoked.len(), replaced))
         });
         WithOwedMarks::attach(outcome, answers.rows(owed)?.into_iter().chain(replaced).collect())
+    }
+}
+
+impl Store {
+    /// Spends a challenge, sets the password, proves the mailbox if the challenge was mailed, and revokes every session. With the event
+    /// [`AuditEvent::InvitationAccepted`], the account gets the roles of its invitation. Returns the number of revoked sessions; `None` if
+    /// the challenge was spent or the account changed. One round trip.
+    pub async fn reset_password(
+        &self,
+        redemption: &Redemption<'_>,
+        event: AuditEvent,
+        new_hash: &str,
+        proves_mailbox: bool,
+        notice: Option<&NewMail<'_>>,
+    ) -> Result<WithOwedMarks<Option<usize>>, StoreError> {
+        let key = redemption.key(event);
+        let mut batch = self.batch("reset_password");
+        let spent = redemption.spend(&mut batch);
+        redemption.record(&mut batch, &key, None);
+        clear_recorded(&mut batch, &key, Subject::User(redemption.user_id));
+        reclaim(&mut batch, &key, Some(new_hash), proves_mailbox);
+        if event == AuditEvent::InvitationAccepted {
+            batch.execute(GRANT_INVITED_ROLES, values![key.user_id, key.at, &key.id, redemption.id]);
+        }
+        let client = redemption.client;
+        let revoked = revoke_recorded(&mut batch, &key, RevocationReason::PasswordReset, Some(client));
+        if let Some(notice) = notice {
+            notice.insert_notice(&mut batch, &key, client);
+        }
+        let owed = find_owed_marks(&mut batch, redemption.user_id);
+        let answers = batch.run().await?;
+        let revoked = answers.rows(revoked)?.len();
+        let value = answers.row(spent)?.map(|_| revoked);
+        Ok(WithOwedMarks { value, owed_marks: answers.rows(owed)? })
     }
 }
 

@@ -16,6 +16,7 @@ use super::error::StoreError;
 struct UserObject {
     id: Id,
     email: String,
+    email_verified_at: Option<u64>,
     username: Option<String>,
     name: Option<String>,
     given_name: Option<String>,
@@ -67,6 +68,7 @@ pub(super) fn account(answers: &Answers, object: &str) -> Result<Account, StoreE
     let user = User {
         id: object.id,
         email: object.email,
+        email_verified: object.email_verified_at.is_some(),
         username: object.username,
         name: object.name,
         given_name: object.given_name,

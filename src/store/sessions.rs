@@ -1,24 +1,28 @@
 //! Sessions. Each is one row of `refresh_tokens` for its whole life.
 
-use portcullis_core::account::audit::RevocationReason;
+use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::client::Client;
 use portcullis_core::account::session::{Delivery, OwedMark, Session, Transport};
 use portcullis_core::account::throttle::Subject;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
+use portcullis_core::mail::budget::Budget;
 use portcullis_core::token::refresh::{RefreshToken, SecretHash};
 use serde::Deserialize;
 
 use super::audit::EventKey;
 use super::batch::{Affected, Answers, Batch, Rows, Value, sql, values};
 use super::callers::{find_session, in_force};
+use super::challenges::{Redemption, reclaim};
 use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
+use super::outbox::{NewMail, SessionNotice};
 use super::revocations::{find_owed_marks, find_owed_marks_of_session};
 use super::rows::{account, client, session};
 use super::throttles::{Wait, forgive};
 
+const COUNT_EVICTED_SESSIONS: &str = sql!("audit/count_evicted_sessions.sql");
 const INSERT: &str = sql!("sessions/insert.sql");
 const INSERT_RENEWED: &str = sql!("sessions/insert_renewed.sql");
 const INSERT_REUSE_EVENT: &str = sql!("sessions/insert_reuse_event.sql");
@@ -78,6 +82,21 @@ impl Begun {
     }
 }
 
+/// What a sign-in changes besides beginning a session.
+#[derive(Default)]
+pub struct SignIn<'a> {
+    /// The name of a password login, whose failures in a row are set to zero.
+    pub name: Option<Subject>,
+    /// An outdated hash and its replacement.
+    pub rehash: Option<(&'a str, &'a str)>,
+    /// The challenge that the sign-in spends.
+    pub redemption: Option<Redemption<'a>>,
+    /// Whether the redemption is the first proof of the mailbox, which deletes what the account had before.
+    pub reclaims: bool,
+    /// The notice that the device is new.
+    pub notice: Option<NewMail<'a>>,
+}
+
 /// The result of inserting a session.
 pub struct Insertion {
     /// `false`: no session began, because the account was disabled, deleted or had its credentials changed since they were read, or
@@ -89,6 +108,8 @@ pub struct Insertion {
     pub replaced: Option<OwedMark>,
     /// Number of sessions that ended because the account exceeds its maximum, without those that had expired.
     pub evicted: u64,
+    /// Whether the notice that the device is new is to be sent.
+    pub has_notice: bool,
 }
 
 impl NewSession {
@@ -111,9 +132,17 @@ impl NewSession {
         ]
     }
 
-    /// Begins the session, unless the account is disabled, its credentials have changed or a wait has begun.
-    pub(super) fn insert<'v>(&'v self, batch: &mut Batch<'v>, client: &'v Client, now: u64) -> Begun {
-        let values = self.values(client, now).into_iter().chain([Value::from(self.subject)]);
+    /// Begins the session, unless the account is disabled, its credentials have changed or a wait has begun. With a redemption, only if
+    /// it spent its challenge.
+    pub(super) fn insert<'v>(
+        &'v self,
+        batch: &mut Batch<'v>,
+        redemption: Option<&Redemption<'_>>,
+        client: &'v Client,
+        now: u64,
+    ) -> Begun {
+        let (challenge, request) = redemption.map(|redemption| (redemption.id, redemption.request_id)).unzip();
+        let values = self.values(client, now).into_iter().chain(values![self.subject, challenge, request]);
         let inserted = batch.query(INSERT, values.collect());
         Begun { inserted, replaced: self.revoke_replaced(batch, client, now) }
     }
@@ -147,6 +176,17 @@ pub(super) fn revoke_recorded<'v>(
     reason: RevocationReason,
     client: Option<&'v Client>,
 ) -> Rows<Affected> {
+    revoke_others_recorded(batch, key, reason, client, None)
+}
+
+/// Revokes the sessions of the user of an event, except `kept`, if the event exists.
+pub(super) fn revoke_others_recorded<'v>(
+    batch: &mut Batch<'v>,
+    key: &'v EventKey,
+    reason: RevocationReason,
+    client: Option<&'v Client>,
+    kept: Option<Id>,
+) -> Rows<Affected> {
     let values = values![
         key.user_id,
         key.at,
@@ -154,6 +194,7 @@ pub(super) fn revoke_recorded<'v>(
         reason.as_str(),
         client.and_then(|client| client.ip.as_deref()),
         client.and_then(|client| client.user_agent.as_deref()),
+        kept,
     ];
     batch.query(REVOKE_RECORDED, values)
 }
@@ -180,6 +221,16 @@ pub struct RotationTimes {
     pub unremembered_idle: u64,
     /// The lifetime of an access token.
     pub access: u64,
+}
+
+/// What is recorded and sent on reuse.
+pub struct ReuseEvent<'a> {
+    /// The id of the event.
+    pub id: &'a str,
+    /// The mail that tells the user.
+    pub notice: Option<&'a NewMail<'a>>,
+    /// The request.
+    pub request_id: Id,
 }
 
 /// The result of presenting a refresh token.
@@ -222,6 +273,11 @@ struct ExcessRow {
     user_id: Id,
     access_expires_at: u64,
     is_evicted: u8,
+}
+
+#[derive(Deserialize)]
+struct CountRow {
+    count: u64,
 }
 
 #[derive(Deserialize)]
@@ -295,26 +351,44 @@ async fn revoke_as<T>(
 }
 
 impl Store {
-    /// Begins a session after a login with a name. Forgets the failures of the name in a row. If `rehashed` holds an outdated hash and its replacement, it also replaces that hash. Revokes
-    /// the sessions of the account that exceed `max_sessions`, and the session whose cookie is replaced. One round trip.
+    /// Begins a session after a sign-in. Revokes the sessions of the account that exceed `max_sessions`, and the session whose cookie is
+    /// replaced. One round trip.
     pub async fn insert_session(
         &self,
         session: &NewSession,
-        name: Subject,
+        sign_in: &SignIn<'_>,
         client: &Client,
-        rehashed: Option<(&str, &str)>,
         max_sessions: u64,
+        request_id: Id,
         now: u64,
     ) -> Result<WithOwedMarks<Insertion>, StoreError> {
         let (ip, user_agent) = (client.ip.as_deref(), client.user_agent.as_deref());
         let session_id = session.token.session_id();
+        let redemption = sign_in.redemption.as_ref();
+        let verified = redemption.map(|redemption| redemption.key(AuditEvent::EmailVerified));
         let mut batch = self.batch("insert_session");
         let wait = session.subject.map(|subject| Wait::find(&mut batch, subject, now));
-        let begun = session.insert(&mut batch, client, now);
-        forgive(&mut batch, name, session_id);
+        if let Some(redemption) = redemption {
+            redemption.spend(&mut batch);
+        }
+        let mut owed = None;
+        if let Some((redemption, key)) = redemption.zip(verified.as_ref()).filter(|_| sign_in.reclaims) {
+            redemption.record(&mut batch, key, None);
+            reclaim(&mut batch, key, None, true);
+            revoke_recorded(&mut batch, key, RevocationReason::EmailVerified, Some(client));
+            owed = Some(find_owed_marks(&mut batch, session.user_id));
+        }
+        let begun = session.insert(&mut batch, redemption, client, now);
+        let noticed = sign_in.notice.as_ref().map(|notice| {
+            let session = SessionNotice { session_id, event_id: None, budget: Budget::NEW_DEVICE };
+            notice.insert_session_notice(&mut batch, &session, client, request_id, now)
+        });
+        if let Some(name) = sign_in.name {
+            forgive(&mut batch, name, session_id);
+        }
         let values = values![session_id, session.user_id, now, max_sessions, ip, user_agent];
         let excess = batch.query::<ExcessRow>(REVOKE_EXCESS, values);
-        if let Some((old, new)) = rehashed {
+        if let Some((old, new)) = sign_in.rehash {
             batch.execute(REPLACE_HASH, values![session.user_id, old, new]);
         }
         let answers = batch.run().await?;
@@ -324,13 +398,15 @@ impl Store {
             wait: wait.map(|wait| wait.seconds(&answers)).transpose()?.flatten(),
             replaced: begun.replaced(&answers)?,
             evicted: excess.iter().map(|row| u64::from(row.is_evicted)).sum(),
+            has_notice: noticed.map(|noticed| answers.row(noticed)).transpose()?.flatten().is_some(),
         };
         let mark = |ExcessRow { session_id, user_id, access_expires_at, .. }| OwedMark {
             user_id,
             session_id,
             access_expires_at,
         };
-        let owed_marks = excess.into_iter().map(mark).chain(value.replaced).collect();
+        let earlier = owed.map(|owed| answers.rows(owed)).transpose()?.unwrap_or_default();
+        let owed_marks = excess.into_iter().map(mark).chain(value.replaced).chain(earlier).collect();
         Ok(WithOwedMarks { value, owed_marks })
     }
 
@@ -343,12 +419,11 @@ impl Store {
     /// refresh that D1 runs after a revocation never finds `revoked_at IS NULL`. Only a session of this transport is refreshed, and with
     /// a `user_id` only one of that user.
     ///
-    /// `event_id` becomes the id of the event on reuse.
     pub async fn rotate(
         &self,
         presented: PresentedToken<'_>,
         times: RotationTimes,
-        event_id: &str,
+        reuse_event: &ReuseEvent<'_>,
         client: &Client,
         now: u64,
     ) -> Result<Rotation, StoreError> {
@@ -386,8 +461,12 @@ impl Store {
         let mut batch = self.batch(OPERATION);
         let rotated = batch.query(ROTATE, rotate());
         let found = find_session(&mut batch, session_id);
-        batch.execute(INSERT_REUSE_EVENT, reuse().into_iter().chain([Value::from(event_id)]).collect());
+        batch.execute(INSERT_REUSE_EVENT, reuse().into_iter().chain([Value::from(reuse_event.id)]).collect());
         let revoked = batch.query::<Affected>(REVOKE_REUSED, reuse());
+        if let Some(notice) = reuse_event.notice {
+            let session = SessionNotice { session_id, event_id: Some(reuse_event.id), budget: Budget::NOTICE };
+            notice.insert_session_notice(&mut batch, &session, client, reuse_event.request_id, now);
+        }
         let owed = find_owed_marks_of_session(&mut batch, session_id, Some(&secret_hash));
         let answers = batch.run().await?;
         if let Some(row) = answers.row(rotated)? {
@@ -483,6 +562,27 @@ impl Store {
             if revoked.is_empty() { Err(Denial::NotFound.into()) } else { Ok(()) }
         };
         revoke_as(self.batch("revoke_own_session"), caller, REVOKE_OWN, values, now, outcome).await
+    }
+
+    /// Counts sessions that the login of `session_id` evicted, in the row of their hour. Returns the number of the hour; `None` if the
+    /// account has been deleted. `notice`: the mail that tells the user once they become many. One round trip; one row written, plus an index entry for the first of an hour.
+    pub async fn count_evicted_sessions(
+        &self,
+        user_id: Id,
+        session_id: Id,
+        evicted: u64,
+        notice: Option<&NewMail<'_>>,
+        client: &Client,
+        now: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let values = values![user_id, now, evicted, session_id, client.ip.as_deref(), client.user_agent.as_deref()];
+        let mut batch = self.batch("count_evicted_sessions");
+        let counted = batch.query::<CountRow>(COUNT_EVICTED_SESSIONS, values);
+        if let Some(notice) = notice {
+            notice.insert_evicted(&mut batch, user_id, evicted, client, now);
+        }
+        let answers = batch.run().await?;
+        Ok(answers.row(counted)?.map(|row| row.count))
     }
 
     /// Lists the sessions of the caller that are in force, the newest first: one more than the limit, if there are more. One round

@@ -10,6 +10,7 @@ use super::audit::{EventKey, Failure, count_failure};
 use super::batch::{Affected, Answers, Batch, Rows, sql, values};
 use super::connection::Store;
 use super::error::StoreError;
+use super::outbox::NewMail;
 
 const CLEAR_CONFIRMED: &str = sql!("throttles/clear_confirmed.sql");
 const CLEAR_RECORDED: &str = sql!("throttles/clear_recorded.sql");
@@ -21,6 +22,7 @@ const FIND_FAILURES: &str = sql!("throttles/find_failures.sql");
 #[derive(Deserialize)]
 struct WaitRow {
     seconds: u64,
+    failures: u64,
 }
 
 /// The handle of a query for a wait.
@@ -37,8 +39,21 @@ impl Wait {
     /// treated as an unknown one, so it may try again after a second.
     pub(super) fn seconds(self, answers: &Answers) -> Result<Option<u64>, StoreError> {
         let seconds = |row: WaitRow| if matches!(self.1, Subject::Device { .. }) { 1 } else { row.seconds };
-        Ok(answers.row(self.0)?.map(seconds))
+        Ok(answers.row(self.0)?.filter(|row| row.seconds > 0).map(seconds))
     }
+
+    /// The failures in a row.
+    pub(super) fn failures(self, answers: &Answers) -> Result<u64, StoreError> {
+        Ok(answers.row(self.0)?.map_or(0, |row| row.failures))
+    }
+}
+
+/// The result of counting a failure.
+pub struct CountedFailure {
+    /// The seconds of the wait because of which the failure was not counted.
+    pub wait: Option<u64>,
+    /// Whether the notice that attempts must wait is to be sent.
+    pub has_notice: bool,
 }
 
 /// The failures of a subject. Times in unix seconds.
@@ -66,14 +81,16 @@ impl Store {
 
     /// Counts a failed attempt, in the throttle and in the audit trail. During a wait it counts nothing and returns the seconds
     /// until the wait ends. One round trip. Writes two rows, three if a wait begins, plus an index entry for each first event of
-    /// an hour, and one for a device or a user. The costs are the same for an unknown account.
+    /// an hour, and one for a device or a user. A notice writes four rows more, at most once an hour. The costs are the same for an
+    /// unknown account.
     pub async fn count_failure(
         &self,
         failure: &Failure,
+        notice: Option<&NewMail<'_>>,
         client: &Client,
         request_id: Id,
         now: u64,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<CountedFailure, StoreError> {
         let policy = failure.subject.policy();
         let values = values![
             failure.subject,
@@ -91,9 +108,12 @@ impl Store {
         for event in [AuditEvent::LoginFailed, AuditEvent::LoginThrottled] {
             count_failure(&mut batch, event, failure, client, request_id, now);
         }
+        let noticed = notice.map(|notice| notice.insert_throttled(&mut batch, failure, client, request_id, now));
         let wait = Wait::find(&mut batch, failure.subject, now);
         let answers = batch.run().await?;
-        if answers.row(counted)?.is_some() { Ok(None) } else { wait.seconds(&answers) }
+        let has_notice = noticed.map(|noticed| answers.row(noticed)).transpose()?.flatten().is_some();
+        let wait = if answers.row(counted)?.is_some() { None } else { wait.seconds(&answers)? };
+        Ok(CountedFailure { wait, has_notice })
     }
 }
 

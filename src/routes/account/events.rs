@@ -59,14 +59,17 @@ struct Shown {
     /// The user agent of that other client.
     #[serde(skip_serializing_if = "Option::is_none")]
     other_user_agent: Option<String>,
-    /// Why the session ended.
+    /// Why the session ended, or how a change of the address was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Which refresh token was reused.
     #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["predecessor", "older"])))]
     #[serde(skip_serializing_if = "Option::is_none")]
     reuse: Option<String>,
-    /// The new roles.
+    /// The kind of mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail: Option<String>,
+    /// The new roles, or those of an invitation.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<String>>,
 }
@@ -107,7 +110,8 @@ fn shown(entry: AuditEntry, for_admin: bool) -> Result<Shown, ApiError> {
     let by_admin = entry.actor_id.is_some();
     let is_counted = entry.event.is_counted();
     let detail = |event| entry.detail.clone().filter(|_| entry.event == event);
-    let roles = detail(AuditEvent::RolesChanged).map(|json| serde_json::from_str(&json)).transpose();
+    let roles = detail(AuditEvent::RolesChanged).or_else(|| detail(AuditEvent::Invited));
+    let roles = roles.map(|json| serde_json::from_str(&json)).transpose();
     Ok(Shown {
         at: entry.at,
         kind: entry.event,
@@ -116,8 +120,9 @@ fn shown(entry: AuditEntry, for_admin: bool) -> Result<Shown, ApiError> {
         by: by_admin.then_some("admin"),
         admin_id: entry.actor_id.filter(|_| for_admin),
         session_id: entry.session_id.filter(|_| for_admin || !by_admin),
-        reason: detail(AuditEvent::Revoked),
+        reason: detail(AuditEvent::Revoked).or_else(|| detail(AuditEvent::EmailChangeCancelled)),
         reuse: detail(AuditEvent::ReuseDetected),
+        mail: detail(AuditEvent::MailSent).or_else(|| detail(AuditEvent::MailFailed)),
         roles: roles.map_err(|error| ApiError::Internal(format!("roles of an event: {error}")))?,
         ip: entry.client.ip,
         user_agent: entry.client.user_agent,
@@ -144,6 +149,7 @@ pub fn describe(operation: Operation) -> Operation {
         other_ip: None,
         other_user_agent: None,
         reason: None,
+        mail: None,
         reuse: None,
         roles: None,
     };

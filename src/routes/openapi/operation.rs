@@ -194,6 +194,12 @@ impl Operation {
         Self { id, tag, summary, description, ..self }
     }
 
+    /// Accepts an access token, which some bodies need.
+    pub fn with_optional_access_token(self) -> Self {
+        let operation = self.with_access_token();
+        Self { credentials: vec![Credentials::None, Credentials::AccessToken], ..operation }
+    }
+
     /// Requires an access token.
     pub fn with_access_token(self) -> Self {
         Self { credentials: vec![Credentials::AccessToken], ..self }

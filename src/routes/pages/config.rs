@@ -20,6 +20,13 @@ struct Body<'a> {
     /// The value of `REGISTRATION`.
     #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["open", "closed"])))]
     registration: &'static str,
+    /// Whether this service sends mails.
+    mail: bool,
+    /// Whether users can log in with a code from a mail (`EMAIL_LOGIN`).
+    email_login: bool,
+    /// The value of `EMAIL_VERIFICATION`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["off", "optional", "required"])))]
+    email_verification: &'static str,
     /// The value of `PASSWORD_MIN_LENGTH`.
     password_min_length: usize,
     /// The origins to which the pages may return after a login.
@@ -38,6 +45,9 @@ pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> 
             issuer: &config.parties.issuer,
             cookie_mode: if config.cookie_mode { "refresh" } else { "off" },
             registration: if config.registration_open { "open" } else { "closed" },
+            mail: config.mail.is_some(),
+            email_login: config.email_login,
+            email_verification: config.email_verification.as_str(),
             password_min_length: config.password_min_length,
             return_origins: &config.pages.return_origins,
             turnstile_site_key: config.turnstile.as_ref().and_then(|turnstile| turnstile.site_key.as_deref()),
@@ -52,6 +62,9 @@ pub fn describe(operation: Operation) -> Operation {
         issuer: "https://auth.example.org",
         cookie_mode: "refresh",
         registration: "open",
+        mail: true,
+        email_login: true,
+        email_verification: "optional",
         password_min_length: 15,
         return_origins: &["https://app.example.org".to_owned()],
         turnstile_site_key: Some("0x4AAAAAAADnPIDROrmt1Wwj"),

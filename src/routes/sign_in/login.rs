@@ -1,12 +1,15 @@
 //! `POST /login`: logs a user in with an e-mail address or username and a password.
 
 use portcullis_core::account::session::Transport;
+use portcullis_core::mail::challenge::Purpose;
 use serde::Deserialize;
 
 use crate::context::Context;
 use crate::factors::device::Devices;
+use crate::factors::email_code::check_code;
 use crate::factors::password::{self, RawLoginName};
 use crate::http::{Reply, Request};
+use crate::limits;
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
@@ -23,6 +26,10 @@ struct Body {
     username: Option<String>,
     /// The password.
     password: String,
+    /// The `challenge` of `POST /login/email`. Needed with `code` after `mail_code_required`.
+    challenge: Option<String>,
+    /// The code from the mail.
+    code: Option<String>,
     /// How the refresh token is delivered: `body`, which is the default, or `cookie`, in cookie mode.
     transport: Option<Transport>,
     /// The `device_token` of an earlier sign-in of this user. Failed logins of others then do not delay this one. An invalid one is
@@ -32,8 +39,9 @@ struct Body {
     remember: Option<bool>,
 }
 
-/// 1. Verify the password.
-/// 2. Begin the session, unless the account changed since step 1.
+/// 1. Compare the code from a mail, if the request has one.
+/// 2. Verify the password.
+/// 3. Begin the session, unless the account changed since step 2 or the code was used.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
     let name = match (&body.email, &body.username) {
@@ -44,9 +52,18 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let delivery = NewDelivery::requested(context, request, body.transport, body.remember)?;
     let devices = Devices::presented(context, request, body.device_token.as_deref());
     // 1.
-    let login = password::log_in(context, request, &name, &body.password, &devices).await?;
+    let code = match (&body.challenge, &body.code) {
+        (None, None) => None,
+        (Some(challenge), Some(code)) => {
+            limits::credentials(context, request, &devices.user_ids()).await?;
+            Some(check_code(context, challenge, code, &[Purpose::Login]).await?)
+        }
+        _ => return Err(ApiError::InvalidRequest("Send challenge and code together.".to_owned())),
+    };
     // 2.
-    match begin::log_in(context, request, &login, delivery, &devices).await {
+    let login = password::log_in(context, request, &name, &body.password, code.as_ref(), &devices).await?;
+    // 3.
+    match begin::log_in(context, request, &login, code.as_ref(), delivery, &devices).await {
         Err(SessionError::AccountChanged) => Err(password::account_changed(context, request, &login).await?.into()),
         reply => Ok(reply?),
     }
@@ -67,6 +84,8 @@ pub fn describe(operation: Operation) -> Operation {
         .succeeds(Success::tokens(200, "The user is logged in.").may_set_cookie())
         .fails(ApiError::InvalidRequest("Send either email or username.".to_owned()))
         .fails(ApiError::InvalidCredentials)
+        .fails(ApiError::InvalidCode)
+        .fails(ApiError::MailCodeRequired)
         .fails(ApiError::TooManyAttempts(32))
         .fails(ApiError::CookieModeOff)
         .fails(ApiError::CsrfRefused)

@@ -1,4 +1,6 @@
-//! `POST /register`: creates an account and its first session.
+//! `POST /register`: creates an account and its first session, or a registration that waits for the code from a mail.
+
+use std::time::Duration;
 
 use portcullis_core::account::metadata::Metadata;
 use portcullis_core::account::session::Transport;
@@ -7,23 +9,32 @@ use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
+use portcullis_core::mail::challenge::Purpose;
+use portcullis_core::mail::kind::Kind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use worker::Delay;
 
 use super::turnstile;
+use crate::config::EmailVerification;
 use crate::context::Context;
 use crate::factors::device::Devices;
 use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::limits;
 use crate::log::{self, Event};
+use crate::mail::registration::prepare_registration;
+use crate::mail::{self, CodeRequest, MailError, Recipient, Requester};
 use crate::platform::random::random;
+use crate::routes::email::accepted;
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
+use crate::sessions::SessionError;
+use crate::sessions::begin::{self, Registration};
 use crate::sessions::cookie::NewDelivery;
-use crate::sessions::{SessionError, begin};
-use crate::store::registration::NewUser;
+use crate::store::challenges::NewCode;
+use crate::store::registration::{Availability, NewUser};
 use crate::store::{StoreError, TakenName};
 
 #[derive(Deserialize)]
@@ -54,8 +65,10 @@ struct Body {
 
 /// 1. Check the rate limit, the input and the token of Turnstile, and refuse a taken name before hashing.
 /// 2. Check whether the password is in a data breach, and hash it.
-/// 3. Insert the account and its session in one transaction. If several requests use one name, the unique index accepts one of them,
-///    and the others get the same 409 as in step 1.
+/// 3. Insert the account and its session in one transaction, and the code that verifies the address if `EMAIL_VERIFICATION` is `optional`.
+///    If several requests use one name, the unique index accepts one of them, and the others get the same 409 as in step 1.
+///
+/// If `EMAIL_VERIFICATION` is `required`, a taken address is not refused, and step 3 is [`wait_for_code`].
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     if !context.config.registration_open {
         return Err(ApiError::RegistrationClosed);
@@ -77,18 +90,20 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         [username_text, name_text, given_name.as_ref().map(Name::as_str), family_name.as_ref().map(Name::as_str)];
     let password = password::check_new(context, &body.password, Some(&email), &names)?;
     turnstile::check(context, request, body.turnstile_token.as_deref()).await?;
-    let found = context.store.find_taken(&email, username.as_ref()).await?;
+    let found = context.store.find_taken(&email, username.as_ref(), context.now).await?;
     // Check the username first, so that a request with a taken username cannot test whether an address is registered.
     if found.username_taken {
         return Err(refused(context, request, &email, TakenName::Username).await?);
     }
-    if found.email_taken {
+    let is_required = context.config.email_verification == EmailVerification::Required;
+    if found.email_taken() && !is_required {
         return Err(refused(context, request, &email, TakenName::Email).await?);
     }
     // 2.
     let user = User {
         id: Id::new(random()?),
         email: email.address().to_owned(),
+        email_verified: false,
         username: username_text.map(str::to_owned),
         name: name_text.map(str::to_owned),
         given_name: given_name.as_ref().map(|name| name.as_str().to_owned()),
@@ -114,10 +129,73 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         roles: &user.roles,
     };
     let devices = Devices::presented(context, request, None);
-    match begin::register(context, request, &new, &new_user, &user, delivery, &devices).await {
-        Err(SessionError::Store(StoreError::Conflict(taken))) => Err(refused(context, request, &email, taken).await?),
-        reply => Ok(reply?),
+    if is_required {
+        return wait_for_code(context, request, &new_user, &found, &devices).await;
     }
+    let code = verification(context, request, &user, &email, &devices)?;
+    let challenge = code.as_ref().map(|code| context.config.challenge_keys.seal(code.challenge.id));
+    let (code, challenge) = (code.as_ref(), challenge.as_deref());
+    let registration = Registration { password: &new, new_user: &new_user, user: &user, code, challenge };
+    match begin::register(context, request, &registration, delivery, &devices).await {
+        Err(SessionError::Store(StoreError::Conflict(taken))) => Err(refused(context, request, &email, taken).await?),
+        reply => {
+            let reply = reply?;
+            code.map(|code| mail::sent(context, code));
+            Ok(reply)
+        }
+    }
+}
+
+/// The code that verifies the address of the new account, if `EMAIL_VERIFICATION` is `optional`.
+fn verification<'a>(
+    context: &Context<'_>,
+    request: &Request,
+    user: &'a User,
+    email: &'a Email,
+    devices: &'a Devices,
+) -> Result<Option<NewCode<'a>>, MailError> {
+    if context.config.email_verification != EmailVerification::Optional {
+        return Ok(None);
+    }
+    let recipient = Some(Recipient { user_id: user.id, credentials_version: 0, email: &user.email, is_proved: false });
+    let requester = Requester::Anybody(devices);
+    let code = CodeRequest { purpose: Purpose::Verify, kind: Kind::Verify, email, recipient, requester };
+    mail::prepare(context, request, &code).map(Some)
+}
+
+/// Inserts a registration that waits for its code, and sends the code. An address that is taken has the same response and costs the same
+/// work up to there: its user gets another mail, and sees the attempt in the audit trail.
+async fn wait_for_code(
+    context: &Context<'_>,
+    request: &Request,
+    new_user: &NewUser<'_>,
+    found: &Availability,
+    devices: &Devices,
+) -> Result<Reply, ApiError> {
+    let code = prepare_registration(context, request, new_user.id, new_user.email, found, devices)?;
+    let (client, request_id, now) = (&request.client, context.request_id, context.now);
+    context.store.insert_registration(new_user, &code, client, request_id, now).await?;
+    if found.email_taken() {
+        log::write(request_id, &Event::RegistrationRefused { reason: "email_taken" });
+    }
+    count_attempt_after_reply(context, request, new_user.email);
+    accepted(mail::sent(context, &code))
+}
+
+/// Counts the attempt in the audit trail of the account with the address, if there is one, after the reply.
+fn count_attempt_after_reply(context: &Context<'_>, request: &Request, email: &Email) {
+    let (store, email, client) = (context.store.renewed(), email.clone(), request.client.clone());
+    let (now, request_id, logs_costs) = (context.now, context.request_id, context.config.log_costs);
+    context.background.wait_until(async move {
+        // Let the runtime send the reply first.
+        Delay::from(Duration::ZERO).await;
+        if let Err(error) = store.count_registration_attempt(&email, &client, now).await {
+            log::write(request_id, &Event::StorageFault { cause: &error.to_string() });
+        }
+        if logs_costs {
+            log::write_costs(request_id, "RegistrationAttempts", None, store.costs());
+        }
+    });
 }
 
 /// Logs that a name is taken. The owner of an address sees the attempt in the audit trail.
@@ -147,7 +225,13 @@ pub fn describe(operation: Operation) -> Operation {
     use portcullis_core::identity::username::UsernameError;
     use portcullis_core::password::PasswordError;
     operation
-        .named(Tag::SignIn, "register", "Create an account", "Creates an account and begins its first session.")
+        .named(
+            Tag::SignIn,
+            "register",
+            "Create an account",
+            "Creates an account and begins its first session. If `EMAIL_VERIFICATION` is `required`, the account exists once the code from \
+             the mail is sent to `POST /email/verify`, and every address is answered alike, also if an account has it.",
+        )
         .json::<Body>(&serde_json::json!({
             "email": "ada@example.org",
             "password": "correct horse battery staple",
@@ -155,6 +239,7 @@ pub fn describe(operation: Operation) -> Operation {
             "name": "Ada Lovelace",
         }))
         .succeeds(Success::tokens(201, "The account was created and the user is logged in.").may_set_cookie())
+        .succeeds(crate::routes::email::accepted_example("The registration waits for the code from the mail."))
         .fails(ApiError::RegistrationClosed)
         .fails(ApiError::TurnstileRequired)
         .fails(ApiError::TurnstileFailed)

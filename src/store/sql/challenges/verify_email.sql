@@ -1,0 +1,6 @@
+-- ?1 user_id, ?2 at, ?3 event_id.
+-- Cost: 1 event read, 1 row written.
+UPDATE users
+SET email_verified_at = COALESCE(email_verified_at, ?2)
+WHERE id = ?1
+  AND EXISTS (SELECT 1 FROM audit_events AS e WHERE e.user_id = ?1 AND e.at = ?2 AND e.id = ?3)

@@ -1,0 +1,5 @@
+-- ?1 user_id, ?2 at, ?3 event_id.
+-- Cost: 1 event read, at most 2 rows written (the row and its index entry).
+DELETE FROM email_changes
+WHERE user_id = ?1
+  AND EXISTS (SELECT 1 FROM audit_events AS e WHERE e.user_id = ?1 AND e.at = ?2 AND e.id = ?3)
