@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createTestHarness, unstable_readConfig } from "wrangler";
 
 import { fail, path, runIfStarted } from "./lib.mjs";
-import { makeSecrets } from "./secrets.mjs";
+import { MAIL_SECRETS, makeSecrets } from "./secrets.mjs";
 
 /** The default of the variable. Before the next line, which may use it at once. */
 export const RATE_LIMITS = "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60";
@@ -20,10 +20,18 @@ runIfStarted(import.meta.url, async () => {
 
 /** Starts the Worker that is built in a folder, with the wrangler.toml of that folder; fails unless it serves. */
 export async function check(folder) {
-  const { vars, compatibility_date, ratelimits } = unstable_readConfig({ config: join(folder, "wrangler.toml") });
+  const { vars, compatibility_date, ratelimits, send_email } = unstable_readConfig({
+    config: join(folder, "wrangler.toml"),
+  });
   const differences = limiterProblems(ratelimits, vars.RATE_LIMITS || RATE_LIMITS);
   if (differences.length > 0)
     fail(`the rate limiters in wrangler.toml:\n${differences.map((line) => `  ${line}`).join("\n")}`);
+  if (vars.MAIL === "binding" && !send_email?.some(({ name }) => name === "SEND_EMAIL"))
+    fail('MAIL = "binding" needs a section [[send_email]] with name = "SEND_EMAIL" in wrangler.toml');
+  // `npm run deploy` checks that the Worker has them.
+  const mailSecrets = Object.values(MAIL_SECRETS)
+    .flat()
+    .map((name) => [name, makeSecrets().TOKEN_SECRET]);
   const modules = {
     no_bundle: true,
     find_additional_modules: true,
@@ -34,7 +42,7 @@ export async function check(folder) {
     main: "index.js",
     compatibility_date,
     ...modules,
-    vars: { ...vars, ...makeSecrets() },
+    vars: { ...vars, ...makeSecrets(), ...Object.fromEntries(mailSecrets) },
   };
   // Not the folder with .dev.vars, which would override the variables.
   const server = createTestHarness({ root: join(folder, "build", "release"), workers: [{ config }] });

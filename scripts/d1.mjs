@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 
-import { capture, fail, misused, wrangler } from "./lib.mjs";
+import { capture, fail, misused, read, wrangler } from "./lib.mjs";
 
 /** The options of every command that uses the database. */
 const common = {
@@ -11,6 +11,9 @@ const common = {
   // The folder of the local database, if it is not .wrangler/state. For the tests.
   "persist-to": { type: "string" },
 };
+
+/** The option of the commands that can print JSON. */
+export const jsonOption = { json: { type: "boolean", default: false } };
 
 /** Parses a command line. If it is invalid, prints the usage and exits with 2. */
 export function parseCommand(args, options, positionals, usage) {
@@ -74,6 +77,22 @@ function parseJson(text) {
   } catch {
     return undefined;
   }
+}
+
+/** A value as an SQL literal. */
+export const sqlValue = (value) =>
+  value === null ? "NULL" : typeof value === "number" ? String(value) : sqlText(value);
+
+/** A statement of the Worker, in src/store/sql/. Its parameters become literals, since wrangler accepts no parameters. */
+export function workerSql(name, ...values) {
+  const sql = read(`src/store/sql/${name}.sql`).replaceAll(/^--.*\n/gm, "");
+  const used = new Set();
+  const complete = sql.replaceAll(/\?(\d+)/g, (_, number) => {
+    used.add(number);
+    return sqlValue(values[number - 1]);
+  });
+  if (used.size !== values.length) throw new Error(`${name} has ${used.size} parameters, not ${values.length}`);
+  return complete.trim();
 }
 
 /** A string as an SQL literal. A literal cannot contain NUL, and no column may hold one. */

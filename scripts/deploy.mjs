@@ -17,6 +17,7 @@ import {
   fail,
   heading,
   isLoopback,
+  isPublic,
   path,
   read,
   readToml,
@@ -25,7 +26,7 @@ import {
   variable,
   wrangler,
 } from "./lib.mjs";
-import { makeSecrets, putRemoteSecrets, remoteSecrets } from "./secrets.mjs";
+import { MAIL_SECRETS, makeSecrets, putRemoteSecrets, remoteSecrets } from "./secrets.mjs";
 import { npmPackages, setup } from "./setup.mjs";
 
 const usage = `npm run deploy -- [--dry-run]
@@ -66,7 +67,7 @@ async function main(args) {
 // Tokens contain these addresses and resource servers compare them, so wrong ones are worse than no deployment.
 function addressProblem() {
   const issuer = variable("ISSUER") ?? "";
-  if (!/^https:\/\//.test(issuer) || isLoopback(issuer)) {
+  if (!isPublic(issuer)) {
     return `set ISSUER in wrangler.toml to the https address this Worker will be reached at (it is "${issuer}")`;
   }
   const audience = variable("AUDIENCE") ?? "";
@@ -114,6 +115,12 @@ async function addMissingSecrets() {
   const missing = Object.entries(makeSecrets()).filter(([name]) => !existing.includes(name));
   if (missing.length > 0) await putRemoteSecrets(Object.fromEntries(missing));
   else console.log("the Worker already has its secrets");
+  const mail = variable("MAIL");
+  const needed = MAIL_SECRETS[mail] ?? [];
+  const set = needed.length > 0 ? await remoteSecrets(needed) : [];
+  const unset = needed.filter((name) => !set.includes(name));
+  const puts = unset.map((name) => `npx wrangler secret put ${name}`).join("\n  ");
+  if (unset.length > 0) fail(`MAIL = "${mail}" needs another secret. Set it, then deploy again:\n  ${puts}`);
 }
 
 const ask = async (args) => JSON.parse(await check(args));

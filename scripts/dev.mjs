@@ -6,7 +6,7 @@
 import { createServer } from "node:net";
 
 import { build, wranglerBuild } from "./build.mjs";
-import { checkFlags, fail, isLoopback, run, runIfStarted, variable, wrangler } from "./lib.mjs";
+import { checkFlags, fail, localIssuer, localPort, run, runIfStarted, variable, wrangler } from "./lib.mjs";
 import { rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
@@ -22,39 +22,32 @@ Builds Portcullis for development and serves it on localhost, with a local datab
 
 async function main(args) {
   checkFlags(args, [HTTPS], usage);
-  const port = portOf(process.env.PORT ?? "8787");
+  const port = localPort();
   const protocol = args.includes(HTTPS) ? "https" : "http";
   const url = `${protocol}://localhost:${port}`;
   await checkPort(port);
   await setup();
+  // AUDIENCE stays as in wrangler.toml: it is a name, not an address, which RESOURCE_SERVERS and other servers compare.
   const issuer = localIssuer(url);
+  const override = issuer === variable("ISSUER") ? [] : ["--var", `ISSUER:${issuer}`];
+  const logsMails = variable("MAIL") === undefined;
+  if (logsMails) override.push("--var", "MAIL:log");
   await build("dev");
   await wrangler(["d1", "migrations", "apply", "DB", "--local"]);
 
-  const base = new URL(variable("ISSUER")).pathname.replace(/\/$/, "");
+  const base = new URL(issuer).pathname.replace(/\/$/, "");
   const insecure = protocol === "https" ? "-k " : "";
   console.log(`
 Portcullis will answer at ${url}${base}
   account pages   ${url}${base}/account
   API docs        ${url}${base}/docs
   by curl         curl ${insecure}${url}${base}/healthz
-`);
-  // Compiled in the background for `npm run grant`, which reports the error if compilation fails.
+${logsMails ? "  mails           are not sent: each is a line below, with its code and its link\n" : ""}`);
+  // Compiled in the background for the commands about accounts, which report the error if compilation fails.
   rulesBinary({ quiet: true }).catch(() => {});
   const { script, options } = wranglerBuild("dev");
   const address = ["--ip", LOOPBACK, "--port", port, "--local-protocol", protocol];
-  await wrangler(["dev", script, ...address, ...issuer], run, { stdio: "inherit", ...options });
-}
-
-// The issuer of local tokens must be the local address, not that of production or of another port. AUDIENCE stays as in
-// wrangler.toml: it is a name, not an address, which RESOURCE_SERVERS and other servers compare.
-function localIssuer(url) {
-  const issuer = variable("ISSUER") ?? fail("wrangler.toml sets no ISSUER");
-  if (!URL.canParse(issuer)) fail(`ISSUER in wrangler.toml is not a URL: "${issuer}"`);
-  const { origin, pathname, protocol } = new URL(issuer);
-  // The Worker refuses an http ISSUER here as in production.
-  if (origin === url || (protocol === "http:" && !isLoopback(issuer))) return [];
-  return ["--var", `ISSUER:${url}${pathname.replace(/\/$/, "")}`];
+  await wrangler(["dev", script, ...address, ...override], run, { stdio: "inherit", ...options });
 }
 
 // Wrangler would report this only at the end, with advice about an option that this script lacks. The IPv6 address is checked
@@ -72,11 +65,6 @@ function errorOfListening(host, port) {
     const server = createServer().once("error", resolve);
     server.listen({ host, port }, () => server.close(() => resolve(undefined)));
   });
-}
-
-function portOf(text) {
-  const port = Number(text);
-  return Number.isInteger(port) && port > 0 && port < 65536 ? text : fail(`PORT is not a valid port: ${text}`);
 }
 
 runIfStarted(import.meta.url, main, usage);

@@ -15,6 +15,7 @@ const PAGE = 10_000;
 const COLUMNS = [
   "id",
   "email",
+  "email_verified_at",
   "username",
   "name",
   "given_name",
@@ -57,10 +58,14 @@ async function main(args) {
   console.error(`exported ${count} users`);
 }
 
-/** A user in the format of the import, without members that are null. JSON is copied as text: parsing would round numbers. */
-function line({ disabled_at, ...columns }) {
-  const present = Object.entries(columns).filter(([, value]) => value !== null);
+/**
+ * A user in the format of the import, without members that are null except the password, which the import requires. JSON is
+ * copied as text: parsing would round numbers.
+ */
+function line({ email_verified_at, disabled_at, ...columns }) {
+  const present = Object.entries(columns).filter(([name, value]) => value !== null || name === "password_hash");
   const members = present.map(([name, value]) => [name, JSON_COLUMNS.includes(name) ? value : JSON.stringify(value)]);
+  if (email_verified_at !== null) members.push(["email_verified", "true"]);
   if (disabled_at !== null) members.push(["disabled", "true"]);
   return `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
 }

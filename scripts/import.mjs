@@ -32,8 +32,8 @@ import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 import { Database, parseCommand, sqlText } from "./d1.mjs";
-import { env, Failure, fail, namedFile, readToml, root, runIfStarted, variable } from "./lib.mjs";
-import { rulesBinary } from "./rules.mjs";
+import { env, Failure, fail, namedFile, root, runIfStarted } from "./lib.mjs";
+import { checkUsers, rulesBinary } from "./rules.mjs";
 import { setup } from "./setup.mjs";
 
 const usage =
@@ -46,8 +46,6 @@ const MAX_STATEMENT_BYTES = 80_000;
 const MAX_SHOWN = 20;
 /** Conflicts per query. */
 const PAGE = 10_000;
-/** Cloudflare's default limit of CPU time per request, in milliseconds. */
-const PLATFORM_CPU_MS = 30_000;
 /** Interval between progress messages during the check, in milliseconds. */
 const PROGRESS_MILLIS = 15_000;
 
@@ -56,6 +54,7 @@ const columns = {
   id: "TEXT NOT NULL",
   email: "TEXT NOT NULL",
   email_key: "TEXT NOT NULL",
+  email_verified_at: "INTEGER",
   username: "TEXT",
   username_key: "TEXT",
   name: "TEXT",
@@ -63,7 +62,7 @@ const columns = {
   family_name: "TEXT",
   metadata: "TEXT",
   app_metadata: "TEXT",
-  password_hash: "TEXT NOT NULL",
+  password_hash: "TEXT",
   roles: "TEXT NOT NULL",
   created_at: "INTEGER NOT NULL",
   disabled_at: "INTEGER",
@@ -109,13 +108,6 @@ function checkFile(file) {
   if (stats.isFile() && stats.size === 0) fail(`${file} is empty`);
 }
 
-/** The settings of wrangler.toml that determine which hashes are accepted. */
-export function limits() {
-  const { limits } = readToml("wrangler.toml");
-  const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS")];
-  return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
-}
-
 /** The key that determines slots; `undefined` if it cannot be read, so that errors in the file are reported first. */
 async function findSlotKey(database) {
   try {
@@ -128,23 +120,9 @@ async function findSlotKey(database) {
 
 /** Writes the rows as chunks of SQL to the folder. Throws on any error, so that no chunk is run. */
 async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": wrapWeak }, slotKey, errors) {
-  const started = Math.floor(Date.now() / 1000);
-  const { cpuMs, argon2 } = limits();
+  const now = Math.floor(Date.now() / 1000);
   const flags = [...(allowAdmins ? ["--allow-admins"] : []), ...(wrapWeak ? ["--wrap-weak"] : [])];
-  const args = [
-    "check-users",
-    "--roles",
-    variable("ROLES"),
-    "--now",
-    String(started),
-    "--cpu-ms",
-    String(cpuMs),
-    "--argon2",
-    argon2,
-    "--slot-key",
-    slotKey ?? "0".repeat(64),
-    ...flags,
-  ];
+  const args = checkUsers({ now, slotKey, flags });
   const program = spawn(await rulesBinary(), args, { cwd: root, env, stdio: ["pipe", "pipe", "pipe"] });
   const ended = new Promise((resolve, reject) => program.on("error", reject).on("close", resolve));
   let stderr = "";
@@ -178,7 +156,7 @@ async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": w
   return { hash: hash.digest("hex"), users: totals.users, chunks: chunks.end() };
 }
 
-function summary({ users, admins, weak }, wrapWeak) {
+function summary({ users, admins, without_password: withoutPassword, weak }, wrapWeak) {
   const kinds = Object.entries(weak);
   const count = kinds.reduce((sum, [, number]) => sum + number, 0);
   const list = `${count} ${count === 1 ? "hash is" : "hashes are"} weaker than OWASP's minimum (${kinds.map(([name, number]) => `${number} ${name}`).join(", ")})`;
@@ -188,6 +166,9 @@ function summary({ users, admins, weak }, wrapWeak) {
   return [
     `checked ${users} users`,
     ...(admins > 0 ? [`${admins} of them ${admins === 1 ? "is an admin" : "are admins"}`] : []),
+    ...(withoutPassword > 0
+      ? [`${withoutPassword} of them ${withoutPassword === 1 ? "has" : "have"} no password`]
+      : []),
     ...(count > 0 ? [`${list}: ${advice}`] : []),
   ];
 }

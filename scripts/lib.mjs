@@ -180,6 +180,28 @@ export function isLoopback(address) {
   return /^https?:\/\/(localhost|127\.|\[::1\]|0\.0\.0\.0)/.test(address);
 }
 
+/** The port of `npm run dev`. */
+export function localPort() {
+  const text = process.env.PORT ?? "8787";
+  const port = Number(text);
+  return Number.isInteger(port) && port > 0 && port < 65536 ? text : fail(`PORT is not a valid port: ${text}`);
+}
+
+/**
+ * The issuer of `npm run dev` at that address. It must be the local address, not that of production or of another port.
+ */
+export function localIssuer(url) {
+  const issuer = variable("ISSUER") ?? fail("wrangler.toml sets no ISSUER");
+  if (!URL.canParse(issuer)) fail(`ISSUER in wrangler.toml is not a URL: "${issuer}"`);
+  const { origin, pathname, protocol } = new URL(issuer);
+  // The Worker refuses an http ISSUER here as in production.
+  if (origin === url || (protocol === "http:" && !isLoopback(issuer))) return issuer;
+  return `${url}${pathname.replace(/\/$/, "")}`;
+}
+
+/** Whether an address is one that a deployment can have. */
+export const isPublic = (address) => /^https:\/\//.test(address) && !isLoopback(address);
+
 /** The version of a crate in Cargo.lock, or in another lock file. */
 export function lockedVersion(crate, file = "Cargo.lock") {
   const { version } =

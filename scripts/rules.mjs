@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 
-import { capture, env, fail, path } from "./lib.mjs";
+import { capture, env, fail, path, readToml, variable } from "./lib.mjs";
 
 const binary = path("target", "debug", "rules");
 let built;
@@ -27,6 +27,29 @@ function report(text) {
   if (reported || !text.includes("Compiling")) return;
   reported = true;
   console.log("rules: compiling the Worker's rules for this machine (about a minute the first time)");
+}
+
+/** Cloudflare's default limit of CPU time per request, in milliseconds. */
+const PLATFORM_CPU_MS = 30_000;
+
+/** The settings of wrangler.toml that determine which hashes are accepted. */
+export function limits() {
+  const { limits } = readToml("wrangler.toml");
+  const argon2 = [variable("ARGON2_MEMORY_KIB"), variable("ARGON2_ITERATIONS")];
+  return { cpuMs: limits?.cpu_ms ?? PLATFORM_CPU_MS, argon2: argon2.join(",") };
+}
+
+/** The arguments of `check-users`. Without a slot key, the slots of the rows are meaningless. */
+export function checkUsers({ now, slotKey = "0".repeat(64), flags }) {
+  const { cpuMs, argon2 } = limits();
+  const options = { roles: variable("ROLES"), now, "cpu-ms": cpuMs, argon2, "slot-key": slotKey };
+  return ["check-users", ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]), ...flags];
+}
+
+/** Runs the program and returns its output, or fails with its error. */
+export async function ask(args, options) {
+  const { code, stdout, stderr } = await rules(args, options);
+  return code === 0 ? stdout.replace(/\n$/, "") : fail(stderr.trim());
 }
 
 /** Runs the program; its source documents the arguments. */

@@ -72,13 +72,16 @@ export function writeDevVars(alg) {
   writeFileSync(path(".dev.vars"), devVars(makeSecrets(alg)), { mode: 0o600, flag: "wx" });
 }
 
-/** The names of the secrets that the deployed Worker has; none if the Worker does not exist. */
-export async function remoteSecrets() {
+/** The secrets that a sender of mails needs, by the value of MAIL. Its operator sets them. */
+export const MAIL_SECRETS = { http: ["MAIL_KEY"], webhook: ["MAIL_WEBHOOK_SECRET"] };
+
+/** Which of these secrets the deployed Worker has; none if the Worker does not exist. */
+export async function remoteSecrets(known = ["SIGNING_KEYS", "TOKEN_SECRET"]) {
   const { code, stdout, stderr } = await wrangler(["secret", "list"], capture);
   if (code !== 0 && /Worker "[^"]*".* not found/.test(stdout + stderr)) return [];
   if (code !== 0) fail(`could not list the Worker's secrets:\n${stdout}${stderr}`);
   const names = JSON.parse(stdout).map(({ name }) => name);
-  return ["SIGNING_KEYS", "TOKEN_SECRET"].filter((name) => names.includes(name));
+  return known.filter((name) => names.includes(name));
 }
 
 /** Stores secrets of the Worker by stdin: a command line is visible to other users, and a file would have to be deleted. */
