@@ -1,10 +1,19 @@
 import { networkError, PortcullisError, read } from "./error.js";
 import { type Message, openTabs, randomId, type Session, STOPPED } from "./tabs.js";
 import type {
+  Challenge,
   Changes,
   Credentials,
+  EmailChangeConfirmation,
+  MailLink,
+  MailProof,
+  MailTarget,
+  Me,
   Page,
+  PasswordReset,
+  PendingRegistration,
   Reason,
+  RegisteredUser,
   Registration,
   SessionInfo,
   TokenResponse,
@@ -35,8 +44,8 @@ export interface Client {
   readonly state: State;
   /** Calls the listener with the current state, and at each change. Returns a function that removes it. */
   onChange(listener: (state: State) => void): () => void;
-  /** Creates an account, and signs in. */
-  register(details: Registration & { remember?: boolean }): Promise<UserWithNewPassword>;
+  /** Creates an account, and signs in. Where the address must be verified first, it only resolves to a challenge. */
+  register(details: Registration & { remember?: boolean }): Promise<RegisteredUser | PendingRegistration>;
   /** `remember: false`, in cookie mode: the session ends with the browser. */
   login(credentials: Credentials & { remember?: boolean }): Promise<User>;
   /** Signs out all tabs, even if it rejects because the server cannot be reached. */
@@ -44,11 +53,33 @@ export interface Client {
   /** Ends all sessions of the user, or all but this one. Resolves to their number. */
   logoutEverywhere(options?: { exceptCurrent?: boolean }): Promise<number>;
   /** The user, as the server has it now. */
-  me(): Promise<User>;
+  me(): Promise<Me>;
   updateMe(changes: Changes): Promise<User>;
   /** Ends all other sessions of the user, and replaces this one. */
   changePassword(passwords: { current_password: string; new_password: string }): Promise<UserWithNewPassword>;
   deleteMe(confirmation: { current_password: string }): Promise<void>;
+  /** Sends a code for a new password, if an account has the address. */
+  forgotPassword(target: MailTarget): Promise<Challenge>;
+  /** Sets a new password. Ends all sessions of the user, and signs nobody in. */
+  resetPassword(proof: MailProof & { new_password: string }): Promise<PasswordReset>;
+  /** Sends a code to log in with, if an account has the address. */
+  startEmailLogin(target: MailTarget): Promise<Challenge>;
+  /** Signs in with a code. */
+  finishEmailLogin(proof: { challenge: string; code: string; remember?: boolean }): Promise<User>;
+  /** Sends a code to the address of the signed-in user, or the mail of a challenge again. */
+  sendVerification(again?: { challenge: string }): Promise<Challenge>;
+  /** Verifies an address, and turns a registration into an account. A token needs the signed-in user, or the password. */
+  verifyEmail(proof: MailProof & { password?: string }): Promise<void>;
+  /** Deletes a registration that somebody else made with this address. */
+  disownRegistration(proof: { code: string } & ({ challenge: string } | { token: string })): Promise<void>;
+  /** What the link of a mail is for. Spends nothing. */
+  readMailLink(token: string): Promise<MailLink>;
+  /** Sends a code to the new address, and one to the current one. */
+  changeEmail(change: { new_email: string; current_password: string }): Promise<Challenge>;
+  /** Changes the address: at once, or, without the old mailbox, after seven days. Resolves to whether it has changed. */
+  confirmEmailChange(confirmation: EmailChangeConfirmation): Promise<boolean>;
+  /** Cancels a change of the address, as the signed-in user or with the token of a link. */
+  cancelEmailChange(link?: { token: string }): Promise<void>;
   sessions(page?: Page): Promise<{ sessions: SessionInfo[]; next_cursor: string | null }>;
   endSession(id: string): Promise<void>;
   /** Any other endpoint of the server. */
@@ -230,13 +261,34 @@ export function createClient(options: ClientOptions): Client {
   function keepDevice({ device_token: token, user }: TokenResponse, loginName?: string) {
     if (!isText(token)) return;
     const names = [loginName, user.email, user.username].filter(isText).map(normalized);
-    setDevices([{ user_id: user.id, names, token }, ...devicesExcept(user.id)]);
+    // One that was kept after a new password has no user yet.
+    const others = devicesExcept(user.id).filter((it) => it.user_id || !it.names.some((name) => names.includes(name)));
+    setDevices([{ user_id: user.id, names, token }, ...others]);
   }
 
+  /** The device of the user with this name. */
+  const deviceOf = (loginName: string) => devices().find(({ names }) => names.includes(normalized(loginName)));
+
   /** The device token to send with a login: who logs in is only known afterwards. */
-  function deviceFor(loginName: string): string | undefined {
-    const found = devices();
-    return (found.find(({ names }) => names.includes(normalized(loginName))) ?? found[0])?.token;
+  const deviceFor = (loginName: string) => (deviceOf(loginName) ?? devices()[0])?.token;
+
+  /** The addresses of mails, by challenge or link token. */
+  const addresses = new Map<string, string>();
+
+  /** Asks for a mail. */
+  async function askForMail(path: string, target: MailTarget): Promise<Challenge> {
+    const email = "email" in target ? target.email : (addresses.get(target.challenge) ?? "");
+    const answer: Challenge = await post(path, { ...target, device_token: deviceFor(email) });
+    if (!isText(answer?.challenge)) throw unexpected();
+    if (email) addresses.set(answer.challenge, email);
+    return answer;
+  }
+
+  /** Stores the device token of a new password, whose answer does not name the user. */
+  function keepDeviceOf(email: string | undefined, token: unknown) {
+    if (!email || !isText(token)) return;
+    const { user_id = "", names = [normalized(email)] } = deviceOf(email) ?? {};
+    setDevices([{ user_id, names, token }, ...devices().filter((it) => !it.names.includes(normalized(email)))]);
   }
 
   /** Adopts the session in the storage. */
@@ -485,15 +537,21 @@ export function createClient(options: ClientOptions): Client {
   }
 
   /** Begins a session. `loginName`: as the user typed it. */
-  async function begin(path: string, body: object, bearer?: string, loginName?: string): Promise<UserWithNewPassword> {
+  async function begin(path: string, body: object, bearer?: string, loginName?: string): Promise<RegisteredUser> {
     const replaced = session;
     const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
+    return began(answer, replaced, bearer, loginName);
+  }
+
+  function began(answer: TokenResponse, replaced: Session | null, bearer?: string, loginName?: string): RegisteredUser {
     check(answer);
     keep(answer, true);
     keepDevice(answer, loginName);
     // With a cookie, the server ends the replaced session itself.
     if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
-    return answer.password_breached ? { ...answer.user, password_breached: true } : answer.user;
+    const { user, password_breached, challenge } = answer;
+    if (!password_breached && !challenge) return user;
+    return { ...user, ...(password_breached && { password_breached }), ...(challenge && { challenge }) };
   }
 
   /** Runs a login or logout. */
@@ -574,7 +632,13 @@ export function createClient(options: ClientOptions): Client {
       return () => void listeners.delete(own);
     },
     register: ({ remember, ...details }) =>
-      inPlaceOfRefreshes(() => begin("/register", { ...details, ...transport(remember) })),
+      inPlaceOfRefreshes(async () => {
+        const replaced = session;
+        const answer = await post("/register", { ...details, ...transport(remember) });
+        // Nobody is signed in until the address is verified.
+        if (isText(answer?.challenge) && !answer.access_token) return { challenge: answer.challenge };
+        return began(answer, replaced);
+      }),
     login: ({ remember, ...credentials }) =>
       inPlaceOfRefreshes(() => {
         const loginName = String("email" in credentials ? credentials.email : credentials.username);
@@ -591,7 +655,13 @@ export function createClient(options: ClientOptions): Client {
       if (!exceptCurrent) await leave((session) => session?.user.id === user);
       return answer.sessions_ended;
     },
-    me: async () => updated(await request("GET", "/me")),
+    async me() {
+      const me: Me = await request("GET", "/me");
+      // Refreshes do not tell of a pending change, so it is not kept with the session.
+      const { pending_email: _, ...user } = me;
+      await updated(user);
+      return me;
+    },
     updateMe: async (changes) => updated(await request("PATCH", "/me", changes)),
     changePassword: (passwords) => asUser((token) => begin("/me/password", passwords, token)),
     deleteMe: (confirmation) =>
@@ -600,6 +670,43 @@ export function createClient(options: ClientOptions): Client {
         setDevices(devicesExcept(user as string));
         if (session?.user.id === user) end("signed_out");
       }),
+    forgotPassword: (target) => askForMail("/password/forgot", target),
+    async resetPassword(proof) {
+      const { device_token, ...answer } = await post("/password/reset", proof);
+      if (typeof answer.sessions_ended !== "number") throw unexpected();
+      keepDeviceOf(addresses.get("token" in proof ? proof.token : proof.challenge), device_token);
+      return answer as PasswordReset;
+    },
+    startEmailLogin: (target) => askForMail("/login/email", target),
+    finishEmailLogin: ({ remember, ...proof }) =>
+      inPlaceOfRefreshes(() => {
+        const email = addresses.get(proof.challenge);
+        const body = { ...proof, ...transport(remember), device_token: deviceFor(email ?? "") };
+        return begin("/login/email/verify", body, undefined, email);
+      }),
+    sendVerification: (again) => request("POST", "/email/verify/send", again ?? {}),
+    async verifyEmail(proof) {
+      // Only a token without a password needs an access token.
+      if ("token" in proof && proof.password === undefined) await request("POST", "/email/verify", proof);
+      else await post("/email/verify", proof);
+      if (session) await client.me().catch(() => {});
+    },
+    disownRegistration: (proof) => post("/email/disown", proof),
+    async readMailLink(token) {
+      const link: MailLink = await post("/email/link", { token });
+      if (!isText(link?.purpose)) throw unexpected();
+      addresses.set(token, link.email);
+      return link;
+    },
+    changeEmail: (change) => request("POST", "/me/email", change),
+    async confirmEmailChange(confirmation) {
+      const answer = await request<TokenResponse | undefined>("POST", "/me/email/confirm", confirmation);
+      if (!answer?.user) return false;
+      keepDevice(answer);
+      await updated(answer.user);
+      return true;
+    },
+    cancelEmailChange: (link) => (link ? post("/me/email/cancel", link) : request("POST", "/me/email/cancel", {})),
     sessions(page = {}) {
       // Omits members that are undefined.
       return request("GET", `/sessions?${new URLSearchParams(JSON.parse(JSON.stringify(page)))}`);

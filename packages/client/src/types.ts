@@ -4,6 +4,8 @@
 export interface User {
   id: string;
   email: string;
+  /** Whether the user has proved ownership of the address. */
+  email_verified: boolean;
   username: string | null;
   name: string | null;
   given_name: string | null;
@@ -13,6 +15,16 @@ export interface User {
   created_at: number;
   metadata: { [name: string]: unknown } | null;
   app_metadata: { [name: string]: unknown } | null;
+}
+
+/** The signed-in user. */
+export interface Me extends User {
+  /** The address that the account gets later, because the old mailbox is lost. */
+  pending_email?: {
+    email: string;
+    /** Unix seconds. */
+    takes_effect_at: number;
+  } | null;
 }
 
 /** A user who has just set a password. */
@@ -34,8 +46,63 @@ export interface Registration {
   turnstile_token?: string | null;
 }
 
+/** What a registration gives where the address must be verified first: nobody is signed in yet. */
+export interface PendingRegistration {
+  /** Send it with the code from the mail. */
+  challenge: string;
+  id?: never;
+}
+
+/** A user who has just registered. */
+export interface RegisteredUser extends UserWithNewPassword {
+  /** A code was sent to the address. Verifying it is optional. */
+  challenge?: string;
+}
+
+/** To whom a mail is sent, or the challenge whose mail is sent again, with the same code. */
+export type MailTarget = { email: string } | { challenge: string };
+
+/** What a mail proves: the challenge of the request and the code from the mail, or the token of its link. */
+export type MailProof = { challenge: string; code: string } | { token: string };
+
+/** The answer to a request for a mail. */
+export interface Challenge {
+  /** Send it with the code from the mail. */
+  challenge: string;
+}
+
+/** What a link is for, and the request that caused the mail. Times are unix seconds. */
+export interface MailLink {
+  purpose: string;
+  /** The address of the account. */
+  email: string;
+  /** The code of the mail, of a login. */
+  code?: string;
+  requested_at: number;
+  expires_at: number;
+  ip: string | null;
+  user_agent: string | null;
+}
+
+/** What a new password by mail has changed. */
+export interface PasswordReset {
+  sessions_ended: number;
+  /** The password that was just set is in a list of passwords from data breaches. */
+  password_breached?: true;
+}
+
+/** The body of `POST /me/email/confirm`. */
+export type EmailChangeConfirmation =
+  | { challenge: string; code: string; old_code: string }
+  | { challenge: string; code: string; old_mailbox: "lost" };
+
 /** The body of `POST /login`. */
-export type Credentials = { email: string; password: string } | { username: string; password: string };
+export type Credentials = ({ email: string } | { username: string }) & {
+  password: string;
+  /** Of `startEmailLogin`, with the code from its mail: after many failed logins, the server needs both (`mail_code_required`). */
+  challenge?: string | null;
+  code?: string | null;
+};
 
 /** The body of `PATCH /me`. `null` removes a value. */
 export interface Changes {
@@ -82,6 +149,8 @@ export interface TokenResponse {
   user: User;
   /** The password that was just set is in a list of passwords from data breaches. */
   password_breached?: true;
+  /** After a registration, if the address should be verified: goes with the code from the mail to `POST /email/verify`. */
+  challenge?: string;
 }
 
 /** The methods of `localStorage` that the client uses. */
