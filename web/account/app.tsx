@@ -11,7 +11,10 @@ import { type Action, useAction, useLoad, useOnline } from "../ui/hooks.ts";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { navigate, type Route, useRoute } from "../ui/router.ts";
 import { ActivityView } from "./views/activity.tsx";
+import { ConfirmView } from "./views/confirm.tsx";
+import { EmailView } from "./views/email.tsx";
 import { LoginView } from "./views/login.tsx";
+import { CodeLoginView, ForgotView } from "./views/mail.tsx";
 import { PasswordView } from "./views/password.tsx";
 import { ProfileView } from "./views/profile.tsx";
 import { RegisterView } from "./views/register.tsx";
@@ -23,13 +26,18 @@ export interface ViewProps {
   route: Route;
 }
 
+/** The views for a signed-in user, and the names and icons of those in the navigation. */
 const VIEWS: Record<string, [ComponentType<ViewProps>, keyof typeof s.nav, IconName]> = {
   profile: [ProfileView, "profile", "user"],
+  email: [EmailView, "profile", "user"],
   password: [PasswordView, "password", "lock"],
   sessions: [SessionsView, "sessions", "computer"],
   activity: [ActivityView, "activity", "pulse"],
   admin: [AdminView, "admin", "users"],
 };
+
+/** The view that a view without an item in the navigation belongs to. */
+const WITHIN: Record<string, string> = { email: "profile" };
 
 function useClientState() {
   const [state, setState] = useState(client.state);
@@ -51,7 +59,9 @@ function Current() {
   const route = useRoute();
   const { status, user, reason } = useClientState();
   const logout = useAction(() => client.logout());
-  const isEntrance = ["", "login", "register"].includes(route.view);
+  const isEntrance = ["", "login", "register", "code"].includes(route.view);
+  // These are the same whether somebody is signed in or not.
+  const isForAll = ["confirm", "forgot"].includes(route.view);
   const wanted = route.query.get("return_to");
   const back = useMemo(() => returnTo(wanted), [wanted]);
   const isLeaving = status === "signed_in" && isEntrance && back !== undefined;
@@ -59,7 +69,7 @@ function Current() {
   useEffect(() => {
     if (isLeaving) location.replace(back);
     else if (status === "signed_in" && isEntrance) navigate("profile", { replace: true });
-    else if (status === "signed_out" && (route.view === "" || (reason === "signed_out" && !isEntrance)))
+    else if (status === "signed_out" && (route.view === "" || (reason === "signed_out" && !isEntrance && !isForAll)))
       navigate(`login${location.search}`, { replace: true });
     // The next login may be that of another user.
     if (status === "signed_out" && reason === "signed_out") forgetDrafts();
@@ -72,6 +82,13 @@ function Current() {
           <span class="spinner" aria-hidden="true" />
           {fill(s.returning, { host: back.host })}
         </p>
+      </Outside>
+    );
+  }
+  if (isForAll && status !== "loading") {
+    return (
+      <Outside>
+        {route.view === "forgot" ? <ForgotView route={route} back={back} /> : <ConfirmView user={user} />}
       </Outside>
     );
   }
@@ -88,7 +105,9 @@ function Current() {
   return (
     <Outside>
       {route.view === "register" ? (
-        <RegisterView back={back} />
+        <RegisterView route={route} back={back} />
+      ) : route.view === "code" ? (
+        <CodeLoginView route={route} back={back} />
       ) : (
         <LoginView back={back} reason={reason} logout={logout} />
       )}
@@ -161,7 +180,10 @@ function Inside({
   logout: Action<[]>;
   children: ComponentChildren;
 }) {
-  const items = Object.entries(VIEWS).filter(([name]) => name !== "admin" || user.roles.includes("admin"));
+  const items = Object.entries(VIEWS).filter(
+    ([name]) => !(name in WITHIN) && (name !== "admin" || user.roles.includes("admin")),
+  );
+  const current = named(WITHIN, view) ?? view;
   const nav = useRef<HTMLElement>(null);
   // Scrolls the item of this view into sight on narrow screens.
   useLayoutEffect(() => {
@@ -189,7 +211,7 @@ function Inside({
           <ul>
             {items.map(([name, [, label, icon]]) => (
               <li key={name}>
-                <Link to={name} current={name === view}>
+                <Link to={name} current={name === current}>
                   <Icon name={icon} />
                   {s.nav[label]}
                 </Link>

@@ -1,5 +1,8 @@
 // Starts the account pages, and shows a placeholder until the server has answered.
 
+// It takes the token of a link off the address, before anything else runs.
+import "../ui/link.ts";
+
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 

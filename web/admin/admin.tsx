@@ -4,8 +4,9 @@ import { useEffect, useState } from "preact/hooks";
 
 import type { ViewProps } from "../account/app.tsx";
 import { fill, s } from "../strings/index.ts";
-import type { Person } from "../ui/auth.ts";
-import { Badge, Button, Card, Empty, Link, Page, Pending, Time } from "../ui/basics.tsx";
+import { client, config, type Person } from "../ui/auth.ts";
+import { announce, Badge, Button, Card, Dialog, Empty, Link, Page, Pending, Time } from "../ui/basics.tsx";
+import { Field, Form, Submit, useForm } from "../ui/form.tsx";
 import { usePages } from "../ui/hooks.ts";
 import { Icon } from "../ui/icons.tsx";
 import { navigate } from "../ui/router.ts";
@@ -36,10 +37,15 @@ export function Forbidden() {
 /** The search text is in the address, so that it remains when the user returns from an account. */
 function People({ user, search }: { user: ViewProps["user"]; search: string }) {
   const pages = usePages<Person>(search === "" ? "/users" : `/users?email=${encodeURIComponent(search)}`, "users");
+  const [isInviting, setInviting] = useState(false);
   const { data } = pages;
   if (pages.problem?.code === "forbidden") return <Forbidden />;
   return (
-    <Page title={s.admin.title} lead={s.admin.lead}>
+    <Page
+      title={s.admin.title}
+      lead={s.admin.lead}
+      actions={config.mail && <Button onClick={() => setInviting(true)}>{s.admin.invite}</Button>}
+    >
       <Search search={search} />
       <Card isList>
         {data === undefined ? (
@@ -66,7 +72,41 @@ function People({ user, search }: { user: ViewProps["user"]; search: string }) {
           </>
         )}
       </Card>
+      {isInviting && <Invitation onClose={() => setInviting(false)} />}
     </Page>
+  );
+}
+
+function Invitation({ onClose }: { onClose: () => void }) {
+  const form = useForm(
+    "invitation",
+    { email: "", name: "", roles: "" },
+    async ({ email = "", name = "", roles = "" }) => {
+      const chosen = roles.split(/[\s,]+/).filter((role) => role !== "");
+      const invited = await client.request<Person>("POST", "/users", {
+        email: email.trim(),
+        ...(name.trim() !== "" && { name: name.trim() }),
+        ...(chosen.length > 0 && { roles: chosen }),
+      });
+      form.reset();
+      announce(s.admin.invited);
+      navigate(`admin?person=${invited.id}`);
+    },
+    ["email"],
+  );
+  return (
+    <Dialog title={s.admin.inviteTitle} onClose={onClose}>
+      <p>{s.admin.inviteLead}</p>
+      <Form form={form}>
+        <Field name="email" label={s.fields.email} type="email" autocomplete="off" inputMode="email" />
+        <Field name="name" label={s.fields.name} autocomplete="off" isOptional />
+        <Field name="roles" label={s.admin.roles} hint={s.admin.inviteRoles} autocomplete="off" isOptional />
+        <div class="dialog-actions">
+          <Button onClick={onClose}>{s.cancel}</Button>
+          <Submit>{s.admin.inviteSubmit}</Submit>
+        </div>
+      </Form>
+    </Dialog>
   );
 }
 

@@ -5,8 +5,8 @@ import { useState } from "preact/hooks";
 
 import { PortcullisError } from "../../packages/client/src/index.ts";
 import { fill, plural, s } from "../strings/index.ts";
-import { type AuditEntry, client, type Person, type Session, type Throttle, type User } from "../ui/auth.ts";
-import { announce, Badge, Button, Card, Empty, Item, Link, Page, Pending, Time } from "../ui/basics.tsx";
+import { type AuditEntry, client, config, type Person, type Session, type Throttle, type User } from "../ui/auth.ts";
+import { announce, Badge, Button, Card, Empty, Item, Link, Page, Pending, Time, Verification } from "../ui/basics.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Field, Form, Submit, useForm } from "../ui/form.tsx";
 import { type Pages, useAction, useLoad, usePages } from "../ui/hooks.ts";
@@ -98,6 +98,7 @@ function Back() {
 
 function Details({ person }: { person: Person }) {
   const rows: [string, ComponentChildren][] = [
+    [s.fields.email, <Verification key="email" of={person} />],
     [s.fields.givenName, person.given_name],
     [s.fields.familyName, person.family_name],
     [s.fields.username, person.username],
@@ -304,6 +305,10 @@ function Access({
   const close = () => setAsking(undefined);
   const isDisabled = person.disabled_at !== null;
   const enabling = useAction(() => change({ disabled: false }));
+  const reset = useAction(async () => {
+    await client.request("POST", `${path}/password-reset`, {});
+    announce(s.admin.resetSent);
+  });
   const remove = async () => {
     await client.request("DELETE", path);
     announce(s.admin.deleted);
@@ -311,6 +316,19 @@ function Access({
   };
   return (
     <Card title={s.admin.access}>
+      {config.mail && !isDisabled && (
+        <div class="choice">
+          <p>{s.admin.resetLead}</p>
+          <Button onClick={reset.run} isBusy={reset.isBusy}>
+            {s.admin.reset}
+          </Button>
+        </div>
+      )}
+      {reset.problem && (
+        <p class="error" role="alert">
+          {sentence(reset.problem)}
+        </p>
+      )}
       <div class="choice">
         <p>{isDisabled ? s.admin.enableLead : s.admin.disableLead}</p>
         {isDisabled ? (

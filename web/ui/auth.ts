@@ -14,6 +14,11 @@ import { issuer } from "./router.ts";
 export interface Config {
   cookie_mode: "off" | "refresh";
   registration: "open" | "closed";
+  /** Whether the server sends mails. */
+  mail: boolean;
+  /** Whether a code from a mail is sufficient to log in. */
+  email_login: boolean;
+  email_verification: "off" | "optional" | "required";
   password_min_length: number;
   /** The origins that `return_to` may have. */
   return_origins: string[];

@@ -234,6 +234,11 @@ export function Badge({ kind = "plain", children }: Children & { kind?: "plain" 
   return <span class={`badge ${kind}`}>{children}</span>;
 }
 
+/** Whether the address of a user is verified. */
+export function Verification({ of: { email_verified } }: { of: User }) {
+  return email_verified ? <Badge kind="accent">{s.verified}</Badge> : <Badge>{s.notVerified}</Badge>;
+}
+
 /** An item of a list: an icon, a title, details and an action. */
 export function Item({
   icon,

@@ -29,6 +29,7 @@ export interface FormState {
 /** The input of forms that the user has left. Passwords are not kept. */
 const drafts = new Map<string, Values>();
 export const forgetDrafts = () => drafts.clear();
+export const draftOf = (name: string) => drafts.get(name);
 
 /**
  * @param name the name under which the input is kept
@@ -154,7 +155,7 @@ export function Field({ name, label, hint, type = "text", autocomplete, isOption
         value={form.values[name]}
         onInput={(event) => form.set(name, event.currentTarget.value)}
         autocomplete={autocomplete}
-        autocapitalize={/^(given-|family-)?name$/.test(autocomplete) ? "words" : "none"}
+        autocapitalize={capitals(autocomplete)}
         spellcheck={false}
         inputMode={inputMode}
         aria-invalid={error !== undefined}
@@ -163,6 +164,12 @@ export function Field({ name, label, hint, type = "text", autocomplete, isOption
       <Notes id={id} hint={hint} error={error} />
     </div>
   );
+}
+
+/** What the keyboard of a phone writes in capitals. */
+function capitals(autocomplete: string) {
+  if (autocomplete === "one-time-code") return "characters";
+  return /^(given-|family-)?name$/.test(autocomplete) ? "words" : "none";
 }
 
 /** A password field. For a new password, a hint says how long it must be. */

@@ -42,17 +42,20 @@ export const isTemporary = ({ code }: Problem) =>
   ].includes(code);
 
 const FIELDS: Record<string, string[]> = {
-  email_taken: ["email"],
-  invalid_email: ["email"],
+  email_taken: ["email", "new_email"],
+  invalid_email: ["email", "new_email"],
+  other_email: ["email"],
+  invalid_code: ["code"],
+  code_exhausted: ["code"],
   username_taken: ["username"],
   invalid_username: ["username"],
   username_reserved: ["username"],
-  wrong_password: ["current_password"],
+  wrong_password: ["current_password", "password"],
   password_too_short: ["new_password", "password"],
   password_too_long: ["new_password", "password"],
   password_too_common: ["new_password", "password"],
   password_breached: ["new_password", "password"],
-  unknown_role: ["role"],
+  unknown_role: ["role", "roles"],
 };
 
 /** The field that caused a problem, if it is one of `fields`. */

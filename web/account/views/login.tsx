@@ -1,6 +1,10 @@
+import { useEffect, useState } from "preact/hooks";
+
 import { fill, s } from "../../strings/index.ts";
-import { type Client, client, config } from "../../ui/auth.ts";
+import { asked, noteAsked } from "../../ui/asked.ts";
+import { type Client, client, config, problemOf } from "../../ui/auth.ts";
 import { Alert, Button, Link, Notice, Page } from "../../ui/basics.tsx";
+import { CodeField, withCode } from "../../ui/code.tsx";
 import { Field, Form, PasswordField, Submit, useForm } from "../../ui/form.tsx";
 import { type Action, useAction } from "../../ui/hooks.ts";
 import { useRemember } from "./remember.tsx";
@@ -15,17 +19,36 @@ export function LoginView({
   logout: Action<[]>;
 }) {
   const [remember, box] = useRemember();
+  // What the login needs in addition to the password, after many failed logins with this name.
+  const [needed, setNeeded] = useState<{ by: string; field: "email" | "code" }>();
   const form = useForm(
     "login",
-    { login: "", password: "" },
-    async ({ login = "", password = "" }) => {
+    { login: "", password: "", email: "", code: "" },
+    async ({ login = "", password = "", email = "", code = "" }) => {
       // A username has no @.
       const name = login.includes("@") ? { email: login } : { username: login.trim() };
-      await client.login({ ...name, password, ...remember });
+      const credentials = { ...name, password, ...remember };
+      const ask = async (email: string) => {
+        noteAsked("login", email, (await client.startEmailLogin({ email })).challenge, back?.href);
+        setNeeded({ by: login, field: "code" });
+      };
+      if (needed?.field === "email") return ask(email.trim());
+      if (needed?.field === "code")
+        await withCode("login", (challenge) => client.login({ ...credentials, challenge, code }));
+      else {
+        try {
+          await client.login(credentials);
+        } catch (error) {
+          if (problemOf(error).code !== "mail_code_required") throw error;
+          return "email" in name ? ask(login.trim()) : setNeeded({ by: login, field: "email" });
+        }
+      }
       form.reset();
     },
-    ["login", "password"],
+    ["login", "password", ...(needed ? [needed.field] : [])],
   );
+  // Another name needs another code.
+  useEffect(() => setNeeded((needed) => (needed?.by === form.values.login ? needed : undefined)), [form.values.login]);
   return (
     <Page title={s.login.title} lead={back && fill(s.login.lead, { host: back.host })}>
       {logout.problem ? (
@@ -41,9 +64,24 @@ export function LoginView({
       <Form form={form}>
         <Field name="login" label={s.fields.login} autocomplete="username" inputMode="email" />
         <PasswordField name="password" label={s.fields.password} />
+        {needed && (
+          <Notice>
+            {s.login.codeNeeded} {needed?.field === "code" && fill(s.code.sent, { email: asked("login")?.email ?? "" })}
+          </Notice>
+        )}
+        {needed?.field === "email" && (
+          <Field name="email" label={s.login.addressOfAccount} type="email" autocomplete="email" inputMode="email" />
+        )}
+        {needed?.field === "code" && <CodeField />}
         {box}
-        <Submit isWide>{s.login.submit}</Submit>
+        <Submit isWide>{needed?.field === "email" ? s.code.send : s.login.submit}</Submit>
       </Form>
+      {config.mail && (
+        <p class="aside ways-in">
+          <Link to={`forgot${queryOf(back)}`}>{s.login.forgot}</Link>
+          {config.email_login && <Link to={`code${queryOf(back)}`}>{s.login.byCode}</Link>}
+        </p>
+      )}
       {config.registration === "open" && (
         <p class="aside">
           {s.login.noAccount} <Link to={`register${queryOf(back)}`}>{s.login.register}</Link>

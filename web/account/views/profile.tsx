@@ -1,14 +1,20 @@
 import { useState } from "preact/hooks";
 
 import { fill, s } from "../../strings/index.ts";
-import { client, type User } from "../../ui/auth.ts";
-import { announce, Button, Card, Dialog, Page } from "../../ui/basics.tsx";
+import { asked } from "../../ui/asked.ts";
+import { client, config, type User } from "../../ui/auth.ts";
+import { announce, Button, Card, Dialog, Link, Notice, Page, Verification } from "../../ui/basics.tsx";
 import { Field, Form, LoginName, PasswordField, Submit, useForm } from "../../ui/form.tsx";
 import type { ViewProps } from "../app.tsx";
 
 export function ProfileView({ user }: ViewProps) {
   return (
     <Page title={s.profile.title} lead={s.profile.lead}>
+      {!user.email_verified && asked("verify")?.email === user.email && (
+        <Notice action={<Link to="email">{s.email.enterCode}</Link>}>
+          {fill(s.code.sentTo, { email: user.email })}
+        </Notice>
+      )}
       <Names user={user} />
       <LoginNames user={user} />
       <Removal user={user} />
@@ -61,7 +67,15 @@ function LoginNames({ user }: { user: User }) {
       <Form form={form}>
         <div class="field">
           <p class="caption">{s.fields.email}</p>
-          <p>{user.email}</p>
+          <p class="address">
+            {user.email}
+            <Verification of={user} />
+          </p>
+          {config.mail && (
+            <p class="hint">
+              <Link to="email">{user.email_verified ? s.email.change : s.email.verifyOrChange}</Link>
+            </p>
+          )}
         </div>
         <Field name="username" label={s.fields.username} hint={s.profile.usernameHint} autocomplete="off" />
         {isChanged && (

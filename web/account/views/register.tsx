@@ -1,14 +1,33 @@
 import { useRef } from "preact/hooks";
 
-import { s } from "../../strings/index.ts";
+import { PortcullisError } from "../../../packages/client/src/index.ts";
+import { fill, s } from "../../strings/index.ts";
+import { asked, noteAsked } from "../../ui/asked.ts";
 import { client, config, problemOf } from "../../ui/auth.ts";
-import { Link, Notice, noteBreach, Page } from "../../ui/basics.tsx";
+import { announce, Link, Notice, noteBreach, Page } from "../../ui/basics.tsx";
+import { CodeField, SendAgain, withCode } from "../../ui/code.tsx";
 import { Field, Form, PasswordField, Submit, useForm } from "../../ui/form.tsx";
+import { navigate, type Route } from "../../ui/router.ts";
 import { challenge } from "../../ui/turnstile.ts";
 import { queryOf } from "./login.tsx";
+import { stepOf } from "./mail.tsx";
 import { useRemember } from "./remember.tsx";
 
-export function RegisterView({ back }: { back: URL | undefined }) {
+/** What was typed, with which the user logs in once the address is verified. A reload forgets it. */
+let typed: Parameters<typeof client.login>[0] | undefined;
+
+interface RegisterProps {
+  route: Route;
+  back: URL | undefined;
+}
+
+export function RegisterView({ route, back }: RegisterProps) {
+  const current = asked("register");
+  const isAsked = route.query.get("step") === "code" && current !== undefined;
+  return isAsked ? <CodeForm email={current.email} back={back} /> : <Details back={back} />;
+}
+
+function Details({ back }: { back: URL | undefined }) {
   const [remember, box] = useRemember();
   const widget = useRef<HTMLDivElement>(null);
   const form = useForm(
@@ -23,8 +42,15 @@ export function RegisterView({ back }: { back: URL | undefined }) {
         const turnstile_token = await challenge(widget.current, turnstile_site_key);
         return client.register({ ...details, turnstile_token });
       });
-      noteBreach(registered);
       form.reset();
+      if (registered.id === undefined) {
+        typed = { email, password, ...remember };
+        noteAsked("register", email.trim(), registered.challenge, back?.href);
+        navigate(stepOf("register", "code", back));
+        return;
+      }
+      noteBreach(registered);
+      if (registered.challenge) noteAsked("verify", registered.email, registered.challenge);
     },
     ["email", "password"],
   );
@@ -45,6 +71,43 @@ export function RegisterView({ back }: { back: URL | undefined }) {
       )}
       <p class="aside">
         {s.register.haveAccount} <Link to={`login${queryOf(back)}`}>{s.register.login}</Link>
+      </p>
+    </Page>
+  );
+}
+
+/** The code that turns a registration into an account. */
+function CodeForm({ email, back }: { email: string; back: URL | undefined }) {
+  const form = useForm(
+    "register code",
+    { code: "" },
+    async ({ code = "" }) => {
+      await withCode("register", (challenge) => client.verifyEmail({ challenge, code }));
+      announce(s.email.verified);
+      const credentials = typed;
+      typed = undefined;
+      // The account exists, so an error is for the login form to show.
+      if (credentials) await client.login(credentials).catch(() => {});
+      navigate(`login${queryOf(back)}`, { replace: true });
+    },
+    ["code"],
+  );
+  return (
+    <Page title={s.register.codeTitle} lead={fill(s.register.code, { email })}>
+      <Form form={form}>
+        <CodeField />
+        <Submit isWide>{s.link.verifySubmit}</Submit>
+      </Form>
+      <SendAgain
+        purpose="register"
+        send={async (challenge) => {
+          // Only a registration makes a new code.
+          if (!challenge) throw new PortcullisError(400, "register_again", "");
+          return client.sendVerification({ challenge });
+        }}
+      />
+      <p class="aside">
+        <Link to={`register${queryOf(back)}`}>{s.code.otherAddress}</Link>
       </p>
     </Page>
   );
