@@ -4,7 +4,7 @@
 
 import { Agent } from "node:http";
 
-import { login, source } from "./logins.mjs";
+import { login, post, source } from "./logins.mjs";
 import { PASSWORD } from "./parameters.mjs";
 import { abuseTable, namesTable } from "./report.mjs";
 import { portcullis } from "./servers.mjs";
@@ -64,7 +64,7 @@ export async function abuse({ quick }) {
     const { event, status, ...cost } = line.startsWith("{") ? JSON.parse(line) : {};
     if (event === "costs" && status !== undefined) costs.push(cost);
   };
-  const server = await portcullis({ vars: { LOG: "costs" }, hear });
+  const server = await portcullis({ vars: { LOG: "costs", MAIL: "log" }, hear });
   try {
     const results = [];
     for (const { count, rounds = 1, ...attack } of ATTACKS) {
@@ -163,12 +163,12 @@ async function logged(costs, count) {
 
 const forget = async (server) => (await server.database()).prepare("DELETE FROM throttles").run();
 
-/** The latencies of wrong logins by the kind of name, before the first wait and during a wait. */
+/** The latencies of wrong logins by the kind of name, before the first wait and during a wait, and of requests for a new password. */
 async function measureNames(server, rounds) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const { email } = await register(server);
   const names = { known: email, unknown: "nobody@example.org", malformed: "nobody" };
-  const results = Object.keys(names).map((name) => ({ name, judged: [], waiting: [] }));
+  const results = Object.keys(names).map((name) => ({ name, judged: [], waiting: [], forgotten: [] }));
   const measure = async (status, member) => {
     for (const result of results) {
       const json = { email: names[result.name], password: WRONG };
@@ -187,6 +187,16 @@ async function measureNames(server, rounds) {
   const database = await server.database();
   await database.prepare("UPDATE throttles SET until = last_at + 900").run();
   for (let round = 0; round < rounds; round += 1) await measure(429, "waiting");
+  for (let round = 0; round < rounds; round += 1) {
+    // Otherwise the limits of mails would make later requests cheaper.
+    await database.batch(["challenges", "mail_budgets"].map((table) => database.prepare(`DELETE FROM ${table}`)));
+    for (const result of results.filter(({ name }) => name !== "malformed")) {
+      const json = { email: names[result.name] };
+      const { millis } = await post(server, "/password/forgot", json, "203.0.113.1", agent);
+      result.forgotten.push(millis);
+    }
+    results.push(results.shift());
+  }
   agent.destroy();
   return results.toSorted((one, other) => one.name.localeCompare(other.name));
 }

@@ -155,8 +155,8 @@ test("the table of attacks counts answers by kind, and has the latency of succes
 });
 
 test("the table of names has medians and quartiles", () => {
-  const lines = namesTable([{ name: "known", judged: [18, 20, 22], waiting: [1, 1, 1] }]).split("\n");
-  assert.deepEqual(lines.slice(2), ["| known | 20.0 (19.0–21.0) | 1.00 (1.00–1.00) |"]);
+  const lines = namesTable([{ name: "known", judged: [18, 20, 22], waiting: [1, 1, 1], forgotten: [] }]).split("\n");
+  assert.deepEqual(lines.slice(2), ["| known | 20.0 (19.0–21.0) | 1.00 (1.00–1.00) |  |"]);
 });
 
 test("an unknown option or case is a usage error", async () => {

@@ -1,4 +1,4 @@
-// Logins on connections of their own, for the benchmarks of floods and of attacks.
+// Logins and requests for mails on connections of their own, for the benchmarks of floods and of attacks.
 
 import { request as httpRequest } from "node:http";
 import { performance } from "node:perf_hooks";
@@ -9,11 +9,14 @@ const MAX_MILLIS = 30_000;
 /** An IP address for each number. */
 export const source = (number) => `198.51.${100 + Math.floor(number / 250)}.${number % 250}`;
 
+/** Sends a login from an IP address, as `post`. */
+export const login = (server, json, from, agent) => post(server, "/login", json, from, agent);
+
 /**
- * Sends a login from an IP address. Resolves to the status (0 without a response), the text and the latency. `agent`: `false` for a
- * new connection.
+ * Posts JSON from an IP address. Resolves to the status (0 without a response), the text and the latency. `agent`: `false` for a new
+ * connection.
  */
-export function login({ url }, json, from, agent = false) {
+export function post({ url }, path, json, from, agent = false) {
   const body = JSON.stringify(json);
   const headers = {
     "Content-Type": "application/json",
@@ -28,7 +31,7 @@ export function login({ url }, json, from, agent = false) {
       host: url.hostname,
       port: url.port,
       method: "POST",
-      path: "/login",
+      path,
       headers,
       signal: AbortSignal.timeout(MAX_MILLIS),
     };

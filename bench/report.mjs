@@ -128,9 +128,11 @@ export function abuseTable(results) {
 
 /** The latencies of wrong logins by the kind of name, as Markdown. */
 export function namesTable(results) {
-  const rows = results.map(({ name, judged, waiting }) => [name, spread(summary(judged)), spread(summary(waiting))]);
+  const cell = (latencies) => (latencies.length > 0 ? spread(summary(latencies)) : "");
+  const rows = results.map(({ name, judged, waiting, forgotten }) => [name, ...[judged, waiting, forgotten].map(cell)]);
   const line = (cells) => `| ${cells.join(" | ")} |`;
-  return [line(["name", "401, ms", "429 during a wait, ms"]), `|${"---|".repeat(3)}`, ...rows.map(line)].join("\n");
+  const head = ["name", "401, ms", "429 during a wait, ms", "/password/forgot, ms"];
+  return [line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line)].join("\n");
 }
 
 /** Counts texts, in their order. */
