@@ -44,7 +44,7 @@ function tally(answers) {
 }
 
 test("one source that guesses passwords of one account has 108 guesses judged on the first day, then 4 an hour", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   worker.events();
   const memory = await worker.memory();
   spent();

@@ -136,6 +136,48 @@ test("the retention of an ended session begins at its end, that of any other at 
   );
 });
 
+/** What requests for mails leave behind: the table, the column that ends a row, and the age at which the row is deleted. */
+const OF_MAILS = [
+  ["challenges", "expires_at", 604_800],
+  ["registrations", "expires_at", 0],
+  ["reserved_emails", "expires_at", 0],
+  ["mail_budgets", "resets_at", 0],
+];
+/** The other columns without a default. */
+const COLUMNS = {
+  challenges: {
+    id: "key",
+    purpose: "'register'",
+    email_key: "''",
+    salt: "''",
+    source: "''",
+    tries: 0,
+    created_at: 0,
+    locale: "'en'",
+  },
+  registrations: { id: "key", email: "''", email_key: "''", password_hash: "''", roles: "''", slot: 0, created_at: 0 },
+  reserved_emails: { email_key: "key", user_id: "(SELECT id FROM users LIMIT 1)" },
+  mail_budgets: { key: "key", used: 1, last_at: 0, request_id: "''" },
+};
+for (const [table, column, age] of OF_MAILS) {
+  test(`old rows of ${table} are deleted, also a large backlog, and no others`, async () => {
+    const own = COLUMNS[table];
+    const insert = (name, count, end) =>
+      worker.db
+        .prepare(
+          `INSERT INTO ${table} (${Object.keys(own)}, ${column}) SELECT ${Object.values(own)}, ${end} FROM (${NUMBERS} SELECT n, ?2 || n AS key FROM numbers)`,
+        )
+        .bind(count, name)
+        .run();
+    await insert("old", 5000, `unixepoch() - ${age} - n`);
+    // Some seconds more than the test takes.
+    await insert("kept", 3, `unixepoch() - ${age} + 20 + n`);
+    assert.deepEqual(await cleanUp(), cleanedUp(0, 0));
+    const { results } = await worker.db.prepare(`SELECT * FROM ${table}`).all();
+    assert.deepEqual(results.map((row) => row.id ?? row.key ?? row.email_key).sort(), ["kept1", "kept2", "kept3"]);
+  });
+}
+
 test("a shorter retention deletes more, a longer one nothing", async () => {
   await insertSessions("day", 2, { expires: "unixepoch() - 86401" });
   await insertEvents("day", 2, "unixepoch() - 90001");
@@ -271,8 +313,8 @@ test("a step of 2,000 rows costs two statements for sessions, and one for events
   const [{ route, d1_round_trips, kv_gets, kv_puts, d1_rows_read, d1_rows_written, ...rest }, ...more] =
     worker.events("costs");
   assert.deepEqual([route, rest.status, more.length, kv_gets, kv_puts], ["Cleanup", undefined, 0, 0, 0]);
-  // One for failed attempts, two full steps through the audit trail and one partial, four through the sessions and one to the end.
-  assert.equal(d1_round_trips, 1 + 3 + 5);
+  // One for failed attempts, four for what requests for mails leave behind, two full steps through the audit trail and one partial, four through the sessions and one to the end.
+  assert.equal(d1_round_trips, 1 + 4 + 3 + 5);
   // D1 counts a deleted row as one, index entries included; storing the position is one per step.
   assert.equal(d1_rows_written, 8000 + 4500 + 5);
   assert.ok(d1_rows_read <= 4 * 12_500, `${d1_rows_read} rows read`);

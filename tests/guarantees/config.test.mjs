@@ -11,7 +11,8 @@ import { assertProblem, ISSUER, keySet, PASSWORD, startWorker } from "../support
 import { ROUTES } from "../support/routes.mjs";
 
 let worker;
-before(async () => (worker = await startWorker()));
+// Each refused value is a configuration.
+before(async () => (worker = await startWorker({ instances: 120 })));
 after(() => worker.close());
 
 /** Part of every invalid value where possible, so that a log line with a value is detected. */
@@ -170,6 +171,42 @@ const BAD = [
     { TURNSTILE_URL: `http://${CANARY}.example.org` },
     { TURNSTILE_URL: /https/ },
   ],
+  ["an unknown sender of mails", { MAIL: CANARY }, { MAIL: /"log", "binding", "http" or "webhook"/ }],
+  ["mails in the log of a public service", { MAIL: "log", ISSUER: "https://auth.example.org" }, { MAIL: /loopback/ }],
+  ["the binding without an originator", { MAIL: "binding" }, { MAIL_FROM: /MAIL = "binding" needs it/ }],
+  [
+    "an API without anything",
+    { MAIL: "http" },
+    { MAIL_FROM: /"http" needs it/, MAIL_URL: /"http" needs it/, MAIL_KEY: /"http" needs it/ },
+  ],
+  [
+    "a webhook without anything",
+    { MAIL: "webhook" },
+    { MAIL_WEBHOOK_URL: /"webhook" needs it/, MAIL_WEBHOOK_SECRET: /"webhook" needs it/ },
+  ],
+  ["an originator that is not an address", { MAIL_FROM: CANARY }, { MAIL_FROM: /a name and an address/ }],
+  [
+    "an originator of two lines",
+    { MAIL_FROM: `A\r\nBcc: ${CANARY}@example.org <auth@example.org>` },
+    { MAIL_FROM: /a name and an address/ },
+  ],
+  ["an API of mails without https", { MAIL_URL: `http://${CANARY}.example.org` }, { MAIL_URL: /https/ }],
+  ["a key with a line break", { MAIL_KEY: `${CANARY}\r\nX: y` }, { MAIL_KEY: /visible ASCII/ }],
+  [
+    "a webhook with a password in its URL",
+    { MAIL_WEBHOOK_URL: `https://x:${CANARY}@example.org` },
+    { MAIL_WEBHOOK_URL: /credentials/ },
+  ],
+  ["a short secret of a webhook", { MAIL_WEBHOOK_SECRET: base64url(CANARY) }, { MAIL_WEBHOOK_SECRET: /32 random/ }],
+  [
+    "a secret of a webhook that is also the token secret",
+    { MAIL_WEBHOOK_SECRET: oct.k, TOKEN_SECRET: oct.k },
+    { MAIL_WEBHOOK_SECRET: /TOKEN_SECRET/ },
+  ],
+  ["a daily limit with a unit", { MAIL_DAILY_LIMIT: `100${CANARY}` }, { MAIL_DAILY_LIMIT: /whole number from 0/ }],
+  ["an unknown language of mails", { MAIL_LOCALES: `en,${CANARY}` }, { MAIL_LOCALES: /at least one of: en, de/ }],
+  ["a name of the app of two lines", { APP_NAME: `A\n${CANARY}` }, { APP_NAME: /one line of at most 60/ }],
+  ["a page of help without https", { SUPPORT_URL: `http://${CANARY}.example.org` }, { SUPPORT_URL: /https/ }],
   ["a missing token secret", { TOKEN_SECRET: undefined }, { TOKEN_SECRET: /^is not set$/ }],
   ["the placeholder for a token secret", { TOKEN_SECRET: "replace-me" }, { TOKEN_SECRET: /base64url/ }],
   ["a short token secret", { TOKEN_SECRET: base64url(CANARY) }, { TOKEN_SECRET: /32 bytes/ }],

@@ -6,13 +6,21 @@ import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
 import { basic, page, restored, startWorker } from "../support/harness.mjs";
+import { codeOf } from "../support/mails.mjs";
 import { WITHOUT_PAUSES } from "../support/preludes.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
 /** The maximum growth of the memory over the whole matrix, in KiB. */
 const MAX_GROWTH = 3 * 1024;
 /** The routes that hash a password, on which a request may wait in the queue. */
-const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
+const HASHING = [
+  "POST /register",
+  "POST /login",
+  "DELETE /me",
+  "POST /me/password",
+  "POST /me/email",
+  "POST /password/reset",
+];
 
 const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
 
@@ -20,8 +28,14 @@ let worker, reader, admin, base;
 before(async () => {
   worker = await startWorker({
     prelude: WITHOUT_PAUSES,
-    vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]), COOKIE_MODE: "refresh" },
+    vars: {
+      RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]),
+      COOKIE_MODE: "refresh",
+      MAIL: "log",
+      EMAIL_LOGIN: "on",
+    },
   });
+  await keepRegistration();
   [reader, admin] = [await worker.register(), await worker.registerAdmin()];
   // Verifying an outdated hash takes the most memory.
   await worker.login(await outdated());
@@ -85,11 +99,94 @@ async function forgiven() {
   return reader;
 }
 
+/** An account with a code for a purpose. */
+const withCode = (purpose, path) =>
+  restored(
+    () => worker,
+    async () => {
+      const user = await worker.register();
+      const json = purpose === "verify" ? {} : { email: user.email };
+      const { body } = await worker.post(path, { json, bearer: user.access_token });
+      const row = "SELECT * FROM challenges WHERE user_id = ?";
+      const code = codeOf(await worker.db.prepare(row).bind(user.user.id).first(), worker.secrets.TOKEN_SECRET);
+      return { ...user, challenge: body.challenge, code, sessions: [user] };
+    },
+  );
+/** An account with the codes of a change of its address. */
+const withChangeCodes = restored(
+  () => worker,
+  async () => {
+    const user = await worker.register();
+    const json = { new_email: `new-${user.email}`, current_password: user.password };
+    const { body } = await worker.post("/me/email", { json, bearer: user.access_token });
+    const row = await worker.db.prepare("SELECT * FROM challenges WHERE user_id = ?").bind(user.user.id).first();
+    const code = codeOf({ ...row, email_key: row.new_email_key }, worker.secrets.TOKEN_SECRET);
+    const old_code = codeOf(row, worker.secrets.TOKEN_SECRET, "old code");
+    return { ...user, challenge: body.challenge, code, old_code, sessions: [user] };
+  },
+);
+/** An account whose change of address waits. */
+const withPendingChange = restored(
+  () => worker,
+  async () => {
+    const { challenge, code, ...user } = await withChangeCodes();
+    await worker.post("/me/email/confirm", {
+      json: { challenge, code, old_mailbox: "lost" },
+      bearer: user.access_token,
+    });
+    return user;
+  },
+);
+const [withResetCode, withLoginCode, withVerificationCode] = [
+  withCode("reset", "/password/forgot"),
+  withCode("login", "/login/email"),
+  withCode("verify", "/email/verify/send"),
+];
+
+/** A registration that waits for its code: its rows, and what its client knows. */
+let registration;
+async function keepRegistration() {
+  await worker.update({ vars: { EMAIL_VERIFICATION: "required" } });
+  const { body } = await worker.post("/register", { json: newcomer() });
+  await worker.update();
+  const tables = ["registrations", "challenges"];
+  const rows = await worker.db.batch(tables.map((table) => worker.db.prepare(`SELECT * FROM ${table}`)));
+  const kept = tables.map((table, index) => [table, rows[index].results[0]]);
+  registration = { kept, challenge: body.challenge, code: codeOf(kept[1][1], worker.secrets.TOKEN_SECRET) };
+}
+
+/** The registration, as it was. */
+async function withRegistration() {
+  await withoutMails();
+  const { kept, ...known } = registration;
+  await worker.db.batch([
+    worker.db.prepare("DELETE FROM registrations"),
+    worker.db.prepare("DELETE FROM users WHERE id = ?").bind(kept[0][1].id),
+    worker.db.prepare("DELETE FROM audit_events WHERE user_id = ?").bind(kept[0][1].id),
+    ...kept.map(([table, row]) =>
+      worker.db
+        .prepare(`INSERT INTO ${table} (${Object.keys(row)}) VALUES (${Object.keys(row).map(() => "?")})`)
+        .bind(...Object.values(row)),
+    ),
+  ]);
+  return { ...reader, ...known };
+}
+
+/** The reader, for whom no mail has been sent. */
+async function withoutMails() {
+  await worker.db.batch(
+    ["challenges", "mail_budgets", "outbox"].map((table) => worker.db.prepare(`DELETE FROM ${table}`)),
+  );
+  return reader;
+}
+
 async function withFailures() {
   const user = await worker.register();
   await worker.login({ ...user, password: "wrong" });
   return user;
 }
+
+const codesOf = ({ challenge, code, old_code }) => ({ challenge, code, old_code });
 
 const READING = ROUTES.filter(([, method]) => method === "GET");
 
@@ -99,7 +196,7 @@ const CASES = {
   ...Object.fromEntries(READING.map(([path, method]) => [`${method} ${path}`, { "": [() => reader, byAdmin] }])),
   "POST /register": { "": [() => reader, () => ({ json: newcomer() })] },
   "POST /login": {
-    "": [() => reader, (user) => withPassword(user, user.password)],
+    "": [withoutMails, (user) => withPassword(user, user.password)],
     "with a wrong password": [forgiven, (user) => withPassword(user, "wrong")],
     "that replaces a cookie": [
       withCookie,
@@ -108,6 +205,25 @@ const CASES = {
     "to an unknown account": [forgiven, () => withPassword({ email: "nobody@example.org" }, "wrong")],
     "with an outdated hash": [outdated, (user) => withPassword(user, user.password)],
   },
+  "POST /login/email": { "": [withoutMails, ({ email }) => ({ json: { email } })] },
+  "POST /login/email/verify": { "": [withLoginCode, ({ challenge, code }) => ({ json: { challenge, code } })] },
+  "POST /password/forgot": {
+    "": [withoutMails, ({ email }) => ({ json: { email } })],
+    "for an unknown address": [withoutMails, () => ({ json: { email: "nobody@example.org" } })],
+  },
+  "POST /password/reset": {
+    "": [
+      withResetCode,
+      ({ challenge, code }) => ({ json: { challenge, code, new_password: "another correct horse battery" } }),
+    ],
+  },
+  "POST /email/verify/send": { "": [withoutMails, (user) => by(user, { json: {} })] },
+  "POST /email/verify": {
+    "": [withVerificationCode, ({ challenge, code }) => ({ json: { challenge, code } })],
+    "of a registration": [withRegistration, ({ challenge, code }) => ({ json: { challenge, code } })],
+  },
+  "POST /email/disown": { "": [withRegistration, ({ challenge, code }) => ({ json: { challenge, code } })] },
+  "POST /email/link": { "with a token of no link": [() => reader, () => ({ json: { token: "pcml_" } })] },
   "POST /refresh": {
     "": [twoSessions, ({ refresh_token }) => ({ json: { refresh_token } })],
     "with a cookie": [withCookie, ({ cookie }) => ({ json: {}, ...page(cookie) })],
@@ -150,11 +266,27 @@ const CASES = {
     "but the current one": [twoSessions, (user) => by(user, { query: "?except=current" })],
   },
   "DELETE /sessions/{id}": { "": [twoSessions, (user) => by(user, { id: user.sessions[1].session_id })] },
+  "POST /users": { "": [() => reader, () => byAdmin(reader, { json: { email: newcomer().email } })] },
+  "POST /users/{id}/password-reset": { "": [withoutMails, (user) => byAdmin(user)] },
   "PATCH /users/{id}": {
     "that gives a role": [twoSessions, (user) => byAdmin(user, { json: { roles: ["user", "admin"] } })],
     "that disables": [twoSessions, (user) => byAdmin(user, { json: { disabled: true } })],
   },
   "DELETE /users/{id}": { "": [twoSessions, (user) => byAdmin(user)] },
+  "POST /me/email": {
+    "": [
+      withoutMails,
+      (user) => by(user, { json: { new_email: `to-${user.email}`, current_password: user.password } }),
+    ],
+  },
+  "POST /me/email/confirm": {
+    "": [withChangeCodes, (user) => by(user, { json: codesOf(user) })],
+    "with a lost mailbox": [
+      withChangeCodes,
+      (user) => by(user, { json: { ...codesOf(user), old_code: undefined, old_mailbox: "lost" } }),
+    ],
+  },
+  "POST /me/email/cancel": { "": [withPendingChange, (user) => by(user, { json: {} })] },
   "DELETE /users/{id}/throttle": { "": [withFailures, (user) => byAdmin(user)] },
   "DELETE /users/{id}/sessions": { "": [twoSessions, (user) => byAdmin(user)] },
 };
@@ -162,6 +294,8 @@ const CASES = {
 /** Sends the request of a case with a plan. */
 async function begin(route, [arrange, ask], planned) {
   const user = await arrange();
+  // Otherwise the first case of an account has a notice more than those after it.
+  await worker.db.prepare("DELETE FROM mail_budgets WHERE key LIKE 'notice:%'").run();
   const { id, query = "", ...options } = ask(user);
   const [method, path] = route.split(" ");
   // An isolate caches the state of its bindings for some seconds.

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
 import { basic, PASSWORD, startWorker } from "../support/harness.mjs";
+import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { ROUTES, WITH_BODY } from "../support/routes.mjs";
 
 /** The maximum growth of the memory, in KiB. */
@@ -43,10 +44,23 @@ const REQUESTS = {
   "DELETE /me": (user) => json({ current_password: "not the right one" }, user),
   "POST /me/password": (user) =>
     json({ current_password: "not the right one", new_password: "another horse battery" }, user),
+  "POST /login/email": ({ email }) => json({ email }),
+  "POST /login/email/verify": () => json({ challenge: mailed.challenge, code: "00000000" }),
+  "POST /password/forgot": ({ email }) => json({ email }),
+  "POST /password/reset": () => json({ challenge: mailed.challenge, code: "00000000", new_password: PASSWORD }),
+  "POST /email/verify/send": () => json({ challenge: mailed.challenge }),
+  "POST /email/verify": () => json({ challenge: mailed.challenge, code: "00000000" }),
+  "POST /email/link": () => json({ token: mailed.token }),
+  "POST /email/disown": () => json({ challenge: mailed.challenge, code: "00000000" }),
+  "POST /users": () => json({ email: `newcomer-${++newcomers}@example.org` }, admin),
+  "POST /me/email": (user) => json({ new_email: "new@example.com", current_password: "not the right one" }, user),
+  "POST /me/email/confirm": (user) =>
+    json({ challenge: mailed.challenge, code: "00000000", old_code: "00000000" }, user),
+  "POST /me/email/cancel": (user) => json({}, user),
   "PATCH /users/{id}": ({ user }) => ({ ...json({ disabled: false }, admin), path: `/users/${user.id}` }),
 };
 const ALL = Object.keys(REQUESTS);
-const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password"];
+const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password", "POST /me/email"];
 const OTHERS = ALL.filter((route) => !HASHING.includes(route));
 
 /** The stages at which clients disconnect: the part of the request that they send, its plan, and the moment. */
@@ -79,10 +93,14 @@ const STAGES = {
 };
 
 let worker, users, admin, sessionOwner, base;
+/** The challenge of a mail and the token of its link. */
+let mailed;
 before(async () => {
-  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) } });
+  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]), ...MAIL_VARS } });
   users = [];
   while (users.length < WAVE) users.push(await worker.register());
+  const { body } = await worker.post("/password/forgot", { json: { email: users[0].email } });
+  mailed = { challenge: body.challenge, ...(await new Mails(worker).only("reset")) };
   [admin, sessionOwner] = [await worker.registerAdmin(), await worker.register()];
   // The measurement begins after one wave per stage.
   for (const stage of Object.keys(STAGES)) await hangUp(stage, stage.includes("hash") ? HASHING : ALL, WAVE);

@@ -34,6 +34,18 @@ const BODIES = {
   "PATCH /me": { json: { name: "Ada" }, status: 200 },
   "DELETE /me": { json: { current_password: "wrong" }, status: 403 },
   "POST /me/password": { json: { current_password: "wrong", new_password: "another horse battery" }, status: 403 },
+  "POST /login/email": { json: { email: "nobody@example.org" }, status: 403 },
+  "POST /login/email/verify": { json: { challenge: "x", code: "x" }, status: 403 },
+  "POST /password/forgot": { json: { email: "nobody@example.org" }, status: 403 },
+  "POST /password/reset": { json: { token: "x", new_password: "another horse battery" }, status: 400 },
+  "POST /email/verify/send": { json: { challenge: "x" }, status: 403 },
+  "POST /email/verify": { json: { challenge: "x", code: "x" }, status: 400 },
+  "POST /email/link": { json: { token: "x" }, status: 400 },
+  "POST /email/disown": { json: { challenge: "x", code: "x" }, status: 400 },
+  "POST /users": { json: { email: "padded@example.org" }, status: 403 },
+  "POST /me/email": { json: { new_email: "padded@example.com", current_password: "wrong" }, status: 403 },
+  "POST /me/email/confirm": { json: { challenge: "x", code: "x", old_code: "x" }, status: 400 },
+  "POST /me/email/cancel": { json: { token: "x" }, status: 400 },
   "PATCH /users/{id}": { json: { roles: ["user"] }, status: 403 },
 };
 
@@ -478,7 +490,7 @@ test("an error about a body names the member, and contains nothing of the body",
     [`{"email":"${email}","email":"c4n4ry"}`, "The member email is repeated."],
     [
       '{"c4n4ry\\u0000\\u001b[2J\\n":1}',
-      "A member is unknown. The allowed members are: email, username, password, transport, device_token, remember.",
+      "A member is unknown. The allowed members are: email, username, password, challenge, code, transport, device_token, remember.",
     ],
   ]) {
     const { status, text, body: problem } = await worker.post("/login", { body, headers: JSON_TYPE });

@@ -56,7 +56,7 @@ async function assertUnknown(user, device_token, options) {
 }
 
 test("each completed sign-in and password change answers with the token of a new device", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   assert.match(user.device_token, /^pcdt_[\w-]{80}$/);
   const again = (await login(user, { device_token: user.device_token })).body.device_token;
   assert.notEqual(again, user.device_token);
@@ -72,14 +72,14 @@ test("each completed sign-in and password change answers with the token of a new
 });
 
 test("failures that make a name wait do not delay a known device", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   for (let number = 1; number <= 5; number += 1) invalid(await login(user, { password: "wrong" }));
   assertThrottled(await login(user, {}), 2);
   assert.equal((await login(user, { device_token: user.device_token })).status, 200);
 });
 
 test("a device is known to its own user only", async () => {
-  const [user, other] = [await worker.register(), await worker.register()];
+  const [user, other] = [await worker.registerForGuesses(), await worker.registerForGuesses()];
   await assertUnknown(user, other.device_token);
   await assertKnown(user, user.device_token);
   // Wrong passwords with the token of another user count against the name, not against that device.
@@ -93,7 +93,7 @@ test("a device is known to its own user only", async () => {
 });
 
 test("a device is known by each name of its user", async () => {
-  const user = await worker.register({ username: "device-owner" });
+  const user = await worker.registerForGuesses({ username: "device-owner" });
   const json = { username: "device-owner", password: PASSWORD };
   for (let number = 1; number <= 5; number += 1)
     invalid(await worker.post("/login", { json: { ...json, password: "wrong" } }));
@@ -102,7 +102,7 @@ test("a device is known by each name of its user", async () => {
 });
 
 test("an invalid device token is ignored", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const token = user.device_token;
   const invalidTokens = {
     "a wrong tag": forged(token),
@@ -131,7 +131,7 @@ test("an invalid device token is ignored", async () => {
 });
 
 test("a device token is accepted under each secret of the list, and under no other", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const old = worker.secrets.TOKEN_SECRET;
   const secret = makeSecrets().TOKEN_SECRET;
   const holdUnder = async () => {
@@ -156,7 +156,7 @@ test("a device token is accepted under each secret of the list, and under no oth
 });
 
 test("a device token expires after 180 days", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   await worker.advance(179 * DAY);
   await assertKnown(user, user.device_token);
   await worker.advance(DAY);
@@ -187,7 +187,7 @@ const VOIDING = {
 };
 for (const [name, act] of Object.entries(VOIDING)) {
   test(`after ${name} every device is unknown, until its next sign-in`, async () => {
-    const user = await worker.register();
+    const user = await worker.registerForGuesses();
     const second = (await login(user, {})).body.device_token;
     const password = (await act(user)) ?? PASSWORD;
     for (const token of [user.device_token, second]) await assertUnknown(user, token);
@@ -211,7 +211,7 @@ for (const [name, act] of Object.entries({
   },
 })) {
   test(`after ${name} devices are still known`, async () => {
-    const user = await worker.register();
+    const user = await worker.registerForGuesses();
     const other = (await login(user, {})).body;
     await act(user, other);
     for (const token of [user.device_token, other.device_token]) await assertKnown(user, token);
@@ -219,7 +219,7 @@ for (const [name, act] of Object.entries({
 }
 
 test("failures of a device count against that device only", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const before = await holdUnknown(user);
   for (let number = 1; number <= 3; number += 1)
     invalid(await login(user, { password: "wrong", device_token: user.device_token }));
@@ -233,7 +233,7 @@ test("failures of a device count against that device only", async () => {
 });
 
 test("a sign-in of a device resets the failures in a row of the name, but neither its wait nor the failures of the device", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const held = await holdUnknown(user);
   invalid(await login(user, { password: "wrong", device_token: user.device_token }));
   assert.equal((await login(user, { device_token: user.device_token })).status, 200);
@@ -249,7 +249,7 @@ test("a sign-in of a device resets the failures in a row of the name, but neithe
 });
 
 test("a login of a device that cannot be completed resets no failures", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const held = await holdUnknown(user);
   const sessions = await sessionsOf(user);
   await worker.db
@@ -263,7 +263,7 @@ test("a login of a device that cannot be completed resets no failures", async ()
 });
 
 test("after ten failures a device is unknown for a day, and its owner can sign in from it like from any unknown one", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const token = user.device_token;
   for (let number = 1; number <= 10; number += 1) {
     await holdUnknown(user);
@@ -290,7 +290,7 @@ test("after ten failures a device is unknown for a day, and its owner can sign i
 });
 
 test("after a day, a device that has failed has ten attempts again", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const token = user.device_token;
   for (let day = 0; day < 2; day += 1) {
     for (let number = 1; number <= 10; number += 1)
@@ -301,7 +301,7 @@ test("after a day, a device that has failed has ten attempts again", async () =>
 });
 
 test("after 50 failures a device is unknown for good", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const token = user.device_token;
   for (let number = 1; number <= 50; number += 1) {
     invalid(await login(user, { password: "wrong", device_token: token }));
@@ -313,7 +313,7 @@ test("after 50 failures a device is unknown for good", async () => {
 });
 
 test("of many guesses from a device at once, those after its tenth failure are not judged", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const sessions = await sessionsOf(user);
   const answers = await allVerifiedAtOnce(worker, [...Array(13).fill("wrong"), PASSWORD], (password, options) =>
     login(user, { password, device_token: user.device_token }, options),
@@ -343,7 +343,7 @@ test("a login of a device costs two round trips and two rows, like any other", a
 });
 
 test("a device token is neither a refresh token nor an access token", async () => {
-  const { device_token } = await worker.register();
+  const { device_token } = await worker.registerForGuesses();
   assertProblem(await worker.refresh(device_token), 401, "invalid_refresh_token");
   assertProblem(await worker.me(device_token), 401, "invalid_token");
   assertProblem(await worker.verify(device_token), 401, "invalid_token");
@@ -353,7 +353,7 @@ test("a device token is neither a refresh token nor an access token", async () =
 
 test("a device token is written neither to D1 nor to the log", async () => {
   worker.logged();
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const byCookie = await worker.loginByCookie(user);
   await login(user, { password: "wrong", device_token: user.device_token });
   await login(user, { device_token: user.device_token });
@@ -379,7 +379,7 @@ const tokensOf = (answer) => deviceCookieOf(answer).split("=")[1].split(".");
 const cookieOf = (tokens) => `${COOKIE}=${tokens.join(".")}`;
 
 test("the cookie of a device makes it known, and no script of the page sees the token", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const tokens = await byCookie(user);
   assert.equal(tokens.length, 1);
   await holdUnknown(user);
@@ -393,7 +393,7 @@ test("the cookie of a device makes it known, and no script of the page sees the 
 
 test("the cookie keeps the tokens of five users, the newest first", async () => {
   const users = [];
-  for (let number = 0; number < 6; number += 1) users.push(await worker.register());
+  for (let number = 0; number < 6; number += 1) users.push(await worker.registerForGuesses());
   let tokens = [];
   const newest = [];
   for (const user of users) {
@@ -425,7 +425,7 @@ test("the cookie keeps the tokens of five users, the newest first", async () => 
 });
 
 test("invalid, foreign, repeated and too many tokens in the cookie do no harm", async () => {
-  const [user, other] = [await worker.register(), await worker.register()];
+  const [user, other] = [await worker.registerForGuesses(), await worker.registerForGuesses()];
   const [own] = await byCookie(user);
   const [foreign] = await byCookie(other);
   for (const [cookie, tokens] of [
@@ -456,7 +456,7 @@ test("invalid, foreign, repeated and too many tokens in the cookie do no harm", 
 });
 
 test("deleting an account removes its tokens from the cookie, and keeps those of others", async () => {
-  const [user, other] = [await worker.register(), await worker.register()];
+  const [user, other] = [await worker.registerForGuesses(), await worker.registerForGuesses()];
   const [foreign] = await byCookie(other);
   const remove = async (account, cookie) => {
     const json = { current_password: PASSWORD };
@@ -467,13 +467,13 @@ test("deleting an account removes its tokens from the cookie, and keeps those of
   const [own] = await byCookie(user);
   const [left, ...more] = await remove(user, cookieOf([own, foreign]));
   assert.deepEqual([left.split(";")[0], more], [cookieOf([foreign]), []]);
-  assert.deepEqual(await remove(await worker.register(), cookieOf([foreign])), []);
+  assert.deepEqual(await remove(await worker.registerForGuesses(), cookieOf([foreign])), []);
   const [gone] = await remove(other, cookieOf([foreign]));
   assert.match(gone, /^__Host-portcullis-device=; .*Max-Age=0$/);
 });
 
 test("without cookie mode the cookie is ignored", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const [own] = await byCookie(user);
   try {
     await worker.update({ vars: { COOKIE_MODE: "off" } });

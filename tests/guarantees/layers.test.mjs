@@ -7,12 +7,27 @@ import { test } from "node:test";
 
 /** The modules of src/ that each may use. All may use the core crate, which can use none of them. */
 const MAY_USE = {
-  lib: ["app", "routes", "sessions", "factors", "limits", "context", "store", "platform", "http", "config", "log"],
+  lib: [
+    "app",
+    "routes",
+    "sessions",
+    "mail",
+    "factors",
+    "limits",
+    "context",
+    "store",
+    "platform",
+    "http",
+    "config",
+    "log",
+  ],
   app: ["routes", "sessions", "factors", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
-  routes: ["sessions", "factors", "limits", "context", "store", "platform", "http", "config", "log"],
+  routes: ["sessions", "mail", "factors", "limits", "context", "store", "platform", "http", "config", "log"],
   // A session begins with the proof that a factor gives.
-  sessions: ["factors", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
-  factors: ["limits", "metrics", "context", "store", "platform", "http", "config", "log"],
+  sessions: ["mail", "factors", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
+  // Factors tell users of failed attempts.
+  mail: ["context", "store", "platform", "http", "config", "log"],
+  factors: ["mail", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
   metrics: ["context", "store", "platform", "http", "log"],
   limits: ["context", "platform", "http", "log"],
   context: ["store", "platform", "config", "log"],
@@ -172,5 +187,5 @@ test("only sessions/begin.rs creates a session, and only factors/ creates a proo
       .filter(([, { code }]) => new RegExp(`(?<!struct |for |impl )\\b${type} \\{`).test(code))
       .map(([path]) => path);
   assert.deepEqual(making("NewSession"), ["sessions::begin"]);
-  assert.deepEqual(making("Proof"), ["factors::password"]);
+  assert.deepEqual(making("Proof"), ["factors::email_code", "factors::password"]);
 });

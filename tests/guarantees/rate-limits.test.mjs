@@ -33,7 +33,9 @@ const OPEN = Object.fromEntries(
 
 let worker;
 before(async () => {
-  worker = await startWorker({ vars: { RESOURCE_SERVERS: JSON.stringify([api.entry]), LOG: "costs" } });
+  worker = await startWorker({
+    vars: { RESOURCE_SERVERS: JSON.stringify([api.entry]), LOG: "costs", MAIL: "log", EMAIL_LOGIN: "on" },
+  });
 });
 beforeEach(() => limit());
 after(() => worker.close());
@@ -78,6 +80,15 @@ function assertLimited(answer, kind, isOAuth = false) {
 const REQUESTS = {
   Register: () => ({ json: { email: `limited-${++addresses}@example.org`, password: PASSWORD } }),
   Login: () => ({ json: { email: "nobody@example.org", password: PASSWORD } }),
+  EmailLogin: () => ({ json: { email: "nobody@example.org" } }),
+  EmailLoginVerify: () => ({ json: { challenge: "x", code: "x" } }),
+  ForgotPassword: () => ({ json: { email: "nobody@example.org" } }),
+  ResetPassword: () => ({ json: { challenge: "x", code: "x", new_password: PASSWORD } }),
+  SendVerification: () => ({ json: { challenge: "x" } }),
+  VerifyEmail: () => ({ json: { challenge: "x", code: "x" } }),
+  Disown: () => ({ json: { challenge: "x", code: "x" } }),
+  MailLink: () => ({ json: { token: "x" } }),
+  CancelEmail: () => ({ json: { token: "x" } }),
   UpdateMe: () => ({ json: { name: "Ada" } }),
   DeleteMe: () => ({ json: { current_password: PASSWORD } }),
   ChangePassword: () => ({ json: { current_password: PASSWORD, new_password: `${PASSWORD}!` } }),

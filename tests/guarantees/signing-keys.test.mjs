@@ -226,6 +226,15 @@ test("a profile claim is in the access tokens if it is configured and the user h
       configured,
     );
   }
+  // The next refresh and the next login tell that the address is verified meanwhile.
+  await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: "email" } });
+  const session = await worker.register({ email: "soon@example.org" });
+  assert.equal(decodeJwt(session.access_token).email_verified, false);
+  await worker.setColumn(session, "email_verified_at", 1);
+  const refreshed = (await worker.refresh(session.refresh_token)).body;
+  for (const { access_token, user: shown } of [refreshed, (await worker.login(session)).body]) {
+    assert.deepEqual([decodeJwt(access_token).email_verified, shown.email_verified], [true, true]);
+  }
   // Tokens issued before the change stay valid, with or without the claims.
   await worker.update();
   assert.equal((await worker.me(forge({ alg: "ES256", claims: { email: "other@example.org", name: 7 } }))).status, 200);

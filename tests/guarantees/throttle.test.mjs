@@ -55,7 +55,7 @@ async function costOf(act) {
 }
 
 test("five failures are free, and each further one doubles the wait, up to 15 minutes", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const key = throttles.key("email", user.email);
   for (const [index, wait] of WAITS.entries()) {
     invalid(await guess({ email: user.email }));
@@ -71,7 +71,7 @@ test("five failures are free, and each further one doubles the wait, up to 15 mi
 });
 
 test("each hour without a failure halves the next wait", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   await fail({ email: user.email }, 9);
   // The seconds since the last failure, and the wait that the next one begins.
   for (const [quiet, wait] of [
@@ -98,7 +98,7 @@ test("each hour without a failure halves the next wait", async () => {
 });
 
 test("attempts during a wait are not judged, verify no password and count nowhere", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const names = [{ email: user.email }, { email: "nobody@example.org" }];
   for (const name of names) await fail(name, 5);
   await worker.advance(2);
@@ -124,7 +124,7 @@ test("attempts during a wait are not judged, verify no password and count nowher
 });
 
 test("the audit trail and the log count each failure, and each that begins a wait", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   // In a new isolate, because an isolate logs attempts during waits at most once per minute.
   await worker.update();
   worker.events();
@@ -152,7 +152,7 @@ test("the audit trail and the log count each failure, and each that begins a wai
 });
 
 test("from 50 failures in a row on, every wait is 15 minutes, however quiet it was", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const key = throttles.key("email", user.email);
   for (let number = 1; number <= 49; number += 1) {
     invalid(await guess({ email: user.email }));
@@ -173,7 +173,7 @@ test("from 50 failures in a row on, every wait is 15 minutes, however quiet it w
 });
 
 test("a right password resets failures in a row only if a session begins: not if the account is disabled or has changed", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const key = throttles.key("email", user.email);
   await fail({ email: user.email }, 3);
   await worker.disable(user);
@@ -196,7 +196,7 @@ test("a right password resets failures in a row only if a session begins: not if
 
 for (const rightAt of [40, 5, 4, 0]) {
   test(`of 41 guesses at once, with the right one in place ${rightAt + 1}, only those up to the fifth failure are judged`, async () => {
-    const user = await worker.register();
+    const user = await worker.registerForGuesses();
     const sessions = await sessionsOf(user);
     const passwords = many(41, (number) => (number === rightAt ? PASSWORD : "wrong"));
     const answers = await allVerifiedAtOnce(worker, passwords, (password, options) =>
@@ -219,7 +219,7 @@ for (const rightAt of [40, 5, 4, 0]) {
 }
 
 test("at the end of a wait, one of many guesses at once is judged", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   await fail({ email: user.email }, 5);
   await worker.advance(2);
   const plans = [];
@@ -275,7 +275,7 @@ test("unknown and malformed names are answered, counted and throttled like those
 });
 
 test("the spellings of a name share a row, and a row tells only 24 bits of an HMAC", async () => {
-  const user = await worker.register({ username: "Spelled-Name" });
+  const user = await worker.registerForGuesses({ username: "Spelled-Name" });
   const spellings = [
     [{ email: user.email }, { email: user.email.toUpperCase() }, { email: ` ${user.email}\n` }],
     [{ username: "spelled-name" }, { username: "SPELLED-NAME" }],
@@ -295,7 +295,7 @@ test("registration, renaming and deletion do not touch the row of a name", async
   await fail({ username: "old-name" }, 2);
   await fail({ username: "new-name" }, 4);
   const before = await throttles.all();
-  const user = await worker.register({ email, username: "old-name" });
+  const user = await worker.registerForGuesses({ email, username: "old-name" });
   assert.deepEqual(await throttles.all(), before);
   const json = { username: "new-name", current_password: PASSWORD };
   assert.equal((await worker.patch("/me", { bearer: user.access_token, json })).status, 200);
@@ -308,7 +308,7 @@ test("registration, renaming and deletion do not touch the row of a name", async
 });
 
 test("nobody can tell by their waits that an address and a username belong together", async () => {
-  const user = await worker.register({ username: "same-person" });
+  const user = await worker.registerForGuesses({ username: "same-person" });
   const [byEmail, byUsername] = [{ email: user.email }, { username: "same-person" }];
   const [emailKey, usernameKey] = [throttles.key("email", user.email), throttles.key("username", "same-person")];
   await fail(byEmail, 5);
@@ -329,7 +329,7 @@ test("nobody can tell by their waits that an address and a username belong toget
 });
 
 test("a wait does not depend on the source", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   for (let number = 1; number <= 5; number += 1)
     invalid(await guess({ email: user.email }, { headers: { "CF-Connecting-IP": `198.51.100.${number}` } }));
   assertThrottled(await login({ email: user.email }, { headers: { "CF-Connecting-IP": "203.0.113.9" } }), 2);
@@ -344,7 +344,7 @@ for (const moment of [
   "UPDATE ON audit_events",
 ]) {
   test(`a failure that cannot be counted is a 503, and counts nowhere: ${moment}`, async () => {
-    const user = await worker.register();
+    const user = await worker.registerForGuesses();
     if (moment.startsWith("UPDATE")) invalid(await guess({ email: user.email }));
     const before = await worker.dump();
     await failing(moment, async () => {
@@ -358,7 +358,7 @@ for (const moment of [
 
 for (const moment of ["INSERT ON refresh_tokens", "UPDATE ON throttles"]) {
   test(`a login that cannot be completed is a 503, begins no session and forgets no failure: ${moment}`, async () => {
-    const user = await worker.register();
+    const user = await worker.registerForGuesses();
     await fail({ email: user.email }, 4);
     const before = await worker.dump();
     await failing(moment, async () => assertProblem(await login({ email: user.email }), 503, "storage_unavailable"));
@@ -369,7 +369,7 @@ for (const moment of ["INSERT ON refresh_tokens", "UPDATE ON throttles"]) {
 }
 
 test("no call of storage that fails or whose result is lost loses a count or begins a session", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const key = throttles.key("email", user.email);
   const sessions = await sessionsOf(user);
   let failures = 0;
@@ -394,7 +394,7 @@ test("no call of storage that fails or whose result is lost loses a count or beg
 });
 
 test("without the table of throttles no login succeeds", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   const sessions = await sessionsOf(user);
   await worker.db.prepare("ALTER TABLE throttles RENAME TO throttles_away").run();
   for (const json of [{ email: user.email }, { email: "nobody@example.org" }, { email: "malformed" }])
@@ -431,7 +431,7 @@ const wrongPassword = (answer) => assertProblem(answer, 403, "wrong_password");
 
 for (const route of Object.keys(CONFIRMATIONS)) {
   test(`${route}: wrong passwords have waits of their own, and do not delay logins`, async () => {
-    const user = await worker.register();
+    const user = await worker.registerForGuesses();
     // A login from an unknown device neither waits nor counts with them.
     await fail({ email: user.email }, 2);
     const nameRow = await throttles.row(throttles.key("email", user.email));
@@ -457,7 +457,7 @@ for (const route of Object.keys(CONFIRMATIONS)) {
   });
 
   test(`${route}: a login does not reset wrong current passwords, and waits of logins do not delay it`, async () => {
-    const user = await worker.register();
+    const user = await worker.registerForGuesses();
     for (let number = 1; number <= 5; number += 1) wrongPassword(await confirm(route, user, "wrong"));
     const row = await userRow(user);
     const { status, body } = await login({ email: user.email });
@@ -471,7 +471,7 @@ for (const route of Object.keys(CONFIRMATIONS)) {
   });
 
   test(`${route}: a right password that comes too late changes nothing, and looks like a wrong one`, async () => {
-    const user = await worker.register();
+    const user = await worker.registerForGuesses();
     const row = await worker.account(user);
     const answers = await allVerifiedAtOnce(worker, [...Array(7).fill("wrong"), PASSWORD], (password, options) =>
       confirm(route, user, password, options),
@@ -486,7 +486,7 @@ for (const route of Object.keys(CONFIRMATIONS)) {
 }
 
 test("a profile change without the username needs no password, so no wait delays it", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   for (let number = 1; number <= 5; number += 1) wrongPassword(await confirm("DELETE /me", user, "wrong"));
   const row = await userRow(user);
   assert.equal((await worker.patch("/me", { bearer: user.access_token, json: { name: "Ada" } })).status, 200);
@@ -496,7 +496,7 @@ test("a profile change without the username needs no password, so no wait delays
 // Admins.
 
 test("only admins read and lift a throttle, and a refused request reads no failures", async () => {
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   await fail({ email: user.email }, 5);
   const before = await worker.dump();
   for (const method of ["GET", "DELETE"]) {
@@ -525,8 +525,8 @@ test("the throttle of an unknown user is a 404", async () => {
 test("an admin sees the failures of an account and forgets them, and the owner logs in", async () => {
   const admin = await worker.registerAdmin();
   const bearer = admin.access_token;
-  const user = await worker.register({ username: "delayed" });
-  const other = await worker.register();
+  const user = await worker.registerForGuesses({ username: "delayed" });
+  const other = await worker.registerForGuesses();
   const path = `/users/${user.user.id}/throttle`;
   assert.deepEqual((await worker.get(path, { bearer })).body, { throttles: [] });
   await fail({ email: user.email }, 6);
@@ -570,7 +570,7 @@ test("an admin sees the failures of an account and forgets them, and the owner l
 
 test("a lift that cannot be recorded lifts nothing", async () => {
   const admin = await worker.registerAdmin();
-  const user = await worker.register();
+  const user = await worker.registerForGuesses();
   await fail({ email: user.email }, 5);
   const before = await worker.dump();
   for (const moment of ["INSERT ON audit_events", "DELETE ON throttles"]) {
@@ -583,7 +583,7 @@ test("a lift that cannot be recorded lifts nothing", async () => {
 });
 
 test("the cleanup forgets failures of devices and users after 180 days, and those of names never", async () => {
-  const now = (await worker.register()).user.created_at;
+  const now = (await worker.registerForGuesses()).user.created_at;
   const insert = worker.db.prepare(
     "INSERT INTO throttles (key, steps, failures, last_at, until, request_id) VALUES (?, 1, 1, ?, 0, '')",
   );

@@ -32,6 +32,12 @@ test("the types accept right calls and refuse wrong ones", () => {
       await auth.login({ password: "…" });
       // @ts-expect-error no such mode
       createClient({ url: "", mode: "session" });
+      const registered = await auth.register({ email: "ada@example.org", password: "…" });
+      if (registered.id === undefined) registered.challenge.toUpperCase();
+      else registered.email.toUpperCase();
+      await auth.resetPassword({ token: "…", new_password: "…" });
+      // @ts-expect-error a code without its challenge
+      await auth.resetPassword({ code: "…", new_password: "…" });
       // @ts-expect-error the password is missing
       await auth.deleteMe({});
       const { sessions, next_cursor } = await auth.sessions({ limit: 10 });
@@ -64,7 +70,9 @@ test("the types are those of the OpenAPI document", () => {
   );
   assert.equal(status, 0, stderr);
   compile(`
-    import type { Changes, Client, Credentials, Registration, SessionInfo, User } from "@portcullis/client";
+    import type {
+      Challenge, Changes, Client, Credentials, MailLink, MailTarget, Me, PasswordReset, Registration, SessionInfo, User,
+    } from "@portcullis/client";
     import type { TokenResponse } from "./node_modules/@portcullis/client/dist/types.js";
     import type { components, paths } from "./document.js";
 
@@ -78,6 +86,7 @@ test("the types are those of the OpenAPI document", () => {
 
     const same: true[] = [
       true satisfies Same<User, Document["User"]>,
+      true satisfies Same<Me, Document["Me"]>,
       true satisfies Same<SessionInfo, Document["Session"]>,
       true satisfies Same<TokenResponse, Document["TokenResponse"]>,
       true satisfies Same<Registration, Sent<Document["RegisterRequest"]>>,
@@ -86,10 +95,23 @@ test("the types are those of the OpenAPI document", () => {
       true satisfies Same<Argument<"deleteMe">, Document["DeleteMeRequest"]>,
       true satisfies Same<Result<"sessions">, Document["SessionList"]>,
       true satisfies Same<KeyOfAny<Credentials>, keyof Sent<Document["LoginRequest"]>>,
+      true satisfies Same<Challenge, Document["ChallengeResponse"]>,
+      true satisfies Same<MailLink, Document["MailLinkResponse"]>,
+      true satisfies Same<PasswordReset, Omit<Document["ResetPasswordResponse"], "device_token">>,
+      true satisfies Same<KeyOfAny<MailTarget>, keyof Sent<Document["MailRequest"]>>,
+      true satisfies Same<KeyOfAny<Argument<"resetPassword">>, keyof Document["ResetPasswordRequest"]>,
+      true satisfies Same<keyof Argument<"finishEmailLogin">, keyof Omit<Document["EmailLoginVerifyRequest"], "transport" | "device_token">>,
+      true satisfies Same<KeyOfAny<Argument<"verifyEmail">>, keyof Document["VerifyEmailRequest"]>,
+      true satisfies Same<KeyOfAny<Argument<"disownRegistration">>, keyof Document["DisownRequest"]>,
+      true satisfies Same<Argument<"changeEmail">, Document["ChangeEmailRequest"]>,
+      true satisfies Same<KeyOfAny<Argument<"confirmEmailChange">>, keyof Document["ConfirmEmailRequest"]>,
       true satisfies Credentials extends Document["LoginRequest"] ? true : false,
     ];
     export type Used = [
       paths["/register" | "/login" | "/refresh" | "/logout" | "/revoke" | "/me/password"]["post"],
+      paths["/password/forgot" | "/password/reset" | "/login/email" | "/login/email/verify"]["post"],
+      paths["/email/verify" | "/email/verify/send" | "/email/link" | "/email/disown"]["post"],
+      paths["/me/email" | "/me/email/confirm" | "/me/email/cancel"]["post"],
       paths["/me"]["get" | "patch" | "delete"],
       paths["/sessions"]["get" | "delete"],
       paths["/sessions/{id}"]["delete"],

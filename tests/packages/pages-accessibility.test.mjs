@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 
 import { skip } from "../support/browser.mjs";
 import { from, PASSWORD } from "../support/harness.mjs";
+import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { announced, button, heading, logIn, Pages } from "../support/pages.mjs";
 
 const require = createRequire(new URL("../package.json", import.meta.url));
@@ -15,10 +16,11 @@ const AXE = skip ? "" : readFileSync(require.resolve("axe-core/axe.min.js"), "ut
 const IPHONE =
   "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.1 Mobile/15E148 Safari/604.1";
 
-let pages, admin, disabled;
+let pages, mails, admin, disabled;
 before(async () => {
-  pages = await Pages.start();
+  pages = await Pages.start(MAIL_VARS);
   if (skip) return;
+  mails = new Mails(pages.worker);
   admin = await pages.register({ name: "Ada Lovelace", username: "ada.lovelace" });
   await pages.worker.setRoles(admin, ["user", "admin"]);
   await pages.worker.login(admin, from("198.51.100.20", IPHONE));
@@ -96,6 +98,119 @@ const STATES_OUTSIDE = [
     },
   ],
 ];
+/** Answers a request of the page as the Worker would, in states that are too many to reach for real. */
+const answered = (page, path, status, body) =>
+  page.route(`**${path}`, (route) =>
+    route.fulfill({ status, contentType: "application/json", body: JSON.stringify(body) }),
+  );
+const CHALLENGE = `pcch_${"A".repeat(43)}`;
+
+/** Opens a link whose mail has this purpose. */
+async function openLink(page, purpose, code) {
+  const [requested_at, expires_at] = [1_796_083_200, 1_796_083_800];
+  const { email } = disabled;
+  const link = {
+    purpose,
+    email,
+    requested_at,
+    expires_at,
+    ip: "2001:db8::1",
+    user_agent: IPHONE,
+    ...(code && { code }),
+  };
+  await page.unroute("**/email/link");
+  await answered(page, "/email/link", 200, link);
+  await page.goto(`${pages.url}/account/login`);
+  await page.goto(`${pages.url}/account/confirm#token=pcml_${"B".repeat(60)}`);
+}
+const STATES_OF_MAILS = [
+  [
+    "forgotten password",
+    async (page) => {
+      await page.getByRole("link", { name: "Forgot your password?" }).click();
+      await heading(page, "Set a new password");
+    },
+  ],
+  [
+    "forgotten password, wrong code",
+    async (page) => {
+      await field(page, "E-mail").fill(disabled.email);
+      await button(page, "Send code").click();
+      await field(page, "Code").fill("AAAA-AAAA");
+      await field(page, "New password").fill(PASSWORD);
+      await button(page, "Set password").click();
+      await page.getByText("wrong, expired or already used").waitFor();
+    },
+  ],
+  [
+    "new password set",
+    async (page) => {
+      await page.goto(`${pages.url}/account/forgot?step=done`);
+      await heading(page, "Your password is set");
+    },
+  ],
+  [
+    "code login",
+    async (page) => {
+      await page.goto(`${pages.url}/account/code`);
+      await field(page, "E-mail").fill(disabled.email);
+      await button(page, "Send code").click();
+      await field(page, "Code").waitFor();
+    },
+  ],
+  [
+    "registration, code",
+    async (page) => {
+      await answered(page, "/register", 202, { challenge: CHALLENGE });
+      await page.goto(`${pages.url}/account/login`);
+      await page.getByRole("link", { name: "Register" }).click();
+      await field(page, "E-mail").fill("new@example.org");
+      await field(page, "Password").fill(PASSWORD);
+      await button(page, "Register").click();
+      await heading(page, "Verify your address");
+    },
+  ],
+  ...[
+    ["reset", "Set a new password"],
+    ["invite", "Welcome"],
+    ["verify", "Verify your address"],
+    ["login", "Your code", "7K01-QZ1M"],
+    ["change", "Cancel the change of address"],
+    ["register", "Finish your registration"],
+  ].map(([purpose, title, code]) => [
+    `link: ${purpose}`,
+    async (page) => {
+      await openLink(page, purpose, code);
+      await heading(page, title);
+    },
+  ]),
+  [
+    "link: register, by somebody else",
+    async (page) => {
+      await button(page, "This was not me").click();
+      await heading(page, "Delete this registration");
+    },
+  ],
+  [
+    "link: login, in the browser that asked for it",
+    async (page) => {
+      await page.evaluate(
+        (challenge) => localStorage.setItem("portcullis:asked", JSON.stringify([{ challenge }])),
+        `pcch_${"B".repeat(43)}`,
+      );
+      await openLink(page, "login", "7K01-QZ1M");
+      await page.getByText("in this browser").waitFor();
+    },
+  ],
+  [
+    "link, not live",
+    async (page) => {
+      await page.unroute("**/email/link");
+      await page.reload();
+      await heading(page, "This link no longer works");
+    },
+  ],
+];
 const STATES_INSIDE = [
   ["profile", (page) => heading(page, "Profile")],
   [
@@ -123,9 +238,39 @@ const STATES_INSIDE = [
     },
   ],
   [
-    "password",
+    "address",
     async (page) => {
       await page.keyboard.press("Escape");
+      await page.getByRole("link", { name: "Verify or change" }).click();
+      await heading(page, "E-mail address");
+    },
+  ],
+  [
+    "address, codes",
+    async (page) => {
+      await button(page, "Send me a code").click();
+      await field(page, "Code").waitFor();
+      await mails.take();
+      await answered(page, "/me/email", 202, { challenge: CHALLENGE });
+      await field(page, "New e-mail").fill("new@example.org");
+      await field(page, "Current password").fill(PASSWORD);
+      await button(page, "Send codes").click();
+      await field(page, "Code from your current address").waitFor();
+    },
+  ],
+  [
+    "address, changes later",
+    async (page) => {
+      await answered(page, "/me/email/confirm", 202, {});
+      await field(page, "Code from the new address").fill("AAAA-AAAA");
+      await page.getByRole("checkbox", { name: "I no longer have the old mailbox" }).check();
+      await button(page, "Change address").click();
+      await page.getByText("Your address becomes new@example.org").waitFor();
+    },
+  ],
+  [
+    "password",
+    async (page) => {
       await page.getByRole("link", { name: "Password" }).click();
       await heading(page, "Password");
     },
@@ -171,8 +316,16 @@ const STATES_INSIDE = [
     },
   ],
   [
+    "people, inviting",
+    async (page) => {
+      await button(page, "Invite").click();
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
+  [
     "a person",
     async (page) => {
+      await page.keyboard.press("Escape");
       await page.getByRole("link", { name: disabled.email }).click();
       await page.getByText("Delayed until").waitFor();
       await page.getByText("Account created").waitFor();
@@ -249,6 +402,7 @@ test("axe finds nothing in light and dark, on a phone and on a desk", options, a
     }
   };
   await pages.visit({ ...look, allowed: [401, 422, 429] }, (page, context) => walk(page, context, STATES_OUTSIDE));
+  await pages.visit({ ...look, allowed: [400] }, (page, context) => walk(page, context, STATES_OF_MAILS));
   await pages.visitAs(admin, { ...look, allowed: [404, 422] }, (page, context) => walk(page, context, STATES_INSIDE));
   await pages.visitAs(admin, { ...look, locale: "de-DE" }, (page) =>
     assertAccessibleInAllLooks(page, "profile, in German"),
@@ -278,7 +432,8 @@ test("the keyboard reaches everything in the order of the page, and shows where 
   await pages.visit({}, async (page) => {
     await heading(page, "Log in");
     const fields = ["E-mail or username", "Password", "Show password", "Remember me"];
-    assert.deepEqual(await tabs(page), [...fields, "Log in", "Register"]);
+    const links = ["Forgot your password?", "Log in with a code by mail", "Register"];
+    assert.deepEqual(await tabs(page), [...fields, "Log in", ...links]);
     await field(page, "E-mail or username").focus();
     await page.keyboard.type(admin.email);
     await page.keyboard.press("Tab");

@@ -115,6 +115,20 @@ test("an admin disables and enables an account", options, async () => {
   });
 });
 
+test("an admin sees whether the address of a person is verified", options, async () => {
+  const person = await pages.register();
+  const shows = (text) =>
+    pages.visitAs(admin, { view: ofPerson(person) }, async (page) => {
+      await page
+        .getByRole("definition")
+        .filter({ hasText: new RegExp(`^${text}$`) })
+        .waitFor();
+    });
+  await shows("Not verified");
+  await pages.worker.setColumn(person, "email_verified_at", 1);
+  await shows("Verified");
+});
+
 test("an admin sees the sessions and the trail of a person, and ends all sessions", options, async () => {
   const person = await pages.register();
   await pages.worker.login(person);

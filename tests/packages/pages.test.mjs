@@ -272,6 +272,19 @@ test("a user changes the profile, and an error is at its field", options, async 
   });
 });
 
+test("a user sees whether the address is verified, in the language of the browser", options, async () => {
+  const person = await pages.register();
+  const shows = (locale, text) =>
+    pages.visitAs(person, { locale }, async (page) => {
+      await page.getByText(`${person.email}${text}`, { exact: true }).waitFor();
+    });
+  await shows("en-US", "Not verified");
+  await shows("de-AT", "Nicht bestätigt");
+  await pages.worker.setColumn(person, "email_verified_at", 1);
+  await shows("en-US", "Verified");
+  await shows("de-AT", "Bestätigt");
+});
+
 test("changing the password ends the other sessions, and keeps this one", options, async () => {
   const person = await pages.register();
   await pages.visitAs(person, { view: "password", allowed: [403, 422] }, async (page) => {

@@ -27,11 +27,12 @@ export const VARS = {
 /**
  * A running Worker. `vars` and `secrets` override the configuration; `null` removes a variable. `prelude`: JavaScript
  * that runs before the build, such as a clock of tests/support/preludes.mjs. `limits`: the limits of rate limiters; by
- * default, no test reaches them.
+ * default, no test reaches them. `keepsMails`: see tests/support/runtime.mjs. `instances`: the
+ * maximum number of calls of `update`, with the first configuration.
  */
-export async function startWorker({ vars = {}, secrets = {}, prelude, limits } = {}) {
+export async function startWorker({ vars = {}, secrets = {}, ...options } = {}) {
   const configuration = { vars: { ...VARS, ...vars }, secrets: { ...makeSecrets(), ...secrets } };
-  const runtime = await Runtime.start(bindings(configuration), { prelude, limits });
+  const runtime = await Runtime.start(bindings(configuration), options);
   return new Worker(runtime, configuration);
 }
 
@@ -115,6 +116,13 @@ export class Worker {
     const { status, body } = await this.post("/register", { json });
     assert.equal(status, 201, JSON.stringify(body));
     return { ...body, email, password: json.password };
+  }
+
+  /** The same with a stored hash that costs nothing to verify, for many wrong attempts. A login replaces the hash. */
+  async registerForGuesses(details) {
+    const user = await this.register(details);
+    await this.setColumn(user, "password_hash", phc({ message: user.password, memory: 64, passes: 1 }));
+    return user;
   }
 
   /** Ends all waits after failed attempts. */

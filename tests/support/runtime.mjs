@@ -14,8 +14,12 @@ import { Database, namespace } from "./storage.mjs";
 
 const NAME = "portcullis";
 const WRAPPER = fileURLToPath(new URL("./wrapper.mjs", import.meta.url));
-/** The maximum number of configurations of one Worker. */
-const INSTANCES = 120;
+/** The maximum number of configurations of one Worker, unless a test asks for more: workerd compiles a module for each. */
+const INSTANCES = 50;
+
+// V8 compiles a function of the Worker a second time, with its optimizing compiler, only if it runs much more often than by
+// default: most tests end before that pays. The functions that compute hashes still reach this at once. Miniflare passes it on.
+process.env.MINIFLARE_WORKERD_V8_FLAGS ??= "--wasm-tiering-budget=400000000";
 
 /** The rate limiters of wrangler.toml, with limits that no test reaches. */
 const UNLIMITED = Object.fromEntries(readToml("wrangler.toml").ratelimits.map(({ name }) => [name, 1_000_000]));
@@ -45,7 +49,8 @@ const ASSETS = {
 
 /**
  * A running Worker and what a test needs to inspect it. `bindings`: its configuration. `prelude`: JavaScript that runs
- * before the build. `limits`: the limits of rate limiters in a minute, whose windows turn with that of the clock.
+ * before the build. `limits`: the limits of rate limiters in a minute, whose windows turn with that of the clock. `keepsMails`:
+ * whether `sentMails` has what the binding SEND_EMAIL was given. `instances`: the maximum number of configurations.
  */
 export class Runtime {
   log = new Log();
@@ -56,22 +61,28 @@ export class Runtime {
   #plans = new Plans();
   #answers = new Map();
   #configured = 0;
+  #instances;
 
-  static async start(bindings, { prelude = "", limits = {} } = {}) {
-    const runtime = new Runtime();
+  constructor(instances) {
+    this.#instances = instances;
+  }
+
+  static async start(bindings, { prelude = "", limits = {}, keepsMails = false, instances = INSTANCES } = {}) {
+    const runtime = new Runtime(instances);
     assert.doesNotMatch(read("wrangler.toml"), /^compatibility_flags/m, "these tests set no compatibility flags");
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({
         workers: [
           {
             name: NAME,
-            modules: modules(prelude),
+            modules: modules(prelude, instances),
             modulesRoot: resolve("dist"),
             compatibilityDate: readToml("wrangler.toml").compatibility_date,
             bindings,
             d1Databases: { DB: "db" },
             kvNamespaces: { REVOCATIONS: "kv" },
             ratelimits: ratelimits({ ...UNLIMITED, ...limits }),
+            email: { send_email: [{ name: "SEND_EMAIL" }] },
             serviceBindings: { ASSETS: ASSETS.name, TEST: (request) => runtime.#plans.answer(request) },
             unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
           },
@@ -79,6 +90,7 @@ export class Runtime {
         ],
         handleStructuredLogs: ({ message }) => runtime.#hear(message),
         cf: false,
+        unsafeLocalExplorer: keepsMails,
         telemetry: { enabled: false },
       }),
     );
@@ -109,7 +121,7 @@ export class Runtime {
   /** Continues with another configuration, as a new instance of the Worker, on the same data. */
   async configure(bindings) {
     this.#configured += 1;
-    assert.ok(this.#configured < INSTANCES, "a Worker is configured too often");
+    assert.ok(this.#configured < this.#instances, "a Worker is configured too often");
     await this.#command({ instance: this.#configured, configuration: bindings });
   }
 
@@ -155,6 +167,17 @@ export class Runtime {
     return watched;
   }
 
+  /** What the simulated binding SEND_EMAIL was given, the newest first. Requires `keepsMails`. */
+  async sentMails() {
+    const api = new URL("/cdn-cgi/local/explorer/api/local/email/sending", await this.miniflare.ready);
+    const { result } = await (await fetch(api)).json();
+    const whole = result.map(async ({ messageId }) => {
+      const query = new URLSearchParams({ email_id: messageId.replaceAll(/[<>]/g, "") });
+      return (await (await fetch(`${api}?${query}`)).json()).result;
+    });
+    return Promise.all(whole);
+  }
+
   close() {
     return this.miniflare.dispose();
   }
@@ -168,7 +191,7 @@ export class Runtime {
   }
 }
 
-function modules(prelude) {
+function modules(prelude, instances) {
   const inDist = (name) => resolve("dist", name);
   const module = (name, contents) => ({ type: "ESModule", path: inDist(name), contents });
   const built = readFileSync(inDist("index.js"), "utf8");
@@ -177,7 +200,7 @@ function modules(prelude) {
     module("wrapper.mjs", readFileSync(WRAPPER, "utf8")),
     module("prelude.mjs", prelude),
     // A module is evaluated once, so each instance needs its own module.
-    ...Array.from({ length: INSTANCES }, (_, number) => module(`instance-${number}.mjs`, built)),
+    ...Array.from({ length: instances }, (_, number) => module(`instance-${number}.mjs`, built)),
     ...wasm.map((name) => ({ type: "CompiledWasm", path: inDist(name) })),
   ];
 }

@@ -9,6 +9,9 @@
 // The variable METRICS is "records" or "throws": a binding of Workers Analytics Engine that does so with data points.
 // workerd would drop them.
 //
+// The variable SEND_EMAIL replaces the binding that sends mails: by none if it is "none", otherwise by one whose every mail fails with
+// this code.
+//
 // The header X-Plan of a request is its plan, as JSON. A scheduled event fetches its plan from the test. `at` is the
 // number of a storage call, from 1 on, or "each". With `only`, only calls of that kind count. `does` is what happens:
 //
@@ -35,8 +38,17 @@ async function use(number, env) {
   const metrics = METRICS[env.METRICS];
   [instance, bindings] = [
     (await import(`./instance-${number}.mjs`)).default,
-    metrics ? { ...env, METRICS: metrics } : env,
+    { ...env, ...(metrics ? { METRICS: metrics } : {}), SEND_EMAIL: sender(env.SEND_EMAIL) },
   ];
+}
+
+function sender(binding) {
+  if (typeof binding !== "string") return binding;
+  if (binding === "none") return undefined;
+  const send = async () => {
+    throw Object.assign(new Error("injected: the mail is not sent"), { code: binding });
+  };
+  return { send };
 }
 
 const METRICS = {
@@ -80,7 +92,8 @@ function limit(limits) {
 
 /** The bindings that are not variables. */
 function resources(env) {
-  const isResource = ([name]) => ["DB", "REVOCATIONS", "ASSETS", "TEST"].includes(name) || name.startsWith("LIMIT_");
+  const isResource = ([name]) =>
+    ["DB", "REVOCATIONS", "ASSETS", "SEND_EMAIL", "TEST"].includes(name) || name.startsWith("LIMIT_");
   return Object.fromEntries(Object.entries(env).filter(isResource));
 }
 

@@ -87,6 +87,16 @@ test("an ISSUER that is not a URL is refused by the Worker, not by the script", 
   assert.match(await check(setTo("ISSUER", "auth.example.com"), misconfigured), /refuses to serve/);
 });
 
+test("the binding that sends mails must be in wrangler.toml, and the secrets of senders are not", async () => {
+  const ok = '() => new Response("{}")';
+  const binding = all(setTo("MAIL", "binding"), setTo("MAIL_FROM", "auth@example.org"));
+  assert.match(await check(binding, ok), /\[\[send_email\]\] with name = "SEND_EMAIL"/);
+  const bound = (text) => text.replace(/^# (\[\[send_email\]\])\n# (name = "SEND_EMAIL")$/m, "$1\n$2");
+  assert.equal(await check(all(binding, bound), ok), undefined);
+  const sees = (name) => `(url, env) => new Response("{}", { status: env.${name} === undefined ? 500 : 200 })`;
+  for (const name of ["MAIL_KEY", "MAIL_WEBHOOK_SECRET"]) assert.equal(await check(unchanged, sees(name)), undefined);
+});
+
 test("a missing database does not prevent the deployment, but every other refusal does", async () => {
   const answers = { 503: '{ "code": "unhealthy" }', 421: '{ "code": "wrong_host" }', 404: "not JSON" };
   for (const [status, text] of Object.entries(answers)) {

@@ -4,12 +4,14 @@ import assert from "node:assert/strict";
 import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
 import { decodeJwt } from "jose";
 
 import { path } from "../../scripts/lib.mjs";
 import { Checkout } from "../support/checkout.mjs";
 import { basic, PASSWORD, POLICIES } from "../support/harness.mjs";
+import { patiently } from "../support/patience.mjs";
 import { freePort, serve } from "../support/served.mjs";
 
 let checkout;
@@ -86,6 +88,56 @@ test("with the binding of the metrics, which drops data points locally, a regist
   assert.doesNotMatch(output(), /metrics_failed/);
 });
 
+test("in a fresh checkout, the output has the code that resets a password", { timeout: 120_000 }, async () => {
+  const { url, stop, output } = await runDev(await freePort());
+  const post = (path, json) =>
+    fetch(url + path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(json),
+    });
+  try {
+    const email = "forgetful@example.org";
+    assert.equal((await post("/register", { email, password: PASSWORD })).status, 201);
+    const { challenge } = await (await post("/password/forgot", { email })).json();
+    const line = await patiently(lineOf(output, '"event":"mail",'), "the output has no mail");
+    const mail = JSON.parse(line);
+    assert.deepEqual([mail.kind, mail.to], ["reset", email]);
+    assert.ok(mail.link.startsWith(`${url}/account/confirm#token=`));
+    const json = { challenge, code: mail.code, new_password: "another correct horse battery" };
+    assert.equal((await post("/password/reset", json)).status, 200);
+  } finally {
+    await stop();
+  }
+});
+
+test("with a sender in wrangler.toml, no mail is in the output", { timeout: 120_000 }, async () => {
+  const [template, secrets] = [checkout.read("wrangler.toml"), checkout.read(".dev.vars")];
+  const sender = 'MAIL = "http"\nMAIL_FROM = "auth@example.org"\nMAIL_URL = "http://127.0.0.1:9/"';
+  // Wrangler takes only the secrets that are listed from .dev.vars.
+  const listed = template.replace(/^required = \[.*(?=\]$)/m, '$&, "MAIL_KEY"').replace(/^# MAIL = ""$/m, sender);
+  checkout.write("wrangler.toml", listed);
+  checkout.write(".dev.vars", `${secrets}MAIL_KEY=key\n`);
+  const { url, stop, output } = await runDev(await freePort());
+  try {
+    const post = (path, json) =>
+      fetch(url + path, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(json),
+      });
+    const email = "sent@example.org";
+    assert.equal((await post("/register", { email, password: PASSWORD })).status, 201);
+    assert.equal((await post("/password/forgot", { email })).status, 202);
+    await patiently(lineOf(output, '"event":"mail_delayed"'), "the mail is not delayed");
+    assert.doesNotMatch(output(), /"event":"mail"/);
+  } finally {
+    await stop();
+    checkout.write("wrangler.toml", template);
+    checkout.write(".dev.vars", secrets);
+  }
+});
+
 test("with --https, the issuer and the address are https", { timeout: 120_000 }, async () => {
   // For the self-signed certificate.
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
@@ -127,6 +179,17 @@ test("every static asset is reached through the Worker only", { timeout: 120_000
     await stop();
   }
 });
+
+/** Waits for a line of an output that contains this text. */
+async function lineOf(output, text) {
+  for (;;) {
+    const line = output()
+      .split("\n")
+      .find((line) => line.includes(text));
+    if (line !== undefined) return line.slice(line.indexOf("{"));
+    await setTimeout(50);
+  }
+}
 
 /** Runs `npm run dev` on that port. */
 function runDev(port, ...flags) {

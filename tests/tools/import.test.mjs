@@ -29,6 +29,7 @@ test("a file with an invalid line, a taken name or an unknown format writes noth
   const full = {
     id: ids[0],
     email: "Ada@Example.org",
+    email_verified: true,
     username: "Ada-L",
     name: "Ada; O'Hara\u{1f600}",
     roles: ["user", "admin"],
@@ -58,6 +59,10 @@ test("a file with an invalid line, a taken name or an unknown format writes noth
     [full.email, "roles_changed", 1, null, '["user","admin"]'],
   );
   assert.ok(Math.abs(event.at - Date.now() / 1000) < 600 && event.last_at === event.at);
+  const [verified, ...unverified] = source.rows("SELECT email, email_verified_at AS at FROM users ORDER BY at IS NULL");
+  assert.equal(verified.email, full.email);
+  assert.ok(Math.abs(verified.at - Date.now() / 1000) < 600);
+  assert.ok(unverified.every(({ at }) => at === null));
   // The slot is computed from the address with the key of this database, as at registration.
   const [{ secret }] = source.rows("SELECT secret FROM slot_key");
   for (const { email_key, slot } of source.rows("SELECT email_key, slot FROM users")) {

@@ -55,6 +55,15 @@ async function check(lines) {
   };
 }
 
+/** The addresses that are not verified. The others are verified at the time of the import. */
+function unverified(users) {
+  const isVerified = ({ email_verified_at: at }) => {
+    assert.ok(at === null || at === NOW);
+    return at !== null;
+  };
+  return Object.keys(users).filter((email) => !isVerified(users[email]));
+}
+
 /** The values of these columns. */
 const pick = (row, ...names) => names.map((name) => row[name]);
 
@@ -227,6 +236,7 @@ test("better-auth: its SQL gives lines that the import accepts, without users wh
       .map(([email]) => email),
     ["p6@example.org", "p7@example.org", "p8@example.org", "p9@example.org"],
   );
+  assert.deepEqual(unverified(users), ["p12@example.org"]);
   // The page's own query lists the users whose username is omitted, and its condition excludes the unverified users.
   const [, listed] = text.match(/`(SELECT username, email FROM user [^`]*)`/);
   assert.deepEqual(
@@ -295,8 +305,9 @@ test("Supabase Auth: its SQL gives lines that the import accepts, without users 
   };
   const [sql] = blocks(page("supabase-auth.md"), "sql");
   const [, roles] = page("supabase-auth.md").match(/`('roles', json_build_array[^`]*)`/);
-  const [plain, withRoles] = await onPostgres(SUPABASE, fill, [
+  const [plain, unconfirmed, withRoles] = await onPostgres(SUPABASE, fill, [
     sql,
+    sql.replace(/\n\s*AND email_confirmed_at IS NOT NULL;/, ""),
     sql.replace("'email', email,", `'email', email, ${roles},`).replace("WHERE", "WHERE email = 'ada@example.org' AND"),
   ]);
   for (const [line] of plain) assert.doesNotMatch(line, /\n/);
@@ -315,6 +326,8 @@ test("Supabase Auth: its SQL gives lines that the import accepts, without users 
       ["p7@example.org", null, 1709200800, NOW],
     ],
   );
+  assert.deepEqual(unverified(users), []);
+  assert.deepEqual(unverified((await check(unconfirmed.map(([line]) => line))).users), ["no4@example.org"]);
   assert.deepEqual(pick(users["ada@example.org"], "id", "password_hash", "roles"), [idOf(UUIDS[0]), bcrypt, ["user"]]);
   assert.deepEqual((await check(withRoles.map(([line]) => line))).users["ada@example.org"].roles, ["admin"]);
 });
@@ -384,6 +397,7 @@ async function checkIdentity(lines) {
       ...[13, 14, 15, 16].map((n) => [`p${n}@example.org`, `p${n}`, ["user"], null]),
     ],
   );
+  assert.deepEqual(unverified(users), ["p16@example.org"]);
   assert.equal(users["ada@example.org"].id, idOf(UUIDS[0]));
   assert.match(users["ada@example.org"].password_hash, /^\$pbkdf2-sha1\$i=1000\$/);
   assert.match(users["p3@example.org"].password_hash, /^\$pbkdf2-sha512\$i=250\$/);
@@ -455,10 +469,11 @@ test("ASP.NET Core Identity on SQL Server: its SQL, translated, gives lines that
     for (const RoleId of roles) insert(db, "AspNetUserRoles", { UserId: user.Id, RoleId });
   }
   // FOR JSON omits NULL; a bit becomes true or false, and the result of JSON_QUERY stays JSON.
-  const line = ({ roles, disabled, ...row }) =>
+  const line = ({ roles, email_verified, disabled, ...row }) =>
     JSON.stringify({
       ...Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)),
       ...(roles === null ? {} : { roles: JSON.parse(roles) }),
+      email_verified: email_verified === 1,
       disabled: disabled === 1,
     });
   await checkIdentity(db.prepare(translated.replace("day", "'day'")).all().map(line));
@@ -479,7 +494,15 @@ test("Firebase: its script gives lines that the import accepts, and an id can be
     Object.entries(hash).map(([name, text]) => [name, text.replaceAll("+", "-").replaceAll("/", "_")]),
   );
   const users = [
-    { localId: "1", email: "a@example.org", ...hash, displayName: "Ada", createdAt: "1486324000000", disabled: true },
+    {
+      localId: "1",
+      email: "a@example.org",
+      emailVerified: true,
+      ...hash,
+      displayName: "Ada",
+      createdAt: "1486324000000",
+      disabled: true,
+    },
     { localId: "2", email: "b@example.org", createdAt: "1" },
     { localId: "3", email: "C@Example.org", ...urlSafe, displayName: "", emailVerified: false },
     { localId: "4", email: "d@example.org", passwordHash: "", salt: "" },
@@ -499,6 +522,7 @@ test("Firebase: its script gives lines that the import accepts, and an id can be
       ["C@Example.org", null, NOW, null],
     ],
   );
+  assert.deepEqual(unverified(moved), ["C@Example.org"]);
   for (const { password_hash } of Object.values(moved))
     assert.equal(password_hash, `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=${key}$${hash.salt}$${hash.passwordHash}`);
   const uuid = new Function("sub", `${spelling} return uuid;`)(

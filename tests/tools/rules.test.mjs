@@ -50,6 +50,7 @@ test("a user with only the required members gets defaults for the rest", async (
     line: 1,
     email: "ada@example.org",
     email_key: "ada@example.org",
+    email_verified_at: null,
     username: null,
     username_key: null,
     name: null,
@@ -63,7 +64,7 @@ test("a user with only the required members gets defaults for the rest", async (
     disabled_at: null,
     slot: slotOf("ada@example.org"),
   });
-  assert.deepEqual(end, { users: 1, admins: 0, weak: { "PBKDF2-SHA256": 1 } });
+  assert.deepEqual(end, { users: 1, admins: 0, without_password: 0, weak: { "PBKDF2-SHA256": 1 } });
   const [again] = await check([ada]);
   assert.notEqual(again.id, id);
 });
@@ -76,6 +77,7 @@ test("every member is normalised as at registration", async () => {
         ...ada,
         id: uuid,
         email: " Ada@B\u00dcCHER.example\n",
+        email_verified: true,
         username: "Ada-L",
         name: " Jose\u0301 ",
         given_name: " Jose\u0301",
@@ -94,6 +96,7 @@ test("every member is normalised as at registration", async () => {
     id: Buffer.from(uuid.replaceAll("-", ""), "hex").toString("base64url"),
     email: "Ada@B\u00dcCHER.example",
     email_key: "ada@xn--bcher-kva.example",
+    email_verified_at: NOW,
     username: "Ada-L",
     username_key: "ada-l",
     name: "Jos\u00e9",
@@ -115,6 +118,7 @@ test("null is the same as an omitted member, and an id in either form is kept", 
     {
       ...ada,
       id: null,
+      email_verified: null,
       username: null,
       name: null,
       given_name: null,
@@ -125,13 +129,24 @@ test("null is the same as an omitted member, and an id in either form is kept", 
       created_at: null,
       disabled: null,
     },
-    { email: "b@example.org", password_hash: HASH, id, created_at: 0, disabled: false, roles: [] },
+    {
+      email: "b@example.org",
+      password_hash: HASH,
+      id,
+      created_at: 0,
+      email_verified: false,
+      disabled: false,
+      roles: [],
+    },
   ]);
   assert.deepEqual(
-    [nulls.username, nulls.name, nulls.roles, nulls.created_at, nulls.disabled_at],
-    [null, null, '["user"]', NOW, null],
+    [nulls.username, nulls.name, nulls.roles, nulls.created_at, nulls.email_verified_at, nulls.disabled_at],
+    [null, null, '["user"]', NOW, null, null],
   );
-  assert.deepEqual([own.id, own.created_at, own.disabled_at, own.roles], [id, 0, null, "[]"]);
+  assert.deepEqual(
+    [own.id, own.created_at, own.email_verified_at, own.disabled_at, own.roles],
+    [id, 0, null, null, "[]"],
+  );
 });
 
 test("hashes of other systems are converted to the stored form", async () => {
@@ -180,7 +195,7 @@ test("weak hashes are counted by kind, and wrapped with --wrap-weak", async () =
     password_hash,
   }));
   const plain = await check(users);
-  assert.deepEqual(plain.at(-1), { users: 4, admins: 0, weak: { bcrypt: 2, "PBKDF2-SHA256": 1 } });
+  assert.deepEqual(plain.at(-1), { users: 4, admins: 0, without_password: 0, weak: { bcrypt: 2, "PBKDF2-SHA256": 1 } });
   assert.deepEqual(
     plain.slice(0, 4).map(({ password_hash }) => password_hash),
     users.map(({ password_hash }) => password_hash),
@@ -210,6 +225,12 @@ test("weak hashes are counted by kind, and wrapped with --wrap-weak", async () =
     /verifying it takes/,
   );
   assert.equal((await check([{ ...ada, password_hash: HASH }], { "--cpu-ms": "30" }))[0].password_hash, HASH);
+});
+
+test("an account without a password needs an explicit null, and is counted", async () => {
+  const [row, end] = await check([{ ...ada, password_hash: null }], { flags: ["--wrap-weak"] });
+  assert.equal(row.password_hash, null);
+  assert.deepEqual(end, { users: 1, admins: 0, without_password: 1, weak: {} });
 });
 
 test("admins are accepted only with --allow-admins, and counted", async () => {
@@ -248,8 +269,9 @@ const WANTED = {
   username: ["text", /null|"x"/],
   name: ["text", /null|"x"/],
   roles: ["an array of text", /null|\[\]/],
-  password_hash: ["text", /"x"/],
+  password_hash: ["text", /null|"x"/],
   created_at: ["unix seconds or an RFC 3339 time as text", /null|1|"x"/],
+  email_verified: ["true or false", /null|true|false/],
   disabled: ["true or false", /null|true|false/],
 };
 
@@ -259,7 +281,7 @@ test("a member of a wrong type is reported with its expected and its actual type
       .filter(([json]) => !fits.test(json))
       .map(([json, found]) => [member, json, `${member}: expected ${wanted}, found ${found}`]),
   );
-  assert.equal(cases.length, 8 * 7 - 16);
+  assert.equal(cases.length, 9 * 7 - 20);
   const lines = cases.map(([member, json]) => JSON.stringify({ ...ada, [member]: "?" }).replace('"?"', json));
   const answers = await check(lines.join("\n"));
   assert.deepEqual(
@@ -381,7 +403,7 @@ test("empty lines are counted, a byte order mark is ignored, and lines may end i
     [1, 4, undefined],
   );
   assert.equal(answers.at(-1).users, 2);
-  assert.deepEqual(await check(""), [{ users: 0, admins: 0, weak: {} }]);
+  assert.deepEqual(await check(""), [{ users: 0, admins: 0, without_password: 0, weak: {} }]);
 });
 
 test("ROLES must be valid names", async () => {

@@ -39,6 +39,7 @@ test("the display name and the username can be set, kept and removed, separately
   const shown = {
     id: user.user.id,
     email: user.email,
+    email_verified: false,
     username: null,
     name: null,
     given_name: null,

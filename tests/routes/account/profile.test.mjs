@@ -127,6 +127,16 @@ test("a user who is not an admin cannot change the metadata of others", async ()
   assert.deepEqual((await me(other)).metadata, METADATA);
 });
 
+test("a user sees whether the address is verified, and cannot change it", async () => {
+  const { body: user } = await register({});
+  assert.equal((await me(user)).email_verified, false);
+  assertProblem(await patch(user, { email_verified: true }), 400, "invalid_request");
+  assertProblem(await patchAsAdmin(user, { email_verified: true }), 400, "invalid_request");
+  await worker.setColumn(user, "email_verified_at", 1);
+  assert.equal((await me(user)).email_verified, true);
+  assert.equal((await patch(user, { name: "Ada" })).body.email_verified, true);
+});
+
 test("access tokens contain the claims in ACCESS_TOKEN_CLAIMS, and at most 1 KB of metadata", async () => {
   await worker.update({ vars: { ACCESS_TOKEN_CLAIMS: "given_name, family_name, user_metadata, app_metadata" } });
   try {

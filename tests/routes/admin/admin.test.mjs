@@ -221,6 +221,7 @@ test("an account is shown as to its user, with disabled_at in addition", async (
     "created_at",
     "disabled_at",
     "email",
+    "email_verified",
     "family_name",
     "given_name",
     "id",
@@ -229,10 +230,12 @@ test("an account is shown as to its user, with disabled_at in addition", async (
     "roles",
     "username",
   ]);
+  await worker.setColumn(user, "email_verified_at", 1);
   await worker.disable(user);
-  assert.equal((await show(user)).body.disabled_at, 1);
+  const changed = { ...user.user, email_verified: true, disabled_at: 1 };
+  assert.deepEqual((await show(user)).body, changed);
   const listed = (await list(`?email=${user.email}`)).body;
-  assert.deepEqual(listed, { users: [{ ...user.user, disabled_at: 1 }], next_cursor: null });
+  assert.deepEqual(listed, { users: [changed], next_cursor: null });
 });
 
 test("the pages of the list contain every account once and in order, whatever the page size", async () => {

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { assertProblem, ISSUER, POLICIES, startWorker } from "../../support/harness.mjs";
+import { MAIL_VARS } from "../../support/mails.mjs";
 
 let worker;
 before(async () => (worker = await startWorker()));
@@ -56,6 +57,9 @@ test("the pages are told of the configuration what they need", async () => {
     issuer: ISSUER,
     cookie_mode: "off",
     registration: "open",
+    mail: false,
+    email_login: false,
+    email_verification: "off",
     password_min_length: 15,
     return_origins: [],
   });
@@ -66,9 +70,14 @@ test("the pages are told of the configuration what they need", async () => {
     issuer,
     cookie_mode: "off",
     registration: "closed",
+    mail: false,
+    email_login: false,
+    email_verification: "off",
     password_min_length: 8,
     return_origins: ["https://app.example.org"],
   });
+  const { mail, email_login, email_verification } = await told({ ...MAIL_VARS, EMAIL_VERIFICATION: "optional" });
+  assert.deepEqual([mail, email_login, email_verification], [true, true, "optional"]);
   const local = await told({ ALLOWED_ORIGINS });
   assert.deepEqual(local.return_origins, ["https://app.example.org", "http://localhost:5173"]);
   await worker.update();

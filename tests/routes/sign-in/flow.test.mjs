@@ -14,6 +14,7 @@ test("register, log in, call, refresh, replay, revoke", async () => {
   assert.deepEqual(Object.keys(registered.user), [
     "id",
     "email",
+    "email_verified",
     "username",
     "name",
     "given_name",

@@ -51,6 +51,7 @@ test("a new user is signed in at once, and the data is stored as entered", async
   const { id, created_at, ...profile } = user;
   assert.deepEqual(profile, {
     email: "Ada.Lovelace+x@Example.ORG",
+    email_verified: false,
     username: "Ada.L-1_x",
     name: "Jos\u00e9 \u{1f680}",
     given_name: null,
