@@ -58,7 +58,7 @@ pub enum FactorError {
     InvalidCredentials,
     /// The current password is wrong.
     WrongPassword,
-    /// After so many failures in a row, an unknown device needs a code from a mail beside the password.
+    /// After 50 failures in a row, an unknown device needs a code from a mail beside the password.
     MailCodeRequired,
     /// The code or link is wrong, or its challenge is not live. The client cannot tell which.
     InvalidCode,

@@ -74,7 +74,7 @@ pub async fn complete_registration(
     let redemption = redemption(context, request, proved.challenge().id, user_id);
     match context.store.complete_registration(&redemption).await {
         Ok(true) => {}
-        // The response does not tell whether an account has the address by now.
+        // The response does not tell whether an account has the address meanwhile.
         Ok(false) | Err(StoreError::Conflict(TakenName::Email)) => return Err(FactorError::InvalidCode),
         Err(error) => return Err(error.into()),
     }
