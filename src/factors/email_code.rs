@@ -62,8 +62,8 @@ impl ProvedChallenge {
     }
 }
 
-/// Checks a code against the challenge of a request. The attempt is counted before the code is compared. Challenges that are unknown, spent,
-/// expired, exhausted or of another purpose have one error.
+/// Checks a code against the challenge of a request. The attempt is counted before the code is compared. Challenges that are unknown,
+/// spent, expired, exhausted or of another purpose have one error.
 pub async fn check_code(
     context: &Context<'_>,
     challenge: &str,

@@ -206,8 +206,8 @@ pub async fn register(
     Ok(NewPassword { proof, hash, is_breached })
 }
 
-/// Refuses a breached password, if configured. Then hashes the new password of a user who has proved to have the mailbox. It gives no proof,
-/// so no session can begin.
+/// Refuses a breached password, if configured. Then hashes the new password of a user who has proved to have the mailbox. It gives no
+/// proof, so no session can begin.
 pub async fn reset(
     context: &Context<'_>,
     request: &Request,

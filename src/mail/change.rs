@@ -65,8 +65,8 @@ pub async fn send_codes(
     Ok(context.config.challenge_keys.seal(id))
 }
 
-/// Takes the steps of pending changes that are due: sends notices and changes addresses. Each step is one transaction that takes effect once.
-/// Without mails nothing happens: a change must not follow notices that nobody got.
+/// Takes the steps of pending changes that are due: sends notices and changes addresses. Each step is one transaction that takes effect
+/// once. Without mails nothing happens: a change must not follow notices that nobody got.
 pub async fn take_due_steps(config: &Config, store: &Store, run_id: Id) {
     let Some(mail) = &config.mail else { return };
     let now = now_millis() / 1000;

@@ -145,7 +145,8 @@ impl Run<'_> {
             name: claimed.name.as_deref(),
             email: to,
             code: code.as_deref(),
-            // From the request on, whose time the mail tells. So every attempt sends the same body, as services demand of one idempotency key.
+            // From the request on, whose time the mail tells. So every attempt sends the same body, as services demand of one idempotency
+            // key.
             minutes: expires_at.unwrap_or_default().saturating_sub(claimed.at) / 60,
             link: link.as_deref(),
             other_link: other_link.as_deref(),
@@ -159,8 +160,8 @@ impl Run<'_> {
         Fate::Attempted(sender::send(self.config, self.mail, self.env, self.request_id, &letter).await)
     }
 
-    /// Whether a notice is within the budget of its mailbox. A proved mailbox has none. An unproved one may be a stranger's, of which anybody
-    /// can register many spellings.
+    /// Whether a notice is within the budget of its mailbox. A proved mailbox has none. An unproved one may be a stranger's, of which
+    /// anybody can register many spellings.
     async fn may_send(&self, claimed: &ClaimedMail, kind: Kind, to: &str) -> Result<bool, StoreError> {
         // A further attempt has used the budget before.
         if claimed.is_proved || claimed.attempts > 1 || !kind.can_be_many() {

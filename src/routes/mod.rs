@@ -138,8 +138,8 @@ macro_rules! beside {
     ([$($module:ident)*] $next:ident::$($rest:ident)::+) => { beside!([$($module)* $next] $($rest)::+) };
 }
 
-// Name: method pattern => handler, body, error format, class of rate limits. GET endpoints also answer HEAD. Endpoints of one path have one error format, and
-// `Allow` lists their methods in this order. Of several patterns that match a path, the first counts.
+// Name: method pattern => handler, body, error format, class of rate limits. GET endpoints also answer HEAD. Endpoints of one path have one
+// error format, and `Allow` lists their methods in this order. Of several patterns that match a path, the first counts.
 endpoints! {
     Root: Get "/" => root::get, Ignored, Problem, None;
     Register: Post "/register" => sign_in::register::post, Read, Problem, Credentials;

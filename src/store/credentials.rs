@@ -142,9 +142,9 @@ impl Store {
         Ok(OwnCredentials { credentials: credentials(&answers, row)?, delivery, wait: wait.seconds(&answers)? })
     }
 
-    /// Replaces the caller's password if the credentials still have the given version and no wait has begun, revokes every session of the account and
-    /// begins a new one. Returns the number of revoked sessions, and another session that ended because its cookie was replaced. One
-    /// round trip.
+    /// Replaces the caller's password if the credentials still have the given version and no wait has begun, revokes every session of the
+    /// account and begins a new one. Returns the number of revoked sessions, and another session that ended because its cookie was
+    /// replaced. One round trip.
     pub async fn change_password(
         &self,
         context: &ActionContext<'_>,

@@ -515,8 +515,8 @@ impl Store {
     }
 
     /// Revokes every session of the caller that is unexpired or has an unexpired access token, except the current one if
-    /// `keep_own`, and makes all device tokens of the user void. A session can expire before its last access token if lifetimes were shortened. Returns the number of revoked
-    /// sessions. One round trip.
+    /// `keep_own`, and makes all device tokens of the user void. A session can expire before its last access token if lifetimes were
+    /// shortened. Returns the number of revoked sessions. One round trip.
     pub async fn revoke_all_sessions(
         &self,
         caller: Caller,
@@ -565,7 +565,8 @@ impl Store {
     }
 
     /// Counts sessions that the login of `session_id` evicted, in the row of their hour. Returns the number of the hour; `None` if the
-    /// account has been deleted. `notice`: the mail that tells the user once they become many. One round trip; one row written, plus an index entry for the first of an hour.
+    /// account has been deleted. `notice`: the mail that tells the user once they become many. One round trip; one row written, plus an
+    /// index entry for the first of an hour.
     pub async fn count_evicted_sessions(
         &self,
         user_id: Id,

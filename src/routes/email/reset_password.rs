@@ -1,5 +1,6 @@
 //! `POST /password/reset`: sets a new password with a code or link from a mail, or the first one of an invitation.
 
+use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::id::Id;
 use portcullis_core::identity::email::Email;
 use portcullis_core::mail::challenge::Purpose;
@@ -21,7 +22,6 @@ use crate::routes::error::ApiError;
 use crate::routes::openapi::{Operation, Success, Tag};
 use crate::sessions::changes::{log_change, redemption};
 use crate::sessions::end::settle;
-use portcullis_core::account::audit::AuditEvent;
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "ResetPasswordRequest"))]

@@ -59,7 +59,8 @@ struct Body {
     transport: Option<Transport>,
     /// `false`: the session ends after at most a day without a refresh, and its cookie with the browser. The default is `true`.
     remember: Option<bool>,
-    /// A token of Turnstile with the action `register`. Checked if `TURNSTILE_SECRET` is set, and required from a source that registers often.
+    /// A token of Turnstile with the action `register`. Checked if `TURNSTILE_SECRET` is set, and required from a source that registers
+    /// often.
     turnstile_token: Option<String>,
 }
 

@@ -36,7 +36,8 @@ impl Outcome {
     }
 
     /// The outcome that an HTTP response means. Everything that the operator can mend is only a delay: a wrong key (401, 403), and a
-    /// wrong address that redirects. So is 409: the service still works on an earlier attempt. `retry_after`: the header, `now`: unix seconds.
+    /// wrong address that redirects. So is 409: the service still works on an earlier attempt. `retry_after`: the header, `now`: unix
+    /// seconds.
     #[must_use]
     pub fn of_status(status: u16, retry_after: Option<&str>, now: u64) -> Self {
         let reason = format!("status_{status}");
