@@ -211,7 +211,8 @@ impl Store {
         let challenge_id = code.challenge.id;
         let mut batch = self.batch("insert_registration");
         code.insert(&mut batch, client, request_id, now);
-        batch.execute(DELETE_OLDEST, values![user.email.key(), MAX_PENDING.saturating_sub(1), challenge_id]);
+        let others = MAX_PENDING.saturating_sub(1);
+        batch.execute(DELETE_OLDEST, values![user.email.key(), others, challenge_id, client.ip.as_deref()]);
         let values = user.values(client, now).into_iter().chain(values![now.saturating_add(PENDING_TTL), challenge_id]);
         batch.execute(INSERT_PENDING, values.collect());
         batch.run().await.map(|_| ())

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
-import { assertProblem, many, PASSWORD, startWorker } from "../../support/harness.mjs";
+import { assertProblem, from, many, PASSWORD, startWorker } from "../../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../../support/mails.mjs";
 
 const NEW = "four ponies sing quietly at noon";
@@ -262,6 +262,21 @@ test("at most three registrations of an address wait, and a further one replaces
   // The others died with it.
   for (const { challenge, mail } of [begun[1], begun[3]]) invalid(await verify({ challenge, code: mail.code }));
   assert.deepEqual(await waiting(email), []);
+});
+
+test("a source replaces its own registrations of an address, not that of another", async () => {
+  const email = address();
+  const own = await begin({ email, name: "own" });
+  for (let count = 0; count < 4; count += 1) {
+    await run("DELETE FROM mail_budgets");
+    await run("UPDATE challenges SET source = 'earlier' WHERE source <> 'earlier'");
+    const json = { email, password: PASSWORD, name: `other ${count}` };
+    assert.equal((await worker.post("/register", { json, ...from("203.0.113.77") })).status, 202);
+    await mails.take();
+  }
+  assert.equal((await waiting(email)).length, 3);
+  assert.equal((await verify({ challenge: own.challenge, code: own.mail.code })).status, 204);
+  assert.equal((await accountOf(email)).name, "own");
 });
 
 test("over the budget of mails, a registration is answered alike and replaces none", async () => {
