@@ -181,7 +181,7 @@ impl Run<'_> {
     ) -> (Option<String>, Option<String>, Option<String>) {
         let keys = &self.config.challenge_keys;
         let code = |columns: &Challenge<'_>, of| keys.code(columns, of).map(|code| code.to_string());
-        let link = || keys.link(&columns, Use::Link).map(|token| self.page(&token));
+        let link = |name| keys.link(&columns, Use::Link).map(|token| self.page(name, &token));
         match kind {
             // The address changes only where both codes are typed, so these have no link.
             Kind::ChangeNew => {
@@ -189,21 +189,21 @@ impl Run<'_> {
                 (new.and_then(|new| code(&new, Use::Code)), None, None)
             }
             Kind::ChangeOld => (code(&columns, Use::OldCode), None, None),
-            // The page offers both to confirm and to disown.
-            Kind::Verify | Kind::Register => (code(&columns, Use::Code), link(), link()),
-            _ => (code(&columns, Use::Code), link(), None),
+            Kind::Verify | Kind::Register => (code(&columns, Use::Code), link("token"), link("disown")),
+            _ => (code(&columns, Use::Code), link("token"), None),
         }
     }
 
     /// The link that cancels a pending change of the address.
     fn cancel_link(&self, pending: &MailChange) -> Option<String> {
         let token = self.config.challenge_keys.link(&pending.columns(), Use::Cancel)?;
-        Some(self.page(&token))
+        Some(self.page("token", &token))
     }
 
-    /// The link to the page that asks what a token is for. In the fragment, no server sees it.
-    fn page(&self, token: &str) -> String {
-        format!("{}/account/confirm#token={token}", self.config.parties.issuer)
+    /// The link to the page that asks what a token is for. In the fragment, no server sees it. `name`: `token`, or `disown` for a page
+    /// that offers nothing else.
+    fn page(&self, name: &str, token: &str) -> String {
+        format!("{}/account/confirm#{name}={token}", self.config.parties.issuer)
     }
 
     async fn settle(&self, claimed: &ClaimedMail, fate: Fate) -> Result<(), StoreError> {

@@ -319,6 +319,19 @@ function signature({ headers, text }) {
   return `v1,${createHmac("sha256", Buffer.from(SECRET, "base64url")).update(signed).digest("base64")}`;
 }
 
+test("a mail that verifies an address has a link to verify it and a link to disown it", async () => {
+  await worker.update({ vars: webhook });
+  const user = await someone();
+  await postAndWait(worker, "/email/verify/send", {}, { bearer: user.access_token });
+  const { kind, link, other_link } = verified(only());
+  assert.equal(kind, "verify");
+  const page = `${worker.issuer}/account/confirm#`;
+  const [, token] = link.split(`${page}token=`);
+  assert.equal(other_link, `${page}disown=${token}`);
+  const answer = await worker.post("/email/link", { json: { token } });
+  assert.equal(answer.body.purpose, "verify");
+});
+
 test("the webhook gets a signed event with code and link", async () => {
   await worker.update({ vars: webhook });
   const user = await someone();

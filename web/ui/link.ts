@@ -1,5 +1,5 @@
-// The token in the link of a mail: `/account/confirm#token=…`, `#disown=…` or `#cancel=…`. Importing this file takes it off the address, so `main.tsx` imports it
-// first. Until it is used, it stays in the memory of the tab, so that a reload finds it.
+// The token in the link of a mail: `/account/confirm#token=…` or `#disown=…`. Importing this file takes it off the address, so
+// `main.tsx` imports it first. Until it is used, it stays in the memory of the tab, so that a reload finds it.
 
 import { useEffect, useState } from "preact/hooks";
 
@@ -27,7 +27,7 @@ function take(): OpenedLink | undefined {
 function parse(fragment: string): OpenedLink | undefined {
   const parts = new URLSearchParams(fragment);
   const disown = parts.get("disown");
-  const token = disown ?? parts.get("token") ?? parts.get("cancel");
+  const token = disown ?? parts.get("token");
   return token === null ? undefined : { token, disowns: disown !== null };
 }
 

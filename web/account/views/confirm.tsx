@@ -257,7 +257,8 @@ function LogIn({ token, link: { code = "", ...link } }: LinkProps) {
     setAsked("login", undefined);
     navigate(`login${queryOf(back)}`, { replace: true });
   });
-  if (challenge === undefined) {
+  // With EMAIL_LOGIN off, the code is needed beside the password, on the page of the login.
+  if (challenge === undefined || !config.email_login) {
     return (
       <Page title={s.link.codeTitle} lead={s.link.code}>
         <p class="shown-code">{code}</p>
