@@ -219,8 +219,8 @@ CREATE TABLE audit_events (
   other_ip TEXT,
   -- the user agent that belongs to other_ip
   other_user_agent TEXT,
-  -- reuse_detected: predecessor or older. roles_changed: the new roles as JSON. invited: those of the
-  -- invitation. profile_changed: id of the last change of the hour
+  -- reuse_detected: predecessor or older. roles_changed: the new roles as JSON. invited: the roles of the
+  -- invitation as JSON. profile_changed: id of the last change of the hour
   detail TEXT,
   PRIMARY KEY (user_id, at, id)
 ) STRICT, WITHOUT ROWID;
@@ -250,16 +250,16 @@ CREATE TABLE throttles (
 -- Finds the rows of devices and users that the cleanup deletes. Partial, because the cleanup deletes no rows of names.
 CREATE INDEX throttles_last_at ON throttles (last_at) WHERE key < 'name:' OR key > 'name:~';
 
--- A mail request: one row per request for a code. It is redeemed only while the address and the version of the credentials of the user
--- are those of the row and the account is not disabled.
+-- One row per request for a mail with a code. The code or the link redeems it, once, and only while the account is not disabled and the
+-- address and the version of its credentials are those of the row.
 CREATE TABLE challenges (
-  -- random, and sealed in the challenge of the response
+  -- random. The challenge in the response contains it, authenticated by TOKEN_SECRET
   id TEXT PRIMARY KEY NOT NULL,
   -- verify, register, reset, login, change or invite
   purpose TEXT NOT NULL,
   -- the account, or the registration. NULL: no account has the address, so no mail is sent and no code is right
   user_id TEXT,
-  -- the address of the account when the row was made
+  -- the address for which the code was requested, for comparison
   email_key TEXT NOT NULL,
   -- the new address of a change, as entered
   new_email TEXT,
@@ -267,15 +267,15 @@ CREATE TABLE challenges (
   new_email_key TEXT,
   -- the version of the credentials when the row was made
   credentials_version INTEGER,
-  -- of an invitation: the roles that come with its acceptance, a JSON array
+  -- JSON array of the roles that an invited account gets when its user accepts. NULL: only those that it has
   roles TEXT,
   -- 16 random bytes in base64url. Code and link are HMACs over it, and no response contains it
   salt TEXT NOT NULL,
-  -- SHA-256 of the token in a link of the command line, in base64url
+  -- SHA-256 of the token of a link that the command line printed, in base64url
   token_hash TEXT,
-  -- hash of the source of the request, empty if it is not known. admin: an admin asked for it
+  -- hash of the source of the request. Empty if it is not known, and the word admin if an admin asked for the mail
   source TEXT NOT NULL,
-  -- number of codes that were compared
+  -- number of codes that were tried
   tries INTEGER NOT NULL,
   -- when the mail was asked for
   created_at INTEGER NOT NULL,
@@ -297,7 +297,8 @@ CREATE INDEX challenges_email_key ON challenges (email_key, expires_at);
 -- Finds the rows that the cleanup deletes.
 CREATE INDEX challenges_expires_at ON challenges (expires_at);
 
--- A registration that waits for its code. It reserves neither address nor username. The one whose code comes back becomes the account.
+-- A registration that waits for its code. It reserves neither address nor username. Of several with one address, the first whose code
+-- comes back becomes the account.
 CREATE TABLE registrations (
   -- the id of the account that it may become
   id TEXT PRIMARY KEY NOT NULL,
@@ -323,13 +324,13 @@ CREATE TABLE registrations (
   roles TEXT NOT NULL,
   -- slot of the account
   slot INTEGER NOT NULL,
-  -- when it was sent
+  -- when the user registered
   created_at INTEGER NOT NULL,
-  -- IP address of its client
+  -- IP address of the registration
   created_ip TEXT,
-  -- user agent of its client
+  -- user agent of the registration
   created_user_agent TEXT,
-  -- when it is forgotten
+  -- when it stops to wait
   expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -355,14 +356,14 @@ CREATE TABLE email_changes (
   requested_at INTEGER NOT NULL,
   -- when the account gets the new address
   takes_effect_at INTEGER NOT NULL,
-  -- when the next mail to the old address is due, or the change itself
+  -- when the next step is due: a notice to the old address, or after the last notice the change itself
   next_notice_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Finds the changes whose next step is due.
 CREATE INDEX email_changes_next_notice_at ON email_changes (next_notice_at);
 
--- Former addresses, which nobody else can take for a while.
+-- Former addresses, which for a while only their user can take.
 CREATE TABLE reserved_emails (
   -- the address for comparison
   email_key TEXT PRIMARY KEY NOT NULL,
@@ -378,7 +379,7 @@ CREATE INDEX reserved_emails_user_id ON reserved_emails (user_id);
 -- Finds the rows that the cleanup deletes.
 CREATE INDEX reserved_emails_expires_at ON reserved_emails (expires_at);
 
--- Mails to send. Each row is written in the transaction of what it tells, and deleted once the mail is accepted.
+-- Mails to send. The transaction of the event that a mail is about writes the row. It is deleted once the mail is accepted or given up.
 CREATE TABLE outbox (
   -- the id of the mail, the same for every attempt
   id TEXT PRIMARY KEY NOT NULL,
@@ -388,38 +389,39 @@ CREATE TABLE outbox (
   user_id TEXT,
   -- the recipient. NULL: nothing is sent. Such rows make unknown addresses cost the same work
   email TEXT,
-  -- the challenge whose code the mail has. Without a live one, the mail is not sent
+  -- the challenge whose code the mail has. Once it has expired or was spent, the mail is not sent. NULL: the mail has no code
   challenge_id TEXT,
   -- language of the mail
   locale TEXT NOT NULL,
-  -- when what it tells happened
+  -- when the event happened
   at INTEGER NOT NULL,
   -- IP address of the client that caused it
   ip TEXT,
   -- user agent of that client
   user_agent TEXT,
-  -- what else the kind of mail tells
+  -- the new address, in mails about a change of the address
   detail TEXT,
   -- number of attempts
   attempts INTEGER NOT NULL,
-  -- nobody else sends it before this time: the end of a lease, or the next attempt
+  -- nobody sends it before this time: the end of the lease of a running attempt, or the time of the next one
   claimed_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Finds the mails that are due.
 CREATE INDEX outbox_claimed_until ON outbox (claimed_until);
 
--- How many mails an address, a source or a device has caused.
+-- Numbers of mails, for the limits on mails.
 CREATE TABLE mail_budgets (
-  -- the kind of budget and a hash
+  -- what is limited, such as a mailbox, a source, a network, a device, a user or a kind of notice. Mailboxes, sources and networks are
+  -- hashes
   key TEXT PRIMARY KEY NOT NULL,
   -- mails since the window began
   used INTEGER NOT NULL,
-  -- the last mail
+  -- time of the last mail
   last_at INTEGER NOT NULL,
-  -- the end of the window
+  -- end of the window
   resets_at INTEGER NOT NULL,
-  -- the request that used it last, for the statements of its transaction
+  -- the request that used it last. The later statements of its transaction take effect only if this is their own request
   request_id TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
