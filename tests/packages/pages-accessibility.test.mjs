@@ -262,6 +262,11 @@ const STATES_INSIDE = [
     "address, changes later",
     async (page) => {
       await answered(page, "/me/email/confirm", 202, {});
+      const pending_email = { email: "new@example.org", takes_effect_at: 1_796_083_200 };
+      await page.route("**/me", async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, json: { ...(await response.json()), pending_email } });
+      });
       await field(page, "Code from the new address").fill("AAAA-AAAA");
       await page.getByRole("checkbox", { name: "I no longer have the old mailbox" }).check();
       await button(page, "Change address").click();

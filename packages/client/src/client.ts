@@ -657,6 +657,7 @@ export function createClient(options: ClientOptions): Client {
     },
     async me() {
       const me: Me = await request("GET", "/me");
+      if (!isText(me?.id)) throw unexpected();
       // Refreshes do not tell of a pending change, so it is not kept with the session.
       const { pending_email: _, ...user } = me;
       await updated(user);
