@@ -70,11 +70,11 @@ async function add(database, address, values) {
   };
   const { email_key: emailKey, username_key: usernameKey } = await check(line);
   const [[taken], [reserved], [{ now }]] = await database.query(
-    workerSql("registration/find_taken", emailKey, usernameKey),
+    workerSql("registration/find_taken", emailKey, usernameKey, Math.floor(Date.now() / 1000)),
     `SELECT expires_at FROM reserved_emails WHERE email_key = ${sqlText(emailKey)} AND expires_at > unixepoch()`,
     "SELECT unixepoch() AS now",
   );
-  if (taken.email_taken) fail(`an account already has the address ${address}`);
+  if (taken.owner) fail(`an account already has the address ${address}`);
   if (taken.username_taken) fail(`an account already has the username ${values.username}`);
   if (reserved) fail(`${address} was the address of an account, and is reserved until ${time(reserved.expires_at)}`);
 
@@ -221,7 +221,11 @@ async function sessions(database, address, { json, end: ends }) {
 
 /** Acts on an account and ends its sessions, with that reason. */
 async function end(database, { user, now }, { kind, condition, effect, reason }) {
-  const effects = (...event) => [effect(...event), workerSql("sessions/revoke_recorded", ...event, reason, null, null)];
+  const [ip, userAgent, kept] = [null, null, null];
+  const effects = (...event) => [
+    effect(...event),
+    workerSql("sessions/revoke_recorded", ...event, reason, ip, userAgent, kept),
+  ];
   const { answers, ...result } = await act(database, { id: user.id, now }, { kind, condition, effects });
   return { ...result, ended: answers[1].length };
 }
