@@ -410,8 +410,8 @@ test("one request writes at most 900 marks, and the scheduled event writes the r
   for (const { session_id } of ended) assert.ok(marked.includes(`revoked:${session_id}`), session_id);
 });
 
-// These statements sort, but only the sessions of one account.
-const SORTS = ["audit/find_revocations.sql", "sessions/revoke_excess.sql"];
+// These statements sort, but only the sessions of one account, or the few registrations of one address.
+const SORTS = ["audit/find_revocations.sql", "sessions/revoke_excess.sql", "registration/delete_oldest.sql"];
 
 /** The numbers of the parameters that a text names, in ascending order. */
 const parametersIn = (text) =>
