@@ -193,7 +193,7 @@ fn own(facts: &Facts<'_>) -> Own {
         Kind::Evicted => Own {
             subject: format!("Unusually many logins to your account at {app}"),
             title: "Unusually many logins",
-            what: format!("There were so many logins to your account at {app} that we ended many of its older sessions."),
+            what: format!("There were unusually many logins to your account at {app}. They ended many of its older sessions."),
             more: None,
             action: "Open your account",
             not_you: "If this was not you, change your password at once.".to_owned(),
