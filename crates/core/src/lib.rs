@@ -9,15 +9,18 @@
 )]
 
 pub mod account;
+pub mod at_rest;
 pub mod costs;
 pub mod edit;
 pub mod header;
 pub mod id;
 pub mod identity;
 pub mod mail;
+pub mod mfa;
 pub mod password;
 pub mod rate_limit;
 pub mod sign_in;
 pub mod strict_json;
 pub mod token;
 pub mod turnstile;
+pub mod webauthn;

@@ -46,6 +46,16 @@ pub enum AuditEvent {
     MailFailed,
     /// An admin or the command line made a link with which the user sets a new password.
     PasswordResetStarted,
+    /// The user added an authenticator app or a passkey. The detail says which.
+    FactorAdded,
+    /// The user removed an authenticator app or a passkey. The detail says which.
+    FactorRemoved,
+    /// An admin removed all factors.
+    FactorsReset,
+    /// The user made new recovery codes.
+    RecoveryCodesCreated,
+    /// A recovery code was used.
+    RecoveryCodeUsed,
     /// An admin created the account, and the user got a link with which to set the first password.
     Invited,
     /// The user set the first password with that link.
@@ -93,6 +103,11 @@ impl AuditEvent {
             Self::MailSent => "mail_sent",
             Self::MailFailed => "mail_failed",
             Self::PasswordResetStarted => "password_reset_started",
+            Self::FactorAdded => "factor_added",
+            Self::FactorRemoved => "factor_removed",
+            Self::FactorsReset => "factors_reset",
+            Self::RecoveryCodesCreated => "recovery_codes_created",
+            Self::RecoveryCodeUsed => "recovery_code_used",
             Self::Invited => "invited",
             Self::InvitationAccepted => "invitation_accepted",
             Self::ProfileChanged => "profile_changed",
@@ -130,6 +145,8 @@ impl AuditEvent {
             self,
             Self::RolesChanged
                 | Self::PasswordResetStarted
+                | Self::RecoveryCodesCreated
+                | Self::RecoveryCodeUsed
                 | Self::Invited
                 | Self::InvitationAccepted
                 | Self::ProfileChanged
@@ -159,6 +176,14 @@ pub enum RevocationReason {
     EmailChanged,
     /// The owner of the old mailbox cancelled a change of the address.
     EmailChangeCancelled,
+    /// The user authenticated again, which began another session.
+    Renewed,
+    /// The user added or removed a factor.
+    FactorsChanged,
+    /// An admin removed the factors.
+    FactorsReset,
+    /// The user removed the passkey that began it.
+    PasskeyRemoved,
     /// An admin or the command line ended all sessions.
     EndedByAdmin,
     /// An admin or the command line disabled the account.
@@ -178,6 +203,10 @@ impl RevocationReason {
             Self::EmailVerified => "email_verified",
             Self::EmailChanged => "email_changed",
             Self::EmailChangeCancelled => "email_change_cancelled",
+            Self::Renewed => "renewed",
+            Self::FactorsChanged => "factors_changed",
+            Self::FactorsReset => "factors_reset",
+            Self::PasskeyRemoved => "passkey_removed",
             Self::EndedByAdmin => "ended_by_admin",
             Self::Disabled => "disabled",
         }

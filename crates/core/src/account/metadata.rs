@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_object_is_stored_as_compact_json() {
-        let object = metadata(json!({"theme": "dark", "n": [1, null, {"x": "\u{0}"}]})).unwrap();
+        let object = metadata(json!({"n": [1, null, {"x": "\u{0}"}], "theme": "dark"})).unwrap();
         assert_eq!(object.as_str(), r#"{"n":[1,null,{"x":"\u0000"}],"theme":"dark"}"#);
         assert_eq!(serde_json::to_string(&object).unwrap(), object.as_str());
         assert_eq!(Metadata::from_stored(object.as_str().to_owned()), object);

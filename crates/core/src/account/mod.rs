@@ -5,6 +5,7 @@ pub mod caller;
 pub mod client;
 pub mod email_change;
 pub mod metadata;
+pub mod passkey;
 pub mod resource_server;
 pub mod roles;
 pub mod session;

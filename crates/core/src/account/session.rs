@@ -55,6 +55,8 @@ pub struct Session {
     pub id: Id,
     /// How the refresh token travels.
     pub transport: Transport,
+    /// Whether the user authenticated with two factors.
+    pub is_aal2: bool,
     /// The state that [`judge`](crate::token::refresh::judge) needs.
     pub state: SessionState,
     /// The owner.

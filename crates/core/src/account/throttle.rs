@@ -28,6 +28,8 @@ pub enum Subject {
     },
     /// A user who is signed in and confirms the password.
     User(Id),
+    /// The codes of a user's authenticator app. Nobody gets to try one without another proof.
+    Factor(Id),
 }
 
 /// 24 bits of an HMAC of a name, whether an account has it or not. The small number of hashes bounds the number of rows, and
@@ -44,6 +46,17 @@ pub enum Name<'a> {
     Username(&'a str),
     /// A text that is neither a valid e-mail address nor a valid username.
     Malformed(&'a str),
+}
+
+/// Number of wrong codes in a row after which no further code is judged (NIST SP 800-63B-4 §3.2.2).
+pub const MAX_WRONG_CODES: u64 = 100;
+/// A wait that time does not end, in seconds: 100 years.
+const FOREVER: u64 = 3_153_600_000;
+
+/// Whether time does not end a wait of this length, in seconds: too many wrong codes in a row.
+#[must_use]
+pub const fn is_endless(wait: u64) -> bool {
+    wait > FOREVER / 2
 }
 
 /// The key of name hashes.
@@ -110,7 +123,7 @@ impl Subject {
     pub const fn name(self) -> Option<NameHash> {
         match self {
             Self::Name(hash) => Some(hash),
-            Self::Device { .. } | Self::User(_) => None,
+            Self::Device { .. } | Self::User(_) | Self::Factor(_) => None,
         }
     }
 
@@ -122,6 +135,15 @@ impl Subject {
             Self::Name(_) | Self::User(_) => {
                 Policy { free: 5, first_wait: 2, max_wait: 900, quiet: 3_600, max_failures: 50, last_wait: 900 }
             }
+            // A code has six digits, so guessing must end: after 100 in a row only a passkey, a recovery code or an admin helps.
+            Self::Factor(_) => Policy {
+                free: 5,
+                first_wait: 2,
+                max_wait: 900,
+                quiet: 3_600,
+                max_failures: MAX_WRONG_CODES,
+                last_wait: FOREVER,
+            },
             // After ten failures the device is unknown for a day, and then has ten more. After 50 in all it is unknown for the
             // rest of the life of its token, which may be stolen. The next sign-in of the owner gets a new token.
             Self::Device { .. } => Policy {
@@ -149,6 +171,7 @@ impl fmt::Display for Subject {
             Self::Name(hash) => write!(formatter, "name:{hash}"),
             Self::Device { device_id, .. } => write!(formatter, "device:{device_id}"),
             Self::User(id) => write!(formatter, "user:{id}"),
+            Self::Factor(id) => write!(formatter, "factor:{id}"),
         }
     }
 }
@@ -191,6 +214,15 @@ mod tests {
         assert_eq!(hash.to_string().len(), 4);
         assert_eq!(Subject::Device { user_id: Id::NIL, device_id: id }.to_string(), format!("device:{id}"));
         assert_eq!(Subject::User(id).to_string(), format!("user:{id}"));
+    }
+
+    #[test]
+    fn only_the_last_wait_of_a_factor_is_endless() {
+        let (factor, user) = (Subject::Factor(Id::NIL).policy(), Subject::User(Id::NIL).policy());
+        assert_eq!(factor.max_failures, 100);
+        for (wait, expected) in [(factor.last_wait, true), (factor.max_wait, false), (user.last_wait, false)] {
+            assert_eq!(super::is_endless(wait), expected, "{wait}");
+        }
     }
 
     #[test]

@@ -33,11 +33,19 @@ pub enum Kind {
     Throttled,
     /// Logins beyond the maximum of the account ended many sessions.
     Evicted,
+    /// A factor was added. The detail says which: see [`Factor`](super::factor::Factor).
+    FactorAdded,
+    /// A factor was removed. The detail says which.
+    FactorRemoved,
+    /// An admin removed all factors.
+    FactorsReset,
+    /// A recovery code was used. The detail is the number of those that are left.
+    RecoveryCodeUsed,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Verify,
         Self::Register,
         Self::Reset,
@@ -53,6 +61,10 @@ impl Kind {
         Self::ReuseDetected,
         Self::Throttled,
         Self::Evicted,
+        Self::FactorAdded,
+        Self::FactorRemoved,
+        Self::FactorsReset,
+        Self::RecoveryCodeUsed,
     ];
 
     /// The stable name.
@@ -74,6 +86,10 @@ impl Kind {
             Self::ReuseDetected => "reuse_detected",
             Self::Throttled => "throttled",
             Self::Evicted => "evicted",
+            Self::FactorAdded => "factor_added",
+            Self::FactorRemoved => "factor_removed",
+            Self::FactorsReset => "factors_reset",
+            Self::RecoveryCodeUsed => "recovery_code_used",
         }
     }
 
@@ -107,7 +123,17 @@ impl Kind {
     /// Whether somebody who has an account with the address of a stranger could cause as many as they like.
     #[must_use]
     pub const fn can_be_many(self) -> bool {
-        matches!(self, Self::PasswordChanged | Self::NewDevice | Self::ReuseDetected | Self::Throttled | Self::Evicted)
+        matches!(
+            self,
+            Self::PasswordChanged
+                | Self::NewDevice
+                | Self::ReuseDetected
+                | Self::Throttled
+                | Self::Evicted
+                | Self::FactorAdded
+                | Self::FactorRemoved
+                | Self::RecoveryCodeUsed
+        )
     }
 
     /// Whether the mail can reach someone who has nothing to do with the account whose name it would show. Such a mail shows
@@ -127,7 +153,7 @@ mod tests {
             assert_eq!(kind as usize, index);
             assert_eq!(Kind::parse(kind.as_str()), Some(kind));
         }
-        assert_eq!(Kind::Evicted as usize + 1, Kind::ALL.len());
+        assert_eq!(Kind::RecoveryCodeUsed as usize + 1, Kind::ALL.len());
         assert_eq!(Kind::EmailChangePending.as_str(), "email_change_pending");
         for unknown in ["", "Verify", "verify ", "changeold"] {
             assert_eq!(Kind::parse(unknown), None, "{unknown}");
@@ -137,7 +163,7 @@ mod tests {
     #[test]
     fn a_kind_has_a_code_or_is_a_notice() {
         assert_eq!(Kind::ALL.into_iter().filter(|kind| kind.has_code()).count(), 7);
-        assert_eq!(Kind::ALL.into_iter().filter(|kind| kind.is_notice()).count(), 8);
+        assert_eq!(Kind::ALL.into_iter().filter(|kind| kind.is_notice()).count(), 12);
         assert!(Kind::Invite.has_code() && Kind::AccountExists.is_notice());
     }
 }

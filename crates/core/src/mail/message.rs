@@ -55,7 +55,8 @@ pub struct Mail<'a> {
     pub ip: Option<&'a str>,
     /// The `User-Agent` of that device.
     pub user_agent: Option<&'a str>,
-    /// The new address of the account ([`Kind::ChangeOld`], [`Kind::EmailChangePending`], [`Kind::EmailChanged`]).
+    /// The new address of the account ([`Kind::ChangeOld`], [`Kind::EmailChangePending`], [`Kind::EmailChanged`]), the factor
+    /// ([`Kind::FactorAdded`], [`Kind::FactorRemoved`]) or the number of recovery codes that are left ([`Kind::RecoveryCodeUsed`]).
     pub detail: Option<&'a str>,
 }
 
@@ -128,7 +129,11 @@ fn links<'a>(mail: &Mail<'a>, sender: &Sender<'a>) -> (Option<&'a str>, Option<&
         | Kind::NewDevice
         | Kind::ReuseDetected
         | Kind::Throttled
-        | Kind::Evicted => (link.or(account), None),
+        | Kind::Evicted
+        | Kind::FactorAdded
+        | Kind::FactorRemoved
+        | Kind::FactorsReset
+        | Kind::RecoveryCodeUsed => (link.or(account), None),
     }
 }
 

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::Id;
+use crate::sign_in::{Assurance, Method};
 use crate::strict_json;
 use crate::token::external_signature::{ExternalSignature, SignatureCheck};
 use crate::token::keys::SigningKey;
@@ -50,10 +51,28 @@ pub struct AccessToken {
     pub jti: Id,
     /// The roles of the user at the time of issue.
     pub roles: Vec<String>,
+    /// When the user authenticated. `None` in tokens of releases without this claim.
+    pub auth_time: Option<u64>,
+    /// How the user authenticated: values of RFC 8176. Empty in tokens of releases without this claim.
+    pub amr: Vec<String>,
     /// The time of issue.
     pub iat: u64,
     /// The expiry time. From this second on the token is expired.
     pub exp: u64,
+}
+
+impl AccessToken {
+    /// How certain it is that the user signed in.
+    #[must_use]
+    pub fn assurance(&self) -> Option<Assurance> {
+        Assurance::of_amr(self.amr.iter().map(String::as_str))
+    }
+
+    /// How the user authenticated.
+    #[must_use]
+    pub fn methods(&self) -> Vec<Method> {
+        Method::parse_amr(&self.amr.join(" "))
+    }
 }
 
 /// The parties of a token, the same for all tokens of a deployment.
@@ -127,6 +146,9 @@ pub fn signing_input(
         client_id: Cow::Borrowed(&parties.client_id),
         sid: token.sid,
         roles: Cow::Borrowed(&token.roles),
+        auth_time: token.auth_time,
+        acr: token.assurance().map(Assurance::as_str),
+        amr: Cow::Borrowed(&token.amr),
         profile,
     });
     claims.issued_at = Some(time(token.iat)?);
@@ -234,6 +256,8 @@ impl<'a> Unverified<'a> {
                 sid: claims.sid,
                 jti: claims.jti,
                 roles: claims.roles.to_vec(),
+                auth_time: claims.auth_time,
+                amr: claims.amr.to_vec(),
                 iat,
                 exp,
             },
@@ -311,6 +335,13 @@ struct Claims<'a> {
     client_id: Cow<'a, str>,
     sid: Id,
     roles: Cow<'a, [String]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
+    /// Computed from `amr`, so it is not parsed back.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    amr: Cow<'a, [String]>,
     #[serde(flatten, skip_deserializing)]
     profile: Profile<'a>,
 }
@@ -366,6 +397,8 @@ pub(crate) mod tests {
             sid: Id::new([2; 16]),
             jti: Id::new([3; 16]),
             roles: vec!["user".to_owned()],
+            auth_time: Some(NOW - 60),
+            amr: ["pwd", "otp", "mfa"].map(ToOwned::to_owned).to_vec(),
             iat: NOW,
             exp: NOW + 900,
         }
@@ -378,7 +411,8 @@ pub(crate) mod tests {
     pub(crate) fn claims() -> Value {
         json!({
             "iss": "https://auth.example.org", "aud": "https://api.example.org", "client_id": "first-party",
-            "sub": token().sub, "sid": token().sid, "jti": token().jti, "roles": ["user"], "iat": NOW, "exp": NOW + 900,
+            "sub": token().sub, "sid": token().sid, "jti": token().jti, "roles": ["user"], "auth_time": NOW - 60,
+            "acr": "aal2", "amr": ["pwd", "otp", "mfa"], "iat": NOW, "exp": NOW + 900,
         })
     }
 

@@ -5,6 +5,7 @@ pub mod algorithm;
 pub mod device;
 pub mod external_signature;
 pub mod keys;
+pub mod mfa;
 pub mod profile;
 pub mod refresh;
 pub mod sealed;

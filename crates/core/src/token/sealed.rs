@@ -79,6 +79,11 @@ impl SealingSecrets {
         Some(SealingKeys { kind, first: keys.next()??, rest: keys.collect::<Option<_>>()? })
     }
 
+    /// The secrets, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Hkdf<Sha256>> {
+        self.0.iter()
+    }
+
     /// Derives a key for other HMACs from the first secret. Like [`Self::keys`], never `None`.
     #[must_use]
     pub fn hmac(&self, label: &str) -> Option<Hmac<Sha256>> {
@@ -140,8 +145,12 @@ impl SealingKeys {
 
 /// Hashes the length of a field and the field, so that different lists of fields give different input.
 pub(crate) fn with_field(mac: Hmac<Sha256>, field: &[u8]) -> Hmac<Sha256> {
-    let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
-    mac.chain_update(length.to_be_bytes()).chain_update(field)
+    mac.chain_update(length_of(field)).chain_update(field)
+}
+
+/// The length of a field, which precedes it.
+pub(crate) fn length_of(field: &[u8]) -> [u8; 4] {
+    u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 impl fmt::Display for SealingSecretError {

@@ -158,6 +158,35 @@ fn the_new_address_is_told_to_the_old_one_only() {
 }
 
 #[test]
+fn a_notice_names_the_factor() {
+    for (kind, detail, english, german) in [
+        (Kind::FactorAdded, "totp", "An authenticator app was added to", "Eine Authenticator-App wurde zu"),
+        (
+            Kind::FactorAdded,
+            "recovery_codes",
+            "new recovery codes for your account",
+            "neue Wiederherstellungscodes f\u{fc}r",
+        ),
+        (
+            Kind::FactorRemoved,
+            "passkey:My phone",
+            "The passkey \u{201c}My phone\u{201d} was removed from",
+            "Der Passkey \u{201e}My phone\u{201c} wurde aus",
+        ),
+        (Kind::FactorRemoved, "other", "A way to sign in was removed from", "Ein Weg zum Anmelden wurde aus"),
+        (Kind::RecoveryCodeUsed, "0", "No recovery code is left.", "Kein Wiederherstellungscode ist \u{fc}brig."),
+        (Kind::RecoveryCodeUsed, "1", "One recovery code is left.", "Ein Wiederherstellungscode ist \u{fc}brig."),
+        (Kind::RecoveryCodeUsed, "2", "Two recovery codes are left.", "Zwei Wiederherstellungscodes sind \u{fc}brig."),
+        (Kind::RecoveryCodeUsed, "9", "9 recovery codes are left.", "9 Wiederherstellungscodes sind \u{fc}brig."),
+    ] {
+        for (locale, expected) in [(Locale::En, english), (Locale::De, german)] {
+            let message = render(&Mail { detail: Some(detail), ..mail(kind, locale) }, &SENDER);
+            assert!(message.text.contains(expected), "{expected} in {}", message.text);
+        }
+    }
+}
+
+#[test]
 fn a_subject_is_short_and_has_no_code_but_that_of_a_login() {
     for (mail, message) in all() {
         let subject = message.subject;

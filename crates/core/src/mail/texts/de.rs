@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 
 use super::types::{Duration, Facts, Own, Texts};
 use crate::mail::device::Device;
+use crate::mail::factor::Factor;
 use crate::mail::kind::Kind;
 
 const MONTHS: [&str; 12] = [
@@ -43,6 +44,7 @@ pub fn texts(facts: &Facts<'_>) -> Texts {
 fn own(facts: &Facts<'_>) -> Own {
     let Facts { app, email, code, detail, .. } = facts;
     let to_detail = detail.map(|detail| format!(" in {detail}")).unwrap_or_default();
+    let factor = detail.and_then(Factor::parse);
     match facts.kind {
         Kind::Verify => Own {
             subject: format!("Bestätigen Sie Ihre E-Mail-Adresse für {app}"),
@@ -211,6 +213,86 @@ fn own(facts: &Facts<'_>) -> Own {
             not_you: "Wenn Sie das nicht waren, ändern Sie sofort Ihr Passwort.".to_owned(),
             other_action: None,
         },
+        Kind::FactorAdded => Own {
+            subject: match factor {
+                Some(Factor::RecoveryCodes) => format!("Neue Wiederherstellungscodes für Ihr Konto bei {app}"),
+                _ => format!("Neuer Weg zum Anmelden bei {app}"),
+            },
+            title: match factor {
+                Some(Factor::RecoveryCodes) => "Neue Wiederherstellungscodes",
+                _ => "Neuer Weg zum Anmelden",
+            },
+            what: match factor {
+                Some(Factor::RecoveryCodes) => format!(
+                    "Jemand hat neue Wiederherstellungscodes für Ihr Konto bei {app} erstellt. Die alten gelten nicht mehr."
+                ),
+                _ => format!("{} wurde zu Ihrem Konto bei {app} hinzugefügt.", factor_name(factor)),
+            },
+            more: None,
+            action: "Konto öffnen",
+            not_you: "Wenn Sie das nicht waren, ändern Sie sofort Ihr Passwort und prüfen Sie, wie man sich bei Ihrem Konto anmelden kann."
+                .to_owned(),
+            other_action: None,
+        },
+        Kind::FactorRemoved => Own {
+            subject: format!("Ein Weg zum Anmelden bei {app} wurde entfernt"),
+            title: "Ein Weg zum Anmelden wurde entfernt",
+            what: format!("{} wurde aus Ihrem Konto bei {app} entfernt.", factor_name(factor)),
+            more: None,
+            action: "Konto öffnen",
+            not_you: "Wenn Sie das nicht waren, ändern Sie sofort Ihr Passwort und prüfen Sie, wie man sich bei Ihrem Konto anmelden kann."
+                .to_owned(),
+            other_action: None,
+        },
+        Kind::FactorsReset => Own {
+            subject: format!("Ihre zweiten Faktoren bei {app} wurden entfernt"),
+            title: "Ihre zweiten Faktoren wurden entfernt",
+            what: format!(
+                "Die Administration hat Authenticator-App, Passkeys und Wiederherstellungscodes Ihres Kontos bei {app} entfernt."
+            ),
+            more: Some(
+                "Alle Geräte sind abgemeldet. Ihre nächste Anmeldung braucht einen Code aus einer E-Mail an diese Adresse."
+                    .to_owned(),
+            ),
+            action: "Konto öffnen",
+            not_you: "Wenn Sie nicht darum gebeten haben, ändern Sie Ihr Passwort und wenden Sie sich an Ihre Administration."
+                .to_owned(),
+            other_action: None,
+        },
+        Kind::RecoveryCodeUsed => Own {
+            subject: format!("Wiederherstellungscode für {app} verwendet"),
+            title: "Ein Wiederherstellungscode wurde verwendet",
+            what: format!(
+                "Jemand hat sich mit einem Wiederherstellungscode bei Ihrem Konto bei {app} angemeldet.{}",
+                codes_left(*detail)
+            ),
+            more: None,
+            action: "Konto öffnen",
+            not_you:
+                "Wenn Sie das nicht waren, ändern Sie sofort Ihr Passwort und erstellen Sie neue Wiederherstellungscodes."
+                    .to_owned(),
+            other_action: None,
+        },
+    }
+}
+
+/// A factor at the beginning of a sentence.
+fn factor_name(factor: Option<Factor<'_>>) -> String {
+    match factor {
+        Some(Factor::Totp) => "Eine Authenticator-App".to_owned(),
+        Some(Factor::Passkey(name)) => format!("Der Passkey \u{201e}{name}\u{201c}"),
+        Some(Factor::RecoveryCodes) | None => "Ein Weg zum Anmelden".to_owned(),
+    }
+}
+
+/// How many recovery codes are left.
+fn codes_left(detail: Option<&str>) -> String {
+    match detail.and_then(|left| left.parse::<u64>().ok()) {
+        Some(0) => " Kein Wiederherstellungscode ist übrig. Erstellen Sie neue.".to_owned(),
+        Some(1) => " Ein Wiederherstellungscode ist übrig. Erstellen Sie neue.".to_owned(),
+        Some(2) => " Zwei Wiederherstellungscodes sind übrig. Erstellen Sie bald neue.".to_owned(),
+        Some(left) => format!(" {left} Wiederherstellungscodes sind übrig."),
+        None => String::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 
 use super::types::{Duration, Facts, Own, Texts};
 use crate::mail::device::Device;
+use crate::mail::factor::Factor;
 use crate::mail::kind::Kind;
 
 const MONTHS: [&str; 12] = [
@@ -43,6 +44,7 @@ pub fn texts(facts: &Facts<'_>) -> Texts {
 fn own(facts: &Facts<'_>) -> Own {
     let Facts { app, email, code, detail, .. } = facts;
     let to_detail = detail.map(|detail| format!(" to {detail}")).unwrap_or_default();
+    let factor = detail.and_then(Factor::parse);
     match facts.kind {
         Kind::Verify => Own {
             subject: format!("Confirm your e-mail address for {app}"),
@@ -199,6 +201,75 @@ fn own(facts: &Facts<'_>) -> Own {
             not_you: "If this was not you, change your password at once.".to_owned(),
             other_action: None,
         },
+        Kind::FactorAdded => Own {
+            subject: match factor {
+                Some(Factor::RecoveryCodes) => format!("New recovery codes for your account at {app}"),
+                _ => format!("New way to sign in to your account at {app}"),
+            },
+            title: match factor {
+                Some(Factor::RecoveryCodes) => "New recovery codes",
+                _ => "New way to sign in",
+            },
+            what: match factor {
+                Some(Factor::RecoveryCodes) => {
+                    format!("Someone created new recovery codes for your account at {app}. The old ones are no longer valid.")
+                }
+                _ => format!("{} was added to your account at {app}.", factor_name(factor)),
+            },
+            more: None,
+            action: "Open account",
+            not_you: "If this was not you, change your password and check the ways to sign in to your account right away."
+                .to_owned(),
+            other_action: None,
+        },
+        Kind::FactorRemoved => Own {
+            subject: format!("A way to sign in to your account at {app} was removed"),
+            title: "A way to sign in was removed",
+            what: format!("{} was removed from your account at {app}.", factor_name(factor)),
+            more: None,
+            action: "Open account",
+            not_you: "If this was not you, change your password and check the ways to sign in to your account right away."
+                .to_owned(),
+            other_action: None,
+        },
+        Kind::FactorsReset => Own {
+            subject: format!("The second factors of your account at {app} were removed"),
+            title: "Your second factors were removed",
+            what: format!("An administrator removed the authenticator app, passkeys and recovery codes of your account at {app}."),
+            more: Some("All devices are signed out. Your next sign-in needs a code from a mail to this address.".to_owned()),
+            action: "Open account",
+            not_you: "If you did not ask for this, change your password and contact your administrator.".to_owned(),
+            other_action: None,
+        },
+        Kind::RecoveryCodeUsed => Own {
+            subject: format!("A recovery code of your account at {app} was used"),
+            title: "A recovery code was used",
+            what: format!("Someone signed in to your account at {app} with a recovery code.{}", codes_left(*detail)),
+            more: None,
+            action: "Open account",
+            not_you: "If this was not you, change your password and create new recovery codes right away.".to_owned(),
+            other_action: None,
+        },
+    }
+}
+
+/// A factor at the beginning of a sentence.
+fn factor_name(factor: Option<Factor<'_>>) -> String {
+    match factor {
+        Some(Factor::Totp) => "An authenticator app".to_owned(),
+        Some(Factor::Passkey(name)) => format!("The passkey \u{201c}{name}\u{201d}"),
+        Some(Factor::RecoveryCodes) | None => "A way to sign in".to_owned(),
+    }
+}
+
+/// How many recovery codes are left.
+fn codes_left(detail: Option<&str>) -> String {
+    match detail.and_then(|left| left.parse::<u64>().ok()) {
+        Some(0) => " No recovery code is left. Create new ones.".to_owned(),
+        Some(1) => " One recovery code is left. Create new ones.".to_owned(),
+        Some(2) => " Two recovery codes are left. Create new ones soon.".to_owned(),
+        Some(left) => format!(" {left} recovery codes are left."),
+        None => String::new(),
     }
 }
 
