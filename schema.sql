@@ -50,6 +50,10 @@ CREATE TABLE users (
   app_metadata TEXT,
   -- whether the roles grant access to the admin routes
   is_admin INTEGER GENERATED ALWAYS AS (instr(roles, '"admin"') > 0) VIRTUAL,
+  -- when an admin removed the factors. NULL after the next sign-in, which needs a code from a mail too
+  factors_reset_at INTEGER,
+  -- when the password was last set by a mail or a link. A recovery code changes no factors for a day after that
+  password_reset_at INTEGER,
   CHECK (slot BETWEEN 0 AND 4095)
 ) STRICT, WITHOUT ROWID;
 
@@ -63,7 +67,7 @@ CREATE UNIQUE INDEX users_username_key ON users (username_key) WHERE username_ke
 CREATE INDEX users_admins ON users (disabled_at) WHERE is_admin = 1;
 
 -- The user object: the displayed columns of a user as one JSON text, and the columns that find and verify a user. Only this view
--- selects them. One text is faster to read than separate columns, since the Worker reads each value from the runtime.
+-- selects them. Its second text has what a sign-in needs to know about the factors of the account. One text is faster to read than separate columns, since the Worker reads each value from the runtime.
 CREATE VIEW user_objects AS
 SELECT
   id, email_key, username_key, password_hash, credentials_version, slot,
@@ -71,7 +75,12 @@ SELECT
     'id', id, 'email', email, 'email_verified_at', email_verified_at, 'username', username, 'name', name,
     'given_name', given_name, 'family_name', family_name, 'roles', roles, 'metadata', metadata, 'app_metadata', app_metadata,
     'created_at', created_at, 'disabled_at', disabled_at
-  ) AS user
+  ) AS user,
+  json_object(
+    'totp', EXISTS (SELECT 1 FROM totp_secrets AS t WHERE t.user_id = users.id AND t.is_confirmed = 1),
+    'passkey', EXISTS (SELECT 1 FROM passkeys AS p WHERE p.user_id = users.id),
+    'reset', factors_reset_at IS NOT NULL
+  ) AS factors
 FROM users;
 
 -- The key that derives slots from addresses, so that a session id reveals nothing about the address. It never changes, is the same in
@@ -125,7 +134,9 @@ CREATE TABLE refresh_tokens (
   -- logout: its own token was revoked. ended_by_user: the user ended it from another session. logout_all: the user ended all sessions.
   -- reuse: a rotated-out token was presented. password_changed: the user changed the password. ended_by_admin: an admin ended all
   -- sessions. disabled: an admin disabled the account. evicted: the account exceeded MAX_SESSIONS_PER_USER. expired: the same,
-  -- but the session had already expired. replaced: the browser got the cookie of another session
+  -- but the session had already expired. replaced: the browser got the cookie of another session.
+  -- renewed: the user authenticated again, which began another session. factors_changed: the user added or removed a factor.
+  -- factors_reset: an admin removed the factors. passkey_removed: the user removed the passkey that began it
   revoked_reason TEXT,
   -- how the user authenticated: values of RFC 8176, separated by spaces
   amr TEXT NOT NULL,
@@ -138,12 +149,19 @@ CREATE TABLE refresh_tokens (
   transport TEXT NOT NULL DEFAULT 'body' CHECK (transport IN ('body', 'cookie')),
   -- 0 if the user did not ask to be remembered: the idle lifetime is at most a day, and the cookie ends with the browser
   remember INTEGER NOT NULL DEFAULT 1,
+  -- 1 if the user authenticated with two factors
+  is_aal2 INTEGER GENERATED ALWAYS AS (instr(amr, 'mfa') > 0) VIRTUAL,
+  -- the passkey that began the session, which ends with it
+  passkey_id TEXT,
   CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- Finds the open or the ended sessions of a user, in the order of their logins. No index has a column that a refresh changes, so a
 -- refresh writes one row.
 CREATE INDEX refresh_tokens_user_id ON refresh_tokens (user_id, is_ended, created_at);
+
+-- Finds the sessions of a passkey that is removed. Partial, so that other sessions need no index entry.
+CREATE INDEX refresh_tokens_passkey_id ON refresh_tokens (passkey_id) WHERE passkey_id IS NOT NULL;
 
 -- Sessions that are not ended and whose account is not disabled. A statement that acts for a user or an admin joins this view and
 -- compares expires_at with the current time.
@@ -232,7 +250,8 @@ CREATE INDEX audit_events_at ON audit_events (at);
 -- Names are hashes of 24 bits, whether an account has the name or not. So their number is bounded, and a row does not tell which
 -- name it counts.
 CREATE TABLE throttles (
-  -- name:HASH for logins from unknown devices, device:ID for those from a known device, user:ID for a user who is signed in
+  -- name:HASH for logins from unknown devices, device:ID for those from a known device, user:ID for a user who is signed in,
+  -- factor:ID for the codes of the authenticator app of a user
   key TEXT PRIMARY KEY NOT NULL,
   -- failures that determine the next wait. Time without a failure reduces them
   steps INTEGER NOT NULL,
@@ -297,6 +316,137 @@ CREATE INDEX challenges_email_key ON challenges (email_key, expires_at);
 -- Finds the rows that the cleanup deletes.
 CREATE INDEX challenges_expires_at ON challenges (expires_at);
 
+-- Secrets of authenticator apps (RFC 6238). A user has at most one that is confirmed and one that is not.
+CREATE TABLE totp_secrets (
+  -- random
+  id TEXT PRIMARY KEY NOT NULL,
+  -- the owner
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  -- the secret, encrypted with AES-256-GCM under DATA_SECRETS. The name of the column and the id are associated data
+  secret TEXT NOT NULL,
+  -- when it was made
+  created_at INTEGER NOT NULL,
+  -- when the user showed that the app has it. NULL: it is not a factor yet
+  confirmed_at INTEGER,
+  -- number of codes that were tried to confirm it
+  tries INTEGER NOT NULL,
+  -- the time step of the last code that was accepted, so that no code works twice
+  last_step INTEGER NOT NULL,
+  -- the request with that code
+  used_by TEXT,
+  -- 1 if it is confirmed
+  is_confirmed INTEGER GENERATED ALWAYS AS (confirmed_at IS NOT NULL) VIRTUAL
+) STRICT, WITHOUT ROWID;
+
+-- At most one confirmed secret of a user and one other.
+CREATE UNIQUE INDEX totp_secrets_user_id ON totp_secrets (user_id, is_confirmed);
+
+-- Finds the secrets that were never confirmed, for the cleanup.
+CREATE INDEX totp_secrets_created_at ON totp_secrets (created_at) WHERE confirmed_at IS NULL;
+
+-- Finds the texts that are not under the first data secret, whose id is the beginning of the text.
+CREATE INDEX totp_secrets_data_secret ON totp_secrets (substr(secret, 1, 10));
+
+-- Recovery codes that were not used.
+CREATE TABLE recovery_codes (
+  -- the owner
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  -- HMAC of the code under DATA_SECRETS, after the id of the secret
+  code_hash TEXT NOT NULL,
+  PRIMARY KEY (user_id, code_hash)
+) STRICT, WITHOUT ROWID;
+
+-- Passkeys (WebAuthn credentials).
+CREATE TABLE passkeys (
+  -- the id that the authenticator chose, in base64url
+  credential_id TEXT PRIMARY KEY NOT NULL,
+  -- the owner
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  -- the public key, a COSE key in base64url
+  public_key TEXT NOT NULL,
+  -- how the user calls it
+  name TEXT NOT NULL,
+  -- JSON array of the ways to reach the authenticator, as the browser told
+  transports TEXT NOT NULL,
+  -- the model of the authenticator, as a UUID, which it may hide
+  aaguid TEXT NOT NULL,
+  -- whether the authenticator may copy it to other devices. It never changes
+  is_backup_eligible INTEGER NOT NULL,
+  -- whether it is copied
+  is_backed_up INTEGER NOT NULL,
+  -- signature counter of the last use. 0 for authenticators that do not count
+  counter INTEGER NOT NULL,
+  -- when the user added it
+  created_at INTEGER NOT NULL,
+  -- the last sign-in or step-up
+  last_used_at INTEGER,
+  -- JSON object of the challenges it answered in the last five minutes: hash and expiry of each, so that no answer works twice
+  used_challenges TEXT NOT NULL,
+  -- the request that used it last
+  used_by TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Finds the passkeys of a user, in the order in which they were added.
+CREATE INDEX passkeys_user_id ON passkeys (user_id, created_at);
+
+-- Passkeys that were removed. For as long as the challenge of their registration lives, it must not add them again.
+CREATE TABLE deleted_passkeys (
+  -- the id of the passkey
+  credential_id TEXT PRIMARY KEY NOT NULL,
+  -- when every challenge from before has expired
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Finds the rows that the cleanup deletes.
+CREATE INDEX deleted_passkeys_expires_at ON deleted_passkeys (expires_at);
+
+-- The session of an account with factors begins with two, or with a recovery code. The statements of this release see to it. During a
+-- deployment, releases from before the factors begin sessions too, and this trigger lets none of theirs begin.
+CREATE TRIGGER refresh_tokens_second_factor BEFORE INSERT ON refresh_tokens
+WHEN instr(NEW.amr, 'mfa') = 0
+  AND instr(NEW.amr, 'recovery_code') = 0
+  AND (
+    EXISTS (SELECT 1 FROM totp_secrets AS t WHERE t.user_id = NEW.user_id AND t.is_confirmed = 1)
+    OR EXISTS (SELECT 1 FROM passkeys AS p WHERE p.user_id = NEW.user_id)
+  )
+BEGIN
+  SELECT RAISE(IGNORE);
+END;
+
+-- Sign-ins that need a further proof. The mfa_token in the response contains the id, authenticated by TOKEN_SECRET.
+CREATE TABLE pending_sign_ins (
+  -- random
+  id TEXT PRIMARY KEY NOT NULL,
+  -- the account
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  -- the version of the credentials that were proved. Once it changes, the sign-in cannot go on
+  credentials_version INTEGER NOT NULL,
+  -- what was proved: values of RFC 8176, separated by spaces
+  amr TEXT NOT NULL,
+  -- how the refresh token will travel
+  transport TEXT NOT NULL CHECK (transport IN ('body', 'cookie')),
+  -- 0 if the user did not ask to be remembered
+  remember INTEGER NOT NULL,
+  -- key of the throttle of the name, whose failures in a row end with the sign-in
+  name_key TEXT,
+  -- the passkey that was proved
+  passkey_id TEXT,
+  -- number of proofs that were tried
+  tries INTEGER NOT NULL,
+  -- when the first proof was given
+  created_at INTEGER NOT NULL,
+  -- when it must be complete
+  expires_at INTEGER NOT NULL,
+  -- the request that completed it
+  spent_by TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Finds the rows that are deleted with an account.
+CREATE INDEX pending_sign_ins_user_id ON pending_sign_ins (user_id);
+
+-- Finds the rows that the cleanup deletes.
+CREATE INDEX pending_sign_ins_expires_at ON pending_sign_ins (expires_at);
+
 -- A registration that waits for its code. It reserves neither address nor username. Of several with one address, the first whose code
 -- comes back becomes the account.
 CREATE TABLE registrations (
@@ -318,8 +468,10 @@ CREATE TABLE registrations (
   family_name TEXT,
   -- JSON object that the user may change
   metadata TEXT,
-  -- hash of the password
-  password_hash TEXT NOT NULL,
+  -- hash of the password, if the user registered with one
+  password_hash TEXT,
+  -- JSON object of the passkey, if the user registered with one
+  passkey TEXT,
   -- JSON array of role names
   roles TEXT NOT NULL,
   -- slot of the account

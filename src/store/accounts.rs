@@ -17,7 +17,7 @@ use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::revocations::find_owed_marks;
 use super::rows::AccountRow;
-use super::throttles::{Wait, clear_confirmed, clear_recorded};
+use super::throttles::clear_recorded;
 
 const COUNT_OPEN_SESSIONS: &str = sql!("accounts/count_open_sessions.sql");
 const DELETE_AUDIT_EVENTS: &str = sql!("accounts/delete_audit_events.sql");
@@ -123,13 +123,11 @@ impl Store {
     /// Changes the caller's profile and returns the new one; [`StoreError::Conflict`] if the username is taken. One round trip.
     ///
     /// The changes of one hour share one row of the audit trail. Its `detail` holds the event id of the last change, and the profile
-    /// is updated only if that is this change. `confirmed`: the throttle of the password that the user had to confirm. If a wait has
-    /// begun since, nothing changes.
+    /// is updated only if that is this change.
     pub async fn change_profile(
         &self,
         context: &ActionContext<'_>,
         change: &ProfileChange,
-        confirmed: Option<Subject>,
     ) -> Result<(User, ProfileOutcome), StoreError> {
         let ActionContext { caller, client, ref event_id, now, .. } = *context;
         let username = change.username.value();
@@ -146,7 +144,6 @@ impl Store {
             username.map(Username::as_str),
             &columns,
             MAX_PROFILE_CHANGES,
-            confirmed,
         ];
         let profile = values![
             caller.user_id,
@@ -159,10 +156,6 @@ impl Store {
         ];
         let recorded = batch.query::<Affected>(INSERT_PROFILE_EVENT, event);
         batch.execute(UPDATE_PROFILE, profile);
-        if let Some(subject) = confirmed {
-            clear_confirmed(&mut batch, caller.user_id, now, event_id, subject);
-        }
-        let wait = confirmed.map(|subject| Wait::find(&mut batch, subject, now));
         let found = find_session(&mut batch, caller.session_id);
         let answers = batch.run().await?;
         let user = in_force(&answers, found, caller, now)?.user;
@@ -170,8 +163,6 @@ impl Store {
             ProfileOutcome::Changed
         } else if change.is_in(&user) {
             ProfileOutcome::Unchanged
-        } else if let Some(seconds) = wait.map(|wait| wait.seconds(&answers)).transpose()?.flatten() {
-            return Err(Denial::Throttled(seconds).into());
         } else {
             ProfileOutcome::TooOften
         };
@@ -190,10 +181,8 @@ impl Store {
         let mut batch = self.batch("delete_own");
         let found = find_session(&mut batch, caller.session_id);
         let account = find_account(&mut batch, caller.user_id);
-        let subject = Subject::User(caller.user_id);
-        let wait = Wait::find(&mut batch, subject, context.now);
-        let recorded = insert_own_event(&mut batch, context, &key, credentials_version);
-        clear_recorded(&mut batch, &key, subject);
+        let recorded = insert_own_event(&mut batch, context, &key, credentials_version, None);
+        clear_recorded(&mut batch, &key, Subject::User(caller.user_id));
         let deletion = delete_account(&mut batch, &key);
         let owed = find_owed_marks(&mut batch, caller.user_id);
         let answers = batch.run().await?;
@@ -201,12 +190,10 @@ impl Store {
         let outcome = in_force(&answers, found, caller, context.now).and_then(|_| {
             if recorded.is_some() {
                 deletion.sessions_ended(&answers)
-            } else if let Some(seconds) = wait.seconds(&answers)? {
-                Err(Denial::Throttled(seconds).into())
             } else if account.map(|row| row.is_last_admin(&answers)).transpose()?.unwrap_or(false) {
                 Err(Denial::LastAdmin.into())
             } else {
-                Err(Denial::CredentialsChanged.into())
+                Err(Denial::SessionNotInForce.into())
             }
         });
         WithOwedMarks::attach(outcome, answers.rows(owed)?)

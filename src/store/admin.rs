@@ -2,6 +2,7 @@
 
 use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
+use portcullis_core::account::client::Client;
 use portcullis_core::account::metadata::Metadata;
 use portcullis_core::account::roles;
 use portcullis_core::account::throttle::Subject;
@@ -16,6 +17,8 @@ use super::batch::{Affected, Answers, Batch, Rows, sql, values};
 use super::callers::{admin_in_force, find_session};
 use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
+use super::factors;
+use super::outbox::NewMail;
 use super::revocations::find_owed_marks;
 use super::rows::{account, roles_to_json};
 use super::sessions::{SessionSummary, SessionsQuery, revoke_recorded};
@@ -66,6 +69,8 @@ pub enum AdminAction {
     EndSessions,
     /// Forgets the failed attempts of these subjects.
     LiftThrottle(Vec<Subject>),
+    /// Removes all factors of the account and ends all its sessions. Holds the notice to the user.
+    ResetFactors(Option<NewMail<'static>>),
     /// Deletes the account and all its data.
     Delete,
 }
@@ -99,6 +104,7 @@ impl AdminAction {
             }
             Self::EndSessions => vec![AuditEvent::SessionsEnded],
             Self::LiftThrottle(_) => vec![AuditEvent::ThrottleLifted],
+            Self::ResetFactors(_) => vec![AuditEvent::FactorsReset],
             Self::Delete => vec![AuditEvent::Deleted],
         }
     }
@@ -112,10 +118,11 @@ impl AdminAction {
                     ("metadata", metadata.as_ref().map(Metadata::as_str)),
                     ("app_metadata", app_metadata.as_ref().map(Metadata::as_str)),
                 ]),
-                subjects: &[],
+                ..ActionValues::none()
             },
-            Self::LiftThrottle(subjects) => ActionValues { roles: None, columns: columns([]), subjects },
-            Self::EndSessions | Self::Delete => ActionValues { roles: None, columns: columns([]), subjects: &[] },
+            Self::LiftThrottle(subjects) => ActionValues { subjects, ..ActionValues::none() },
+            Self::ResetFactors(notice) => ActionValues { notice: notice.as_ref(), ..ActionValues::none() },
+            Self::EndSessions | Self::Delete => ActionValues::none(),
         }
     }
 
@@ -125,7 +132,7 @@ impl AdminAction {
             Self::Update { roles, disabled, .. } => {
                 *disabled == Some(true) || roles.as_ref().is_some_and(|roles| !roles::is_admin(roles))
             }
-            Self::EndSessions | Self::LiftThrottle(_) => false,
+            Self::EndSessions | Self::LiftThrottle(_) | Self::ResetFactors(_) => false,
             Self::Delete => true,
         }
     }
@@ -138,6 +145,16 @@ struct ActionValues<'a> {
     columns: String,
     /// The subjects whose failures are forgotten.
     subjects: &'a [Subject],
+    /// The notice to the user.
+    notice: Option<&'a NewMail<'static>>,
+    /// The client that the notice names: none, because it would be that of the admin.
+    client: Client,
+}
+
+impl ActionValues<'_> {
+    fn none() -> Self {
+        Self { roles: None, columns: columns([]), subjects: &[], notice: None, client: Client::default() }
+    }
 }
 
 /// The handle of the statements that end sessions.
@@ -327,6 +344,14 @@ fn add_effects<'v>(batch: &mut Batch<'v>, key: &'v EventKey, new: &'v ActionValu
         AuditEvent::SessionsEnded => {
             batch.execute(VOID_DEVICES, values![key.user_id, key.at, &key.id]);
             RevocationReason::EndedByAdmin
+        }
+        AuditEvent::FactorsReset => {
+            factors::reset(batch, key);
+            clear_recorded(batch, key, Subject::Factor(key.user_id));
+            if let Some(notice) = new.notice {
+                notice.insert_notice(batch, key, &new.client);
+            }
+            RevocationReason::FactorsReset
         }
         // Not an action of an admin.
         _ => return None,

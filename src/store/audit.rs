@@ -56,12 +56,14 @@ impl EventKey {
 }
 
 /// Records an action of a user on their own account, if the session is in force and the credentials have the given version. The
-/// event of a deletion holds neither IP address nor session.
+/// event of a deletion holds neither IP address nor session. `subject`: what wrong passwords of the action count against; if a wait has
+/// begun, nothing is recorded.
 pub(super) fn insert_own_event<'v>(
     batch: &mut Batch<'v>,
     context: &'v ActionContext<'_>,
     key: &'v EventKey,
     credentials_version: u64,
+    subject: Option<Subject>,
 ) -> Rows<Affected> {
     let caller = context.caller;
     let kept = key.event != AuditEvent::Deleted;
@@ -75,7 +77,7 @@ pub(super) fn insert_own_event<'v>(
         context.client.ip.as_deref().filter(|_| kept),
         context.client.user_agent.as_deref().filter(|_| kept),
         credentials_version,
-        Subject::User(caller.user_id),
+        subject,
     ];
     batch.query(INSERT_OWN_EVENT, values)
 }

@@ -236,6 +236,15 @@ impl<T: Into<Self>> From<Option<T>> for Value<'_> {
     }
 }
 
+/// The constraints that the registration of a passkey violates if it is repeated. A removed passkey is stored as NULL. The challenge of
+/// a new account holds its id.
+const PASSKEY_EXISTS: [&str; 4] = [
+    "UNIQUE constraint failed: passkeys.credential_id",
+    "NOT NULL constraint failed: passkeys.credential_id",
+    "UNIQUE constraint failed: users.id",
+    "UNIQUE constraint failed: registrations.id",
+];
+
 fn failure(operation: &'static str, error: &worker::Error) -> StoreError {
     // `Display` of `D1Error` panics.
     let cause = match error {
@@ -249,6 +258,8 @@ fn failure(operation: &'static str, error: &worker::Error) -> StoreError {
         StoreError::Conflict(TakenName::Email)
     } else if cause.contains("UNIQUE constraint failed: users.username_key") {
         StoreError::Conflict(TakenName::Username)
+    } else if PASSKEY_EXISTS.iter().any(|constraint| cause.contains(constraint)) {
+        StoreError::PasskeyExists
     } else {
         StoreError::Unavailable { operation, cause }
     }

@@ -12,6 +12,7 @@ use portcullis_core::mail::budget::Budget;
 use portcullis_core::mail::challenge::Purpose;
 use portcullis_core::mail::kind::Kind;
 use portcullis_core::mail::locale::Locale;
+use portcullis_core::sign_in;
 use serde::Deserialize;
 
 use super::audit::EventKey;
@@ -19,12 +20,17 @@ use super::batch::{Affected, Answers, Batch, Rows, sql, values};
 use super::connection::Store;
 use super::error::StoreError;
 use super::outbox::{NewMail, insert_of_challenge};
-use super::rows::{account, client};
+use super::rows::{account, client, sign_in_account};
 
 const FIND: &str = sql!("challenges/find.sql");
 const INSERT: &str = sql!("challenges/insert.sql");
 const INSERT_EVENT: &str = sql!("challenges/insert_event.sql");
 const INSERT_OF_EVENT: &str = sql!("challenges/insert_of_event.sql");
+const DELETE_RECLAIMED: [&str; 3] = [
+    sql!("factors/delete_reclaimed_totp.sql"),
+    sql!("factors/delete_reclaimed_recovery_codes.sql"),
+    sql!("factors/delete_reclaimed_passkeys.sql"),
+];
 const RECLAIM: &str = sql!("challenges/reclaim.sql");
 const SPEND: &str = sql!("challenges/spend.sql");
 const TRY: &str = sql!("challenges/try.sql");
@@ -161,8 +167,8 @@ pub struct StoredChallenge {
 pub struct PendingRegistration {
     /// The address as entered.
     pub email: String,
-    /// A PHC string.
-    pub password_hash: String,
+    /// A PHC string; `None` if it has a passkey.
+    pub password_hash: Option<String>,
 }
 
 /// The account of a challenge.
@@ -175,6 +181,8 @@ pub struct ChallengedAccount {
     pub credentials_version: u64,
     /// Its slot.
     pub slot: Slot,
+    /// What decides which proofs a sign-in needs.
+    pub sign_in: sign_in::Account,
 }
 
 impl StoredChallenge {
@@ -219,6 +227,7 @@ struct UsedRow {}
 #[derive(Deserialize)]
 struct AccountObject {
     user: String,
+    factors: String,
     email_key: String,
     credentials_version: u64,
     slot: u16,
@@ -258,9 +267,27 @@ impl Redemption<'_> {
         key: &'v EventKey,
         detail: Option<&'v str>,
     ) -> Rows<Affected> {
+        self.record_if(batch, key, detail, false)
+    }
+
+    /// Records an event, if this request has spent the challenge and the address is not verified yet.
+    pub(super) fn record_first_proof<'v>(&'v self, batch: &mut Batch<'v>, key: &'v EventKey) -> Rows<Affected> {
+        self.record_if(batch, key, None, true)
+    }
+
+    fn record_if<'v>(
+        &'v self,
+        batch: &mut Batch<'v>,
+        key: &'v EventKey,
+        detail: Option<&'v str>,
+        is_first_proof: bool,
+    ) -> Rows<Affected> {
         let (ip, user_agent) = (self.client.ip.as_deref(), self.client.user_agent.as_deref());
-        let values = values![self.id, self.request_id, self.now, &key.id, key.event.as_str(), ip, user_agent, detail];
-        batch.query(INSERT_EVENT, values)
+        let (kind, first) = (key.event.as_str(), is_first_proof);
+        batch.query(
+            INSERT_EVENT,
+            values![self.id, self.request_id, self.now, &key.id, kind, ip, user_agent, detail, first],
+        )
     }
 }
 
@@ -272,6 +299,11 @@ pub(super) fn reclaim<'v>(
     password_hash: Option<&'v str>,
     proves_mailbox: bool,
 ) {
+    if proves_mailbox {
+        for delete in DELETE_RECLAIMED {
+            batch.execute(delete, values![key.user_id, key.at, &key.id]);
+        }
+    }
     batch.execute(RECLAIM, values![key.user_id, key.at, &key.id, password_hash, proves_mailbox]);
 }
 
@@ -441,8 +473,10 @@ fn stored(answers: &Answers, row: ChallengeRow) -> Result<StoredChallenge, Store
 fn challenged_account(answers: &Answers, object: &str) -> Result<ChallengedAccount, StoreError> {
     let object: AccountObject =
         serde_json::from_str(object).map_err(|error| answers.corrupt(format!("account: {error}")))?;
+    let account = account(answers, &object.user)?;
     Ok(ChallengedAccount {
-        account: account(answers, &object.user)?,
+        sign_in: sign_in_account(answers, &account.user, &object.factors)?,
+        account,
         email_key: object.email_key,
         credentials_version: object.credentials_version,
         slot: Slot::from_stored(object.slot).ok_or_else(|| answers.corrupt("the slot is out of range".to_owned()))?,

@@ -1,5 +1,7 @@
 //! The credentials of users.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::session::{Delivery, OwedMark, Transport};
@@ -8,6 +10,10 @@ use portcullis_core::account::user::{Account, User};
 use portcullis_core::id::Slot;
 use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
+use portcullis_core::sign_in;
+use portcullis_core::webauthn::MAX_CREDENTIAL_ID_LEN;
+use portcullis_core::webauthn::authentication::StoredCredential;
+use portcullis_core::webauthn::cose_key::CredentialKey;
 use serde::Deserialize;
 
 use super::audit::{ActionContext, EventKey, insert_own_event};
@@ -18,13 +24,14 @@ use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::outbox::NewMail;
 use super::revocations::find_owed_marks;
-use super::rows::account;
-use super::sessions::{NewSession, revoke_recorded};
+use super::rows::{account, sign_in_account};
+use super::sessions::{Conditions, NewSession, revoke_recorded};
 use super::throttles::{Wait, clear_recorded};
 
 const CHANGE_PASSWORD: &str = sql!("credentials/change_password.sql");
 const FIND_BY_EMAIL: &str = sql!("credentials/find_by_email.sql");
 const GRANT_INVITED_ROLES: &str = sql!("invitations/grant_roles.sql");
+const FIND_BY_PASSKEY: &str = sql!("passkeys/find.sql");
 const FIND_BY_USERNAME: &str = sql!("credentials/find_by_username.sql");
 const FIND_OWN: &str = sql!("credentials/find_own.sql");
 
@@ -40,6 +47,16 @@ pub struct Credentials {
     pub disabled: bool,
     /// The slot of the user's session ids.
     pub slot: Slot,
+    /// What decides which proofs a sign-in needs.
+    pub account: sign_in::Account,
+}
+
+/// A passkey and its owner.
+pub struct FoundPasskey {
+    /// What its uses are checked against.
+    pub credential: StoredCredential,
+    /// The owner.
+    pub owner: Credentials,
 }
 
 /// The credentials of the caller, and how the caller's session is delivered.
@@ -50,6 +67,8 @@ pub struct OwnCredentials {
     pub delivery: Delivery,
     /// The seconds for which confirmations of the password must wait; `None` if they need not.
     pub wait: Option<u64>,
+    /// When the password was last set by a mail, in unix seconds.
+    pub password_reset_at: Option<u64>,
 }
 
 /// The result of looking up the account of a login.
@@ -88,16 +107,31 @@ struct CredentialsRow {
     password_hash: Option<String>,
     credentials_version: u64,
     slot: u16,
+    factors: String,
+}
+
+#[derive(Deserialize)]
+struct PasskeyRow {
+    public_key: String,
+    counter: u32,
+    is_backup_eligible: u8,
+    user: String,
+    factors: String,
+    password_hash: Option<String>,
+    credentials_version: u64,
+    slot: u16,
 }
 
 #[derive(Deserialize)]
 struct OwnCredentialsRow {
     user: String,
+    factors: String,
     password_hash: Option<String>,
     credentials_version: u64,
     slot: u16,
     transport: Transport,
     remember: u8,
+    password_reset_at: Option<u64>,
 }
 
 impl Store {
@@ -129,6 +163,26 @@ impl Store {
         Ok(Lookup { credentials, waits: waits.collect::<Result<_, _>>()?, failures })
     }
 
+    /// Finds a passkey and its owner. One round trip.
+    pub async fn find_passkey(&self, id: &[u8]) -> Result<Option<FoundPasskey>, StoreError> {
+        if id.len() > MAX_CREDENTIAL_ID_LEN {
+            return Ok(None);
+        }
+        let mut batch = self.batch("find_passkey");
+        let found = batch.query::<PasskeyRow>(FIND_BY_PASSKEY, values![BASE64_URL_SAFE_NO_PAD.encode(id)]);
+        let answers = batch.run().await?;
+        let Some(row) = answers.row(found)? else { return Ok(None) };
+        let public_key = BASE64_URL_SAFE_NO_PAD.decode(&row.public_key).ok();
+        let public_key = public_key.and_then(|key| CredentialKey::parse(&key).ok());
+        let public_key = public_key.ok_or_else(|| answers.corrupt("the key of a passkey".to_owned()))?;
+        let (counter, backup_eligible) = (row.counter, row.is_backup_eligible != 0);
+        let PasskeyRow { user, factors, password_hash, credentials_version, slot, .. } = row;
+        let owner = credentials(&answers, CredentialsRow { user, password_hash, credentials_version, slot, factors })?;
+        let user_id = owner.user.id;
+        let credential = StoredCredential { id: id.to_vec(), user_id, public_key, counter, backup_eligible };
+        Ok(Some(FoundPasskey { credential, owner }))
+    }
+
     /// Finds the caller's credentials, if the session is in force. One round trip.
     pub async fn find_own_credentials(&self, caller: Caller, now: u64) -> Result<OwnCredentials, StoreError> {
         let mut batch = self.batch("find_own_credentials");
@@ -136,10 +190,12 @@ impl Store {
         let wait = Wait::find(&mut batch, Subject::User(caller.user_id), now);
         let answers = batch.run().await?;
         let row = answers.row(found)?.ok_or(Denial::SessionNotInForce)?;
-        let OwnCredentialsRow { user, password_hash, credentials_version, slot, transport, remember } = row;
-        let row = CredentialsRow { user, password_hash, credentials_version, slot };
-        let delivery = Delivery { transport, remember: remember != 0 };
-        Ok(OwnCredentials { credentials: credentials(&answers, row)?, delivery, wait: wait.seconds(&answers)? })
+        let delivery = Delivery { transport: row.transport, remember: row.remember != 0 };
+        let password_reset_at = row.password_reset_at;
+        let OwnCredentialsRow { user, factors, password_hash, credentials_version, slot, .. } = row;
+        let row = CredentialsRow { user, password_hash, credentials_version, slot, factors };
+        let credentials = credentials(&answers, row)?;
+        Ok(OwnCredentials { credentials, delivery, wait: wait.seconds(&answers)?, password_reset_at })
     }
 
     /// Replaces the caller's password if the credentials still have the given version and no wait has begun, revokes every session of the
@@ -159,11 +215,13 @@ impl Store {
         let found = find_session(&mut batch, caller.session_id);
         let subject = Subject::User(caller.user_id);
         let wait = Wait::find(&mut batch, subject, now);
-        let recorded = insert_own_event(&mut batch, context, &key, credentials_version);
+        let recorded = insert_own_event(&mut batch, context, &key, credentials_version, Some(subject));
         clear_recorded(&mut batch, &key, subject);
         batch.execute(CHANGE_PASSWORD, values![key.user_id, key.at, &key.id, new_hash]);
         let revoked = revoke_recorded(&mut batch, &key, RevocationReason::PasswordChanged, Some(client));
-        let begun = new_session.insert_renewed(&mut batch, &key, client);
+        let renews = Some(caller.session_id);
+        let conditions = Conditions { event: Some(&key.id), renews, ..Conditions::default() };
+        let begun = new_session.insert(&mut batch, &conditions, client, now);
         if let Some(notice) = notice {
             notice.insert_notice(&mut batch, &key, client);
         }
@@ -213,8 +271,16 @@ impl Store {
 }
 
 fn credentials(answers: &Answers, row: CredentialsRow) -> Result<Credentials, StoreError> {
-    let CredentialsRow { user, password_hash, credentials_version, slot } = row;
+    let CredentialsRow { user, password_hash, credentials_version, slot, factors } = row;
     let Account { user, disabled_at } = account(answers, &user)?;
+    let account = sign_in_account(answers, &user, &factors)?;
     let slot = Slot::from_stored(slot).ok_or_else(|| answers.corrupt("the slot is out of range".to_owned()))?;
-    Ok(Credentials { user, password_hash, version: credentials_version, disabled: disabled_at.is_some(), slot })
+    Ok(Credentials {
+        user,
+        password_hash,
+        version: credentials_version,
+        disabled: disabled_at.is_some(),
+        slot,
+        account,
+    })
 }

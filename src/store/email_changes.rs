@@ -7,7 +7,7 @@ use portcullis_core::account::audit::{AuditEvent, RevocationReason};
 use portcullis_core::account::caller::Caller;
 use portcullis_core::account::client::Client;
 use portcullis_core::account::email_change::{RESERVED, Schedule};
-use portcullis_core::account::throttle::Subject;
+use portcullis_core::account::session::OwedMark;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::identity::email::Email;
@@ -23,8 +23,7 @@ use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
 use super::outbox::{NewMail, change_columns};
 use super::revocations::find_owed_marks;
-use super::sessions::{revoke_others_recorded, revoke_recorded};
-use super::throttles::{Wait, clear_recorded};
+use super::sessions::{Conditions, NewSession, revoke_recorded};
 
 const DELETE: &str = sql!("email_changes/delete.sql");
 const DELETE_CHALLENGES: &str = sql!("email_changes/delete_challenges.sql");
@@ -121,16 +120,15 @@ fn change<'v>(
     key: &'v EventKey,
     new: NewAddress<'v>,
     client: Option<&'v Client>,
-    kept: Option<Id>,
+    proved_both: bool,
 ) -> Rows<Affected> {
     let event = || values![key.user_id, key.at, &key.id];
-    // Only the user, who has proved to have both mailboxes, keeps a session.
-    let reserved = values![key.user_id, key.at, &key.id, key.at.saturating_add(RESERVED), kept.is_some()];
+    let reserved = values![key.user_id, key.at, &key.id, key.at.saturating_add(RESERVED), proved_both];
     batch.execute(RESERVE, reserved);
     batch.execute(DELETE_CHALLENGES, event());
     batch.execute(UPDATE_EMAIL, values![key.user_id, key.at, &key.id, new.email, new.key]);
     batch.execute(DELETE, event());
-    revoke_others_recorded(batch, key, RevocationReason::EmailChanged, client, kept)
+    revoke_recorded(batch, key, RevocationReason::EmailChanged, client)
 }
 
 impl Redemption<'_> {
@@ -142,7 +140,7 @@ impl Redemption<'_> {
 
 impl Store {
     /// Records that the user wants another address, and inserts the challenge and its mails within the budgets, if the credentials have the
-    /// given version and no wait has begun. If the new address is not free, no code is right, and its owner gets a mail. One round trip.
+    /// given version. If the new address is not free, no code is right, and its owner gets a mail. One round trip.
     pub async fn request_email_change(
         &self,
         context: &ActionContext<'_>,
@@ -153,13 +151,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let ActionContext { caller, client, now, .. } = *context;
         let key = EventKey::new(caller.user_id, AuditEvent::EmailChangeRequested, context);
-        let subject = Subject::User(caller.user_id);
         let version = challenge.user.map(|(_, version)| version).unwrap_or_default();
         let mut batch = self.batch("request_email_change");
         let found = find_session(&mut batch, caller.session_id);
-        let wait = Wait::find(&mut batch, subject, now);
-        let recorded = insert_own_event(&mut batch, context, &key, version);
-        clear_recorded(&mut batch, &key, subject);
+        let recorded = insert_own_event(&mut batch, context, &key, version, None);
         let last = budgets.use_all(&mut batch, Some(&key), request_id, now);
         challenge.insert(&mut batch, client, request_id, last, now);
         let new_mail = values![
@@ -178,20 +173,22 @@ impl Store {
         let answers = batch.run().await?;
         in_force(&answers, found, caller, now)?;
         if answers.row(recorded)?.is_none() {
-            return Err(wait.seconds(&answers)?.map_or(Denial::CredentialsChanged, Denial::Throttled).into());
+            return Err(Denial::SessionNotInForce.into());
         }
         Ok(())
     }
 
-    /// Spends the challenge of a change and changes the address of the caller. Ends every session but the caller's, and returns their
-    /// number; `None` if the challenge was spent, the account changed or the new address is not free. One round trip.
+    /// Spends the challenge of a change, changes the address of the caller, ends every session and begins a new one. Returns the number of
+    /// sessions that ended, and another session that ended because its cookie was replaced; `None` if the challenge was spent, the account
+    /// changed or the new address is not free. One round trip.
     pub async fn change_email(
         &self,
         redemption: &Redemption<'_>,
         caller: Caller,
         (email, email_key): (&str, &str),
+        new_session: &NewSession,
         notice: Option<&NewMail<'_>>,
-    ) -> Result<WithOwedMarks<Option<usize>>, StoreError> {
+    ) -> Result<WithOwedMarks<Option<(usize, Option<OwedMark>)>>, StoreError> {
         let key = redemption.key(AuditEvent::EmailChanged);
         let client = redemption.client;
         let mut batch = self.batch("change_email");
@@ -202,12 +199,16 @@ impl Store {
             notice.insert_notice(&mut batch, &key, client);
         }
         let new = NewAddress { email, key: email_key };
-        let revoked = change(&mut batch, &key, new, Some(client), Some(caller.session_id));
+        let revoked = change(&mut batch, &key, new, Some(client), true);
+        let renews = Some(caller.session_id);
+        let conditions = Conditions { event: Some(&key.id), renews, ..Conditions::default() };
+        let begun = new_session.insert(&mut batch, &conditions, client, redemption.now);
         let owed = find_owed_marks(&mut batch, caller.user_id);
         let answers = batch.run().await?;
         let (spent, revoked) = (answers.row(spent)?, answers.rows(revoked)?.len());
-        let outcome = in_force(&answers, found, caller, redemption.now).map(|_| spent.map(|_| revoked));
-        WithOwedMarks::attach(outcome, answers.rows(owed)?)
+        let replaced = begun.replaced(&answers)?;
+        let outcome = in_force(&answers, found, caller, redemption.now).map(|_| spent.map(|_| (revoked, replaced)));
+        WithOwedMarks::attach(outcome, answers.rows(owed)?.into_iter().chain(replaced).collect())
     }
 
     /// Spends the challenge of a change, and lets the change wait. It replaces one that waits already. `false` if the challenge was spent,
@@ -344,7 +345,7 @@ impl Store {
         let recorded = batch.query::<Affected>(RECORD_DUE, due);
         notice.insert_notice(&mut batch, &key, &client);
         let new = NewAddress { email: &pending.new_email, key: &pending.new_email_key };
-        let revoked = change(&mut batch, &key, new, None, None);
+        let revoked = change(&mut batch, &key, new, None, false);
         // Without the first event the change is still there.
         let dropped = record_cancelled(&mut batch, &dropped_key, pending, None, OUTDATED);
         batch.execute(DELETE, values![dropped_key.user_id, dropped_key.at, &dropped_key.id]);

@@ -23,6 +23,8 @@ pub enum StoreError {
     },
     /// Another account has the name.
     Conflict(TakenName),
+    /// The passkey is registered already, or was removed a moment ago.
+    PasskeyExists,
     /// The operation is not allowed or not possible. Nothing was changed.
     Denied {
         /// The reason.
@@ -89,6 +91,7 @@ impl fmt::Display for StoreError {
             Self::Unavailable { operation, cause } | Self::Corrupt { operation, cause } => {
                 write!(formatter, "{operation}: {cause}")
             }
+            Self::PasskeyExists => formatter.write_str("the passkey exists"),
             Self::Conflict(name) => write!(formatter, "conflict: {name:?}"),
             Self::Denied { denial, .. } => write!(formatter, "denied: {denial:?}"),
         }

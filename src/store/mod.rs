@@ -21,11 +21,15 @@ pub mod challenges;
 pub mod cleanup;
 pub mod credentials;
 pub mod email_changes;
+pub mod factor_use;
+pub mod factors;
 pub mod invitations;
 pub mod outbox;
+pub mod passkeys;
 pub mod registration;
 pub mod revocations;
 pub mod sessions;
+pub mod sign_ins;
 pub mod throttles;
 
 pub use connection::Store;

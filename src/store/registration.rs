@@ -16,8 +16,11 @@ use super::batch::{Affected, Answers, Batch, Rows, Value, sql, values};
 use super::challenges::{NewCode, Redemption};
 use super::connection::Store;
 use super::error::{StoreError, WithOwedMarks};
+use super::factors::INSERT_RECOVERY_CODES;
+use super::passkeys::NewPasskey;
 use super::rows::roles_to_json;
-use super::sessions::NewSession;
+use super::sessions::{Conditions, NewSession, SignIn};
+use super::sign_ins::NewPendingSignIn;
 
 const DELETE_DISOWNED: &str = sql!("registration/delete_disowned.sql");
 const DELETE_OF_ADDRESS: &str = sql!("registration/delete_of_address.sql");
@@ -26,6 +29,7 @@ const FIND_CHALLENGE: &str = sql!("registration/find_challenge.sql");
 const FIND_TAKEN: &str = sql!("registration/find_taken.sql");
 const INSERT_PENDING: &str = sql!("registration/insert_pending.sql");
 const INSERT_PROVED: &str = sql!("registration/insert_proved.sql");
+const INSERT_PROVED_PASSKEY: &str = sql!("registration/insert_proved_passkey.sql");
 const INSERT_USER: &str = sql!("registration/insert_user.sql");
 const SPEND: &str = sql!("registration/spend.sql");
 const SPEND_OTHERS: &str = sql!("registration/spend_others.sql");
@@ -88,8 +92,10 @@ pub struct NewUser<'a> {
     pub family_name: Option<&'a Name>,
     /// The metadata that the user may change.
     pub metadata: Option<&'a Metadata>,
-    /// A PHC string; `None` for an account without a password.
+    /// A PHC string; `None` for an account with a passkey.
     pub password_hash: Option<&'a str>,
+    /// The passkey.
+    pub passkey: Option<FirstPasskey<'a>>,
     /// The `roles` claim.
     pub roles: &'a [String],
 }
@@ -161,6 +167,22 @@ impl Taken {
     }
 }
 
+/// The passkey of a new account.
+pub struct FirstPasskey<'a> {
+    /// The passkey.
+    pub passkey: &'a NewPasskey,
+    /// The hashes of the recovery codes: a JSON array.
+    pub code_hashes: Option<&'a str>,
+}
+
+/// What a registration begins.
+pub enum First<'a> {
+    /// The first session.
+    Session(&'a NewSession),
+    /// A sign-in that needs a further proof.
+    SignIn(&'a NewPendingSignIn),
+}
+
 impl Store {
     /// Checks which names are taken, and derives the slot of the address. One round trip.
     pub async fn find_taken(
@@ -175,26 +197,40 @@ impl Store {
         taken.availability(&answers, email)
     }
 
-    /// Creates an account and its first session in one transaction, and the code that verifies its address;
-    /// [`StoreError::Conflict`] if a name was taken in the meantime. One round trip. Returns the session that ended because its cookie was
+    /// Creates an account and its first session or sign-in in one transaction, and the code that verifies its address;
+    /// [`StoreError::Conflict`] if a name was taken in the meantime, and [`StoreError::PasskeyExists`] if the passkey was used. One round
+    /// trip. Returns the session that ended because its cookie was
     /// replaced.
     pub async fn insert_user(
         &self,
         user: &NewUser<'_>,
-        session: &NewSession,
+        first: First<'_>,
         code: Option<&NewCode<'_>>,
         client: &Client,
         request_id: Id,
         now: u64,
     ) -> Result<WithOwedMarks<Option<OwedMark>>, StoreError> {
+        let no_sign_in = SignIn::default();
         let mut batch = self.batch("insert_user");
         batch.execute(INSERT_USER, user.values(client, now));
-        let begun = session.insert(&mut batch, None, client, now);
+        if let Some(passkey) = &user.passkey {
+            passkey.passkey.insert(&mut batch, user.id, None, now);
+            if let Some(hashes) = passkey.code_hashes {
+                batch.execute(INSERT_RECOVERY_CODES, values![user.id, now, None::<&str>, hashes]);
+            }
+        }
+        let begun = match first {
+            First::Session(session) => Some(session.insert(&mut batch, &Conditions::default(), client, now)),
+            First::SignIn(pending) => {
+                pending.insert(&mut batch, &no_sign_in, request_id, now);
+                None
+            }
+        };
         if let Some(code) = code {
             code.insert(&mut batch, client, request_id, now);
         }
         let answers = batch.run().await?;
-        let replaced = begun.replaced(&answers)?;
+        let replaced = begun.map_or(Ok(None), |begun| begun.replaced(&answers))?;
         Ok(WithOwedMarks { value: replaced, owed_marks: replaced.into_iter().collect() })
     }
 
@@ -213,7 +249,9 @@ impl Store {
         code.insert(&mut batch, client, request_id, now);
         let others = MAX_PENDING.saturating_sub(1);
         batch.execute(DELETE_OLDEST, values![user.email.key(), others, challenge_id, client.ip.as_deref()]);
-        let values = user.values(client, now).into_iter().chain(values![now.saturating_add(PENDING_TTL), challenge_id]);
+        let passkey = user.passkey.as_ref().map(|first| first.passkey.to_json());
+        let values = user.values(client, now).into_iter();
+        let values = values.chain(values![now.saturating_add(PENDING_TTL), challenge_id, passkey]);
         batch.execute(INSERT_PENDING, values.collect());
         batch.run().await.map(|_| ())
     }
@@ -238,6 +276,7 @@ impl Store {
         let mut batch = self.batch("complete_registration");
         let spent = spend(&mut batch, redemption);
         batch.execute(INSERT_PROVED, values![id, request_id, now]);
+        batch.execute(INSERT_PROVED_PASSKEY, values![id, request_id, now]);
         redemption.record(&mut batch, &key, None);
         batch.execute(DELETE_OF_ADDRESS, values![id, request_id]);
         let answers = batch.run().await?;

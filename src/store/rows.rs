@@ -2,9 +2,11 @@
 
 use portcullis_core::account::client::Client;
 use portcullis_core::account::metadata::Metadata;
+use portcullis_core::account::roles;
 use portcullis_core::account::session::{Session, Transport};
 use portcullis_core::account::user::{Account, User};
 use portcullis_core::id::Id;
+use portcullis_core::sign_in::{self, Factors};
 use portcullis_core::token::refresh::{SecretHash, SessionState};
 use serde::Deserialize;
 
@@ -35,6 +37,7 @@ struct UserObject {
 pub(super) struct SessionRow {
     session_id: Id,
     transport: Transport,
+    is_aal2: u8,
     secret_hash: String,
     generation: u32,
     rotated_at: u64,
@@ -59,6 +62,26 @@ impl AccountRow {
     pub(super) fn is_last_admin(&self, answers: &Answers) -> Result<bool, StoreError> {
         Ok(self.another_is_admin == 0 && self.account(answers)?.is_enabled_admin())
     }
+}
+
+/// The factors of the view `user_objects`.
+#[derive(Deserialize)]
+struct FactorsObject {
+    totp: u8,
+    passkey: u8,
+    reset: u8,
+}
+
+/// What decides which proofs the sign-in of a user needs.
+pub(super) fn sign_in_account(answers: &Answers, user: &User, factors: &str) -> Result<sign_in::Account, StoreError> {
+    let object: FactorsObject =
+        serde_json::from_str(factors).map_err(|error| answers.corrupt(format!("factors: {error}")))?;
+    Ok(sign_in::Account {
+        factors: Factors { totp: object.totp != 0, passkey: object.passkey != 0 },
+        is_admin: roles::is_admin(&user.roles),
+        email_verified: user.email_verified,
+        factors_reset: object.reset != 0,
+    })
 }
 
 /// Parses a user object.
@@ -91,7 +114,7 @@ pub(super) fn session(answers: &Answers, row: SessionRow) -> Result<Session, Sto
         revoked: row.revoked_at.is_some(),
         user_disabled: disabled_at.is_some(),
     };
-    Ok(Session { id: row.session_id, transport: row.transport, state, user })
+    Ok(Session { id: row.session_id, transport: row.transport, is_aal2: row.is_aal2 != 0, state, user })
 }
 
 /// The value of the column `roles`.

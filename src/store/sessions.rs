@@ -17,17 +17,19 @@ use super::callers::{find_session, in_force};
 use super::challenges::{Redemption, reclaim};
 use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
+use super::factor_use::{FactorCondition, FactorUse, FactorUser, spend_sign_in};
 use super::outbox::{NewMail, SessionNotice};
 use super::revocations::{find_owed_marks, find_owed_marks_of_session};
 use super::rows::{account, client, session};
-use super::throttles::{Wait, forgive};
+use super::throttles::{Wait, clear_completed, forgive};
 
 const COUNT_EVICTED_SESSIONS: &str = sql!("audit/count_evicted_sessions.sql");
 const INSERT: &str = sql!("sessions/insert.sql");
-const INSERT_RENEWED: &str = sql!("sessions/insert_renewed.sql");
 const INSERT_REUSE_EVENT: &str = sql!("sessions/insert_reuse_event.sql");
 const LIST: &str = sql!("sessions/list.sql");
-const REPLACE_HASH: &str = sql!("sessions/replace_hash.sql");
+pub(super) const CLEAR_RESET: &str = sql!("sign_ins/clear_reset.sql");
+const REVOKE_RENEWED: &str = sql!("sessions/revoke_renewed.sql");
+pub(super) const REPLACE_HASH: &str = sql!("sessions/replace_hash.sql");
 const REVOKE: &str = sql!("sessions/revoke.sql");
 const REVOKE_ALL: &str = sql!("sessions/revoke_all.sql");
 const REVOKE_EXCESS: &str = sql!("sessions/revoke_excess.sql");
@@ -36,6 +38,7 @@ const REVOKE_RECORDED: &str = sql!("sessions/revoke_recorded.sql");
 const REVOKE_REPLACED: &str = sql!("sessions/revoke_replaced.sql");
 const REVOKE_REUSED: &str = sql!("sessions/revoke_reused.sql");
 const ROTATE: &str = sql!("sessions/rotate.sql");
+const VERIFY_EMAIL: &str = sql!("challenges/verify_email.sql");
 const VOID_DEVICES: &str = sql!("sessions/void_devices.sql");
 
 /// A session to begin. Times in unix seconds.
@@ -62,6 +65,25 @@ pub struct NewSession {
     pub replaced: Option<RefreshToken>,
     /// What failed attempts to begin this session count against. If a wait has begun, no session begins.
     pub subject: Option<Subject>,
+    /// The passkey that begins it.
+    pub passkey_id: Option<String>,
+}
+
+/// What must hold in the transaction that begins a session, besides the account being as it was proved.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Conditions<'a> {
+    /// The request, which must have spent the challenge and the pending sign-in.
+    pub(super) request_id: Option<Id>,
+    pub(super) challenge: Option<Id>,
+    pub(super) pending: Option<Id>,
+    /// The second factor, which the request must have used up.
+    pub(super) factor: Option<&'a FactorCondition>,
+    /// An event that must exist.
+    pub(super) event: Option<&'a str>,
+    /// The session of the caller, which must be in force.
+    pub(super) caller: Option<Id>,
+    /// The session that it renews. If a passkey began that, it began this one, too.
+    pub(super) renews: Option<Id>,
 }
 
 /// The handles of a new session.
@@ -93,8 +115,49 @@ pub struct SignIn<'a> {
     pub redemption: Option<Redemption<'a>>,
     /// Whether the redemption is the first proof of the mailbox, which deletes what the account had before.
     pub reclaims: bool,
+    /// Whether the redemption verifies the address, because the sign-in proved the account otherwise, too.
+    pub verifies_email: bool,
     /// The notice that the device is new.
     pub notice: Option<NewMail<'a>>,
+    /// The pending sign-in that is completed, and the key of the throttle of its name.
+    pub pending: Option<(Id, Option<&'a str>)>,
+    /// The passkey or second factor.
+    pub factor: Option<FactorUse>,
+    /// The passkey that was proved before.
+    pub passkey_id: Option<&'a str>,
+    /// Whether an admin removed the factors since the last sign-in.
+    pub ends_reset: bool,
+    /// The session of the caller, which the new one replaces.
+    pub renewed: Option<Id>,
+}
+
+impl SignIn<'_> {
+    /// The key of the event that the address is verified.
+    pub(super) fn verified(&self) -> Option<EventKey> {
+        let redemption = self.redemption.as_ref().filter(|_| self.reclaims || self.verifies_email)?;
+        Some(redemption.key(AuditEvent::EmailVerified))
+    }
+
+    /// Spends the challenge, verifies the address and deletes what the account had before, if the sign-in does so. Returns the marks of the
+    /// sessions that ended.
+    pub(super) fn redeem<'v>(
+        &'v self,
+        batch: &mut Batch<'v>,
+        verified: Option<&'v EventKey>,
+        client: &'v Client,
+    ) -> Option<Rows<OwedMark>> {
+        let redemption = self.redemption.as_ref()?;
+        redemption.spend(batch);
+        let key = verified?;
+        redemption.record_first_proof(batch, key);
+        if !self.reclaims {
+            batch.execute(VERIFY_EMAIL, values![key.user_id, key.at, &key.id]);
+            return None;
+        }
+        reclaim(batch, key, None, true);
+        revoke_recorded(batch, key, RevocationReason::EmailVerified, Some(client));
+        Some(find_owed_marks(batch, key.user_id))
+    }
 }
 
 /// The result of inserting a session.
@@ -129,29 +192,32 @@ impl NewSession {
             self.authenticated_at,
             self.delivery.transport.as_str(),
             self.delivery.remember,
+            self.passkey_id.as_deref(),
         ]
     }
 
-    /// Begins the session, unless the account is disabled, its credentials have changed or a wait has begun. With a redemption, only if
-    /// it spent its challenge.
+    /// Begins the session, unless the account is disabled, its credentials have changed, a wait has begun or a condition does not hold.
     pub(super) fn insert<'v>(
         &'v self,
         batch: &mut Batch<'v>,
-        redemption: Option<&Redemption<'_>>,
+        conditions: &Conditions<'_>,
         client: &'v Client,
         now: u64,
     ) -> Begun {
-        let (challenge, request) = redemption.map(|redemption| (redemption.id, redemption.request_id)).unzip();
-        let values = self.values(client, now).into_iter().chain(values![self.subject, challenge, request]);
+        let Conditions { request_id, challenge, pending, factor, event, caller, renews } = *conditions;
+        let (totp, passkey, used) = match factor {
+            Some(FactorCondition::Totp(id)) => (Some(*id), None, None),
+            Some(FactorCondition::Passkey(id)) => (None, Some(id.clone()), None),
+            Some(FactorCondition::Event(key)) => (None, None, Some(key.id.as_str())),
+            None => (None, None, None),
+        };
+        let codes = totp.map(|_| Subject::Factor(self.user_id));
+        let event = event.or(used).map(ToOwned::to_owned);
+        let conditions =
+            values![self.subject, request_id, challenge, pending, totp, passkey, event, caller, codes, renews];
+        let values = self.values(client, now).into_iter().chain(conditions);
         let inserted = batch.query(INSERT, values.collect());
         Begun { inserted, replaced: self.revoke_replaced(batch, client, now) }
-    }
-
-    /// Begins the session, if the event exists.
-    pub(super) fn insert_renewed<'v>(&'v self, batch: &mut Batch<'v>, key: &'v EventKey, client: &'v Client) -> Begun {
-        let values = self.values(client, key.at).into_iter().chain([Value::from(&key.id)]);
-        let inserted = batch.query(INSERT_RENEWED, values.collect());
-        Begun { inserted, replaced: self.revoke_replaced(batch, client, key.at) }
     }
 
     /// Ends the session whose cookie is replaced, if the new session has begun.
@@ -208,6 +274,8 @@ pub struct PresentedToken<'a> {
     pub transport: Transport,
     /// The user whose session must be refreshed; `None`: any.
     pub user_id: Option<Id>,
+    /// Whether the session must have begun with two factors.
+    pub needs_aal2: bool,
 }
 
 /// The durations that a rotation applies, in seconds.
@@ -251,6 +319,10 @@ pub struct Issued {
     pub expires_at: u64,
     /// Whether the session is remembered.
     pub remember: bool,
+    /// How the user authenticated: values of RFC 8176, separated by spaces.
+    pub amr: String,
+    /// When the user authenticated, in unix seconds.
+    pub authenticated_at: u64,
     /// The client that rotated it.
     pub rotated_by: Client,
     /// The owner.
@@ -262,6 +334,8 @@ struct RotationRow {
     grace_retries: u64,
     expires_at: u64,
     remember: u8,
+    amr: String,
+    authenticated_at: u64,
     rotated_ip: Option<String>,
     rotated_user_agent: Option<String>,
     user: String,
@@ -365,26 +439,57 @@ impl Store {
         let (ip, user_agent) = (client.ip.as_deref(), client.user_agent.as_deref());
         let session_id = session.token.session_id();
         let redemption = sign_in.redemption.as_ref();
-        let verified = redemption.map(|redemption| redemption.key(AuditEvent::EmailVerified));
+        let verified = sign_in.verified();
         let mut batch = self.batch("insert_session");
-        let wait = session.subject.map(|subject| Wait::find(&mut batch, subject, now));
-        if let Some(redemption) = redemption {
-            redemption.spend(&mut batch);
+        let codes = sign_in.factor.as_ref().and_then(|used| used.subject(session.user_id));
+        let subjects = session.subject.into_iter().chain(codes);
+        let waits: Vec<_> = subjects.map(|subject| Wait::find(&mut batch, subject, now)).collect();
+        let owed = sign_in.redeem(&mut batch, verified.as_ref(), client);
+        let pending = sign_in.pending.map(|(id, _)| id);
+        if let Some(id) = pending {
+            spend_sign_in(&mut batch, id, request_id, now);
         }
-        let mut owed = None;
-        if let Some((redemption, key)) = redemption.zip(verified.as_ref()).filter(|_| sign_in.reclaims) {
-            redemption.record(&mut batch, key, None);
-            reclaim(&mut batch, key, None, true);
-            revoke_recorded(&mut batch, key, RevocationReason::EmailVerified, Some(client));
-            owed = Some(find_owed_marks(&mut batch, session.user_id));
+        let challenge = redemption.map(|redemption| redemption.id);
+        let request = Some(request_id);
+        let conditions =
+            Conditions { request_id: request, challenge, pending, caller: sign_in.renewed, ..Conditions::default() };
+        let owner = FactorUser {
+            user_id: session.user_id,
+            credentials_version: session.credentials_version,
+            pending,
+            caller: sign_in.renewed,
+            challenge,
+            subject: session.subject,
+        };
+        let used = sign_in.factor.as_ref();
+        let factor = used.map(|used| used.spend(&mut batch, &owner, client, request_id, now));
+        let conditions = Conditions { factor: factor.as_ref(), ..conditions };
+        let begun = session.insert(&mut batch, &conditions, client, now);
+        let renewed = sign_in.renewed.map(|caller| {
+            let values = values![caller, session.user_id, now, ip, user_agent, session_id];
+            batch.query::<OwedMark>(REVOKE_RENEWED, values)
+        });
+        if let Some((FactorCondition::Event(key), notice)) = factor.as_ref().zip(used.and_then(FactorUse::notice)) {
+            notice.insert_notice(&mut batch, key, client);
         }
-        let begun = session.insert(&mut batch, redemption, client, now);
+        if factor.is_some() {
+            clear_completed(&mut batch, Subject::Factor(session.user_id), session_id);
+        }
+        if sign_in.renewed.is_some() {
+            clear_completed(&mut batch, Subject::User(session.user_id), session_id);
+        }
+        if sign_in.ends_reset {
+            batch.execute(CLEAR_RESET, values![session.user_id, session_id]);
+        }
         let noticed = sign_in.notice.as_ref().map(|notice| {
             let session = SessionNotice { session_id, event_id: None, budget: Budget::NEW_DEVICE };
             notice.insert_session_notice(&mut batch, &session, client, request_id, now)
         });
         if let Some(name) = sign_in.name {
-            forgive(&mut batch, name, session_id);
+            forgive(&mut batch, name.to_string(), session_id);
+        }
+        if let Some(name) = sign_in.pending.and_then(|(_, name)| name) {
+            forgive(&mut batch, name.to_owned(), session_id);
         }
         let values = values![session_id, session.user_id, now, max_sessions, ip, user_agent];
         let excess = batch.query::<ExcessRow>(REVOKE_EXCESS, values);
@@ -393,9 +498,13 @@ impl Store {
         }
         let answers = batch.run().await?;
         let excess = answers.rows(excess)?;
+        let mut longest = None;
+        for wait in waits {
+            longest = longest.max(wait.seconds(&answers)?);
+        }
         let value = Insertion {
             has_begun: begun.has_begun(&answers)?,
-            wait: wait.map(|wait| wait.seconds(&answers)).transpose()?.flatten(),
+            wait: longest,
             replaced: begun.replaced(&answers)?,
             evicted: excess.iter().map(|row| u64::from(row.is_evicted)).sum(),
             has_notice: noticed.map(|noticed| answers.row(noticed)).transpose()?.flatten().is_some(),
@@ -406,7 +515,8 @@ impl Store {
             access_expires_at,
         };
         let earlier = owed.map(|owed| answers.rows(owed)).transpose()?.unwrap_or_default();
-        let owed_marks = excess.into_iter().map(mark).chain(value.replaced).chain(earlier).collect();
+        let renewed = renewed.map(|renewed| answers.rows(renewed)).transpose()?.unwrap_or_default();
+        let owed_marks = excess.into_iter().map(mark).chain(value.replaced).chain(renewed).chain(earlier).collect();
         Ok(WithOwedMarks { value, owed_marks })
     }
 
@@ -428,7 +538,7 @@ impl Store {
         now: u64,
     ) -> Result<Rotation, StoreError> {
         const OPERATION: &str = "rotate";
-        let PresentedToken { token, transport, user_id } = presented;
+        let PresentedToken { token, transport, user_id, needs_aal2 } = presented;
         let (session_id, secret_hash) = (token.session_id(), token.secret_hash());
         let (ip, user_agent) = (client.ip.as_deref(), client.user_agent.as_deref());
         let (secret, generation) = (secret_hash.as_str(), token.generation());
@@ -447,6 +557,7 @@ impl Store {
                 user_id,
                 transport.as_str(),
                 unremembered_idle,
+                needs_aal2,
             ]
         };
         let reuse = || values![session_id, secret, generation, now, grace, ip, user_agent];
@@ -608,6 +719,8 @@ fn issued(answers: &Answers, rotated: RotationRow) -> Result<Rotation, StoreErro
         retries: rotated.grace_retries,
         expires_at: rotated.expires_at,
         remember: rotated.remember != 0,
+        amr: rotated.amr,
+        authenticated_at: rotated.authenticated_at,
         rotated_by: client(rotated.rotated_ip, rotated.rotated_user_agent),
         user: account(answers, &rotated.user)?.user,
     })))

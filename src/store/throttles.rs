@@ -12,7 +12,7 @@ use super::connection::Store;
 use super::error::StoreError;
 use super::outbox::NewMail;
 
-const CLEAR_CONFIRMED: &str = sql!("throttles/clear_confirmed.sql");
+const CLEAR_COMPLETED: &str = sql!("throttles/clear_completed.sql");
 const CLEAR_RECORDED: &str = sql!("throttles/clear_recorded.sql");
 const COUNT: &str = sql!("throttles/count.sql");
 const FIND: &str = sql!("throttles/find.sql");
@@ -120,16 +120,16 @@ impl Store {
 /// Sets the failures in a row of a name to zero, if the session has begun. The waits get shorter only by time: otherwise a user
 /// whose name has the same hash could end them with a login of their own. The device that has just signed in is known and does
 /// not wait.
-pub(super) fn forgive(batch: &mut Batch<'_>, subject: Subject, session_id: Id) {
-    batch.execute(FORGIVE, values![subject, session_id]);
+pub(super) fn forgive(batch: &mut Batch<'_>, key: String, session_id: Id) {
+    batch.execute(FORGIVE, values![key, session_id]);
+}
+
+/// Forgets the failures of a subject, if the session has begun.
+pub(super) fn clear_completed(batch: &mut Batch<'_>, subject: Subject, session_id: Id) {
+    batch.execute(CLEAR_COMPLETED, values![subject, session_id]);
 }
 
 /// Forgets the failures of a subject, if the event exists.
 pub(super) fn clear_recorded<'v>(batch: &mut Batch<'v>, key: &'v EventKey, subject: Subject) {
     batch.execute(CLEAR_RECORDED, values![key.user_id, key.at, &key.id, subject]);
-}
-
-/// Forgets the failures of a subject, if the profile change with this event id is recorded.
-pub(super) fn clear_confirmed<'v>(batch: &mut Batch<'v>, user_id: Id, now: u64, event_id: &'v str, subject: Subject) {
-    batch.execute(CLEAR_CONFIRMED, values![user_id, now, event_id, subject]);
 }

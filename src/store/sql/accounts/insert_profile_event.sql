@@ -1,7 +1,6 @@
 -- ?1 caller session_id, ?2 caller user_id, ?3 now, ?4 ip, ?5 user_agent, ?6 detail, ?7 whether to set the username,
--- ?8 username, ?9 JSON object of the other columns to set, ?10 maximum changes per hour,
--- ?11 key of the throttle or NULL.
--- Cost: 1 session, its user, 1 event and 1 throttle read, 1 row written, plus an index entry for the first change of an hour.
+-- ?8 username, ?9 JSON object of the other columns to set, ?10 maximum changes per hour.
+-- Cost: 1 session, its user and 1 event read, 1 row written, plus an index entry for the first change of an hour.
 INSERT INTO audit_events (user_id, at, id, kind, count, last_at, session_id, ip, user_agent, detail)
 SELECT ?2, ?3 - ?3 % 3600, 'profile_changed', 'profile_changed', 1, ?3, ?1, ?4, ?5, ?6
 FROM users
@@ -17,7 +16,6 @@ WHERE id = ?2
   AND NOT EXISTS (
     SELECT 1 FROM audit_events WHERE user_id = ?2 AND at = ?3 - ?3 % 3600 AND id = 'profile_changed' AND count >= ?10
   )
-  AND NOT EXISTS (SELECT 1 FROM throttles AS t WHERE t.key = ?11 AND t.until > ?3)
 ON CONFLICT (user_id, at, id) DO UPDATE
 SET
   count = count + 1, last_at = excluded.last_at, session_id = excluded.session_id,

@@ -5,7 +5,7 @@ SELECT
   created_at, expires_at, ip, user_agent, locale,
   (
     SELECT json_object(
-      'user', u.user, 'email_key', u.email_key, 'credentials_version', u.credentials_version, 'slot', u.slot
+      'user', u.user, 'factors', u.factors, 'email_key', u.email_key, 'credentials_version', u.credentials_version, 'slot', u.slot
     )
     FROM user_objects AS u
     WHERE u.id = challenges.user_id

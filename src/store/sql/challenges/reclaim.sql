@@ -4,6 +4,7 @@
 UPDATE users
 SET
   password_hash = ?4,
+  password_reset_at = CASE WHEN ?4 IS NULL THEN password_reset_at ELSE ?2 END,
   credentials_version = credentials_version + 1,
   metadata = CASE WHEN ?5 AND email_verified_at IS NULL THEN NULL ELSE metadata END,
   email_verified_at = COALESCE(email_verified_at, CASE WHEN ?5 THEN ?2 END)

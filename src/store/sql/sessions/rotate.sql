@@ -1,5 +1,6 @@
 -- ?1 session_id, ?2 secret_hash, ?3 generation, ?4 now, ?5 grace, ?6 idle lifetime, ?7 ip, ?8 user_agent,
--- ?9 access token lifetime, ?10 user_id or NULL for any, ?11 transport, ?12 idle lifetime of a session not remembered.
+-- ?9 access token lifetime, ?10 user_id or NULL for any, ?11 transport, ?12 idle lifetime of a session not remembered,
+-- ?13 whether only a session with two factors is refreshed.
 -- Cost: 1 session and its user read, 1 row written.
 UPDATE refresh_tokens
 SET
@@ -14,10 +15,11 @@ WHERE session_id = ?1
   AND secret_hash = ?2
   AND (?10 IS NULL OR user_id = ?10)
   AND transport = ?11
+  AND (?13 = 0 OR is_aal2 = 1)
   AND revoked_at IS NULL
   AND expires_at > ?4
   AND (generation = ?3 OR (generation = ?3 + 1 AND rotated_at > ?4 - ?5))
   AND EXISTS (SELECT 1 FROM users WHERE users.id = refresh_tokens.user_id AND users.disabled_at IS NULL)
 RETURNING
-  grace_retries, expires_at, remember, rotated_ip, rotated_user_agent,
+  grace_retries, expires_at, remember, amr, authenticated_at, rotated_ip, rotated_user_agent,
   (SELECT user FROM user_objects WHERE user_objects.id = refresh_tokens.user_id) AS user

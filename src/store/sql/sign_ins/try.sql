@@ -1,0 +1,6 @@
+-- ?1 id, ?2 now, ?3 maximum number of tries.
+-- Cost: 1 row read, 1 row written.
+UPDATE pending_sign_ins
+SET tries = tries + 1
+WHERE id = ?1 AND spent_by IS NULL AND expires_at > ?2 AND tries < ?3
+RETURNING id
