@@ -15,6 +15,7 @@ use crate::log::{self, Event, Tallies};
 use crate::metrics;
 use crate::platform::body;
 use crate::platform::clock::now_millis;
+use crate::platform::data_keys::DataKeys;
 use crate::platform::environment::{self, NotText};
 use crate::platform::webcrypto::Keys;
 use crate::routes;
@@ -25,6 +26,7 @@ use crate::store::Store;
 pub struct Isolate {
     pub config: Rc<Config>,
     keys: Keys,
+    pub data_keys: Option<DataKeys>,
     verified_tokens: RefCell<VerifiedTokenCache>,
     refused_origins: RefCell<RefusedOrigins>,
     tallies: Tallies,
@@ -81,6 +83,7 @@ pub async fn answer(
     let context = Context {
         config: &isolate.config,
         keys: &isolate.keys,
+        data_keys: isolate.data_keys.as_ref(),
         verified_tokens: &isolate.verified_tokens,
         tallies: &isolate.tallies,
         health: &isolate.health,
@@ -117,14 +120,21 @@ pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
         Ok(_) => Found::Absent,
         Err(NotText) => Found::NotText,
     })?;
-    let problem = |problem: String| vec![Problem { variable: "SIGNING_KEYS", problem }];
+    let problem_of = |variable, problem| vec![Problem { variable, problem }];
+    let problem = |problem| problem_of("SIGNING_KEYS", problem);
     if config.signing_keys.active(now_millis() / 1000).is_none() {
         return Err(problem("every \"signs_from\" is in the future: no key may sign yet".to_owned()));
     }
     let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;
+    let data_keys = match &config.data_secrets {
+        Some(secrets) => Some(DataKeys::import(secrets).await),
+        None => None,
+    };
+    let data_keys = data_keys.transpose().map_err(|error| problem_of("DATA_SECRETS", error.to_string()))?;
     let isolate = Rc::new(Isolate {
         config: Rc::new(config),
         keys,
+        data_keys,
         verified_tokens: RefCell::default(),
         refused_origins: RefCell::default(),
         tallies: Tallies::default(),

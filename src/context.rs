@@ -9,6 +9,7 @@ use worker::Env;
 
 use crate::config::Config;
 use crate::log::Tallies;
+use crate::platform::data_keys::DataKeys;
 use crate::platform::webcrypto::Keys;
 use crate::store::Store;
 
@@ -44,6 +45,8 @@ pub struct Context<'a> {
     pub config: &'a Rc<Config>,
     /// The imported signing keys.
     pub keys: &'a Keys,
+    /// The imported keys of the data secrets; `None` without `DATA_SECRETS`.
+    pub data_keys: Option<&'a DataKeys>,
     /// The cache of verified access tokens. Never borrowed across an await.
     pub verified_tokens: &'a RefCell<VerifiedTokenCache>,
     /// Counts of events that are not logged one by one.

@@ -24,6 +24,7 @@ use worker::web_sys::{Request as RawRequest, Response};
 use worker::{Env, event};
 
 use app::{Isolate, answer, isolate};
+use factors::totp;
 use http::{AllowedOrigins, ErrorFormat, Request};
 use log::Event;
 use platform::clock::now_millis;
@@ -87,6 +88,7 @@ async fn scheduled(event: worker::ScheduledEvent, env: Env, _context: worker::Sc
         "Marks"
     } else {
         clean_up(&store, &isolate, id).await;
+        reencrypt(&store, &isolate, id).await;
         "Cleanup"
     };
     if isolate.config.log_costs {
@@ -98,6 +100,21 @@ async fn clean_up(store: &Store, isolate: &Isolate, id: Id) {
     match store.clean_up(isolate.config.audit_ttl, now_millis() / 1000).await {
         Ok(CleanedUp { sessions, events, complete }) => {
             log::write(id, &Event::CleanedUp { sessions, events, complete });
+        }
+        Err(error) => ApiError::from(error).log_cause(id),
+    }
+}
+
+/// Encrypts what is under an older data secret under the first one.
+async fn reencrypt(store: &Store, isolate: &Isolate, id: Id) {
+    let Some(keys) = &isolate.data_keys else { return };
+    match totp::reencrypt(store, &isolate.config, keys).await {
+        Ok((0, None)) => {}
+        Ok((secrets, failure)) => {
+            log::write(id, &Event::Reencrypted { secrets });
+            if let Some(failure) = failure {
+                log::write(id, &Event::InternalError { cause: &failure.to_string() });
+            }
         }
         Err(error) => ApiError::from(error).log_cause(id),
     }

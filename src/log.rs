@@ -31,6 +31,10 @@ pub enum Event<'a> {
         #[serde(skip)]
         name: Option<NameHash>,
     },
+    /// A passkey was not accepted. `user_id` is that of its owner, if it is known.
+    PasskeyRefused { user_id: Option<Id>, reason: &'static str },
+    /// The signature counter of a passkey went back, so there may be a copy of the authenticator. `WEBAUTHN_COUNTER` accepts it.
+    PasskeyCounterWentBack { user_id: Id },
     /// A refresh token was rotated. Logged if `LOG` lists refreshes.
     Refreshed { user_id: Id, session_id: Id },
     /// The previous refresh token was presented again within the grace window, for the `retries`-th time. `same_ip` and
@@ -71,6 +75,8 @@ pub enum Event<'a> {
     },
     /// The cleanup deleted rows. If it is not `complete`, the next one continues.
     CleanedUp { sessions: usize, events: usize, complete: bool },
+    /// The scheduled event encrypted TOTP secrets under the first data secret. `secrets` is their number.
+    Reencrypted { secrets: usize },
     /// `ALLOWED_ORIGINS` does not list the origin of a page, so the browser blocks the response. Logged once per isolate and origin.
     OriginRefused { origin: &'a str },
     /// A caller of `/introspect` is not a configured resource server, or has an audience other than that of the tokens.
@@ -135,6 +141,7 @@ impl Event<'_> {
             | Self::MailDelayed { .. }
             | Self::MailLimitNear { .. }
             | Self::SessionsEvictedOften { .. }
+            | Self::PasskeyCounterWentBack { .. }
             | Self::Forbidden { .. }
             | Self::MetricsFailed { .. }
             | Self::OriginRefused { .. }

@@ -13,7 +13,7 @@ pub struct Addresses {
 impl Addresses {
     /// The origin of the issuer and the listed origins.
     pub(super) fn new(issuer: &Issuer, others: Vec<String>) -> Self {
-        let origins = [vec![issuer.0.origin().ascii_serialization()], others].concat();
+        let origins = [vec![issuer.origin()], others].concat();
         Self { is_any: issuer.is_loopback(), origins }
     }
 
@@ -54,6 +54,16 @@ impl Issuer {
     /// Whether the host is on loopback.
     pub(super) fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
+    }
+
+    /// The host.
+    pub(super) fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// The origin, as browsers send it.
+    pub(super) fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
     }
 
     pub(super) fn text(&self) -> &str {
@@ -107,6 +117,16 @@ pub(super) fn other_addresses(text: &str) -> Result<Vec<String>, String> {
         format!(
             "must list exact origins, but number {position} is not one: https://host or https://host:port (http on \
              loopback), no slash at the end, such as \"https://auth.example.com\""
+        )
+    })
+}
+
+/// `WEBAUTHN_ORIGINS`: the origins of the pages on which passkeys are used, exactly as browsers write them into what is signed.
+pub(super) fn webauthn_origins(text: &str) -> Result<Vec<String>, String> {
+    list(text, is_web_origin).map_err(|position| {
+        format!(
+            "must list origins in the form browsers send, but number {position} is not one: https://host or \
+             https://host:port (http on loopback), no slash at the end, such as \"https://auth.example.com\""
         )
     })
 }

@@ -5,27 +5,33 @@
 mod addresses;
 mod mail;
 mod reader;
+mod webauthn;
 
 use portcullis_core::account::client::SourceProxy;
 use portcullis_core::account::resource_server::ResourceServers;
 use portcullis_core::account::roles::Roles;
 use portcullis_core::account::throttle::NameKey;
+use portcullis_core::at_rest::DataSecrets;
 use portcullis_core::mail::challenge::ChallengeKeys;
 use portcullis_core::password::strength::MIN_OWN_WORD;
 use portcullis_core::password::{HashCost, Hasher};
 use portcullis_core::rate_limit::RateLimits;
+use portcullis_core::sign_in::{Mfa, Policy};
 use portcullis_core::token::access::Parties;
 use portcullis_core::token::device::DEVICE_TOKEN;
 use portcullis_core::token::keys::SigningKeys;
+use portcullis_core::token::mfa::MFA_TOKEN;
 use portcullis_core::token::profile::ProfileClaim;
 use portcullis_core::token::refresh::REFRESH_TOKEN;
 use portcullis_core::token::sealed::{SealingKeys, SealingSecrets};
+use portcullis_core::webauthn::challenge::PasskeyChallengeKeys;
 
 pub use addresses::Addresses;
 use addresses::Issuer;
 pub use mail::{EmailVerification, Mail, Sender};
 use reader::Reader;
 pub use reader::{Found, Problem};
+pub use webauthn::WebAuthn;
 
 /// A checked configuration. Durations in seconds.
 #[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
@@ -90,10 +96,22 @@ pub struct Config {
     pub name_key: NameKey,
     /// `TOKEN_SECRET`: the keys of challenges, codes and links in mails.
     pub challenge_keys: ChallengeKeys,
+    /// `DATA_SECRETS`, a secret: the keys of encrypted columns and of recovery codes; `None` without it.
+    pub data_secrets: Option<DataSecrets>,
+    /// `TOKEN_SECRET`: the keys of the challenges of passkeys.
+    pub passkey_challenge_keys: PasskeyChallengeKeys,
+    /// `WEBAUTHN_RP_ID`, `WEBAUTHN_ORIGINS`, `WEBAUTHN_COUNTER`.
+    pub webauthn: WebAuthn,
     /// `MAIL` and what belongs to it; `None`: no mails are sent.
     pub mail: Option<Mail>,
     /// `EMAIL_VERIFICATION`.
     pub email_verification: EmailVerification,
+    /// `TOKEN_SECRET`: the keys of the tokens of sign-ins that need a further proof.
+    pub mfa_token_keys: SealingKeys,
+    /// `MFA`, `MAIL`, `EMAIL_VERIFICATION`: which proofs a sign-in needs.
+    pub policy: Policy,
+    /// `AAL2_SESSION_TTL_SECONDS`: maximum lifetime of a session with two factors and of those of admins.
+    pub aal2_session_ttl: u64,
     /// `EMAIL_LOGIN`: whether a code from a mail is sufficient to sign in.
     pub email_login: bool,
 }
@@ -169,6 +187,7 @@ impl Config {
             reader.text("RATE_LIMITS", "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60", rate_limits);
         let source_proxy = source_proxy(&mut reader);
         let turnstile = turnstile(&mut reader);
+        let webauthn = webauthn::read(&mut reader, issuer.as_ref());
         let mail = mail::read(&mut reader, issuer.as_ref());
         let email_verification = reader.text("EMAIL_VERIFICATION", "off", EmailVerification::parse);
         let email_login = reader.text("EMAIL_LOGIN", "off", |text| one_of(text, "on", "off"));
@@ -180,6 +199,17 @@ impl Config {
                 reader.problem(name, "needs mails: set MAIL");
             }
         }
+        let mfa = reader.text("MFA", "optional", |text| match text {
+            "optional" => Ok(Mfa::Optional),
+            "admins" => Ok(Mfa::Admins),
+            "required" => Ok(Mfa::Required),
+            _ => Err("must be \"optional\", \"admins\" or \"required\"".to_owned()),
+        });
+        // Otherwise, nobody could enrol.
+        if mfa.is_some_and(|mfa| mfa != Mfa::Optional) && !reader.is_set("DATA_SECRETS") {
+            reader.problem("MFA", "needs a place for factors: set DATA_SECRETS");
+        }
+        let aal2_session_ttl = reader.number("AAL2_SESSION_TTL_SECONDS", 604_800, 1..=31_536_000);
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log = reader.text("LOG", "", log);
@@ -189,6 +219,7 @@ impl Config {
             reader.required("SIGNING_KEYS", |text| SigningKeys::parse(text).map_err(|error| error.to_string()));
         let sealing_secrets =
             reader.required("TOKEN_SECRET", |text| SealingSecrets::parse(text).map_err(|error| error.to_string()));
+        let data_secrets = data_secrets(&mut reader);
 
         let hasher = if cost.is_strong_enough() { Hasher::new(cost).ok() } else { None };
         if hasher.is_none() {
@@ -251,6 +282,16 @@ impl Config {
                 device_token_keys: secrets.keys(DEVICE_TOKEN)?,
                 name_key: NameKey::derive(&secrets)?,
                 challenge_keys: ChallengeKeys::derive(&secrets)?,
+                passkey_challenge_keys: PasskeyChallengeKeys::derive(&secrets)?,
+                webauthn: webauthn?,
+                mfa_token_keys: secrets.keys(MFA_TOKEN)?,
+                policy: Policy {
+                    mfa: mfa?,
+                    sends_mails: mail.is_some(),
+                    requires_verified_email: email_verification == Some(EmailVerification::Required),
+                },
+                aal2_session_ttl,
+                data_secrets,
                 mail,
                 email_verification: email_verification?,
                 email_login: email_login?,
@@ -281,6 +322,17 @@ fn source_proxy(reader: &mut Reader<impl Fn(&'static str) -> Found>) -> Option<S
         reader.problem("SOURCE_SECRET", "must not also be TOKEN_SECRET");
     }
     Some(SourceProxy::new(header?, secret?))
+}
+
+fn data_secrets(reader: &mut Reader<impl Fn(&'static str) -> Found>) -> Option<DataSecrets> {
+    let text = reader.optional("DATA_SECRETS", |_| true, "")?;
+    let secrets = SealingSecrets::parse(&text).map_err(|error| reader.problem("DATA_SECRETS", &error.to_string()));
+    for other in ["TOKEN_SECRET", "SIGNING_KEYS", "SOURCE_SECRET", "MAIL_WEBHOOK_SECRET"] {
+        if secrets.is_ok() && reader.is_shared("DATA_SECRETS", other) {
+            reader.problem("DATA_SECRETS", &format!("must not also be in {other}"));
+        }
+    }
+    DataSecrets::derive(&secrets.ok()?)
 }
 
 /// Has no hostnames yet.
@@ -479,6 +531,15 @@ mod tests {
             ("ISSUER", "https://auth.example.org/au th"),
             ("ISSUER", "https://auth.example.org/au%20th"),
             ("ISSUER", "https://auth.example.org/a;b"),
+            ("WEBAUTHN_RP_ID", "https://auth.example.org"),
+            ("WEBAUTHN_RP_ID", "auth.example.org:443"),
+            ("WEBAUTHN_RP_ID", "org"),
+            ("WEBAUTHN_RP_ID", "example.net"),
+            ("WEBAUTHN_RP_ID", "login.auth.example.org"),
+            ("WEBAUTHN_ORIGINS", "auth.example.org"),
+            ("WEBAUTHN_ORIGINS", "https://auth.example.org/"),
+            ("WEBAUTHN_ORIGINS", "http://auth.example.org"),
+            ("WEBAUTHN_COUNTER", "on"),
             ("COOKIE_MODE", "on"),
             ("REGISTRATION", "maybe"),
             ("ROLES", "admin"),
@@ -507,6 +568,8 @@ mod tests {
             ("SIGNING_KEYS", "{}"),
             ("TOKEN_SECRET", "<absent>"),
             ("TOKEN_SECRET", "c2hvcnQ"),
+            ("DATA_SECRETS", "c2hvcnQ"),
+            ("DATA_SECRETS", "<number>"),
         ] {
             assert_eq!(variables_with_problems(&[(variable, bad)]), [variable], "{variable}={bad}");
         }
@@ -519,6 +582,32 @@ mod tests {
         assert_eq!(variables_with_problems(&[("TOKEN_SECRET", shared)]), ["TOKEN_SECRET"]);
         assert_eq!(variables_with_problems(&[("TOKEN_SECRET", &format!("{shared}="))]), ["TOKEN_SECRET"]);
         assert_eq!(variables_with_problems(&[("TOKEN_SECRET", &format!("{TOKEN_SECRET},{shared}"))]), ["TOKEN_SECRET"]);
+    }
+
+    #[test]
+    fn data_secrets_are_optional_and_used_for_nothing_else() {
+        let secret = "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        let count = |list: &str| {
+            let config = read(&[("DATA_SECRETS", list)]).ok().unwrap();
+            config.data_secrets.map(|secrets| secrets.iter().count())
+        };
+        assert_eq!(count("<absent>"), None);
+        assert_eq!(count(secret), Some(1));
+        assert_eq!(count(&format!("{secret}, Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA")), Some(2));
+        for shared in [TOKEN_SECRET, "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"] {
+            assert_eq!(variables_with_problems(&[("DATA_SECRETS", &format!("{secret},{shared}"))]), ["DATA_SECRETS"]);
+        }
+        let proxy = [("DATA_SECRETS", secret), ("SOURCE_HEADER", "X-Real-IP"), ("SOURCE_SECRET", secret)];
+        assert_eq!(variables_with_problems(&proxy), ["DATA_SECRETS"]);
+    }
+
+    #[test]
+    fn required_factors_need_data_secrets() {
+        for (mfa, problems) in [("optional", &[][..]), ("admins", &["MFA"]), ("required", &["MFA"])] {
+            assert_eq!(variables_with_problems(&[("MFA", mfa)]), problems, "{mfa}");
+            let secret = ("DATA_SECRETS", "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+            assert!(read(&[("MFA", mfa), secret]).is_ok(), "{mfa}");
+        }
     }
 
     #[test]
@@ -544,6 +633,24 @@ mod tests {
         let turnstile = config.ok().and_then(|config| config.turnstile).unwrap();
         assert_eq!(turnstile.hostnames, ["auth.example.org", "app.example.org", "localhost"]);
         assert_eq!(turnstile.url, "https://challenges.cloudflare.com/turnstile/v0/siteverify");
+    }
+
+    #[test]
+    fn passkeys_are_those_of_the_issuer_by_default() {
+        let party = |changes: &[_]| read(changes).ok().map(|config| config.webauthn.party).unwrap();
+        let default = party(&[("ISSUER", "https://auth.example.org/auth")]);
+        assert_eq!(
+            (default.id(), default.origins()),
+            ("auth.example.org", &["https://auth.example.org".to_owned()][..])
+        );
+        let wider = party(&[
+            ("WEBAUTHN_RP_ID", "example.org"),
+            ("WEBAUTHN_ORIGINS", "https://auth.example.org, https://example.net"),
+        ]);
+        assert_eq!((wider.id(), wider.origins().len()), ("example.org", 2));
+        for issuer in ["http://127.0.0.1:8787", "http://[::1]:8787", "http://localhost:8787"] {
+            assert!(read(&[("ISSUER", issuer)]).is_ok(), "{issuer}");
+        }
     }
 
     #[test]

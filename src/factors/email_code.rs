@@ -3,7 +3,7 @@
 use portcullis_core::id::Id;
 use portcullis_core::mail::challenge::{Challenge, Purpose, Use};
 use portcullis_core::mail::code::Code;
-use portcullis_core::sign_in::Method;
+use portcullis_core::sign_in::{self, Factors, Method};
 
 use super::{FactorError, Proof};
 use crate::context::Context;
@@ -48,16 +48,35 @@ impl ProvedChallenge {
         Ok((email, key))
     }
 
+    /// Adds the mailbox to the other proofs of its user.
+    pub fn complete(&self, proof: Proof) -> Result<Proof, FactorError> {
+        let is_own = self.account()?.account.user.id == proof.user_id;
+        if is_own { Ok(proof.with(Method::Email)) } else { Err(FactorError::InvalidCode) }
+    }
+
     /// The proof that the user has the mailbox. `reclaims`: whether the sign-in raises the version of the credentials, because it is the
     /// first proof of the mailbox.
-    pub fn proof(&self, reclaims: bool) -> Result<Proof, FactorError> {
+    pub fn proof(&self, context: &Context<'_>, reclaims: bool) -> Result<Proof, FactorError> {
         let account = self.account()?;
+        // A reclaimed account has no factors any more.
+        let facts = if reclaims {
+            sign_in::Account {
+                factors: Factors::default(),
+                email_verified: true,
+                factors_reset: false,
+                ..account.sign_in
+            }
+        } else {
+            account.sign_in
+        };
         Ok(Proof {
             user_id: account.account.user.id,
             slot: account.slot,
             credentials_version: account.credentials_version.saturating_add(u64::from(reclaims)),
-            method: Method::Email,
+            methods: vec![Method::Email],
+            account: facts,
             subject: None,
+            authenticated_at: context.now,
         })
     }
 }

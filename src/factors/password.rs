@@ -1,6 +1,6 @@
 //! Passwords as a factor.
 
-use portcullis_core::account::caller::Caller;
+use portcullis_core::account::caller::{AuthenticatedCaller, Caller};
 use portcullis_core::account::throttle::{Name, Subject};
 use portcullis_core::account::user::User;
 use portcullis_core::id::{Id, Slot};
@@ -8,7 +8,7 @@ use portcullis_core::identity::email::Email;
 use portcullis_core::identity::username::Username;
 use portcullis_core::mail::kind::Kind;
 use portcullis_core::password::{HashError, Hasher, Password, Verification};
-use portcullis_core::sign_in::Method;
+use portcullis_core::sign_in::{self, Method};
 
 use super::breach::is_breached;
 use super::device::Devices;
@@ -166,8 +166,15 @@ pub async fn log_in(
         return Err(failed(context, request, &failure, "disabled").await?);
     }
     let Credentials { slot, version, .. } = credentials;
-    let method = Method::Password;
-    let proof = Proof { user_id, slot, credentials_version: version, method, subject: Some(subject) };
+    let proof = Proof {
+        user_id,
+        slot,
+        credentials_version: version,
+        methods: std::iter::once(Method::Password).chain(code.map(|_| Method::Email)).collect(),
+        account: credentials.account,
+        subject: Some(subject),
+        authenticated_at: context.now,
+    };
     let rehash = new_hash.map(|new_hash| (stored.clone(), new_hash));
     Ok(PasswordLogin { proof, user: credentials.user, rehash, name })
 }
@@ -202,7 +209,15 @@ pub async fn register(
 ) -> Result<NewPassword, FactorError> {
     let account = Subject::Name(context.config.name_key.hash(Name::Email(email.key())));
     let (hash, is_breached) = hash_new(context, request, account, password).await?;
-    let proof = Proof { user_id, slot, credentials_version: 0, method: Method::Password, subject: None };
+    let proof = Proof {
+        user_id,
+        slot,
+        credentials_version: 0,
+        methods: vec![Method::Password],
+        account: sign_in::Account::default(),
+        subject: None,
+        authenticated_at: context.now,
+    };
     Ok(NewPassword { proof, hash, is_breached })
 }
 
@@ -232,39 +247,48 @@ async fn hash_new(
 }
 
 /// Refuses a breached new password, if configured. Then verifies the current password of the caller (ASVS 6.2.3), and hashes the
-/// new one in the same turn of the queue.
+/// new one in the same turn of the queue. An account without a password has none to verify.
 pub async fn change(
     context: &Context<'_>,
     request: &Request,
-    caller: Caller,
+    recent: &AuthenticatedCaller,
     own: &OwnCredentials,
-    current: &str,
+    current: Option<&str>,
     new: &Password,
 ) -> Result<NewPassword, FactorError> {
+    let caller = recent.caller;
     check_wait(context, own)?;
     let is_breached = is_breached(context, new).await?;
     let salt = random()?;
-    let hasher = &context.config.hasher;
-    let hash =
-        verify_current(context, request, caller, own, current, hasher.cpu_micros(), |hasher| hasher.hash(new, salt));
-    let hash = hash.await?;
+    let price = context.config.hasher.cpu_micros();
+    let hash = match current {
+        Some(current) => {
+            verify_current(context, request, caller, own, current, price, |hasher| hasher.hash(new, salt)).await?
+        }
+        None if own.credentials.password_hash.is_some() => return Err(FactorError::WrongPassword),
+        None => {
+            in_turn(context, request, Subject::User(caller.user_id), price, |hasher| hasher.hash(new, salt)).await??
+        }
+    };
     let (user_id, slot) = (caller.user_id, own.credentials.slot);
     let credentials_version = own.credentials.version.saturating_add(1);
     let subject = Some(Subject::User(user_id));
-    let proof = Proof { user_id, slot, credentials_version, method: Method::Password, subject };
+    let proof = Proof { subject, ..Proof::renewed(recent, slot, credentials_version, own.credentials.account) };
     Ok(NewPassword { proof, hash, is_breached })
 }
 
-/// Verifies the current password of the caller.
-pub async fn confirm(
+/// Verifies the password of the caller for a step-up.
+pub async fn step_up(
     context: &Context<'_>,
     request: &Request,
     caller: Caller,
     own: &OwnCredentials,
-    current: &str,
-) -> Result<(), FactorError> {
+    password: &str,
+) -> Result<Proof, FactorError> {
     check_wait(context, own)?;
-    verify_current(context, request, caller, own, current, 0, |_| Ok(())).await
+    verify_current(context, request, caller, own, password, 0, |_| Ok(())).await?;
+    let subject = Some(Subject::User(caller.user_id));
+    Ok(Proof { subject, ..super::step_up(context, caller, own) }.with(Method::Password))
 }
 
 /// Verifies the password of a registration that waits for its code. A wrong one counts like a failed login with its address.
@@ -281,7 +305,11 @@ pub async fn confirm_registration(
     if let Some(seconds) = lookup.wait(subject) {
         return Err(throttled(context, seconds));
     }
-    let stored = &registration.password_hash;
+    let Some(stored) = &registration.password_hash else {
+        verify_dummy(context, request, subject, &password).await?;
+        let failure = Failure { subject, user_id: None, session_id: None };
+        return Err(count_failure(context, request, &failure, "no_password", FactorError::WrongPassword).await?);
+    };
     let price = context.config.hasher.price(&password, stored);
     match in_turn(context, request, subject, price, |hasher| hasher.verify(&password, stored)).await?? {
         Verification::Matches { .. } => Ok(()),
@@ -367,15 +395,18 @@ pub async fn account_changed(
 /// Counts a failed attempt, in the throttle and in the audit trail of the account, logs it, and returns `error`. If a wait has
 /// begun since the account was read, it counts nothing and returns [`FactorError::Throttled`]. So of many guesses at once, those
 /// that come too late get the same response, right or wrong. Failures without an account do the same work.
-async fn count_failure(
+pub(super) async fn count_failure(
     context: &Context<'_>,
     request: &Request,
     failure: &Failure,
     reason: &'static str,
     error: FactorError,
 ) -> Result<FactorError, FactorError> {
-    // Only strangers' failures are told: the user knows of those of the own session or device.
-    let notice = if failure.subject.name().is_some() { notice(context, request, Kind::Throttled)? } else { None };
+    // Only strangers' failures are told: the user knows of those of the own session or device. Wrong codes in a sign-in are of somebody who
+    // knows the password.
+    let is_told = failure.subject.name().is_some()
+        || (matches!(failure.subject, Subject::Factor(_)) && failure.session_id.is_none());
+    let notice = if is_told { notice(context, request, Kind::Throttled)? } else { None };
     let (client, request_id) = (&request.client, context.request_id);
     let counted = context.store.count_failure(failure, notice.as_ref(), client, request_id, context.now).await?;
     if counted.has_notice {
@@ -389,7 +420,8 @@ async fn count_failure(
     Ok(error)
 }
 
-fn throttled(context: &Context<'_>, seconds: u64) -> FactorError {
+/// The error of an attempt during a wait.
+pub(super) fn throttled(context: &Context<'_>, seconds: u64) -> FactorError {
     log_throttled(context);
     FactorError::Throttled(seconds)
 }

@@ -170,8 +170,13 @@ impl<'de> Deserializer<'de> for Member {
         self.value.deserialize_enum(name, variants, visitor).map_err(|_| Mismatch(detail))
     }
 
+    /// A type that checks its value by itself.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Mismatch> {
+        self.read("an object", |value| visitor.visit_newtype_struct(value))
+    }
+
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct newtype_struct tuple
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
         tuple_struct map struct identifier ignored_any
     }
 }

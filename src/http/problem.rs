@@ -25,6 +25,10 @@ pub struct ErrorBody<'a> {
     pub detail: &'a str,
     /// The id of the request in the log.
     pub request_id: Id,
+    /// The token with which a sign-in goes on.
+    pub mfa_token: Option<&'a str>,
+    /// The members that complete the sign-in.
+    pub methods: Vec<&'static str>,
 }
 
 /// An error (RFC 9457).
@@ -45,6 +49,12 @@ pub struct ProblemBody<'a> {
     detail: &'a str,
     /// The id of the request, which is in the log too.
     request_id: Id,
+    /// If a sign-in needs a further proof: the token with which it goes on. Otherwise omitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_token: Option<&'a str>,
+    /// With `mfa_required`: the members of `POST /login/mfa` of which one is needed. Otherwise omitted.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    methods: &'a [&'static str],
 }
 
 /// An error of an OAuth endpoint (RFC 6749 §5.2).
@@ -62,12 +72,13 @@ pub struct OAuthBody<'a> {
 impl ErrorBody<'_> {
     /// The reply in the given format.
     pub fn reply(&self, format: ErrorFormat) -> Reply {
-        let &Self { status, code, detail, request_id } = self;
+        let &Self { status, code, detail, request_id, mfa_token, ref methods } = self;
         let (content_type, body) = match format {
             ErrorFormat::Problem => {
                 let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
                 let title = title.unwrap_or("Error");
-                let body = ProblemBody { r#type: "about:blank", title, status, code, detail, request_id };
+                let body =
+                    ProblemBody { r#type: "about:blank", title, status, code, detail, request_id, mfa_token, methods };
                 ("application/problem+json", serde_json::to_string(&body))
             }
             ErrorFormat::OAuth => {

@@ -1,11 +1,12 @@
-//! The runtime: assets, bodies, bindings, cache, clock, deadlines, environment, mails, metrics, outgoing requests, randomness,
-//! rate limiters, WebCrypto. Only these files handle `JsValue`.
+//! The runtime: assets, bodies, bindings, cache, clock, deadlines, encryption, environment, mails, metrics, outgoing requests,
+//! randomness, rate limiters, WebCrypto. Only these files handle `JsValue`.
 
 pub mod assets;
 pub mod body;
 pub mod cache;
 pub mod clock;
 pub mod d1;
+pub mod data_keys;
 pub mod deadline;
 pub mod environment;
 pub mod fetch;

@@ -1,6 +1,7 @@
-//! Signs and verifies access tokens with the configured keys, by WebCrypto.
+//! Signs and verifies access tokens with the configured keys, and verifies signatures of passkeys, by WebCrypto.
 
 use portcullis_core::token::keys::{SigningKey, SigningKeys};
+use portcullis_core::webauthn::unverified::{SignatureOutcome, UnverifiedPasskey};
 pub use portcullis_verifier::subtle::CryptoError;
 use portcullis_verifier::subtle::{Key, Usage};
 
@@ -68,6 +69,16 @@ impl ImportedKey {
         }
         Err(failed("sign", format!("the signature has {} bytes instead of {}", signature.len(), self.signature_len)))
     }
+}
+
+/// Imports the key of a credential, and verifies the signature of the ceremony if it has one.
+pub async fn verify_passkey<T>(ceremony: &UnverifiedPasskey<T>) -> Result<SignatureOutcome, CryptoError> {
+    let (jwk, algorithm) = (ceremony.key().jwk(), ceremony.key().algorithm());
+    // Its parts have the right lengths, so the import fails only if the key is invalid, such as a point that is not on the curve.
+    let Ok(key) = Key::import(&jwk, algorithm, Usage::Verify).await else { return Ok(SignatureOutcome::InvalidKey) };
+    let Some(signed) = ceremony.signed() else { return Ok(SignatureOutcome::Valid) };
+    let is_valid = key.verify(&signed.signature, &signed.message).await?;
+    Ok(if is_valid { SignatureOutcome::Valid } else { SignatureOutcome::InvalidSignature })
 }
 
 fn failed(operation: &'static str, cause: String) -> CryptoError {

@@ -13,15 +13,18 @@ use crate::log::{self, Event};
 use crate::mail::MailError;
 use crate::platform::body::{BodyError, MAX_BODY_BYTES};
 use crate::platform::webcrypto::CryptoError;
-use crate::sessions::SessionError;
+use crate::sessions::{Incomplete, SessionError};
 use crate::store::{Denial, StoreError, TakenName};
+use portcullis_core::account::caller::RECENT;
 use portcullis_core::account::metadata::MetadataError;
 use portcullis_core::account::roles::UnknownRole;
+use portcullis_core::account::throttle::is_endless;
 use portcullis_core::id::Id;
 use portcullis_core::identity::display_name::NameError;
 use portcullis_core::identity::email::EmailError;
 use portcullis_core::identity::username::UsernameError;
 use portcullis_core::password::PasswordError;
+use portcullis_core::sign_in::{Method, NextStep};
 use portcullis_core::token::access::Rejection;
 
 /// Seconds until a retry, if storage or the configuration fails.
@@ -73,6 +76,26 @@ pub enum ApiError {
     EmailLoginOff,
     /// After many failed logins in a row, an unknown device needs a code from a mail beside the password.
     MailCodeRequired,
+    /// The sign-in does not exist, is over or was tried too often. The same error for every reason.
+    InvalidMfaToken,
+    /// The change needs a more recent authentication, or one with two factors.
+    StepUpRequired,
+    /// A session that used a recovery code cannot change factors for a day after a reset of the password.
+    RecoveryDelay,
+    /// An authenticator app needs a password beside it.
+    PasswordRequired,
+    /// The account must keep this factor.
+    LastCredential,
+    /// The account has the maximum number of passkeys.
+    TooManyPasskeys,
+    /// `DATA_SECRETS` is not set.
+    FactorsOff,
+    /// Too many codes in a row were wrong.
+    CodesStopped,
+    /// A further proof is needed before a session begins.
+    Incomplete(Incomplete),
+    /// The passkey is not accepted. The same error for every reason.
+    PasskeyRefused,
     /// The code or link is not accepted. The same error for every reason.
     InvalidCode,
     NotAdmin,
@@ -138,6 +161,41 @@ impl ApiError {
             Self::InvalidCode => {
                 row(400, "invalid_code", "The code or link is wrong, expired or used. Ask for a new one.")
             }
+            Self::PasskeyRefused => {
+                row(400, "passkey_refused", "The passkey is not accepted. Get new options and try again.")
+            }
+            Self::InvalidMfaToken => {
+                let detail = "mfa_token: the sign-in is over, or was tried too often. Begin it again.";
+                row(400, "invalid_mfa_token", detail)
+            }
+            Self::StepUpRequired => row(401, "step_up_required", "Authenticate again: POST /me/step-up."),
+            Self::RecoveryDelay => row(
+                403,
+                "recovery_delay",
+                "This session used a recovery code, and the password was reset within 24 hours. Factors cannot change yet.",
+            ),
+            Self::PasswordRequired => row(
+                409,
+                "password_required",
+                "An authenticator app needs a password beside it. Log in with one; POST /password/forgot sets the first.",
+            ),
+            Self::TooManyPasskeys => row(409, "too_many_passkeys", "The account has ten passkeys. Remove one first."),
+            Self::LastCredential => row(
+                409,
+                "last_credential",
+                "The account must keep a factor or a way to sign in. Add another one first.",
+            ),
+            Self::FactorsOff => row(
+                403,
+                "factors_off",
+                "This service has no authenticator apps and recovery codes: DATA_SECRETS is not set.",
+            ),
+            Self::CodesStopped => row(
+                403,
+                "codes_stopped",
+                "Too many codes were wrong. Use a passkey or a recovery code, or ask an admin.",
+            ),
+            Self::Incomplete(Incomplete { step, .. }) => incomplete(step),
             Self::UnsupportedGrantType => {
                 row(400, "unsupported_grant_type", "The only supported grant is refresh_token.")
                     .oauth("unsupported_grant_type")
@@ -285,6 +343,13 @@ impl ApiError {
             Self::MissingToken | Self::InvalidCredentials | Self::InvalidRefreshToken => {
                 vec![("WWW-Authenticate", "Bearer".to_owned())]
             }
+            // RFC 6750 §3.1: no credentials were presented, so no error.
+            Self::Incomplete(_) if row.status == 401 => vec![("WWW-Authenticate", "Bearer".to_owned())],
+            // RFC 9470 §3.
+            Self::StepUpRequired => {
+                let challenge = challenge("insufficient_user_authentication", &row.detail);
+                vec![("WWW-Authenticate", format!("{challenge}, max_age={RECENT}, acr_values=\"aal2\""))]
+            }
             Self::UnauthenticatedClient => vec![("WWW-Authenticate", CLIENT_CHALLENGE.to_owned())],
             // RFC 6750 §3.1: "more than one method for including an access token".
             Self::SeveralCredentials => vec![("WWW-Authenticate", "Bearer error=\"invalid_request\"".to_owned())],
@@ -321,7 +386,12 @@ impl ApiError {
             ErrorFormat::Problem => row.code,
             ErrorFormat::OAuth => row.oauth_code,
         };
-        let reply = ErrorBody { status: row.status, code, detail: &row.detail, request_id }.reply(format);
+        let (mfa_token, methods) = match self {
+            Self::Incomplete(Incomplete { step, mfa_token }) => (mfa_token.as_deref(), methods(step)),
+            _ => (None, Vec::new()),
+        };
+        let body = ErrorBody { status: row.status, code, detail: &row.detail, request_id, mfa_token, methods };
+        let reply = body.reply(format);
         self.headers(&row).into_iter().fold(reply, |reply, (name, value)| reply.header(name, value))
     }
 
@@ -338,6 +408,37 @@ impl ApiError {
             _ => {}
         }
     }
+}
+
+/// The row of a sign-in that needs a further proof.
+fn incomplete(step: &NextStep) -> Row<'static> {
+    match step {
+        NextStep::NeedsVerifiedEmail => row(
+            401,
+            "email_code_required",
+            "Send challenge and mail_code of a mail to POST /login/mfa: POST /login/email.",
+        ),
+        NextStep::NeedsEnrolment => row(
+            401,
+            "mfa_enrolment_required",
+            "Add a second factor, with the mfa_token as bearer token: POST /me/mfa/totp.",
+        ),
+        NextStep::NeedsSecondFactor { .. } => row(401, "mfa_required", "Send a second factor to POST /login/mfa."),
+        NextStep::NeedsProof => row(401, "proof_required", "Send a password, a passkey or a code from a mail."),
+        NextStep::Begin { .. } => row(500, "internal_error", "An internal error occurred."),
+    }
+}
+
+/// The names of the members that complete a sign-in.
+fn methods(step: &NextStep) -> Vec<&'static str> {
+    let NextStep::NeedsSecondFactor { methods } = step else { return Vec::new() };
+    let name = |method: &Method| match method {
+        Method::Totp => Some("code"),
+        Method::RecoveryCode => Some("recovery_code"),
+        Method::Passkey => Some("credential"),
+        Method::Password | Method::Email => None,
+    };
+    methods.iter().filter_map(name).collect()
 }
 
 /// A `WWW-Authenticate` challenge (RFC 6750 §3).
@@ -378,6 +479,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict(name) => Self::Taken(name),
+            StoreError::PasskeyExists => Self::PasskeyRefused,
             StoreError::Denied { denial, .. } => denial.into(),
             StoreError::Corrupt { .. } => Self::Internal(error.to_string()),
             StoreError::Unavailable { .. } => Self::Storage(error),
@@ -403,14 +505,17 @@ impl From<FactorError> for ApiError {
             FactorError::InvalidCredentials => Self::InvalidCredentials,
             FactorError::WrongPassword => Self::WrongPassword,
             FactorError::InvalidCode => Self::InvalidCode,
+            FactorError::PasskeyRefused => Self::PasskeyRefused,
+            FactorError::InvalidMfaToken => Self::InvalidMfaToken,
             FactorError::MailCodeRequired => Self::MailCodeRequired,
-            FactorError::Throttled(seconds) => Self::TooManyAttempts(seconds),
+            FactorError::Throttled(seconds) => Self::waits(seconds),
+            FactorError::Off => Self::FactorsOff,
             FactorError::NewPassword(error) => Self::UnusablePassword(error),
             FactorError::RateLimited(error) => error.into(),
             FactorError::ShareTaken(seconds) => Self::TooManyRequests(seconds),
             FactorError::QueueFull(seconds) => Self::Overloaded(seconds),
             FactorError::ClientLeft => Self::ClientLeft,
-            FactorError::Hash(cause) => Self::Internal(cause),
+            FactorError::Hash(cause) | FactorError::Corrupt(cause) => Self::Internal(cause),
             FactorError::Crypto(error) => error.into(),
             FactorError::Store(error) => error.into(),
         }
@@ -438,7 +543,12 @@ impl From<SessionError> for ApiError {
             SessionError::CookieModeOff => Self::CookieModeOff,
             SessionError::CsrfRefused => Self::CsrfRefused,
             SessionError::AccountChanged => Self::InvalidCredentials,
-            SessionError::Throttled(seconds) => Self::TooManyAttempts(seconds),
+            SessionError::StepUpRequired => Self::StepUpRequired,
+            SessionError::Incomplete(incomplete) => Self::Incomplete(incomplete),
+            SessionError::RecoveryDelay => Self::RecoveryDelay,
+            SessionError::PasswordRequired => Self::PasswordRequired,
+            SessionError::MfaToken => Self::InvalidMfaToken,
+            SessionError::Throttled(seconds) => Self::waits(seconds),
             SessionError::RateLimited(error) => error.into(),
             SessionError::Internal(cause) => Self::Internal(cause),
             SessionError::Crypto(error) => error.into(),
@@ -448,6 +558,21 @@ impl From<SessionError> for ApiError {
 }
 
 impl ApiError {
+    /// The token of a sign-in, for the documentation and tests.
+    #[cfg(any(test, feature = "openapi"))]
+    pub const EXAMPLE_MFA_TOKEN: &str = "pcmf_Ox-aB8RSjtFm8C2bdKgT5Rr0mXo8vFqgP2nX3xCkYbU";
+
+    /// A sign-in that needs a further proof, for the documentation and tests.
+    #[cfg(any(test, feature = "openapi"))]
+    pub fn incomplete_example(step: NextStep) -> Self {
+        Self::Incomplete(Incomplete { step, mfa_token: Some(Self::EXAMPLE_MFA_TOKEN.to_owned()) })
+    }
+
+    /// The error of attempts during a wait, in seconds.
+    const fn waits(seconds: u64) -> Self {
+        if is_endless(seconds) { Self::CodesStopped } else { Self::TooManyAttempts(seconds) }
+    }
+
     /// Converts an error of a name, given the name of its member.
     pub fn name(member: &'static str) -> impl Fn(NameError) -> Self {
         move |error| Self::UnusableName(member, error)
@@ -479,7 +604,7 @@ impl From<Denial> for ApiError {
             Denial::NotFound => Self::NotFound,
             Denial::LastAdmin => Self::LastAdmin,
             Denial::CredentialsChanged => Self::WrongPassword,
-            Denial::Throttled(seconds) => Self::TooManyAttempts(seconds),
+            Denial::Throttled(seconds) => Self::waits(seconds),
         }
     }
 }
@@ -488,7 +613,7 @@ impl From<Denial> for ApiError {
 mod tests {
     use ::http::StatusCode;
 
-    use super::{ApiError, ErrorFormat};
+    use super::{ApiError, ErrorFormat, Incomplete};
     use crate::limits::RateLimited;
     use crate::store::{StoreError, TakenName};
     use portcullis_core::account::metadata::MetadataError;
@@ -496,6 +621,7 @@ mod tests {
     use portcullis_core::identity::email::EmailError;
     use portcullis_core::identity::username::UsernameError;
     use portcullis_core::password::PasswordError;
+    use portcullis_core::sign_in::{Method, NextStep};
 
     /// Examples of every error. Does not compile if an error has no example.
     macro_rules! examples {
@@ -552,6 +678,30 @@ mod tests {
         ApiError::MailOff => ApiError::MailOff,
         ApiError::EmailLoginOff => ApiError::EmailLoginOff,
         ApiError::InvalidCode => ApiError::InvalidCode,
+        ApiError::PasskeyRefused => ApiError::PasskeyRefused,
+        ApiError::InvalidMfaToken => ApiError::InvalidMfaToken,
+        ApiError::StepUpRequired => ApiError::StepUpRequired,
+        ApiError::RecoveryDelay => ApiError::RecoveryDelay,
+        ApiError::PasswordRequired => ApiError::PasswordRequired,
+        ApiError::LastCredential => ApiError::LastCredential,
+        ApiError::TooManyPasskeys => ApiError::TooManyPasskeys,
+        ApiError::FactorsOff => ApiError::FactorsOff,
+        ApiError::CodesStopped => ApiError::CodesStopped,
+        ApiError::Incomplete(Incomplete { step: NextStep::NeedsSecondFactor { .. }, .. }) => {
+            ApiError::incomplete_example(NextStep::NeedsSecondFactor { methods: vec![Method::Totp] })
+        },
+        ApiError::Incomplete(Incomplete { step: NextStep::NeedsVerifiedEmail, .. }) => {
+            ApiError::incomplete_example(NextStep::NeedsVerifiedEmail)
+        },
+        ApiError::Incomplete(Incomplete { step: NextStep::NeedsEnrolment, .. }) => {
+            ApiError::incomplete_example(NextStep::NeedsEnrolment)
+        },
+        ApiError::Incomplete(Incomplete { step: NextStep::NeedsProof, .. }) => {
+            ApiError::incomplete_example(NextStep::NeedsProof)
+        },
+        ApiError::Incomplete(Incomplete { step: NextStep::Begin { .. }, .. }) => {
+            ApiError::incomplete_example(NextStep::Begin { amr: "pwd".to_owned() })
+        },
         ApiError::MailCodeRequired => ApiError::MailCodeRequired,
         ApiError::NotAdmin => ApiError::NotAdmin,
         ApiError::UnsupportedGrantType => ApiError::UnsupportedGrantType,

@@ -10,16 +10,27 @@ mod root;
 
 /// The endpoints with which users manage their own account and sessions.
 mod account {
+    pub mod add_passkey;
+    pub mod add_totp;
     pub mod cancel_email;
     pub mod change_email;
     pub mod change_password;
     pub mod confirm_email;
+    pub mod confirm_totp;
     pub mod delete_me;
     pub mod end_session;
     pub mod end_sessions;
     pub mod events;
     pub mod me;
+    pub mod mfa;
+    pub mod passkey_options;
+    pub mod passkeys;
+    pub mod recovery_codes;
+    pub mod remove_passkey;
+    pub mod remove_totp;
+    pub mod rename_passkey;
     pub mod sessions;
+    pub mod step_up;
     pub mod update_me;
 }
 
@@ -29,6 +40,7 @@ mod admin {
     pub mod end_user_sessions;
     pub mod invite_user;
     pub mod lift_throttle;
+    pub mod reset_user_mfa;
     pub mod reset_user_password;
     pub mod throttle;
     pub mod update_user;
@@ -53,6 +65,7 @@ mod pages {
     pub mod config;
     pub mod docs;
     pub mod openapi;
+    pub mod passkey_endpoints;
 }
 
 /// The endpoints that create accounts, log in and refresh.
@@ -61,8 +74,16 @@ mod sign_in {
     pub mod email_login_verify;
     pub mod login;
     pub mod logout;
+    pub mod mfa;
+    pub mod mfa_options;
+    mod new_account;
+    pub mod passkey_login;
+    pub mod passkey_options;
     pub mod refresh;
     pub mod register;
+    pub mod register_passkey;
+    pub mod register_passkey_options;
+    pub mod related_origins;
     mod turnstile;
 }
 
@@ -143,9 +164,15 @@ macro_rules! beside {
 endpoints! {
     Root: Get "/" => root::get, Ignored, Problem, None;
     Register: Post "/register" => sign_in::register::post, Read, Problem, Credentials;
+    RegisterPasskeyOptions: Post "/register/passkey/options" => sign_in::register_passkey_options::post, Read, Problem, Credentials;
+    RegisterPasskey: Post "/register/passkey" => sign_in::register_passkey::post, Read, Problem, Credentials;
     Login: Post "/login" => sign_in::login::post, Read, Problem, Credentials;
     EmailLogin: Post "/login/email" => sign_in::email_login::post, Read, Problem, Credentials;
     EmailLoginVerify: Post "/login/email/verify" => sign_in::email_login_verify::post, Read, Problem, Credentials;
+    LoginMfa: Post "/login/mfa" => sign_in::mfa::post, Read, Problem, Credentials;
+    LoginMfaOptions: Post "/login/mfa/options" => sign_in::mfa_options::post, Read, Problem, Credentials;
+    PasskeyOptions: Post "/passkeys/options" => sign_in::passkey_options::post, Ignored, Problem, None;
+    PasskeyLogin: Post "/passkeys/login" => sign_in::passkey_login::post, Read, Problem, Credentials;
     ForgotPassword: Post "/password/forgot" => email::forgot_password::post, Read, Problem, Credentials;
     ResetPassword: Post "/password/reset" => email::reset_password::post, Read, Problem, Credentials;
     SendVerification: Post "/email/verify/send" => email::send_verification::post, Read, Problem, Credentials;
@@ -159,11 +186,22 @@ endpoints! {
     Introspect: Post "/introspect" => oauth::introspect::post, Read, OAuth, None;
     Me: Get "/me" => account::me::get, Ignored, Problem, None;
     UpdateMe: Patch "/me" => account::update_me::patch, Read, Problem, Writes;
-    DeleteMe: Delete "/me" => account::delete_me::delete, Read, Problem, Writes;
+    DeleteMe: Delete "/me" => account::delete_me::delete, Ignored, Problem, Writes;
+    StepUp: Post "/me/step-up" => account::step_up::post, Read, Problem, Writes;
+    Mfa: Get "/me/mfa" => account::mfa::get, Ignored, Problem, None;
+    AddTotp: Post "/me/mfa/totp" => account::add_totp::post, Ignored, Problem, Writes;
+    RemoveTotp: Delete "/me/mfa/totp" => account::remove_totp::delete, Ignored, Problem, Writes;
+    ConfirmTotp: Post "/me/mfa/totp/confirm" => account::confirm_totp::post, Read, Problem, Writes;
+    RecoveryCodes: Post "/me/mfa/recovery-codes" => account::recovery_codes::post, Ignored, Problem, Writes;
     ChangePassword: Post "/me/password" => account::change_password::post, Read, Problem, Writes;
     ChangeEmail: Post "/me/email" => account::change_email::post, Read, Problem, Writes;
     ConfirmEmail: Post "/me/email/confirm" => account::confirm_email::post, Read, Problem, Writes;
     CancelEmail: Post "/me/email/cancel" => account::cancel_email::post, Read, Problem, Credentials;
+    Passkeys: Get "/me/passkeys" => account::passkeys::get, Ignored, Problem, None;
+    AddPasskey: Post "/me/passkeys" => account::add_passkey::post, Read, Problem, Writes;
+    MyPasskeyOptions: Post "/me/passkeys/options" => account::passkey_options::post, Read, Problem, Writes;
+    RenamePasskey: Patch "/me/passkeys/{id}" => account::rename_passkey::patch, Read, Problem, Writes;
+    RemovePasskey: Delete "/me/passkeys/{id}" => account::remove_passkey::delete, Ignored, Problem, Writes;
     MyEvents: Get "/me/events" => account::events::get_own, Ignored, Problem, None;
     Sessions: Get "/sessions" => account::sessions::get, Ignored, Problem, None;
     EndSessions: Delete "/sessions" => account::end_sessions::delete, Ignored, Problem, Writes;
@@ -176,6 +214,7 @@ endpoints! {
     UserSessions: Get "/users/{id}/sessions" => admin::user_sessions::get, Ignored, Problem, None;
     EndUserSessions: Delete "/users/{id}/sessions" => admin::end_user_sessions::delete, Ignored, Problem, Writes;
     ResetUserPassword: Post "/users/{id}/password-reset" => admin::reset_user_password::post, Ignored, Problem, Writes;
+    ResetUserMfa: Delete "/users/{id}/mfa" => admin::reset_user_mfa::delete, Ignored, Problem, Writes;
     UserThrottle: Get "/users/{id}/throttle" => admin::throttle::get, Ignored, Problem, None;
     LiftUserThrottle: Delete "/users/{id}/throttle" => admin::lift_throttle::delete, Ignored, Problem, Writes;
     UserEvents: Get "/users/{id}/events" => account::events::get, Ignored, Problem, None;
@@ -183,6 +222,8 @@ endpoints! {
     OAuthMetadata: Get "/.well-known/oauth-authorization-server" => oauth::metadata::get, Ignored, Problem, None;
     OpenIdMetadata: Get "/.well-known/openid-configuration" => oauth::metadata::get, Ignored, Problem, None;
     Jwks: Get "/.well-known/jwks.json" => oauth::jwks::get, Ignored, Problem, None;
+    RelatedOrigins: Get "/.well-known/webauthn" => sign_in::related_origins::get, Ignored, Problem, None;
+    PasskeyEndpoints: Get "/.well-known/passkey-endpoints" => pages::passkey_endpoints::get, Ignored, Problem, None;
     Healthz: Get "/healthz" => health::get, Ignored, Problem, None;
     OpenApi: Get "/openapi.json" => pages::openapi::get, Ignored, Problem, None;
     Docs: Get "/docs" => pages::docs::get, Ignored, Problem, None;
@@ -193,6 +234,7 @@ endpoints! {
 }
 
 /// A path, of which one segment may be `{id}`, or which ends with `{*name}`.
+#[derive(PartialEq, Eq)]
 struct Pattern {
     /// The path up to the variable part.
     prefix: &'static str,
@@ -200,7 +242,7 @@ struct Pattern {
 }
 
 /// The variable part of a pattern.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Variable {
     None,
     /// One segment, followed by this.
@@ -256,8 +298,10 @@ impl Endpoint {
 
 /// The endpoint for a method and a path below the base path, and the variable part of the path.
 pub fn find(method: Method, path: &str) -> Option<(&'static Endpoint, &str)> {
-    let at_path = |endpoint: &'static Endpoint| Some((endpoint, endpoint.pattern.match_variable(path)?));
-    ENDPOINTS.iter().filter(|endpoint| endpoint.accepts(method)).find_map(at_path)
+    let at_path = |endpoint: &'static Endpoint| Some((&endpoint.pattern, endpoint.pattern.match_variable(path)?));
+    let (pattern, variable) = ENDPOINTS.iter().find_map(at_path)?;
+    let mut endpoints = ENDPOINTS.iter().filter(|endpoint| endpoint.pattern == *pattern);
+    endpoints.find(|endpoint| endpoint.accepts(method)).map(|endpoint| (endpoint, variable))
 }
 
 /// The value of `Allow` for a path below the base path; `None` for an unknown path.
@@ -291,12 +335,18 @@ fn is_at(path: &str, handlers: &[Handler]) -> bool {
 }
 
 const METADATA: [Handler; 2] = [Handler::OAuthMetadata, Handler::OpenIdMetadata];
+/// Browsers ask for these at the root of the host only.
+const AT_ROOT: [Handler; 2] = [Handler::RelatedOrigins, Handler::PasskeyEndpoints];
 
 /// The part of a full path below the base path; `/` for the base path itself, empty for any other path. The metadata of an issuer with
-/// a path is at the root of the host, with that path after the well-known path (RFC 8414 §3).
+/// a path is at the root of the host, with that path after the well-known path (RFC 8414 §3). What
+/// browsers ask about passkeys is at the root, too.
 pub fn strip_base_path<'a>(path: &'a str, config: &Config) -> &'a str {
     if path == config.base_path {
         return "/";
+    }
+    if is_at(path, &AT_ROOT) {
+        return path;
     }
     let metadata = path.strip_suffix(&config.base_path).filter(|path| is_at(path, &METADATA));
     metadata.or_else(|| path.strip_prefix(&config.base_path)).unwrap_or_default()

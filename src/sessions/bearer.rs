@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use portcullis_core::account::caller::Caller;
+use portcullis_core::account::caller::{AuthenticatedCaller, Caller};
+use portcullis_core::sign_in::Assurance;
 use portcullis_core::token::access::{AccessToken, Purpose, Rejection, Unverified, VerifiedToken};
 use portcullis_core::token::keys::KeyState;
 use portcullis_core::token::verified::TokenHash;
@@ -19,9 +20,60 @@ pub async fn authenticate(context: &Context<'_>, request: &Request) -> Result<Ac
 
 /// The user and the session of a request's access token. Asks the rate limit of the session if the endpoint writes.
 pub async fn caller(context: &Context<'_>, request: &Request) -> Result<Caller, SessionError> {
+    Ok(authenticated_caller(context, request).await?.caller)
+}
+
+/// The caller of a sensitive change, who must have authenticated in the last 300 seconds, and with two factors if the account has any.
+pub async fn recent_caller(context: &Context<'_>, request: &Request) -> Result<AuthenticatedCaller, SessionError> {
+    let caller = authenticated_caller(context, request).await?;
+    check_recent(context, &caller)?;
+    Ok(caller)
+}
+
+/// The caller of a route for admins, who must have authenticated with two factors if the policy says so.
+pub async fn admin(context: &Context<'_>, request: &Request) -> Result<Caller, SessionError> {
+    let caller = authenticated_caller(context, request).await?;
+    check_admin(context, &caller)?;
+    Ok(caller.caller)
+}
+
+/// The caller of a change by an admin, who must have authenticated in the last 300 seconds, too.
+pub async fn recent_admin(context: &Context<'_>, request: &Request) -> Result<Caller, SessionError> {
+    let caller = authenticated_caller(context, request).await?;
+    check_admin(context, &caller)?;
+    check_recent(context, &caller)?;
+    Ok(caller.caller)
+}
+
+/// The caller, and how the user authenticated when the session began. Asks the rate limit of the session if the endpoint writes.
+pub async fn authenticated_caller(
+    context: &Context<'_>,
+    request: &Request,
+) -> Result<AuthenticatedCaller, SessionError> {
     let token = authenticate(context, request).await?;
     limits::writes(context, token.sid).await?;
-    Ok(Caller { user_id: token.sub, session_id: token.sid })
+    Ok(AuthenticatedCaller {
+        caller: Caller { user_id: token.sub, session_id: token.sid },
+        methods: token.methods(),
+        assurance: token.assurance(),
+        authenticated_at: token.auth_time.unwrap_or_default(),
+    })
+}
+
+/// The caller of a change by an admin that needs two factors, whatever the policy says.
+pub async fn recent_admin_aal2(context: &Context<'_>, request: &Request) -> Result<Caller, SessionError> {
+    let caller = recent_caller(context, request).await?;
+    if caller.assurance == Some(Assurance::Aal2) { Ok(caller.caller) } else { Err(SessionError::StepUpRequired) }
+}
+
+/// Refuses a caller who did not authenticate in the last 300 seconds, or not well enough.
+pub fn check_recent(context: &Context<'_>, caller: &AuthenticatedCaller) -> Result<(), SessionError> {
+    if caller.may_change(context.now) { Ok(()) } else { Err(SessionError::StepUpRequired) }
+}
+
+fn check_admin(context: &Context<'_>, caller: &AuthenticatedCaller) -> Result<(), SessionError> {
+    let is_allowed = !context.config.policy.requires_factor(true) || caller.assurance == Some(Assurance::Aal2);
+    if is_allowed { Ok(()) } else { Err(SessionError::StepUpRequired) }
 }
 
 /// Verifies an access token. For purposes other than access, a token whose key has expired is accepted. Forged tokens are rate limited.

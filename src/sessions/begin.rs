@@ -5,27 +5,32 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use portcullis_core::account::audit::{AuditEvent, evictions_become_many};
-use portcullis_core::account::caller::Caller;
-use portcullis_core::account::session::OwedMark;
+use portcullis_core::account::audit::{AuditEvent, RevocationReason, evictions_become_many};
+use portcullis_core::account::caller::{AuthenticatedCaller, Caller};
+use portcullis_core::account::roles;
+use portcullis_core::account::session::{Delivery, OwedMark};
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::mail::kind::Kind;
-use portcullis_core::sign_in::{NextStep, next_step};
+use portcullis_core::sign_in::{self, Assurance, Method, NextStep};
 use portcullis_core::token::device::DeviceToken;
+use portcullis_core::token::mfa;
 use portcullis_core::token::refresh::RefreshToken;
 use worker::Delay;
 
-use super::changes::{action, log_change, redemption};
+use super::changes::{action, event_id, log_change, redemption};
 use super::cookie::NewDelivery;
 use super::delivery::{Delivered, access_expires_at, deliver};
 use super::end::settle;
-use super::{SessionError, log_failure};
+use super::enrolment::Enroller;
+use super::{Incomplete, SessionError, log_failure};
 use crate::context::Context;
 use crate::factors::Proof;
 use crate::factors::device::Devices;
 use crate::factors::email_code::ProvedChallenge;
+use crate::factors::passkey::PasskeyLogin;
 use crate::factors::password::{NewPassword, PasswordLogin, log_throttled};
+use crate::factors::recovery_code::NewCodes;
 use crate::http::{Reply, Request};
 use crate::log::{self, Event};
 use crate::mail::notice::notice;
@@ -34,9 +39,13 @@ use crate::metrics;
 use crate::platform::random::random;
 use crate::store::challenges::NewCode;
 use crate::store::credentials::Credentials;
+use crate::store::factor_use::FactorUse;
+use crate::store::factors::{Enrolment, NewFactor};
 use crate::store::outbox::NewMail;
-use crate::store::registration::NewUser;
+use crate::store::passkeys::NewPasskey;
+use crate::store::registration::{First, NewUser};
 use crate::store::sessions::{NewSession, SignIn};
+use crate::store::sign_ins::{NewPendingSignIn, PendingSignIn};
 
 /// Begins the session of a login.
 ///
@@ -54,9 +63,23 @@ pub async fn log_in(
 ) -> Result<Reply, SessionError> {
     let rehash = login.rehash.as_ref().map(|(old, new)| (old.as_str(), new.as_str()));
     let redemption = code.map(|code| redemption(context, request, code.challenge().id, login.user.id));
-    let notice = new_device_notice(context, request, &login.proof, devices)?;
-    let sign_in = SignIn { name: Some(login.name), rehash, redemption, notice, ..SignIn::default() };
-    begin(context, request, &login.proof, &login.user, &sign_in, delivery, devices).await
+    let verifies_email = code.is_some() && !login.user.email_verified;
+    let sign_in = SignIn { name: Some(login.name), rehash, redemption, verifies_email, ..SignIn::default() };
+    let user = User { email_verified: login.user.email_verified || verifies_email, ..login.user.clone() };
+    begin(context, request, &login.proof, &user, sign_in, delivery, devices).await
+}
+
+/// Begins the session of a login with a passkey, in the transaction that uses its response up.
+pub async fn log_in_by_passkey(
+    context: &Context<'_>,
+    request: &Request,
+    login: PasskeyLogin,
+    delivery: NewDelivery,
+    devices: &Devices,
+) -> Result<Reply, SessionError> {
+    let PasskeyLogin { proof, user, factor } = login;
+    let sign_in = SignIn { factor: Some(factor), ..SignIn::default() };
+    begin(context, request, &proof, &user, sign_in, delivery, devices).await
 }
 
 /// Begins the session of a login by mail, in the transaction that spends its challenge. The first proof of the mailbox ends the sessions
@@ -70,29 +93,124 @@ pub async fn log_in_by_mail(
 ) -> Result<Reply, SessionError> {
     let account = proved.account().map_err(|_| SessionError::AccountChanged)?;
     let reclaims = !account.account.user.email_verified;
-    let proof = proved.proof(reclaims).map_err(|_| SessionError::AccountChanged)?;
+    let proof = proved.proof(context, reclaims).map_err(|_| SessionError::AccountChanged)?;
     let mut user = account.account.user.clone();
     if reclaims {
         user.email_verified = true;
         user.metadata = None;
     }
     let redemption = redemption(context, request, proved.challenge().id, user.id);
-    // Without the sessions and devices from before, it is the first of the account.
-    let notice = if reclaims { None } else { new_device_notice(context, request, &proof, devices)? };
-    let sign_in = SignIn { redemption: Some(redemption), reclaims, notice, ..SignIn::default() };
-    begin(context, request, &proof, &user, &sign_in, delivery, devices).await
+    let sign_in = SignIn { redemption: Some(redemption), reclaims, ..SignIn::default() };
+    begin(context, request, &proof, &user, sign_in, delivery, devices).await
 }
 
+/// Says what is still needed, if a further proof of this method would not complete a sign-in.
+pub fn check_completes(context: &Context<'_>, pending: &PendingSignIn, method: Method) -> Result<(), SessionError> {
+    let methods: Vec<_> = pending.methods.iter().copied().chain([method]).collect();
+    match sign_in::next_step(&methods, &pending.account, &context.config.policy) {
+        NextStep::Begin { .. } => Ok(()),
+        step => {
+            let mfa_token = Some(mfa::encode(pending.id, &context.config.mfa_token_keys));
+            Err(SessionError::Incomplete(Incomplete { step, mfa_token }))
+        }
+    }
+}
+
+/// Begins the session of a sign-in that was completed by a further proof, or says what is still needed.
+///
+/// `code`: the code from a mail that is the further proof. `factor`: the second factor that is.
+pub async fn complete(
+    context: &Context<'_>,
+    request: &Request,
+    pending: &PendingSignIn,
+    proof: &Proof,
+    code: Option<&ProvedChallenge>,
+    factor: Option<FactorUse>,
+    devices: &Devices,
+) -> Result<Reply, SessionError> {
+    let redemption = code.map(|code| redemption(context, request, code.challenge().id, pending.user.id));
+    let verifies_email = code.is_some() && !pending.user.email_verified;
+    let sign_in = SignIn { redemption, verifies_email, ..SignIn::default() };
+    let step = proof.next_step(context.config.policy);
+    if !matches!(step, NextStep::Begin { .. }) {
+        let amr = amr_of(proof.methods());
+        if code.is_some() && !context.store.add_email_proof(pending.id, &amr, &sign_in).await? {
+            return Err(SessionError::AccountChanged);
+        }
+        let mfa_token = Some(mfa::encode(pending.id, &context.config.mfa_token_keys));
+        return Err(SessionError::Incomplete(Incomplete { step, mfa_token }));
+    }
+    let delivery = NewDelivery::renewed(context, request, pending.delivery)?;
+    let pending_key = Some((pending.id, pending.name_key.as_deref()));
+    let passkey_id = pending.passkey_id.as_deref();
+    let sign_in = SignIn { pending: pending_key, factor, passkey_id, ..sign_in };
+    let user = User { email_verified: pending.user.email_verified || verifies_email, ..pending.user.clone() };
+    begin(context, request, proof, &user, sign_in, delivery, devices).await
+}
+
+/// A caller who authenticated again.
+pub struct StepUp<'a> {
+    /// The caller.
+    pub caller: Caller,
+    /// What this request proved.
+    pub proof: &'a Proof,
+    /// The user.
+    pub user: &'a User,
+    /// The code from a mail.
+    pub code: Option<&'a ProvedChallenge>,
+    /// The second factor.
+    pub factor: Option<FactorUse>,
+}
+
+/// Begins the session of a step-up, which replaces that of the caller.
+pub async fn step_up(
+    context: &Context<'_>,
+    request: &Request,
+    step_up: StepUp<'_>,
+    delivery: NewDelivery,
+    devices: &Devices,
+) -> Result<Reply, SessionError> {
+    let StepUp { caller, proof, user, code, factor } = step_up;
+    sufficient(context, proof)?;
+    // The cookie of the session that ends is no other session.
+    let replaced = delivery.replaced.filter(|token| token.session_id() != caller.session_id);
+    let delivery = NewDelivery { replaced, ..delivery };
+    let redemption = code.map(|code| redemption(context, request, code.challenge().id, user.id));
+    let verifies_email = code.is_some() && !user.email_verified;
+    let user = &User { email_verified: user.email_verified || verifies_email, ..user.clone() };
+    let renewed = Some(caller.session_id);
+    let sign_in = SignIn { redemption, verifies_email, factor, renewed, ..SignIn::default() };
+    begin(context, request, proof, user, sign_in, delivery, devices).await
+}
+
+/// The `amr` values of proofs that are not sufficient yet.
+fn amr_of(methods: &[Method]) -> String {
+    let values: Vec<_> = methods.iter().flat_map(|method| method.amr()).copied().collect();
+    values.join(" ")
+}
+
+/// Begins the session, or stores the sign-in until the further proof that it needs.
 async fn begin(
     context: &Context<'_>,
     request: &Request,
     proof: &Proof,
     user: &User,
-    sign_in: &SignIn<'_>,
+    sign_in: SignIn<'_>,
     delivery: NewDelivery,
     devices: &Devices,
 ) -> Result<Reply, SessionError> {
-    let session = new_session(context, proof, delivery)?;
+    let amr = match proof.next_step(context.config.policy) {
+        NextStep::Begin { amr } => amr,
+        step => return Err(suspend(context, request, proof, step, &sign_in, delivery.delivery).await?),
+    };
+    // Without the sessions and devices from before, it is the first of the account.
+    let is_first = sign_in.reclaims || sign_in.renewed.is_some();
+    let new_device_mail = if is_first { None } else { new_device_notice(context, request, proof, devices)? };
+    let sign_in = SignIn { notice: new_device_mail, ends_reset: proof.ends_reset(), ..sign_in };
+    let sign_in = &sign_in;
+    let passkey_id = sign_in.factor.as_ref().and_then(FactorUse::passkey_id).or(sign_in.passkey_id);
+    let session =
+        NewSession { passkey_id: passkey_id.map(str::to_owned), ..new_session(context, proof, user, amr, delivery)? };
     let device = new_device(context, proof)?;
     let reply = deliver(context, 200, user, &Delivered::new(&session, devices, &device)).await?;
     let evicted_notice = notice(context, request, Kind::Evicted)?;
@@ -108,9 +226,13 @@ async fn begin(
         return Err(SessionError::AccountChanged);
     }
     log_replaced(context, insertion.replaced);
-    if insertion.has_notice {
-        outbox::send_after_reply(context, sign_in.notice.iter().map(|notice| notice.id).collect());
+    if let Some(session_id) = sign_in.renewed {
+        let reason = RevocationReason::Renewed.as_str();
+        log::write(context.request_id, &Event::Revoked { user_id: user.id, session_id, reason });
     }
+    let new_device_mail = sign_in.notice.as_ref().filter(|_| insertion.has_notice).map(|notice| notice.id);
+    let factor_mail = sign_in.factor.as_ref().and_then(FactorUse::notice).map(|notice| notice.id);
+    outbox::send_after_reply(context, new_device_mail.into_iter().chain(factor_mail).collect());
     if insertion.evicted > 0 {
         let (session_id, sessions) = (session.token.session_id(), insertion.evicted);
         Evicted { user_id: user.id, session_id, sessions, notice: evicted_notice }.count_after_reply(context, request);
@@ -120,10 +242,49 @@ async fn begin(
     Ok(reply)
 }
 
+/// Stores a sign-in that needs a further proof, in the transaction that spends its challenge. Returns what is needed.
+async fn suspend(
+    context: &Context<'_>,
+    request: &Request,
+    proof: &Proof,
+    step: NextStep,
+    sign_in: &SignIn<'_>,
+    delivery: Delivery,
+) -> Result<SessionError, SessionError> {
+    let pending = new_pending(proof, delivery)?;
+    let (client, request_id) = (&request.client, context.request_id);
+    let inserting = context.store.insert_pending_sign_in(&pending, sign_in, client, request_id, context.now).await;
+    let inserted = settle(context, inserting).await?;
+    if let Some(seconds) = inserted.wait {
+        log_throttled(context);
+        return Ok(SessionError::Throttled(seconds));
+    }
+    if !inserted.has_begun {
+        return Ok(SessionError::AccountChanged);
+    }
+    let mfa_token = Some(mfa::encode(pending.id, &context.config.mfa_token_keys));
+    Ok(SessionError::Incomplete(Incomplete { step, mfa_token }))
+}
+
+fn new_pending(proof: &Proof, delivery: Delivery) -> Result<NewPendingSignIn, SessionError> {
+    Ok(NewPendingSignIn {
+        id: Id::new(random()?),
+        user_id: proof.user_id(),
+        credentials_version: proof.credentials_version(),
+        amr: amr_of(proof.methods()),
+        delivery,
+        subject: proof.subject(),
+    })
+}
+
 /// A registration that signs the user in at once.
 pub struct Registration<'a> {
-    /// The password.
-    pub password: &'a NewPassword,
+    /// The proof of the account.
+    pub proof: &'a Proof,
+    /// Its password.
+    pub password: Option<&'a NewPassword>,
+    /// Its recovery codes.
+    pub codes: Option<&'a NewCodes>,
     /// The account.
     pub new_user: &'a NewUser<'a>,
     /// The same account, for the response.
@@ -142,13 +303,34 @@ pub async fn register(
     delivery: NewDelivery,
     devices: &Devices,
 ) -> Result<Reply, SessionError> {
-    let Registration { password, new_user, user, code, challenge } = *registration;
-    let session = new_session(context, &password.proof, delivery)?;
-    let device = new_device(context, &password.proof)?;
-    let delivered = Delivered::new(&session, devices, &device).of_new_password(password);
-    let reply = deliver(context, 201, user, &Delivered { challenge, ..delivered }).await?;
+    let Registration { proof, password, codes, new_user, user, code, challenge } = *registration;
+    let passkey = new_user.passkey.as_ref().map(|first| first.passkey);
     let (client, request_id, now) = (&request.client, context.request_id, context.now);
-    let inserted = context.store.insert_user(new_user, &session, code, client, request_id, now).await;
+    let amr = match proof.next_step(context.config.policy) {
+        NextStep::Begin { amr } => amr,
+        // The account exists then, and its first sign-in goes on.
+        step => {
+            let pending = new_pending(proof, delivery.delivery)?;
+            let first = First::SignIn(&pending);
+            context.store.insert_user(new_user, first, code, client, request_id, now).await?;
+            metrics::report(context, request, &Event::Registered { user_id: user.id, session_id: None });
+            let mfa_token = Some(mfa::encode(pending.id, &context.config.mfa_token_keys));
+            return Err(SessionError::Incomplete(Incomplete { step, mfa_token }));
+        }
+    };
+    let passkey_id = passkey.map(NewPasskey::id);
+    let session = NewSession { passkey_id, ..new_session(context, proof, user, amr, delivery)? };
+    let device = new_device(context, proof)?;
+    let delivered = Delivered {
+        is_breached: password.is_some_and(|password| password.is_breached),
+        challenge,
+        passkey: passkey.map(|passkey| passkey.passkey(now)),
+        recovery_codes: codes.map(|codes| codes.codes.as_slice()),
+        ..Delivered::new(&session, devices, &device)
+    };
+    let reply = deliver(context, 201, user, &delivered).await?;
+    let first = First::Session(&session);
+    let inserted = context.store.insert_user(new_user, first, code, client, request_id, now).await;
     log_replaced(context, settle(context, inserted).await?);
     let session_id = Some(session.token.session_id());
     metrics::report(context, request, &Event::Registered { user_id: user.id, session_id });
@@ -166,7 +348,8 @@ pub async fn change_password(
     delivery: NewDelivery,
     devices: &Devices,
 ) -> Result<Reply, SessionError> {
-    let session = new_session(context, &new.proof, delivery)?;
+    let amr = sufficient(context, &new.proof)?;
+    let session = new_session(context, &new.proof, &credentials.user, amr, delivery)?;
     let device = new_device(context, &new.proof)?;
     let reply =
         deliver(context, 200, &credentials.user, &Delivered::new(&session, devices, &device).of_new_password(new))
@@ -180,6 +363,112 @@ pub async fn change_password(
     log_change(context, caller.user_id, None, AuditEvent::PasswordChanged, ended);
     outbox::send_after_reply(context, notice.iter().map(|notice| notice.id).collect());
     Ok(reply)
+}
+
+/// A factor that a user adds.
+pub struct Enrolled<'a> {
+    /// What the new session has proved, the factor included.
+    pub proof: &'a Proof,
+    /// The factor.
+    pub factor: NewFactor,
+    /// The recovery codes of an account that had none.
+    pub codes: Option<&'a NewCodes>,
+    /// The status of the reply.
+    pub status: u16,
+}
+
+/// Adds a factor, ends every session of the user and begins a new one, in one transaction: no session remains that began without the
+/// factor.
+///
+/// Fails with [`SessionError::AccountChanged`] if the account or the session has changed, or if the factor was added by another request.
+pub async fn enrol(
+    context: &Context<'_>,
+    request: &Request,
+    enroller: &Enroller,
+    new: &Enrolled<'_>,
+    delivery: NewDelivery,
+    devices: &Devices,
+) -> Result<Reply, SessionError> {
+    let Enrolled { proof, factor, codes, status } = new;
+    let user = enroller.user();
+    let amr = sufficient(context, proof)?;
+    let passkey_id = factor.passkey().map(NewPasskey::id);
+    let session = NewSession { passkey_id, ..new_session(context, proof, user, amr, delivery)? };
+    let device = new_device(context, proof)?;
+    let delivered = Delivered {
+        passkey: factor.passkey().map(|passkey| passkey.passkey(context.now)),
+        recovery_codes: codes.map(|codes| codes.codes.as_slice()),
+        ..Delivered::new(&session, devices, &device)
+    };
+    let reply = deliver(context, *status, user, &delivered).await?;
+    let detail = factor.detail();
+    let notice = notice(context, request, Kind::FactorAdded)?;
+    let notice = notice.map(|notice| NewMail { detail: Some(&detail), ..notice });
+    let enrolment = Enrolment {
+        by: enroller.conditions(),
+        factor,
+        detail: &detail,
+        code_hashes: codes.map(|codes| codes.hashes.as_str()),
+        notice: notice.as_ref(),
+        ends_reset: proof.ends_reset(),
+        event_id: &event_id(context),
+        request_id: context.request_id,
+        client: &request.client,
+    };
+    let ending = context.store.enrol(&enrolment, &session, context.now).await;
+    let (ended, replaced) = settle(context, ending).await?.ok_or(SessionError::AccountChanged)?;
+    log_replaced(context, replaced);
+    log_change(context, user.id, None, AuditEvent::FactorAdded, ended);
+    outbox::send_after_reply(context, notice.iter().map(|notice| notice.id).collect());
+    Ok(reply)
+}
+
+/// Changes the address after the codes of both mails, ends every session of the user and begins a new one, in one transaction. The new one
+/// is delivered like the current one.
+pub async fn change_email(
+    context: &Context<'_>,
+    request: &Request,
+    caller: &AuthenticatedCaller,
+    proved: &ProvedChallenge,
+    devices: &Devices,
+) -> Result<Reply, SessionError> {
+    let account = proved.account().map_err(|_| SessionError::AccountChanged)?;
+    let (email, email_key) = proved.new_email().map_err(|_| SessionError::AccountChanged)?;
+    let own = context.store.find_own_credentials(caller.caller, context.now).await?;
+    let delivery = NewDelivery::renewed(context, request, own.delivery)?;
+    let user = User { email: email.to_owned(), email_verified: true, ..account.account.user.clone() };
+    let version = account.credentials_version.saturating_add(1);
+    let facts = sign_in::Account { email_verified: true, ..account.sign_in };
+    let proof = Proof::renewed(caller, account.slot, version, facts);
+    let amr = sufficient(context, &proof)?;
+    let session = new_session(context, &proof, &user, amr, delivery)?;
+    let device = new_device(context, &proof)?;
+    let reply = deliver(context, 200, &user, &Delivered::new(&session, devices, &device)).await?;
+    let notice = notice(context, request, Kind::EmailChanged)?.map(|notice| NewMail { detail: Some(email), ..notice });
+    let redemption = redemption(context, request, proved.challenge().id, user.id);
+    let new = (email, email_key);
+    let ending = context.store.change_email(&redemption, caller.caller, new, &session, notice.as_ref()).await;
+    let (ended, replaced) = settle(context, ending).await?.ok_or(SessionError::AccountChanged)?;
+    log_replaced(context, replaced);
+    log_change(context, user.id, None, AuditEvent::EmailChanged, ended);
+    outbox::send_after_reply(context, notice.iter().map(|notice| notice.id).collect());
+    Ok(reply)
+}
+
+/// Says what else a step-up needs, if these proofs and one of this method are not sufficient.
+pub fn check_sufficient(context: &Context<'_>, proof: &Proof, method: Method) -> Result<(), SessionError> {
+    match proof.next_step_with(method, context.config.policy) {
+        NextStep::Begin { .. } => Ok(()),
+        step => Err(SessionError::Incomplete(Incomplete { step, mfa_token: None })),
+    }
+}
+
+/// The `amr` values of a proof that needs no other.
+fn sufficient(context: &Context<'_>, proof: &Proof) -> Result<String, SessionError> {
+    match proof.next_step(context.config.policy) {
+        NextStep::Begin { amr } => Ok(amr),
+        step => Err(SessionError::Incomplete(Incomplete { step, mfa_token: None })),
+    }
 }
 
 /// The sessions that a login ended because the account exceeds its maximum.
@@ -226,24 +515,33 @@ fn log_replaced(context: &Context<'_>, replaced: Option<OwedMark>) {
     }
 }
 
-fn new_session(context: &Context<'_>, proof: &Proof, delivery: NewDelivery) -> Result<NewSession, SessionError> {
+fn new_session(
+    context: &Context<'_>,
+    proof: &Proof,
+    user: &User,
+    amr: String,
+    delivery: NewDelivery,
+) -> Result<NewSession, SessionError> {
     let NewDelivery { delivery, replaced } = delivery;
-    let NextStep::Begin { amr } = next_step(&[proof.method()]) else {
-        return Err(SessionError::Internal(format!("{:?} is not sufficient to sign in", proof.method())));
-    };
-    let expires_at = context.now.saturating_add(delivery.idle_ttl(context.config.refresh_idle_ttl));
+    let config = context.config;
+    let is_privileged = Assurance::of_amr(amr.split(' ')) == Some(Assurance::Aal2) || roles::is_admin(&user.roles);
+    let ttl = if is_privileged { config.session_ttl.min(config.aal2_session_ttl) } else { config.session_ttl };
+    let absolute_expires_at = context.now.saturating_add(ttl);
+    let idle_end = context.now.saturating_add(delivery.idle_ttl(config.refresh_idle_ttl));
+    let expires_at = idle_end.min(absolute_expires_at);
     Ok(NewSession {
         user_id: proof.user_id(),
         credentials_version: proof.credentials_version(),
         amr,
         token: RefreshToken::first(Id::in_slot(proof.slot(), random()?), random()?),
-        authenticated_at: context.now,
+        authenticated_at: proof.authenticated_at(),
         expires_at,
-        absolute_expires_at: context.now.saturating_add(context.config.session_ttl),
+        absolute_expires_at,
         access_expires_at: access_expires_at(context, expires_at),
         delivery,
         replaced,
         subject: proof.subject(),
+        passkey_id: None,
     })
 }
 

@@ -75,7 +75,9 @@ pub async fn complete_registration(
     match context.store.complete_registration(&redemption).await {
         Ok(true) => {}
         // The response does not tell whether an account has the address meanwhile.
-        Ok(false) | Err(StoreError::Conflict(TakenName::Email)) => return Err(FactorError::InvalidCode),
+        Ok(false) | Err(StoreError::Conflict(TakenName::Email) | StoreError::PasskeyExists) => {
+            return Err(FactorError::InvalidCode);
+        }
         Err(error) => return Err(error.into()),
     }
     metrics::report(context, request, &Event::Registered { user_id, session_id: None });

@@ -1,5 +1,6 @@
 //! Token responses (RFC 6749 §5.1), with the session and the user.
 
+use portcullis_core::account::passkey::Passkey;
 use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
@@ -46,6 +47,12 @@ pub struct TokenResponse<'a> {
     /// After a registration, if `EMAIL_VERIFICATION` is `optional`: send it with the code from the mail to `POST /email/verify`.
     #[serde(skip_serializing_if = "Option::is_none")]
     challenge: Option<&'a str>,
+    /// The passkey that was just added; otherwise omitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passkey: Option<&'a Passkey>,
+    /// After the first factor was added: ten recovery codes, which are shown only now. Each works once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_codes: Option<&'a [String]>,
 }
 
 #[cfg(feature = "openapi")]
@@ -79,6 +86,8 @@ impl<'a> TokenResponse<'a> {
             user,
             password_breached: false,
             challenge: None,
+            passkey: None,
+            recovery_codes: None,
         }
     }
 }
@@ -89,6 +98,10 @@ pub struct Delivered<'a> {
     pub refresh_token: &'a RefreshToken,
     /// The idle end of the session, in unix seconds. No access token outlives it.
     pub session_expires_at: u64,
+    /// How the user authenticated: values of RFC 8176, separated by spaces.
+    pub amr: &'a str,
+    /// When the user authenticated, in unix seconds.
+    pub authenticated_at: u64,
     /// How the refresh token is delivered.
     pub delivery: Delivery,
     /// After a sign-in: the new device token, and those of the request.
@@ -97,6 +110,10 @@ pub struct Delivered<'a> {
     pub is_breached: bool,
     /// The challenge of the mail that verifies the address.
     pub challenge: Option<&'a str>,
+    /// The passkey that was just added.
+    pub passkey: Option<Passkey>,
+    /// The new recovery codes.
+    pub recovery_codes: Option<&'a [String]>,
 }
 
 impl<'a> Delivered<'a> {
@@ -105,10 +122,14 @@ impl<'a> Delivered<'a> {
         Self {
             refresh_token: &session.token,
             session_expires_at: session.expires_at,
+            amr: &session.amr,
+            authenticated_at: session.authenticated_at,
             delivery: session.delivery,
             device: Some((device, devices)),
             is_breached: false,
             challenge: None,
+            passkey: None,
+            recovery_codes: None,
         }
     }
 
@@ -125,7 +146,18 @@ pub async fn deliver(
     user: &User,
     delivered: &Delivered<'_>,
 ) -> Result<Reply, SessionError> {
-    let Delivered { refresh_token, session_expires_at, delivery, device, is_breached, challenge } = *delivered;
+    let Delivered {
+        refresh_token,
+        session_expires_at,
+        amr,
+        authenticated_at,
+        delivery,
+        device,
+        is_breached,
+        challenge,
+        ref passkey,
+        recovery_codes,
+    } = *delivered;
     let config = context.config;
     let session_id = refresh_token.session_id();
     let expires_at = access_expires_at(context, session_expires_at);
@@ -134,6 +166,8 @@ pub async fn deliver(
         sid: session_id,
         jti: Id::new(random()?),
         roles: user.roles.clone(),
+        auth_time: Some(authenticated_at),
+        amr: amr.split(' ').map(ToOwned::to_owned).collect(),
         iat: context.now,
         exp: expires_at,
     };
@@ -167,6 +201,8 @@ pub async fn deliver(
         user,
         password_breached: is_breached,
         challenge,
+        passkey: passkey.as_ref(),
+        recovery_codes,
     };
     // RFC 6749 §5.1 requires this header too.
     let reply = Reply::json::<SessionError>(status, &response)?.header("Pragma", "no-cache".to_owned());

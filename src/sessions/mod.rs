@@ -6,6 +6,7 @@ pub mod changes;
 pub mod cookie;
 mod delivery;
 pub mod end;
+pub mod enrolment;
 pub mod marks;
 pub mod refresh;
 pub mod refresh_token;
@@ -14,6 +15,7 @@ pub mod refresh_token;
 pub use delivery::TokenResponse;
 
 use portcullis_core::id::Id;
+use portcullis_core::sign_in::NextStep;
 use portcullis_core::token::access::Rejection;
 
 use crate::http::{NotRepresentable, RequestError};
@@ -39,6 +41,16 @@ pub enum SessionError {
     CsrfRefused,
     /// The account was disabled, deleted or had its credentials changed since they were verified.
     AccountChanged,
+    /// The change needs a more recent authentication, or one with two factors.
+    StepUpRequired,
+    /// A session that used a recovery code cannot change factors for a day after a reset of the password.
+    RecoveryDelay,
+    /// An authenticator app needs a password beside it.
+    PasswordRequired,
+    /// The `mfa_token` in place of an access token is not accepted.
+    MfaToken,
+    /// A further proof is needed before a session begins.
+    Incomplete(Incomplete),
     /// Failed attempts made further ones wait. Seconds until the end of the wait.
     Throttled(u64),
     /// A rate limit is exceeded.
@@ -49,6 +61,15 @@ pub enum SessionError {
     Crypto(CryptoError),
     /// Storage failed or denied the operation.
     Store(StoreError),
+}
+
+/// A sign-in that needs a further proof.
+#[derive(Debug)]
+pub struct Incomplete {
+    /// What is needed.
+    pub step: NextStep,
+    /// The token with which the sign-in goes on; `None` for a step-up, which is one request.
+    pub mfa_token: Option<String>,
 }
 
 impl From<RequestError> for SessionError {

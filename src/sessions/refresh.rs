@@ -3,6 +3,7 @@
 use portcullis_core::account::session::{Delivery, Transport};
 use portcullis_core::id::Id;
 use portcullis_core::mail::kind::Kind;
+use portcullis_core::sign_in::Mfa;
 use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{Judgement, judge};
 
@@ -81,7 +82,8 @@ pub async fn refresh(
         access: config.access_token_ttl,
     };
     let event_id = event_id(context);
-    let presented = PresentedToken { token: &token, transport, user_id };
+    let needs_aal2 = config.policy.mfa == Mfa::Required;
+    let presented = PresentedToken { token: &token, transport, user_id, needs_aal2 };
     let notice = notice(context, request, Kind::ReuseDetected)?;
     let reuse_event = ReuseEvent { id: &event_id, notice: notice.as_ref(), request_id: context.request_id };
     match context.store.rotate(presented, times, &reuse_event, &request.client, context.now).await? {
@@ -91,10 +93,14 @@ pub async fn refresh(
             let delivered = Delivered {
                 refresh_token: &successor,
                 session_expires_at: issued.expires_at,
+                amr: &issued.amr,
+                authenticated_at: issued.authenticated_at,
                 delivery: delivery(issued.remember),
                 device: None,
                 is_breached: false,
                 challenge: None,
+                passkey: None,
+                recovery_codes: None,
             };
             deliver(context, 200, &issued.user, &delivered).await
         }
@@ -123,6 +129,8 @@ pub async fn refresh(
                 Err(refused(context, session_id, "access_token"))
             } else if session.transport != transport {
                 Err(refused(context, session_id, "transport"))
+            } else if needs_aal2 && !session.is_aal2 {
+                Err(refused(context, session_id, "mfa_required"))
             } else {
                 Err(SessionError::Internal(format!("a session was left unchanged but judged {judgement:?}")))
             }

@@ -10,7 +10,7 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_caller;
 use crate::sessions::begin;
 use crate::sessions::cookie::NewDelivery;
 
@@ -18,18 +18,21 @@ use crate::sessions::cookie::NewDelivery;
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "ChangePasswordRequest"))]
 #[serde(deny_unknown_fields)]
 struct Body {
-    /// The current password.
-    current_password: String,
+    /// The current password, unless the account has none.
+    current_password: Option<String>,
     /// The new password, which must have at least `PASSWORD_MIN_LENGTH` characters and at most 1024 bytes.
     new_password: String,
 }
 
+/// Adds the first password of an account that has none. Otherwise:
+///
 /// 1. Read the account, if the caller's session is in force, and check the new password.
 /// 2. Check whether the new password is in a data breach, verify the current one (ASVS 6.2.3), and hash the new one.
 /// 3. In one transaction, store the hash, end every session and begin a new one, unless the credentials or the session changed since
 ///    step 1.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
+    let recent = recent_caller(context, request).await?;
+    let caller = recent.caller;
     let body: Body = request.json()?;
     // 1.
     let own = context.store.find_own_credentials(caller, context.now).await?;
@@ -39,7 +42,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let new = password::check_new(context, &body.new_password, email.as_ref(), &names)?;
     let delivery = NewDelivery::renewed(context, request, own.delivery)?;
     // 2.
-    let new = password::change(context, request, caller, &own, &body.current_password, &new).await?;
+    let new = password::change(context, request, &recent, &own, body.current_password.as_deref(), &new).await?;
     // 3.
     let devices = Devices::presented(context, request, None);
     Ok(begin::change_password(context, request, caller, &own.credentials, &new, delivery, &devices).await?)
@@ -66,6 +69,8 @@ pub fn describe(operation: Operation) -> Operation {
                 .may_set_cookie(),
         )
         .fails(ApiError::WrongPassword)
+        .fails(ApiError::StepUpRequired)
+        .needs_further_proofs()
         .fails(ApiError::TooManyAttempts(32))
         .fails(ApiError::CookieModeOff)
         .fails(ApiError::CsrfRefused)

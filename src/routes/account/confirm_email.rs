@@ -2,11 +2,9 @@
 
 use portcullis_core::account::audit::AuditEvent;
 use portcullis_core::account::caller::Caller;
-use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::mail::kind::Kind;
-use portcullis_core::token::device::DeviceToken;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::context::Context;
 use crate::factors::device::Devices;
@@ -18,9 +16,9 @@ use crate::platform::random::random;
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::authenticated_caller;
 use crate::sessions::changes::{log_change, redemption};
-use crate::sessions::end::settle;
+use crate::sessions::{SessionError, begin};
 use crate::store::outbox::NewMail;
 
 #[derive(Deserialize)]
@@ -45,25 +43,14 @@ enum OldMailbox {
     Lost,
 }
 
-/// What a change answers.
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "EmailChanged"))]
-struct Response<'a> {
-    /// The number of sessions that ended. That of the access token goes on.
-    sessions_ended: usize,
-    /// Replaces the `device_token` of earlier sign-ins, which is void now.
-    device_token: String,
-    /// The changed user.
-    user: &'a User,
-}
-
 /// The refusal of a request that does not say what became of the old mailbox.
 const EITHER: &str = "Send either old_code or old_mailbox.";
 
 /// 1. Compare the codes, after the attempt is counted.
-/// 2. With both, change the address, and end the other sessions. With the old mailbox lost, whoever has it gets seven days to cancel.
+/// 2. With both, change the address, end every session and begin a new one. With the old mailbox lost, whoever has it gets seven days to cancel.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
+    let authenticated = authenticated_caller(context, request).await?;
+    let caller = authenticated.caller;
     let body: Body = request.json()?;
     if body.old_code.is_some() == body.old_mailbox.is_some() {
         return Err(ApiError::InvalidRequest(EITHER.to_owned()));
@@ -73,34 +60,14 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
     let proved = check_change(context, caller.user_id, challenge, code, old_code).await?;
     // 2.
     if old_code.is_some() {
-        change(context, request, caller, &proved).await
+        let devices = Devices::presented(context, request, None);
+        match begin::change_email(context, request, &authenticated, &proved, &devices).await {
+            Err(SessionError::AccountChanged) => Err(ApiError::InvalidCode),
+            reply => Ok(reply?),
+        }
     } else {
         delay(context, request, caller, &proved).await
     }
-}
-
-/// Changes the address.
-async fn change(
-    context: &Context<'_>,
-    request: &Request,
-    caller: Caller,
-    proved: &ProvedChallenge,
-) -> Result<Reply, ApiError> {
-    let account = proved.account()?;
-    let (email, email_key) = proved.new_email()?;
-    let user = User { email: email.to_owned(), email_verified: true, ..account.account.user.clone() };
-    let version = account.credentials_version.saturating_add(1);
-    let device = DeviceToken::new(user.id, version, Id::new(random()?), context.now);
-    let notice = notice(context, request, Kind::EmailChanged)?.map(|notice| NewMail { detail: Some(email), ..notice });
-    let redemption = redemption(context, request, proved.challenge().id, user.id);
-    let ending = context.store.change_email(&redemption, caller, (email, email_key), notice.as_ref()).await;
-    let sessions_ended = settle(context, ending).await?.ok_or(ApiError::InvalidCode)?;
-    log_change(context, user.id, None, AuditEvent::EmailChanged, sessions_ended);
-    outbox::send_after_reply(context, notice.iter().map(|notice| notice.id).collect());
-    let device_token = device.encode(&context.config.device_token_keys);
-    let reply = Reply::json::<ApiError>(200, &Response { sessions_ended, device_token, user: &user })?;
-    let devices = Devices::presented(context, request, None);
-    Ok(if context.config.cookie_mode { devices.set(context, reply, &device) } else { reply })
 }
 
 /// Lets the change wait.
@@ -127,14 +94,14 @@ async fn delay(
 /// For the OpenAPI document.
 #[cfg(feature = "openapi")]
 pub fn describe(operation: Operation) -> Operation {
-    let user = User { email: "ada@example.com".to_owned(), email_verified: true, ..User::example() };
     operation
         .named(
             Tag::Account,
             "confirmEmail",
             "Confirm your new address",
-            "Changes the address with the codes from both mails, and ends every other session. With `old_mailbox`, the address changes in \
-             seven days, and every session ends then. Until then, three mails to the old address have a link that cancels the change.",
+            "Changes the address with the codes from both mails, ends every session, the caller's included, and begins a new one. With \
+             `old_mailbox`, the address changes in seven days, and every session ends then. Until then, three mails to the old address have \
+             a link that cancels the change.",
         )
         .with_access_token()
         .json::<Body>(&serde_json::json!({
@@ -143,20 +110,13 @@ pub fn describe(operation: Operation) -> Operation {
             "old_code": "9XB2-44TC",
         }))
         .succeeds(
-            Success::json(
-                200,
-                "The address is changed.",
-                &Response {
-                    sessions_ended: 2,
-                    device_token:
-                        "pcdt_toDuD-8Qo8zotz4wV7lJOQAAAAAAAAAA0z4wV7lJOV6L5xgKtoDuD-8AAFEoXq2b7RyF_T6SkF0MBqEyod"
-                            .to_owned(),
-                    user: &user,
-                },
-            )
-            .may_set_cookie(),
+            Success::tokens(200, "The address is changed. The tokens are of a new session, and all others have ended.")
+                .may_set_cookie(),
         )
         .succeeds(Success::empty(202, "The address changes in seven days, unless the change is cancelled."))
         .fails(ApiError::InvalidRequest(EITHER.to_owned()))
         .fails(ApiError::InvalidCode)
+        .needs_further_proofs()
+        .fails(ApiError::CookieModeOff)
+        .fails(ApiError::CsrfRefused)
 }

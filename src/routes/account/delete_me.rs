@@ -1,34 +1,21 @@
-//! `DELETE /me`: deletes the caller's account and all its data. Requires the password.
-
-use serde::Deserialize;
+//! `DELETE /me`: deletes the caller's account and all its data. The user must have authenticated recently.
 
 use crate::context::Context;
 use crate::factors::device::Devices;
-use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_caller;
 use crate::sessions::changes::{action, log_change};
 use crate::sessions::cookie;
 use crate::sessions::end::settle;
 use portcullis_core::account::audit::AuditEvent;
 
-#[derive(Deserialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(rename = "DeleteMeRequest"))]
-#[serde(deny_unknown_fields)]
-struct Body {
-    /// The password.
-    current_password: String,
-}
-
 /// Only one audit entry remains: the id of the account and the time of its deletion.
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
-    let body: Body = request.json()?;
+    let caller = recent_caller(context, request).await?.caller;
     let own = context.store.find_own_credentials(caller, context.now).await?;
-    password::confirm(context, request, caller, &own, &body.current_password).await?;
     let action = action(context, request, caller);
     let deleted = context.store.delete_own(&action, own.credentials.version).await;
     let ended = settle(context, deleted).await?;
@@ -45,10 +32,7 @@ pub fn describe(operation: Operation) -> Operation {
     operation
         .named(Tag::Account, "deleteMe", "Delete your account", "Deletes the account, its sessions and its data.")
         .with_access_token()
-        .json::<Body>(&serde_json::json!({"current_password": "correct horse battery staple"}))
         .succeeds(Success::empty(204, "The account, its sessions and its data are deleted.").may_set_cookie())
-        .fails(ApiError::WrongPassword)
-        .fails(ApiError::TooManyAttempts(32))
+        .fails(ApiError::StepUpRequired)
         .fails(ApiError::LastAdmin)
-        .hashes()
 }

@@ -7,7 +7,7 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_caller;
 use crate::sessions::end::end_all;
 
 /// How many sessions ended.
@@ -19,7 +19,7 @@ pub struct SessionsEnded {
 }
 
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
+    let caller = recent_caller(context, request).await?.caller;
     let keep_own = match request.query.as_deref() {
         None | Some("") => false,
         Some("except=current") => true,
@@ -48,5 +48,6 @@ pub fn describe(operation: Operation) -> Operation {
             &"current".into(),
         )
         .succeeds(Success::json(200, "The sessions have ended.", &SessionsEnded { sessions_ended: 2 }))
+        .fails(ApiError::StepUpRequired)
         .fails(ApiError::InvalidRequest("The only query is except=current.".to_owned()))
 }

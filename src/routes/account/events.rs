@@ -8,7 +8,7 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::{admin, caller};
 use crate::sessions::changes::for_admin;
 use crate::store::audit::Excerpt;
 use portcullis_core::account::audit::{self, AuditEntry, AuditEvent, Cursor};
@@ -69,6 +69,9 @@ struct Shown {
     /// The kind of mail.
     #[serde(skip_serializing_if = "Option::is_none")]
     mail: Option<String>,
+    /// The factor: `totp`, or `passkey:` and its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factor: Option<String>,
     /// The new roles, or those of an invitation.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<String>>,
@@ -85,7 +88,7 @@ pub async fn get_own(context: &Context<'_>, request: &Request) -> Result<Reply, 
 /// The trail of any account, for admins. That of a deleted account has one entry, the deletion.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id();
-    let caller = caller(context, request).await?;
+    let caller = admin(context, request).await?;
     let excerpt = excerpt(context, request)?;
     let answer = context.store.trail_of(caller, id, &excerpt, context.now).await;
     reply(for_admin(context, caller, answer)?, excerpt.limit, true)
@@ -122,6 +125,7 @@ fn shown(entry: AuditEntry, for_admin: bool) -> Result<Shown, ApiError> {
         session_id: entry.session_id.filter(|_| for_admin || !by_admin),
         reason: detail(AuditEvent::Revoked).or_else(|| detail(AuditEvent::EmailChangeCancelled)),
         reuse: detail(AuditEvent::ReuseDetected),
+        factor: detail(AuditEvent::FactorAdded).or_else(|| detail(AuditEvent::FactorRemoved)),
         mail: detail(AuditEvent::MailSent).or_else(|| detail(AuditEvent::MailFailed)),
         roles: roles.map_err(|error| ApiError::Internal(format!("roles of an event: {error}")))?,
         ip: entry.client.ip,
@@ -150,6 +154,7 @@ pub fn describe(operation: Operation) -> Operation {
         other_user_agent: None,
         reason: None,
         mail: None,
+        factor: None,
         reuse: None,
         roles: None,
     };

@@ -5,16 +5,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::context::Context;
-use crate::factors::password;
 use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::{authenticated_caller, check_recent};
 use crate::sessions::changes::{action, log_change};
 use crate::store::accounts::{ProfileChange, ProfileOutcome};
 use portcullis_core::account::audit::AuditEvent;
-use portcullis_core::account::throttle::Subject;
 use portcullis_core::edit::Edit;
 use portcullis_core::identity::display_name::Name;
 use portcullis_core::identity::username::{Username, UsernameError};
@@ -28,7 +26,7 @@ const HOUR: u64 = 3_600;
 #[cfg_attr(feature = "openapi", schemars(rename = "UpdateMeRequest", extend("minProperties" = 1)))]
 #[serde(deny_unknown_fields)]
 struct Body {
-    /// The new username; `null` removes it. Requires `current_password`.
+    /// The new username; `null` removes it. The user must have authenticated in the last 300 seconds.
     #[serde(default)]
     username: Edit<String>,
     /// The new name to display; `null` removes it.
@@ -43,15 +41,14 @@ struct Body {
     /// The new metadata, which replaces the old one as a whole; `null` removes it.
     #[serde(default)]
     metadata: Edit<Map<String, Value>>,
-    /// The password, if the username changes.
-    current_password: Option<String>,
 }
 
 /// 1. Check the new values.
-/// 2. Changing the username requires the password, because it is a login name (ASVS 7.5.1).
+/// 2. Changing the username requires a recent authentication, because it is a login name (ASVS 7.5.1).
 /// 3. Change the profile, and record it, in one transaction.
 pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
+    let authenticated = authenticated_caller(context, request).await?;
+    let caller = authenticated.caller;
     let body: Body = request.json()?;
     // 1.
     let mut change = ProfileChange {
@@ -67,7 +64,6 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
         ));
     }
     // 2.
-    let mut confirmed = None;
     if change.username.is_edit() {
         let own = context.store.find_own_credentials(caller, context.now).await?;
         let user = &own.credentials.user;
@@ -80,15 +76,11 @@ pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, Ap
             if change.username.value().is_some_and(|wanted| wanted.is_reserved() && !is_own(wanted)) {
                 return Err(UsernameError::Reserved.into());
             }
-            let missing =
-                || ApiError::InvalidRequest("Changing the username requires the member current_password.".to_owned());
-            let password = body.current_password.as_deref().ok_or_else(missing)?;
-            password::confirm(context, request, caller, &own, password).await?;
-            confirmed = Some(Subject::User(caller.user_id));
+            check_recent(context, &authenticated)?;
         }
     }
     // 3.
-    let (user, outcome) = context.store.change_profile(&action(context, request, caller), &change, confirmed).await?;
+    let (user, outcome) = context.store.change_profile(&action(context, request, caller), &change).await?;
     match outcome {
         ProfileOutcome::Changed => log_change(context, caller.user_id, None, AuditEvent::ProfileChanged, 0),
         ProfileOutcome::Unchanged => {}
@@ -110,7 +102,7 @@ pub fn describe(operation: Operation) -> Operation {
             "updateMe",
             "Change your profile",
             "Changes the members that are sent; `null` removes a value (RFC 7396). Changing the username \
-             requires the password. 20 changes within an hour are allowed.",
+             requires a recent authentication. 20 changes within an hour are allowed.",
         )
         .with_access_token()
         .json::<Body>(&serde_json::json!({"name": "Ada King", "family_name": null}))
@@ -118,13 +110,12 @@ pub fn describe(operation: Operation) -> Operation {
         .fails(ApiError::InvalidRequest(
             "Send at least one of username, name, given_name, family_name and metadata.".to_owned(),
         ))
-        .fails(ApiError::WrongPassword)
-        .fails(ApiError::TooManyAttempts(32))
+        .fails(ApiError::StepUpRequired)
         .fails(ApiError::Taken(TakenName::Username))
         .fails(ApiError::UnusableUsername(UsernameError::Malformed))
         .fails(ApiError::UnusableUsername(UsernameError::Reserved))
         .fails(ApiError::UnusableName("name", NameError))
         .fails(ApiError::UnusableMetadata("metadata", MetadataError::TooLong))
         .fails(ApiError::UnusableMetadata("metadata", MetadataError::TooDeep))
-        .hashes()
+        .fails(ApiError::TooManyRequests(HOUR))
 }

@@ -5,13 +5,13 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_admin;
 use crate::sessions::changes::act_as_admin;
 use crate::store::admin::AdminAction;
 
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id();
-    let caller = caller(context, request).await?;
+    let caller = recent_admin(context, request).await?;
     if id == caller.user_id {
         return Err(ApiError::InvalidRequest(
             "Delete your own account with DELETE /me, which requires the password.".to_owned(),

@@ -6,13 +6,13 @@ use crate::routes::account::end_sessions::SessionsEnded;
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_admin;
 use crate::sessions::changes::act_as_admin;
 use crate::store::admin::AdminAction;
 
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id();
-    let caller = caller(context, request).await?;
+    let caller = recent_admin(context, request).await?;
     let result = act_as_admin(context, request, caller, id, &AdminAction::EndSessions).await?;
     Reply::json(200, &SessionsEnded { sessions_ended: result.sessions_ended })
 }

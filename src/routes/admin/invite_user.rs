@@ -15,7 +15,7 @@ use crate::platform::random::random;
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_admin;
 use crate::sessions::changes::{for_admin, invite};
 use crate::store::invitations::InvitedUser;
 
@@ -36,7 +36,7 @@ struct Body {
 /// 1. Check the names, then that the caller is an admin, then the rest: only admins may learn which roles exist.
 /// 2. Insert the account and the mail in one transaction, unless a name is taken.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
+    let caller = recent_admin(context, request).await?;
     let body: Body = request.json()?;
     // 1.
     let email = Email::parse(&body.email)?;

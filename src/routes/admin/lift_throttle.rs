@@ -6,14 +6,14 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_admin;
 use crate::sessions::changes::act_as_admin;
 use crate::store::admin::AdminAction;
 
 /// 1. Read the account, because the failures are found by its names.
 /// 2. Forget the failures and record that, in one transaction.
 pub async fn delete(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
+    let caller = recent_admin(context, request).await?;
     // 1.
     let subjects = subjects(context, request, caller).await?;
     // 2.

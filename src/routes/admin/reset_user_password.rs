@@ -10,7 +10,7 @@ use crate::mail::{outbox, prepare_for_admin};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_admin;
 use crate::sessions::changes::{action, for_admin, log_change};
 use crate::store::invitations::StartedReset;
 
@@ -19,7 +19,7 @@ const DISABLED: &str = "The account is disabled. Enable it first.";
 /// The password stays valid until the user sets a new one. The admin learns neither code nor link.
 pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id();
-    let caller = caller(context, request).await?;
+    let caller = recent_admin(context, request).await?;
     if context.config.mail.is_none() {
         // Check first that the caller is an admin and the account exists, as if mails were sent.
         for_admin(context, caller, context.store.find_account(caller, id, context.now).await)?;

@@ -12,7 +12,7 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::admin;
 use crate::sessions::changes::for_admin;
 
 /// The throttles of an account.
@@ -48,12 +48,14 @@ pub enum Of {
     Username,
     /// Confirmations of the current password by whoever is signed in.
     Confirmation,
+    /// Codes of the authenticator app.
+    Code,
 }
 
 /// 1. Read the account, because the failures are found by its names.
 /// 2. Read the failures.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
+    let caller = admin(context, request).await?;
     // 1.
     let subjects = subjects(context, request, caller).await?;
     // 2.
@@ -85,7 +87,11 @@ pub async fn subjects(
         email.as_ref().map(|email| (Of::Email, hash(Name::Email(email.key())))),
         username.as_ref().map(|username| (Of::Username, hash(Name::Username(username.key())))),
     ];
-    Ok(names.into_iter().flatten().chain([(Of::Confirmation, Subject::User(id))]).collect())
+    Ok(names
+        .into_iter()
+        .flatten()
+        .chain([(Of::Confirmation, Subject::User(id)), (Of::Code, Subject::Factor(id))])
+        .collect())
 }
 
 /// For the OpenAPI document.

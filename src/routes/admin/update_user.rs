@@ -10,7 +10,7 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::recent_admin;
 use crate::sessions::changes::{act_as_admin, for_admin};
 use crate::store::admin::AdminAction;
 
@@ -34,7 +34,7 @@ struct Body {
 /// Disabling an account ends its sessions in the same transaction. A value that does not change is not an error and not recorded.
 pub async fn patch(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id();
-    let caller = caller(context, request).await?;
+    let caller = recent_admin(context, request).await?;
     let body: Body = request.json()?;
     let changes_metadata = body.metadata.is_edit() || body.app_metadata.is_edit();
     if body.roles.is_none() && body.disabled.is_none() && !changes_metadata {

@@ -5,12 +5,12 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::admin;
 use crate::sessions::changes::for_admin;
 
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id();
-    let caller = caller(context, request).await?;
+    let caller = admin(context, request).await?;
     let answer = context.store.find_account(caller, id, context.now).await;
     Reply::json(200, &for_admin(context, caller, answer)?)
 }

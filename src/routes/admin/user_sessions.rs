@@ -6,12 +6,12 @@ use crate::routes::account::sessions;
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::admin;
 use crate::sessions::changes::for_admin;
 
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
     let id = request.path_id();
-    let caller = caller(context, request).await?;
+    let caller = admin(context, request).await?;
     let query = sessions::query(request)?;
     let answer = context.store.list_sessions_of(caller, id, &query, context.now).await;
     sessions::reply(for_admin(context, caller, answer)?, query.limit, caller.session_id)

@@ -10,7 +10,7 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
-use crate::sessions::bearer::caller;
+use crate::sessions::bearer::admin;
 use crate::sessions::changes::for_admin;
 use crate::store::admin::Search;
 use portcullis_core::account::user::Account;
@@ -28,7 +28,7 @@ struct Body {
 /// `email`: a prefix of the address. The cursor is the key of the last address of the previous page, so accounts created or deleted in
 /// the meantime do not shift the pages.
 pub async fn get(context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let caller = caller(context, request).await?;
+    let caller = admin(context, request).await?;
     let query = Query::parse(request, &["email", "limit", "cursor"])?;
     let key = |cursor: &str| {
         // An empty cursor is invalid: a client that continues after the last page would start again without end.

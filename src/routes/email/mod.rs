@@ -35,11 +35,11 @@ pub const EXAMPLE_LINK: &str = "pcml_toDuD-8Qo8zotz4wV7lJOV6L5xgKtoDuD-8Qo8zotz5
 #[serde(deny_unknown_fields)]
 pub struct MailRequest {
     /// The e-mail address. Send either this or `challenge`.
-    email: Option<String>,
+    pub email: Option<String>,
     /// A challenge of this endpoint, whose mail is sent again with the same code.
-    challenge: Option<String>,
+    pub challenge: Option<String>,
     /// The `device_token` of an earlier sign-in of this user. The mails that others cause then do not count. An invalid one is ignored.
-    device_token: Option<String>,
+    pub device_token: Option<String>,
 }
 
 /// What such a request answers.

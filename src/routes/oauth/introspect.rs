@@ -19,6 +19,7 @@ use crate::sessions::{SessionError, bearer};
 use portcullis_core::account::resource_server::{ClientAuthError, ResourceServer};
 use portcullis_core::account::session::Session;
 use portcullis_core::id::Id;
+use portcullis_core::sign_in::Assurance;
 use portcullis_core::token::access::Purpose;
 use portcullis_core::token::refresh::{Judgement, PREFIX, judge};
 
@@ -61,6 +62,15 @@ struct Access {
     jti: Id,
     /// The current roles, not those in the token.
     roles: Vec<String>,
+    /// When the user authenticated (RFC 9470 §6.2). Omitted for tokens of older releases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
+    /// How certain it is that the user signed in: `aal1` or `aal2`. Omitted if a mail was needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
+    /// How the user authenticated: values of RFC 8176, `email` and `recovery_code`. Omitted for tokens of older releases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    amr: Vec<String>,
     /// The username, if the user has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
@@ -140,6 +150,9 @@ async fn access_token<'a>(
         token_type: "Bearer",
         jti: token.jti,
         roles: session.user.roles.clone(),
+        auth_time: token.auth_time,
+        acr: token.assurance().map(Assurance::as_str),
+        amr: token.amr,
         username: session.user.username.clone(),
     };
     Ok(Some(active(context, &session, token.iat, token.exp, Some(access))))
@@ -188,7 +201,7 @@ fn active<'a>(
 #[serde(untagged)]
 #[schemars(rename = "Introspection")]
 enum IntrospectionResponse<'a> {
-    Active(Introspection<'a>),
+    Active(Box<Introspection<'a>>),
     #[expect(dead_code, reason = "only its schema is used")]
     Inactive(Inactive),
 }
@@ -210,6 +223,9 @@ pub fn describe(operation: Operation) -> Operation {
             token_type: "Bearer",
             jti: Id::example(),
             roles: vec!["user".to_owned()],
+            auth_time: Some(1_796_083_200),
+            acr: Some(Assurance::Aal1.as_str()),
+            amr: vec!["pwd".to_owned()],
             username: Some("ada".to_owned()),
         }),
     };
@@ -226,7 +242,7 @@ pub fn describe(operation: Operation) -> Operation {
         .succeeds(Success::json::<IntrospectionResponse>(
             200,
             "The state of the token.",
-            &IntrospectionResponse::Active(active),
+            &IntrospectionResponse::Active(Box::new(active)),
         ))
         .fails(ApiError::InvalidRequest("The parameter token is missing.".to_owned()))
         .uses_storage()

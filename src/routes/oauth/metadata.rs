@@ -1,6 +1,7 @@
 //! `GET /.well-known/oauth-authorization-server` (RFC 8414) and `GET /.well-known/openid-configuration`: metadata for clients that
 //! configure themselves. Both return the same document.
 
+use portcullis_core::sign_in::Assurance;
 use serde::Serialize;
 
 use super::jwks::MAX_AGE;
@@ -30,6 +31,8 @@ struct Metadata<'a> {
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
     #[serde(flatten)]
     introspection: Option<Introspection>,
+    /// The values of the claim `acr` (RFC 9470 §4).
+    acr_values_supported: [&'static str; 2],
     /// The URL of the public keys, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks_uri: Option<String>,
@@ -67,6 +70,7 @@ fn metadata(issuer: &str, publishes_keys: bool, answers_introspection: bool) -> 
             introspection_endpoint: endpoint("/introspect"),
             introspection_endpoint_auth_methods_supported: ["client_secret_basic"],
         }),
+        acr_values_supported: [Assurance::Aal1, Assurance::Aal2].map(Assurance::as_str),
         jwks_uri: publishes_keys.then(|| endpoint("/.well-known/jwks.json")),
     }
 }
@@ -115,6 +119,7 @@ mod tests {
             "grant_types_supported": ["refresh_token"],
             "revocation_endpoint": "https://example.org/auth/revoke",
             "revocation_endpoint_auth_methods_supported": ["none"],
+            "acr_values_supported": ["aal1", "aal2"],
         });
         assert_eq!(document(false, false), least);
         let mut with_keys = least.clone();

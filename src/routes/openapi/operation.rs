@@ -15,6 +15,7 @@ use portcullis_core::account::audit::Cursor;
 use portcullis_core::account::user::User;
 use portcullis_core::id::Id;
 use portcullis_core::rate_limit::Class;
+use portcullis_core::sign_in::{Method as Proof, NextStep};
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
@@ -211,9 +212,43 @@ impl Operation {
             .uses_storage()
     }
 
+    /// Requires an access token of a user who authenticated recently and may change factors.
+    pub fn changes_factors(self) -> Self {
+        self.with_access_token().fails(ApiError::StepUpRequired).fails(ApiError::RecoveryDelay)
+    }
+
+    /// Requires an access token like [`Self::changes_factors`], or the `mfa_token` of a sign-in that needs a factor.
+    pub fn with_enroller(self) -> Self {
+        self.changes_factors()
+            .fails(ApiError::InvalidMfaToken)
+            .fails(ApiError::incomplete_example(NextStep::NeedsVerifiedEmail))
+            .fails(ApiError::incomplete_example(NextStep::NeedsSecondFactor { methods: vec![Proof::Totp] }))
+            .fails(ApiError::FactorsOff)
+    }
+
+    /// Judges codes of authenticator apps and recovery codes.
+    pub fn judges_second_factors(self) -> Self {
+        self.fails(ApiError::InvalidCode)
+            .fails(ApiError::PasskeyRefused)
+            .fails(ApiError::TooManyAttempts(32))
+            .fails(ApiError::CodesStopped)
+            .fails(ApiError::FactorsOff)
+    }
+
     /// Requires an access token of a user with the role `admin`.
     pub fn with_admin_token(self) -> Self {
-        self.with_access_token().fails(ApiError::NotAdmin)
+        self.with_access_token().fails(ApiError::NotAdmin).fails(ApiError::StepUpRequired)
+    }
+
+    /// Fails if the proofs are not sufficient for a session.
+    pub fn needs_further_proofs(self) -> Self {
+        [
+            NextStep::NeedsSecondFactor { methods: vec![Proof::Totp, Proof::RecoveryCode] },
+            NextStep::NeedsVerifiedEmail,
+            NextStep::NeedsEnrolment,
+        ]
+        .into_iter()
+        .fold(self, |operation, step| operation.fails(ApiError::incomplete_example(step)))
     }
 
     /// Accepts an access token, and does not require it.

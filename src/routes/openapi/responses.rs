@@ -243,10 +243,10 @@ fn listed_headers() -> Map<String, Value> {
     ["X-Request-Id", "Cache-Control"].map(reference).into_iter().collect()
 }
 
-/// Allows only the described members.
+/// Allows only the described members, unless the type says otherwise.
 fn close(schema: &mut Value) {
     if let Some(members) = schema.as_object_mut().filter(|members| members.contains_key("properties")) {
-        members.insert("additionalProperties".to_owned(), false.into());
+        members.entry("additionalProperties").or_insert(false.into());
     }
 }
 

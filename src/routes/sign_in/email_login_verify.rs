@@ -67,6 +67,7 @@ pub fn describe(operation: Operation) -> Operation {
         .succeeds(Success::tokens(200, "The user is logged in.").may_set_cookie())
         .fails(ApiError::InvalidCode)
         .fails(ApiError::EmailLoginOff)
+        .needs_further_proofs()
         .fails(ApiError::CookieModeOff)
         .fails(ApiError::CsrfRefused)
         .uses_storage()

@@ -87,6 +87,7 @@ pub fn describe(operation: Operation) -> Operation {
         .fails(ApiError::InvalidCode)
         .fails(ApiError::MailCodeRequired)
         .fails(ApiError::TooManyAttempts(32))
+        .needs_further_proofs()
         .fails(ApiError::CookieModeOff)
         .fails(ApiError::CsrfRefused)
         .uses_storage()
