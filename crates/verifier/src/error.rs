@@ -6,6 +6,8 @@ use portcullis_core::header::has_several_credentials;
 use portcullis_core::token::access::Rejection;
 use serde_json::json;
 
+use crate::claims::Requirement;
+
 /// The cause of an error that is not the client's.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -23,6 +25,8 @@ pub enum VerifyError {
     TokenExpired,
     /// The session of its token has ended. For programs that read the revocation marks of Portcullis.
     TokenRevoked,
+    /// Its user must authenticate again, or better (RFC 9470).
+    InsufficientAuthentication(Requirement),
     /// Its user does not have the role.
     Forbidden,
     /// The issuer did not answer, so the key of its token is not known. Contains the cause.
@@ -41,6 +45,7 @@ impl VerifyError {
             Self::InvalidToken(_) => "invalid_token",
             Self::TokenExpired => "token_expired",
             Self::TokenRevoked => "token_revoked",
+            Self::InsufficientAuthentication(_) => "insufficient_user_authentication",
             Self::Forbidden => "forbidden",
             Self::KeysUnavailable(_) => "keys_unavailable",
             Self::RevocationsUnavailable(_) => "revocations_unavailable",
@@ -52,23 +57,32 @@ impl VerifyError {
     pub const fn status(&self) -> u16 {
         match self {
             Self::SeveralCredentials => 400,
-            Self::MissingToken | Self::InvalidToken(_) | Self::TokenExpired | Self::TokenRevoked => 401,
+            Self::MissingToken
+            | Self::InvalidToken(_)
+            | Self::TokenExpired
+            | Self::TokenRevoked
+            | Self::InsufficientAuthentication(_) => 401,
             Self::Forbidden => 403,
             Self::KeysUnavailable(_) | Self::RevocationsUnavailable(_) => 503,
         }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 §3). Without a token it has no error code.
+    /// The value of `WWW-Authenticate` (RFC 6750 §3, RFC 9470 §3). Without a token it has no error code.
     #[must_use]
     pub fn challenge(&self) -> Option<String> {
         let error = match self {
             Self::MissingToken => return Some("Bearer".to_owned()),
             Self::SeveralCredentials => "invalid_request",
             Self::InvalidToken(_) | Self::TokenExpired | Self::TokenRevoked => "invalid_token",
+            Self::InsufficientAuthentication(_) => "insufficient_user_authentication",
             Self::Forbidden => "insufficient_scope",
             Self::KeysUnavailable(_) | Self::RevocationsUnavailable(_) => return None,
         };
-        Some(format!("Bearer error=\"{error}\", error_description=\"{self}\""))
+        let parameters = match self {
+            Self::InsufficientAuthentication(requirement) => requirement.parameters(),
+            _ => String::new(),
+        };
+        Some(format!("Bearer error=\"{error}\", error_description=\"{self}\"{parameters}"))
     }
 
     /// The headers of the response.
@@ -103,6 +117,7 @@ impl fmt::Display for VerifyError {
             Self::InvalidToken(_) => "The access token is not valid.",
             Self::TokenExpired => "The access token has expired.",
             Self::TokenRevoked => "The access token has been revoked.",
+            Self::InsufficientAuthentication(_) => "This requires a more recent or a stronger authentication.",
             Self::Forbidden => "The user does not have the required role.",
             Self::KeysUnavailable(_) | Self::RevocationsUnavailable(_) => {
                 "The access token cannot be verified at the moment."

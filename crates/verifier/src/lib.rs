@@ -15,7 +15,7 @@
     all(feature = "native", not(target_arch = "wasm32")),
     doc = r#"
 ```
-use portcullis_verifier::Verifier;
+use portcullis_verifier::{Assurance, Requirement, Verifier};
 
 # async fn get(url: String) -> Result<String, std::io::Error> { Err(std::io::Error::other("offline")) }
 # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +23,8 @@ let verifier = Verifier::new("https://auth.example.com", "https://api.example.co
 
 let claims = verifier.verify("eyJ…").await?;
 claims.require_role("admin")?;
+// For a sensitive operation: two factors, in the last five minutes.
+claims.require(&Requirement { acr: Some(Assurance::Aal2), max_age: Some(300) })?;
 println!("{} in session {}", claims.sub, claims.sid);
 # Ok(())
 # }
@@ -40,9 +42,10 @@ pub mod subtle;
 #[cfg(any(all(feature = "native", not(target_arch = "wasm32")), all(feature = "workers", target_arch = "wasm32")))]
 mod verifier;
 
-pub use claims::Claims;
+pub use claims::{Claims, Requirement};
 pub use error::{BoxError, ConfigError, VerifyError, bearer_token};
 pub use portcullis_core::id::Id;
+pub use portcullis_core::sign_in::Assurance;
 #[cfg(any(
     all(feature = "native", not(target_arch = "wasm32")),
     all(feature = "workers", target_arch = "wasm32")

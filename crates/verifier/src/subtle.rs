@@ -117,7 +117,11 @@ fn parse(json: &str) -> Result<JsValue, CryptoError> {
     JSON::parse(json).map_err(|error| rejected("parse", &error))
 }
 
-async fn settle(operation: &'static str, promise: Result<Promise, JsValue>) -> Result<JsValue, CryptoError> {
+/// Waits for the result of an operation.
+///
+/// # Errors
+/// [`CryptoError`] if WebCrypto refuses or fails it.
+pub async fn settle(operation: &'static str, promise: Result<Promise, JsValue>) -> Result<JsValue, CryptoError> {
     let promise = promise.map_err(|error| rejected(operation, &error))?;
     JsFuture::from(promise).await.map_err(|error| rejected(operation, &error))
 }

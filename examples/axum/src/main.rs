@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Json, Router};
 use portcullis_verifier::axum::AccessTokenLayer;
-use portcullis_verifier::{BoxError, Claims, Verifier, VerifyError};
+use portcullis_verifier::{BoxError, Claims, Requirement, Verifier, VerifyError};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new()
         .route("/orders", get(orders))
         .route("/reports", get(reports))
+        .route("/payouts", get(payouts))
         .layer(AccessTokenLayer::new(Arc::new(verifier)));
 
     let port = var("PORT").unwrap_or_else(|_| "3000".to_owned());
@@ -45,6 +46,12 @@ async fn orders(claims: Claims) -> Json<Value> {
 async fn reports(claims: Claims) -> Result<Json<Value>, VerifyError> {
     claims.require_role("admin")?;
     Ok(Json(json!({"reports": []})))
+}
+
+/// A client that gets the challenge of RFC 9470 lets the user authenticate again (`POST /me/step-up`), and repeats the request.
+async fn payouts(claims: Claims) -> Result<Json<Value>, VerifyError> {
+    claims.require(&Requirement { acr: None, max_age: Some(300) })?;
+    Ok(Json(json!({"payouts": []})))
 }
 
 /// Fetches a text, on a thread that may block.

@@ -13,7 +13,7 @@ use portcullis_core::token::access::{AccessToken, Parties, Purpose, Rejection, U
 use portcullis_core::token::verifying_key::VerifyingKey;
 use url::Url;
 
-use crate::claims::Claims;
+use crate::claims::{Claims, Requirement};
 use crate::error::{BoxError, ConfigError, VerifyError};
 
 /// Maximum size of a token in bytes, as in Portcullis.
@@ -167,8 +167,19 @@ fn unavailable(fetched: Result<(), BoxError>) -> VerifyError {
 /// Reads the claims of a verified compact token.
 fn read_claims(token: AccessToken, compact: &str) -> Option<Claims> {
     let payload = BASE64_URL_SAFE_NO_PAD.decode(compact.split('.').nth(1)?).ok()?;
-    let AccessToken { sub, sid, jti, roles, iat, exp } = token;
-    Some(Claims { sub, sid, jti, roles, iat, exp, all: serde_json::from_slice(&payload).ok()? })
+    let acr = token.assurance();
+    let AccessToken { sub, sid, jti, roles, auth_time, amr, iat, exp } = token;
+    Some(Claims { sub, sid, jti, roles, acr, auth_time, amr, iat, exp, all: serde_json::from_slice(&payload).ok()? })
+}
+
+impl Claims {
+    /// Requires that the user authenticated well and recently enough (RFC 9470).
+    ///
+    /// # Errors
+    /// [`VerifyError::InsufficientAuthentication`] if the user must authenticate again.
+    pub fn require(&self, requirement: &Requirement) -> Result<(), VerifyError> {
+        self.require_at(requirement, clock())
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -199,12 +210,13 @@ mod tests {
     use jwt_compact::jwk::{JsonWebKey, JwkError};
     use jwt_compact::{Algorithm, AlgorithmSignature as _};
     use portcullis_core::id::Id;
+    use portcullis_core::sign_in::Assurance;
     use portcullis_core::token::access::{AccessToken, Parties, Rejection, complete, signing_input};
     use portcullis_core::token::keys::{SigningKey, SigningKeys};
     use portcullis_core::token::profile::{EmailClaims, Profile};
     use serde_json::{Value, json};
 
-    use super::Verifier;
+    use super::{Requirement, Verifier};
     use crate::error::{ConfigError, VerifyError};
 
     const ISSUER: &str = "https://auth.example.org";
@@ -265,6 +277,8 @@ mod tests {
             sid: Id::new([2; 16]),
             jti: Id::new([3; 16]),
             roles: vec![role.to_owned()],
+            auth_time: Some(START),
+            amr: vec!["pwd".to_owned()],
             iat: START,
             exp: START + 100_000,
         };
@@ -369,6 +383,10 @@ mod tests {
             let claims = verifier.verify_at(&token, clock).await.unwrap();
             assert_eq!((claims.sub, claims.sid, claims.jti), (Id::new([1; 16]), Id::new([2; 16]), Id::new([3; 16])));
             assert_eq!((claims.iat, claims.exp), (START, START + 100_000));
+            assert_eq!((claims.acr, claims.auth_time), (Some(Assurance::Aal1), Some(START)));
+            let recent = Requirement { acr: None, max_age: Some(300) };
+            assert!(claims.require_at(&recent, START).is_ok());
+            assert!(matches!(claims.require(&recent), Err(VerifyError::InsufficientAuthentication(_))));
             assert_eq!(claims.all["email"], "ada@example.org");
             assert!(claims.has_role("user") && claims.require_role("user").is_ok());
             assert!(matches!(claims.require_role("admin"), Err(VerifyError::Forbidden)));
