@@ -1,23 +1,33 @@
 import { networkError, PortcullisError, read } from "./error.js";
+import { type Authenticator, browser, type Ceremony, ceremonyError, type Json } from "./passkeys.js";
 import { type Message, openTabs, randomId, type Session, STOPPED } from "./tabs.js";
 import type {
   Challenge,
   Changes,
   Credentials,
   EmailChangeConfirmation,
+  Enrolled,
+  EnrolledPasskey,
+  Enrolment,
+  LoginMailTarget,
   MailLink,
   MailProof,
   MailTarget,
   Me,
+  MfaStatus,
   Page,
+  Passkey,
   PasswordReset,
   PendingRegistration,
   Reason,
   RegisteredUser,
   Registration,
+  SecondFactor,
   SessionInfo,
+  StepUp,
   TokenResponse,
   TokenStorage,
+  TotpEnrolment,
   User,
   UserWithNewPassword,
 } from "./types.js";
@@ -33,6 +43,8 @@ export interface ClientOptions {
   origins?: string[];
   /** The function that sends requests. Default: the global `fetch`. */
   fetch?: typeof fetch;
+  /** What makes and uses passkeys. Default: the browser. */
+  authenticator?: Authenticator;
 }
 
 export type State =
@@ -48,6 +60,35 @@ export interface Client {
   register(details: Registration & { remember?: boolean }): Promise<RegisteredUser | PendingRegistration>;
   /** `remember: false`, in cookie mode: the session ends with the browser. */
   login(credentials: Credentials & { remember?: boolean }): Promise<User>;
+  /** Completes a sign-in after `mfa_required` or `email_code_required`. */
+  completeLogin(sign_in: { mfa_token: string } & SecondFactor): Promise<User>;
+  /** Authenticates the user again, after `step_up_required`, and replaces the session. */
+  stepUp(proofs: StepUp): Promise<User>;
+  readonly mfa: {
+    /** The second factors of the user. */
+    status(): Promise<MfaStatus>;
+    /** Begins to add an authenticator app. */
+    enrolTotp(options?: Enrolment): Promise<TotpEnrolment>;
+    /** Adds it, with a code that it shows. */
+    confirmTotp(confirmation: { code: string } & Enrolment): Promise<Enrolled>;
+    removeTotp(): Promise<void>;
+    /** Makes new recovery codes. The old ones no longer work. */
+    newRecoveryCodes(): Promise<string[]>;
+  };
+  readonly passkeys: {
+    /** Signs in with a passkey. `mediation: "conditional"` offers them in an input, until one is chosen or the signal aborts it. */
+    login(options?: { remember?: boolean; mediation?: "conditional"; signal?: AbortSignal }): Promise<User>;
+    /** Makes a passkey for the user. */
+    register(options?: { name?: string; signal?: AbortSignal } & Enrolment): Promise<EnrolledPasskey>;
+    /** Creates an account without a password. */
+    registerAccount(
+      details: Omit<Registration, "password"> & { remember?: boolean; signal?: AbortSignal },
+    ): Promise<RegisteredUser | PendingRegistration>;
+    list(): Promise<Passkey[]>;
+    rename(id: string, name: string): Promise<Passkey>;
+    /** Removes a passkey. The sessions that it began end, which may include this one. */
+    remove(id: string): Promise<void>;
+  };
   /** Signs out all tabs, even if it rejects because the server cannot be reached. */
   logout(): Promise<void>;
   /** Ends all sessions of the user, or all but this one. Resolves to their number. */
@@ -56,14 +97,14 @@ export interface Client {
   me(): Promise<Me>;
   updateMe(changes: Changes): Promise<User>;
   /** Ends all other sessions of the user, and replaces this one. */
-  changePassword(passwords: { current_password: string; new_password: string }): Promise<UserWithNewPassword>;
-  deleteMe(confirmation: { current_password: string }): Promise<void>;
+  changePassword(passwords: { current_password?: string | null; new_password: string }): Promise<UserWithNewPassword>;
+  deleteMe(): Promise<void>;
   /** Sends a code for a new password, if an account has the address. */
   forgotPassword(target: MailTarget): Promise<Challenge>;
   /** Sets a new password. Ends all sessions of the user, and signs nobody in. */
   resetPassword(proof: MailProof & { new_password: string }): Promise<PasswordReset>;
   /** Sends a code to log in with, if an account has the address. */
-  startEmailLogin(target: MailTarget): Promise<Challenge>;
+  startEmailLogin(target: LoginMailTarget): Promise<Challenge>;
   /** Signs in with a code. */
   finishEmailLogin(proof: { challenge: string; code: string; remember?: boolean }): Promise<User>;
   /** Sends a code to the address of the signed-in user, or the mail of a challenge again. */
@@ -75,8 +116,11 @@ export interface Client {
   /** What the link of a mail is for. Spends nothing. */
   readMailLink(token: string): Promise<MailLink>;
   /** Sends a code to the new address, and one to the current one. */
-  changeEmail(change: { new_email: string; current_password: string }): Promise<Challenge>;
-  /** Changes the address: at once, or, without the old mailbox, after seven days. Resolves to whether it has changed. */
+  changeEmail(change: { new_email: string }): Promise<Challenge>;
+  /**
+   * Changes the address: at once, which ends all other sessions and replaces this one, or, without the old mailbox, after seven days.
+   * Resolves to whether it has changed.
+   */
   confirmEmailChange(confirmation: EmailChangeConfirmation): Promise<boolean>;
   /** Cancels a change of the address, as the signed-in user or with the token of a link. */
   cancelEmailChange(link?: { token: string }): Promise<void>;
@@ -106,12 +150,19 @@ const FORCED_EVERY = 10_000;
 const MAX_DEVICES = 5;
 
 const SESSION_ID = /^[\w-]{22}$/;
+const PASSKEY_ID = /^[\w-]+$/;
+
+/** The errors of a 401 that a new access token may solve. */
+const OUTDATED = ["invalid_token", "token_expired"];
+/** Those of a server that wants another authentication (RFC 9470 §3). */
+const INSUFFICIENT = ["insufficient_user_authentication", "step_up_required"];
 
 export function createClient(options: ClientOptions): Client {
   const page: Location | undefined = globalThis.location;
   const url = new URL(options.url, page?.href).href.replace(/\/$/, "");
   const name = `portcullis:${url}`;
   const cookie = options.mode === "cookie";
+  const authenticator = options.authenticator ?? browser;
   const send = options.fetch ?? ((input: RequestInfo | URL, init?: RequestInit) => fetch(input, init));
   const origins = [url, ...(options.origins ?? [page?.origin ?? "null"])]
     .map((origin) => (origin === "null" ? origin : new URL(origin).origin))
@@ -272,12 +323,13 @@ export function createClient(options: ClientOptions): Client {
   /** The device token to send with a login: who logs in is only known afterwards. */
   const deviceFor = (loginName: string) => (deviceOf(loginName) ?? devices()[0])?.token;
 
-  /** The addresses of mails, by challenge or link token. */
+  /** The addresses of mails, by challenge or link token, and the login names of sign-ins, by `mfa_token`. */
   const addresses = new Map<string, string>();
 
   /** Asks for a mail. */
-  async function askForMail(path: string, target: MailTarget): Promise<Challenge> {
-    const email = "email" in target ? target.email : (addresses.get(target.challenge) ?? "");
+  async function askForMail(path: string, target: LoginMailTarget): Promise<Challenge> {
+    const [name] = Object.values(target) as [string];
+    const email = "email" in target ? name : (addresses.get(name) ?? "");
     const answer: Challenge = await post(path, { ...target, device_token: deviceFor(email) });
     if (!isText(answer?.challenge)) throw unexpected();
     if (email) addresses.set(answer.challenge, email);
@@ -340,7 +392,7 @@ export function createClient(options: ClientOptions): Client {
    */
   async function post(
     path: string,
-    body: object,
+    body: object | undefined,
     limit = LIMIT,
     signal?: AbortSignal,
     bearer?: string,
@@ -356,7 +408,7 @@ export function createClient(options: ClientOptions): Client {
         await send(url + path, {
           method,
           headers: { "Content-Type": "application/json", ...(bearer && { Authorization: `Bearer ${bearer}` }) },
-          body: JSON.stringify(body),
+          ...(body && { body: JSON.stringify(body) }),
           redirect: "manual",
           signal: controller.signal,
           ...(cookie && { credentials: "include" }),
@@ -386,7 +438,7 @@ export function createClient(options: ClientOptions): Client {
       return send(request ? request.clone() : target.href, { ...init, headers });
     };
     const response = await ask(token);
-    if (response.status !== 401) return response;
+    if (response.status !== 401 || !(await isOutdated(response, target.href.startsWith(`${url}/`)))) return response;
     if (session?.access_token === token) {
       if (!flight && left(forced) > 0) return response;
       forced = { from: Date.now(), length: FORCED_EVERY };
@@ -537,21 +589,82 @@ export function createClient(options: ClientOptions): Client {
   }
 
   /** Begins a session. `loginName`: as the user typed it. */
-  async function begin(path: string, body: object, bearer?: string, loginName?: string): Promise<RegisteredUser> {
+  async function begin(path: string, body: object, loginName?: string): Promise<RegisteredUser> {
     const replaced = session;
-    const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
-    return began(answer, replaced, bearer, loginName);
+    try {
+      return began(await post(path, body), replaced, loginName);
+    } catch (error) {
+      const { mfaToken } = error as PortcullisError;
+      if (mfaToken && loginName) addresses.set(mfaToken, loginName);
+      throw error;
+    }
   }
 
-  function began(answer: TokenResponse, replaced: Session | null, bearer?: string, loginName?: string): RegisteredUser {
+  /** Begins a session in place of that of the signed-in user. */
+  const renew = (path: string, body: object) =>
+    asUser(async (token) => began(await post(path, body, LIMIT, undefined, token)));
+
+  /** Adds a factor, which begins a session: of the signed-in user, or of a sign-in. */
+  function enrol(path: string, body: object, mfa_token?: string): Promise<TokenResponse> {
+    const add = async (bearer?: string) => {
+      const replaced = mfa_token ? session : null;
+      const answer: TokenResponse = await post(path, body, LIMIT, undefined, bearer);
+      began(answer, replaced, mfa_token && addresses.get(mfa_token));
+      return answer;
+    };
+    return mfa_token ? inPlaceOfRefreshes(() => add(mfa_token)) : asUser(add);
+  }
+
+  /** Requests that only prepare what `enrol` does. */
+  const prepare = <T>(path: string, body: object, mfa_token?: string): Promise<T> =>
+    mfa_token ? post(path, body, LIMIT, undefined, mfa_token) : request("POST", path, body);
+
+  /** `replaced`: the session of the browser until now, unless the server has ended it. */
+  function began(answer: TokenResponse, replaced?: Session | null, loginName?: string): RegisteredUser {
     check(answer);
     keep(answer, true);
     keepDevice(answer, loginName);
     // With a cookie, the server ends the replaced session itself.
-    if (replaced?.refresh_token && !bearer) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
-    const { user, password_breached, challenge } = answer;
-    if (!password_breached && !challenge) return user;
-    return { ...user, ...(password_breached && { password_breached }), ...(challenge && { challenge }) };
+    if (replaced?.refresh_token) post("/revoke", { token: replaced.refresh_token }).catch(() => {});
+    const { user, password_breached, challenge, recovery_codes } = answer;
+    if (!password_breached && !challenge && !recovery_codes) return user;
+    return {
+      ...user,
+      ...(password_breached && { password_breached }),
+      ...(challenge && { challenge }),
+      ...(recovery_codes && { recovery_codes }),
+    };
+  }
+
+  /** The ceremony under way: a browser has one at a time. */
+  let asking = new AbortController();
+
+  /** Asks the user for a passkey, or for a new one. The user may take minutes, so it must not run in the turn of a login. */
+  async function ask(
+    kind: keyof Authenticator,
+    load: () => Promise<{ publicKey?: Json }>,
+    { signal, mediation }: { signal?: AbortSignal | undefined; mediation?: Ceremony["mediation"] } = {},
+  ): Promise<Json> {
+    asking.abort();
+    asking = new AbortController();
+    const own = asking;
+    const abort = () => own.abort();
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) abort();
+    try {
+      for (;;) {
+        const publicKey = (await load())?.publicKey;
+        if (!publicKey) throw unexpected();
+        const { result, renewed } = await until(publicKey, own.signal, mediation, (ceremony) =>
+          authenticator[kind](publicKey, ceremony),
+        );
+        if (!renewed) return result as Json;
+      }
+    } catch (error) {
+      throw ceremonyError(error);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
   }
 
   /** Runs a login or logout. */
@@ -631,20 +744,62 @@ export function createClient(options: ClientOptions): Client {
       tell(own);
       return () => void listeners.delete(own);
     },
-    register: ({ remember, ...details }) =>
-      inPlaceOfRefreshes(async () => {
-        const replaced = session;
-        const answer = await post("/register", { ...details, ...transport(remember) });
-        // Nobody is signed in until the address is verified.
-        if (isText(answer?.challenge) && !answer.access_token) return { challenge: answer.challenge };
-        return began(answer, replaced);
-      }),
+    register: ({ remember, ...details }) => registered("/register", { ...details, ...transport(remember) }),
     login: ({ remember, ...credentials }) =>
       inPlaceOfRefreshes(() => {
         const loginName = String("email" in credentials ? credentials.email : credentials.username);
         const body = { ...credentials, ...transport(remember), device_token: deviceFor(loginName) };
-        return begin("/login", body, undefined, loginName);
+        return begin("/login", body, loginName);
       }),
+    async completeLogin({ mfa_token, ...factor }) {
+      const proof =
+        "passkey" in factor
+          ? { credential: await ask("get", () => post("/login/mfa/options", { mfa_token }), factor) }
+          : factor;
+      return inPlaceOfRefreshes(() => {
+        const loginName = addresses.get(mfa_token);
+        return begin("/login/mfa", { mfa_token, ...proof, device_token: deviceFor(loginName ?? "") }, loginName);
+      });
+    },
+    async stepUp({ passkey, signal, ...proofs }) {
+      const load = () => prepare<{ publicKey: Json }>("/me/passkeys/options", { for: "step_up" });
+      return renew("/me/step-up", { ...proofs, ...(passkey && { credential: await ask("get", load, { signal }) }) });
+    },
+    mfa: {
+      status: () => request("GET", "/me/mfa"),
+      enrolTotp: ({ mfa_token } = {}) => prepare("/me/mfa/totp", {}, mfa_token),
+      async confirmTotp({ mfa_token, code }) {
+        return enrolled(await enrol("/me/mfa/totp/confirm", { code }, mfa_token));
+      },
+      removeTotp: () => request("DELETE", "/me/mfa/totp"),
+      newRecoveryCodes: async () =>
+        (await request<{ recovery_codes: string[] }>("POST", "/me/mfa/recovery-codes", {})).recovery_codes,
+    },
+    passkeys: {
+      async login({ remember, ...ceremony } = {}) {
+        const credential = await ask("get", () => post("/passkeys/options", {}), ceremony);
+        return inPlaceOfRefreshes(() => {
+          const body = { credential, ...transport(remember), device_token: deviceFor("") };
+          return begin("/passkeys/login", body);
+        });
+      },
+      async register({ mfa_token, name, signal } = {}) {
+        const load = () => prepare<{ publicKey: Json }>("/me/passkeys/options", {}, mfa_token);
+        const credential = await ask("create", load, { signal });
+        const answer = await enrol("/me/passkeys", { credential, ...(name && { name }) }, mfa_token);
+        return { ...enrolled(answer), passkey: answer.passkey as Passkey };
+      },
+      async registerAccount({ remember, signal, ...details }) {
+        const { turnstile_token, ...account } = details;
+        const { email, username, name } = account;
+        const load = () => post("/register/passkey/options", { email, username, name, turnstile_token });
+        const credential = await ask("create", load, { signal });
+        return registered("/register/passkey", { ...account, credential, ...transport(remember) });
+      },
+      list: async () => (await request<{ passkeys: Passkey[] }>("GET", "/me/passkeys")).passkeys,
+      rename: async (id, name) => request("PATCH", passkeyPath(id), { name }),
+      remove: async (id) => request("DELETE", passkeyPath(id)),
+    },
     logout: () => leave(),
     async logoutEverywhere({ exceptCurrent = false } = {}) {
       if (state.status === "loading") await refresh();
@@ -664,10 +819,10 @@ export function createClient(options: ClientOptions): Client {
       return me;
     },
     updateMe: async (changes) => updated(await request("PATCH", "/me", changes)),
-    changePassword: (passwords) => asUser((token) => begin("/me/password", passwords, token)),
-    deleteMe: (confirmation) =>
+    changePassword: (passwords) => renew("/me/password", passwords),
+    deleteMe: () =>
       asUser(async (token, user) => {
-        await post("/me", confirmation, LIMIT, undefined, token, "DELETE");
+        await post("/me", undefined, LIMIT, undefined, token, "DELETE");
         setDevices(devicesExcept(user as string));
         if (session?.user.id === user) end("signed_out");
       }),
@@ -683,7 +838,7 @@ export function createClient(options: ClientOptions): Client {
       inPlaceOfRefreshes(() => {
         const email = addresses.get(proof.challenge);
         const body = { ...proof, ...transport(remember), device_token: deviceFor(email ?? "") };
-        return begin("/login/email/verify", body, undefined, email);
+        return begin("/login/email/verify", body, email);
       }),
     sendVerification: (again) => request("POST", "/email/verify/send", again ?? {}),
     async verifyEmail(proof) {
@@ -700,13 +855,19 @@ export function createClient(options: ClientOptions): Client {
       return link;
     },
     changeEmail: (change) => request("POST", "/me/email", change),
-    async confirmEmailChange(confirmation) {
-      const answer = await request<TokenResponse | undefined>("POST", "/me/email/confirm", confirmation);
-      if (!answer?.user) return false;
-      keepDevice(answer);
-      await updated(answer.user);
-      return true;
-    },
+    confirmEmailChange: (confirmation) =>
+      asUser(async (token) => {
+        const answer: TokenResponse | undefined = await post(
+          "/me/email/confirm",
+          confirmation,
+          LIMIT,
+          undefined,
+          token,
+        );
+        if (!answer?.access_token) return false;
+        began(answer);
+        return true;
+      }),
     cancelEmailChange: (link) => (link ? post("/me/email/cancel", link) : request("POST", "/me/email/cancel", {})),
     sessions(page = {}) {
       // Omits members that are undefined.
@@ -745,6 +906,17 @@ export function createClient(options: ClientOptions): Client {
       globalThis.removeEventListener?.("storage", changed as EventListener);
     },
   };
+
+  /** Creates an account. */
+  function registered(path: string, body: object): Promise<RegisteredUser | PendingRegistration> {
+    return inPlaceOfRefreshes(async () => {
+      const replaced = session;
+      const answer = await post(path, body);
+      // Nobody is signed in until the address is verified.
+      if (isText(answer?.challenge) && !answer.access_token) return { challenge: answer.challenge };
+      return began(answer, replaced);
+    });
+  }
 
   function transport(remember?: boolean) {
     return cookie ? { transport: "cookie", ...(remember !== undefined && { remember }) } : {};
@@ -804,6 +976,70 @@ const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 const isStream = (body: unknown) => "getReader" in Object(body) || Symbol.asyncIterator in Object(body);
 const unexpected = () =>
   new PortcullisError(200, "unexpected_response", "The response is not one of a Portcullis server.");
+
+const enrolled = ({ user, recovery_codes = [] }: TokenResponse): Enrolled => ({ user, recovery_codes });
+
+function passkeyPath(id: string): string {
+  // Otherwise "" would be another path.
+  if (!PASSKEY_ID.test(id)) throw new TypeError("The id of a passkey is base64url.");
+  return `/me/passkeys/${id}`;
+}
+
+/** Whether a new access token may help: a server may also want an authentication that only the page can ask for. */
+async function isOutdated(response: Response, isOwn: boolean): Promise<boolean> {
+  const { headers } = response;
+  const challenge = /error="(\w+)"/.exec(headers.get("WWW-Authenticate") ?? "")?.[1];
+  // A page of another origin may not see the header.
+  const hasBody = !challenge && headers.get("Content-Type")?.includes("json");
+  const code =
+    challenge ??
+    (hasBody &&
+      (
+        await response
+          .clone()
+          .json()
+          .catch(() => null)
+      )?.code);
+  if (!isText(code)) return true;
+  return isOwn ? OUTDATED.includes(code) : !INSUFFICIENT.includes(code);
+}
+
+/** How long options may be used, in milliseconds, if they do not say it. */
+const OPTIONS_LIFE = 300_000;
+
+/**
+ * Runs a ceremony until the signal aborts it. In a form that waits for a passkey, it ends at 80 % of the life of its options, once the page
+ * is visible: new ones are then needed.
+ */
+async function until<T>(
+  { timeout = OPTIONS_LIFE }: Json,
+  signal: AbortSignal,
+  mediation: Ceremony["mediation"],
+  run: (ceremony: Ceremony) => Promise<T>,
+): Promise<{ result?: T; renewed: boolean }> {
+  const inner = new AbortController();
+  const stop = () => inner.abort();
+  let renewed = false;
+  const ends = { from: Date.now(), length: timeout * 0.8 };
+  const tick = () => {
+    if (left(ends) > 0 || isHidden()) return;
+    renewed = true;
+    stop();
+  };
+  // The time for which the machine sleeps does not count for one long timer.
+  const timer = mediation && setInterval(tick, TICK);
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    return { result: await run({ signal: inner.signal, mediation }), renewed: false };
+  } catch (error) {
+    if (!renewed || signal.aborted) throw error;
+    return { renewed };
+  } finally {
+    clearInterval(timer);
+    signal.removeEventListener("abort", stop);
+  }
+}
 
 /** The storage, or `undefined` if the browser blocks it. */
 function usable(get: () => TokenStorage, name: string): TokenStorage | undefined {

@@ -1,6 +1,18 @@
+/** What a sign-in still needs. */
+export interface Pending {
+  /** Of `mfa_required`, `email_code_required` and `mfa_enrolment_required`: names the sign-in, for ten minutes. */
+  mfaToken?: string | undefined;
+  /** Of `mfa_required`: the second factors that the account has. */
+  methods?: Method[] | undefined;
+}
+
+export type Method = "credential" | "code" | "recovery_code";
+
 /** Why a request to the server failed. */
 export class PortcullisError extends Error {
   override name = "PortcullisError";
+  readonly mfaToken?: Pending["mfaToken"];
+  readonly methods?: Pending["methods"];
 
   constructor(
     /** The status of the response, or 0 if there was none, or a redirect in a browser, which hides it. */
@@ -13,9 +25,11 @@ export class PortcullisError extends Error {
     readonly requestId?: string,
     /** The seconds to wait before another attempt. */
     readonly retryAfter?: number,
-    options?: ErrorOptions,
+    options?: ErrorOptions & Pending,
   ) {
     super(`${code}: ${detail}`, options);
+    if (options?.mfaToken) this.mfaToken = options.mfaToken;
+    if (options?.methods) this.methods = options.methods;
   }
 }
 
@@ -44,6 +58,7 @@ export async function read(response: Response): Promise<any> {
     text(body?.detail, body?.error_description) ?? "The response is not one of a Portcullis server.",
     text(body?.request_id),
     seconds(response.headers.get("Retry-After")),
+    { mfaToken: text(body?.mfa_token), methods: Array.isArray(body?.methods) ? (body.methods as Method[]) : undefined },
   );
 }
 

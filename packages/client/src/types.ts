@@ -57,10 +57,15 @@ export interface PendingRegistration {
 export interface RegisteredUser extends UserWithNewPassword {
   /** A code was sent to the address. Verifying it is optional. */
   challenge?: string;
+  /** Of an account with a passkey. They are not shown again. */
+  recovery_codes?: string[];
 }
 
 /** To whom a mail is sent, or the challenge whose mail is sent again, with the same code. */
 export type MailTarget = { email: string } | { challenge: string };
+
+/** Who gets the code for a login: also the account of a sign-in that needs it (`email_code_required`). */
+export type LoginMailTarget = MailTarget | { mfa_token: string };
 
 /** What a mail proves: the challenge of the request and the code from the mail, or the token of its link. */
 export type MailProof = { challenge: string; code: string } | { token: string };
@@ -104,6 +109,78 @@ export type Credentials = ({ email: string } | { username: string }) & {
   code?: string | null;
 };
 
+/** What proves a second factor. With `passkey`, the user is asked for it. */
+export type SecondFactor =
+  | { code: string }
+  | { recovery_code: string }
+  | { passkey: true; signal?: AbortSignal }
+  | { challenge: string; mail_code: string };
+
+/** What `POST /me/step-up` takes: everything that a login of the account needs, at once. */
+export interface StepUp {
+  password?: string;
+  /** The code of the authenticator app. */
+  code?: string;
+  recovery_code?: string;
+  /** Asks the user for a passkey, which is sufficient. */
+  passkey?: true;
+  signal?: AbortSignal;
+  /** Of `startEmailLogin`, with the code from its mail. */
+  challenge?: string;
+  mail_code?: string;
+}
+
+/** The second factors of the user, as `GET /me/mfa` returns them. */
+export interface MfaStatus {
+  /** The authenticator app. Times are unix seconds. */
+  totp: { created_at: number } | null;
+  /** The number of passkeys. */
+  passkeys: number;
+  recovery_codes_left: number;
+  /** Who needs a second factor, by the policy of the server. */
+  mfa: "optional" | "admins" | "required";
+  /** Whether this user needs one. */
+  required: boolean;
+}
+
+/** An authenticator app that is being added. */
+export interface TotpEnrolment {
+  /** Base32, to type in. */
+  secret: string;
+  otpauth_uri: string;
+  /** The QR code of `otpauth_uri`, an SVG document. */
+  qr_svg: string;
+}
+
+/** A factor was added, which began a new session. */
+export interface Enrolled {
+  user: User;
+  /** The recovery codes, if the account had none. They are not shown again. */
+  recovery_codes: string[];
+}
+
+export interface EnrolledPasskey extends Enrolled {
+  passkey: Passkey;
+}
+
+/** A passkey, as `GET /me/passkeys` lists it. Times are unix seconds. */
+export interface Passkey {
+  id: string;
+  name: string;
+  created_at: number;
+  last_used_at: number | null;
+  /** Whether a service synchronises it between devices. */
+  backed_up: boolean;
+  transports: string[];
+  /** The model of the authenticator. */
+  aaguid: string;
+}
+
+/** `mfa_token`: the sign-in that needs the factor (`mfa_enrolment_required`), instead of the signed-in user. */
+export interface Enrolment {
+  mfa_token?: string | undefined;
+}
+
 /** The body of `PATCH /me`. `null` removes a value. */
 export interface Changes {
   username?: string | null;
@@ -111,8 +188,6 @@ export interface Changes {
   given_name?: string | null;
   family_name?: string | null;
   metadata?: { [name: string]: unknown } | null;
-  /** Required to change the username. */
-  current_password?: string | null;
 }
 
 /** A session, as `GET /sessions` lists it. Times are unix seconds. */
@@ -151,6 +226,10 @@ export interface TokenResponse {
   password_breached?: true;
   /** After a registration, if the address should be verified: goes with the code from the mail to `POST /email/verify`. */
   challenge?: string;
+  /** After the first factor of an account. */
+  recovery_codes?: string[];
+  /** After a passkey was added. */
+  passkey?: Passkey | null;
 }
 
 /** The methods of `localStorage` that the client uses. */

@@ -1,0 +1,102 @@
+// Asking the browser for passkeys, in the JSON of WebAuthn Level 3 (§5.1.8 to §5.1.10).
+
+import { PortcullisError } from "./error.js";
+
+/** Options and credentials in JSON: `challenge`, `timeout` and others. */
+// biome-ignore lint/suspicious/noExplicitAny: passed on between server and authenticator
+export type Json = Record<string, any>;
+
+/** How a passkey is asked for. */
+export interface Ceremony {
+  signal: AbortSignal;
+  /** Offers the passkeys in the input with `autocomplete="username webauthn"`, instead of opening a dialog. */
+  mediation?: "conditional" | undefined;
+}
+
+/** What makes and uses passkeys. */
+export interface Authenticator {
+  create(options: Json, ceremony: Ceremony): Promise<Json>;
+  get(options: Json, ceremony: Ceremony): Promise<Json>;
+}
+
+/** That of the browser. */
+export const browser: Authenticator = {
+  async create(options, { signal }) {
+    const publicKey = webauthn()?.parseCreationOptionsFromJSON?.(options) ?? parse(options);
+    return toJson(await credentials().create({ publicKey, signal }));
+  },
+  async get(options, { signal, mediation }) {
+    if (mediation && !(await webauthn()?.isConditionalMediationAvailable?.())) throw unsupported();
+    const publicKey = webauthn()?.parseRequestOptionsFromJSON?.(options) ?? parse(options);
+    return toJson(await credentials().get({ publicKey, signal, ...(mediation && { mediation }) }));
+  },
+};
+
+// biome-ignore lint/suspicious/noExplicitAny: older browsers lack what the types promise
+const webauthn = (): any => globalThis.PublicKeyCredential;
+
+function credentials(): CredentialsContainer {
+  if (!webauthn() || !navigator.credentials) throw unsupported();
+  return navigator.credentials;
+}
+
+const unsupported = () => new PortcullisError(0, "passkeys_unsupported", "This browser has no passkeys.");
+
+/** Why a ceremony failed, as a `PortcullisError`. */
+export function ceremonyError(cause: unknown): PortcullisError {
+  if (cause instanceof PortcullisError) return cause;
+  const { name } = Object(cause);
+  const [code, detail] =
+    name === "InvalidStateError"
+      ? ["passkey_exists", "This device already has a passkey of the account."]
+      : name === "NotAllowedError" || name === "AbortError"
+        ? ["passkey_cancelled", "No passkey was chosen."]
+        : ["passkey_failed", "The device could not use a passkey."];
+  return new PortcullisError(0, code as string, detail as string, undefined, undefined, { cause });
+}
+
+// For browsers without the methods of Level 3: Safari before 18.4, Firefox before 119.
+
+// biome-ignore lint/suspicious/noExplicitAny: options of both kinds
+function parse({ challenge, user, ...options }: Json): any {
+  const ids = (list?: Json[]) => list?.map((it) => ({ ...it, id: bytes(it.id) }));
+  return {
+    ...options,
+    challenge: bytes(challenge),
+    ...(user && { user: { ...user, id: bytes(user.id) } }),
+    ...(options.excludeCredentials && { excludeCredentials: ids(options.excludeCredentials) }),
+    ...(options.allowCredentials && { allowCredentials: ids(options.allowCredentials) }),
+  };
+}
+
+function toJson(credential: unknown): Json {
+  // biome-ignore lint/suspicious/noExplicitAny: of one of two classes
+  const it = credential as any;
+  try {
+    return it.toJSON();
+  } catch {
+    // Older browsers, and extensions that make passkeys, lack it.
+  }
+  const { response } = it;
+  const members = ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"];
+  return {
+    id: it.id,
+    rawId: it.id,
+    type: it.type,
+    clientExtensionResults: it.getClientExtensionResults(),
+    ...(it.authenticatorAttachment && { authenticatorAttachment: it.authenticatorAttachment }),
+    response: {
+      ...Object.fromEntries(members.filter((name) => response[name]).map((name) => [name, base64url(response[name])])),
+      ...(response.getTransports && { transports: response.getTransports() }),
+    },
+  };
+}
+
+const bytes = (text: string) =>
+  Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (character) => character.charCodeAt(0));
+
+const base64url = (buffer: ArrayBuffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer)))
+    .replace(/\+/g, "-")
+    .replace(/\//g, "_")
+    .replace(/=+$/, "");
