@@ -37,7 +37,53 @@ const addressOf = (name) => `${name.toLowerCase().replace(" ", ".")}@example.org
 
 const desk = { viewport: { width: 1280, height: 800 } };
 const phone = { viewport: { width: 320, height: 640 }, colorScheme: "dark" };
-/** The name of each image, the view, whether a user is signed in, and the window. */
+
+/** Answers a request of the page in the place of the Worker. */
+const answered = (page, path, status, body) =>
+  page.route(`**${path}`, (route) =>
+    route.fulfill({ status, contentType: "application/json", body: JSON.stringify(body) }),
+  );
+const button = (page, name) => page.getByRole("button", { name, exact: true });
+
+/** An account with all factors, whose login Ada's other images do not need. */
+async function withFactors(page) {
+  const now = Math.floor(Date.now() / 1000);
+  const passkey = { transports: [], aaguid: "00000000-0000-0000-0000-000000000000" };
+  const list = [
+    { id: "A", name: "MacBook", created_at: now - 40 * DAY, last_used_at: now - 7200, backed_up: true, ...passkey },
+    { id: "B", name: "Security key", created_at: now - 9 * DAY, last_used_at: null, backed_up: false, ...passkey },
+  ];
+  await answered(page, "/me/passkeys", 200, { passkeys: list });
+  const totp = { created_at: now - 40 * DAY };
+  const status = { totp, passkeys: 2, recovery_codes_left: 8, mfa: "optional", required: false };
+  await answered(page, "/me/mfa", 200, status);
+  await page.reload();
+}
+
+async function secondStep(page) {
+  await answered(page, "/login", 401, { code: "mfa_required", mfa_token: "pcmf_", methods: ["code", "recovery_code"] });
+  await page.getByLabel("E-mail or username").fill("ada");
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await button(page, "Log in").click();
+  await page.getByLabel("Code from the app").waitFor();
+}
+
+async function addingApp(page) {
+  await button(page, "Set up an authenticator app").click();
+  await page.getByAltText("QR code").waitFor();
+  await button(page, "Confirm").scrollIntoViewIfNeeded();
+}
+
+async function confirming(page) {
+  await withFactors(page);
+  await answered(page, "/me/mfa/recovery-codes", 401, { code: "step_up_required" });
+  await button(page, "New codes").click();
+  await button(page.getByRole("dialog"), "New codes").click();
+  await button(page, "Use your password").click();
+  await page.getByLabel("Code from the app").waitFor();
+}
+
+/** The name of each image, the view, whether a user is signed in, the window, and how its state is reached from the view. */
 const IMAGES = [
   ["login", "login", false, desk],
   ["profile", "profile", true, desk],
@@ -46,6 +92,10 @@ const IMAGES = [
   ["login-phone", "login", false, phone],
   ["sessions-phone", "sessions", true, phone],
   ["activity-phone", "activity", true, phone],
+  ["security", "security", true, desk, withFactors],
+  ["second-step-phone", "login", false, phone, secondStep],
+  ["authenticator-app-phone", "security", true, phone, addingApp],
+  ["step-up-phone", "security", true, phone, confirming],
 ];
 
 async function main(args) {
@@ -58,7 +108,7 @@ async function main(args) {
     const url = await atLocalhost(worker, { COOKIE_MODE: "refresh" });
     const user = await people(worker);
     mkdirSync(OUT, { recursive: true });
-    for (const [name, view, isSignedIn, window] of IMAGES) {
+    for (const [name, view, isSignedIn, window, reach] of IMAGES) {
       const context = await browser.newContext({
         userAgent: CHROME,
         locale: "en-GB",
@@ -75,6 +125,7 @@ async function main(args) {
         await page.waitForURL("**/profile");
         await page.goto(`${url}/account/${view}`);
       }
+      await reach?.(page);
       await page.waitForLoadState("networkidle");
       await page.screenshot({ path: join(OUT, `${name}.png`) });
       await context.close();

@@ -10,14 +10,19 @@ import { forgetDrafts } from "../ui/form.tsx";
 import { type Action, useAction, useLoad, useOnline } from "../ui/hooks.ts";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { navigate, type Route, useRoute } from "../ui/router.ts";
+import { suspended } from "../ui/sign-in.ts";
+import { StepUpDialog } from "../ui/step-up-dialog.tsx";
 import { ActivityView } from "./views/activity.tsx";
 import { ConfirmView } from "./views/confirm.tsx";
 import { EmailView } from "./views/email.tsx";
+import { FactorView } from "./views/factor.tsx";
 import { LoginView } from "./views/login.tsx";
 import { CodeLoginView, ForgotView } from "./views/mail.tsx";
+import { PasskeyOffer, Review } from "./views/offers.tsx";
 import { PasswordView } from "./views/password.tsx";
 import { ProfileView } from "./views/profile.tsx";
 import { RegisterView } from "./views/register.tsx";
+import { SecurityView } from "./views/security.tsx";
 import { SessionsView } from "./views/sessions.tsx";
 
 /** The properties of a view for a signed-in user. */
@@ -31,6 +36,7 @@ const VIEWS: Record<string, [ComponentType<ViewProps>, keyof typeof s.nav, IconN
   profile: [ProfileView, "profile", "user"],
   email: [EmailView, "profile", "user"],
   password: [PasswordView, "password", "lock"],
+  security: [SecurityView, "security", "shield"],
   sessions: [SessionsView, "sessions", "computer"],
   activity: [ActivityView, "activity", "pulse"],
   admin: [AdminView, "admin", "users"],
@@ -58,23 +64,32 @@ export function App() {
 function Current() {
   const route = useRoute();
   const { status, user, reason } = useClientState();
+  const step = suspended.use();
   const logout = useAction(() => client.logout());
   const isEntrance = ["", "login", "register", "code"].includes(route.view);
   // These are the same whether somebody is signed in or not.
   const isForAll = ["confirm", "forgot"].includes(route.view);
   const wanted = route.query.get("return_to");
   const back = useMemo(() => returnTo(wanted), [wanted]);
-  const isLeaving = status === "signed_in" && isEntrance && back !== undefined;
+  const isLeaving = status === "signed_in" && isEntrance && back !== undefined && !step;
 
   useEffect(() => {
+    if (step) return;
     if (isLeaving) location.replace(back);
     else if (status === "signed_in" && isEntrance) navigate("profile", { replace: true });
     else if (status === "signed_out" && (route.view === "" || (reason === "signed_out" && !isEntrance && !isForAll)))
       navigate(`login${location.search}`, { replace: true });
     // The next login may be that of another user.
     if (status === "signed_out" && reason === "signed_out") forgetDrafts();
-  }, [status, route.view, isLeaving]);
+  }, [status, route.view, isLeaving, step]);
 
+  if (step) {
+    return (
+      <Outside>
+        <FactorView step={step} />
+      </Outside>
+    );
+  }
   if (isLeaving) {
     return (
       <Outside>
@@ -97,6 +112,7 @@ function Current() {
     return (
       <Inside user={user} view={route.view} logout={logout}>
         <View user={user} route={route} />
+        <StepUpDialog user={user} />
       </Inside>
     );
   }
@@ -221,6 +237,8 @@ function Inside({
         </nav>
         <main id="main" tabIndex={-1}>
           <BreachNotice user={user} />
+          <Review view={view} />
+          {view !== "security" && <PasskeyOffer user={user} />}
           {children}
         </main>
       </div>

@@ -78,7 +78,7 @@ export function PersonView({ id, user }: { id: string; user: User }) {
       <Card title={s.admin.trail} isList>
         <Trail pages={trail} level={3} />
       </Card>
-      <Access path={path} person={person} isOwn={id === user.id} change={change} />
+      <Access path={path} person={person} isOwn={id === user.id} change={change} sessions={sessions} trail={trail} />
     </Page>
   );
 }
@@ -295,13 +295,17 @@ function Access({
   person,
   isOwn,
   change,
+  sessions,
+  trail,
 }: {
   path: string;
   person: Person;
   isOwn: boolean;
   change: (changes: { disabled: boolean }) => Promise<void>;
+  sessions: Pages<Session>;
+  trail: Pages<AuditEntry>;
 }) {
-  const [asking, setAsking] = useState<"disable" | "delete">();
+  const [asking, setAsking] = useState<"factors" | "disable" | "delete">();
   const close = () => setAsking(undefined);
   const isDisabled = person.disabled_at !== null;
   const enabling = useAction(() => change({ disabled: false }));
@@ -309,6 +313,12 @@ function Access({
     await client.request("POST", `${path}/password-reset`, {});
     announce(s.admin.resetSent);
   });
+  const resetFactors = async () => {
+    await client.request("DELETE", `${path}/mfa`);
+    sessions.reload();
+    trail.reload();
+    announce(s.admin.factorsReset);
+  };
   const remove = async () => {
     await client.request("DELETE", path);
     announce(s.admin.deleted);
@@ -328,6 +338,14 @@ function Access({
         <p class="error" role="alert">
           {sentence(reset.problem)}
         </p>
+      )}
+      {!isOwn && (
+        <div class="choice">
+          <p>{s.admin.factorsLead}</p>
+          <Button kind="danger-plain" onClick={() => setAsking("factors")}>
+            {s.admin.factors}
+          </Button>
+        </div>
       )}
       <div class="choice">
         <p>{isDisabled ? s.admin.enableLead : s.admin.disableLead}</p>
@@ -354,6 +372,15 @@ function Access({
           </Button>
         )}
       </div>
+      {asking === "factors" && (
+        <Confirm
+          title={s.admin.factorsTitle}
+          text={fill(s.admin.factorsText, { email: person.email })}
+          action={s.admin.factors}
+          work={resetFactors}
+          onClose={close}
+        />
+      )}
       {asking === "disable" && (
         <Confirm
           title={s.admin.disableTitle}

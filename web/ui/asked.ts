@@ -1,12 +1,14 @@
 // The codes that this browser has asked for. A challenge is no secret: without the code it proves nothing.
 
+import { store } from "./store.ts";
+
 const NAME = "portcullis:asked";
 /** Maximum number of challenges that are kept for links. */
 const MAX_KEPT = 5;
 /** The number of codes that may be tried, as on the server. */
 export const MAX_TRIES = 5;
 
-export type Purpose = "reset" | "login" | "register" | "verify" | "change";
+export type Purpose = "reset" | "login" | "register" | "verify" | "change" | "factor" | "step-up";
 
 export interface Asked {
   challenge: string;
@@ -30,10 +32,14 @@ export function asked(purpose: Purpose): Asked | undefined {
   return read(() => sessionStorage, `${NAME}:${purpose}`) ?? unstored.get(purpose);
 }
 
+/** Changes with each code. A view that shows one may be there before the code of a registration is noted. */
+export const changes = store(0);
+
 export function setAsked(purpose: Purpose, next: Asked | undefined) {
   if (next) unstored.set(purpose, next);
   else unstored.delete(purpose);
   write(() => sessionStorage, `${NAME}:${purpose}`, next);
+  changes.set(changes.get() + 1);
 }
 
 /** Notes a code that was sent. A link may open in another tab, which finds the challenge in the storage that tabs share. */

@@ -2,6 +2,8 @@
 
 import {
   createClient,
+  type MfaStatus,
+  type Passkey,
   PortcullisError,
   type SessionInfo,
   type User,
@@ -26,7 +28,7 @@ export interface Config {
   turnstile_site_key?: string;
 }
 
-export type { User, UserWithNewPassword };
+export type { MfaStatus, Passkey, User, UserWithNewPassword };
 export type Session = SessionInfo;
 
 /** A user as administrators see them. */
@@ -52,6 +54,8 @@ export interface AuditEntry {
   other_ip?: string | null;
   other_user_agent?: string | null;
   reason?: string;
+  /** `totp`, or `passkey:` and its name. */
+  factor?: string;
   roles?: string[];
   admin_id?: string;
   session_id?: string;
@@ -89,7 +93,7 @@ export function problemOf(error: unknown): Problem {
     return { code: "unknown" };
   }
   const { status, code, detail, requestId, retryAfter } = error;
-  if (status === 0) return { code: navigator.onLine ? "network" : "offline" };
+  if (status === 0 && !code.startsWith("passkey")) return { code: navigator.onLine ? "network" : "offline" };
   return {
     // An error of the platform has no `code` of the API.
     code: code === "unexpected_response" ? codeOf(status) : code,

@@ -298,8 +298,10 @@ export function Time({
   );
 }
 
-/** A modal dialog. It keeps the focus inside, and returns it when it closes. */
-export function Dialog({ title, onClose, children }: Children & { title: string; onClose: () => void }) {
+/**
+ * A modal dialog. It keeps the focus inside, and returns it when it closes. Without `onClose`, only what is in the dialog ends it.
+ */
+export function Dialog({ title, onClose, children }: Children & { title: string; onClose?: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useLayoutEffect(() => {
@@ -312,8 +314,9 @@ export function Dialog({ title, onClose, children }: Children & { title: string;
     <dialog
       ref={dialog}
       aria-labelledby={id}
-      onClose={onClose}
-      onClick={(event) => event.target === dialog.current && onClose()}
+      // Escape closes it in any case.
+      onClose={onClose ?? (() => dialog.current?.showModal())}
+      onClick={(event) => event.target === dialog.current && onClose?.()}
     >
       <div class="dialog">
         <h2 id={id}>{title}</h2>

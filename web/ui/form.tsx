@@ -135,7 +135,7 @@ export interface FieldOptions {
   type?: "text" | "email";
   autocomplete: string;
   isOptional?: boolean;
-  inputMode?: "email" | "text";
+  inputMode?: "email" | "numeric" | "text";
 }
 
 export function Field({ name, label, hint, type = "text", autocomplete, isOptional, inputMode }: FieldOptions) {
@@ -173,7 +173,17 @@ function capitals(autocomplete: string) {
 }
 
 /** A password field. For a new password, a hint says how long it must be. */
-export function PasswordField({ name, label, isNew = false }: { name: string; label: string; isNew?: boolean }) {
+export function PasswordField({
+  name,
+  label,
+  isNew = false,
+  note,
+}: {
+  name: string;
+  label: string;
+  isNew?: boolean;
+  note?: string | undefined;
+}) {
   const form = useContext(Context);
   const id = useId();
   const [isShown, setShown] = useState(false);
@@ -181,7 +191,7 @@ export function PasswordField({ name, label, isNew = false }: { name: string; la
   const error = form.errors[name];
   // Counted in code points, as the server does.
   const isLong = [...value.normalize("NFC")].length >= config.password_min_length;
-  const hint = isNew ? (isLong ? s.passwordEnough : plural(s.passwordHint, config.password_min_length)) : undefined;
+  const hint = isNew ? (isLong ? s.passwordEnough : plural(s.passwordHint, config.password_min_length)) : note;
   return (
     <div class="field">
       <label for={id}>{label}</label>

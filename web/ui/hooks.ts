@@ -2,6 +2,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { client, problemOf } from "./auth.ts";
 import { isTemporary, type Problem } from "./problem.ts";
+import { withStepUp } from "./step-up.ts";
 
 /** An action that cannot run twice at once. */
 export interface Action<A extends unknown[]> {
@@ -12,6 +13,7 @@ export interface Action<A extends unknown[]> {
   dismiss: () => void;
 }
 
+/** If the server wants the user to authenticate again, the page asks for that, and runs the action once more. */
 export function useAction<A extends unknown[]>(work: (...args: A) => Promise<unknown>): Action<A> {
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
@@ -23,7 +25,7 @@ export function useAction<A extends unknown[]>(work: (...args: A) => Promise<unk
     setBusy(true);
     setProblem(undefined);
     try {
-      await work(...args);
+      await withStepUp(() => work(...args));
     } catch (error) {
       setProblem(problemOf(error));
     } finally {
@@ -76,7 +78,7 @@ export function useLoad<T>(load: () => Promise<T>, key = ""): Loaded<T> {
         setState(({ problem: _before, ...others }) => ({ ...others, ...update, isBusy: false }));
     };
     setState(({ problem: _before, ...others }) => ({ ...others, isBusy: true }));
-    work.current().then(
+    withStepUp(() => work.current()).then(
       (data) => end({ data }),
       (error) => end({ problem: problemOf(error) }),
     );

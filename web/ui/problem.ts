@@ -47,6 +47,8 @@ const FIELDS: Record<string, string[]> = {
   other_email: ["email"],
   invalid_code: ["code"],
   code_exhausted: ["code"],
+  wrong_app_code: ["code"],
+  wrong_recovery_code: ["recovery_code"],
   username_taken: ["username"],
   invalid_username: ["username"],
   username_reserved: ["username"],
@@ -56,11 +58,13 @@ const FIELDS: Record<string, string[]> = {
   password_too_common: ["new_password", "password"],
   password_breached: ["new_password", "password"],
   unknown_role: ["role", "roles"],
+  passkey_exists: ["passkey_name"],
 };
 
 /** The field that caused a problem, if it is one of `fields`. */
 export function fieldOf({ code, detail = "" }: Problem, fields: string[]): string | undefined {
   // The detail begins with the name of the member: "given_name: …".
-  const candidates = code === "invalid_name" ? [detail.split(":")[0] ?? ""] : (named(FIELDS, code) ?? []);
+  const candidates =
+    code === "invalid_name" ? [detail.split(":")[0] ?? "", "passkey_name"] : (named(FIELDS, code) ?? []);
   return candidates.find((name) => fields.includes(name));
 }

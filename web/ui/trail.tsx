@@ -76,20 +76,36 @@ const ICONS: Record<string, IconName> = {
   enabled: "check",
   roles_changed: "shield",
   metadata_changed: "edit",
+  factor_added: "shield",
+  factor_removed: "shield",
+  factors_reset: "warning",
+  recovery_codes_created: "shield",
+  recovery_code_used: "warning",
   deleted: "cross",
 };
-const WARNINGS = ["login_failed", "login_throttled", "registration_attempted", "reuse_detected"];
+const WARNINGS = [
+  "login_failed",
+  "login_throttled",
+  "registration_attempted",
+  "reuse_detected",
+  "factors_reset",
+  "recovery_code_used",
+];
 /** The number of sessions evicted within an hour that is a warning, as in the log. */
 const MANY_EVICTED = 10;
 
 /** The text of an entry. */
-function wording({ kind, count = 1, reason, roles }: AuditEntry): string {
+function wording({ kind, count = 1, reason, roles, factor }: AuditEntry): string {
   if (kind === "revoked" && reason) return named(s.reasons, reason) ?? s.events.revoked;
   const text = kind === "unknown" ? undefined : named<(typeof s.events)[keyof typeof s.events]>(s.events, kind);
   if (text === undefined) return fill(s.events.unknown, { kind });
   if (typeof text !== "string") return plural(text, count);
-  return fill(text, { roles: roles?.join(", ") ?? "" });
+  return fill(text, { roles: roles?.join(", ") ?? "", factor: factorOf(factor) });
 }
+
+/** The name of a passkey, or that of the authenticator app. */
+const factorOf = (factor = "") =>
+  /^passkey:\s*(.*)$/s.exec(factor)?.[1] ?? (factor === "totp" ? s.factors.app : factor);
 
 const shownAt = ({ at, last_at }: AuditEntry) => last_at ?? at;
 

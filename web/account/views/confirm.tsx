@@ -15,6 +15,7 @@ import { Field, Form, LoginName, PasswordField, Submit, useForm } from "../../ui
 import { useAction, useLoad } from "../../ui/hooks.ts";
 import { forgetLink, type OpenedLink, useLink } from "../../ui/link.ts";
 import { navigate } from "../../ui/router.ts";
+import { signIn } from "../../ui/sign-in.ts";
 import { device, moment } from "../../ui/text.ts";
 import { queryOf } from "./login.tsx";
 import { passwordIsSet } from "./mail.tsx";
@@ -170,7 +171,7 @@ function Verify({ token, link, user, disowns, finish }: LinkProps) {
       const back = backOf(token);
       finish({ title: s.link.verifiedTitle, text: fill(s.link.verified, { email: link.email }) });
       if (user || !needsPassword) return;
-      await client.login({ email: link.email, password, ...remember });
+      await signIn(() => client.login({ email: link.email, password, ...remember }));
       navigate(`login${queryOf(back)}`, { replace: true });
     },
     needsPassword ? ["password"] : [],
@@ -252,7 +253,7 @@ function LogIn({ token, link: { code = "", ...link } }: LinkProps) {
   const login = useAction(async () => {
     if (challenge === undefined) return;
     const back = backOf(token);
-    await client.finishEmailLogin({ challenge, code, ...remember });
+    await signIn(() => client.finishEmailLogin({ challenge, code, ...remember }));
     forgetLink();
     setAsked("login", undefined);
     navigate(`login${queryOf(back)}`, { replace: true });

@@ -8,7 +8,7 @@ import { asked, noteAsked, setAsked } from "../../ui/asked.ts";
 import { client, config } from "../../ui/auth.ts";
 import { Alert, announce, Button, Card, Link, Notice, Page, Verification } from "../../ui/basics.tsx";
 import { CodeField, SendAgain, withCode } from "../../ui/code.tsx";
-import { Field, Form, LoginName, PasswordField, Submit, useForm } from "../../ui/form.tsx";
+import { Field, Form, Submit, useForm } from "../../ui/form.tsx";
 import { useAction, useLoad } from "../../ui/hooks.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { day } from "../../ui/text.ts";
@@ -102,21 +102,19 @@ function ChangeAddress({ user }: UserProps) {
 function AddressForm({ user, next }: UserProps & { next: () => void }) {
   const form = useForm(
     `address ${user.id}`,
-    { new_email: "", current_password: "" },
-    async ({ new_email = "", current_password = "" }) => {
+    { new_email: "" },
+    async ({ new_email = "" }) => {
       const email = new_email.trim();
-      const { challenge } = await client.changeEmail({ new_email: email, current_password });
+      const { challenge } = await client.changeEmail({ new_email: email });
       noteAsked("change", email, challenge);
       form.reset();
       next();
     },
-    ["new_email", "current_password"],
+    ["new_email"],
   );
   return (
     <Form form={form}>
-      <LoginName value={user.email} />
       <Field name="new_email" label={s.email.newEmail} type="email" autocomplete="email" inputMode="email" />
-      <PasswordField name="current_password" label={s.fields.currentPassword} />
       <Submit>{s.email.sendCodes}</Submit>
     </Form>
   );

@@ -7,6 +7,10 @@ import { Alert, Button, Link, Notice, Page } from "../../ui/basics.tsx";
 import { CodeField, withCode } from "../../ui/code.tsx";
 import { Field, Form, PasswordField, Submit, useForm } from "../../ui/form.tsx";
 import { type Action, useAction } from "../../ui/hooks.ts";
+import { Icon } from "../../ui/icons.tsx";
+import { hasPasskeys, usePasskeyLogin } from "../../ui/passkeys.ts";
+import { signIn } from "../../ui/sign-in.ts";
+import { hasTyped } from "./offers.tsx";
 import { useRemember } from "./remember.tsx";
 
 export function LoginView({
@@ -19,6 +23,7 @@ export function LoginView({
   logout: Action<[]>;
 }) {
   const [remember, box] = useRemember();
+  const passkey = usePasskeyLogin(remember);
   // What the login needs in addition to the password, after many failed logins with this name.
   const [needed, setNeeded] = useState<{ by: string; field: "email" | "code" }>();
   const form = useForm(
@@ -34,15 +39,16 @@ export function LoginView({
       };
       if (needed?.field === "email") return ask(email.trim());
       if (needed?.field === "code")
-        await withCode("login", (challenge) => client.login({ ...credentials, challenge, code }));
+        await withCode("login", (challenge) => signIn(() => client.login({ ...credentials, challenge, code })));
       else {
         try {
-          await client.login(credentials);
+          await signIn(() => client.login(credentials));
         } catch (error) {
           if (problemOf(error).code !== "mail_code_required") throw error;
           return "email" in name ? ask(login.trim()) : setNeeded({ by: login, field: "email" });
         }
       }
+      hasTyped.set(true);
       form.reset();
     },
     ["login", "password", ...(needed ? [needed.field] : [])],
@@ -62,7 +68,7 @@ export function LoginView({
         !logout.isBusy && <Reason reason={reason} />
       )}
       <Form form={form}>
-        <Field name="login" label={s.fields.login} autocomplete="username" inputMode="email" />
+        <Field name="login" label={s.fields.login} autocomplete="username webauthn" inputMode="email" />
         <PasswordField name="password" label={s.fields.password} />
         {needed && (
           <Notice>
@@ -76,6 +82,16 @@ export function LoginView({
         {box}
         <Submit isWide>{needed?.field === "email" ? s.code.send : s.login.submit}</Submit>
       </Form>
+      {hasPasskeys && (
+        <div class="or">
+          <p aria-hidden="true">{s.login.or}</p>
+          {passkey.problem && <Alert problem={passkey.problem} />}
+          <Button isWide isBusy={passkey.isBusy} onClick={passkey.run}>
+            <Icon name="key" />
+            {s.login.byPasskey}
+          </Button>
+        </div>
+      )}
       {config.mail && (
         <p class="aside ways-in">
           <Link to={`forgot${queryOf(back)}`}>{s.login.forgot}</Link>

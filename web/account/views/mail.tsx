@@ -9,7 +9,9 @@ import { Link, Notice, Page } from "../../ui/basics.tsx";
 import { CodeField, SendAgain, withCode } from "../../ui/code.tsx";
 import { draftOf, Field, Form, LoginName, PasswordField, Submit, useForm } from "../../ui/form.tsx";
 import { navigate, type Route } from "../../ui/router.ts";
+import { signIn } from "../../ui/sign-in.ts";
 import { queryOf } from "./login.tsx";
+import { hasTyped, noteReset } from "./offers.tsx";
 import { useRemember } from "./remember.tsx";
 
 interface MailProps {
@@ -151,6 +153,7 @@ function ResetForm({ email, back }: { email: string; back: URL | undefined }) {
 export function passwordIsSet({ password_breached }: { password_breached?: true }, back: URL | undefined) {
   // The session of this browser may be one of them. A request finds out.
   if (client.state.user) client.me().catch(() => {});
+  noteReset();
   navigate(`${stepOf("forgot", "done", back)}${password_breached ? "&breached" : ""}`, { replace: true });
 }
 
@@ -158,7 +161,8 @@ function NewPasswordSet({ back, isBreached }: { back: URL | undefined; isBreache
   return (
     <Page title={s.forgot.doneTitle} lead={s.forgot.doneText}>
       {isBreached && <Notice>{s.password.breached}</Notice>}
-      <Link to={`login${queryOf(back)}`} class="button primary wide">
+      <p class="muted">{s.forgot.factors}</p>
+      <Link to={`login${queryOf(back)}`} class="button primary wide next">
         {s.forgot.logIn}
       </Link>
     </Page>
@@ -170,7 +174,10 @@ function LoginCodeForm({ email, back }: { email: string; back: URL | undefined }
   const form = useForm(
     "code",
     { code: "" },
-    ({ code = "" }) => withCode("login", (challenge) => client.finishEmailLogin({ challenge, code, ...remember })),
+    async ({ code = "" }) => {
+      await withCode("login", (challenge) => signIn(() => client.finishEmailLogin({ challenge, code, ...remember })));
+      hasTyped.set(true);
+    },
     ["code"],
   );
   return (

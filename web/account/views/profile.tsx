@@ -1,13 +1,15 @@
 import { useState } from "preact/hooks";
 
 import { fill, s } from "../../strings/index.ts";
-import { asked } from "../../ui/asked.ts";
+import { asked, changes } from "../../ui/asked.ts";
 import { client, config, type User } from "../../ui/auth.ts";
-import { announce, Button, Card, Dialog, Link, Notice, Page, Verification } from "../../ui/basics.tsx";
-import { Field, Form, LoginName, PasswordField, Submit, useForm } from "../../ui/form.tsx";
+import { announce, Button, Card, Link, Notice, Page, Verification } from "../../ui/basics.tsx";
+import { Confirm } from "../../ui/confirm.tsx";
+import { Field, Form, Submit, useForm } from "../../ui/form.tsx";
 import type { ViewProps } from "../app.tsx";
 
 export function ProfileView({ user }: ViewProps) {
+  changes.use();
   return (
     <Page title={s.profile.title} lead={s.profile.lead}>
       {!user.email_verified && asked("verify")?.email === user.email && (
@@ -48,19 +50,14 @@ function Names({ user }: { user: User }) {
   );
 }
 
-/** The username. The form asks for the password once the username differs. */
+/** The username. */
 function LoginNames({ user }: { user: User }) {
   const shown = user.username ?? "";
-  const form = useForm(
-    `username ${user.id}`,
-    { username: shown, current_password: "" },
-    async ({ username = "", current_password = "" }) => {
-      await client.updateMe({ username: username.trim() || null, current_password });
-      form.reset({ username: username.trim(), current_password: "" });
-      announce(s.saved);
-    },
-    ["current_password"],
-  );
+  const form = useForm(`username ${user.id}`, { username: shown }, async ({ username = "" }) => {
+    await client.updateMe({ username: username.trim() || null });
+    form.reset({ username: username.trim() });
+    announce(s.saved);
+  });
   const isChanged = form.values.username?.trim() !== shown;
   return (
     <Card title={s.profile.login} lead={s.profile.loginLead}>
@@ -78,13 +75,7 @@ function LoginNames({ user }: { user: User }) {
           )}
         </div>
         <Field name="username" label={s.fields.username} hint={s.profile.usernameHint} autocomplete="off" />
-        {isChanged && (
-          <>
-            <p class="note">{s.profile.usernamePassword}</p>
-            <PasswordField name="current_password" label={s.fields.currentPassword} />
-            <Submit>{s.profile.usernameSave}</Submit>
-          </>
-        )}
+        {isChanged && <Submit>{s.profile.usernameSave}</Submit>}
       </Form>
     </Card>
   );
@@ -100,32 +91,18 @@ function Removal({ user }: { user: User }) {
           {s.remove.open}
         </Button>
       </div>
-      {isOpen && <RemovalDialog user={user} onClose={() => setOpen(false)} />}
+      {isOpen && (
+        <Confirm
+          title={s.remove.confirmTitle}
+          text={fill(s.remove.confirmText, { email: user.email })}
+          action={s.remove.submit}
+          work={async () => {
+            await client.deleteMe();
+            announce(s.remove.done);
+          }}
+          onClose={() => setOpen(false)}
+        />
+      )}
     </Card>
-  );
-}
-
-function RemovalDialog({ user, onClose }: { user: User; onClose: () => void }) {
-  const form = useForm(
-    "removal",
-    { current_password: "" },
-    async ({ current_password = "" }) => {
-      await client.deleteMe({ current_password });
-      announce(s.remove.done);
-    },
-    ["current_password"],
-  );
-  return (
-    <Dialog title={s.remove.confirmTitle} onClose={onClose}>
-      <p>{fill(s.remove.confirmText, { email: user.email })}</p>
-      <Form form={form}>
-        <LoginName value={user.email} />
-        <PasswordField name="current_password" label={s.fields.currentPassword} />
-        <div class="dialog-actions">
-          <Button onClick={onClose}>{s.cancel}</Button>
-          <Submit kind="danger">{s.remove.submit}</Submit>
-        </div>
-      </Form>
-    </Dialog>
   );
 }

@@ -1,4 +1,4 @@
-import { useRef } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 
 import { PortcullisError } from "../../../packages/client/src/index.ts";
 import { fill, s } from "../../strings/index.ts";
@@ -6,14 +6,18 @@ import { asked, noteAsked } from "../../ui/asked.ts";
 import { client, config, problemOf } from "../../ui/auth.ts";
 import { announce, Link, Notice, noteBreach, Page } from "../../ui/basics.tsx";
 import { CodeField, SendAgain, withCode } from "../../ui/code.tsx";
+import { Other } from "../../ui/factors.tsx";
 import { Field, Form, PasswordField, Submit, useForm } from "../../ui/form.tsx";
+import { hasPasskeys } from "../../ui/passkeys.ts";
 import { navigate, type Route } from "../../ui/router.ts";
+import { signIn, suspended } from "../../ui/sign-in.ts";
 import { challenge } from "../../ui/turnstile.ts";
 import { queryOf } from "./login.tsx";
 import { stepOf } from "./mail.tsx";
+import { hasTyped } from "./offers.tsx";
 import { useRemember } from "./remember.tsx";
 
-/** What was typed, with which the user logs in once the address is verified. A reload forgets it. */
+/** What was typed, with which the user logs in once the address is verified. A reload forgets it. Without a password, a passkey. */
 let typed: Parameters<typeof client.login>[0] | undefined;
 
 interface RegisterProps {
@@ -30,41 +34,55 @@ export function RegisterView({ route, back }: RegisterProps) {
 function Details({ back }: { back: URL | undefined }) {
   const [remember, box] = useRemember();
   const widget = useRef<HTMLDivElement>(null);
+  const [byPasskey, setByPasskey] = useState(false);
   const form = useForm(
     "register",
     { email: "", name: "", password: "" },
     async ({ email = "", name = "", password = "" }) => {
-      const details = { email, password, ...(name.trim() !== "" && { name: name.trim() }), ...remember };
-      const registered = await client.register(details).catch(async (error) => {
+      const details = { email, ...(name.trim() !== "" && { name: name.trim() }), ...remember };
+      const register = (token: { turnstile_token?: string } = {}) =>
+        byPasskey
+          ? client.passkeys.registerAccount({ ...details, ...token })
+          : client.register({ ...details, password, ...token });
+      const registered = await register().catch(async (error) => {
         const { code } = problemOf(error);
         const { turnstile_site_key } = config;
         if (code !== "turnstile_required" || !turnstile_site_key || !widget.current) throw error;
         const turnstile_token = await challenge(widget.current, turnstile_site_key);
-        return client.register({ ...details, turnstile_token });
+        return register({ turnstile_token });
       });
       form.reset();
       if (registered.id === undefined) {
-        typed = { email, password, ...remember };
+        typed = byPasskey ? undefined : { email, password, ...remember };
         noteAsked("register", email.trim(), registered.challenge, back?.href);
         navigate(stepOf("register", "code", back));
         return;
       }
+      hasTyped.set(!byPasskey);
       noteBreach(registered);
+      if (registered.recovery_codes) suspended.set({ needs: "codes", codes: registered.recovery_codes });
       if (registered.challenge) noteAsked("verify", registered.email, registered.challenge);
     },
-    ["email", "password"],
+    byPasskey ? ["email"] : ["email", "password"],
   );
   const isOpen = config.registration === "open";
   return (
-    <Page title={s.register.title} lead={isOpen && s.register.lead}>
+    <Page title={s.register.title} lead={isOpen && (byPasskey ? s.register.passkeyLead : s.register.lead)}>
       {isOpen ? (
         <Form form={form}>
           <Field name="email" label={s.fields.email} type="email" autocomplete="username" inputMode="email" />
           <Field name="name" label={s.fields.name} autocomplete="name" isOptional />
-          <PasswordField name="password" label={s.fields.password} isNew />
+          {!byPasskey && <PasswordField name="password" label={s.fields.password} isNew />}
           {box}
           {config.turnstile_site_key && <div ref={widget} />}
-          <Submit isWide>{s.register.submit}</Submit>
+          <Submit isWide>{byPasskey ? s.register.passkeySubmit : s.register.submit}</Submit>
+          {hasPasskeys && (
+            <p class="others">
+              <Other onClick={() => setByPasskey(!byPasskey)}>
+                {byPasskey ? s.register.byPassword : s.register.byPasskey}
+              </Other>
+            </p>
+          )}
         </Form>
       ) : (
         <Notice>{s.register.closed}</Notice>
@@ -87,7 +105,7 @@ function CodeForm({ email, back }: { email: string; back: URL | undefined }) {
       const credentials = typed;
       typed = undefined;
       // The account exists, so an error is for the login form to show.
-      if (credentials) await client.login(credentials).catch(() => {});
+      if (credentials) await signIn(() => client.login(credentials)).catch(() => {});
       navigate(`login${queryOf(back)}`, { replace: true });
     },
     ["code"],
