@@ -6,8 +6,10 @@
 import { createServer } from "node:net";
 
 import { build, wranglerBuild } from "./build.mjs";
-import { checkFlags, fail, localIssuer, localPort, run, runIfStarted, variable, wrangler } from "./lib.mjs";
+import { checkFlags, fail, localIssuer, localPort, path, read, run, runIfStarted, variable, wrangler } from "./lib.mjs";
+import { rotateDataSecrets } from "./rotation.mjs";
 import { rulesBinary } from "./rules.mjs";
+import { linesOf } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
 /** The address of localhost that exists on every machine. If given the name, workerd binds only one of its addresses. */
@@ -27,6 +29,7 @@ async function main(args) {
   const url = `${protocol}://localhost:${port}`;
   await checkPort(port);
   await setup();
+  addDataSecret();
   // AUDIENCE stays as in wrangler.toml: it is a name, not an address, which RESOURCE_SERVERS and other servers compare.
   const issuer = localIssuer(url);
   const override = issuer === variable("ISSUER") ? [] : ["--var", `ISSUER:${issuer}`];
@@ -48,6 +51,13 @@ ${logsMails ? "  mails           are not sent: each is a line below, with its co
   const { script, options } = wranglerBuild("dev");
   const address = ["--ip", LOOPBACK, "--port", port, "--local-protocol", protocol];
   await wrangler(["dev", script, ...address, ...override], run, { stdio: "inherit", ...options });
+}
+
+// A .dev.vars that an older version created has none.
+function addDataSecret() {
+  if (linesOf(read(".dev.vars"), "DATA_SECRETS").length > 0) return;
+  rotateDataSecrets(path(".dev.vars"));
+  console.log("added DATA_SECRETS to .dev.vars");
 }
 
 // Wrangler would report this only at the end, with advice about an option that this script lacks. The IPv6 address is checked

@@ -1,9 +1,10 @@
-// Rotation of the signing key. One edit of the key set is enough, because each key has the time from which it signs.
+// Rotation of the signing key and of the data secret. One edit of the key set is enough, because each key has the time from which it
+// signs.
 
 import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, rmSync, writeSync } from "node:fs";
 
 import { fail } from "./lib.mjs";
-import { ALGORITHMS, algorithmOf, kidOf, makeKey } from "./secrets.mjs";
+import { ALGORITHMS, algorithmOf, dataSecretId, kidOf, linesOf, makeKey, makeSecret } from "./secrets.mjs";
 
 /** Seconds allowed to store the set and to deploy it everywhere. */
 export const MARGIN = 300;
@@ -45,19 +46,43 @@ export function rotate(keySet, { alg, now, idleTtl, force = false }) {
 /** Rotates the key set in a file in the format of .dev.vars. The rest of the file does not change. */
 export function rotateFile(file, options) {
   const text = secretsFile(file);
-  const lines = [...text.matchAll(/^[ \t]*(?:export[ \t]+)?SIGNING_KEYS[ \t]*=[ \t]*(.*?)[ \t]*$/gm)];
+  const lines = linesOf(text, "SIGNING_KEYS");
   if (lines.length !== 1) fail(`${file} must have one line SIGNING_KEYS='…', but has ${lines.length}`);
-  const [line] = lines;
-  const result = rotate(parseKeySet(line[1], file), options);
+  const [{ value, start, end }] = lines;
+  const result = rotate(parseKeySet(value, file), options);
   const json = JSON.stringify(result.keySet);
   if (json.length > MAX_BYTES) {
     fail(
       `the key set would have ${json.length} bytes, but Cloudflare accepts at most ${MAX_BYTES}: rotate to --alg ES256 or EdDSA, or wait until older keys are dropped`,
     );
   }
-  const edited = `SIGNING_KEYS='${json}'`;
-  replaceFile(file, text.slice(0, line.index) + edited + text.slice(line.index + line[0].length));
+  replaceFile(file, `${text.slice(0, start)}SIGNING_KEYS='${json}'${text.slice(end)}`);
   return result;
+}
+
+/**
+ * Puts a new secret before those of DATA_SECRETS, which remain, because the database has texts under them. Adds the line if the file
+ * has none. The rest of the file does not change. Returns a report.
+ */
+export function rotateDataSecrets(file) {
+  const text = secretsFile(file);
+  const lines = linesOf(text, "DATA_SECRETS");
+  if (lines.length > 1) fail(`${file} must have one line DATA_SECRETS='…', but has ${lines.length}`);
+  const [line] = lines;
+  const kept = line ? line.value.split(",").map((secret) => secret.trim()) : [];
+  if (!kept.every((secret) => /^[\w-]{43,}=*$/.test(secret))) fail(`DATA_SECRETS in ${file} is not a list of secrets`);
+  const added = makeSecret();
+  const list = [added, ...kept].join(",");
+  if (list.length > MAX_BYTES) fail(`DATA_SECRETS would exceed the ${MAX_BYTES} bytes that Cloudflare accepts`);
+  const edited = `DATA_SECRETS='${list}'`;
+  const whole = line
+    ? text.slice(0, line.start) + edited + text.slice(line.end)
+    : `${text.replace(/[^\n]$/, "$&\n")}${edited}\n`;
+  replaceFile(file, whole);
+  return [
+    ...kept.map((secret) => `kept     ${dataSecretId(secret)}, under which texts may be stored`),
+    `added    ${dataSecretId(added)}, under which texts are stored from now on`,
+  ];
 }
 
 /** The text of a file of secrets. Fails with a one-line message if the file cannot be one. */
@@ -79,9 +104,8 @@ function secretsFile(file) {
 }
 
 function parseKeySet(value, file) {
-  const bare = value.replace(/^(['"`])(.*)\1$/, "$2");
   try {
-    const keySet = JSON.parse(bare);
+    const keySet = JSON.parse(value);
     const isValid = (/** @type {any} */ { signs_from = 0, ...key }) =>
       ALGORITHMS.includes(algorithmOf(key)) && Number.isSafeInteger(signs_from);
     if (Array.isArray(keySet.keys) && keySet.keys.length > 0 && keySet.keys.every(isValid)) return keySet;

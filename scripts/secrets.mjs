@@ -1,8 +1,8 @@
-// Generates and stores the Worker's two secrets: SIGNING_KEYS, the private JWK Set that signs access tokens, and TOKEN_SECRET,
-// which authenticates refresh tokens.
+// Generates and stores the Worker's secrets: SIGNING_KEYS, the private JWK Set that signs access tokens, TOKEN_SECRET, which
+// authenticates refresh tokens, and DATA_SECRETS, which encrypts columns.
 
-import { createHash, createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
-import { rmSync, writeFileSync } from "node:fs";
+import { createHash, createHmac, generateKeyPairSync, hkdfSync, randomBytes } from "node:crypto";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 import { capture, fail, path, wrangler } from "./lib.mjs";
 
@@ -24,8 +24,18 @@ export const ALGORITHMS = Object.keys(KEY_TYPES);
 export function makeSecrets(alg) {
   return {
     SIGNING_KEYS: JSON.stringify({ keys: [makeKey(alg)] }),
-    TOKEN_SECRET: randomBytes(32).toString("base64url"),
+    TOKEN_SECRET: makeSecret(),
+    DATA_SECRETS: makeSecret(),
   };
+}
+
+/** A new secret of TOKEN_SECRET or DATA_SECRETS. */
+export const makeSecret = () => randomBytes(32).toString("base64url");
+
+/** The id of a secret of DATA_SECRETS: the beginning of every text that is stored under it. See crates/core/src/at_rest.rs. */
+export function dataSecretId(secret) {
+  const id = hkdfSync("sha256", Buffer.from(secret, "base64url"), "", "portcullis data secret id v1", 8);
+  return Buffer.from(id).toString("base64url").slice(0, 10);
 }
 
 /**
@@ -36,7 +46,7 @@ export function makeResourceServer(id, audience) {
   if (!/^[\w.~-]{1,64}$/.test(id ?? ""))
     fail("the id must be 1 to 64 letters, digits, hyphens, dots, underscores and tildes");
   if (!audience) fail("the audience is missing: the AUDIENCE of the tokens that the server may introspect");
-  const secret = randomBytes(32).toString("base64url");
+  const secret = makeSecret();
   const secret_sha256 = createHash("sha256").update(secret).digest("base64url");
   return { secret, entry: { id, secret_sha256, audience } };
 }
@@ -65,18 +75,24 @@ export function algorithmOf({ kty, crv }) {
   ];
 }
 
-/** Writes new secrets to .dev.vars, where `wrangler dev` finds them, readable only by the owner. */
+/**
+ * Writes new secrets to .dev.vars, where `wrangler dev` finds them, readable only by the owner. Keeps DATA_SECRETS, without which
+ * nobody could use the second factors in the local database.
+ */
 export function writeDevVars(alg) {
+  const file = path(".dev.vars");
+  const [line] = existsSync(file) ? linesOf(readFileSync(file, "utf8"), "DATA_SECRETS") : [];
   // Deleted first, because an existing file would keep its mode.
-  rmSync(path(".dev.vars"), { force: true });
-  writeFileSync(path(".dev.vars"), devVars(makeSecrets(alg)), { mode: 0o600, flag: "wx" });
+  rmSync(file, { force: true });
+  const secrets = makeSecrets(alg);
+  writeFileSync(file, devVars(line ? { ...secrets, DATA_SECRETS: line.value } : secrets), { mode: 0o600, flag: "wx" });
 }
 
 /** The secrets that a sender of mails needs, by the value of MAIL. Its operator sets them. */
 export const MAIL_SECRETS = { http: ["MAIL_KEY"], webhook: ["MAIL_WEBHOOK_SECRET"] };
 
 /** Which of these secrets the deployed Worker has; none if the Worker does not exist. */
-export async function remoteSecrets(known = ["SIGNING_KEYS", "TOKEN_SECRET"]) {
+export async function remoteSecrets(known = ["SIGNING_KEYS", "TOKEN_SECRET", "DATA_SECRETS"]) {
   const { code, stdout, stderr } = await wrangler(["secret", "list"], capture);
   if (code !== 0 && /Worker "[^"]*".* not found/.test(stdout + stderr)) return [];
   if (code !== 0) fail(`could not list the Worker's secrets:\n${stdout}${stderr}`);
@@ -88,10 +104,22 @@ export async function remoteSecrets(known = ["SIGNING_KEYS", "TOKEN_SECRET"]) {
 export async function putRemoteSecrets(secrets) {
   const { code, stdout, stderr } = await wrangler(["secret", "bulk"], capture, { input: JSON.stringify(secrets) });
   if (code !== 0) fail(`could not store the secrets:\n${stdout}${stderr}`);
-  console.log(`stored ${Object.keys(secrets).join(" and ")} as secrets of the Worker`);
+  console.log(`stored ${Object.keys(secrets).join(", ")} as secrets of the Worker`);
 }
 
 /** Secrets in the format of .dev.vars, in single quotes because JSON contains double ones. */
-export function devVars({ SIGNING_KEYS, TOKEN_SECRET }) {
-  return `SIGNING_KEYS='${SIGNING_KEYS}'\nTOKEN_SECRET='${TOKEN_SECRET}'\n`;
+export function devVars(secrets) {
+  return Object.entries(secrets)
+    .map(([name, value]) => `${name}='${value}'\n`)
+    .join("");
+}
+
+/** The lines of a secret in a text of that format: its value, and the part of the text. */
+export function linesOf(text, name) {
+  const lines = text.matchAll(new RegExp(`^[ \\t]*(?:export[ \\t]+)?${name}[ \\t]*=[ \\t]*(.*?)[ \\t]*$`, "gm"));
+  return [...lines].map(({ 0: line, 1: value, index }) => ({
+    value: value.replace(/^(['"`])(.*)\1$/, "$2"),
+    start: index,
+    end: index + line.length,
+  }));
 }
