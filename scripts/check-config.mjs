@@ -56,8 +56,10 @@ export async function check(folder) {
     // "unhealthy" is expected, because there is no database here.
     if (response.ok || code === "unhealthy") return;
     if (code !== "misconfigured") fail(`the Worker answered ${url} with ${response.status}: ${text}`);
+    // The runtime logs lines of its own.
     const problems = server
       .getLogs()
+      .filter(({ message }) => message.startsWith("{"))
       .map(({ message }) => JSON.parse(message))
       .filter(({ event }) => event === "misconfigured");
     const lines = new Set(problems.map(({ variable, problem }) => `  ${variable} ${problem}`));
