@@ -105,8 +105,7 @@ function request({ parameters = [], requestBody }, document) {
   if (types.length > 0) {
     const { properties, required = [], minProperties } = resolve(requestBody.content[types[0]].schema, document);
     const others = Object.keys(properties).filter((name) => !required.includes(name));
-    // A password is sent beside what it confirms, so it alone is never enough.
-    const choices = minProperties > 0 ? others.filter((name) => name !== "current_password") : [];
+    const choices = minProperties > 0 ? others : [];
     const optional = others.filter((name) => !choices.includes(name));
     const list = (words, names) => (names.length > 0 ? `${words} ${codes(names)}`.trim() : "");
     const lists = [list("", required), list("one or more of", choices), list("optional", optional)].filter(Boolean);

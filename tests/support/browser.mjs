@@ -14,6 +14,8 @@ import { pipeline } from "node:stream/promises";
 import bundled from "@sparticuz/chromium";
 import { chromium } from "playwright-core";
 
+import { keeps } from "./kept.mjs";
+
 const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -21,6 +23,8 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
   "--no-first-run",
+  // All domains of the tests lead to this machine.
+  "--host-resolver-rules=MAP *.test 127.0.0.1",
 ];
 
 const found = await find();
@@ -29,11 +33,24 @@ const found = await find();
 export const skip = found === undefined ? "no browser: install Chrome, or set CHROME_PATH to a Chromium" : false;
 if (skip && process.env.CI) throw new Error(skip);
 
-/** Starts the browser. `names`: patterns of domains that lead to this machine, such as "*.example.test". */
-export function launch({ names = [], ...options } = {}) {
-  const rules = names.map((name) => `MAP ${name} 127.0.0.1`);
-  const args = rules.length > 0 ? [...FLAGS, `--host-resolver-rules=${rules.join(",")}`] : FLAGS;
-  return chromium.launch({ ...found, args, ...options });
+let kept;
+
+/**
+ * Starts the browser. The test files of one process share it, each with contexts of its own. With options of playwright, it is another
+ * one.
+ */
+export async function launch(options) {
+  if (options) return chromium.launch({ ...found, args: FLAGS, ...options });
+  if (kept === undefined) {
+    const browser = await chromium.launch({ ...found, args: FLAGS });
+    if (!keeps(() => browser.close())) return browser;
+    kept = browser;
+  }
+  return {
+    newContext: (options) => kept.newContext(options),
+    newPage: (options) => kept.newPage(options),
+    close: () => Promise.all(kept.contexts().map((context) => context.close())),
+  };
 }
 
 /** Where the browser is, in the words of playwright. */

@@ -71,6 +71,12 @@ export class Checkout {
     chmodSync(this.path(name), 0o755);
   }
 
+  /** Adds a program that prints a text. It starts faster than one of `program`, and does not record its call. */
+  printing(name, text) {
+    this.write(name, `#!/bin/sh\nprintf '%s\\n' '${text}'\n`);
+    chmodSync(this.path(name), 0o755);
+  }
+
   /** The recorded calls to the programs. */
   calls() {
     if (!existsSync(this.path("calls.ndjson"))) return [];

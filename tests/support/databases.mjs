@@ -8,29 +8,26 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 
 import { wranglerBuild } from "../../scripts/build.mjs";
-import { capture, env, path, read, wrangler } from "../../scripts/lib.mjs";
+import { capture, env, filesUnder, path, read, wrangler } from "../../scripts/lib.mjs";
 import { rulesBinary } from "../../scripts/rules.mjs";
+import { cached } from "./cached.mjs";
 import { Checkout } from "./checkout.mjs";
 import { freePort, serve } from "./served.mjs";
 
 const STAND_IN = fileURLToPath(new URL("./stand-in-wrangler.mjs", import.meta.url));
 
 export class Databases {
-  /** Creates a database with the schema and no users, which `empty` copies. */
+  /** Prepares a database with the schema and no users, which `empty` copies. */
   static async make() {
     const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
-    const { code, stdout, stderr } = await wrangler(
-      ["d1", "migrations", "apply", "DB", "--local", "--persist-to", join(folder, "empty")],
-      capture,
-    );
-    assert.equal(code, 0, stdout + stderr);
+    const template = await migrated();
     await rulesBinary();
-    return Object.assign(new Databases(), { folder, checkout: checkoutWithStandIn() });
+    return Object.assign(new Databases(), { folder, template, checkout: checkoutWithStandIn() });
   }
 
   /** A new database with the schema and no users. */
   empty(name) {
-    cpSync(join(this.folder, "empty"), join(this.folder, name), { recursive: true });
+    cpSync(this.template, join(this.folder, name), { recursive: true });
     return new LocalDatabase(join(this.folder, name), this.checkout);
   }
 
@@ -52,15 +49,22 @@ export class Databases {
   }
 }
 
+/** A database to which wrangler has applied the migrations. */
+const migrated = () =>
+  cached("database", ["wrangler.toml", ...filesUnder("migrations")], async (folder) => {
+    const { code, stdout, stderr } = await wrangler(
+      ["d1", "migrations", "apply", "DB", "--local", "--persist-to", folder],
+      capture,
+    );
+    assert.equal(code, 0, stdout + stderr);
+  });
+
 /** A checkout in which everything is installed and compiled, and wrangler is the stand-in. */
 function checkoutWithStandIn() {
   const checkout = new Checkout();
-  for (const name of ["npm", "cargo"]) checkout.program(`programs/${name}`);
+  for (const name of ["npm", "cargo"]) checkout.printing(`programs/${name}`, "");
   const installed = ["rustc", "cargo", "rustfmt", "clippy", "rust-std-wasm32-unknown-unknown"];
-  checkout.program(
-    "programs/rustup",
-    `console.log(${JSON.stringify(installed.map((name) => `${name}-x`).join("\n"))});`,
-  );
+  checkout.printing("programs/rustup", installed.map((name) => `${name}-x`).join("\n"));
   checkout.link(".tools", "target");
   checkout.write("node_modules/.installed", readFileSync(path("node_modules", ".installed")));
   checkout.write(".dev.vars", "");

@@ -68,23 +68,34 @@ export class Worker {
     }
     if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
     const init = { method, headers: sent, body, redirect: "manual", duplex: "half" };
-    return this.answer(await this.ask(path, init));
+    const { response, issuer } = await this.#send(path, init);
+    const text = await response.text();
+    this.#check(path, init, issuer, response, text);
+    return this.answer(response, text);
   }
 
   /** Requests a path at the address of the issuer, or a whole URL, whose scheme, host and port arrive unchanged. */
   async ask(path, init) {
-    const issuer = this.issuer ?? "";
-    const isElsewhere = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer);
-    const response = await this.runtime.fetch(isElsewhere ? new URL(issuer).origin + path : path, init);
-    const { status, headers } = response;
-    const text = await response.clone().text();
-    assertDocumented({ method: "GET", ...init, target: path, issuer }, { status, headers, text });
+    const { response, issuer } = await this.#send(path, init);
+    this.#check(path, init, issuer, response, await response.clone().text());
     return response;
   }
 
-  /** Reads a response, and checks what every response must have. */
-  async answer(response) {
-    const text = await response.text();
+  async #send(path, init) {
+    const issuer = this.issuer ?? "";
+    const isElsewhere = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer);
+    const response = await this.runtime.fetch(isElsewhere ? new URL(issuer).origin + path : path, init);
+    return { response, issuer };
+  }
+
+  /** Asserts that the document describes a response. */
+  #check(path, init, issuer, { status, headers }, text) {
+    assertDocumented({ method: "GET", ...init, target: path, issuer }, { status, headers, text });
+  }
+
+  /** Reads a response, unless its text is known, and checks what every response must have. */
+  async answer(response, known) {
+    const text = known ?? (await response.text());
     const answer = { status: response.status, headers: response.headers, text, body: undefined };
     // A response to HEAD has a Content-Type and no body.
     if (text !== "" && /^application\/(problem\+)?json$/.test(response.headers.get("Content-Type") ?? ""))
@@ -171,6 +182,11 @@ export class Worker {
       headers: { Authorization: basic(server.entry.id, server.secret) },
       ...options,
     });
+  }
+
+  /** Authenticates again with the password. */
+  stepUp({ access_token, password = PASSWORD }, options) {
+    return this.post("/me/step-up", { bearer: access_token, json: { password }, ...options });
   }
 
   me(token, options) {
@@ -275,6 +291,21 @@ export class Worker {
     const admin = await this.register();
     await this.setRoles(admin, ["user", "admin"]);
     return admin;
+  }
+
+  /** Sets in D1 what a session proved, and returns it with tokens that say so. A code from a mail proves the address, too. */
+  async proved(session, amr) {
+    const { session_id, user, refresh_token } = session;
+    await this.db.prepare("UPDATE refresh_tokens SET amr = ? WHERE session_id = ?").bind(amr, session_id).run();
+    if (amr.includes("email")) await this.setColumn(session, "email_verified_at", user.created_at);
+    const { status, text, body } = await this.post("/refresh", { json: { refresh_token } });
+    assert.equal(status, 200, text);
+    return { ...session, ...body };
+  }
+
+  /** Registers a new admin whose session has two factors, but whose account has none. */
+  async registerStrongAdmin() {
+    return this.proved(await this.registerAdmin(), "pwd email otp mfa");
   }
 
   /** Sets the roles of a user in D1. */
@@ -406,6 +437,12 @@ export class Worker {
     return signToken(key, { ...decodeJwt(token), ...changes }, header);
   }
 
+  /** The same session with an access token whose user authenticated that many seconds ago. */
+  authenticatedAgo(session, seconds) {
+    const auth_time = decodeJwt(session.access_token).auth_time - seconds;
+    return { ...session, access_token: this.resign(session.access_token, { auth_time }) };
+  }
+
   /** Asserts that each of these is refused as an invalid access token, by D1 (/me) and by KV (/verify). */
   async assertInvalid(tokens) {
     for (const token of tokens) {
@@ -467,6 +504,10 @@ export const POLICIES = {
     "default-src 'none'; script-src 'self' https://challenges.cloudflare.com; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; frame-src https://challenges.cloudflare.com; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 };
 
+/** The challenge of an endpoint that needs a recent authentication (RFC 9470 §3). */
+export const STEP_UP_CHALLENGE =
+  'Bearer error="insufficient_user_authentication", error_description="Authenticate again: POST /me/step-up.", max_age=300, acr_values="aal2"';
+
 /** Asserts what holds for every response (ASVS 3.4, RFC 9457, RFC 6750). */
 function checkEveryResponse({ status, headers, body, text }) {
   const exactly = {
@@ -490,7 +531,8 @@ function checkEveryResponse({ status, headers, body, text }) {
     else assert.match(cookie, /^__Host-portcullis=[\w-]*; Path=\/; Secure; HttpOnly; SameSite=Strict(; Max-Age=\d+)?$/);
   }
   const challenge = /^(Basic realm="portcullis"|Bearer( error="invalid_token", error_description="[^"\\]+")?)$/;
-  if (status === 401) assert.match(headers.get("www-authenticate"), challenge);
+  if (status === 401 && body?.code !== "step_up_required") assert.match(headers.get("www-authenticate"), challenge);
+  if (body?.code === "step_up_required") assert.equal(headers.get("www-authenticate"), STEP_UP_CHALLENGE);
   const refused = /^Bearer error="insufficient_scope", error_description="[^"\\]+"$/;
   if (status === 403 && body?.code === "forbidden") assert.match(headers.get("www-authenticate"), refused);
   // Retry-After is the length of an overloaded queue, or the rest of the hour in which profile changes are limited.

@@ -1,13 +1,14 @@
 // Our packages as their users get them: packed by npm, and installed in a folder of their own.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { path } from "../../scripts/lib.mjs";
+import { filesUnder, path } from "../../scripts/lib.mjs";
 import { install } from "../../scripts/packages.mjs";
+import { cached } from "./cached.mjs";
 
 /**
  * Installs the package `packages/<name>` as packed in a new folder, beside links to `others`, which are installed here.
@@ -15,7 +16,10 @@ import { install } from "../../scripts/packages.mjs";
  */
 export async function installed(name, others = []) {
   const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
-  await install(name, folder);
+  const packed = await cached(`package-${name}`, ["LICENSE", ...filesUnder(`packages/${name}`)], (kept) =>
+    install(name, kept),
+  );
+  cpSync(packed, folder, { recursive: true });
   for (const other of others) {
     const link = join(folder, "node_modules", other);
     mkdirSync(dirname(link), { recursive: true });

@@ -46,6 +46,7 @@ export const VALID_CHANGES = {
   "the type in another case": { header: { typ: "AT+JWT" } },
   "an audience among others": ({ claims }) => ({ claims: { aud: ["other", claims.aud] } }),
   "a custom claim": { claims: { tenant: "acme" } },
+  "the claims of older releases": { claims: { auth_time: undefined, acr: undefined, amr: undefined } },
   "nested metadata": { claims: { user_metadata: { a: [{ a: 1, b: '"\\"{' }, { a: 2 }], b: { a: "\u{1f511}" } } } },
 };
 
@@ -112,7 +113,7 @@ export const INVALID_TOKENS = {
   },
 
   "claims that are wrong, of the wrong type or missing are refused": (forge) => {
-    const { iss, aud, ...rest } = forge.claims;
+    const { iss, aud, auth_time, acr, amr, ...rest } = forge.claims;
     const wrong = [
       ...["9999999999", -1, 1.5, null, [], true, {}].flatMap((value) => [
         { exp: value },

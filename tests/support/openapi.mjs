@@ -39,6 +39,7 @@ const OPERATIONS = new Map(
   operationsOf(DOCUMENT).map((operation) => [`${operation.method} ${operation.route}`, operation]),
 );
 
+const AT_ROOT = ["/.well-known/webauthn", "/.well-known/passkey-endpoints"];
 const METADATA = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
 const ajv = addFormats(new Ajv({ strict: false, allErrors: true, coerceTypes: false }));
@@ -59,6 +60,8 @@ function documentedPath(url, basePath) {
   // RFC 8414 §3: the path of the issuer follows that of the metadata.
   const metadata = METADATA.find((path) => path + basePath === pathname);
   if (metadata !== undefined) return metadata;
+  // Browsers ask for these at the root of the host only.
+  if (AT_ROOT.includes(pathname)) return pathname;
   if (!pathname.startsWith(basePath)) return undefined;
   const path = pathname.slice(basePath.length) || "/";
   return PATHS.find(({ pattern }) => pattern.test(path))?.path;

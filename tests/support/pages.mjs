@@ -82,6 +82,11 @@ export class Pages {
     return { ...person, bearer: person.access_token };
   }
 
+  /** Makes every login so old that changes need another one. An open page notices with its next refresh. */
+  async outdate() {
+    await this.worker.db.prepare("UPDATE refresh_tokens SET authenticated_at = authenticated_at - 301").run();
+  }
+
   /** Opens a view of a user who is signed in. */
   visitAs(person, { view = "profile", ...options }, work) {
     return this.visit({ view: "login", ...options }, async (page, context) => {
@@ -98,6 +103,14 @@ export async function logIn(page, { email, password = PASSWORD }) {
   await page.locator('input[name="login"]').fill(email);
   await page.locator('input[name="password"]').fill(password);
   await page.locator('button[type="submit"]').click();
+}
+
+/** Fills in and sends the dialog in which a user authenticates again. */
+export async function confirmPassword(page, password = PASSWORD) {
+  const dialog = page.getByRole("dialog", { name: "Confirm that it is you" });
+  await dialog.getByLabel("Password", { exact: true }).fill(password);
+  await dialog.getByRole("button", { name: "Confirm" }).click();
+  return dialog;
 }
 
 /** Waits for the view with this heading. */

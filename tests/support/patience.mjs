@@ -8,9 +8,10 @@ const PATIENCE = 20_000;
 /** Waits for a promise. `missing` is the message of the failure if it does not settle. */
 export async function patiently(promise, missing) {
   let timer;
-  const late = new Promise(
-    (_, reject) => (timer = setTimeout(reject, PATIENCE, new assert.AssertionError({ message: missing }))),
-  );
+  const late = new Promise((_, reject) => {
+    // The error is made only then, because making one takes long.
+    timer = setTimeout(() => reject(new assert.AssertionError({ message: missing })), PATIENCE);
+  });
   try {
     return await Promise.race([promise, late]);
   } finally {

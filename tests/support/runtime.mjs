@@ -2,13 +2,15 @@
 // Worker. tests/support/wrapper.mjs runs in front of the Worker and delays or fails storage calls as a test plans.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 
 import { read, readToml } from "../../scripts/lib.mjs";
+import { keeps } from "./kept.mjs";
 import { patiently } from "./patience.mjs";
 import { Database, namespace } from "./storage.mjs";
 
@@ -16,6 +18,12 @@ const NAME = "portcullis";
 const WRAPPER = fileURLToPath(new URL("./wrapper.mjs", import.meta.url));
 /** The maximum number of configurations of one Worker, unless a test asks for more: workerd compiles a module for each. */
 const INSTANCES = 50;
+/** The same of the Workers that run in one workerd one after the other, and the maximum number of these Workers. */
+const SHARED = { instances: 4 * INSTANCES, workers: 16 };
+
+/** Runtimes whose Worker is closed, for the next ones of this process; see tests/support/kept.mjs. */
+const idle = [];
+const closeIdle = () => Promise.all(idle.splice(0).map(({ miniflare }) => miniflare.dispose()));
 
 // V8 compiles a function of the Worker a second time, with its optimizing compiler, only if it runs much more often than by
 // default: most tests end before that pays. The functions that compute hashes still reach this at once. Miniflare passes it on.
@@ -60,17 +68,38 @@ export class Runtime {
   kv = namespace((method, values) => this.#command({ method, values }));
   #plans = new Plans();
   #answers = new Map();
+  /** The number of Workers that ran in this workerd before, and of the configurations after the first. */
+  #earlier = 0;
   #configured = 0;
+  /** The maximum number of configurations, and of Workers. */
   #instances;
+  #workers;
 
-  constructor(instances) {
+  constructor({ instances, workers }) {
     this.#instances = instances;
+    this.#workers = workers;
   }
 
-  static async start(bindings, { prelude = "", limits = {}, keepsMails = false, instances = INSTANCES } = {}) {
-    const runtime = new Runtime(instances);
+  static async start(bindings, options = {}) {
+    const isShared = Object.keys(options).length === 0 && keeps(closeIdle);
+    const waiting = isShared ? idle.pop() : undefined;
+    await waiting?.#follow(bindings);
+    const runtime = waiting ?? (await Runtime.#launch(bindings, isShared ? SHARED : options));
+    const migrations = readdirSync("migrations").sort();
+    const schema = migrations.map((name) => readFileSync(join("migrations", name), "utf8"));
+    await runtime.db.batch(schema.map((sql) => runtime.db.prepare(sql)));
+    return runtime;
+  }
+
+  static async #launch(
+    bindings,
+    { prelude = "", limits = {}, keepsMails = false, instances = INSTANCES, workers = 1 },
+  ) {
+    const runtime = new Runtime({ instances, workers });
+    const ofEachWorker = (name) =>
+      Object.fromEntries(Array.from({ length: workers }, (_, number) => [`${name}_${number}`, `${name}-${number}`]));
     assert.doesNotMatch(read("wrangler.toml"), /^compatibility_flags/m, "these tests set no compatibility flags");
-    const miniflare = new Miniflare(
+    const miniflare = startedInMemory(
       convertV4MiniflareOptions({
         workers: [
           {
@@ -79,8 +108,8 @@ export class Runtime {
             modulesRoot: resolve("dist"),
             compatibilityDate: readToml("wrangler.toml").compatibility_date,
             bindings,
-            d1Databases: { DB: "db" },
-            kvNamespaces: { REVOCATIONS: "kv" },
+            d1Databases: ofEachWorker("DB"),
+            kvNamespaces: ofEachWorker("REVOCATIONS"),
             ratelimits: ratelimits({ ...UNLIMITED, ...limits }),
             email: { send_email: [{ name: "SEND_EMAIL" }] },
             serviceBindings: { ASSETS: ASSETS.name, TEST: (request) => runtime.#plans.answer(request) },
@@ -94,11 +123,16 @@ export class Runtime {
         telemetry: { enabled: false },
       }),
     );
-    Object.assign(runtime, { miniflare, url: await miniflare.unsafeGetDirectURL(NAME) });
-    const migrations = readdirSync("migrations").sort();
-    const schema = migrations.map((name) => readFileSync(join("migrations", name), "utf8"));
-    await runtime.db.batch(schema.map((sql) => runtime.db.prepare(sql)));
-    return runtime;
+    return Object.assign(runtime, { miniflare, url: await miniflare.unsafeGetDirectURL(NAME) });
+  }
+
+  /** Becomes the runtime of another Worker with a new isolate's state, a database and a namespace of its own. */
+  async #follow(bindings) {
+    this.#earlier += 1;
+    await this.#command({ worker: this.#earlier });
+    await this.configure(bindings);
+    this.log.take();
+    this.points.splice(0);
   }
 
   /**
@@ -178,8 +212,20 @@ export class Runtime {
     return Promise.all(whole);
   }
 
-  close() {
-    return this.miniflare.dispose();
+  async close() {
+    const isReusable = this.#workers > this.#earlier + 1 && this.#instances > this.#configured + INSTANCES;
+    // Work of this Worker that goes on would log lines during the next test.
+    if (isReusable && (await this.#isIdle().catch(() => false))) idle.push(this);
+    else await this.miniflare.dispose();
+  }
+
+  /** Waits shortly until all work has ended. */
+  async #isIdle() {
+    for (let tries = 0; tries < 20; tries += 1) {
+      if ((await this.#command({ running: true })) === 0) return true;
+      await setTimeout(10);
+    }
+    return false;
   }
 
   #hear(message) {
@@ -188,6 +234,22 @@ export class Runtime {
     if (test === "answered") this.#answers.get(said.number).resolve();
     else if (test === "point") this.points.push(said.point);
     else this.#plans.hear(test, said);
+  }
+}
+
+/** A folder in memory, if the machine has it. */
+const MEMORY = "/dev/shm";
+
+/** Starts miniflare, with its files in memory if there is enough: D1 writes them often, and nobody reads them later. */
+function startedInMemory(options) {
+  const { TMPDIR } = process.env;
+  const { bavail, bsize } = existsSync(MEMORY) ? statfsSync(MEMORY) : { bavail: 0, bsize: 0 };
+  if (bavail * bsize > 2 ** 29) process.env.TMPDIR = MEMORY;
+  try {
+    return new Miniflare(options);
+  } finally {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
   }
 }
 

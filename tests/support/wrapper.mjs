@@ -90,16 +90,41 @@ function limit(limits) {
   limiters = Object.fromEntries(Object.entries(limits).map(standIn));
 }
 
+/** The number of the Worker among those that ran in this workerd. */
+let worker = 0;
+
+/** The database and the namespace of the Worker. */
+const storage = (env) => ({ DB: env[`DB_${worker}`], REVOCATIONS: env[`REVOCATIONS_${worker}`] });
+
 /** The bindings that are not variables. */
 function resources(env) {
-  const isResource = ([name]) =>
-    ["DB", "REVOCATIONS", "ASSETS", "SEND_EMAIL", "TEST"].includes(name) || name.startsWith("LIMIT_");
-  return Object.fromEntries(Object.entries(env).filter(isResource));
+  const isResource = ([name]) => ["ASSETS", "SEND_EMAIL", "TEST"].includes(name) || name.startsWith("LIMIT_");
+  return { ...Object.fromEntries(Object.entries(env).filter(isResource)), ...storage(env) };
 }
+
+/** The number of requests, scheduled events and promises of `waitUntil` that have not ended. */
+let running = 0;
+
+function counted(promise) {
+  const end = () => (running -= 1);
+  running += 1;
+  promise.then(end, end);
+  return promise;
+}
+
+const countedContext = (ctx) => ({
+  waitUntil: (promise) => ctx.waitUntil(counted(promise)),
+  passThroughOnException() {},
+});
 
 /** Runs a command that the test sends to the wrapper itself. */
 async function follow({ instance, configuration, statements, method, values, advance, limits, ...order }, env) {
-  const { DB, REVOCATIONS } = env;
+  const { DB, REVOCATIONS } = storage(env);
+  if (order.worker !== undefined) {
+    [worker, ahead, limiters] = [order.worker, 0, {}];
+    return asked.splice(0);
+  }
+  if (order.running) return running;
   if (advance !== undefined) {
     ahead += advance;
     return ahead;
@@ -120,38 +145,46 @@ export default {
         ({ message }) => Response.json({ error: message }),
       );
     }
-    if (instance === undefined) await use(0, env);
-    // The URL is normalized, as Cloudflare does.
-    const seen = url ?? new URL(request.url).href;
-    if (seen !== request.url) request = new Request(seen, request);
-    const cf = request.headers.get("X-Cf");
-    if (cf !== null) request = new Request(request, { cf: JSON.parse(cf) });
-    const plan = request.headers.get("X-Plan");
-    try {
-      const seenBindings = { ...bindings, ...limiters };
-      if (plan === null) return await instance.fetch(request, seenBindings, ctx);
-      const run = new Run(JSON.parse(plan), seenBindings, ctx, request.signal);
-      try {
-        return await instance.fetch(request, run.env, run.ctx);
-      } finally {
-        run.responded();
-      }
-    } finally {
-      if (number !== undefined) console.log(JSON.stringify({ test: "answered", number }));
-    }
+    return counted(serve(request, { number, url }, env, ctx));
   },
 
-  async scheduled(event, env, ctx) {
-    if (instance === undefined) await use(0, env);
-    const plan = await env.TEST.fetch("http://test/plan");
-    const run = new Run(await plan.json(), bindings, ctx);
+  scheduled(event, env, ctx) {
+    return counted(runScheduled(event, env, ctx));
+  },
+};
+
+async function serve(request, { number, url }, env, ctx) {
+  if (instance === undefined) await use(0, { ...env, ...storage(env) });
+  // The URL is normalized, as Cloudflare does.
+  const seen = url ?? new URL(request.url).href;
+  if (seen !== request.url) request = new Request(seen, request);
+  const cf = request.headers.get("X-Cf");
+  if (cf !== null) request = new Request(request, { cf: JSON.parse(cf) });
+  const plan = request.headers.get("X-Plan");
+  try {
+    const seenBindings = { ...bindings, ...limiters };
+    if (plan === null) return await instance.fetch(request, seenBindings, countedContext(ctx));
+    const run = new Run(JSON.parse(plan), seenBindings, ctx, request.signal);
     try {
-      await instance.scheduled(event, run.env, run.ctx);
+      return await instance.fetch(request, run.env, run.ctx);
     } finally {
       run.responded();
     }
-  },
-};
+  } finally {
+    if (number !== undefined) console.log(JSON.stringify({ test: "answered", number }));
+  }
+}
+
+async function runScheduled(event, env, ctx) {
+  if (instance === undefined) await use(0, { ...env, ...storage(env) });
+  const plan = await env.TEST.fetch("http://test/plan");
+  const run = new Run(await plan.json(), bindings, ctx);
+  try {
+    await instance.scheduled(event, run.env, run.ctx);
+  } finally {
+    run.responded();
+  }
+}
 
 class Run {
   #plan;
@@ -184,7 +217,7 @@ class Run {
     this.ctx = {
       waitUntil: (promise) => {
         this.#pending += 1;
-        ctx.waitUntil(promise);
+        ctx.waitUntil(counted(promise));
         promise.then(
           () => this.#ended(),
           () => this.#ended(),
