@@ -45,8 +45,10 @@ before(async () => {
   let bearer = third.access_token;
   await worker.request("PATCH", "/me", {
     bearer,
-    json: { username: "canary", name: "Canary", current_password: password },
+    json: { username: "canary", name: "Canary" },
   });
+  await worker.stepUp({ access_token: bearer, password: wrong });
+  bearer = (await worker.stepUp({ access_token: bearer, password })).body.access_token;
   await worker.post("/me/password", { bearer, json: { current_password: wrong, new_password: another } });
   const changed = (
     await worker.post("/me/password", { bearer, json: { current_password: password, new_password: another } })
@@ -93,10 +95,11 @@ test("the searched stores are not empty", () => {
 });
 
 test("no password, token, secret or usable part of one is stored", () => {
-  const { SIGNING_KEYS, TOKEN_SECRET } = worker.secrets;
+  const { SIGNING_KEYS, TOKEN_SECRET, DATA_SECRETS } = worker.secrets;
   const secrets = new Map([
     ...PASSWORDS.map((password) => ["a password", password]),
     ["the token secret", TOKEN_SECRET],
+    ["the data secret", DATA_SECRETS],
     ["a resource server's secret", server.secret],
     ["the private key", JSON.parse(SIGNING_KEYS).keys[0].d],
   ]);

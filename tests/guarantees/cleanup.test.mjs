@@ -136,12 +136,14 @@ test("the retention of an ended session begins at its end, that of any other at 
   );
 });
 
-/** What requests for mails leave behind: the table, the column that ends a row, and the age at which the row is deleted. */
-const OF_MAILS = [
+/** What sign-ins and requests for mails leave behind: the table, the column that ends a row, and the age at which the row is deleted. */
+const SMALL_TABLES = [
   ["challenges", "expires_at", 604_800],
   ["registrations", "expires_at", 0],
   ["reserved_emails", "expires_at", 0],
   ["mail_budgets", "resets_at", 0],
+  ["pending_sign_ins", "expires_at", 0],
+  ["deleted_passkeys", "expires_at", 0],
 ];
 /** The other columns without a default. */
 const COLUMNS = {
@@ -158,8 +160,19 @@ const COLUMNS = {
   registrations: { id: "key", email: "''", email_key: "''", password_hash: "''", roles: "''", slot: 0, created_at: 0 },
   reserved_emails: { email_key: "key", user_id: "(SELECT id FROM users LIMIT 1)" },
   mail_budgets: { key: "key", used: 1, last_at: 0, request_id: "''" },
+  pending_sign_ins: {
+    id: "key",
+    user_id: "(SELECT id FROM users LIMIT 1)",
+    credentials_version: 0,
+    amr: "'pwd'",
+    transport: "'body'",
+    remember: 1,
+    tries: 0,
+    created_at: 0,
+  },
+  deleted_passkeys: { credential_id: "key" },
 };
-for (const [table, column, age] of OF_MAILS) {
+for (const [table, column, age] of SMALL_TABLES) {
   test(`old rows of ${table} are deleted, also a large backlog, and no others`, async () => {
     const own = COLUMNS[table];
     const insert = (name, count, end) =>
@@ -174,9 +187,36 @@ for (const [table, column, age] of OF_MAILS) {
     await insert("kept", 3, `unixepoch() - ${age} + 20 + n`);
     assert.deepEqual(await cleanUp(), cleanedUp(0, 0));
     const { results } = await worker.db.prepare(`SELECT * FROM ${table}`).all();
-    assert.deepEqual(results.map((row) => row.id ?? row.key ?? row.email_key).sort(), ["kept1", "kept2", "kept3"]);
+    assert.deepEqual(results.map((row) => row.id ?? row.key ?? row.email_key ?? row.credential_id).sort(), [
+      "kept1",
+      "kept2",
+      "kept3",
+    ]);
   });
 }
+
+test("secrets of authenticator apps that were not confirmed within an hour are deleted, and no others", async () => {
+  const ids = [];
+  for (const [age, confirmed_at] of [
+    [3700, null],
+    [99999, 1],
+    [3500, null],
+  ]) {
+    const { user } = await worker.register();
+    ids.push(user.id);
+    await worker.db
+      .prepare(
+        "INSERT INTO totp_secrets (id, user_id, secret, created_at, confirmed_at, tries, last_step) VALUES (?1, ?1, '', unixepoch() - ?2, ?3, 0, 0)",
+      )
+      .bind(user.id, age, confirmed_at)
+      .run();
+  }
+  await worker.cleanUp();
+  const { results } = await worker.db.prepare("SELECT id FROM totp_secrets").all();
+  assert.deepEqual(results.map(({ id }) => id).sort(), ids.slice(1).sort());
+  await worker.db.prepare("DELETE FROM totp_secrets").run();
+  worker.events();
+});
 
 test("a shorter retention deletes more, a longer one nothing", async () => {
   await insertSessions("day", 2, { expires: "unixepoch() - 86401" });
@@ -313,8 +353,9 @@ test("a step of 2,000 rows costs two statements for sessions, and one for events
   const [{ route, d1_round_trips, kv_gets, kv_puts, d1_rows_read, d1_rows_written, ...rest }, ...more] =
     worker.events("costs");
   assert.deepEqual([route, rest.status, more.length, kv_gets, kv_puts], ["Cleanup", undefined, 0, 0, 0]);
-  // One for failed attempts, four for what requests for mails leave behind, two full steps through the audit trail and one partial, four through the sessions and one to the end.
-  assert.equal(d1_round_trips, 1 + 4 + 3 + 5);
+  // One for failed attempts, seven for small tables, one for the secrets under an older data secret, two full steps through the audit trail
+  // and one partial, four through the sessions and one to the end.
+  assert.equal(d1_round_trips, 1 + 7 + 1 + 3 + 5);
   // D1 counts a deleted row as one, index entries included; storing the position is one per step.
   assert.equal(d1_rows_written, 8000 + 4500 + 5);
   assert.ok(d1_rows_read <= 4 * 12_500, `${d1_rows_read} rows read`);

@@ -12,7 +12,7 @@ import { ROUTES } from "../support/routes.mjs";
 
 let worker;
 // Each refused value is a configuration.
-before(async () => (worker = await startWorker({ instances: 120 })));
+before(async () => (worker = await startWorker({ instances: 130 })));
 after(() => worker.close());
 
 /** Part of every invalid value where possible, so that a log line with a value is detected. */
@@ -48,6 +48,12 @@ const BAD = [
     "a lifetime with a unit",
     { ACCESS_TOKEN_TTL_SECONDS: `15${CANARY}` },
     { ACCESS_TOKEN_TTL_SECONDS: /whole number from 1 to 86400/ },
+  ],
+  ["an unknown policy for second factors", { MFA: CANARY }, { MFA: /"optional", "admins" or "required"/ }],
+  [
+    "a lifetime of admin sessions above a year",
+    { AAL2_SESSION_TTL_SECONDS: "31536001" },
+    { AAL2_SESSION_TTL_SECONDS: /whole number/ },
   ],
   ["a lifetime of zero", { ACCESS_TOKEN_TTL_SECONDS: "0" }, { ACCESS_TOKEN_TTL_SECONDS: /whole number/ }],
   [
@@ -150,6 +156,18 @@ const BAD = [
     { RATE_LIMITS: `credentials=20/30,${CANARY}` },
     { RATE_LIMITS: /10 or 60 seconds/ },
   ],
+  [
+    "a domain of passkeys with a scheme",
+    { WEBAUTHN_RP_ID: `https://${CANARY}.example` },
+    { WEBAUTHN_RP_ID: /domain in lower case/ },
+  ],
+  ["a domain of passkeys of no page", { WEBAUTHN_RP_ID: `${CANARY}.example` }, { WEBAUTHN_RP_ID: /WEBAUTHN_ORIGINS/ }],
+  [
+    "an origin of passkeys with a slash",
+    { WEBAUTHN_ORIGINS: `https://${CANARY}.example/` },
+    { WEBAUTHN_ORIGINS: /number 1/ },
+  ],
+  ["an unknown rule for counters", { WEBAUTHN_COUNTER: CANARY }, { WEBAUTHN_COUNTER: /"refuse" or "log"/ }],
   ["a header of a proxy without its secret", { SOURCE_HEADER: CANARY }, { SOURCE_HEADER: /SOURCE_SECRET/ }],
   [
     "a secret of a proxy without a header",
@@ -220,6 +238,18 @@ const BAD = [
     "a short token secret after a valid one",
     { TOKEN_SECRET: `${makeSecrets().TOKEN_SECRET},${base64url(CANARY)}` },
     { TOKEN_SECRET: /32 bytes/ },
+  ],
+  ["the placeholder for data secrets", { DATA_SECRETS: "replace-me" }, { DATA_SECRETS: /base64url/ }],
+  [
+    "a short data secret after a valid one",
+    { DATA_SECRETS: `${makeSecrets().DATA_SECRETS},${base64url(CANARY)}` },
+    { DATA_SECRETS: /32 bytes/ },
+  ],
+  ["a data secret that is a repeated word", { DATA_SECRETS: base64url(CANARY.repeat(8)) }, { DATA_SECRETS: /random/ }],
+  [
+    "a data secret that is also the token secret",
+    { DATA_SECRETS: oct.k, TOKEN_SECRET: oct.k },
+    { DATA_SECRETS: /TOKEN_SECRET/ },
   ],
   ["missing signing keys", { SIGNING_KEYS: undefined }, { SIGNING_KEYS: /^is not set$/ }],
   ["signing keys that are not JSON", { SIGNING_KEYS: CANARY }, { SIGNING_KEYS: /not a JWK Set/ }],
@@ -381,6 +411,8 @@ test("every route exists below the path of the issuer, and nowhere else", async 
       "/x/auth/v1",
       "/auth/v2",
     ].map((base) => base + path);
+    // Browsers ask for these at the root of the host only.
+    if (/^\/\.well-known\/(webauthn|passkey-endpoints)$/.test(path)) outside.shift();
     for (const other of [...outside, ...(path === "/" ? [] : [`/auth/v1${path.slice(1)}`])]) {
       assertProblem(await worker.request(method, other, options), 404, "not_found");
     }

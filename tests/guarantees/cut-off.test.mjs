@@ -4,27 +4,25 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
+import { decodeJwt } from "jose";
+
 import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { Authenticator } from "../support/authenticator.mjs";
+import { totp } from "../support/factors.mjs";
 import { basic, page, restored, startWorker } from "../support/harness.mjs";
 import { codeOf } from "../support/mails.mjs";
+import { options } from "../support/passkeys.mjs";
 import { WITHOUT_PAUSES } from "../support/preludes.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
 /** The maximum growth of the memory over the whole matrix, in KiB. */
 const MAX_GROWTH = 3 * 1024;
 /** The routes that hash a password, on which a request may wait in the queue. */
-const HASHING = [
-  "POST /register",
-  "POST /login",
-  "DELETE /me",
-  "POST /me/password",
-  "POST /me/email",
-  "POST /password/reset",
-];
+const HASHING = ["POST /register", "POST /login", "POST /me/password", "POST /me/step-up", "POST /password/reset"];
 
 const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
 
-let worker, reader, admin, base;
+let worker, reader, admin, timekeeper, base;
 before(async () => {
   worker = await startWorker({
     prelude: WITHOUT_PAUSES,
@@ -36,18 +34,86 @@ before(async () => {
     },
   });
   await keepRegistration();
-  [reader, admin] = [await worker.register(), await worker.registerAdmin()];
+  [reader, admin, timekeeper] = [await worker.register(), await worker.registerStrongAdmin(), await worker.register()];
   // Verifying an outdated hash takes the most memory.
   await worker.login(await outdated());
   base = await worker.memory();
 });
 after(() => worker.close());
 
+/** The time of the Worker, whose clock jumps. */
+async function clock() {
+  timekeeper = (await worker.refresh(timekeeper.refresh_token)).body;
+  return decodeJwt(timekeeper.access_token).iat;
+}
+
+/** An account with an authenticator app, and recovery codes, of which all sessions ended but one. */
+const withApp = restored(
+  () => worker,
+  async () => {
+    const user = await withMailbox();
+    const { secret } = await begunApp(user);
+    const json = { code: totp(secret, await clock()) };
+    const { body } = await worker.post("/me/mfa/totp/confirm", { bearer: user.access_token, json });
+    await worker.db.prepare("UPDATE totp_secrets SET last_step = 0 WHERE user_id = ?").bind(user.user.id).run();
+    return { ...user, ...body, secret, sessions: [body] };
+  },
+);
+
+/** An account whose session proved the mailbox, as the first factor needs. */
+async function withMailbox() {
+  return worker.proved(await worker.register(), "pwd email");
+}
+
+async function begunApp({ access_token }) {
+  return (await worker.post("/me/mfa/totp", { bearer: access_token })).body;
+}
+
+/** The same with the code of now. */
+async function withAppCode() {
+  const user = await withApp();
+  return { ...user, code: totp(user.secret, await clock()) };
+}
+
+/** An account with two sessions and an app that waits for its code. */
+const withUnconfirmedApp = restored(
+  () => worker,
+  async () => {
+    const user = await withMailbox();
+    const other = (await worker.login(user)).body;
+    return { ...user, ...(await begunApp(user)), sessions: [user, other] };
+  },
+);
+
+/** The sign-in of an account with an app, and the code of now. */
+const withSignIn = restored(
+  () => worker,
+  async () => {
+    const user = await withApp();
+    return { ...user, mfa_token: (await worker.login(user)).body.mfa_token };
+  },
+);
+
+/** The same without wrong codes. */
+async function forgivenSignIn() {
+  await worker.forgetFailures();
+  return withSignIn();
+}
+
 /** An account with two sessions. */
 const twoSessions = restored(
   () => worker,
   async () => {
     const user = await worker.register();
+    return { ...user, sessions: [user, (await worker.login(user)).body] };
+  },
+);
+
+/** The same, of which the first may add a factor. */
+const twoSessionsAndMailbox = restored(
+  () => worker,
+  async () => {
+    const user = await withMailbox();
     return { ...user, sessions: [user, (await worker.login(user)).body] };
   },
 );
@@ -90,7 +156,8 @@ const newcomer = () => ({
 });
 const withPassword = ({ email }, password) => ({ json: { email, password } });
 const asRefreshGrant = ({ refresh_token }) => ({ form: { grant_type: "refresh_token", refresh_token } });
-const by = ({ access_token }, options) => ({ bearer: access_token, ...options });
+/** By a user who has just authenticated, however long the matrix takes. */
+const by = (user, options) => ({ bearer: worker.authenticatedAgo(user, -86_400).access_token, ...options });
 const byAdmin = ({ user }, options) => ({ ...by(admin, options), id: user.id });
 
 /** The reader, whose failed attempts are forgotten. */
@@ -117,7 +184,7 @@ const withChangeCodes = restored(
   () => worker,
   async () => {
     const user = await worker.register();
-    const json = { new_email: `new-${user.email}`, current_password: user.password };
+    const json = { new_email: `new-${user.email}` };
     const { body } = await worker.post("/me/email", { json, bearer: user.access_token });
     const row = await worker.db.prepare("SELECT * FROM challenges WHERE user_id = ?").bind(user.user.id).first();
     const code = codeOf({ ...row, email_key: row.new_email_key }, worker.secrets.TOKEN_SECRET);
@@ -125,6 +192,56 @@ const withChangeCodes = restored(
     return { ...user, challenge: body.challenge, code, old_code, sessions: [user] };
   },
 );
+/** An account whose sign-in needs a code from a mail, and the code. */
+const withPendingSignIn = restored(
+  () => worker,
+  async () => {
+    const { sessions, challenge, code, ...user } = await withLoginCode();
+    await worker.setColumn(user, "factors_reset_at", 1);
+    const { mfa_token } = (await worker.login(user)).body;
+    return { ...user, mfa_token, challenge, code, sessions };
+  },
+);
+/** An account with a passkey, and its session. */
+const withPasskey = restored(
+  () => worker,
+  async () => {
+    const user = await withMailbox();
+    const authenticator = new Authenticator();
+    const credential = authenticator.create(
+      await options(worker, "/me/passkeys/options", { json: {}, bearer: user.access_token }),
+    );
+    const { body } = await worker.post("/me/passkeys", { json: { credential }, bearer: user.access_token });
+    return { ...user, ...body, authenticator, sessions: [body] };
+  },
+);
+/** The same, with what the authenticator answers to the options of an endpoint. */
+const withResponse =
+  (path, requestOf = () => ({})) =>
+  async () => {
+    const user = await withPasskey();
+    const publicKey = await options(worker, path, requestOf(user));
+    return { ...user, credential: user.authenticator.get(publicKey) };
+  };
+/** The same, whose sign-in needs the passkey. */
+async function withPasskeySignIn() {
+  const user = await withPasskey();
+  const { mfa_token } = (await worker.login(user)).body;
+  const publicKey = await options(worker, "/login/mfa/options", { json: { mfa_token } });
+  return { ...user, mfa_token, credential: user.authenticator.get(publicKey) };
+}
+/** An account, and the registration of a passkey for it. */
+async function withNewPasskey() {
+  const user = await twoSessionsAndMailbox();
+  const publicKey = await options(worker, "/me/passkeys/options", by(user, { json: {} }));
+  return { ...user, credential: new Authenticator().create(publicKey) };
+}
+/** The reader, and the registration of a passkey for a new account. */
+async function withFirstPasskey() {
+  const { email } = newcomer();
+  const publicKey = await options(worker, "/register/passkey/options", { json: { email } });
+  return { ...reader, newcomer: { email, credential: new Authenticator().create(publicKey) } };
+}
 /** An account whose change of address waits. */
 const withPendingChange = restored(
   () => worker,
@@ -195,6 +312,19 @@ const CASES = {
   // An admin makes the requests that change nothing, about the reader if the path has an id.
   ...Object.fromEntries(READING.map(([path, method]) => [`${method} ${path}`, { "": [() => reader, byAdmin] }])),
   "POST /register": { "": [() => reader, () => ({ json: newcomer() })] },
+  "POST /register/passkey/options": { "": [() => reader, () => ({ json: { email: newcomer().email } })] },
+  "POST /register/passkey": { "": [withFirstPasskey, ({ newcomer }) => ({ json: newcomer })] },
+  "POST /login/mfa/options": { "": [withPasskeySignIn, ({ mfa_token }) => ({ json: { mfa_token } })] },
+  "POST /passkeys/options": { "": [() => reader, () => ({})] },
+  "POST /passkeys/login": {
+    "": [withResponse("/passkeys/options"), ({ credential }) => ({ json: { credential } })],
+  },
+  "POST /me/passkeys/options": { "": [withPasskey, (user) => by(user, { json: {} })] },
+  "POST /me/passkeys": { "": [withNewPasskey, (user) => by(user, { json: { credential: user.credential } })] },
+  "PATCH /me/passkeys/{id}": {
+    "": [withPasskey, (user) => by(user, { json: { name: "Mine" }, id: user.passkey.id })],
+  },
+  "DELETE /me/passkeys/{id}": { "": [withPasskey, (user) => by(user, { id: user.passkey.id })] },
   "POST /login": {
     "": [withoutMails, (user) => withPassword(user, user.password)],
     "with a wrong password": [forgiven, (user) => withPassword(user, "wrong")],
@@ -207,6 +337,23 @@ const CASES = {
   },
   "POST /login/email": { "": [withoutMails, ({ email }) => ({ json: { email } })] },
   "POST /login/email/verify": { "": [withLoginCode, ({ challenge, code }) => ({ json: { challenge, code } })] },
+  "POST /login/mfa": {
+    "with a passkey": [withPasskeySignIn, ({ mfa_token, credential }) => ({ json: { mfa_token, credential } })],
+    "": [withPendingSignIn, ({ mfa_token, challenge, code }) => ({ json: { mfa_token, challenge, mail_code: code } })],
+    "with a wrong code": [
+      withPendingSignIn,
+      ({ mfa_token, challenge }) => ({ json: { mfa_token, challenge, mail_code: "00000000" } }),
+    ],
+    "with a code of an app": [
+      async () => ({ ...(await withSignIn()), now: await clock() }),
+      ({ mfa_token, secret, now }) => ({ json: { mfa_token, code: totp(secret, now) } }),
+    ],
+    "with a wrong code of an app": [forgivenSignIn, ({ mfa_token }) => ({ json: { mfa_token, code: "000000" } })],
+    "with a recovery code": [
+      withSignIn,
+      ({ mfa_token, recovery_codes }) => ({ json: { mfa_token, recovery_code: recovery_codes[0] } }),
+    ],
+  },
   "POST /password/forgot": {
     "": [withoutMails, ({ email }) => ({ json: { email } })],
     "for an unknown address": [withoutMails, () => ({ json: { email: "nobody@example.org" } })],
@@ -252,9 +399,27 @@ const CASES = {
   },
   "PATCH /me": { "": [() => reader, (user) => by(user, { json: { name: "Ada" } })] },
   "DELETE /me": {
-    "": [twoSessions, (user) => by(user, { json: { current_password: user.password } })],
-    "with a wrong password": [forgiven, (user) => by(user, { json: { current_password: "wrong" } })],
+    "": [twoSessions, (user) => by(user)],
   },
+  "POST /me/step-up": {
+    "with a passkey": [
+      withResponse("/me/passkeys/options", (user) => by(user, { json: { for: "step_up" } })),
+      (user) => by(user, { json: { credential: user.credential } }),
+    ],
+    "": [twoSessions, (user) => by(user, { json: { password: user.password } })],
+    "with a wrong password": [forgiven, (user) => by(user, { json: { password: "wrong" } })],
+    "with a code": [withAppCode, (user) => by(user, { json: { password: user.password, code: user.code } })],
+  },
+  "POST /me/mfa/totp": { "": [twoSessionsAndMailbox, (user) => by(user)] },
+  "DELETE /me/mfa/totp": { "": [withApp, (user) => by(user)] },
+  "POST /me/mfa/totp/confirm": {
+    "": [
+      async () => ({ ...(await withUnconfirmedApp()), now: await clock() }),
+      (user) => by(user, { json: { code: totp(user.secret, user.now) } }),
+    ],
+  },
+  "POST /me/mfa/recovery-codes": { "": [withApp, (user) => by(user)] },
+  "DELETE /users/{id}/mfa": { "": [withApp, (user) => byAdmin(user)] },
   "POST /me/password": {
     "": [
       twoSessions,
@@ -274,10 +439,7 @@ const CASES = {
   },
   "DELETE /users/{id}": { "": [twoSessions, (user) => byAdmin(user)] },
   "POST /me/email": {
-    "": [
-      withoutMails,
-      (user) => by(user, { json: { new_email: `to-${user.email}`, current_password: user.password } }),
-    ],
+    "": [withoutMails, (user) => by(user, { json: { new_email: `to-${user.email}` } })],
   },
   "POST /me/email/confirm": {
     "": [withChangeCodes, (user) => by(user, { json: codesOf(user) })],

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { Authenticator } from "../support/authenticator.mjs";
 import { basic, PASSWORD, startWorker } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { ROUTES, WITH_BODY } from "../support/routes.mjs";
@@ -28,6 +29,14 @@ const form = (values) => ({
 });
 let newcomers = 0;
 
+const authenticator = new Authenticator();
+const ceremony = { challenge: "AAAA", rp: { id: "localhost" }, user: { id: "AAAAAAAAAAAAAAAAAAAAAA" } };
+/** The registration and a use of a passkey that no account has. */
+const registration = authenticator.create({ publicKey: ceremony });
+const unknown = authenticator.get({ publicKey: ceremony });
+/** The token of a sign-in that needs a further proof. */
+let mfa_token;
+
 /** A request for each route that reads a body. */
 const REQUESTS = {
   "POST /register": () => json({ email: `newcomer-${++newcomers}@example.org`, password: PASSWORD }),
@@ -41,9 +50,18 @@ const REQUESTS = {
     authorization: basic(resourceServer.entry.id, resourceServer.secret),
   }),
   "PATCH /me": (user) => json({ name: "Ada" }, user),
-  "DELETE /me": (user) => json({ current_password: "not the right one" }, user),
+  "POST /login/mfa": () => json({ mfa_token, challenge: mailed.challenge, mail_code: "00000000" }),
+  "POST /me/step-up": (user) => json({ password: "not the right one" }, user),
+  "POST /me/mfa/totp/confirm": (user) => json({ code: "000000" }, user),
   "POST /me/password": (user) =>
     json({ current_password: "not the right one", new_password: "another horse battery" }, user),
+  "POST /register/passkey/options": () => json({ email: `newcomer-${++newcomers}@example.org` }),
+  "POST /register/passkey": ({ email }) => json({ credential: registration, email }),
+  "POST /login/mfa/options": () => json({ mfa_token }),
+  "POST /passkeys/login": () => json({ credential: unknown }),
+  "POST /me/passkeys/options": (user) => json({}, user),
+  "POST /me/passkeys": (user) => json({ credential: registration }, user),
+  "PATCH /me/passkeys/{id}": (user) => ({ ...json({ name: "Mine" }, user), path: "/me/passkeys/unknown" }),
   "POST /login/email": ({ email }) => json({ email }),
   "POST /login/email/verify": () => json({ challenge: mailed.challenge, code: "00000000" }),
   "POST /password/forgot": ({ email }) => json({ email }),
@@ -53,14 +71,14 @@ const REQUESTS = {
   "POST /email/link": () => json({ token: mailed.token }),
   "POST /email/disown": () => json({ challenge: mailed.challenge, code: "00000000" }),
   "POST /users": () => json({ email: `newcomer-${++newcomers}@example.org` }, admin),
-  "POST /me/email": (user) => json({ new_email: "new@example.com", current_password: "not the right one" }, user),
+  "POST /me/email": (user) => json({ new_email: "new@example.com" }, user),
   "POST /me/email/confirm": (user) =>
     json({ challenge: mailed.challenge, code: "00000000", old_code: "00000000" }, user),
   "POST /me/email/cancel": (user) => json({}, user),
   "PATCH /users/{id}": ({ user }) => ({ ...json({ disabled: false }, admin), path: `/users/${user.id}` }),
 };
 const ALL = Object.keys(REQUESTS);
-const HASHING = ["POST /register", "POST /login", "DELETE /me", "POST /me/password", "POST /me/email"];
+const HASHING = ["POST /register", "POST /login", "POST /me/password", "POST /me/step-up"];
 const OTHERS = ALL.filter((route) => !HASHING.includes(route));
 
 /** The stages at which clients disconnect: the part of the request that they send, its plan, and the moment. */
@@ -102,6 +120,9 @@ before(async () => {
   const { body } = await worker.post("/password/forgot", { json: { email: users[0].email } });
   mailed = { challenge: body.challenge, ...(await new Mails(worker).only("reset")) };
   [admin, sessionOwner] = [await worker.registerAdmin(), await worker.register()];
+  const waiting = await worker.register();
+  await worker.setColumn(waiting, "factors_reset_at", 1);
+  mfa_token = (await worker.login(waiting)).body.mfa_token;
   // The measurement begins after one wave per stage.
   for (const stage of Object.keys(STAGES)) await hangUp(stage, stage.includes("hash") ? HASHING : ALL, WAVE);
   base = await worker.memory();

@@ -184,8 +184,14 @@ test("only sessions/begin.rs creates a session, and only factors/ creates a proo
   const { all } = graph("src");
   const making = (type) =>
     [...all]
-      .filter(([, { code }]) => new RegExp(`(?<!struct |for |impl )\\b${type} \\{`).test(code))
+      .filter(([, { code }]) => new RegExp(`(?<!struct |for |impl |-> )\\b${type} \\{`).test(code))
       .map(([path]) => path);
   assert.deepEqual(making("NewSession"), ["sessions::begin"]);
-  assert.deepEqual(making("Proof"), ["factors::email_code", "factors::password"]);
+  assert.deepEqual(making("Proof"), [
+    "factors::email_code",
+    "factors",
+    "factors::passkey",
+    "factors::password",
+    "factors::pending",
+  ]);
 });

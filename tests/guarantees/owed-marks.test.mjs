@@ -14,11 +14,20 @@ const EVERY_HOUR = "17 * * * *";
 let worker, admin;
 before(async () => {
   worker = await startWorker({ prelude: WITHOUT_PAUSES });
-  admin = await worker.registerAdmin();
+  admin = await worker.registerStrongAdmin();
 });
 after(() => worker.close());
 
 const NEW_PASSWORD = "another correct horse battery";
+
+/** Gives an account an authenticator app that nobody has. */
+const insertApp = (user) =>
+  worker.db
+    .prepare(
+      "INSERT INTO totp_secrets (id, user_id, secret, created_at, confirmed_at, tries, last_step) VALUES (?1, ?1, '', 1, 1, 0, 0)",
+    )
+    .bind(user.id)
+    .run();
 
 /** The ways to end a session before it expires: the request, and which of the user's two sessions it ends. */
 const ENDINGS = {
@@ -50,10 +59,22 @@ const ENDINGS = {
     ],
     ended: [second],
   }),
-  "DELETE /me": ({ access_token, password, sessions }) => ({
-    request: ["DELETE", "/me", { bearer: access_token, json: { current_password: password } }],
+  "DELETE /me": ({ access_token, sessions }) => ({
+    request: ["DELETE", "/me", { bearer: access_token }],
     ended: sessions,
   }),
+  "POST /me/step-up": ({ access_token, password, sessions: [first] }) => ({
+    request: ["POST", "/me/step-up", { bearer: access_token, json: { password } }],
+    ended: [first],
+  }),
+  "DELETE /me/mfa/totp": async ({ access_token, user, sessions: [, second] }) => {
+    await insertApp(user);
+    return { request: ["DELETE", "/me/mfa/totp", { bearer: access_token }], ended: [second] };
+  },
+  "DELETE /users/{id}/mfa": async ({ user, sessions }) => {
+    await insertApp(user);
+    return { request: ["DELETE", `/users/${user.id}/mfa`, { bearer: admin.access_token }], ended: sessions };
+  },
   "PATCH /users/{id} that disables": ({ user, sessions }) => ({
     request: ["PATCH", `/users/${user.id}`, { bearer: admin.access_token, json: { disabled: true } }],
     ended: sessions,
@@ -95,7 +116,7 @@ const twoSessions = restored(
 /** Ends sessions according to a plan, and returns the storage calls. */
 async function end(name, plan, user) {
   user ??= await twoSessions();
-  const { request, ended } = ENDINGS[name](user);
+  const { request, ended } = await ENDINGS[name](user);
   const [method, path, options] = request;
   const watched = worker.plan(plan);
   const answer = await worker.request(method, path, { ...options, headers: watched.headers });
@@ -126,7 +147,7 @@ test("the scheduled event runs every minute, and the cleanup every hour", () => 
 for (const name of Object.keys(ENDINGS)) {
   test(`${name}: the mark is written even if the client disconnects between D1 and KV`, async () => {
     const user = await twoSessions();
-    const { request, ended } = ENDINGS[name](user);
+    const { request, ended } = await ENDINGS[name](user);
     const [method, path, options] = request;
     const plan = worker.plan({ at: 1, only: "put", does: "hold" });
     const client = await worker.send(method, path, { ...options, plan });

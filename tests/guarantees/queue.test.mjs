@@ -78,7 +78,7 @@ for (const [name, ask] of Object.entries({
     bearer: user.access_token,
     json: { current_password: user.password, new_password: "another horse battery" },
   }),
-  "DELETE /me": () => ({ bearer: user.access_token, json: { current_password: user.password } }),
+  "POST /me/step-up": () => ({ bearer: user.access_token, json: { password: user.password } }),
 })) {
   test(`${name}: no hash runs for a client that has reset the connection`, async () => {
     const plan = worker.plan({ at: 1, does: "hold answer" });
@@ -209,7 +209,7 @@ for (const [name, ask] of Object.entries({
 
 for (const [method, path, json] of [
   ["POST", "/me/password", { current_password: "wrong", new_password: "another horse battery" }],
-  ["DELETE", "/me", { current_password: "wrong" }],
+  ["POST", "/me/step-up", { password: "wrong" }],
 ]) {
   test(`an account has four places at ${method} ${path}`, async () => {
     const ten = many(

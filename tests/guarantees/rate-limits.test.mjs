@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { Authenticator } from "../support/authenticator.mjs";
 import {
   assertOAuthError,
   assertProblem,
@@ -76,6 +77,12 @@ function assertLimited(answer, kind, isOAuth = false) {
   );
 }
 
+const authenticator = new Authenticator();
+const ceremony = { challenge: "AAAA", rp: { id: "localhost" }, user: { id: "AAAAAAAAAAAAAAAAAAAAAA" } };
+/** The registration and a use of a passkey that no account has. */
+const registration = authenticator.create({ publicKey: ceremony });
+const unknown = authenticator.get({ publicKey: ceremony });
+
 /** A valid request to an endpoint, of a new user or of an admin. */
 const REQUESTS = {
   Register: () => ({ json: { email: `limited-${++addresses}@example.org`, password: PASSWORD } }),
@@ -90,7 +97,16 @@ const REQUESTS = {
   MailLink: () => ({ json: { token: "x" } }),
   CancelEmail: () => ({ json: { token: "x" } }),
   UpdateMe: () => ({ json: { name: "Ada" } }),
-  DeleteMe: () => ({ json: { current_password: PASSWORD } }),
+  RegisterPasskeyOptions: () => ({ json: { email: `limited-${++addresses}@example.org` } }),
+  RegisterPasskey: () => ({ json: { credential: registration, email: `limited-${++addresses}@example.org` } }),
+  LoginMfaOptions: () => ({ json: { mfa_token: "x" } }),
+  PasskeyLogin: () => ({ json: { credential: unknown } }),
+  MyPasskeyOptions: () => ({ json: {} }),
+  AddPasskey: () => ({ json: { credential: registration } }),
+  RenamePasskey: () => ({ json: { name: "Mine" } }),
+  LoginMfa: () => ({ json: { mfa_token: "x", challenge: "x", mail_code: "x" } }),
+  ConfirmTotp: () => ({ json: { code: "000000" } }),
+  StepUp: () => ({ json: { password: PASSWORD } }),
   ChangePassword: () => ({ json: { current_password: PASSWORD, new_password: `${PASSWORD}!` } }),
   UpdateUser: () => ({ json: { disabled: true } }),
 };

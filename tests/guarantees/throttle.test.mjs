@@ -297,11 +297,10 @@ test("registration, renaming and deletion do not touch the row of a name", async
   const before = await throttles.all();
   const user = await worker.registerForGuesses({ email, username: "old-name" });
   assert.deepEqual(await throttles.all(), before);
-  const json = { username: "new-name", current_password: PASSWORD };
+  const json = { username: "new-name" };
   assert.equal((await worker.patch("/me", { bearer: user.access_token, json })).status, 200);
   assert.deepEqual(await throttles.all(), before);
-  const confirmed = { current_password: PASSWORD };
-  assert.equal((await worker.delete("/me", { bearer: user.access_token, json: confirmed })).status, 204);
+  assert.equal((await worker.delete("/me", { bearer: user.access_token })).status, 204);
   assert.deepEqual(await throttles.all(), before);
   invalid(await guess({ username: "new-name" }));
   assertThrottled(await guess({ username: "new-name" }), 2);
@@ -416,16 +415,11 @@ async function failing(moment, act) {
 // Confirmations of the current password by signed-in users.
 
 const CONFIRMATIONS = {
-  "PATCH /me": (current_password, number) => ({ username: `confirmed-${number}`, current_password }),
   "POST /me/password": (current_password) => ({ current_password, new_password: NEW }),
-  "DELETE /me": (current_password) => ({ current_password }),
+  "POST /me/step-up": (password) => ({ password }),
 };
-let confirmed = 0;
-const confirm = (route, { access_token }, password, options) => {
-  confirmed += 1;
-  const json = CONFIRMATIONS[route](password, confirmed);
-  return worker.request(...route.split(" "), { bearer: access_token, json, ...options });
-};
+const confirm = (route, { access_token }, password, options) =>
+  worker.request(...route.split(" "), { bearer: access_token, json: CONFIRMATIONS[route](password), ...options });
 const userRow = ({ user }) => throttles.row(`user:${user.id}`);
 const wrongPassword = (answer) => assertProblem(answer, 403, "wrong_password");
 
@@ -485,12 +479,18 @@ for (const route of Object.keys(CONFIRMATIONS)) {
   });
 }
 
-test("a profile change without the username needs no password, so no wait delays it", async () => {
+test("wrong passwords delay no change that needs none, and no such change forgets them", async () => {
   const user = await worker.registerForGuesses();
-  for (let number = 1; number <= 5; number += 1) wrongPassword(await confirm("DELETE /me", user, "wrong"));
+  for (let number = 1; number <= 5; number += 1) wrongPassword(await confirm("POST /me/step-up", user, "wrong"));
   const row = await userRow(user);
-  assert.equal((await worker.patch("/me", { bearer: user.access_token, json: { name: "Ada" } })).status, 200);
+  for (const json of [{ name: "Ada" }, { username: "not-delayed" }]) {
+    assert.equal((await worker.patch("/me", { bearer: user.access_token, json })).status, 200);
+    assert.deepEqual(await userRow(user), row);
+  }
+  assert.equal((await worker.delete("/sessions?except=current", { bearer: user.access_token })).status, 200);
   assert.deepEqual(await userRow(user), row);
+  assert.equal((await worker.delete("/me", { bearer: user.access_token })).status, 204);
+  assert.equal(await userRow(user), undefined);
 });
 
 // Admins.
@@ -531,7 +531,7 @@ test("an admin sees the failures of an account and forgets them, and the owner l
   assert.deepEqual((await worker.get(path, { bearer })).body, { throttles: [] });
   await fail({ email: user.email }, 6);
   await fail({ username: "delayed" }, 1);
-  for (let number = 1; number <= 5; number += 1) wrongPassword(await confirm("DELETE /me", user, "wrong"));
+  for (let number = 1; number <= 5; number += 1) wrongPassword(await confirm("POST /me/step-up", user, "wrong"));
   await fail({ email: other.email }, 1);
   const [email, username, confirmation] = await Promise.all([
     throttles.row(throttles.key("email", user.email)),

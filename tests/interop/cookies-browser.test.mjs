@@ -31,7 +31,7 @@ before(async () => {
       COOKIE_MODE: "refresh",
     },
   });
-  browser = await launch({ names: ["*.example.test", EVIL, PARTNER] });
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();

@@ -218,6 +218,25 @@ test("axum", async (t) => {
   const user = await worker.register();
   await judgesAlike(ask, worker.secrets, user);
 
+  await t.test("a route that needs a recent authentication", async () => {
+    const payouts = ({ access_token }) => ask("/payouts", { headers: { Authorization: `Bearer ${access_token}` } });
+    assert.equal((await payouts(user)).status, 200);
+    const old = worker.authenticatedAgo(user, 301);
+    const refused = await payouts(old);
+    assert.deepEqual([refused.status, (await refused.json()).code], [401, "insufficient_user_authentication"]);
+    assert.equal(
+      refused.headers.get("www-authenticate"),
+      'Bearer error="insufficient_user_authentication", error_description="This requires a more recent or a stronger authentication.", max_age="300"',
+    );
+    // A refresh does not help, a step-up does.
+    const session = await worker.register();
+    await worker.db.prepare("UPDATE refresh_tokens SET authenticated_at = authenticated_at - 301").run();
+    const refreshed = (await worker.refresh(session.refresh_token)).body;
+    assert.equal((await payouts(refreshed)).status, 401);
+    const renewed = (await worker.stepUp({ ...refreshed, password: PASSWORD })).body;
+    assert.equal((await payouts(renewed)).status, 200);
+  });
+
   await t.test("other kinds of keys", async () => {
     for (const [algorithm, status] of [
       ["EdDSA", 200],

@@ -38,8 +38,14 @@ test("the types accept right calls and refuse wrong ones", () => {
       await auth.resetPassword({ token: "…", new_password: "…" });
       // @ts-expect-error a code without its challenge
       await auth.resetPassword({ code: "…", new_password: "…" });
-      // @ts-expect-error the password is missing
-      await auth.deleteMe({});
+      await auth.deleteMe();
+      // @ts-expect-error what proves it?
+      await auth.completeLogin({ mfa_token: "…" });
+      await auth.completeLogin({ mfa_token: "…", passkey: true });
+      const { recovery_codes } = await auth.mfa.confirmTotp({ code: "123456" });
+      recovery_codes[0]?.toUpperCase();
+      // @ts-expect-error no such mediation
+      await auth.passkeys.login({ mediation: "silent" });
       const { sessions, next_cursor } = await auth.sessions({ limit: 10 });
       sessions[0]?.current satisfies boolean | undefined;
       next_cursor satisfies string | null;
@@ -51,6 +57,7 @@ test("the types accept right calls and refuse wrong ones", () => {
         await auth.me();
       } catch (error) {
         if (error instanceof PortcullisError) error.retryAfter?.toFixed();
+        if (error instanceof PortcullisError) error.methods?.includes("code");
       }
       remove();
       return auth.restore();
@@ -71,7 +78,8 @@ test("the types are those of the OpenAPI document", () => {
   assert.equal(status, 0, stderr);
   compile(`
     import type {
-      Challenge, Changes, Client, Credentials, MailLink, MailTarget, Me, PasswordReset, Registration, SessionInfo, User,
+      Challenge, Changes, Client, Credentials, LoginMailTarget, MailLink, MailTarget, Me, MfaStatus, Passkey, PasswordReset,
+      Registration, SessionInfo, TotpEnrolment, User,
     } from "@portcullis/client";
     import type { TokenResponse } from "./node_modules/@portcullis/client/dist/types.js";
     import type { components, paths } from "./document.js";
@@ -92,13 +100,18 @@ test("the types are those of the OpenAPI document", () => {
       true satisfies Same<Registration, Sent<Document["RegisterRequest"]>>,
       true satisfies Same<Changes, Document["UpdateMeRequest"]>,
       true satisfies Same<Argument<"changePassword">, Document["ChangePasswordRequest"]>,
-      true satisfies Same<Argument<"deleteMe">, Document["DeleteMeRequest"]>,
       true satisfies Same<Result<"sessions">, Document["SessionList"]>,
       true satisfies Same<KeyOfAny<Credentials>, keyof Sent<Document["LoginRequest"]>>,
       true satisfies Same<Challenge, Document["ChallengeResponse"]>,
       true satisfies Same<MailLink, Document["MailLinkResponse"]>,
       true satisfies Same<PasswordReset, Omit<Document["ResetPasswordResponse"], "device_token">>,
       true satisfies Same<KeyOfAny<MailTarget>, keyof Sent<Document["MailRequest"]>>,
+      true satisfies Same<KeyOfAny<LoginMailTarget>, keyof Sent<Document["EmailLoginRequest"]>>,
+      true satisfies Same<Passkey, Document["Passkey"]>,
+      true satisfies Same<MfaStatus, Document["MfaResponse"]>,
+      true satisfies Same<TotpEnrolment, Document["TotpResponse"]>,
+      true satisfies Same<keyof Argument<"stepUp">, keyof Omit<Document["StepUpRequest"], "credential"> | "passkey" | "signal">,
+      true satisfies Same<KeyOfAny<Argument<"completeLogin">>, keyof Omit<Document["LoginMfaRequest"], "credential" | "device_token"> | "passkey" | "signal">,
       true satisfies Same<KeyOfAny<Argument<"resetPassword">>, keyof Document["ResetPasswordRequest"]>,
       true satisfies Same<keyof Argument<"finishEmailLogin">, keyof Omit<Document["EmailLoginVerifyRequest"], "transport" | "device_token">>,
       true satisfies Same<KeyOfAny<Argument<"verifyEmail">>, keyof Document["VerifyEmailRequest"]>,
@@ -115,6 +128,13 @@ test("the types are those of the OpenAPI document", () => {
       paths["/me"]["get" | "patch" | "delete"],
       paths["/sessions"]["get" | "delete"],
       paths["/sessions/{id}"]["delete"],
+      paths["/login/mfa" | "/login/mfa/options" | "/me/step-up" | "/me/mfa/totp/confirm" | "/me/mfa/recovery-codes"]["post"],
+      paths["/me/mfa"]["get"],
+      paths["/me/mfa/totp"]["post" | "delete"],
+      paths["/passkeys/options" | "/passkeys/login" | "/register/passkey/options" | "/register/passkey"]["post"],
+      paths["/me/passkeys/options"]["post"],
+      paths["/me/passkeys"]["get" | "post"],
+      paths["/me/passkeys/{id}"]["patch" | "delete"],
     ];
     export default same;`);
 });

@@ -37,18 +37,38 @@ after(() => pages.close());
 const options = { skip };
 const field = (page, name) => page.getByLabel(name, { exact: true });
 
-/** Asserts that axe finds nothing, and that the page does not scroll sideways. */
-async function assertAccessible(page, state) {
+/** Asserts that axe finds nothing, by all its rules or by `rules`, and that the page does not scroll sideways. */
+async function assertAccessible(page, state, rules) {
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
-  const found = await page.evaluate(async () => {
-    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+  const found = await page.evaluate(async (runOnly) => {
+    const { violations } = await globalThis.axe.run(document, {
+      resultTypes: ["violations"],
+      ...(runOnly && { runOnly }),
+    });
     return violations.map(({ id, nodes }) => [
       id,
       ...nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`),
     ]);
-  });
+  }, rules);
   assert.deepEqual(found, [], state);
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${state} scrolls sideways`);
+}
+
+/** The rules of axe about colours, to which the dark look is limited, because it changes nothing else. */
+const RULES_ON_COLOURS = ["color-contrast", "link-in-text-block"];
+
+/** Asserts that the dark look of a page consists of custom properties that are colours or shadows. */
+async function assertDarkIsColours(page) {
+  const set = await page.evaluate(() =>
+    [...document.styleSheets]
+      .flatMap(({ cssRules }) => [...cssRules])
+      .filter((rule) => rule instanceof CSSMediaRule && rule.conditionText.includes("prefers-color-scheme"))
+      .flatMap(({ cssRules }) => [...cssRules])
+      .flatMap(({ style }) => [...style].map((name) => [name, style.getPropertyValue(name)])),
+  );
+  assert.ok(set.length > 0, "there is a dark look");
+  for (const [name, value] of set)
+    assert.match(`${name}: ${value}`, /^--[\w-]+: *(none|([-0-9px ]+ )?(#[0-9a-f]+|rgb\([^)]*\)))$/);
 }
 
 /** The states of all views, each reached from the one before. The last member says what to wait for. */
@@ -211,6 +231,141 @@ const STATES_OF_MAILS = [
     },
   ],
 ];
+const MFA_TOKEN = `pcmf_${"A".repeat(43)}`;
+const CODES = Array.from({ length: 10 }, (_, row) => `7K01QZ-1M9XB2-44TCAD-WXY00${row}`);
+const APP = {
+  secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+  otpauth_uri: "otpauth://totp/Portcullis:ada@example.org?secret=JBSWY3DPEHPK3PXP",
+  qr_svg: '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M1 1h7v7h-7z"/></svg>',
+};
+const NO_FACTORS = { totp: null, passkeys: 0, recovery_codes_left: 0, mfa: "optional", required: false };
+const FACTORS = {
+  totp: { created_at: 1_796_083_200 },
+  passkeys: 2,
+  recovery_codes_left: 2,
+  mfa: "admins",
+  required: true,
+};
+const PASSKEYS = ["Laptop", "A security key with a name that is rather long"].map((name, index) => ({
+  id: `AAA${index}`,
+  name,
+  created_at: 1_796_083_200,
+  last_used_at: index === 0 ? 1_796_083_200 : null,
+  backed_up: index === 0,
+  transports: [],
+  aaguid: "00000000-0000-0000-0000-000000000000",
+}));
+
+/** Begins a login that needs more than the password. */
+async function incomplete(page, code, more = {}) {
+  await page.unroute("**/login");
+  await page.goto(`${pages.url}/account/login`);
+  await answered(page, "/login", 401, { status: 401, code, mfa_token: MFA_TOKEN, ...more });
+  await logIn(page, disabled);
+}
+const STATES_OF_FACTORS = [
+  [
+    "second step, passkey",
+    async (page) => {
+      await incomplete(page, "mfa_required", { methods: ["credential", "code", "recovery_code"] });
+      await button(page, "Use a passkey").waitFor();
+    },
+  ],
+  [
+    "second step, wrong code",
+    async (page) => {
+      await answered(page, "/login/mfa", 400, { status: 400, code: "invalid_code" });
+      await button(page, "Use your authenticator app").click();
+      await field(page, "Code from the app").fill("123456");
+      await button(page, "Continue").click();
+      await page.getByText("wrong or already used").waitFor();
+    },
+  ],
+  [
+    "second step, recovery code",
+    async (page) => {
+      await button(page, "Use a recovery code").click();
+      await field(page, "Recovery code").waitFor();
+    },
+  ],
+  [
+    "second step, adding a factor",
+    async (page) => {
+      await incomplete(page, "mfa_enrolment_required");
+      await heading(page, "Add a second factor");
+    },
+  ],
+  [
+    "second step, adding an app",
+    async (page) => {
+      await answered(page, "/me/mfa/totp", 201, APP);
+      await button(page, "Set up an authenticator app").click();
+      await page.getByAltText("QR code").waitFor();
+    },
+  ],
+];
+const STATES_OF_SECURITY = [
+  [
+    "security, nothing yet",
+    async (page) => {
+      await answered(page, "/me/mfa", 200, NO_FACTORS);
+      await page.getByRole("link", { name: "Security" }).click();
+      await page.getByText("You have no passkeys yet.").waitFor();
+    },
+  ],
+  [
+    "security, adding an app",
+    async (page) => {
+      await answered(page, "/me/mfa/totp", 201, APP);
+      await button(page, "Set up an authenticator app").click();
+      await page.getByAltText("QR code").waitFor();
+    },
+  ],
+  [
+    "security, adding a passkey",
+    async (page) => {
+      await button(page, "Add a passkey").click();
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
+  [
+    "security, all there is, after a new password",
+    async (page) => {
+      await page.unroute("**/me/mfa");
+      await answered(page, "/me/mfa", 200, FACTORS);
+      await answered(page, "/me/passkeys", 200, { passkeys: PASSKEYS });
+      await page.evaluate(() => sessionStorage.setItem("portcullis:reset", "1"));
+      await page.reload();
+      await button(page, "Everything is mine").waitFor();
+    },
+  ],
+  [
+    "security, confirming with a passkey",
+    async (page) => {
+      await answered(page, "/me/mfa/recovery-codes", 401, { status: 401, code: "step_up_required" });
+      await button(page, "New codes").click();
+      await button(page.getByRole("dialog"), "New codes").click();
+      await button(page, "Use a passkey").waitFor();
+    },
+  ],
+  [
+    "security, confirming with the password and a code",
+    async (page) => {
+      await button(page, "Use your password").click();
+      await field(page, "Code from the app").waitFor();
+    },
+  ],
+  [
+    "security, recovery codes",
+    async (page) => {
+      await page.unroute("**/me/mfa/recovery-codes");
+      await answered(page, "/me/mfa/recovery-codes", 200, { recovery_codes: CODES });
+      await page.keyboard.press("Escape");
+      await button(page.getByRole("dialog"), "New codes").click();
+      await button(page, "I have saved them").waitFor();
+    },
+  ],
+];
 const STATES_INSIDE = [
   ["profile", (page) => heading(page, "Profile")],
   [
@@ -225,7 +380,6 @@ const STATES_INSIDE = [
     "profile, with another username",
     async (page) => {
       await field(page, "Username").fill("!");
-      await field(page, "Current password").fill(PASSWORD);
       await button(page, "Save username").click();
       await page.getByText("with a letter or digit at both ends").waitFor();
     },
@@ -253,7 +407,6 @@ const STATES_INSIDE = [
       await mails.take();
       await answered(page, "/me/email", 202, { challenge: CHALLENGE });
       await field(page, "New e-mail").fill("new@example.org");
-      await field(page, "Current password").fill(PASSWORD);
       await button(page, "Send codes").click();
       await field(page, "Code from your current address").waitFor();
     },
@@ -397,18 +550,22 @@ test("axe finds nothing in light and dark, on a phone and on a desk", options, a
     for (const { colorScheme, width } of LOOKS) {
       await page.emulateMedia({ colorScheme, reducedMotion });
       await page.setViewportSize({ width, height: 800 });
-      await assertAccessible(page, `${state}, ${colorScheme}, ${width} px`);
+      const rules = colorScheme === "dark" ? RULES_ON_COLOURS : undefined;
+      await assertAccessible(page, `${state}, ${colorScheme}, ${width} px`, rules);
     }
   };
   const walk = async (page, context, states) => {
     for (const [state, reach] of states) {
       await reach(page, context);
+      await assertDarkIsColours(page);
       await assertAccessibleInAllLooks(page, state);
     }
   };
   await pages.visit({ ...look, allowed: [401, 422, 429] }, (page, context) => walk(page, context, STATES_OUTSIDE));
   await pages.visit({ ...look, allowed: [400] }, (page, context) => walk(page, context, STATES_OF_MAILS));
   await pages.visitAs(admin, { ...look, allowed: [404, 422] }, (page, context) => walk(page, context, STATES_INSIDE));
+  await pages.visit({ ...look, allowed: [400, 401] }, (page, context) => walk(page, context, STATES_OF_FACTORS));
+  await pages.visitAs(admin, { ...look, allowed: [401] }, (page, context) => walk(page, context, STATES_OF_SECURITY));
   await pages.visitAs(admin, { ...look, locale: "de-DE" }, (page) =>
     assertAccessibleInAllLooks(page, "profile, in German"),
   );
@@ -438,14 +595,14 @@ test("the keyboard reaches everything in the order of the page, and shows where 
     await heading(page, "Log in");
     const fields = ["E-mail or username", "Password", "Show password", "Remember me"];
     const links = ["Forgot your password?", "Log in with a code by mail", "Register"];
-    assert.deepEqual(await tabs(page), [...fields, "Log in", ...links]);
+    assert.deepEqual(await tabs(page), [...fields, "Log in", "Sign in with a passkey", ...links]);
     await field(page, "E-mail or username").focus();
     await page.keyboard.type(admin.email);
     await page.keyboard.press("Tab");
     await page.keyboard.type(PASSWORD);
     await page.keyboard.press("Enter");
     await heading(page, "Profile");
-    const around = ["Skip to content", "Log out", "Profile", "Password", "Sessions", "Activity", "People"];
+    const around = ["Skip to content", "Log out", "Profile", "Password", "Security", "Sessions", "Activity", "People"];
     await page.evaluate(() => document.activeElement.blur());
     await page.goto(`${pages.url}/account/sessions`);
     await button(page, "End").first().waitFor();
@@ -507,7 +664,7 @@ test("a dialog keeps the focus, closes at Escape, and gives the focus back", opt
 
 test("text may be twice as large", options, async () => {
   await pages.visitAs(admin, { viewport: { width: 640, height: 800 } }, async (page) => {
-    for (const view of ["Profile", "Password", "Sessions", "Activity", "People"]) {
+    for (const view of ["Profile", "Password", "Security", "Sessions", "Activity", "People"]) {
       await page.getByRole("link", { name: view }).click();
       await heading(page, view);
       await page.evaluate(() => document.documentElement.style.setProperty("font-size", "200%"));

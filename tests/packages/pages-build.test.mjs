@@ -13,10 +13,10 @@ const FOLDER = "web/dist/account";
 const files = readdirSync(FOLDER);
 
 // A browser loads about half of it: one language, and the admin page only for admins.
-test("all account pages together, every language included, are at most 48 KB gzipped", () => {
+test("all account pages together, every language included, are at most 60 KB gzipped", () => {
   const sizes = files.map((name) => gzipSync(readFileSync(`${FOLDER}/${name}`), { level: 9 }).length);
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  assert.ok(total > 10_000 && total <= 48 * 1024, `${total} bytes`);
+  assert.ok(total > 10_000 && total <= 60 * 1024, `${total} bytes`);
 });
 
 test("nothing is inline, and nothing comes from elsewhere", () => {

@@ -7,7 +7,16 @@ import { build } from "esbuild";
 
 import { servePages, skip } from "../support/browser.mjs";
 import { from, PASSWORD } from "../support/harness.mjs";
-import { announced, assertWrong, button, described, heading, logIn, Pages } from "../support/pages.mjs";
+import {
+  announced,
+  assertWrong,
+  button,
+  confirmPassword,
+  described,
+  heading,
+  logIn,
+  Pages,
+} from "../support/pages.mjs";
 import { padding, sha1, startRangeApi } from "../support/range-api.mjs";
 
 const NEW = "four ponies sing quietly at noon";
@@ -232,7 +241,7 @@ test("a user changes the profile, and an error is at its field", options, async 
   await pages.register({ username: "taken-name" });
   const person = await pages.register({ name: "Before" });
   const stored = async () => (await pages.worker.me(person.bearer)).body;
-  await pages.visitAs(person, { allowed: [403, 409, 422] }, async (page) => {
+  await pages.visitAs(person, { allowed: [401, 403, 409, 422] }, async (page) => {
     await field(page, "Name").fill("  After ");
     await field(page, "Family name").fill("x".repeat(201));
     await button(page, "Save changes").click();
@@ -250,24 +259,33 @@ test("a user changes the profile, and an error is at its field", options, async 
     ({ name, family_name } = await stored());
     assert.deepEqual([name, family_name], [null, "Lovelace"]);
 
-    // The password is asked for only if the username is another one.
-    assert.equal(await field(page, "Current password").count(), 0);
     const username = field(page, "Username");
-    const save = async (value, password) => {
+    const save = async (value) => {
       await username.fill(value);
-      await field(page, "Current password").fill(password);
       await button(page, "Save username").click();
     };
-    await save("a!", PASSWORD);
+    await save("a!");
     await assertWrong(username, /3 to 32 letters.*with a letter or digit at both ends/);
-    await save("postmaster", PASSWORD);
+    await save("postmaster");
     await assertWrong(username, /reserved/);
-    await save("taken-name", PASSWORD);
+    await save("taken-name");
     await assertWrong(username, /is taken/);
-    await save("free-name", "not the password");
-    await assertWrong(field(page, "Current password"), /The password is wrong/);
-    await save("free-name", PASSWORD);
-    await field(page, "Current password").waitFor({ state: "detached" });
+
+    // It is a login name: some time after the login, the user must authenticate again, and the change then goes on.
+    await pages.outdate();
+    await page.reload();
+    await save("free-name");
+    const dialog = await confirmPassword(page, "not the password");
+    await assertWrong(field(dialog, "Password"), /The password is wrong/);
+    await button(dialog, "Cancel").click();
+    await page.getByRole("alert").getByText("Confirm that it is you to continue.").waitFor();
+    assert.equal(await username.inputValue(), "free-name");
+    await button(page, "Save username").click();
+    await confirmPassword(page);
+    await announced(page, "Saved");
+    await button(page, "Save username").waitFor({ state: "detached" });
+    const { sessions } = (await pages.worker.get("/sessions", { bearer: person.bearer })).body;
+    assert.equal(sessions.length, 2, "the new session has replaced the one of the page");
     assert.equal((await stored()).username, "free-name");
   });
 });
@@ -446,17 +464,15 @@ test("what clients send as their name is shown as text", options, async () => {
   });
 });
 
-test("a user deletes the account after giving the password", options, async () => {
+test("a user deletes the account after another authentication", options, async () => {
   const person = await pages.register();
   await pages.visitAs(person, { allowed: [403, 401] }, async (page) => {
-    await button(page, "Delete account").click();
     const dialog = page.getByRole("dialog", { name: "Delete your account?" });
-    const password = dialog.getByLabel("Current password");
-    await password.fill("not the password");
+    await pages.outdate();
+    await page.reload();
+    await button(page, "Delete account").click();
     await dialog.getByRole("button", { name: "Delete account" }).click();
-    await assertWrong(password, /The password is wrong/);
-    await password.fill(PASSWORD);
-    await dialog.getByRole("button", { name: "Delete account" }).click();
+    await confirmPassword(page);
     await heading(page, "Log in");
     await announced(page, "Your account has been deleted.");
     assert.equal((await pages.worker.login(person)).status, 401);
@@ -813,30 +829,29 @@ test("the countdown of every 429 ends with the right forms, whatever its code", 
   }
 });
 
-test("every form that confirms the password waits as well", options, async () => {
+test("the forms that confirm the password wait as well", options, async () => {
   const person = await pages.register();
-  await pages.visitAs(person, { view: "password", allowed: [429] }, async (page) => {
+  await pages.visitAs(person, { view: "password", allowed: [401, 429] }, async (page) => {
     await heading(page, "Password");
-    const confirm = { bearer: person.bearer, json: { current_password: "wrong" } };
-    for (let count = 0; count < 5; count += 1) await pages.worker.delete("/me", confirm);
+    const confirm = { bearer: person.bearer, json: { password: "wrong" } };
+    for (let count = 0; count < 5; count += 1) await pages.worker.post("/me/step-up", confirm);
     await pages.worker.db.prepare("UPDATE throttles SET until = last_at + 900 WHERE until > last_at").run();
     const waits = async (name, area = page) => {
       await button(area, name).click();
       await area.getByRole("timer").getByText("Too many failed attempts. Try again in 15 minutes.").waitFor();
       assert.ok(await button(area, name).isDisabled());
-      assert.equal(await field(area, "Current password").inputValue(), PASSWORD);
+      assert.equal(await area.locator("input[autocomplete=current-password]").inputValue(), PASSWORD);
     };
     await field(page, "Current password").fill(PASSWORD);
     await field(page, "New password").fill("purple otters juggle lanterns");
     await waits("Change password");
-    await page.getByRole("link", { name: "Profile" }).click();
+    await pages.outdate();
+    await page.goto(`${pages.url}/account/profile`);
     await field(page, "Username").fill("somebody-who-waits");
-    await field(page, "Current password").fill(PASSWORD);
-    await waits("Save username");
-    await button(page, "Delete account").click();
+    await button(page, "Save username").click();
     const dialog = page.getByRole("dialog");
-    await field(dialog, "Current password").fill(PASSWORD);
-    await waits("Delete account", dialog);
+    await field(dialog, "Password").fill(PASSWORD);
+    await waits("Confirm", dialog);
   });
 });
 

@@ -5,10 +5,12 @@ import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
+import { parseEnv } from "node:util";
 
 import { decodeJwt } from "jose";
 
 import { path } from "../../scripts/lib.mjs";
+import { devVars } from "../../scripts/secrets.mjs";
 import { Checkout } from "../support/checkout.mjs";
 import { basic, PASSWORD, POLICIES } from "../support/harness.mjs";
 import { patiently } from "../support/patience.mjs";
@@ -30,155 +32,129 @@ before(async () => {
 });
 after(() => checkout.remove());
 
-test("on another port, a resource server with an entry from keygen can introspect", { timeout: 120_000 }, async () => {
+test("with a resource server and metrics, on another port", { timeout: 120_000 }, async (t) => {
   const { code, stdout, stderr } = await checkout.node(["scripts/keygen.mjs", "--resource-server", "orders-api"]);
   assert.equal(code, 0, stderr);
   const [secret] = stdout.match(/^[\w-]{43}$/m);
   const [line] = stdout.match(/^RESOURCE_SERVERS = .*$/m);
   const template = checkout.read("wrangler.toml");
   const [, audience] = template.match(/^AUDIENCE = "(.*)"$/m);
-  checkout.write("wrangler.toml", template.replace(/^# RESOURCE_SERVERS = ""$/m, line));
-
-  const { url, stop } = await runDev(await freePort());
-  try {
-    const json = { email: "ada@example.org", password: PASSWORD };
-    const registered = await fetch(`${url}/register`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(json),
-    });
-    const { access_token, user } = await registered.json();
-    const { iss, aud } = decodeJwt(access_token);
-    assert.deepEqual([registered.status, iss, aud], [201, url, audience]);
-    const asked = await fetch(`${url}/introspect`, {
-      method: "POST",
-      headers: { Authorization: basic("orders-api", secret) },
-      body: new URLSearchParams({ token: access_token }),
-    });
-    const { active, sub } = await asked.json();
-    assert.deepEqual([asked.status, active, sub], [200, true, user.id]);
-  } finally {
-    await stop();
-  }
-});
-
-test("with the binding of the metrics, which drops data points locally, a registration succeeds", {
-  timeout: 120_000,
-}, async () => {
-  const template = checkout.read("wrangler.toml");
   const section = /^# \[\[analytics_engine_datasets\]\]\n# binding = "METRICS"\n# dataset = "portcullis"$/m;
   assert.match(template, section);
-  checkout.write(
-    "wrangler.toml",
-    template.replace(section, (lines) => lines.replaceAll(/^# /gm, "")),
-  );
-  const { url, stop, output } = await runDev(await freePort());
-  try {
-    const { status } = await fetch(`${url}/register`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ email: "measured@example.org", password: PASSWORD }),
+  const configured = template
+    .replace(/^# RESOURCE_SERVERS = ""$/m, line)
+    .replace(section, (lines) => lines.replaceAll(/^# /gm, ""));
+  let said;
+  await withDev(configured, [], async ({ url, output }) => {
+    said = output;
+    const registered = await post(url, "/register", { email: "ada@example.org", password: PASSWORD });
+
+    await t.test("a resource server with an entry from keygen can introspect", async () => {
+      const { access_token, user } = await registered.json();
+      const { iss, aud } = decodeJwt(access_token);
+      assert.deepEqual([registered.status, iss, aud], [201, url, audience]);
+      const asked = await fetch(`${url}/introspect`, {
+        method: "POST",
+        headers: { Authorization: basic("orders-api", secret) },
+        body: new URLSearchParams({ token: access_token }),
+      });
+      const { active, sub } = await asked.json();
+      assert.deepEqual([asked.status, active, sub], [200, true, user.id]);
     });
-    assert.equal(status, 201);
-  } finally {
-    await stop();
-    checkout.write("wrangler.toml", template);
-  }
-  assert.match(output(), /"event":"registered"/);
-  assert.doesNotMatch(output(), /metrics_failed/);
+
+    await t.test(
+      "with the binding of the metrics, which drops data points locally, a registration succeeds",
+      async () => {
+        assert.equal(registered.status, 201);
+        await patiently(lineOf(output, '"event":"registered"'), "the registration is not logged");
+      },
+    );
+  });
+  assert.doesNotMatch(said(), /metrics_failed/);
 });
 
-test("in a fresh checkout, the output has the code that resets a password", { timeout: 120_000 }, async () => {
-  const { url, stop, output } = await runDev(await freePort());
-  const post = (path, json) =>
-    fetch(url + path, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(json),
+test("in a fresh checkout", { timeout: 120_000 }, async (t) => {
+  await withDev(checkout.read("wrangler.toml"), [], async ({ url, output }) => {
+    await t.test("the output has the code that resets a password", async () => {
+      const email = "forgetful@example.org";
+      assert.equal((await post(url, "/register", { email, password: PASSWORD })).status, 201);
+      const { challenge } = await (await post(url, "/password/forgot", { email })).json();
+      const line = await patiently(lineOf(output, '"event":"mail",'), "the output has no mail");
+      const mail = JSON.parse(line);
+      assert.deepEqual([mail.kind, mail.to], ["reset", email]);
+      assert.ok(mail.link.startsWith(`${url}/account/confirm#token=`));
+      const json = { challenge, code: mail.code, new_password: "another correct horse battery" };
+      assert.equal((await post(url, "/password/reset", json)).status, 200);
     });
-  try {
-    const email = "forgetful@example.org";
-    assert.equal((await post("/register", { email, password: PASSWORD })).status, 201);
-    const { challenge } = await (await post("/password/forgot", { email })).json();
-    const line = await patiently(lineOf(output, '"event":"mail",'), "the output has no mail");
-    const mail = JSON.parse(line);
-    assert.deepEqual([mail.kind, mail.to], ["reset", email]);
-    assert.ok(mail.link.startsWith(`${url}/account/confirm#token=`));
-    const json = { challenge, code: mail.code, new_password: "another correct horse battery" };
-    assert.equal((await post("/password/reset", json)).status, 200);
-  } finally {
-    await stop();
-  }
+
+    await t.test("every static asset is reached through the Worker only", async () => {
+      const folder = checkout.path("web", "dist");
+      const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+      const files = entries.map(({ parentPath, name }) => join(parentPath, name).slice(folder.length));
+      assert.ok(files.includes("/docs/swagger-ui-bundle.js") && files.includes("/docs/index.html"));
+      for (const file of files) {
+        for (const method of ["GET", "HEAD", "POST", "OPTIONS"]) {
+          const { status, headers } = await fetch(url + file, { method });
+          const expected = { GET: 200, HEAD: 200, POST: 405, OPTIONS: 204 };
+          assert.equal(status, expected[method], `${method} ${file}`);
+          assert.match(headers.get("x-request-id"), /^[\w-]{22}$/);
+          assert.equal(headers.get("strict-transport-security"), "max-age=63072000; includeSubDomains");
+        }
+      }
+      const page = await fetch(`${url}/docs`);
+      assert.deepEqual(
+        [page.status, page.url, page.headers.get("content-security-policy")],
+        [200, `${url}/docs/`, POLICIES.asset],
+      );
+      // The platform would answer with a file at the root of the folder.
+      const root = await fetch(url);
+      assert.equal((await root.json()).service, "portcullis");
+    });
+  });
 });
 
-test("with a sender in wrangler.toml, no mail is in the output", { timeout: 120_000 }, async () => {
+test("with a sender in wrangler.toml, without DATA_SECRETS, and with --https", { timeout: 120_000 }, async (t) => {
   const [template, secrets] = [checkout.read("wrangler.toml"), checkout.read(".dev.vars")];
   const sender = 'MAIL = "http"\nMAIL_FROM = "auth@example.org"\nMAIL_URL = "http://127.0.0.1:9/"';
   // Wrangler takes only the secrets that are listed from .dev.vars.
   const listed = template.replace(/^required = \[.*(?=\]$)/m, '$&, "MAIL_KEY"').replace(/^# MAIL = ""$/m, sender);
-  checkout.write("wrangler.toml", listed);
-  checkout.write(".dev.vars", `${secrets}MAIL_KEY=key\n`);
-  const { url, stop, output } = await runDev(await freePort());
+  const { DATA_SECRETS: _, ...others } = { ...parseEnv(secrets), MAIL_KEY: "key" };
+  checkout.write(".dev.vars", devVars(others));
+  // For the self-signed certificate.
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
   try {
-    const post = (path, json) =>
-      fetch(url + path, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify(json),
+    await withDev(listed, ["--https"], async ({ url, output }) => {
+      await t.test("the issuer and the address are https", async () => {
+        const metadata = await fetch(`${url}/.well-known/oauth-authorization-server`);
+        assert.deepEqual([new URL(url).protocol, (await metadata.json()).issuer], ["https:", url]);
       });
-    const email = "sent@example.org";
-    assert.equal((await post("/register", { email, password: PASSWORD })).status, 201);
-    assert.equal((await post("/password/forgot", { email })).status, 202);
-    await patiently(lineOf(output, '"event":"mail_delayed"'), "the mail is not delayed");
-    assert.doesNotMatch(output(), /"event":"mail"/);
+
+      await t.test("a .dev.vars without DATA_SECRETS gets one, and keeps its other secrets", () => {
+        const { DATA_SECRETS, ...kept } = parseEnv(checkout.read(".dev.vars"));
+        assert.match(DATA_SECRETS, /^[\w-]{43}$/);
+        assert.deepEqual(kept, others);
+      });
+
+      await t.test("no mail is in the output", async () => {
+        const email = "sent@example.org";
+        assert.equal((await post(url, "/register", { email, password: PASSWORD })).status, 201);
+        assert.equal((await post(url, "/password/forgot", { email })).status, 202);
+        await patiently(lineOf(output, '"event":"mail_delayed"'), "the mail is not delayed");
+        assert.doesNotMatch(output(), /"event":"mail"/);
+      });
+    });
   } finally {
-    await stop();
-    checkout.write("wrangler.toml", template);
+    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
     checkout.write(".dev.vars", secrets);
   }
 });
 
-test("with --https, the issuer and the address are https", { timeout: 120_000 }, async () => {
-  // For the self-signed certificate.
-  process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
-  const { url, stop } = await runDev(await freePort(), "--https");
-  try {
-    const metadata = await fetch(`${url}/.well-known/oauth-authorization-server`);
-    assert.deepEqual([new URL(url).protocol, (await metadata.json()).issuer], ["https:", url]);
-  } finally {
-    await stop();
-    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
-  }
-});
-
-test("every static asset is reached through the Worker only", { timeout: 120_000 }, async () => {
-  const { url, stop } = await runDev(await freePort());
-  try {
-    const folder = checkout.path("web", "dist");
-    const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-    const files = entries.map(({ parentPath, name }) => join(parentPath, name).slice(folder.length));
-    assert.ok(files.includes("/docs/swagger-ui-bundle.js") && files.includes("/docs/index.html"));
-    for (const file of files) {
-      for (const method of ["GET", "HEAD", "POST", "OPTIONS"]) {
-        const { status, headers } = await fetch(url + file, { method });
-        const expected = { GET: 200, HEAD: 200, POST: 405, OPTIONS: 204 };
-        assert.equal(status, expected[method], `${method} ${file}`);
-        assert.match(headers.get("x-request-id"), /^[\w-]{22}$/);
-        assert.equal(headers.get("strict-transport-security"), "max-age=63072000; includeSubDomains");
-      }
-    }
-    const page = await fetch(`${url}/docs`);
-    assert.deepEqual(
-      [page.status, page.url, page.headers.get("content-security-policy")],
-      [200, `${url}/docs/`, POLICIES.asset],
-    );
-    // The platform would answer with a file at the root of the folder.
-    const root = await fetch(url);
-    assert.equal((await root.json()).service, "portcullis");
-  } finally {
-    await stop();
-  }
-});
+const post = (url, path, json) =>
+  fetch(url + path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(json),
+  });
 
 /** Waits for a line of an output that contains this text. */
 async function lineOf(output, text) {
@@ -191,10 +167,18 @@ async function lineOf(output, text) {
   }
 }
 
-/** Runs `npm run dev` on that port. */
-function runDev(port, ...flags) {
-  const env = { ...process.env, ...checkout.env, PORT: String(port) };
+/** Runs `npm run dev` on a free port, with a configuration and flags, while `act` runs. */
+async function withDev(configuration, flags, act) {
+  const template = checkout.read("wrangler.toml");
+  checkout.write("wrangler.toml", configuration);
+  const port = await freePort();
   const url = `http${flags.includes("--https") ? "s" : ""}://localhost:${port}`;
-  const options = { cwd: checkout.folder, env };
-  return serve(url, process.execPath, ["scripts/dev.mjs", ...flags], options);
+  const env = { ...process.env, ...checkout.env, PORT: String(port) };
+  const dev = await serve(url, process.execPath, ["scripts/dev.mjs", ...flags], { cwd: checkout.folder, env });
+  try {
+    await act(dev);
+  } finally {
+    await dev.stop();
+    checkout.write("wrangler.toml", template);
+  }
 }

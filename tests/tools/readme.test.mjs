@@ -59,6 +59,7 @@ test("the examples in docs/api.md work when pasted in order", { skip: noCurl }, 
     "access_token", // the session that the password change begins
     "invalid_refresh_token", // the other session
     "access_token", // its refresh
+    "access_token", // the step-up
     204, // the account is deleted
   ]);
 });

@@ -19,8 +19,8 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 
-import { LEAD, rotate, rotateFile } from "../../scripts/rotation.mjs";
-import { ALGORITHMS, devVars, makeKey, makeSecrets } from "../../scripts/secrets.mjs";
+import { LEAD, rotate, rotateDataSecrets, rotateFile } from "../../scripts/rotation.mjs";
+import { ALGORITHMS, dataSecretId, devVars, makeKey, makeSecrets } from "../../scripts/secrets.mjs";
 
 const NOW = 1_700_000_000;
 const IDLE = 604_800;
@@ -132,6 +132,60 @@ test("the rest of the file is unchanged, and only its owner can read it", () => 
   }
 });
 
+test("a rotation of the data secret puts a new one first and keeps the others", () => {
+  const file = join(folder, "data.env");
+  const { DATA_SECRETS: old, ...others } = makeSecrets();
+  const around = (line) => `${devVars(others)}${line}\n# end, without a line break`;
+  for (const line of [`DATA_SECRETS='${old}'`, `  export DATA_SECRETS = ${old}  `, `DATA_SECRETS="${old}, ${old}="`]) {
+    writeFileSync(file, around(line));
+    const report = rotateDataSecrets(file);
+    const text = readFileSync(file, "utf8");
+    const [added, ...kept] = parseEnv(text).DATA_SECRETS.split(",");
+    assert.equal(text, around(`DATA_SECRETS='${[added, ...kept].join(",")}'`));
+    assert.deepEqual(kept, line.includes(",") ? [old, `${old}=`] : [old]);
+    assert.ok(Buffer.from(added, "base64url").length === 32 && added !== old);
+    assert.match(report.at(-1), new RegExp(`^added +${dataSecretId(added)}`));
+    assert.match(report[0], new RegExp(`^kept +${dataSecretId(old)}`));
+    for (const secret of [added, old]) assert.ok(!report.join().includes(secret));
+  }
+  rmSync(file);
+});
+
+test("a file without a data secret gets the first one", () => {
+  const file = join(folder, "older.env");
+  const { DATA_SECRETS: _, ...others } = makeSecrets();
+  for (const text of [devVars(others), devVars(others).trimEnd()]) {
+    writeFileSync(file, text);
+    assert.equal(rotateDataSecrets(file).length, 1);
+    const { DATA_SECRETS, ...rest } = parseEnv(readFileSync(file, "utf8"));
+    assert.deepEqual([rest, DATA_SECRETS.length], [others, 43]);
+  }
+  rmSync(file);
+});
+
+test("a file whose data secrets cannot be rotated is not changed, and none of its values is shown", () => {
+  const file = join(folder, "bad-data.env");
+  const { DATA_SECRETS } = makeSecrets();
+  const line = (value) => `DATA_SECRETS='${value}'\n`;
+  const many = Array.from({ length: 116 }, () => DATA_SECRETS).join(",");
+  for (const [text, problem] of [
+    [line("canary"), /is not a list of secrets$/],
+    [line(""), /is not a list of secrets$/],
+    [line(`${DATA_SECRETS},canary`), /is not a list of secrets$/],
+    [line(DATA_SECRETS) + line(DATA_SECRETS), /must have one line DATA_SECRETS='…', but has 2$/],
+    [line(many), /would exceed the 5120 bytes/],
+    ["", /is empty$/],
+  ]) {
+    writeFileSync(file, text);
+    assert.throws(
+      () => rotateDataSecrets(file),
+      ({ message }) => problem.test(message) && !message.includes("canary") && !message.includes(DATA_SECRETS),
+    );
+    assert.equal(readFileSync(file, "utf8"), text);
+  }
+  rmSync(file);
+});
+
 test("a file behind a symbolic link is edited in place", () => {
   const file = join(folder, "real.env");
   const link = join(folder, "link.env");
@@ -235,6 +289,13 @@ test("the command creates a set for any algorithm and rotates the stored copy", 
   assert.deepEqual([again.status, /in progress/.test(again.stderr)], [1, true]);
   assert.equal(keygen("--rotate", "--file", "secrets.env", "--force").status, 0);
 
+  const data = keygen("--rotate", "--data", "--file", "secrets.env");
+  assert.deepEqual([data.status, data.stderr], [0, ""]);
+  assert.match(data.stdout, /^kept .*\nadded .*\n\nStore it now: npx wrangler secret bulk secrets\.env\n$/);
+  const rotated = parseEnv(readFileSync(file, "utf8"));
+  assert.equal(rotated.DATA_SECRETS.split(",").length, 2);
+  assert.equal(JSON.parse(rotated.SIGNING_KEYS).keys.length, 3, "the signing keys do not change");
+
   for (const args of [
     ["--alg", "none"],
     ["--alg"],
@@ -242,6 +303,10 @@ test("the command creates a set for any algorithm and rotates the stored copy", 
     ["--rotate", "--dev", "--file", "x"],
     ["--rotate", "--remote"],
     ["--file", "x"],
+    ["--data"],
+    ["--data", "--dev"],
+    ["--rotate", "--data"],
+    ["--rotate", "--data", "--file", "x", "--alg", "ES256"],
     ["--unknown"],
     ["x"],
   ]) {

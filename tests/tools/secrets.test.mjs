@@ -8,7 +8,9 @@ import { parseEnv } from "node:util";
 import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from "jose";
 
 import { variable } from "../../scripts/lib.mjs";
-import { devVars, makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
+import { dataSecretId, devVars, makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
+import { Checkout, withInstallers } from "../support/checkout.mjs";
+import { decrypted } from "../support/data.mjs";
 
 test("the public key of a generated signing key verifies its signatures, and the kid is the RFC 7638 thumbprint", async () => {
   for (const alg of ["ES256", "EdDSA", "RS256"]) {
@@ -38,8 +40,59 @@ test("a generated symmetric key is random, and its kid is not its thumbprint", a
 test("secrets can be read back from the .dev.vars format, and are different each time", () => {
   const secrets = makeSecrets();
   assert.deepEqual({ ...parseEnv(devVars(secrets)) }, secrets);
-  assert.equal(Buffer.from(secrets.TOKEN_SECRET, "base64url").length, 32);
-  assert.notEqual(secrets.TOKEN_SECRET, makeSecrets().TOKEN_SECRET);
+  const other = makeSecrets();
+  for (const name of ["TOKEN_SECRET", "DATA_SECRETS"]) {
+    assert.equal(Buffer.from(secrets[name], "base64url").length, 32);
+    assert.notEqual(secrets[name], other[name]);
+  }
+  assert.notEqual(secrets.TOKEN_SECRET, secrets.DATA_SECRETS);
+});
+
+test("a stored text begins with the id of its secret, and is decrypted in its place only", () => {
+  // The test of crates/core/src/at_rest.rs has the same values.
+  const secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+  const stored = "33kD6moDmOMJCQkJCQkJCQkJCQlJzG8S5FgM_vqN6NGzyrIU_uLxK0QH8rOx";
+  const place = { table: "totp", column: "secret", row: Buffer.alloc(16, 7) };
+  assert.equal(dataSecretId(secret), "33kD6moDmO");
+  assert.equal(decrypted(stored, `${makeSecrets().DATA_SECRETS}, ${secret}`, place).toString(), "plaintext");
+  for (const other of [{ table: "users" }, { column: "other" }, { row: Buffer.alloc(16, 8) }])
+    assert.throws(() => decrypted(stored, secret, { ...place, ...other }), /authenticate/);
+  assert.throws(() => decrypted(stored, makeSecrets().DATA_SECRETS, place), /no secret of the list/);
+});
+
+test("new secrets replace the old ones, but never those that second factors need", async (t) => {
+  const checkout = new Checkout();
+  t.after(() => checkout.remove());
+  withInstallers(checkout);
+  const keygen = (...args) => checkout.node(["scripts/keygen.mjs", ...args]);
+  const old = makeSecrets();
+  checkout.write(".dev.vars", devVars(old));
+  assert.equal((await keygen("--dev")).code, 1);
+  assert.deepEqual({ ...parseEnv(checkout.read(".dev.vars")) }, old);
+  assert.equal((await keygen("--dev", "--force")).code, 0);
+  const { DATA_SECRETS, TOKEN_SECRET, SIGNING_KEYS } = parseEnv(checkout.read(".dev.vars"));
+  assert.deepEqual(
+    [DATA_SECRETS === old.DATA_SECRETS, TOKEN_SECRET === old.TOKEN_SECRET, SIGNING_KEYS === old.SIGNING_KEYS],
+    [true, false, false],
+  );
+
+  const names = ["DATA_SECRETS", "SIGNING_KEYS", "TOKEN_SECRET"];
+  for (const [existing, stored] of [
+    [names, ["SIGNING_KEYS", "TOKEN_SECRET"]],
+    [["SIGNING_KEYS", "TOKEN_SECRET"], names],
+    [[], names],
+  ]) {
+    const listed = JSON.stringify(existing.map((name) => ({ name })));
+    checkout.program(
+      "node_modules/.bin/wrangler",
+      `if (args[1] === "list") console.log('${listed}');
+       else write("stored.json", (await import("node:fs")).readFileSync(0, "utf8"));`,
+    );
+    const refused = existing.length > 0;
+    assert.equal((await keygen("--remote")).code, refused ? 1 : 0);
+    assert.equal((await keygen("--remote", "--force")).code, 0);
+    assert.deepEqual(Object.keys(JSON.parse(checkout.read("stored.json"))).sort(), stored);
+  }
 });
 
 test("the entry of a resource server has the hash of its secret, and its id needs no encoding in a form or in Basic", () => {
@@ -72,6 +125,6 @@ test("the command prints the entry of a resource server as a line for wrangler.t
   }
   for (const args of [[], ["a", "b", "c"]]) {
     const { status, stderr } = keygen("--resource-server", ...args);
-    assert.deepEqual([status, /usage:.*\n.*\n.*--resource-server ID \[AUDIENCE\]/.test(stderr)], [2, true]);
+    assert.deepEqual([status, /usage:.*\n.*\n.*\n.*--resource-server ID \[AUDIENCE\]/.test(stderr)], [2, true]);
   }
 });

@@ -69,6 +69,8 @@ test("an account is created by the rules of the import, with a link to set the f
     created_ip: null,
     created_user_agent: null,
     email_verified_at: null,
+    factors_reset_at: null,
+    password_reset_at: null,
     slot:
       createHmac("sha256", secret).update("portcullis slot v1").update("ada@example.org").digest().readUInt16BE() >> 4,
     given_name: null,

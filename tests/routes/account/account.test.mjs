@@ -11,16 +11,10 @@ let worker;
 before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
-/** Changes the profile. Adds the current password if there is a username, whose change requires it. */
-const patch = (session, json) =>
-  worker.patch("/me", {
-    bearer: session.access_token,
-    json: json?.username === undefined ? json : { current_password: PASSWORD, ...json },
-  });
+const patch = (session, json) => worker.patch("/me", { bearer: session.access_token, json });
 const change = (session, json, options) =>
   worker.post("/me/password", { bearer: session.access_token, json, ...options });
-const remove = (session, json = { current_password: PASSWORD }, options) =>
-  worker.delete("/me", { bearer: session.access_token, json, ...options });
+const remove = (session, options) => worker.delete("/me", { bearer: session.access_token, ...options });
 const passwords = (new_password, current_password = PASSWORD) => ({ current_password, new_password });
 const events = async ({ user }) =>
   (await worker.db.prepare("SELECT * FROM audit_events WHERE user_id = ? ORDER BY at, id").bind(user.id).all()).results;
@@ -233,25 +227,17 @@ test("when several users request one username concurrently, one gets it", async 
   );
 });
 
-test("changing the username requires the password; changing the display name does not", async () => {
+test("changing the username requires a recent authentication; changing the display name does not", async () => {
   const user = await worker.register({ username: "guarded" });
-  const bare = (json) => worker.patch("/me", { bearer: user.access_token, json });
+  const old = worker.authenticatedAgo(user, 301);
   await unchanged(user, async () => {
-    for (const username of ["unguarded", "GUARDED", null]) {
-      const answer = await bare({ username, name: "x" });
-      assertProblem(answer, 400, "invalid_request");
-      assert.equal(answer.body.detail, "Changing the username requires the member current_password.");
-    }
-    assert.equal((await bare({ username: "guarded" })).status, 200);
+    for (const username of ["unguarded", "GUARDED", null])
+      assertProblem(await patch(old, { username, name: "x" }), 401, "step_up_required");
+    assertProblem(await patch(user, { username: "unguarded", current_password: PASSWORD }), 400, "invalid_request");
+    assert.equal((await patch(old, { username: "guarded" })).status, 200);
   });
-  assertProblem(await bare({ username: "unguarded", current_password: NEW }), 403, "wrong_password");
-  assert.equal((await worker.account(user)).username, "guarded");
-  assert.deepEqual(
-    (await events(user)).map(({ kind, count, session_id }) => [kind, count, session_id]),
-    [["login_failed", 1, user.session_id]],
-  );
-  assert.equal((await bare({ username: "guarded", name: "Named" })).body.name, "Named");
-  assert.equal((await bare({ username: "unguarded", current_password: PASSWORD })).body.username, "unguarded");
+  assert.equal((await patch(old, { username: "guarded", name: "Named" })).body.name, "Named");
+  assert.equal((await patch(worker.authenticatedAgo(user, 290), { username: "unguarded" })).status, 200);
 });
 
 test("a profile can be changed twenty times per hour", async () => {
@@ -327,6 +313,21 @@ test("changing the password requires the current one, and each wrong one counts 
   await worker.assertLive(other);
 });
 
+test("only an account without a password adds one without the current one", async () => {
+  const user = await worker.register();
+  await unchanged(user, async () => {
+    for (const body of [{ new_password: NEW }, passwords(NEW, null)])
+      assertProblem(await change(user, body), 403, "wrong_password");
+  });
+  await worker.setColumn(user, "password_hash", null);
+  assertProblem(await change(user, passwords(NEW)), 403, "wrong_password");
+  const { status, body } = await change(user, { new_password: NEW });
+  assert.equal(status, 200);
+  await worker.assertEnded(user);
+  await worker.assertLive(body);
+  assert.equal((await worker.login({ ...user, password: NEW })).status, 200);
+});
+
 test("an invalid new password is refused before any hashing", async () => {
   const user = await worker.register({ username: "clementina", name: "Clementina Vanderbilt" });
   await unchanged(user, async () => {
@@ -351,11 +352,9 @@ test("a body with other members than the two passwords is refused", async () => 
     for (const bad of [
       {},
       { current_password: PASSWORD },
-      { new_password: NEW },
       { ...passwords(NEW), user_id: user.user.id },
       { ...passwords(NEW), sessions: "keep" },
       passwords(null),
-      passwords(NEW, null),
       passwords(123456789012345),
       passwords([NEW]),
       [PASSWORD, NEW],
@@ -399,7 +398,7 @@ test("exactly one of several concurrent password changes succeeds, and its passw
   );
 });
 
-test("nothing is changed or deleted if the password changes after its verification", async () => {
+test("nothing is changed or deleted if the credentials change after they were read", async () => {
   const user = await worker.register();
   const { sql } = await worker.db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'callers'").first();
   const view = (text) => worker.db.batch([worker.db.prepare("DROP VIEW callers"), worker.db.prepare(text)]);
@@ -407,8 +406,8 @@ test("nothing is changed or deleted if the password changes after its verificati
   await view(sql.replace("u.credentials_version", "u.credentials_version + 1 AS credentials_version"));
   try {
     await unchanged(user, async () => {
-      for (const answer of [await change(user, passwords(NEW)), await remove(user)])
-        assertProblem(answer, 403, "wrong_password");
+      assertProblem(await change(user, passwords(NEW)), 403, "wrong_password");
+      assertProblem(await remove(user), 401, "invalid_token");
     });
   } finally {
     await view(sql);
@@ -433,40 +432,18 @@ test("without an active session nothing can be changed", async () => {
   for (const answer of [
     await worker.patch("/me", { json: { name: "x" } }),
     await worker.post("/me/password", { json: passwords(NEW) }),
-    await worker.delete("/me", { json: { current_password: PASSWORD } }),
+    await worker.delete("/me"),
   ]) {
     assertProblem(answer, 401, "missing_token");
   }
 });
 
-test("deleting one's own account requires the password and accepts no other member", async () => {
+test("deleting one's own account requires a recent authentication, and no password", async () => {
   const user = await worker.register();
-  await unchanged(user, async () => {
-    for (const bad of [
-      {},
-      { password: PASSWORD },
-      { current_password: null },
-      { current_password: PASSWORD, confirm: true },
-      PASSWORD,
-      null,
-    ]) {
-      assertProblem(await remove(user, bad), 400, "invalid_request");
-    }
-    const answer = await worker.delete("/me", { bearer: user.access_token });
-    assertProblem(answer, 400, "invalid_request");
-    assert.match(answer.body.detail, /current_password/);
-    assertProblem(
-      await worker.delete("/me", { bearer: user.access_token, form: { current_password: PASSWORD } }),
-      415,
-      "unsupported_media_type",
-    );
-  });
-  assertProblem(await remove(user, { current_password: NEW }), 403, "wrong_password");
-  assert.deepEqual(
-    (await events(user)).map(({ kind, count }) => [kind, count]),
-    [["login_failed", 1]],
-  );
+  const old = worker.authenticatedAgo(user, 301);
+  await unchanged(user, async () => assertProblem(await remove(old), 401, "step_up_required"));
   await worker.assertLive(user);
+  assert.equal((await remove(user)).status, 204);
 });
 
 test("a deleted account is gone everywhere at once, and its e-mail address and username are free", async () => {
@@ -525,7 +502,7 @@ test("no personal data of a deleted account is left in D1, only one event that r
       rows.filter((found) => pattern.test(JSON.stringify(found))).map(() => table),
     );
   assert.deepEqual([...new Set(await tables(canary))].sort(), ["audit_events", "refresh_tokens", "users"]);
-  assert.equal((await remove(renewed, { current_password: `canary ${NEW}` }, from)).status, 204);
+  assert.equal((await remove(renewed, from)).status, 204);
   await worker.marksWritten();
   assert.deepEqual(await tables(canary), []);
   assert.deepEqual(await tables(new RegExp(user.user.id)), ["audit_events"]);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
-import { assertProblem, deviceCookieOf, from, PASSWORD, startWorker } from "../../support/harness.mjs";
+import { assertProblem, cookieOf, deviceCookieOf, from, PASSWORD, page, startWorker } from "../../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../../support/mails.mjs";
 
 const DAY = 86_400;
@@ -29,7 +29,7 @@ beforeEach(async () => {
 const ask = (user, json, options) =>
   worker.post("/me/email", {
     bearer: user.access_token,
-    json: { new_email: next, current_password: PASSWORD, ...json },
+    json: { new_email: next, ...json },
     ...options,
   });
 const confirm = (user, json, options) =>
@@ -106,12 +106,18 @@ test("the codes from both mailboxes change the address at once", async () => {
     old_code: sent.change_old.code.replace("-", " "),
   });
   assert.equal(answer.status, 200, answer.text);
-  assert.deepEqual(Object.keys(answer.body), ["sessions_ended", "device_token", "user"]);
-  assert.equal(answer.body.sessions_ended, 1);
-  assert.deepEqual(answer.body.user, await me(ada));
-  assert.deepEqual(answer.body.user, { ...ada.user, email: next, email_verified: true });
-  await worker.assertEnded(second);
-  await worker.assertLive(ada);
+  const renewed = answer.body;
+  assert.deepEqual(Object.keys(renewed), Object.keys(second));
+  assert.notEqual(renewed.session_id, ada.session_id);
+  assert.deepEqual(renewed.user, await me(renewed));
+  assert.deepEqual(renewed.user, { ...ada.user, email: next, email_verified: true });
+  await worker.marksWritten();
+  for (const session of [ada, second]) {
+    await worker.assertEnded(session);
+    assert.equal((await worker.sessionRow(session.session_id)).revoked_reason, "email_changed");
+  }
+  await worker.assertLive(renewed);
+  assert.equal((await worker.refresh(renewed.refresh_token)).status, 200);
   const after = await worker.account(ada);
   assert.deepEqual(
     [after.email, after.email_key, after.slot, after.credentials_version],
@@ -119,7 +125,7 @@ test("the codes from both mailboxes change the address at once", async () => {
   );
   const notice = await mails.only("email_changed");
   assert.equal(notice.to, ada.email);
-  assert.deepEqual((await kinds(ada)).filter((kind) => kind.startsWith("email_")).toSorted(), [
+  assert.deepEqual((await kinds(renewed)).filter((kind) => kind.startsWith("email_")).toSorted(), [
     "email_change_requested",
     "email_changed",
   ]);
@@ -133,41 +139,36 @@ test("the codes from both mailboxes change the address at once", async () => {
   await worker.forgetFailures();
 });
 
-test("in cookie mode, the new device token is in the cookie", async () => {
-  const codes = await asked();
-  const answer = await confirm(ada, codes);
-  assert.equal(deviceCookieOf(answer), `__Host-portcullis-device=${answer.body.device_token}`);
+test("in cookie mode, the new session and the new device token are in cookies", async () => {
+  const session = await worker.loginByCookie(ada);
+  await mails.forget();
+  const codes = await asked(session);
+  assertProblem(await confirm(session, codes), 403, "csrf_refused");
+  const answer = await confirm(session, await asked(session), page(session.cookie));
+  assert.equal(answer.status, 200, answer.text);
+  assert.doesNotMatch(answer.text, /pcrt_|pcdt_/);
+  assert.match(deviceCookieOf(answer), /pcdt_/);
+  assert.equal((await worker.post("/refresh", { json: {}, ...page(cookieOf(answer)) })).status, 200);
+  assert.equal((await worker.sessionRow(session.session_id)).revoked_reason, "email_changed");
 });
 
 test("a request is refused with its reason, and changes nothing", async () => {
   const before = await worker.account(ada);
-  assertProblem(await ask(ada, { current_password: "wrong" }), 403, "wrong_password");
+  assertProblem(await ask(worker.authenticatedAgo(ada, 301)), 401, "step_up_required");
+  assertProblem(await ask(ada, { current_password: PASSWORD }), 400, "invalid_request");
   assertProblem(await ask(ada, { new_email: "nobody" }), 422, "invalid_email");
   for (const same of [ada.email, ada.email.toUpperCase()]) {
     const answer = await ask(ada, { new_email: same });
     assertProblem(answer, 400, "invalid_request");
     assert.match(answer.body.detail, /^new_email: /);
   }
-  assertProblem(
-    await worker.post("/me/email", { bearer: ada.access_token, json: { new_email: next } }),
-    400,
-    "invalid_request",
-  );
-  assertProblem(
-    await worker.post("/me/email", { json: { new_email: next, current_password: PASSWORD } }),
-    401,
-    "missing_token",
-  );
+  assertProblem(await worker.post("/me/email", { json: { new_email: next } }), 401, "missing_token");
   assertProblem(await confirm(ada, { challenge: "x", code: WRONG }), 400, "invalid_request");
   const both = { challenge: "x", code: WRONG, old_code: WRONG, old_mailbox: "lost" };
   assertProblem(await confirm(ada, both), 400, "invalid_request");
   assertProblem(await confirm(ada, { challenge: "x", code: WRONG, old_mailbox: "found" }), 400, "invalid_request");
   assertProblem(await worker.post("/me/email/confirm", { json: both }), 401, "missing_token");
   assertProblem(await cancel({}), 401, "missing_token");
-  await worker.setColumn(ada, "password_hash", null);
-  assertProblem(await ask(ada), 403, "wrong_password");
-  await worker.setColumn(ada, "password_hash", before.password_hash);
-  await worker.forgetFailures();
   assert.deepEqual(await worker.account(ada), before);
   assert.deepEqual(await mails.take(), []);
 });
@@ -181,25 +182,12 @@ test("without mails, no address can be changed", async () => {
   }
 });
 
-test("a password that comes too late changes nothing", async () => {
-  for (let tries = 0; tries < 10; tries += 1) await ask(ada, { current_password: "wrong" });
-  assertProblem(await ask(ada), 429, "too_many_attempts");
+test("wrong passwords of a step-up do not hinder a user who authenticated recently, and are not forgotten", async () => {
+  for (let tries = 0; tries < 10; tries += 1) await worker.stepUp({ ...ada, password: "wrong" });
+  assertProblem(await worker.stepUp(ada), 429, "too_many_attempts");
+  assert.equal((await ask(ada)).status, 202);
+  assertProblem(await worker.stepUp(ada), 429, "too_many_attempts");
   await worker.forgetFailures();
-  await mails.forget();
-  // The wait begins while the right password is verified, before the call that stores the challenge.
-  const plan = worker.plan({ at: 2, does: "hold" });
-  const json = { new_email: next, current_password: PASSWORD };
-  const late = await worker.send("POST", "/me/email", { bearer: ada.access_token, json, plan });
-  assert.equal(await plan.untilHeld(), true);
-  for (let tries = 0; tries < 10; tries += 1) await ask(ada, { current_password: "wrong" });
-  plan.release();
-  const answer = await late.answer();
-  await plan.untilEnded();
-  await late.disconnect("FIN");
-  assert.equal(answer.status, 429, answer.text);
-  await worker.forgetFailures();
-  assert.deepEqual(await mails.take(), []);
-  assert.equal((await worker.db.prepare("SELECT COUNT(*) AS n FROM challenges").first()).n, 0);
 });
 
 test("one wrong code is as wrong as two, and five tries are the last", async () => {
@@ -229,8 +217,9 @@ test("a spent, an expired, a foreign and an unknown challenge are answered alike
   await worker.db.prepare("UPDATE challenges SET expires_at = unixepoch()").run();
   assertProblem(await confirm(ada, codes), 400, "invalid_code");
   const again = await asked();
-  assert.equal((await confirm(ada, again)).status, 200);
-  assertProblem(await confirm(ada, again), 400, "invalid_code");
+  const renewed = await confirm(ada, again);
+  assert.equal(renewed.status, 200);
+  assertProblem(await confirm(renewed.body, again), 400, "invalid_code");
 });
 
 test("an ended session, a disabled account and changed credentials change nothing", async () => {
@@ -275,7 +264,7 @@ test("an address that is taken meanwhile stays with its owner", async () => {
 });
 
 test("nobody else gets the former address for 30 days", async () => {
-  await confirm(ada, await asked());
+  const renewed = (await confirm(ada, await asked())).body;
   await mails.forget();
   const register = () => worker.post("/register", { json: { email: ada.email, password: PASSWORD } });
   assertProblem(await register(), 409, "email_taken");
@@ -291,18 +280,19 @@ test("nobody else gets the former address for 30 days", async () => {
   assert.ok(Math.abs(expires_at - Date.now() / 1000 - 30 * DAY) < 60);
 
   // The user may change back.
-  const back = await asked(ada, { new_email: ada.email });
-  assert.equal((await confirm(ada, back)).status, 200);
+  const back = await asked(renewed, { new_email: ada.email });
+  assert.equal((await confirm(renewed, back)).status, 200);
   await worker.db.prepare("UPDATE reserved_emails SET expires_at = unixepoch() WHERE email_key = ?").bind(next).run();
   await mails.forget();
   assert.equal((await confirm(eve, await asked(eve, { new_email: next }))).status, 200);
 });
 
 test("reservations end with the account, and old ones are cleaned up", async () => {
-  await confirm(ada, await asked());
+  const renewed = (await confirm(ada, await asked())).body;
   const count = async () => (await worker.db.prepare("SELECT COUNT(*) AS n FROM reserved_emails").first()).n;
   const all = await count();
-  await worker.delete("/me", { bearer: ada.access_token, json: { current_password: PASSWORD } });
+  const ended = await worker.delete("/me", { bearer: renewed.access_token });
+  assert.equal(ended.status, 204);
   assert.equal(await count(), all - 1);
   await worker.register({ email: ada.email });
   await worker.db.prepare("UPDATE reserved_emails SET expires_at = unixepoch() - 9").run();
@@ -313,9 +303,9 @@ test("reservations end with the account, and old ones are cleaned up", async () 
 test("of two changes under way, the first confirmed wins", async () => {
   const first = await asked();
   const second = await asked(ada, { new_email: `other-${next}` });
-  assert.equal((await confirm(ada, second)).status, 200);
-  assertProblem(await confirm(ada, first), 400, "invalid_code");
-  assert.equal((await me(ada)).email, `other-${next}`);
+  const renewed = (await confirm(ada, second)).body;
+  assertProblem(await confirm(renewed, first), 400, "invalid_code");
+  assert.equal((await me(renewed)).email, `other-${next}`);
 });
 
 test("a change at once ends one that waits", async () => {
@@ -329,7 +319,11 @@ test("a change is confirmed once, however often at once", async () => {
   const codes = await asked();
   await worker.warmUp(5);
   const answers = await Promise.all(Array.from({ length: 5 }, () => confirm(ada, codes)));
-  assert.deepEqual(answers.map(({ status }) => status).toSorted(), [200, 400, 400, 400, 400]);
+  const [first, ...others] = answers.toSorted((a, b) => a.status - b.status);
+  assert.equal(first.status, 200);
+  // The first one ends the session of the others, too.
+  for (const { status, body } of others) assert.ok(["invalid_code", "invalid_token"].includes(body.code), `${status}`);
+  assert.equal((await worker.sessionIds(ada)).length, 2);
   assert.equal((await mails.take()).length, 1);
 });
 
@@ -559,9 +553,8 @@ test("the old mailbox, the new one, an access token, a copy of D1: each alone ga
     { code: codes.code, old_code: WRONG },
   ])
     assertProblem(await confirm(ada, { challenge: codes.challenge, ...json }), 400, "invalid_code");
-  // An access token without the password.
-  assertProblem(await ask(ada, { current_password: "" }), 403, "wrong_password");
-  await worker.forgetFailures();
+  // An access token whose user authenticated long ago.
+  assertProblem(await ask(worker.authenticatedAgo(ada, 301)), 401, "step_up_required");
   // A copy of D1 with another secret computes other codes.
   const token = await lost(ada, { new_email: `other-${next}` });
   await mails.forget();
@@ -587,8 +580,14 @@ test("the costs of a change", async () => {
   assert.deepEqual(await costs(async () => (answer = await ask(ada))), [202, 2, 15, 0]);
   await mails.forget();
   const codes = await asked();
-  // The attempt; the challenge, the event, the mail, the reservation, the challenges, the user.
-  assert.deepEqual(await costs(() => confirm(ada, codes)), [200, 2, 1 + 1 + 2 + 2 + 3 + 1 + 2, 0]);
+  // The attempt; the challenge, the event, the mail, the reservation, the challenges, the user; the session that ends with its index entry
+  // and its owed mark, and the one that begins.
+  const confirmed = async () => {
+    const answer = await confirm(ada, codes);
+    ada = answer.body;
+    return answer;
+  };
+  assert.deepEqual(await costs(confirmed), [200, 3, 1 + 1 + 2 + 2 + 3 + 1 + 2 + 3 + 2, 1]);
   assert.deepEqual(await costs(() => cancel({}, { bearer: ada.access_token })), [204, 1, 0, 0]);
   await mails.forget();
   const second = await asked(ada, { new_email: `x-${next}` });

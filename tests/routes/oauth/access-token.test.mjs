@@ -39,6 +39,9 @@ test("a token has the header and claims of RFC 9068", () => {
     sub: user.user.id,
     sid: user.session_id,
     roles: ["user"],
+    auth_time: iat,
+    acr: "aal1",
+    amr: ["pwd"],
   });
   assert.match(jti, /^[\w-]{22}$/);
   assert.equal(exp - iat, 900);

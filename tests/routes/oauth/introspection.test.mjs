@@ -56,11 +56,29 @@ test("an active access token is reported with its claims and the current values 
     jti,
     sid: user.session_id,
     roles: ["user"],
+    auth_time: iat,
+    acr: "aal1",
+    amr: ["pwd"],
     username: "Ada",
   });
   assert.deepEqual((await worker.introspect(user.access_token, second)).body, body);
   const nameless = await worker.register();
   assert.equal("username" in (await worker.introspect(nameless.access_token, api)).body, false);
+});
+
+test("the authentication is that of the token, and an older token has none", async () => {
+  const user = await worker.register();
+  const authentication = async (claims) => {
+    const { body } = await worker.introspect(worker.resign(user.access_token, claims), api);
+    assert.equal(body.active, true);
+    return { auth_time: body.auth_time, acr: body.acr, amr: body.amr };
+  };
+  const strong = { auth_time: 1_700_000_000, acr: "aal2", amr: ["pop", "user", "mfa"] };
+  assert.deepEqual(await authentication(strong), strong);
+  const recovered = { auth_time: 1_700_000_000, acr: undefined, amr: ["email", "recovery_code"] };
+  assert.deepEqual(await authentication(recovered), recovered);
+  const none = { auth_time: undefined, acr: undefined, amr: undefined };
+  assert.deepEqual(await authentication(none), none);
 });
 
 test("an active refresh token is reported with its user and its expiry, and introspection does not change it", async () => {

@@ -20,6 +20,7 @@ const document = (issuer) => ({
   grant_types_supported: ["refresh_token"],
   revocation_endpoint: `${issuer}/revoke`,
   revocation_endpoint_auth_methods_supported: ["none"],
+  acr_values_supported: ["aal1", "aal2"],
   jwks_uri: `${issuer}/.well-known/jwks.json`,
 });
 
