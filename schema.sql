@@ -67,7 +67,8 @@ CREATE UNIQUE INDEX users_username_key ON users (username_key) WHERE username_ke
 CREATE INDEX users_admins ON users (disabled_at) WHERE is_admin = 1;
 
 -- The user object: the displayed columns of a user as one JSON text, and the columns that find and verify a user. Only this view
--- selects them. Its second text has what a sign-in needs to know about the factors of the account. One text is faster to read than separate columns, since the Worker reads each value from the runtime.
+-- selects them. A second JSON text, factors, has what a sign-in needs to know about the factors of the account. One text is faster to
+-- read than separate columns, since the Worker reads each value from the runtime.
 CREATE VIEW user_objects AS
 SELECT
   id, email_key, username_key, password_hash, credentials_version, slot,
@@ -151,7 +152,7 @@ CREATE TABLE refresh_tokens (
   remember INTEGER NOT NULL DEFAULT 1,
   -- 1 if the user authenticated with two factors
   is_aal2 INTEGER GENERATED ALWAYS AS (instr(amr, 'mfa') > 0) VIRTUAL,
-  -- the passkey that began the session, which ends with it
+  -- the passkey that began the session. The session ends when the passkey is removed
   passkey_id TEXT,
   CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -364,9 +365,9 @@ CREATE TABLE passkeys (
   user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   -- the public key, a COSE key in base64url
   public_key TEXT NOT NULL,
-  -- how the user calls it
+  -- the name that the user gave it
   name TEXT NOT NULL,
-  -- JSON array of the ways to reach the authenticator, as the browser told
+  -- JSON array of the ways to reach the authenticator, as the browser reported
   transports TEXT NOT NULL,
   -- the model of the authenticator, as a UUID, which it may hide
   aaguid TEXT NOT NULL,
@@ -401,7 +402,7 @@ CREATE TABLE deleted_passkeys (
 CREATE INDEX deleted_passkeys_expires_at ON deleted_passkeys (expires_at);
 
 -- The session of an account with factors begins with two, or with a recovery code. The statements of this release see to it. During a
--- deployment, releases from before the factors begin sessions too, and this trigger lets none of theirs begin.
+-- deployment, earlier releases begin sessions too, and this trigger ignores those of such an account.
 CREATE TRIGGER refresh_tokens_second_factor BEFORE INSERT ON refresh_tokens
 WHEN instr(NEW.amr, 'mfa') = 0
   AND instr(NEW.amr, 'recovery_code') = 0

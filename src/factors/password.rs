@@ -402,8 +402,8 @@ pub(super) async fn count_failure(
     reason: &'static str,
     error: FactorError,
 ) -> Result<FactorError, FactorError> {
-    // Only strangers' failures are told: the user knows of those of the own session or device. Wrong codes in a sign-in are of somebody who
-    // knows the password.
+    // Notices tell of failures of strangers only: the user knows of those of their own session or device. A wrong code in a sign-in may
+    // be of a stranger who knows the password.
     let is_told = failure.subject.name().is_some()
         || (matches!(failure.subject, Subject::Factor(_)) && failure.session_id.is_none());
     let notice = if is_told { notice(context, request, Kind::Throttled)? } else { None };

@@ -416,7 +416,7 @@ fn incomplete(step: &NextStep) -> Row<'static> {
         NextStep::NeedsVerifiedEmail => row(
             401,
             "email_code_required",
-            "Send challenge and mail_code of a mail to POST /login/mfa: POST /login/email.",
+            "Request a mail by POST /login/email, then send challenge and mail_code to POST /login/mfa or /me/step-up.",
         ),
         NextStep::NeedsEnrolment => row(
             401,

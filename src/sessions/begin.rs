@@ -203,9 +203,9 @@ async fn begin(
         NextStep::Begin { amr } => amr,
         step => return Err(suspend(context, request, proof, step, &sign_in, delivery.delivery).await?),
     };
-    // Without the sessions and devices from before, it is the first of the account.
-    let is_first = sign_in.reclaims || sign_in.renewed.is_some();
-    let new_device_mail = if is_first { None } else { new_device_notice(context, request, proof, devices)? };
+    // A reclaimed account has no devices from before, and a step-up is on the device of its session.
+    let is_no_news = sign_in.reclaims || sign_in.renewed.is_some();
+    let new_device_mail = if is_no_news { None } else { new_device_notice(context, request, proof, devices)? };
     let sign_in = SignIn { notice: new_device_mail, ends_reset: proof.ends_reset(), ..sign_in };
     let sign_in = &sign_in;
     let passkey_id = sign_in.factor.as_ref().and_then(FactorUse::passkey_id).or(sign_in.passkey_id);

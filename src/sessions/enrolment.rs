@@ -69,8 +69,8 @@ pub async fn enroller(context: &Context<'_>, request: &Request) -> Result<Enroll
 
 impl FactorChanger {
     /// For the first factor, the caller must have proved the mailbox when the session began, if this service sends mails: whoever knows only
-    /// the password would otherwise keep the owner out with a factor of their own. And no factor is added to an address that is not
-    /// verified, because the first proof of its mailbox would delete it.
+    /// the password would otherwise keep the owner out with a factor of their own. The address must be verified,
+    /// because the first proof of its mailbox would delete the factor.
     fn check_mailbox(&self, context: &Context<'_>) -> Result<(), SessionError> {
         let account = self.own.credentials.account;
         let is_proved = account.factors.any() || self.caller.methods.contains(&Method::Email);
@@ -114,8 +114,8 @@ impl Enroller {
         }
     }
 
-    /// What the new session needs to have two factors: that the user proved the password or a passkey. A code of an authenticator app adds
-    /// nothing to a mailbox.
+    /// Checks that the new session will have two factors: the account has a password, and the user proved it or a passkey. A code of an
+    /// authenticator app and a mailbox are not two factors.
     pub fn check_first_factor(&self) -> Result<(), SessionError> {
         let (methods, has_password) = match self {
             Self::Caller(changer) => (&changer.caller.methods, changer.own.credentials.password_hash.is_some()),

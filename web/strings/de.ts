@@ -202,7 +202,7 @@ export const de: Strings = {
     title: "Bestätigen Sie, dass Sie es sind",
     lead: "Diese Aktion ist heikel, und Ihre letzte Anmeldung liegt zurück oder hatte keinen zweiten Faktor.",
     leadWithMail:
-      "Für den ersten zweiten Faktor senden wir auch einen Code an Ihre Adresse, damit niemand anderes seinen hinzufügt.",
+      "Für Ihren ersten Faktor brauchen Sie auch einen Code, den wir an Ihre Adresse senden, damit niemand sonst einen hinzufügt.",
     submit: "Bestätigen",
     usePassword: "Passwort verwenden",
     useMail: "Code per E-Mail verwenden",

@@ -61,7 +61,8 @@ impl Assurance {
         }
     }
 
-    /// The assurance of `amr` values; `None` if a mail was needed, because a mailbox is not an authenticator (NIST SP 800-63B-4 §3.1.3.1).
+    /// The assurance of `amr` values; `None` without a password or two factors, because a mailbox is not an authenticator (NIST SP
+    /// 800-63B-4 §3.1.3.1).
     #[must_use]
     pub fn of_amr<'a>(mut amr: impl Iterator<Item = &'a str> + Clone) -> Option<Self> {
         if amr.clone().any(|value| value == TWO_FACTORS) {
@@ -118,7 +119,7 @@ pub enum Mfa {
 pub struct Policy {
     /// Who must have a second factor.
     pub mfa: Mfa,
-    /// Whether the service sends mails. Without mails nobody can prove a mailbox, so nobody must.
+    /// Whether the service sends mails. If not, no sign-in needs a code from a mail.
     pub sends_mails: bool,
     /// Whether addresses must be verified.
     pub requires_verified_email: bool,

@@ -47,7 +47,7 @@ pub async fn post(context: &Context<'_>, request: &Request) -> Result<Reply, Api
         Some(roles) => context.config.roles.choose(&roles).map_err(|_| ApiError::UnknownRole)?,
         None => context.config.roles.first(),
     };
-    // The place for the rule of who may grant the role `admin`. Today every admin may, because no user has a second factor.
+    // The role `admin` too: the session of an inviter who has a factor began with two.
     let first = context.config.roles.first();
     let roles: Vec<_> = all_roles.iter().filter(|role| first.contains(role)).cloned().collect();
     let further = (roles != all_roles).then(|| serde_json::Value::from(all_roles.as_slice()).to_string());
