@@ -421,9 +421,13 @@ fn incomplete(step: &NextStep) -> Row<'static> {
         NextStep::NeedsEnrolment => row(
             401,
             "mfa_enrolment_required",
-            "Add a second factor, with the mfa_token as bearer token: POST /me/mfa/totp.",
+            "Add a second factor, with the mfa_token as bearer token: POST /me/mfa/totp or /me/passkeys.",
         ),
-        NextStep::NeedsSecondFactor { .. } => row(401, "mfa_required", "Send a second factor to POST /login/mfa."),
+        NextStep::NeedsSecondFactor { .. } => row(
+            401,
+            "mfa_required",
+            "Send a second factor too: to POST /login/mfa, or with the other proofs of a step-up.",
+        ),
         NextStep::NeedsProof => row(401, "proof_required", "Send a password, a passkey or a code from a mail."),
         NextStep::Begin { .. } => row(500, "internal_error", "An internal error occurred."),
     }
