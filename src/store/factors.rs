@@ -15,7 +15,7 @@ use portcullis_core::webauthn::challenge::PasskeyChallenge;
 use serde::Deserialize;
 
 use super::audit::{ActionContext, EventKey, insert_own_event};
-use super::batch::{Affected, Batch, sql, values};
+use super::batch::{Affected, Batch, Rows, sql, values};
 use super::callers::{find_session, in_force};
 use super::connection::Store;
 use super::error::{Denial, StoreError, WithOwedMarks};
@@ -23,6 +23,7 @@ use super::factor_use::spend_sign_in;
 use super::outbox::NewMail;
 use super::passkeys::NewPasskey;
 use super::revocations::find_owed_marks;
+use super::rows::SessionRow;
 use super::sessions::{CLEAR_RESET, Conditions, NewSession, revoke_others_recorded, revoke_recorded};
 use super::throttles::{Wait, forgive};
 
@@ -348,17 +349,7 @@ impl Store {
         batch.execute(RAISE_VERSION, event());
         let (reason, kept) = (RevocationReason::FactorsChanged, Some(caller.session_id));
         let revoked = revoke_others_recorded(&mut batch, &key, reason, Some(client), kept);
-        if let Some(notice) = notice {
-            notice.insert_notice(&mut batch, &key, client);
-        }
-        let owed = find_owed_marks(&mut batch, caller.user_id);
-        let answers = batch.run().await?;
-        let (recorded, revoked) = (answers.row(recorded)?, answers.rows(revoked)?.len());
-        let outcome = in_force(&answers, found, caller, now).and_then(|_| {
-            recorded.ok_or(Denial::NotFound)?;
-            Ok(revoked)
-        });
-        WithOwedMarks::attach(outcome, answers.rows(owed)?)
+        run_removal(batch, &key, context, notice, Removal { found, recorded, revoked }).await
     }
 
     /// Removes a passkey of the caller, and the recovery codes if no factor is left, and ends the sessions that it began. Returns their
@@ -385,17 +376,7 @@ impl Store {
         batch.execute(RAISE_VERSION, values![key.user_id, key.at, &key.id]);
         let values = values![key.user_id, key.at, &key.id, id, ip, user_agent];
         let revoked = batch.query::<Affected>(REVOKE_OF_PASSKEY, values);
-        if let Some(notice) = notice {
-            notice.insert_notice(&mut batch, &key, client);
-        }
-        let owed = find_owed_marks(&mut batch, caller.user_id);
-        let answers = batch.run().await?;
-        let (recorded, revoked) = (answers.row(recorded)?, answers.rows(revoked)?.len());
-        let outcome = in_force(&answers, found, caller, now).and_then(|_| {
-            recorded.ok_or(Denial::NotFound)?;
-            Ok(revoked)
-        });
-        WithOwedMarks::attach(outcome, answers.rows(owed)?)
+        run_removal(batch, &key, context, notice, Removal { found, recorded, revoked }).await
     }
 
     /// Replaces the recovery codes of the caller. `hashes`: a JSON array. `false` if the credentials have changed. One round trip.
@@ -445,4 +426,33 @@ pub(super) fn reset<'v>(batch: &mut Batch<'v>, key: &'v EventKey) {
     for sql in [DELETE_TOTP, DELETE_PASSKEYS, DELETE_RECOVERY_CODES, RESET] {
         batch.execute(sql, event());
     }
+}
+
+/// The handles of a removal of a factor.
+struct Removal {
+    found: Rows<SessionRow>,
+    recorded: Rows<Affected>,
+    revoked: Rows<Affected>,
+}
+
+/// Adds the notice of a removal and runs it. Returns the number of sessions that ended.
+async fn run_removal<'v>(
+    mut batch: Batch<'v>,
+    key: &'v EventKey,
+    context: &'v ActionContext<'_>,
+    notice: Option<&'v NewMail<'_>>,
+    Removal { found, recorded, revoked }: Removal,
+) -> Result<WithOwedMarks<usize>, StoreError> {
+    let ActionContext { caller, client, now, .. } = *context;
+    if let Some(notice) = notice {
+        notice.insert_notice(&mut batch, key, client);
+    }
+    let owed = find_owed_marks(&mut batch, caller.user_id);
+    let answers = batch.run().await?;
+    let (recorded, revoked) = (answers.row(recorded)?, answers.rows(revoked)?.len());
+    let outcome = in_force(&answers, found, caller, now).and_then(|_| {
+        recorded.ok_or(Denial::NotFound)?;
+        Ok(revoked)
+    });
+    WithOwedMarks::attach(outcome, answers.rows(owed)?)
 }

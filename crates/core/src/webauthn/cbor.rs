@@ -119,7 +119,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// `Some` if the item from `start`, with so many bytes of content, has the shortest head for its argument.
+    /// `Some` if the item from `start` has the shortest head for its argument. The rest of its bytes is content.
     fn has_short_head(&self, start: usize, content: usize, argument: u64) -> Option<()> {
         let head = self.decoder.position().checked_sub(start)?.checked_sub(content)?;
         (head == minicbor::len(argument)).then_some(())
