@@ -565,6 +565,12 @@ for (const mode of MODES) {
       await until(async () => (await a.token()) === null, "the token stays");
       assert.equal(await a.state(), "signed_out,,account_changed");
       assert.equal((await b.call("me")).email, other.email);
+      // A refresh in the other tab is no login.
+      const token = await b.token();
+      await bare.pass(LIFETIME);
+      await b.untilNot(token);
+      await a.call("getAccessToken");
+      assert.equal((await a.states()).at(-1), "signed_out,,account_changed");
       await bare.context.close();
     });
 

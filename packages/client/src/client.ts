@@ -262,7 +262,16 @@ export function createClient(options: ClientOptions): Client {
 
   function stored(): Session | null {
     try {
-      const found = JSON.parse(store?.getItem(name) ?? "null");
+      return parsed(store?.getItem(name));
+    } catch {
+      return null;
+    }
+  }
+
+  /** The session in a text of the storage, or `null` if it is none. */
+  function parsed(text: string | null | undefined): Session | null {
+    try {
+      const found = JSON.parse(text ?? "null");
       return isSession(found) && isText(found.refresh_token) && isText(found.id) && Number.isFinite(found.at)
         ? found
         : null;
@@ -574,9 +583,10 @@ export function createClient(options: ClientOptions): Client {
   ];
   for (const [target, type] of wakes) target?.addEventListener?.(type, wake);
 
-  function changed({ key }: StorageEvent) {
-    // Without messages, this event also reports logins.
-    if (key === name || key === null) void look("signed_out", !tabs.hears);
+  function changed({ key, oldValue, newValue }: StorageEvent) {
+    // Without messages, this event also reports logins, which change the id of the session. A refresh does not.
+    const began = !tabs.hears && parsed(newValue)?.session_id !== parsed(oldValue)?.session_id;
+    if (key === name || key === null) void look("signed_out", began);
   }
   if (page && store) globalThis.addEventListener?.("storage", changed);
 
