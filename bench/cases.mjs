@@ -22,6 +22,11 @@ export class Workers {
     betterAuthCached: () => betterAuth({ COOKIE_CACHE: "true" }),
   };
 
+  /** `before`: the folder with another build of Portcullis, to compare with. */
+  constructor({ before } = {}) {
+    this.#starters.before = () => portcullis({ folder: before });
+  }
+
   get(name) {
     if (!this.#started.has(name)) this.#started.set(name, this.#starters[name]());
     return this.#started.get(name);
@@ -42,7 +47,7 @@ async function betterAuth(bindings) {
 /**
  * The cases. `requests` is the number per competitor and round, `rounds` the number in a quick and in a full run;
  * `warmUp` is as in `measure`. The first competitor is Portcullis. `targets` are the maximum ratios of its latency or
- * CPU time (`judgedBy`) to that of another competitor.
+ * CPU time (`judgedBy`) to that of another competitor. `own` creates the competitor Portcullis, unless `others` does.
  */
 export const CASES = [
   {
@@ -58,14 +63,14 @@ export const CASES = [
     // V8 needs several dozen hashes to optimize all code.
     warmUp: 40,
     rounds: [4, 15],
-    competitors: () => hashers(),
+    others: () => hashers(),
   },
   {
     name: "hash, first in a fresh isolate",
     judgedBy: "cpu",
     requests: 1,
     rounds: [3, 10],
-    competitors: () => firstHashers(),
+    others: () => firstHashers(),
   },
   {
     name: "refresh",
@@ -73,8 +78,8 @@ export const CASES = [
     requests: 40,
     warmUp: 400,
     rounds: [12, 60],
-    competitors: async (workers) => [
-      await refresh(await workers.get("portcullis")),
+    own: refresh,
+    others: async (workers) => [
       await bareUpdate(await workers.get("bareD1")),
       await session("better-auth get-session", await workers.get("betterAuth")),
       await token(await workers.get("betterAuthJwt")),
@@ -86,8 +91,8 @@ export const CASES = [
     requests: 40,
     warmUp: 400,
     rounds: [12, 60],
-    competitors: async (workers) => [
-      await bearer("/verify", await workers.get("portcullis")),
+    own: (server) => bearer("/verify", server),
+    others: async (workers) => [
       await bareGet(await workers.get("bareKv")),
       await session("better-auth get-session", await workers.get("betterAuth")),
       await session("better-auth get-session, cookie cache on", await workers.get("betterAuthCached")),
@@ -98,10 +103,8 @@ export const CASES = [
     requests: 40,
     warmUp: 400,
     rounds: [12, 60],
-    competitors: async (workers) => [
-      await bearer("/me", await workers.get("portcullis")),
-      await session("better-auth get-session", await workers.get("betterAuth")),
-    ],
+    own: (server) => bearer("/me", server),
+    others: async (workers) => [await session("better-auth get-session", await workers.get("betterAuth"))],
   },
   {
     name: "register",
@@ -109,10 +112,8 @@ export const CASES = [
     // Hashing must be warm too.
     warmUp: 40,
     rounds: [8, 30],
-    competitors: async (workers) => [
-      register(await workers.get("portcullis")),
-      signUp(await workers.get("betterAuth")),
-    ],
+    own: register,
+    others: async (workers) => [signUp(await workers.get("betterAuth"))],
   },
   {
     name: "login",
@@ -121,18 +122,16 @@ export const CASES = [
     // Hashing must be warm too.
     warmUp: 40,
     rounds: [8, 30],
-    competitors: async (workers) => [
-      await login(await workers.get("portcullis")),
-      await signIn(await workers.get("betterAuth")),
-    ],
+    own: login,
+    others: async (workers) => [await signIn(await workers.get("betterAuth"))],
   },
   {
     name: "a forged refresh token",
     requests: 40,
     warmUp: 400,
     rounds: [12, 60],
-    competitors: async (workers) => [
-      await forgedRefresh(await workers.get("portcullis")),
+    own: forgedRefresh,
+    others: async (workers) => [
       refused("POST", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),
     ],
   },
@@ -141,12 +140,21 @@ export const CASES = [
     requests: 40,
     warmUp: 400,
     rounds: [12, 60],
-    competitors: async (workers) => [
-      await forgedAccess(await workers.get("portcullis")),
+    own: forgedAccess,
+    others: async (workers) => [
       refused("GET", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),
     ],
   },
 ];
+
+/** The competitors of a case: Portcullis and the others or, if a build before is given, that one. */
+export async function competitors({ own, others }, workers, before) {
+  if (!before) return [...(own ? [await own(await workers.get("portcullis"))] : []), ...(await others(workers))];
+  return [
+    await own(await workers.get("portcullis")),
+    { ...(await own(await workers.get("before"))), name: "Portcullis, before" },
+  ];
+}
 
 let users = 0;
 const newUser = () => ({ email: `person-${++users}@example.org`, password: PASSWORD, name: "Ada Lovelace" });
@@ -194,8 +202,10 @@ function bareGet(server) {
   return competitor(server, "bare Worker, one KV get", () => server.expect(200, "GET", "/", { bearer: token }));
 }
 
-const register = (server) =>
-  competitor(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newUser() }));
+function register(server) {
+  return competitor(server, "Portcullis", () => server.expect(201, "POST", "/register", { json: newUser() }));
+}
+
 const signUp = (server) =>
   competitor(server, "better-auth sign-up", () =>
     server.expect(200, "POST", "/api/auth/sign-up/email", { json: newUser() }),

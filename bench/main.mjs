@@ -1,10 +1,12 @@
 // Runs the benchmark on the project's own Node. scripts/bench.mjs starts it after installation, optionally with
-// `--quick`, followed by `--scale`, `--flood`, `--abuse` or the names of the cases.
+// `--quick`, followed by `--scale`, `--flood`, `--abuse` or, after an optional `--before=FOLDER`, the names of the cases.
 
 import assert from "node:assert/strict";
 
 import { CASES as NAMES } from "../scripts/bench.mjs";
 import { runIfStarted } from "../scripts/lib.mjs";
+
+const BEFORE = "--before=";
 
 async function main(args) {
   const quick = args[0] === "--quick";
@@ -24,34 +26,36 @@ async function main(args) {
     await abuse({ quick });
     return;
   }
-  await compare(names, quick);
+  const before = names[0]?.startsWith(BEFORE) ? names.shift().slice(BEFORE.length) : undefined;
+  await compare(names, quick, before);
 }
 
-async function compare(names, quick) {
+async function compare(names, quick, before) {
   // Imported here, because --scale, --flood and --abuse do not install the packages to compare with.
-  const { CASES, Workers } = await import("./cases.mjs");
+  const { CASES, competitors, Workers } = await import("./cases.mjs");
   const { measure } = await import("./measure.mjs");
   const { compared, machine, table, where, write } = await import("./report.mjs");
   assert.deepEqual(
     CASES.map(({ name }) => name),
     NAMES,
   );
-  const cases = CASES.filter(({ name }) => names.includes(name));
-  const workers = new Workers();
+  const cases = CASES.filter(({ name, own }) => names.includes(name) && (own || !before));
+  const workers = new Workers({ before });
   const results = [];
   try {
-    for (const {
-      name,
-      targets = {},
-      requests,
-      warmUp = 0,
-      rounds: [few, many],
-      competitors,
-      judgedBy = "wall",
-    } of cases) {
+    for (const benchmark of cases) {
+      const {
+        name,
+        requests,
+        warmUp = 0,
+        rounds: [few, many],
+        judgedBy = "wall",
+      } = benchmark;
+      // Those of the build before are met by any build.
+      const targets = before ? {} : (benchmark.targets ?? {});
       console.error(`bench: ${name}`);
       const rounds = quick ? few : many;
-      const compete = await competitors(workers);
+      const compete = await competitors(benchmark, workers, before);
       const measured = await measure({ competitors: compete, warmUp, rounds, requests });
       // Closes competitors that only this case needs.
       for (const { close } of compete) await close?.();

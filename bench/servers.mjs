@@ -29,16 +29,16 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 /**
  * Portcullis as deployed: the bundle that wrangler uploads, the variables of wrangler.toml, the schema. `hear` gets each line of
- * its log.
+ * its log. `folder` is that of another bundle.
  */
-export async function portcullis({ vars = {}, hear } = {}) {
-  const modules = readdirSync(path("dist"))
+export async function portcullis({ vars = {}, hear, folder: modulesRoot = path("dist") } = {}) {
+  const modules = readdirSync(modulesRoot)
     .filter((name) => /\.(js|wasm)$/.test(name))
     .sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")))
-    .map((name) => ({ type: name.endsWith(".js") ? "ESModule" : "CompiledWasm", path: path("dist", name) }));
+    .map((name) => ({ type: name.endsWith(".js") ? "ESModule" : "CompiledWasm", path: join(modulesRoot, name) }));
   const server = await start({
     modules,
-    modulesRoot: path("dist"),
+    modulesRoot,
     bindings: { ...deployed.vars, ...makeSecrets(), ...vars },
     ratelimits: unlimited,
     hear,
