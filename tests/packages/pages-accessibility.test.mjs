@@ -595,7 +595,7 @@ test("the keyboard reaches everything in the order of the page, and shows where 
     await heading(page, "Log in");
     const fields = ["E-mail or username", "Password", "Show password", "Remember me"];
     const links = ["Forgot your password?", "Log in with a code by mail", "Register"];
-    assert.deepEqual(await tabs(page), [...fields, "Log in", "Sign in with a passkey", ...links]);
+    assert.deepEqual(await tabs(page), [...fields, "Log in", "Log in with a passkey", ...links]);
     await field(page, "E-mail or username").focus();
     await page.keyboard.type(admin.email);
     await page.keyboard.press("Tab");

@@ -328,7 +328,7 @@ test("a user adds, names and removes passkeys, and signs in with them", options,
 
     // By the button, without a name, a password and a second step.
     await logOut(page);
-    await button(page, "Sign in with a passkey").click();
+    await button(page, "Log in with a passkey").click();
     await heading(page, "Profile");
 
     // As the second step of a login with the password.
@@ -352,7 +352,7 @@ test("a user adds, names and removes passkeys, and signs in with them", options,
     await button(dialogOf(page, "Remove this passkey?"), "Remove").click();
     await heading(page, "Log in");
     assert.equal((await device.credentials()).length, 1);
-    await button(page, "Sign in with a passkey").click();
+    await button(page, "Log in with a passkey").click();
     await page.getByRole("alert").getByText("This passkey was not accepted.").waitFor();
     await device.remove(credential.credentialId);
     await logIn(page, person);
@@ -373,7 +373,7 @@ test("a browser without the JSON of WebAuthn can do the same", options, async ()
     await page.goto(`${pages.url}/account/security`);
     await addPasskey(page, "Old browser");
     await logOut(page);
-    await button(page, "Sign in with a passkey").click();
+    await button(page, "Log in with a passkey").click();
     await heading(page, "Profile");
   });
 });
@@ -427,12 +427,12 @@ test("a copy of a passkey is refused once the original was used", options, async
     await addPasskey(page, "Original");
     const [copy] = await device.credentials();
     await logOut(page);
-    await button(page, "Sign in with a passkey").click();
+    await button(page, "Log in with a passkey").click();
     await heading(page, "Profile");
     await logOut(page);
     await device.remove(copy.credentialId);
     await device.add(copy);
-    await button(page, "Sign in with a passkey").click();
+    await button(page, "Log in with a passkey").click();
     await page.getByRole("alert").getByText("This passkey was not accepted.").waitFor();
   });
 });
@@ -449,7 +449,7 @@ test("an account has passkeys of several devices", options, async () => {
     await addPasskey(page, "Security key");
     assert.equal(await passkeys(page).count(), 2);
     await logOut(page);
-    await button(page, "Sign in with a passkey").click();
+    await button(page, "Log in with a passkey").click();
     await heading(page, "Profile");
     assert.equal((await key.credentials()).length, 1);
   });
@@ -480,7 +480,7 @@ test("a new user registers with a passkey instead of a password, and may set one
     await button(page, "Change password").click();
     await announced(page, "Password changed.");
     await logOut(page);
-    await button(page, "Sign in with a passkey").click();
+    await button(page, "Log in with a passkey").click();
     await heading(page, "Profile");
   });
   await pages.configure();

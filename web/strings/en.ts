@@ -52,7 +52,7 @@ export const en = {
     forgot: "Forgot your password?",
     byCode: "Log in with a code by mail",
     or: "or",
-    byPasskey: "Sign in with a passkey",
+    byPasskey: "Log in with a passkey",
     codeNeeded: "After many failed logins with this name, a login also needs a code from a mail.",
     addressOfAccount: "E-mail of the account",
     noAccount: "No account yet?",
