@@ -25,16 +25,24 @@ macro_rules! values {
 }
 pub(super) use values;
 
-/// A statement from a file in `sql/`.
+/// A statement from a file in `sql/`. Only the statement is part of the Worker, not the comment at its head.
 macro_rules! sql {
-    ($file:literal) => {
-        $crate::store::batch::strip_comment(include_str!(concat!("sql/", $file)))
-    };
+    ($file:literal) => {{
+        use $crate::store::batch::{bytes, statement};
+        const FILE: &str = include_str!(concat!("sql/", $file));
+        const BYTES: [u8; statement(FILE).len()] = bytes(statement(FILE));
+        const {
+            match str::from_utf8(&BYTES) {
+                Ok(statement) => statement,
+                Err(_) => FILE,
+            }
+        }
+    }};
 }
 pub(super) use sql;
 
-/// The statement without its leading comment, so that queries do not carry the comment to D1.
-pub(super) const fn strip_comment(file: &'static str) -> &'static str {
+/// The part of a file after its leading comment.
+pub(super) const fn statement(file: &str) -> &str {
     let mut rest = file.as_bytes();
     while let [b'-', b'-', ..] = rest {
         while let [byte, after @ ..] = rest {
@@ -48,6 +56,14 @@ pub(super) const fn strip_comment(file: &'static str) -> &'static str {
     match str::from_utf8(rest) {
         Ok(statement) => statement,
         Err(_) => file,
+    }
+}
+
+/// A copy of a text of `N` bytes.
+pub(super) const fn bytes<const N: usize>(text: &str) -> [u8; N] {
+    match text.as_bytes().first_chunk() {
+        Some(bytes) => *bytes,
+        None => [0; N],
     }
 }
 
@@ -267,12 +283,12 @@ fn failure(operation: &'static str, error: &worker::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::strip_comment;
+    use super::statement;
 
     #[test]
     fn the_leading_comment_of_a_file_is_removed() {
-        assert_eq!(strip_comment("-- ?1 id.\n-- Cost: 1.\nSELECT 1 -- one\n"), "SELECT 1 -- one\n");
-        assert_eq!(strip_comment("SELECT 1"), "SELECT 1");
-        assert_eq!(strip_comment("-- nothing"), "");
+        assert_eq!(statement("-- ?1 id.\n-- Cost: 1.\nSELECT 1 -- one\n"), "SELECT 1 -- one\n");
+        assert_eq!(statement("SELECT 1"), "SELECT 1");
+        assert_eq!(statement("-- nothing"), "");
     }
 }

@@ -113,6 +113,10 @@ fn compile(target: Target, package: &str) -> Result<PathBuf> {
         .args(["rustc", "--locked", "--lib", "--package", package, "--target", "wasm32-unknown-unknown"])
         .args(["--crate-type", "cdylib", "--profile", target.profile()])
         .args(["--message-format", "json-render-diagnostics"])
+        // Handlers are long chains of small functions, and by default LLVM copies many of them into each. The module would be an eighth
+        // larger, compressed, and no faster (docs/performance/build-profile.md).
+        .args(["--", "-Cllvm-args=-inline-threshold=25"])
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags().join("\x1f"))
         .stderr(Stdio::inherit())
         .output()
         .context("cargo could not be run")?;
@@ -129,24 +133,43 @@ fn compile(target: Target, package: &str) -> Result<PathBuf> {
         .context("cargo reported no module")
 }
 
+/// The flags of the environment, and one that replaces the folder of this machine's packages in the texts of panics.
+fn rustflags() -> Vec<String> {
+    let given = env::var("RUSTFLAGS").unwrap_or_default();
+    let packages = env::var("CARGO_HOME").map(|home| format!("--remap-path-prefix={home}=cargo"));
+    given.split_whitespace().map(str::to_owned).chain(packages).collect()
+}
+
 fn is(message: &Value, pointer: &str, expected: &str) -> bool {
     message.pointer(pointer).is_some_and(|value| value == expected)
 }
 
 /// Generates the module and its JavaScript glue, which creates a new instance after a panic.
 fn bind(compiled: &Path, staging: &Path) -> Result<()> {
-    Bindgen::new()
+    let mut output = Bindgen::new()
         .input_path(compiled)
         .out_name("index")
         .module(true)?
         .reset_state_function(true)
         .force_enable_abort_handler(true)
-        .generate(staging)?;
+        .generate_output()?;
+    for function in output.wasm_mut().funcs.iter_mut() {
+        function.name = function.name.as_deref().map(|name| without_hash(name).to_owned());
+    }
+    output.emit(staging)?;
     // Workers do not support the proposal for `import source`.
     let script = staging.join(SCRIPT);
     let text = fs::read_to_string(&script)?;
     fs::write(script, text.replace("import source ", "import "))?;
     Ok(())
+}
+
+/// The name of a function without the hash at its end, which tells a reader nothing and does not compress.
+fn without_hash(name: &str) -> &str {
+    match name.rsplit_once("::h") {
+        Some((path, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => path,
+        _ => name,
+    }
 }
 
 fn optimize(staging: &Path) -> Result<()> {
