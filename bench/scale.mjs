@@ -15,9 +15,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 import { unstable_getMiniflareWorkerOptions as workerOptions } from "wrangler";
-
+import { makeResourceServer, makeSecrets } from "../packages/portcullis/src/secrets.mjs";
 import { capture, fail, heading, path, read, seconds, wrangler } from "../scripts/lib.mjs";
-import { makeResourceServer, makeSecrets } from "../scripts/secrets.mjs";
 import { COUNTED, costTables } from "./cost.mjs";
 import { ADMINS, addressOf, PASSWORD, populate, sizes, usernameOf } from "./population.mjs";
 import { summary } from "./statistics.mjs";

@@ -10,9 +10,8 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_readConfig as readConfig, unstable_splitSqlQuery as splitSqlQuery } from "wrangler";
-
+import { makeSecrets } from "../packages/portcullis/src/secrets.mjs";
 import { path, read } from "../scripts/lib.mjs";
-import { makeSecrets } from "../scripts/secrets.mjs";
 
 const deployed = readConfig({ config: path("wrangler.toml") });
 /** The rate limiters as deployed, with limits that no benchmark reaches. */

@@ -5,7 +5,20 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { checkFlags, env, fail, filesUnder, path, read, run, runIfStarted, seconds, wrangler } from "./lib.mjs";
+import {
+  capture,
+  checkFlags,
+  env,
+  fail,
+  filesUnder,
+  path,
+  read,
+  run,
+  runIfStarted,
+  say,
+  seconds,
+  wrangler,
+} from "./lib.mjs";
 import { setup } from "./setup.mjs";
 import { buildWeb } from "./web.mjs";
 
@@ -38,13 +51,34 @@ export async function build(profile) {
   if (outputs.every(existsSync) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) return;
 
   const started = Date.now();
-  console.log(`build: compiling the Worker ${PROFILES[profile]}`);
-  const tool = ["run", "--quiet", "--locked", "--profile", "tool", "--package", "portcullis-build"];
-  // A backtrace would hide the message of a compile error.
-  await run("cargo", [...tool, "--", profile], { env: { ...env, RUST_BACKTRACE: "0" } });
+  say(`build: compiling the Worker ${PROFILES[profile]}`);
+  await compile(profile, run);
   // If a file was saved during the build, the next call builds again.
   if (buildInputs() === inputs) writeFileSync(stamp, inputs);
-  console.log(`build: done (${seconds(started)})`);
+  say(`build: done (${seconds(started)})`);
+}
+
+/**
+ * Compiles the rules for the commands to build/rules, or optimized to build/rules-release, unless no input has changed. With `quiet`,
+ * prints no message.
+ * @param {"rules" | "rules-release"} target
+ */
+export async function buildRules(target, { quiet = false } = {}) {
+  const inputs = hashOf([...SETTINGS, ...["argon2-simd128", "build", "core", "rules"].flatMap(cratesFiles)]);
+  const stamp = path("build", target, ".inputs");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) return;
+  if (!quiet) say("rules: compiling the Worker's rules for the commands (about a minute the first time)");
+  const { code, stderr } = await compile(target, capture);
+  if (code !== 0) fail(`the rules could not be compiled:\n${stderr}`);
+  writeFileSync(stamp, inputs);
+}
+
+const cratesFiles = (name) => filesUnder(`crates/${name}`);
+
+/** Runs the tool in crates/build. A backtrace would hide the message of a compile error. */
+function compile(target, how) {
+  const tool = ["run", "--quiet", "--locked", "--profile", "tool", "--package", "portcullis-build"];
+  return how("cargo", [...tool, "--", target], { env: { ...env, RUST_BACKTRACE: "0" } });
 }
 
 /**
@@ -64,11 +98,15 @@ export async function bundle(profile) {
   writeFileSync(stamp, inputs);
 }
 
+const SETTINGS = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml", "package-lock.json"];
+
 /** A hash of all inputs of the build. */
-export function buildInputs() {
+export const buildInputs = () =>
+  hashOf([...SETTINGS, "scripts/build.mjs", "scripts/entry.mjs", ...["crates", "src"].flatMap(filesUnder)]);
+
+/** A hash of those of the files that exist, and of the flags of the compiler. */
+function hashOf(files) {
   const hash = createHash("sha256");
-  const settings = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml", "package-lock.json"];
-  const files = [...settings, "scripts/build.mjs", "scripts/entry.mjs", ...["crates", "src"].flatMap(filesUnder)];
   for (const name of files.filter((name) => existsSync(path(name)))) {
     hash.update(`\0${name}\0`).update(readFileSync(path(name)));
   }

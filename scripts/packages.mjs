@@ -1,4 +1,4 @@
-// Builds the npm packages in packages/: JavaScript by esbuild, declarations by the TypeScript of the tests, and the archives that
+// Builds the npm packages for browsers and API servers in packages/: JavaScript by esbuild, declarations by the TypeScript of the tests, and the archives that
 // `npm publish` uploads.
 
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -10,11 +10,11 @@ import { npmPackages, packagesOf } from "./setup.mjs";
 
 const usage = `npm run packages [-- FOLDER]
 
-Builds the packages in packages/, and writes their archives for \`npm publish\` to FOLDER, or else build/packages.`;
+Builds the packages for browsers and API servers in packages/, and writes their archives for \`npm publish\` to FOLDER, or else build/packages.`;
 
-/** The folders in packages/. */
+/** The folders in packages/ that are compiled. scripts/release.mjs packs the other one. */
 export const packages = () =>
-  readdirSync(path("packages")).filter((name) => existsSync(path("packages", name, "package.json")));
+  readdirSync(path("packages")).filter((name) => existsSync(path("packages", name, "tsconfig.json")));
 
 /**
  * Writes the archive of a package to a folder, and returns its path. It is built in a temporary folder, so that several
@@ -38,15 +38,20 @@ export async function pack(name, folder) {
     await run(tsc, ["--project", "tsconfig.json", "--outDir", dist], { cwd: source });
     for (const file of ["package.json", "README.md"]) copyFileSync(join(source, file), join(staged, file));
     copyFileSync(path("LICENSE"), join(staged, "LICENSE"));
-    mkdirSync(folder, { recursive: true });
-    const args = ["pack", "--json", "--ignore-scripts", "--pack-destination", folder];
-    const { code, stdout, stderr } = await capture("npm", args, { cwd: staged });
-    if (code !== 0) fail(`\`npm pack\` of ${name} failed:\n${stderr}`);
-    const [{ filename }] = JSON.parse(stdout);
-    return join(folder, filename);
+    return await npmPack(staged, folder);
   } finally {
     rmSync(staged, { recursive: true, force: true });
   }
+}
+
+/** Writes the archive of the package in a folder to another, and returns its path. */
+export async function npmPack(staged, folder) {
+  mkdirSync(folder, { recursive: true });
+  const args = ["pack", "--json", "--ignore-scripts", "--pack-destination", folder];
+  const { code, stdout, stderr } = await capture("npm", args, { cwd: staged });
+  if (code !== 0) fail(`\`npm pack\` failed:\n${stderr}`);
+  const [{ filename }] = JSON.parse(stdout);
+  return join(folder, filename);
 }
 
 /** The sources of what a package exports. */

@@ -5,8 +5,20 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { capture, envWithoutNpmBin, fail, onPath, path, read, readToml, run, runIfStarted, seconds } from "./lib.mjs";
-import { writeDevVars } from "./secrets.mjs";
+import { ensureDevVars } from "../packages/portcullis/src/secrets.mjs";
+import {
+  capture,
+  envWithoutNpmBin,
+  fail,
+  onPath,
+  path,
+  read,
+  readToml,
+  run,
+  runIfStarted,
+  say,
+  seconds,
+} from "./lib.mjs";
 
 const CARGO_DENY = "0.20.2";
 
@@ -15,10 +27,7 @@ export async function setup({ deny = false } = {}) {
   await npmPackages();
   await rustToolchain();
   if (deny) await cargoDeny();
-  if (!existsSync(path(".dev.vars"))) {
-    writeDevVars();
-    console.log("setup: created .dev.vars with new secrets for this machine");
-  }
+  ensureDevVars();
 }
 
 /** Installs only the npm packages. */
@@ -103,9 +112,9 @@ export function hasCargoDeny() {
 
 async function step(what, duration, work) {
   const started = Date.now();
-  console.log(`setup: installing ${what}, once (about ${duration})`);
+  say(`setup: installing ${what}, once (about ${duration})`);
   await work();
-  console.log(`setup: installed ${what} (${seconds(started)})`);
+  say(`setup: installed ${what} (${seconds(started)})`);
 }
 
 runIfStarted(import.meta.url, () => setup({ deny: true }));

@@ -9,7 +9,7 @@
 
 import { stripVTControlCharacters } from "node:util";
 
-import { bundle } from "./build.mjs";
+import { buildRules, bundle } from "./build.mjs";
 import { openapiBinary } from "./generate.mjs";
 import {
   env,
@@ -26,7 +26,6 @@ import {
   tee,
 } from "./lib.mjs";
 import { lints } from "./lint.mjs";
-import { rulesBinary } from "./rules.mjs";
 import { packagesOf, setup } from "./setup.mjs";
 
 const wasm = "wasm32-unknown-unknown";
@@ -90,7 +89,7 @@ async function nativeTests() {
 async function buildWorker(profile) {
   await bundle(profile);
   // Compiled here, because they take longer than the time limit of a test.
-  await rulesBinary();
+  await buildRules("rules");
   await openapiBinary();
 }
 

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { startWorker } from "../support/harness.mjs";
 
 const EMAIL = "canary.person@example.org";

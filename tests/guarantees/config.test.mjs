@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
 
-import { makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
+import { makeKey, makeResourceServer, makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { assertProblem, ISSUER, keySet, PASSWORD, startWorker } from "../support/harness.mjs";
 import { ROUTES } from "../support/routes.mjs";
 

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 
 import { AFTER_RESPONSE, COUNTED } from "../../bench/cost.mjs";
-import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { forged, startWorker } from "../support/harness.mjs";
 import { logIn, options, registerWithPasskey } from "../support/passkeys.mjs";
 

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
 
-import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { Authenticator } from "../support/authenticator.mjs";
 import { totp } from "../support/factors.mjs";
 import { basic, page, restored, startWorker } from "../support/harness.mjs";

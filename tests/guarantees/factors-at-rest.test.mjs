@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
-import { dataSecretId, makeSecret } from "../../scripts/secrets.mjs";
+import { dataSecretId, makeSecret } from "../../packages/portcullis/src/secrets.mjs";
 import { decrypted } from "../support/data.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem, startWorker } from "../support/harness.mjs";

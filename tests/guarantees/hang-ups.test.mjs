@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { Authenticator } from "../support/authenticator.mjs";
 import { basic, PASSWORD, startWorker } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";

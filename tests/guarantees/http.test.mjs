@@ -7,7 +7,7 @@ import { after, before, beforeEach, test } from "node:test";
 
 import { decodeJwt, decodeProtectedHeader } from "jose";
 
-import { makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
+import { makeResourceServer, makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { assertOAuthError, assertProblem, basic, ISSUER, PASSWORD, startWorker } from "../support/harness.mjs";
 import { assertDocumented } from "../support/openapi.mjs";
 import { allowed, BEARER_ROUTES, OAUTH_PATHS, ROUTES, WITH_BODY } from "../support/routes.mjs";

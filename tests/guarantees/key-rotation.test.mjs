@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 
 import { createRemoteJWKSet, customFetch, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
-import { makeKey } from "../../scripts/secrets.mjs";
+import { makeKey } from "../../packages/portcullis/src/secrets.mjs";
 import { assertProblem, ISSUER, keySet, startWorker } from "../support/harness.mjs";
 import { signToken } from "../support/tokens.mjs";
 

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
-import { makeSecrets } from "../../scripts/secrets.mjs";
+import { makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { assertProblem, deviceCookieOf, forged, PASSWORD, page, startWorker } from "../support/harness.mjs";
 import { STOPPED } from "../support/preludes.mjs";
 import { allVerifiedAtOnce, assertThrottled, Throttles, visible } from "../support/throttles.mjs";

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
-import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { Authenticator } from "../support/authenticator.mjs";
 import {
   assertOAuthError,

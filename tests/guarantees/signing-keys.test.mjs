@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
-import { ALGORITHMS, makeKey } from "../../scripts/secrets.mjs";
+import { ALGORITHMS, makeKey } from "../../packages/portcullis/src/secrets.mjs";
 import { assertProblem, ISSUER, keySet, PASSWORD, startWorker } from "../support/harness.mjs";
 import { sign, signingInput } from "../support/tokens.mjs";
 

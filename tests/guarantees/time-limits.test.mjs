@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
 
-import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { assertOAuthError, assertProblem, basic, startWorker } from "../support/harness.mjs";
 import { IMPATIENT } from "../support/preludes.mjs";
 import { OAUTH_PATHS, WITH_BODY } from "../support/routes.mjs";

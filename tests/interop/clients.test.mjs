@@ -16,7 +16,7 @@ import { createRemoteJWKSet, decodeJwt, customFetch as joseFetch, jwtVerify } fr
 import * as oauth from "oauth4webapi";
 import * as openid from "openid-client";
 
-import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { forged, startWorker } from "../support/harness.mjs";
 import { signingInput, signToken } from "../support/tokens.mjs";
 

@@ -7,9 +7,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { createTestHarness, unstable_readConfig } from "wrangler";
-
+import { makeKey, makeResourceServer, makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { path, read, run } from "../../scripts/lib.mjs";
-import { makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
 import { keySet, PASSWORD, startWorker, VARS } from "../support/harness.mjs";
 import { installed } from "../support/installed.mjs";
 import { Forge, INVALID_TOKENS, validTokens } from "../support/invalid-tokens.mjs";

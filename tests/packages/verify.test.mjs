@@ -10,9 +10,8 @@ import { text } from "node:stream/consumers";
 import { after, before, mock, test } from "node:test";
 
 import { decodeJwt } from "jose";
-
+import { makeKey, makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { path } from "../../scripts/lib.mjs";
-import { makeKey, makeResourceServer } from "../../scripts/secrets.mjs";
 import { ISSUER, keySet, startWorker } from "../support/harness.mjs";
 import { installed } from "../support/installed.mjs";
 import { Forge, INVALID_TOKENS, validTokens } from "../support/invalid-tokens.mjs";

@@ -11,7 +11,13 @@ import { filesUnder, path } from "../../scripts/lib.mjs";
  */
 export async function cached(name, inputs, make) {
   const hash = createHash("sha256");
-  for (const file of [...inputs, "package-lock.json", "tests/package-lock.json", ...filesUnder("scripts")])
+  for (const file of [
+    ...inputs,
+    "package-lock.json",
+    "tests/package-lock.json",
+    ...filesUnder("scripts"),
+    ...filesUnder("packages/portcullis"),
+  ])
     hash.update(`\0${file}\0`).update(readFileSync(path(file)));
   mkdirSync(path("build", "tests"), { recursive: true });
   const kept = path("build", "tests", `${name}-${hash.digest("hex").slice(0, 32)}`);

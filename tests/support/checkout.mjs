@@ -18,6 +18,8 @@ import { capture, env, path } from "../../scripts/lib.mjs";
 
 const COPIED = [
   "scripts",
+  // Where it is, is where its commands find the checkout.
+  "packages/portcullis",
   "package.json",
   "package-lock.json",
   "Cargo.toml",
@@ -25,7 +27,7 @@ const COPIED = [
   "rust-toolchain.toml",
   "wrangler.toml",
 ];
-const LINKED = ["src", "crates", "migrations", "packages"];
+const LINKED = ["src", "crates", "migrations", "packages/client", "packages/verify"];
 
 export class Checkout {
   constructor() {
@@ -89,6 +91,11 @@ export class Checkout {
   /** A PATH in which the programs of this checkout precede those of the machine. */
   get env() {
     return { PATH: [this.path("programs"), process.env.PATH].join(delimiter) };
+  }
+
+  /** The command of that name. */
+  command(name, ...args) {
+    return [this.path("packages/portcullis/src/cli.mjs"), name, ...args];
   }
 
   /** Runs Node in this checkout. */

@@ -2,7 +2,7 @@
 
 import { createDecipheriv, hkdfSync } from "node:crypto";
 
-import { dataSecretId } from "../../scripts/secrets.mjs";
+import { dataSecretId } from "../../packages/portcullis/src/secrets.mjs";
 
 /** The value of a stored text. `list`: DATA_SECRETS. `row`: the bytes of the row's id. Throws if the text is that of another place. */
 export function decrypted(stored, list, { table, column, row }) {

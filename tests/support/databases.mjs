@@ -7,9 +7,8 @@ import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 
-import { wranglerBuild } from "../../scripts/build.mjs";
+import { buildRules, wranglerBuild } from "../../scripts/build.mjs";
 import { capture, env, filesUnder, path, read, wrangler } from "../../scripts/lib.mjs";
-import { rulesBinary } from "../../scripts/rules.mjs";
 import { cached } from "./cached.mjs";
 import { Checkout } from "./checkout.mjs";
 import { freePort, serve } from "./served.mjs";
@@ -21,7 +20,7 @@ export class Databases {
   static async make() {
     const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
     const template = await migrated();
-    await rulesBinary();
+    await buildRules("rules");
     return Object.assign(new Databases(), { folder, template, checkout: checkoutWithStandIn() });
   }
 
@@ -65,7 +64,8 @@ function checkoutWithStandIn() {
   for (const name of ["npm", "cargo"]) checkout.printing(`programs/${name}`, "");
   const installed = ["rustc", "cargo", "rustfmt", "clippy", "rust-std-wasm32-unknown-unknown"];
   checkout.printing("programs/rustup", installed.map((name) => `${name}-x`).join("\n"));
-  checkout.link(".tools", "target");
+  mkdirSync(checkout.path("build"));
+  checkout.link(".tools", "build/rules");
   checkout.write("node_modules/.installed", readFileSync(path("node_modules", ".installed")));
   checkout.write(".dev.vars", "");
   mkdirSync(checkout.path("node_modules", ".bin"));
@@ -89,13 +89,13 @@ class LocalDatabase {
 
   /** Runs a command on this database, as if called from the folder of all databases. */
   script(name, ...args) {
-    return capture("node", [`scripts/${name}.mjs`, ...args, ...this.options], { env: this.env });
+    return capture("node", ["packages/portcullis/src/cli.mjs", name, ...args, ...this.options], { env: this.env });
   }
 
   /** The same with the stand-in for wrangler, which starts faster. */
   quick(name, ...args) {
     const { PATH, ...others } = this.env;
-    return this.checkout.node([`scripts/${name}.mjs`, ...args, ...this.options], others);
+    return this.checkout.node(this.checkout.command(name, ...args, ...this.options), others);
   }
 
   /** Starts a Worker on this database as `npm run dev` does, from the build under test. */

@@ -7,7 +7,7 @@ import { setTimeout } from "node:timers/promises";
 
 import { decodeJwt } from "jose";
 
-import { makeSecrets } from "../../scripts/secrets.mjs";
+import { makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { Client } from "./client.mjs";
 import { assertDocumented } from "./openapi.mjs";
 import { Runtime } from "./runtime.mjs";

@@ -4,7 +4,12 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { unstable_readConfig } from "wrangler";
-import { check as checkFolder, limiterProblems, RATE_LIMITS, secondAddress } from "../../scripts/check-config.mjs";
+import {
+  check as checkFolder,
+  limiterProblems,
+  RATE_LIMITS,
+  secondAddress,
+} from "../../packages/portcullis/src/check-config.mjs";
 import { Failure } from "../../scripts/lib.mjs";
 import { Checkout } from "../support/checkout.mjs";
 
@@ -28,7 +33,7 @@ function write(configure, answer) {
 /** Runs the script with a configuration and a Worker. */
 function run(configure, answer) {
   write(configure, answer);
-  return checkout.node(["scripts/check-config.mjs"]);
+  return checkout.node(["packages/portcullis/src/check-config.mjs"]);
 }
 
 /** Checks a configuration in this process. Returns the message of the failure, or `undefined`. */

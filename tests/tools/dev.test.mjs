@@ -8,9 +8,8 @@ import { setTimeout } from "node:timers/promises";
 import { parseEnv } from "node:util";
 
 import { decodeJwt } from "jose";
-
+import { devVars } from "../../packages/portcullis/src/secrets.mjs";
 import { path } from "../../scripts/lib.mjs";
-import { devVars } from "../../scripts/secrets.mjs";
 import { Checkout } from "../support/checkout.mjs";
 import { basic, PASSWORD, POLICIES } from "../support/harness.mjs";
 import { patiently } from "../support/patience.mjs";
@@ -33,7 +32,7 @@ before(async () => {
 after(() => checkout.remove());
 
 test("with a resource server and metrics, on another port", { timeout: 120_000 }, async (t) => {
-  const { code, stdout, stderr } = await checkout.node(["scripts/keygen.mjs", "--resource-server", "orders-api"]);
+  const { code, stdout, stderr } = await checkout.node(checkout.command("keygen", "--resource-server", "orders-api"));
   assert.equal(code, 0, stderr);
   const [secret] = stdout.match(/^[\w-]{43}$/m);
   const [line] = stdout.match(/^RESOURCE_SERVERS = .*$/m);
@@ -174,7 +173,7 @@ async function withDev(configuration, flags, act) {
   const port = await freePort();
   const url = `http${flags.includes("--https") ? "s" : ""}://localhost:${port}`;
   const env = { ...process.env, ...checkout.env, PORT: String(port) };
-  const dev = await serve(url, process.execPath, ["scripts/dev.mjs", ...flags], { cwd: checkout.folder, env });
+  const dev = await serve(url, process.execPath, checkout.command("dev", ...flags), { cwd: checkout.folder, env });
   try {
     await act(dev);
   } finally {

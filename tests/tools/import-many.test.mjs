@@ -14,6 +14,7 @@ const CHUNK = 25_000;
 const SMALL_CHUNK = 4000;
 /** More than a chunk for the last import: when an import is killed, wrangler may still write the next chunk. */
 const USERS = CHUNK + 2 * SMALL_CHUNK + 1000;
+const IMPORT = "packages/portcullis/src/commands/import.mjs";
 const CHEAP = "$pbkdf2-sha256$i=1$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 let databases, folder;
@@ -36,10 +37,10 @@ test("an import that is killed twice completes when it is run again, and its use
     );
   }
   await new Promise((resolve) => users.end(resolve));
-  const script = database.checkout.read("scripts/import.mjs");
+  const script = database.checkout.read(IMPORT);
   const chunk = /^const CHUNK = 25_000;$/m;
   assert.match(script, chunk);
-  database.checkout.write("scripts/import.mjs", script.replace(chunk, `const CHUNK = ${SMALL_CHUNK};`));
+  database.checkout.write(IMPORT, script.replace(chunk, `const CHUNK = ${SMALL_CHUNK};`));
 
   for (const [done, table] of [
     ["loaded", "import_users"],
@@ -123,11 +124,15 @@ test("an import that is killed twice completes when it is run again, and its use
 /** Runs the import until it prints this text, and then kills it. */
 function importUntil(output, database, ...flags) {
   return new Promise((resolve, reject) => {
-    const child = spawn("node", ["scripts/import.mjs", join(folder, "many.ndjson"), ...flags, ...database.options], {
-      cwd: database.checkout.folder,
-      env: { ...database.env, ...database.checkout.env },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const child = spawn(
+      "node",
+      database.checkout.command("import", join(folder, "many.ndjson"), ...flags, ...database.options),
+      {
+        cwd: database.checkout.folder,
+        env: { ...database.env, ...database.checkout.env },
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     let text = "";
     child.stdout.setEncoding("utf8").on("data", (more) => {
       text += more;

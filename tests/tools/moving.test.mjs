@@ -11,9 +11,8 @@ import { test } from "node:test";
 
 // PostgreSQL in WebAssembly, so that the SQL of the pages runs wherever the tests run.
 import { PGlite } from "@electric-sql/pglite";
-
+import { userChecker } from "../../packages/portcullis/src/rules.mjs";
 import { capture, path } from "../../scripts/lib.mjs";
-import { rules } from "../../scripts/rules.mjs";
 
 const page = (name) => readFileSync(path("docs", "migrating", name), "utf8");
 const blocks = (text, language) =>
@@ -24,26 +23,16 @@ const idOf = (uuid) => Buffer.from(uuid.replaceAll("-", ""), "hex").toString("ba
 
 /** Checks lines as the import does. Returns the users by address, without constant columns, and the errors. */
 async function check(lines) {
-  const options = [
-    "--roles",
-    "user,admin,editor",
-    "--now",
-    String(NOW),
-    "--cpu-ms",
-    "500",
-    "--argon2",
-    "19456,2",
-    "--slot-key",
-    "5c".repeat(32),
-    "--allow-admins",
-  ];
-  const { code, stdout, stderr } = await rules(["check-users", ...options], { input: lines.join("\n") });
-  assert.equal(code, 0, stderr);
-  const checked = stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line))
-    .slice(0, -1);
+  const checker = await userChecker({
+    roles: "user,admin,editor",
+    now: NOW,
+    cpu_ms: 500,
+    memory_kib: 19_456,
+    iterations: 2,
+    slot_key: "5c".repeat(32),
+    allow_admins: true,
+  });
+  const checked = [...checker.check(Buffer.from(lines.join("\n"))), ...checker.end().slice(0, -1)];
   const users = Object.fromEntries(
     checked
       .filter(({ error }) => error === undefined)

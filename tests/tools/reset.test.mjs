@@ -37,7 +37,7 @@ test("a link for a new password is printed and recorded, and the database has on
   for (const issuer of ["http://example.org", "https://example.org/?a", "https://a:b@example.org", "example.org"])
     await refused([o, "--issuer", issuer], 2, /--issuer is not an https address/);
   // The stand-in for wrangler would fail otherwise.
-  const remote = await databases.checkout.node(["scripts/reset.mjs", o, "--remote"]);
+  const remote = await databases.checkout.node(databases.checkout.command("reset", o, "--remote"));
   assert.equal(remote.code, 1);
   assert.match(remote.stderr, /ISSUER in wrangler.toml is not the https address of the deployment/);
   const counts =

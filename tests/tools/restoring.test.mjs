@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
-import { makeSecrets } from "../../scripts/secrets.mjs";
+import { makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { assertProblem, startWorker } from "../support/harness.mjs";
 
 const page = readFileSync(new URL("../../docs/operations/backup.md", import.meta.url), "utf8");

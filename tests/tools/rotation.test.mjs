@@ -19,8 +19,8 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 
-import { LEAD, rotate, rotateDataSecrets, rotateFile } from "../../scripts/rotation.mjs";
-import { ALGORITHMS, dataSecretId, devVars, makeKey, makeSecrets } from "../../scripts/secrets.mjs";
+import { LEAD, rotate, rotateDataSecrets, rotateFile } from "../../packages/portcullis/src/rotation.mjs";
+import { ALGORITHMS, dataSecretId, devVars, makeKey, makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 
 const NOW = 1_700_000_000;
 const IDLE = 604_800;
@@ -33,8 +33,8 @@ after(() => rmSync(folder, { recursive: true }));
 const at = (signs_from, alg) => ({ ...makeKey(alg), signs_from });
 /** Runs the command in that folder. */
 function keygen(...args) {
-  const script = fileURLToPath(new URL("../../scripts/keygen.mjs", import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], {
+  const script = fileURLToPath(new URL("../../packages/portcullis/src/cli.mjs", import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, "keygen", ...args], {
     encoding: "utf8",
     env: { ...process.env, INIT_CWD: folder },
   });
@@ -138,7 +138,7 @@ test("a rotation of the data secret puts a new one first and keeps the others", 
   const around = (line) => `${devVars(others)}${line}\n# end, without a line break`;
   for (const line of [`DATA_SECRETS='${old}'`, `  export DATA_SECRETS = ${old}  `, `DATA_SECRETS="${old}, ${old}="`]) {
     writeFileSync(file, around(line));
-    const report = rotateDataSecrets(file);
+    const { report } = rotateDataSecrets(file);
     const text = readFileSync(file, "utf8");
     const [added, ...kept] = parseEnv(text).DATA_SECRETS.split(",");
     assert.equal(text, around(`DATA_SECRETS='${[added, ...kept].join(",")}'`));
@@ -156,7 +156,7 @@ test("a file without a data secret gets the first one", () => {
   const { DATA_SECRETS: _, ...others } = makeSecrets();
   for (const text of [devVars(others), devVars(others).trimEnd()]) {
     writeFileSync(file, text);
-    assert.equal(rotateDataSecrets(file).length, 1);
+    assert.equal(rotateDataSecrets(file).report.length, 1);
     const { DATA_SECRETS, ...rest } = parseEnv(readFileSync(file, "utf8"));
     assert.deepEqual([rest, DATA_SECRETS.length], [others, 43]);
   }

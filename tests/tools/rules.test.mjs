@@ -1,46 +1,40 @@
-// crates/cli/src/main.rs, which applies the rules of the Worker to imported users, addresses and roles.
+// crates/rules, which applies the rules of the Worker to imported users, addresses and roles.
 
 import assert from "node:assert/strict";
 import { createHmac, randomUUID } from "node:crypto";
-import { before, test } from "node:test";
+import { test } from "node:test";
 
-import { rules, rulesBinary } from "../../scripts/rules.mjs";
+import { Failure } from "../../packages/portcullis/src/failure.mjs";
+import { checkRole, emailKey, userChecker } from "../../packages/portcullis/src/rules.mjs";
 
 const NOW = 1_800_000_000;
 const HASH = "$pbkdf2-sha256$i=1000$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const ada = { email: "ada@example.org", password_hash: HASH };
 
-before(() => rulesBinary());
-
 const OPTIONS = {
-  "--roles": "user,admin",
-  "--now": String(NOW),
-  "--cpu-ms": "500",
-  "--argon2": "7168,5",
-  "--slot-key": "5c".repeat(32),
+  roles: "user,admin",
+  now: NOW,
+  cpu_ms: 500,
+  memory_kib: 7168,
+  iterations: 5,
+  slot_key: "5c".repeat(32),
 };
 
 /** The slot of an address with the key in OPTIONS. */
 function slotOf(email) {
-  const tag = createHmac("sha256", OPTIONS["--slot-key"]).update("portcullis slot v1").update(email).digest();
+  const tag = createHmac("sha256", OPTIONS.slot_key).update("portcullis slot v1").update(email).digest();
   return tag.readUInt16BE() >> 4;
 }
 
-/** The output for the lines of a file, given as text or as objects. */
-async function check(lines, { flags = [], ...changes } = {}) {
-  const input =
-    typeof lines === "string"
-      ? lines
-      : lines.map((line) => (typeof line === "string" ? line : JSON.stringify(line))).join("\n");
-  const { code, stdout, stderr } = await rules(
-    ["check-users", ...Object.entries({ ...OPTIONS, ...changes }).flat(), ...flags],
-    { input },
-  );
-  assert.equal(code, 0, stderr);
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
+/** The results for the lines of a file, given as bytes, text or objects, in pieces of that size. */
+async function check(lines, changes = {}, size = 65_536) {
+  const text = (line) => (typeof line === "string" ? line : JSON.stringify(line));
+  const input = Buffer.from(Array.isArray(lines) ? lines.map(text).join("\n") : lines);
+  const checker = await userChecker({ ...OPTIONS, ...changes });
+  const results = [];
+  for (let from = 0; from < input.length; from += size)
+    results.push(...checker.check(input.subarray(from, from + size)));
+  return [...results, ...checker.end()];
 }
 
 test("a user with only the required members gets defaults for the rest", async () => {
@@ -89,7 +83,7 @@ test("every member is normalised as at registration", async () => {
         disabled: true,
       },
     ],
-    { flags: ["--allow-admins"] },
+    { allow_admins: true },
   );
   assert.deepEqual(row, {
     line: 1,
@@ -170,20 +164,23 @@ test("imported Argon2 hashes are marked as such, even if they do not come from D
 const bcrypt = (cost) => `$2b$${cost}$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW`;
 
 test("a hash that is too expensive to verify in a request is refused, and the error names the setting", async () => {
-  const checkCost = (password_hash, cpuMs) => check([{ ...ada, password_hash }], { "--cpu-ms": String(cpuMs) });
+  const checkCost = (password_hash, cpuMs) => check([{ ...ada, password_hash }], { cpu_ms: cpuMs });
   const [{ error }] = await checkCost(bcrypt(13), 500);
   const [, about, needed] = error.match(
     /^password_hash: verifying it takes about (\d+) ms of CPU time, but cpu_ms in wrangler.toml is 500: set it to at least (\d+) while such hashes exist$/,
   );
   // With the suggested setting the hash is accepted; a cheaper hash is accepted with the original setting.
   assert.ok(Number(about) > 500 && Number(needed) >= Number(about) && Number(needed) % 100 === 0, error);
-  assert.equal((await checkCost(bcrypt(13), needed))[0].password_hash, bcrypt(13));
+  assert.equal((await checkCost(bcrypt(13), Number(needed)))[0].password_hash, bcrypt(13));
   assert.equal((await checkCost(bcrypt(10), 500))[0].password_hash, bcrypt(10));
   assert.match((await checkCost(bcrypt(10), 100))[0].error, /is 100: set it to at least \d00 /);
   // The cost of the new hash counts too: with the most expensive parameters, the same hash is refused.
   const [cheap, expensive] = await Promise.all(
-    ["7168,5", "65536,16"].map((argon2) =>
-      check([{ ...ada, password_hash: bcrypt(10) }], { "--argon2": argon2, "--cpu-ms": "400" }),
+    [
+      [7168, 5],
+      [65_536, 16],
+    ].map(([memory_kib, iterations]) =>
+      check([{ ...ada, password_hash: bcrypt(10) }], { memory_kib, iterations, cpu_ms: 400 }),
     ),
   );
   assert.deepEqual([cheap[0].password_hash, expensive[0].password_hash], [bcrypt(10), undefined]);
@@ -201,7 +198,7 @@ test("weak hashes are counted by kind, and wrapped with --wrap-weak", async () =
     users.map(({ password_hash }) => password_hash),
   );
 
-  const wrapped = await check(users, { flags: ["--wrap-weak"] });
+  const wrapped = await check(users, { wrap_weak: true });
   assert.deepEqual(wrapped.at(-1), plain.at(-1));
   const outer = "\\$argon2id\\$v=19\\$m=7168,t=5,p=1\\$[\\w+/]{22}\\$[\\w+/]{43}$";
   const hashes = wrapped.slice(0, 4).map(({ password_hash }) => password_hash);
@@ -212,7 +209,7 @@ test("weak hashes are counted by kind, and wrapped with --wrap-weak", async () =
   assert.notEqual(hashes[0], hashes[1]);
   const again = await check(
     hashes.map((password_hash, n) => ({ email: `${n}@example.org`, password_hash })),
-    { flags: ["--wrap-weak"] },
+    { wrap_weak: true },
   );
   assert.deepEqual(
     again.slice(0, 4).map(({ password_hash }) => password_hash),
@@ -221,14 +218,14 @@ test("weak hashes are counted by kind, and wrapped with --wrap-weak", async () =
   assert.deepEqual(again.at(-1).weak, {});
   // The outer hash counts towards the cost too.
   assert.match(
-    (await check([{ ...ada, password_hash: HASH }], { flags: ["--wrap-weak"], "--cpu-ms": "30" }))[0].error,
+    (await check([{ ...ada, password_hash: HASH }], { wrap_weak: true, cpu_ms: 30 }))[0].error,
     /verifying it takes/,
   );
-  assert.equal((await check([{ ...ada, password_hash: HASH }], { "--cpu-ms": "30" }))[0].password_hash, HASH);
+  assert.equal((await check([{ ...ada, password_hash: HASH }], { cpu_ms: 30 }))[0].password_hash, HASH);
 });
 
 test("an account without a password needs an explicit null, and is counted", async () => {
-  const [row, end] = await check([{ ...ada, password_hash: null }], { flags: ["--wrap-weak"] });
+  const [row, end] = await check([{ ...ada, password_hash: null }], { wrap_weak: true });
   assert.equal(row.password_hash, null);
   assert.deepEqual(end, { users: 1, admins: 0, without_password: 1, weak: {} });
 });
@@ -245,7 +242,7 @@ test("admins are accepted only with --allow-admins, and counted", async () => {
     [undefined, 'roles: "admin" requires --allow-admins', 'roles: "admin" requires --allow-admins', undefined],
   );
   assert.equal(refused.at(-1).admins, 0);
-  const accepted = await check(users, { flags: ["--allow-admins"] });
+  const accepted = await check(users, { allow_admins: true });
   assert.deepEqual(
     accepted.slice(0, 3).map(({ roles }) => roles),
     ['["user"]', '["user","admin"]', '["admin"]'],
@@ -357,11 +354,7 @@ test("invalid UTF-8 is an error of its line only", async () => {
     Buffer.from('{"email":"\xff@example.org"}\n', "latin1"),
     Buffer.from(JSON.stringify(ada)),
   ]);
-  const { stdout } = await rules(["check-users", ...Object.entries(OPTIONS).flat()], { input });
-  const [error, row] = stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
+  const [error, row] = await check(input);
   assert.deepEqual(error, { line: 1, error: "not UTF-8" });
   assert.equal(row.line, 2);
 });
@@ -407,67 +400,42 @@ test("empty lines are counted, a byte order mark is ignored, and lines may end i
 });
 
 test("ROLES must be valid names", async () => {
-  for (const list of ["", "user,", "user,Admin", "user,1st", "us er", 'user,"x"']) {
-    const { code, stderr } = await rules(["check-role", "--roles", list, "user"]);
-    assert.equal(code, 1, list);
-    assert.match(stderr, /^ROLES in wrangler.toml must/);
-  }
-  assert.equal((await rules(["check-role", "--roles", "user, support-2nd_line, admin", "support-2nd_line"])).code, 0);
-  assert.match((await rules(["check-role", "--roles", "user,admin", "Admin"])).stderr, /"Admin" is not a role/);
+  for (const list of ["", "user,", "user,Admin", "user,1st", "us er", 'user,"x"'])
+    await assert.rejects(checkRole("user", list), /^Error: ROLES in wrangler.toml must/);
+  await checkRole("support-2nd_line", "user, support-2nd_line, admin");
+  await assert.rejects(checkRole("Admin", "user,admin"), /^Error: "Admin" is not a role/);
 });
 
-test("email-key prints the key of an address, or the reason why the address is invalid", async () => {
-  assert.equal((await rules(["email-key", " Ada@Example.ORG"])).stdout, "ada@example.org\n");
-  const { code, stdout, stderr } = await rules(["email-key", "ada"]);
-  assert.deepEqual([code, stdout], [1, ""]);
-  assert.match(stderr, /exactly one @/);
+test("the key of an address is that by which the Worker compares it, or the error says why there is none", async () => {
+  assert.equal(await emailKey(" Ada@Example.ORG"), "ada@example.org");
+  await assert.rejects(emailKey("ada"), (error) => error instanceof Failure && /exactly one @/.test(error.message));
 });
 
-test("thousands of lines are checked in parallel and returned in their order", async () => {
-  const answers = await check(
-    Array.from({ length: 3000 }, (_, n) => ({ email: `${n}@example.org`, password_hash: n % 7 === 0 ? "none" : HASH })),
-  );
+test("a file gives the same results in pieces of any size, in the order of its lines", async () => {
+  const lines = Array.from({ length: 300 }, (_, n) => ({
+    id: randomUUID(),
+    email: `\u00e4${n}@example.org`,
+    password_hash: n % 7 === 0 ? "none" : HASH,
+  }));
+  const whole = await check(lines);
   assert.deepEqual(
-    answers.slice(0, -1).map(({ line, email, error }) => (error === undefined ? `${line} ${email}` : `${line}`)),
-    Array.from({ length: 3000 }, (_, n) => (n % 7 === 0 ? `${n + 1}` : `${n + 1} ${n}@example.org`)),
+    whole.slice(0, -1).map(({ line, email, error }) => (error === undefined ? `${line} ${email}` : `${line}`)),
+    lines.map(({ email }, n) => (n % 7 === 0 ? `${n + 1}` : `${n + 1} ${email}`)),
   );
+  for (const size of [1, 7, 1000]) assert.deepEqual(await check(lines, {}, size), whole);
 });
 
 test("the current Argon2 parameters must be ones that the Worker accepts", async () => {
-  for (const argon2 of ["7168,4", "64,1", "4294967295,1"]) {
-    const { code, stderr } = await rules(
-      ["check-users", ...Object.entries({ ...OPTIONS, "--argon2": argon2 }).flat()],
-      { input: "" },
-    );
-    assert.equal(code, 1, argon2);
-    assert.match(stderr, /^ARGON2_MEMORY_KIB/);
-  }
+  for (const [memory_kib, iterations] of [
+    [7168, 4],
+    [64, 1],
+    [4_294_967_295, 1],
+  ])
+    await assert.rejects(userChecker({ ...OPTIONS, memory_kib, iterations }), /^Error: ARGON2_MEMORY_KIB/);
 });
 
-test("wrong arguments exit with 2", async () => {
-  const all = (changes) => ["check-users", ...Object.entries({ ...OPTIONS, ...changes }).flat()];
-  const without = (name) => [
-    "check-users",
-    ...Object.entries(OPTIONS)
-      .filter(([own]) => own !== name)
-      .flat(),
-  ];
-  for (const args of [
-    [],
-    ["email-key"],
-    ["check-users"],
-    without("--now"),
-    without("--cpu-ms"),
-    without("--argon2"),
-    without("--slot-key"),
-    all({ "--slot-key": "5c" }),
-    all({ "--now": "soon" }),
-    all({ "--cpu-ms": "-1" }),
-    all({ "--argon2": "7168" }),
-    all({ "--argon2": "7168,5,1" }),
-    all({ "--after": "2" }),
-    [...all(), "--wrap"],
-  ]) {
-    assert.equal((await rules(args)).code, 2, args.join(" "));
-  }
+test("invalid options are refused", async () => {
+  const cases = [{ slot_key: "5c" }, { now: "soon" }, { cpu_ms: -1 }, { iterations: 1.5 }, { after: 2 }];
+  for (const changes of cases)
+    await assert.rejects(userChecker({ ...OPTIONS, ...changes }), Failure, JSON.stringify(changes));
 });

@@ -6,9 +6,14 @@ import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 
 import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from "jose";
-
+import {
+  dataSecretId,
+  devVars,
+  makeKey,
+  makeResourceServer,
+  makeSecrets,
+} from "../../packages/portcullis/src/secrets.mjs";
 import { variable } from "../../scripts/lib.mjs";
-import { dataSecretId, devVars, makeKey, makeResourceServer, makeSecrets } from "../../scripts/secrets.mjs";
 import { Checkout, withInstallers } from "../support/checkout.mjs";
 import { decrypted } from "../support/data.mjs";
 
@@ -64,7 +69,7 @@ test("new secrets replace the old ones, but never those that second factors need
   const checkout = new Checkout();
   t.after(() => checkout.remove());
   withInstallers(checkout);
-  const keygen = (...args) => checkout.node(["scripts/keygen.mjs", ...args]);
+  const keygen = (...args) => checkout.node(checkout.command("keygen", ...args));
   const old = makeSecrets();
   checkout.write(".dev.vars", devVars(old));
   assert.equal((await keygen("--dev")).code, 1);
@@ -108,9 +113,13 @@ test("the entry of a resource server has the hash of its secret, and its id need
 
 test("the command prints the entry of a resource server as a line for wrangler.toml", () => {
   const keygen = (...args) =>
-    spawnSync(process.execPath, [fileURLToPath(new URL("../../scripts/keygen.mjs", import.meta.url)), ...args], {
-      encoding: "utf8",
-    });
+    spawnSync(
+      process.execPath,
+      [fileURLToPath(new URL("../../packages/portcullis/src/cli.mjs", import.meta.url)), "keygen", ...args],
+      {
+        encoding: "utf8",
+      },
+    );
   for (const [audience, given] of [
     [variable("AUDIENCE"), []],
     ["O'Hara's \"API\"", ["O'Hara's \"API\""]],

@@ -1,10 +1,10 @@
-//! Builds the Worker into `build/dev` or `build/release`, or the example of a Worker into `build/example`. Usage, in the root of the
-//! repository: `portcullis-build dev|release|example`.
+//! Builds WebAssembly into a folder of `build/`: the Worker (`dev`, `release`), the example of a Worker (`example`), or the rules for
+//! the commands (`rules`, `rules-release`). Usage, in the root of the repository: `portcullis-build FOLDER`.
 //!
-//! 1. cargo compiles the Worker to WebAssembly, with the profile `worker-dev` or `release`.
-//! 2. wasm-bindgen generates the JavaScript glue.
+//! 1. cargo compiles the package to WebAssembly, with the profile `worker-dev` or `release`.
+//! 2. wasm-bindgen generates the JavaScript glue, for Workers or for Node.
 //! 3. wasm-opt optimizes the module of a release build.
-//! 4. esbuild bundles the glue with the entry point, `scripts/entry.mjs`.
+//! 4. esbuild bundles the glue of a Worker with its entry point, such as `scripts/entry.mjs`.
 //!
 //! A second process waits for the first, and then has nothing to build.
 
@@ -34,49 +34,66 @@ enum Target {
     Release,
     /// The example of a resource server, compiled fast.
     Example,
+    /// The rules for the commands in a checkout, compiled fast.
+    Rules,
+    /// The rules for the commands of the npm package, optimized.
+    RulesRelease,
 }
 
 impl Target {
-    /// The name of the cargo profile.
-    fn profile(self) -> &'static str {
-        match self {
-            Self::Dev | Self::Example => "worker-dev",
-            Self::Release => "release",
-        }
-    }
-
-    fn folder(self) -> &'static Path {
-        Path::new(match self {
-            Self::Dev => "build/dev",
-            Self::Release => "build/release",
-            Self::Example => "build/example",
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "dev" => Self::Dev,
+            "release" => Self::Release,
+            "example" => Self::Example,
+            "rules" => Self::Rules,
+            "rules-release" => Self::RulesRelease,
+            _ => return None,
         })
     }
 
-    /// The cargo package, and its entry point in JavaScript.
-    fn sources(self) -> (&'static str, &'static Path) {
+    fn is_optimized(self) -> bool {
+        matches!(self, Self::Release | Self::RulesRelease)
+    }
+
+    /// The name of the cargo profile.
+    fn profile(self) -> &'static str {
+        if self.is_optimized() { "release" } else { "worker-dev" }
+    }
+
+    fn package(self) -> &'static str {
         match self {
-            Self::Dev | Self::Release => ("portcullis", Path::new("scripts/entry.mjs")),
-            Self::Example => ("orders-api-worker", Path::new("examples/rust-worker/entry.mjs")),
+            Self::Dev | Self::Release => "portcullis",
+            Self::Example => "orders-api-worker",
+            Self::Rules | Self::RulesRelease => "portcullis-rules",
+        }
+    }
+
+    /// The entry point of a Worker, in JavaScript.
+    fn entry(self) -> Option<&'static Path> {
+        match self {
+            Self::Dev | Self::Release => Some(Path::new("scripts/entry.mjs")),
+            Self::Example => Some(Path::new("examples/rust-worker/entry.mjs")),
+            Self::Rules | Self::RulesRelease => None,
         }
     }
 }
 
 fn main() -> Result<()> {
-    let target = match env::args().nth(1).as_deref() {
-        Some("dev") => Target::Dev,
-        Some("release") => Target::Release,
-        Some("example") => Target::Example,
-        _ => bail!("usage: portcullis-build dev|release|example"),
+    let name = env::args().nth(1).unwrap_or_default();
+    let Some(target) = Target::parse(&name) else {
+        bail!("usage: portcullis-build dev|release|example|rules|rules-release");
     };
-    let (folder, (package, entry)) = (target.folder(), target.sources());
+    let folder = &Path::new("build").join(name);
     fs::create_dir_all(folder)?;
     // The system releases the lock when the process ends, even if it is killed.
     let lock = File::create(folder.join(".lock"))?;
     lock.lock()?;
 
-    let compiled = compile(target, package)?;
-    let inputs = [compiled.as_path(), entry, Path::new(PACKAGES), &env::current_exe()?];
+    let compiled = compile(target)?;
+    let tool = env::current_exe()?;
+    let inputs: Vec<&Path> =
+        [compiled.as_path(), Path::new(PACKAGES), &tool].into_iter().chain(target.entry()).collect();
     if is_built(folder, &inputs) {
         return Ok(());
     }
@@ -84,14 +101,14 @@ fn main() -> Result<()> {
     if staging.exists() {
         fs::remove_dir_all(&staging)?;
     }
-    bind(&compiled, &staging)?;
-    if target == Target::Release {
+    bind(&compiled, target, &staging)?;
+    if target.is_optimized() {
         optimize(&staging)?;
     }
-    bundle(&staging, target, entry)?;
+    let out = target.entry().map_or(Ok(staging.clone()), |entry| bundle(&staging, target, entry))?;
     // Write the script last: watchers watch it, and `is_built` reads its modification time.
     for name in [MODULE, SCRIPT] {
-        fs::rename(staging.join("out").join(name), folder.join(name))?;
+        fs::rename(out.join(name), folder.join(name))?;
     }
     fs::remove_dir_all(&staging)?;
     Ok(())
@@ -106,8 +123,9 @@ fn is_built(folder: &Path, inputs: &[&Path]) -> bool {
     folder.join(MODULE).exists() && inputs.iter().all(|input| time(input).is_some_and(|time| time < built))
 }
 
-/// Compiles the Worker. Returns the path of the WebAssembly module.
-fn compile(target: Target, package: &str) -> Result<PathBuf> {
+/// Compiles the package. Returns the path of the WebAssembly module.
+fn compile(target: Target) -> Result<PathBuf> {
+    let package = target.package();
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["rustc", "--locked", "--lib", "--package", package, "--target", "wasm32-unknown-unknown"])
@@ -120,7 +138,7 @@ fn compile(target: Target, package: &str) -> Result<PathBuf> {
         .stderr(Stdio::inherit())
         .output()
         .context("cargo could not be run")?;
-    ensure!(output.status.success(), "the Worker does not compile");
+    ensure!(output.status.success(), "{package} does not compile");
     let module = package.replace('-', "_");
     String::from_utf8(output.stdout)?
         .lines()
@@ -144,15 +162,15 @@ fn is(message: &Value, pointer: &str, expected: &str) -> bool {
     message.pointer(pointer).is_some_and(|value| value == expected)
 }
 
-/// Generates the module and its JavaScript glue, which creates a new instance after a panic.
-fn bind(compiled: &Path, staging: &Path) -> Result<()> {
-    let mut output = Bindgen::new()
-        .input_path(compiled)
-        .out_name("index")
-        .module(true)?
-        .reset_state_function(true)
-        .force_enable_abort_handler(true)
-        .generate_output()?;
+/// Generates the module and its JavaScript glue. That of a Worker creates a new instance after a panic.
+fn bind(compiled: &Path, target: Target, staging: &Path) -> Result<()> {
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(compiled).out_name("index");
+    if target.entry().is_none() {
+        return bindgen.nodejs_module(true)?.typescript(false).generate(staging);
+    }
+    bindgen.module(true)?.reset_state_function(true).force_enable_abort_handler(true);
+    let mut output = bindgen.generate_output()?;
     for function in output.wasm_mut().funcs.iter_mut() {
         function.name = function.name.as_deref().map(|name| without_hash(name).to_owned());
     }
@@ -192,8 +210,8 @@ fn enable(feature: &str) -> String {
     format!("--enable-{feature}")
 }
 
-/// Bundles the JavaScript glue and the entry point into one file.
-fn bundle(staging: &Path, target: Target, source: &Path) -> Result<()> {
+/// Bundles the JavaScript glue and the entry point into one file. Returns the folder with it and the module.
+fn bundle(staging: &Path, target: Target, source: &Path) -> Result<PathBuf> {
     let out = staging.join("out");
     fs::create_dir(&out)?;
     let entry = staging.join("entry.mjs");
@@ -201,12 +219,12 @@ fn bundle(staging: &Path, target: Target, source: &Path) -> Result<()> {
     let mut esbuild = Command::new("node_modules/.bin/esbuild");
     esbuild.arg(entry).args(["--bundle", "--format=esm", "--external:./index_bg.wasm", "--external:cloudflare:*"]);
     esbuild.arg(format!("--outfile={}", out.join(SCRIPT).display())).args(["--log-level=warning"]);
-    if target == Target::Release {
+    if target.is_optimized() {
         esbuild.arg("--minify");
     }
     run(&mut esbuild)?;
     fs::rename(staging.join(MODULE), out.join(MODULE))?;
-    Ok(())
+    Ok(out)
 }
 
 fn run(command: &mut Command) -> Result<()> {

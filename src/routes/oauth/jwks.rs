@@ -6,7 +6,8 @@ use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
 
-/// Cache lifetime, in seconds. A new key must be published for longer than this before it signs; see `LEAD` in scripts/rotation.mjs.
+/// Cache lifetime, in seconds. A new key must be published for longer than this before it signs; see `LEAD` in
+/// packages/portcullis/src/rotation.mjs.
 pub const MAX_AGE: u32 = 300;
 
 #[expect(clippy::unused_async, reason = "the table awaits every handler")]

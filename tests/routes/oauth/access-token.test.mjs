@@ -8,7 +8,7 @@ import { after, afterEach, before, test } from "node:test";
 
 import { createRemoteJWKSet, jwtVerify } from "jose";
 
-import { makeResourceServer } from "../../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../../packages/portcullis/src/secrets.mjs";
 import { assertProblem, ISSUER, startWorker } from "../../support/harness.mjs";
 import { Forge, INVALID_TOKENS, signer, validTokens, withSignature } from "../../support/invalid-tokens.mjs";
 

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
 
-import { makeResourceServer, makeSecrets } from "../../../scripts/secrets.mjs";
+import { makeResourceServer, makeSecrets } from "../../../packages/portcullis/src/secrets.mjs";
 import { assertOAuthError, assertProblem, basic, forged, ISSUER, startWorker } from "../../support/harness.mjs";
 
 const AUDIENCE = "https://api.example.org";

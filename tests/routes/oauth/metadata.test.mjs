@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { makeResourceServer } from "../../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../../packages/portcullis/src/secrets.mjs";
 import { assertProblem, ISSUER, startWorker } from "../../support/harness.mjs";
 
 const OAUTH = "/.well-known/oauth-authorization-server";

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
 
-import { makeKey, makeSecrets } from "../../../scripts/secrets.mjs";
+import { makeKey, makeSecrets } from "../../../packages/portcullis/src/secrets.mjs";
 import { assertProblem, forged, startWorker } from "../../support/harness.mjs";
 import { signingInput, signToken } from "../../support/tokens.mjs";
 

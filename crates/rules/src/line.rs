@@ -21,8 +21,8 @@ const MAX_CLOCK_SKEW: u64 = 86_400;
 const NOT_NFC: &str = "e\u{301}";
 
 /// The settings for checking lines.
-pub struct Settings<'a> {
-    pub roles: RoleList<'a>,
+pub struct Settings {
+    pub roles: RoleList,
     /// The current time, in unix seconds.
     pub now: u64,
     /// A hasher with the configured cost.
@@ -36,15 +36,15 @@ pub struct Settings<'a> {
 }
 
 /// The configured roles, and their list as text.
-pub struct RoleList<'a> {
+pub struct RoleList {
     roles: Roles,
-    text: &'a str,
+    text: String,
 }
 
-impl<'a> RoleList<'a> {
-    pub fn parse(text: &'a str) -> Result<Self, String> {
+impl RoleList {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let roles = Roles::parse(text).map_err(|error| format!("ROLES in wrangler.toml {error}"))?;
-        Ok(Self { roles, text })
+        Ok(Self { roles, text: text.to_owned() })
     }
 
     pub fn check(&self, role: &str) -> Result<(), String> {
@@ -136,7 +136,7 @@ impl Totals {
 }
 
 /// Parses and validates a line. Errors quote it unescaped.
-pub fn read_user(settings: &Settings<'_>, text: &[u8]) -> Result<User, String> {
+pub fn read_user(settings: &Settings, text: &[u8]) -> Result<User, String> {
     let text = str::from_utf8(text).map_err(|_| "not UTF-8")?;
     // serde also accepts an array of the values of the members.
     if !text.starts_with('{') {
@@ -302,7 +302,7 @@ fn read_metadata(object: Option<Object>, member: &'static str) -> Result<Option<
     Ok(metadata.map(|metadata| metadata.as_str().to_owned()))
 }
 
-fn read_roles(settings: &Settings<'_>, wanted: Option<Texts>) -> Result<Vec<String>, String> {
+fn read_roles(settings: &Settings, wanted: Option<Texts>) -> Result<Vec<String>, String> {
     let Some(Texts(wanted)) = wanted else { return Ok(settings.roles.roles.first()) };
     wanted.iter().try_for_each(|role| settings.roles.check(role))?;
     let roles = settings.roles.roles.choose(&wanted).map_err(|_| "a role is repeated")?;
@@ -313,7 +313,7 @@ fn read_roles(settings: &Settings<'_>, wanted: Option<Texts>) -> Result<Vec<Stri
 }
 
 /// The stored form of a hash, and its algorithm if it is weak.
-fn read_hash(settings: &Settings<'_>, text: &str) -> Result<(String, Option<&'static str>), String> {
+fn read_hash(settings: &Settings, text: &str) -> Result<(String, Option<&'static str>), String> {
     let mut hash = StoredHash::import(text).map_err(|error| error.to_string())?;
     let weakness = hash.weakness();
     if settings.wrap_weak && weakness.is_some() {

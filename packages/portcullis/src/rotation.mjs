@@ -3,7 +3,7 @@
 
 import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, rmSync, writeSync } from "node:fs";
 
-import { fail } from "./lib.mjs";
+import { fail } from "./failure.mjs";
 import { ALGORITHMS, algorithmOf, dataSecretId, kidOf, linesOf, makeKey, makeSecret } from "./secrets.mjs";
 
 /** Seconds allowed to store the set and to deploy it everywhere. */
@@ -62,7 +62,7 @@ export function rotateFile(file, options) {
 
 /**
  * Puts a new secret before those of DATA_SECRETS, which remain, because the database has texts under them. Adds the line if the file
- * has none. The rest of the file does not change. Returns a report.
+ * has none. The rest of the file does not change. Returns the id of the new secret, and a report.
  */
 export function rotateDataSecrets(file) {
   const text = secretsFile(file);
@@ -79,10 +79,12 @@ export function rotateDataSecrets(file) {
     ? text.slice(0, line.start) + edited + text.slice(line.end)
     : `${text.replace(/[^\n]$/, "$&\n")}${edited}\n`;
   replaceFile(file, whole);
-  return [
+  const id = dataSecretId(added);
+  const report = [
     ...kept.map((secret) => `kept     ${dataSecretId(secret)}, under which texts may be stored`),
-    `added    ${dataSecretId(added)}, under which texts are stored from now on`,
+    `added    ${id}, under which texts are stored from now on`,
   ];
+  return { added: id, report };
 }
 
 /** The text of a file of secrets. Fails with a one-line message if the file cannot be one. */

@@ -1,33 +1,11 @@
 // Runs SQL on the local or the deployed database of the Worker, by `wrangler d1 execute`.
 
-import { parseArgs } from "node:util";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
-import { capture, fail, misused, read, wrangler } from "./lib.mjs";
-
-/** The options of every command that uses the database. */
-const common = {
-  // The deployed database, not that of `npm run dev`.
-  remote: { type: "boolean", default: false },
-  // The folder of the local database, if it is not .wrangler/state. For the tests.
-  "persist-to": { type: "string" },
-};
-
-/** The option of the commands that can print JSON. */
-export const jsonOption = { json: { type: "boolean", default: false } };
-
-/** Parses a command line. If it is invalid, prints the usage and exits with 2. */
-export function parseCommand(args, options, positionals, usage) {
-  let parsed;
-  try {
-    parsed = parseArgs({ args, options: { ...common, ...options }, allowPositionals: true });
-    if (parsed.positionals.length !== positionals) throw new TypeError(`expected ${positionals} arguments`);
-    if (parsed.values.remote && parsed.values["persist-to"])
-      throw new TypeError("--persist-to is for the local database");
-  } catch (error) {
-    misused(error.message, usage);
-  }
-  return parsed;
-}
+import { fail } from "./failure.mjs";
+import { called, statements } from "./place.mjs";
+import { capture, wrangler } from "./programs.mjs";
 
 /** Number of attempts while the database is locked, one second apart. */
 const MAX_TRIES = 10;
@@ -56,7 +34,7 @@ export class Database {
       const answer = parseJson(stdout);
       if (code === 0 && Array.isArray(answer)) return answer.map(({ results }) => results);
       const problem = answer?.error?.text ?? `${stdout}${stderr}`.trim();
-      // The local database is a file, to which another process such as `npm run dev` may be writing.
+      // The local database is a file, to which another process such as `dev` may be writing.
       const isBusy = this.where.includes("--local") && /database is locked|internal error; reference/.test(problem);
       if (!isBusy || tries === MAX_TRIES) refuse(problem);
       await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -66,7 +44,7 @@ export class Database {
 
 function refuse(problem) {
   if (/no such table: users/.test(problem))
-    fail("the database has no tables yet: run `npm run dev` or `npm run deploy` first");
+    fail(`the database has no tables yet: run \`${called("dev")}\` or \`${called("deploy")}\` first`);
   fail(`the database reported an error: ${problem}`);
 }
 
@@ -85,7 +63,7 @@ export const sqlValue = (value) =>
 
 /** A statement of the Worker, in src/store/sql/. Its parameters become literals, since wrangler accepts no parameters. */
 export function workerSql(name, ...values) {
-  const sql = read(`src/store/sql/${name}.sql`).replaceAll(/^--.*\n/gm, "");
+  const sql = readFileSync(join(statements, `${name}.sql`), "utf8").replaceAll(/^--.*\n/gm, "");
   const used = new Set();
   const complete = sql.replaceAll(/\?(\d+)/g, (_, number) => {
     used.add(number);

@@ -16,51 +16,57 @@ import {
   issuerOf,
   linkOptions,
   makeLink,
-  printable,
-  printJson,
-  printLink,
-} from "./accounts.mjs";
-import { Database, jsonOption, parseCommand, sqlText, workerSql } from "./d1.mjs";
-import { fail, misused, runIfStarted } from "./lib.mjs";
-import { ask, checkUsers } from "./rules.mjs";
-import { setup } from "./setup.mjs";
+  showLink,
+} from "../accounts.mjs";
+import { database as databaseOptions, flag, json, parse, text } from "../command.mjs";
+import { Database, sqlText, workerSql } from "../d1.mjs";
+import { fail, misused } from "../failure.mjs";
+import { show as print, showTable } from "../output.mjs";
+import { called, setup } from "../place.mjs";
+import { userChecker } from "../rules.mjs";
 
-const usage = `npm run user -- add EMAIL [--name NAME] [--username USERNAME] [--role ROLE]... [--issuer URL] [--remote] [--json]
-       npm run user -- show EMAIL [--remote] [--json]
-       npm run user -- disable EMAIL [--remote] [--json]
-       npm run user -- enable EMAIL [--remote] [--json]
-       npm run user -- sessions EMAIL [--end] [--remote] [--json]
+export const about = "Creates, shows, disables or enables an account, or lists its open sessions.";
+export const forms = [
+  "add EMAIL [--name NAME] [--username USERNAME] [--role ROLE]... [--issuer URL] [--remote] [--json]",
+  "show EMAIL [--remote] [--json]",
+  "disable EMAIL [--remote] [--json]",
+  "enable EMAIL [--remote] [--json]",
+  "sessions EMAIL [--end] [--remote] [--json]",
+];
 
-Creates, shows, disables or enables an account, or lists its open sessions.
-  --remote    an account of the deployed database, not of that of npm run dev
-  --json      prints JSON
-  --role      a role of the new account, instead of the first of ROLES; may be repeated
-  --issuer    the address of the Worker in the link with which the new user sets a password, if it is not ISSUER or that of npm run dev
-  --end       ends all sessions of the account, and makes its device tokens void`;
+const profile = {
+  name: text("NAME", "the name of the new account"),
+  username: text("USERNAME", "its username"),
+  role: {
+    ...text("ROLE", "a role of the new account, instead of the first of ROLES; may be repeated"),
+    multiple: true,
+  },
+};
+const ending = { end: flag("ends all sessions of the account, and makes its device tokens void") };
+export const options = { ...databaseOptions, ...profile, ...linkOptions, ...ending, ...json };
 
-const text = { type: "string" };
 const actions = {
-  add: { run: add, options: { ...linkOptions, name: text, username: text, role: { ...text, multiple: true } } },
+  add: { run: add, options: { ...linkOptions, ...profile } },
   show: { run: show, options: {} },
   disable: { run: (...about) => setDisabled(true, ...about), options: {} },
   enable: { run: (...about) => setDisabled(false, ...about), options: {} },
-  sessions: { run: sessions, options: { end: { type: "boolean", default: false } } },
+  sessions: { run: sessions, options: ending },
 };
 
 /** Number of events that `show` prints. */
 const MAX_EVENTS = 10;
 
-async function main([name, ...args]) {
+export async function main([name, ...args]) {
   if (!Object.hasOwn(actions, name ?? ""))
-    misused(`expected ${Object.keys(actions).join(", ")}, found ${name ?? "nothing"}`, usage);
-  const { run, options } = actions[name];
-  const { values, positionals } = parseCommand(args, { ...options, ...jsonOption }, 1, usage);
-  await run(new Database(values), positionals[0], values);
+    misused(`expected ${Object.keys(actions).join(", ")}, found ${name ?? "nothing"}`);
+  const action = actions[name];
+  const { values, positionals } = parse(args, { ...databaseOptions, ...action.options, ...json }, 1);
+  await setup();
+  return action.run(new Database(values), positionals[0], values);
 }
 
 async function add(database, address, values) {
-  const issuer = issuerOf(values, usage);
-  await setup();
+  const issuer = issuerOf(values);
   const line = {
     email: address,
     name: values.name,
@@ -78,7 +84,7 @@ async function add(database, address, values) {
   if (taken.username_taken) fail(`an account already has the username ${values.username}`);
   if (reserved) fail(`${address} was the address of an account, and is reserved until ${time(reserved.expires_at)}`);
 
-  const row = await check(line, { now, slotKey: taken.slot_key });
+  const row = await check(line, { now, slot_key: taken.slot_key });
   const user = [
     row.id,
     row.email,
@@ -96,29 +102,27 @@ async function add(database, address, values) {
     ...(values.role ? [insertEvent({ id: row.id, now, kind: "roles_changed", detail: row.roles })] : []),
   ];
   const made = await makeLink(database, { id: row.id, now, credentialsVersion: 0 }, INVITATION, issuer, first);
-  printLink(values, INVITATION, row, made ?? failChanged(address), issuer);
+  return showLink(values, INVITATION, row, made ?? failChanged(address), issuer);
 }
 
 /** A row of `users`, by the rules of the import. An operator may create an admin. */
-async function check(line, { now = Math.floor(Date.now() / 1000), slotKey = undefined } = {}) {
-  const args = checkUsers({ now, slotKey, flags: ["--allow-admins"] });
-  const [answer] = (await ask(args, { input: JSON.stringify(line) })).split("\n");
-  const { error, line: _, ...row } = JSON.parse(answer);
+async function check(line, given = {}) {
+  const checker = await userChecker({ allow_admins: true, ...given });
+  checker.check(Buffer.from(JSON.stringify(line)));
+  const [{ error, line: _, ...row }] = checker.end();
   return error === undefined ? row : fail(error);
 }
 
-async function show(database, address, { json }) {
-  await setup();
+async function show(database, address) {
   const [{ user, now }, [{ sessions }], [throttle], events] = await findAccount(database, address, (id) => [
     `SELECT count(*) AS sessions FROM refresh_tokens WHERE user_id = ${id} AND ${IS_OPEN}`,
     // Failed logins are counted by a hash of the name, whose key only the Worker has.
     `SELECT failures, last_at AS last_failed_at, nullif(until, 0) AS wait_until FROM throttles WHERE key = 'user:' || ${id}`,
     lastEvents(id),
   ]);
-  if (json) return printJson({ ...user, sessions, throttle: throttle ?? null, events });
   const since = (seconds) => (seconds === null ? "no" : `since ${time(seconds)}`);
   const wait = throttle?.wait_until > now ? `, further ones wait until ${time(throttle.wait_until)}` : "";
-  printTable([
+  showTable([
     ["id", user.id],
     ["address", `${user.email} (verified: ${since(user.email_verified_at)})`],
     ["username", user.username ?? "none"],
@@ -135,8 +139,8 @@ async function show(database, address, { json }) {
       throttle ? `${throttle.failures} wrong current passwords in a row${wait}` : "no wrong current password",
     ],
   ]);
-  console.log(`\nthe last events, at most ${MAX_EVENTS}:`);
-  printTable(
+  print(`\nthe last events, at most ${MAX_EVENTS}:`);
+  showTable(
     events.map(({ at, kind, count, ip, detail }) => [
       time(at),
       kind,
@@ -145,6 +149,7 @@ async function show(database, address, { json }) {
       detail ?? "",
     ]),
   );
+  return { ...user, sessions, throttle: throttle ?? null, events };
 }
 
 const IS_OPEN = "is_ended = 0 AND expires_at > unixepoch()";
@@ -166,8 +171,7 @@ function lastEvents(id) {
   ].join("");
 }
 
-async function setDisabled(disabled, database, address, { json }) {
-  await setup();
+async function setDisabled(disabled, database, address) {
   const state = disabled ? "disabled" : "enabled";
   const isDone = ({ user }) => (user.disabled_at !== null) === disabled;
   const [found] = await findAccount(database, address);
@@ -181,14 +185,13 @@ async function setDisabled(disabled, database, address, { json }) {
     reason: "disabled",
   });
   if (!done && disabled && account && !isDone(account))
-    fail(`${address} is the last admin. Add another admin first: npm run grant -- EMAIL admin`);
+    fail(`${address} is the last admin. Add another admin first: ${called("grant", "EMAIL admin")}`);
   if (!done) failChanged(address);
-  if (json) return printJson({ id: found.user.id, disabled_at: disabled ? now : null, sessions_ended: ended });
-  console.log(`${address} is ${state} (sessions ended: ${ended})`);
+  print(`${address} is ${state} (sessions ended: ${ended})`);
+  return { id: found.user.id, disabled_at: disabled ? now : null, sessions_ended: ended };
 }
 
-async function sessions(database, address, { json, end: ends }) {
-  await setup();
+async function sessions(database, address, { end: ends }) {
   if (ends) {
     const [found] = await findAccount(database, address);
     const { done, ended } = await end(database, found, {
@@ -198,16 +201,14 @@ async function sessions(database, address, { json, end: ends }) {
       reason: "ended_by_admin",
     });
     if (!done) failChanged(address);
-    if (json) return printJson({ id: found.user.id, sessions_ended: ended });
-    return console.log(`${address} is logged out everywhere (sessions ended: ${ended})`);
+    print(`${address} is logged out everywhere (sessions ended: ${ended})`);
+    return { id: found.user.id, sessions_ended: ended };
   }
   const [{ user }, open] = await findAccount(database, address, (id) => [
     "SELECT session_id AS id, created_at, created_ip, created_user_agent, rotated_at AS last_used_at, rotated_ip AS last_used_ip, " +
       "rotated_user_agent AS last_used_user_agent, expires_at " +
       `FROM refresh_tokens WHERE user_id = ${id} AND ${IS_OPEN} ORDER BY created_at DESC, session_id DESC`,
   ]);
-  if (json) return printJson({ id: user.id, sessions: open });
-  if (open.length === 0) return console.log(`${address} has no open session`);
   const heading = ["session", "since", "last used", "from", "with"];
   const line = (session) => [
     session.id,
@@ -216,7 +217,9 @@ async function sessions(database, address, { json, end: ends }) {
     session.last_used_ip ?? "",
     session.last_used_user_agent ?? "",
   ];
-  printTable([heading, ...open.map(line)]);
+  if (open.length === 0) print(`${address} has no open session`);
+  else showTable([heading, ...open.map(line)]);
+  return { id: user.id, sessions: open };
 }
 
 /** Acts on an account and ends its sessions, with that reason. */
@@ -231,18 +234,3 @@ async function end(database, { user, now }, { kind, condition, effect, reason })
 }
 
 const time = (seconds) => new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
-
-/** Prints rows in aligned columns. */
-function printTable(rows) {
-  const shown = rows.map((row) => row.map(printable));
-  const widths = shown.reduce((widest, row) => row.map((cell, n) => Math.max(cell.length, widest[n] ?? 0)), []);
-  for (const row of shown)
-    console.log(
-      row
-        .map((cell, n) => cell.padEnd(widths[n]))
-        .join("  ")
-        .trimEnd(),
-    );
-}
-
-runIfStarted(import.meta.url, main, usage);

@@ -2,9 +2,13 @@
 
 import { createHash, randomBytes } from "node:crypto";
 
+import { text } from "./command.mjs";
+import { isLoopback, isPublic, localIssuer, localPort, variable } from "./config.mjs";
 import { sqlText, sqlValue } from "./d1.mjs";
-import { fail, isLoopback, isPublic, localIssuer, localPort, misused, variable } from "./lib.mjs";
-import { ask } from "./rules.mjs";
+import { fail, misused } from "./failure.mjs";
+import { show } from "./output.mjs";
+import { called } from "./place.mjs";
+import { emailKey } from "./rules.mjs";
 
 /** A condition on a row of `users`: the account is not the last enabled admin. */
 export const IS_NOT_LAST_ADMIN =
@@ -34,7 +38,7 @@ function accountOf(row) {
  * expression.
  */
 export async function findAccount(database, address, more = (_id) => []) {
-  const isIt = `email_key = ${sqlText(await ask(["email-key", address]))}`;
+  const isIt = `email_key = ${sqlText(await emailKey(address))}`;
   const [[row], ...answers] = await database.query(accountWhere(isIt), ...more(`(SELECT id FROM users WHERE ${isIt})`));
   return [accountOf(row) ?? fail(`no account has the address ${address}`), ...answers];
 }
@@ -105,11 +109,13 @@ export async function makeLink(database, { id, now, credentialsVersion }, { purp
 }
 
 /** The options of a command that makes a link. */
-export const linkOptions = { issuer: { type: "string" } };
+export const linkOptions = {
+  issuer: text("URL", `the address of the Worker in the link, if it is not ISSUER or that of ${called("dev")}`),
+};
 
 /** The address of the Worker on whose page a link leads. */
-export function issuerOf({ remote, issuer }, usage) {
-  if (issuer !== undefined) return givenIssuer(issuer, usage);
+export function issuerOf({ remote, issuer }) {
+  if (issuer !== undefined) return givenIssuer(issuer);
   const found = remote ? (variable("ISSUER") ?? "") : localIssuer(`http://localhost:${localPort()}`);
   if (remote && !isPublic(found))
     fail(
@@ -118,29 +124,19 @@ export function issuerOf({ remote, issuer }, usage) {
   return found.replace(/\/$/, "");
 }
 
-function givenIssuer(text, usage) {
+function givenIssuer(text) {
   const { origin, pathname, href, protocol } = URL.canParse(text) ? new URL(text) : {};
   const base = `${origin}${pathname}`;
   if (base !== href || !(protocol === "https:" || (protocol === "http:" && isLoopback(base))))
-    misused(`--issuer is not an https address: ${text}`, usage);
+    misused(`--issuer is not an https address: ${text}`);
   return base.replace(/\/$/, "");
 }
 
-/** Prints a link, and for whom it is. */
-export function printLink({ json, remote, issuer: given }, { shown }, { id, email }, { link, expires_at }, issuer) {
-  if (json) return printJson({ id, email, link, expires_at });
-  console.log(`With this link, ${email} sets a new password, once, within ${shown}. Send it to nobody else:`);
-  console.log(link);
+/** Prints a link, and for whom it is. Returns the same. */
+export function showLink({ remote, issuer: given }, { shown }, { id, email }, { link, expires_at }, issuer) {
+  show(`With this link, ${email} sets a new password, once, within ${shown}. Send it to nobody else:`);
+  show(link);
   if (!remote && given === undefined)
-    console.log(`It is for npm run dev at ${issuer}. For another address, set PORT as there, or use --issuer URL.`);
-}
-
-/** Control characters and invisible ones. Some values come from clients, and must not act on a terminal. */
-const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
-export const printable = (text) => text.replaceAll(INVISIBLE, "\u{fffd}");
-
-export function printJson(value) {
-  const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  console.log(JSON.stringify(value).replaceAll(INVISIBLE, (character) => character.split("").map(escaped).join("")));
+    show(`It is for ${called("dev")} at ${issuer}. For another address, set PORT as there, or use --issuer URL.`);
+  return { id, email, link, expires_at };
 }

@@ -2,25 +2,22 @@
 // invalid variable is found before deployment. Fails too if the rate limiters differ from RATE_LIMITS, and warns of a second
 // address.
 
-import { join } from "node:path";
+import { realpathSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 import { createTestHarness, unstable_readConfig } from "wrangler";
 
-import { fail, path, runIfStarted } from "./lib.mjs";
+import { fail, report } from "./failure.mjs";
+import { project } from "./place.mjs";
 import { MAIL_SECRETS, makeSecrets } from "./secrets.mjs";
 
-/** The default of the variable. Before the next line, which may use it at once. */
+/** The default of the variable. */
 export const RATE_LIMITS = "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60";
 
-runIfStarted(import.meta.url, async () => {
-  const warning = secondAddress(unstable_readConfig({ config: path("wrangler.toml") }));
-  if (warning) console.error(`\nwarning: ${warning}`);
-  await check(path("."));
-});
-
-/** Starts the Worker that is built in a folder, with the wrangler.toml of that folder; fails unless it serves. */
+/** Starts the Worker that the wrangler.toml of a folder names, with its variables; fails unless it serves. */
 export async function check(folder) {
-  const { vars, compatibility_date, ratelimits, send_email } = unstable_readConfig({
+  const { main, vars, compatibility_date, ratelimits, send_email } = unstable_readConfig({
     config: join(folder, "wrangler.toml"),
   });
   const differences = limiterProblems(ratelimits, vars.RATE_LIMITS || RATE_LIMITS);
@@ -28,7 +25,7 @@ export async function check(folder) {
     fail(`the rate limiters in wrangler.toml:\n${differences.map((line) => `  ${line}`).join("\n")}`);
   if (vars.MAIL === "binding" && !send_email?.some(({ name }) => name === "SEND_EMAIL"))
     fail('MAIL = "binding" needs a section [[send_email]] with name = "SEND_EMAIL" in wrangler.toml');
-  // `npm run deploy` checks that the Worker has them.
+  // `deploy` checks that the Worker has them.
   const mailSecrets = Object.values(MAIL_SECRETS)
     .flat()
     .map((name) => [name, makeSecrets().TOKEN_SECRET]);
@@ -45,7 +42,7 @@ export async function check(folder) {
     vars: { ...vars, ...makeSecrets(), ...Object.fromEntries(mailSecrets) },
   };
   // Not the folder with .dev.vars, which would override the variables.
-  const server = createTestHarness({ root: join(folder, "build", "release"), workers: [{ config }] });
+  const server = createTestHarness({ root: dirname(main), workers: [{ config }] });
   try {
     await server.listen();
     const url = healthUrl(vars);
@@ -113,4 +110,11 @@ function codeOf(text) {
   } catch {
     return undefined;
   }
+}
+
+// `deploy` runs this file on the project's own Node.
+if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
+  const warning = secondAddress(unstable_readConfig({ config: join(project, "wrangler.toml") }));
+  if (warning) console.error(`\nwarning: ${warning}`);
+  check(project).catch((error) => report(error));
 }

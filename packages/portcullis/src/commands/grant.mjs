@@ -6,31 +6,35 @@
 //
 // Access tokens contain the new roles from the next refresh; earlier access tokens keep the old ones until they expire.
 
-import { act, failChanged, findAccount, IS_NOT_LAST_ADMIN } from "./accounts.mjs";
-import { Database, parseCommand, sqlText, workerSql } from "./d1.mjs";
-import { fail, runIfStarted, variable } from "./lib.mjs";
-import { ask } from "./rules.mjs";
-import { setup } from "./setup.mjs";
+import { act, failChanged, findAccount, IS_NOT_LAST_ADMIN } from "../accounts.mjs";
+import { database, flag, json, parse } from "../command.mjs";
+import { variable } from "../config.mjs";
+import { Database, sqlText, workerSql } from "../d1.mjs";
+import { fail } from "../failure.mjs";
+import { show } from "../output.mjs";
+import { setup } from "../place.mjs";
+import { checkRole } from "../rules.mjs";
 
-const usage = `npm run grant -- EMAIL ROLE [--remote] [--revoke [--force]]
+export const about = "Adds a role to an account, or removes it.";
+export const forms = ["EMAIL ROLE [--remote] [--revoke [--force]] [--json]"];
+export const options = {
+  ...database,
+  revoke: flag("removes the role"),
+  force: flag("removes it even from the last admin"),
+  ...json,
+};
 
-Adds a role to an account, or removes it.
-  --remote    changes the deployed database, not that of npm run dev
-  --revoke    removes the role
-  --force     removes it even from the last admin`;
-
-async function main(args) {
-  const options = { revoke: { type: "boolean", default: false }, force: { type: "boolean", default: false } };
+export async function main(args) {
   const {
     values: { revoke, force, ...where },
     positionals: [email, role],
-  } = parseCommand(args, options, 2, usage);
+  } = parse(args, options, 2);
   await setup();
   // A role that is no longer in ROLES can still be removed.
-  if (!revoke) await ask(["check-role", "--roles", variable("ROLES"), role]);
+  if (!revoke) await checkRole(role);
 
-  const database = new Database(where);
-  const [{ user, now, roles }] = await findAccount(database, email);
+  const db = new Database(where);
+  const [{ user, now, roles }] = await findAccount(db, email);
   if (user.roles.includes(role) !== revoke)
     fail(revoke ? `${email} does not have the role ${role}` : `${email} already has the role ${role}`);
 
@@ -38,7 +42,7 @@ async function main(args) {
   const detail = JSON.stringify(newRoles);
   const removesAdmin = revoke && role === "admin" && !force;
   const { done, account } = await act(
-    database,
+    db,
     { id: user.id, now },
     {
       kind: "roles_changed",
@@ -49,9 +53,8 @@ async function main(args) {
   );
   if (!done && account?.roles !== roles) failChanged(email);
   if (!done) fail(`${email} is the last admin. Add another admin first, or use --force.`);
-  console.log(
-    `${email} ${revoke ? "no longer has" : "has"} the role ${role} (roles: ${newRoles.join(", ") || "none"})`,
-  );
+  show(`${email} ${revoke ? "no longer has" : "has"} the role ${role} (roles: ${newRoles.join(", ") || "none"})`);
+  return { id: user.id, email: user.email, roles: newRoles };
 }
 
 /** Sorts roles in the order of ROLES, as the Worker stores them; those no longer in ROLES come last. */
@@ -62,5 +65,3 @@ function inOrder(roles) {
   const rank = (role) => (list.includes(role) ? list.indexOf(role) : list.length);
   return roles.sort((a, b) => rank(a) - rank(b));
 }
-
-runIfStarted(import.meta.url, main, usage);

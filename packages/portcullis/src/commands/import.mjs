@@ -8,12 +8,11 @@
 //     --all-errors FILE   writes all errors to that file
 //
 // All or nothing, except after an interruption, when the same command continues where it stopped:
-//   1. Check every line with the Worker's own rules (crates/cli/src/main.rs). On any error nothing is written.
+//   1. Check every line with the Worker's own rules (crates/rules). On any error nothing is written.
 //   2. Load the rows in chunks into a separate table.
 //   3. Compare them with the existing users. On any conflict no user is written.
 //   4. Move them to `users` in chunks, each in one transaction.
 
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   closeSync,
@@ -28,16 +27,27 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
-import { pipeline } from "node:stream/promises";
 
-import { Database, parseCommand, sqlText } from "./d1.mjs";
-import { env, Failure, fail, namedFile, root, runIfStarted } from "./lib.mjs";
-import { checkUsers, rulesBinary } from "./rules.mjs";
-import { setup } from "./setup.mjs";
+import { database, flag, json, parse, text } from "../command.mjs";
+import { Database, sqlText } from "../d1.mjs";
+import { Failure, fail } from "../failure.mjs";
+import { say } from "../output.mjs";
+import { called, namedFile, setup } from "../place.mjs";
+import { userChecker } from "../rules.mjs";
 
-const usage =
-  "npm run import -- users.ndjson [--remote] [--restart] [--allow-admins] [--wrap-weak] [--all-errors FILE]";
+export const about = `Imports the users of another system, or of ${called("export")}: all of them or, on any error, none.`;
+export const forms = [
+  "users.ndjson [--remote] [--restart] [--allow-admins] [--wrap-weak] [--all-errors FILE] [--json]",
+];
+export const options = {
+  ...database,
+  restart: flag("discards an unfinished import of another file"),
+  "allow-admins": flag("accepts users with the role admin"),
+  "wrap-weak": flag("wraps weak hashes in a hash of the current cost"),
+  "all-errors": text("FILE", "writes all errors to that file"),
+  ...json,
+};
+
 /** Users per chunk: starting wrangler takes one or two seconds, and a D1 statement may take at most thirty. */
 const CHUNK = 25_000;
 /** Maximum size of the rows in one statement, in bytes: D1 accepts statements of at most 100,000. */
@@ -71,35 +81,34 @@ const columns = {
 const names = Object.keys(columns);
 const SLOT_KEY = "SELECT secret FROM slot_key";
 
-async function main(args) {
-  const flag = { type: "boolean", default: false };
-  const options = { restart: flag, "allow-admins": flag, "wrap-weak": flag, "all-errors": { type: "string" } };
+export async function main(args) {
   const {
     values,
     positionals: [name],
-  } = parseCommand(args, options, 1, usage);
+  } = parse(args, options, 1);
   const file = namedFile(name);
   checkFile(file);
   const errors = new Errors(values["all-errors"], file);
   await setup();
-  const database = new Database(values);
+  const db = new Database(values);
   // The rows contain password hashes: only the owner can read this folder, and it is deleted at exit.
   const folder = mkdtempSync(join(tmpdir(), "portcullis-import-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-  const slotKey = await findSlotKey(database);
+  const slotKey = await findSlotKey(db);
   const checked = await check(file, folder, values, slotKey, errors);
-  const { loaded, line } = await begin(database, checked, slotKey, values.restart);
-  if (!loaded) await load(database, checked, line);
-  const rows = await compare(database, checked.users, errors);
+  const { loaded, line } = await begin(db, checked, slotKey, values.restart);
+  if (!loaded) await load(db, checked, line);
+  const rows = await compare(db, checked.totals.users, errors);
   try {
-    await move(database, checked.users, rows);
+    await move(db, checked.totals.users, rows);
   } catch (error) {
     // Usually a user registered meanwhile; then this reports the conflict.
-    await compare(database, checked.users, errors);
+    await compare(db, checked.totals.users, errors);
     throw error;
   }
-  console.log(`imported ${checked.users} users`);
+  say(`imported ${checked.totals.users} users`);
+  return checked.totals;
 }
 
 function checkFile(file) {
@@ -119,41 +128,34 @@ async function findSlotKey(database) {
 }
 
 /** Writes the rows as chunks of SQL to the folder. Throws on any error, so that no chunk is run. */
-async function check(file, folder, { "allow-admins": allowAdmins, "wrap-weak": wrapWeak }, slotKey, errors) {
-  const now = Math.floor(Date.now() / 1000);
-  const flags = [...(allowAdmins ? ["--allow-admins"] : []), ...(wrapWeak ? ["--wrap-weak"] : [])];
-  const args = checkUsers({ now, slotKey, flags });
-  const program = spawn(await rulesBinary(), args, { cwd: root, env, stdio: ["pipe", "pipe", "pipe"] });
-  const ended = new Promise((resolve, reject) => program.on("error", reject).on("close", resolve));
-  let stderr = "";
-  program.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
-
+async function check(file, folder, { "allow-admins": allow_admins, "wrap-weak": wrap_weak }, slotKey, errors) {
+  const checker = await userChecker({ allow_admins, wrap_weak, slot_key: slotKey });
   // The hash covers the file and the option that changes its rows.
-  const hash = createHash("sha256").update(wrapWeak ? "wrapped\n" : "");
-  const hashed = new PassThrough().on("data", (bytes) => hash.update(bytes));
-  // EPIPE is ignored, because the program's own error tells why it stopped reading.
-  const piped = pipeline(createReadStream(file), hashed, program.stdin).catch((error) =>
-    error.code === "EPIPE" ? undefined : Promise.reject(error),
-  );
+  const hash = createHash("sha256").update(wrap_weak ? "wrapped\n" : "");
   const chunks = new Chunks(folder);
   let totals;
   let reported = Date.now();
-  for await (const text of lines(program.stdout)) {
-    const { error, ...row } = JSON.parse(text);
-    if (row.users !== undefined) totals = row;
-    else if (error === undefined) chunks.add(row);
-    else errors.add(row.line, error);
-    if (Date.now() - reported > PROGRESS_MILLIS) {
-      console.log(`checking: line ${row.line}`);
-      reported = Date.now();
+  const take = (results) => {
+    for (const { error, ...row } of results) {
+      if (row.users !== undefined) totals = row;
+      else if (error === undefined) chunks.add(row);
+      else errors.add(row.line, error);
+      if (Date.now() - reported > PROGRESS_MILLIS) {
+        say(`checking: line ${row.line}`);
+        reported = Date.now();
+      }
     }
+  };
+  // Wrapping a hash takes tens of milliseconds. A signal is handled between two pieces.
+  for await (const bytes of createReadStream(file, { highWaterMark: wrap_weak ? 2048 : 65_536 })) {
+    hash.update(bytes);
+    take(checker.check(bytes));
   }
-  await piped;
-  if ((await ended) !== 0 || totals === undefined) fail(`${file} could not be checked: ${stderr.trim()}`);
+  take(checker.end());
   errors.report("nothing was imported");
   if (totals.users === 0) fail(`${file} contains no users`);
-  for (const line of summary(totals, wrapWeak)) console.log(line);
-  return { hash: hash.digest("hex"), users: totals.users, chunks: chunks.end() };
+  for (const line of summary(totals, wrap_weak)) say(line);
+  return { hash: hash.digest("hex"), totals, chunks: chunks.end() };
 }
 
 function summary({ users, admins, without_password: withoutPassword, weak }, wrapWeak) {
@@ -173,21 +175,8 @@ function summary({ users, admins, without_password: withoutPassword, weak }, wra
   ];
 }
 
-/** The lines of a stream. `readline` also splits at characters that a JSON string may contain. */
-async function* lines(stream) {
-  let rest = "";
-  for await (const text of stream.setEncoding("utf8")) {
-    const [first, ...more] = text.split("\n");
-    rest += first;
-    for (const line of more) {
-      yield rest;
-      rest = line;
-    }
-  }
-}
-
 /** Finds the state of an interrupted import of this file, or prepares a new import. */
-async function begin(database, { hash, users }, slotKey, restart) {
+async function begin(database, { hash, totals: { users } }, slotKey, restart) {
   const definitions = Object.entries(columns)
     .map(([name, type]) => `${name} ${type}`)
     .join(", ");
@@ -212,17 +201,17 @@ async function begin(database, { hash, users }, slotKey, restart) {
       `an import of another file, or of this one with or without --wrap-weak, is unfinished (${state}). Run that again to finish it, or add --restart to discard it.`,
     );
   }
-  if (loaded) console.log(`continuing: ${found.rows} users remain to be moved`);
-  else if (found.rows > 0) console.log(`continuing: ${found.rows} users are already loaded`);
+  if (loaded) say(`continuing: ${found.rows} users remain to be moved`);
+  else if (found.rows > 0) say(`continuing: ${found.rows} users are already loaded`);
   return { loaded, line: found.line ?? 0 };
 }
 
 /** Loads the chunks after that line. A wrangler process of an interrupted import may be loading the same rows. */
-async function load(database, { chunks, users }, line) {
+async function load(database, { chunks, totals: { users } }, line) {
   for (const { file, last, total } of chunks) {
     if (last <= line) continue;
     await database.run(file);
-    console.log(`loaded ${total} of ${users}`);
+    say(`loaded ${total} of ${users}`);
   }
 }
 
@@ -281,12 +270,12 @@ async function move(database, users, rows) {
     const isLast = left <= CHUNK;
     await database.query(
       `INSERT INTO users (${columnsOfUsers}, credentials_version) SELECT ${columnsOfUsers}, 0 ${chunk}`,
-      // The same event as by `npm run grant`. It is the only one of the account, so the user id can be its id.
+      // The same event as by `grant`. It is the only one of the account, so the user id can be its id.
       "INSERT INTO audit_events (user_id, at, id, kind, count, last_at, detail) " +
         `SELECT id, unixepoch(), id, 'roles_changed', 1, unixepoch(), roles FROM users WHERE is_admin = 1 AND id IN (SELECT id ${chunk})`,
       ...(isLast ? dropTables : [`DELETE FROM import_users WHERE line IN (SELECT line ${chunk})`]),
     );
-    console.log(`moved ${isLast ? users : users - left + CHUNK} of ${users}`);
+    say(`moved ${isLast ? users : users - left + CHUNK} of ${users}`);
     if (isLast) return;
   }
 }
@@ -396,9 +385,3 @@ export class Chunks {
     this.inFile = 0;
   }
 }
-
-runIfStarted(
-  import.meta.url,
-  main,
-  `${usage}\n\nImports the users of another system, or of an export, into the database.`,
-);

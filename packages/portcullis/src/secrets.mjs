@@ -4,7 +4,10 @@
 import { createHash, createHmac, generateKeyPairSync, hkdfSync, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-import { capture, fail, path, wrangler } from "./lib.mjs";
+import { fail } from "./failure.mjs";
+import { say } from "./output.mjs";
+import { path } from "./place.mjs";
+import { capture, wrangler } from "./programs.mjs";
 
 // For each algorithm, how to generate a key, and the members in its RFC 7638 thumbprint, in alphabetical order.
 const KEY_TYPES = {
@@ -77,7 +80,7 @@ export function algorithmOf({ kty, crv }) {
 
 /**
  * Writes new secrets to .dev.vars, where `wrangler dev` finds them, readable only by the owner. Keeps DATA_SECRETS, without which
- * nobody could use the second factors in the local database.
+ * nobody could use the second factors in the local database. Returns the names of the new ones.
  */
 export function writeDevVars(alg) {
   const file = path(".dev.vars");
@@ -86,6 +89,14 @@ export function writeDevVars(alg) {
   rmSync(file, { force: true });
   const secrets = makeSecrets(alg);
   writeFileSync(file, devVars(line ? { ...secrets, DATA_SECRETS: line.value } : secrets), { mode: 0o600, flag: "wx" });
+  return Object.keys(secrets).filter((name) => !(line && name === "DATA_SECRETS"));
+}
+
+/** Creates .dev.vars, unless it exists. */
+export function ensureDevVars() {
+  if (existsSync(path(".dev.vars"))) return;
+  writeDevVars();
+  say("created .dev.vars with new secrets for this machine");
 }
 
 /** The secrets that a sender of mails needs, by the value of MAIL. Its operator sets them. */
@@ -104,7 +115,7 @@ export async function remoteSecrets(known = ["SIGNING_KEYS", "TOKEN_SECRET", "DA
 export async function putRemoteSecrets(secrets) {
   const { code, stdout, stderr } = await wrangler(["secret", "bulk"], capture, { input: JSON.stringify(secrets) });
   if (code !== 0) fail(`could not store the secrets:\n${stdout}${stderr}`);
-  console.log(`stored ${Object.keys(secrets).join(", ")} as secrets of the Worker`);
+  say(`stored ${Object.keys(secrets).join(", ")} as secrets of the Worker`);
 }
 
 /** Secrets in the format of .dev.vars, in single quotes because JSON contains double ones. */

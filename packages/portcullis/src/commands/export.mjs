@@ -7,10 +7,14 @@
 
 import { once } from "node:events";
 
-import { Database, parseCommand, sqlText } from "./d1.mjs";
-import { fail, runIfStarted } from "./lib.mjs";
+import { database, json, parse } from "../command.mjs";
+import { Database, sqlText } from "../d1.mjs";
+import { fail } from "../failure.mjs";
+import { called, packages } from "../place.mjs";
 
-const usage = "npm run --silent export -- [--remote] > users.ndjson";
+export const about = `Prints every user, including password hashes, one JSON object per line, in the format of ${called("import")}.`;
+export const forms = ["[--remote] [--json] > users.ndjson"];
+export const options = { ...database, json: { ...json.json, help: "accepted: the output is JSON anyway" } };
 const PAGE = 10_000;
 const COLUMNS = [
   "id",
@@ -30,29 +34,31 @@ const COLUMNS = [
 /** The columns that hold JSON. */
 const JSON_COLUMNS = ["metadata", "app_metadata", "roles"];
 
-async function main(args) {
-  const { values } = parseCommand(args, {}, 0, usage);
+export async function main(args) {
+  const { values } = parse(args, options, 0);
+  await packages();
   if (
     process.env.npm_lifecycle_event === "export" &&
     process.env.npm_config_loglevel !== "silent" &&
     !process.stdout.isTTY
   ) {
-    fail(`without --silent, npm writes its own lines to the file: ${usage}`);
+    fail(`without --silent, npm writes its own lines to the file: ${called("export", forms[0])}`);
   }
   console.error(
     "note: the output contains the password hashes and e-mail addresses of all users. Protect it like the database.",
   );
-  const database = new Database(values);
+  const db = new Database(values);
   let after = "";
   let count = 0;
   for (;;) {
-    const [users] = await database.query(
+    const [users] = await db.query(
       `SELECT ${COLUMNS.join(", ")} FROM users WHERE id > ${sqlText(after)} ORDER BY id LIMIT ${PAGE}`,
     );
     if (users.length > 0 && !process.stdout.write(users.map((user) => `${line(user)}\n`).join("")))
       await once(process.stdout, "drain");
     count += users.length;
     if (users.length < PAGE) break;
+    console.error(`${count} users so far`);
     after = users.at(-1).id;
   }
   console.error(`exported ${count} users`);
@@ -69,9 +75,3 @@ function line({ email_verified_at, disabled_at, ...columns }) {
   if (disabled_at !== null) members.push(["disabled", "true"]);
   return `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
 }
-
-runIfStarted(
-  import.meta.url,
-  main,
-  `${usage}\n\nPrints every user, including password hashes, in the format of npm run import.`,
-);

@@ -1,4 +1,4 @@
-// `npm run deploy`: the first and every later deployment. `npm run deploy -- --dry-run` skips the steps that need an account.
+// The first and every later deployment. `--dry-run` skips the steps that need an account.
 //
 // The code is deployed only after everything that it needs:
 //   1. Storage: the D1 database with its migrations, and the KV namespace. The previous code is still running then, so each
@@ -9,46 +9,40 @@
 // Each step detects what an earlier or interrupted deployment has done and continues from there.
 
 import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
-import { build, wranglerBuild } from "./build.mjs";
-import {
-  capture,
-  checkFlags,
-  fail,
-  heading,
-  isLoopback,
-  isPublic,
-  path,
-  read,
-  readToml,
-  run,
-  runIfStarted,
-  variable,
-  wrangler,
-} from "./lib.mjs";
-import { MAIL_SECRETS, makeSecrets, putRemoteSecrets, remoteSecrets } from "./secrets.mjs";
-import { npmPackages, setup } from "./setup.mjs";
+import { flag, json, parse } from "../command.mjs";
+import { isLoopback, isPublic, readToml, variable } from "../config.mjs";
+import { fail } from "../failure.mjs";
+import { heading, say } from "../output.mjs";
+import { packages, path, read, setup, worker } from "../place.mjs";
+import { capture, run, wrangler } from "../programs.mjs";
+import { MAIL_SECRETS, makeSecrets, putRemoteSecrets, remoteSecrets } from "../secrets.mjs";
 
-const usage = `npm run deploy -- [--dry-run]
+export const about =
+  "Creates the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.";
+export const forms = ["[--dry-run] [--json]"];
+export const options = {
+  "dry-run": flag("only checks, and starts the Worker locally with the variables of wrangler.toml; needs no account"),
+  ...json,
+};
 
-Creates the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.
-  --dry-run    only builds, and starts the Worker locally with the variables of wrangler.toml; needs no account`;
+const CHECK = fileURLToPath(new URL("../check-config.mjs", import.meta.url));
 
-const { options: release } = wranglerBuild("release");
-
-async function main(args) {
-  checkFlags(args, ["--dry-run"], usage);
-  const dryRun = args.includes("--dry-run");
-  await npmPackages();
+export async function main(args) {
+  const {
+    values: { "dry-run": dryRun },
+  } = parse(args, options, 0);
+  await packages();
   const problem = addressProblem();
   if (problem && !dryRun) fail(problem);
   await setup();
-  await build("release");
-  await run("node", ["scripts/check-config.mjs"]);
+  const { options: built } = await worker("release");
+  await run("node", [CHECK]);
   if (dryRun) {
-    await wrangler(["deploy", "--dry-run"], run, release);
-    if (problem) console.log(`\nnote: a real deployment would have stopped with this error:\n${problem}`);
-    return;
+    await wrangler(["deploy", "--dry-run"], run, built);
+    if (problem) say(`\nnote: a real deployment would have stopped with this error:\n${problem}`);
+    return { deployed: false, problem: problem ?? null };
   }
   await checkAccount();
 
@@ -61,7 +55,8 @@ async function main(args) {
   heading("secrets");
   await addMissingSecrets();
   heading("code");
-  await wrangler(["deploy"], run, release);
+  await wrangler(["deploy"], run, built);
+  return { deployed: true, url: variable("ISSUER") };
 }
 
 // Tokens contain these addresses and resource servers compare them, so wrong ones are worse than no deployment.
@@ -95,11 +90,11 @@ async function createNamespace(title) {
   let id = await find();
   if (!id) {
     await check(["kv", "namespace", "create", title]);
-    console.log(`created the KV namespace ${title}`);
+    say(`created the KV namespace ${title}`);
     id = (await find()) ?? fail(`the KV namespace ${title} was created but is not listed yet: try again in a minute`);
   }
   writeFileSync(path("wrangler.toml"), read("wrangler.toml").replace(/^binding = "REVOCATIONS"$/m, `$&\nid = "${id}"`));
-  console.log("wrote the id of the KV namespace to wrangler.toml: it is not secret; commit it to your repository");
+  say("wrote the id of the KV namespace to wrangler.toml: it is not secret; commit it to your repository");
 }
 
 // Wrangler finds a database by its name, so wrangler.toml needs no id.
@@ -107,14 +102,14 @@ async function createDatabase({ database_name: name, jurisdiction }) {
   if ((await ask(["d1", "list", "--json"])).some((database) => database.name === name)) return;
   // The jurisdiction in wrangler.toml is set here, because it cannot be changed later.
   await check(["d1", "create", name, ...(jurisdiction ? ["--jurisdiction", jurisdiction] : [])]);
-  console.log(`created the D1 database ${name}`);
+  say(`created the D1 database ${name}`);
 }
 
 async function addMissingSecrets() {
   const existing = await remoteSecrets();
   const missing = Object.entries(makeSecrets()).filter(([name]) => !existing.includes(name));
   if (missing.length > 0) await putRemoteSecrets(Object.fromEntries(missing));
-  else console.log("the Worker already has its secrets");
+  else say("the Worker already has its secrets");
   const mail = variable("MAIL");
   const needed = MAIL_SECRETS[mail] ?? [];
   const set = needed.length > 0 ? await remoteSecrets(needed) : [];
@@ -130,5 +125,3 @@ async function check(args) {
   const { code, stdout, stderr } = await wrangler(args, capture);
   return code === 0 ? stdout : fail(`\`wrangler ${args.join(" ")}\` failed:\n${stdout}${stderr}`);
 }
-
-runIfStarted(import.meta.url, main, usage);

@@ -1,0 +1,14 @@
+// The commands. Each is a module in commands/, which is loaded when it is used. It exports `about`, a sentence that says what the
+// command does; `forms`, how it is called; `options`; and `main`, which gets the arguments and returns the result that --json prints.
+
+export const COMMANDS = {
+  init: () => import("./commands/init.mjs"),
+  dev: () => import("./commands/dev.mjs"),
+  deploy: () => import("./commands/deploy.mjs"),
+  keygen: () => import("./commands/keygen.mjs"),
+  import: () => import("./commands/import.mjs"),
+  export: () => import("./commands/export.mjs"),
+  grant: () => import("./commands/grant.mjs"),
+  user: () => import("./commands/user.mjs"),
+  reset: () => import("./commands/reset.mjs"),
+};
