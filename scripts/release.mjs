@@ -59,6 +59,10 @@ export async function packCommand(folder, { worker = "release", rules = "rules-r
   }
 }
 
+/** The SHA-256 of files, in the format that `sha256sum --check` reads. */
+export const sums = (files) =>
+  files.map((file) => `${createHash("sha256").update(readFileSync(file)).digest("hex")}  ${basename(file)}\n`).join("");
+
 async function main(args) {
   const unknown = args.find((arg, index) => index > 0 || arg.startsWith("-"));
   if (unknown !== undefined) misused(`unknown argument ${unknown}`);
@@ -71,10 +75,7 @@ async function main(args) {
   mkdirSync(folder, { recursive: true });
   const archives = [await packCommand(folder)];
   for (const name of packages()) archives.push(await pack(name, folder));
-  const sums = archives.map(
-    (file) => `${createHash("sha256").update(readFileSync(file)).digest("hex")}  ${basename(file)}\n`,
-  );
-  writeFileSync(join(folder, "SHA256SUMS"), sums.join(""));
+  writeFileSync(join(folder, "SHA256SUMS"), sums(archives));
   say(`packed (${seconds(started)})`);
   for (const file of [...archives, join(folder, "SHA256SUMS")]) console.log(file);
 }

@@ -6,6 +6,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 
+import { COMMANDS } from "../../packages/portcullis/src/commands.mjs";
+import { COMMAND_PAGE, withCommands } from "../../scripts/generate.mjs";
 import { path, read } from "../../scripts/lib.mjs";
 import { ENDPOINTS } from "../support/routes.mjs";
 
@@ -175,6 +177,12 @@ test("every page is in the index of the README", () => {
   assert.ok(listed.length >= 20);
   for (const name of listed) assert.ok(readme.includes(`](docs/${name})`), name);
   assert.ok(readme.split("\n").length <= 231, "the README has at most 230 lines");
+});
+
+test("the reference of the command line has every command as it is", async () => {
+  const page = read(COMMAND_PAGE);
+  assert.ok((await withCommands(page)) === page, "run `npm run generate`");
+  assert.equal([...page.matchAll(/^### /gm)].length, Object.keys(COMMANDS).length);
 });
 
 test("every command on the pages exists", () => {

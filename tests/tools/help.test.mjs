@@ -35,6 +35,12 @@ test("npm passes --help to the command", async () => {
   assert.match(stdout, /^usage: npm run grant/);
 });
 
+test("init, which makes a project of the package, refuses in a checkout", async () => {
+  const { code, stdout, stderr } = await capture("node", ["packages/portcullis/src/cli.mjs", "init"]);
+  assert.deepEqual([code, stdout], [1, ""]);
+  assert.match(stderr, /^\nerror: a checkout needs no project\. `npm run release` makes the package/);
+});
+
 test("every command exits with 2 and prints its usage for an unknown option", async () => {
   for (const name of commands) {
     const { code, stdout, stderr } = await ask(name, "--no-such-option");

@@ -110,7 +110,7 @@ export async function makeLink(database, { id, now, credentialsVersion }, { purp
 
 /** The options of a command that makes a link. */
 export const linkOptions = {
-  issuer: text("URL", `the address of the Worker in the link, if it is not ISSUER or that of ${called("dev")}`),
+  issuer: text("URL", "the address of the Worker in the link, instead of ISSUER or the local address"),
 };
 
 /** The address of the Worker on whose page a link leads. */

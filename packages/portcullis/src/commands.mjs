@@ -1,5 +1,6 @@
 // The commands. Each is a module in commands/, which is loaded when it is used. It exports `about`, a sentence that says what the
-// command does; `forms`, how it is called; `options`; and `main`, which gets the arguments and returns the result that --json prints.
+// command does; `forms`, how it is called; `options`; `result`, what --json prints; and `main`, which gets the arguments and returns
+// the result.
 
 export const COMMANDS = {
   init: () => import("./commands/init.mjs"),

@@ -21,6 +21,8 @@ import { MAIL_SECRETS, makeSecrets, putRemoteSecrets, remoteSecrets } from "../s
 
 export const about =
   "Creates the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.";
+export const result =
+  '`{"deployed", "url"}`; with `--dry-run` `{"deployed", "problem"}`, where `problem` is why a deployment would be refused, or `null`';
 export const forms = ["[--dry-run] [--json]"];
 export const options = {
   "dry-run": flag("only checks, and starts the Worker locally with the variables of wrangler.toml; needs no account"),

@@ -21,6 +21,7 @@ const LOOPBACK = "127.0.0.1";
 
 export const about =
   "Serves Portcullis on localhost, with a local database and local keys. PORT=9000 sets another port than 8787.";
+export const result = 'the addresses, when it answers: `{"url", "account_pages", "api_docs"}`';
 export const forms = ["[--https] [--json]"];
 export const options = {
   https: flag("serves over https, with a self-signed certificate. Safari needs it for cookie mode"),

@@ -12,7 +12,8 @@ import { Database, sqlText } from "../d1.mjs";
 import { fail } from "../failure.mjs";
 import { called, packages } from "../place.mjs";
 
-export const about = `Prints every user, including password hashes, one JSON object per line, in the format of ${called("import")}.`;
+export const about = "Prints every user, including password hashes, one JSON object per line, as `import` reads them.";
+export const result = "the users, one JSON object per line; the same without `--json`";
 export const forms = ["[--remote] [--json] > users.ndjson"];
 export const options = { ...database, json: { ...json.json, help: "accepted: the output is JSON anyway" } };
 const PAGE = 10_000;

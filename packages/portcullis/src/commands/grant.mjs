@@ -16,6 +16,7 @@ import { setup } from "../place.mjs";
 import { checkRole } from "../rules.mjs";
 
 export const about = "Adds a role to an account, or removes it.";
+export const result = 'the account: `{"id", "email", "roles"}`';
 export const forms = ["EMAIL ROLE [--remote] [--revoke [--force]] [--json]"];
 export const options = {
   ...database,

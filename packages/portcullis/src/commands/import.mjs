@@ -32,10 +32,11 @@ import { database, flag, json, parse, text } from "../command.mjs";
 import { Database, sqlText } from "../d1.mjs";
 import { Failure, fail } from "../failure.mjs";
 import { say } from "../output.mjs";
-import { called, namedFile, setup } from "../place.mjs";
+import { namedFile, setup } from "../place.mjs";
 import { userChecker } from "../rules.mjs";
 
-export const about = `Imports the users of another system, or of ${called("export")}: all of them or, on any error, none.`;
+export const about = "Imports the users of another system, or of an export: all of them or, on any error, none.";
+export const result = 'the numbers of users: `{"users", "admins", "without_password", "weak"}`';
 export const forms = [
   "users.ndjson [--remote] [--restart] [--allow-admins] [--wrap-weak] [--all-errors FILE] [--json]",
 ];

@@ -11,6 +11,7 @@ import { home, isPackage, template } from "../place.mjs";
 import { capture } from "../programs.mjs";
 
 export const about = "Makes a project in DIR, or in this folder, which must be empty, and installs what it needs.";
+export const result = '`{"folder", "files"}`';
 export const forms = ["[DIR] [--json]"];
 export const options = json;
 

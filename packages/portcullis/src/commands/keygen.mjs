@@ -25,7 +25,7 @@ import { flag, json, text } from "../command.mjs";
 import { variable } from "../config.mjs";
 import { fail, misused } from "../failure.mjs";
 import { say, show } from "../output.mjs";
-import { called, namedFile, packages, path, setup } from "../place.mjs";
+import { namedFile, packages, path, setup } from "../place.mjs";
 import { LEAD, MARGIN, rotateDataSecrets, rotateFile, time } from "../rotation.mjs";
 import {
   ALGORITHMS,
@@ -40,6 +40,9 @@ import {
 export const about =
   "Generates the Worker's secrets and prints them, adds the next signing key or data secret to existing ones, or generates the secret " +
   "of a server that calls /introspect.";
+export const result =
+  'the secrets by name, as `wrangler secret bulk` reads them; with `--dev` or `--remote` `{"stored"}`, the names; with `--rotate` the new key, ' +
+  '`{"added", "alg", "signs_from"}`; with `--data` the id of the new secret, `{"added"}`; with `--resource-server` `{"secret", "entry"}`';
 export const forms = [
   `[--alg ${ALGORITHMS.join("|")}] [--dev | --remote] [--force] [--json]`,
   "--rotate (--dev | --file PATH) [--alg …] [--force] [--json]",
@@ -47,7 +50,7 @@ export const forms = [
   "--resource-server ID [AUDIENCE] [--json]",
 ];
 export const options = {
-  dev: flag(`stores them in .dev.vars, for ${called("dev")}`),
+  dev: flag("stores them in .dev.vars, for the local Worker"),
   remote: flag("stores them as secrets of the deployed Worker"),
   rotate: flag("adds a signing key to .dev.vars or to your copy of the secrets"),
   data: flag("with --rotate: adds a secret to DATA_SECRETS instead, before the others"),

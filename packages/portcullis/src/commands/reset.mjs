@@ -12,6 +12,7 @@ import { fail } from "../failure.mjs";
 import { called, setup } from "../place.mjs";
 
 export const about = "Prints a link with which the user sets a new password, within 30 minutes and once.";
+export const result = 'the link: `{"id", "email", "link", "expires_at"}`';
 export const forms = ["EMAIL [--remote] [--issuer URL] [--json]"];
 export const options = { ...database, ...linkOptions, ...json };
 

@@ -26,6 +26,10 @@ import { called, setup } from "../place.mjs";
 import { userChecker } from "../rules.mjs";
 
 export const about = "Creates, shows, disables or enables an account, or lists its open sessions.";
+export const result =
+  '`add`: the link, `{"id", "email", "link", "expires_at"}`. `show`: the user, with `sessions`, the number of open ones, `throttle` and ' +
+  '`events`. `disable`, `enable`: `{"id", "disabled_at", "sessions_ended"}`. `sessions`: `{"id", "sessions"}`, with `--end` ' +
+  '`{"id", "sessions_ended"}`';
 export const forms = [
   "add EMAIL [--name NAME] [--username USERNAME] [--role ROLE]... [--issuer URL] [--remote] [--json]",
   "show EMAIL [--remote] [--json]",
