@@ -43,8 +43,7 @@ export async function packCommand(folder, { worker = "release", rules = "rules-r
   try {
     const copy = (from, ...to) => cpSync(path(...from), join(staged, ...to), { recursive: true });
     for (const name of ["package.json", "README.md", "src"]) copy(["packages", NAME, name], name);
-    copy(["LICENSE"], "LICENSE");
-    copy(["docs"], "docs");
+    for (const name of ["CHANGELOG.md", "LICENSE", "docs"]) copy([name], name);
     copy(["migrations"], "dist", "migrations");
     copy(["web", "dist"], "dist", "assets");
     copy(["src", "store", "sql"], "dist", "sql");

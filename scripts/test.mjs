@@ -116,6 +116,7 @@ async function nodeTests(patterns) {
 
 /** The files that take longest, in this order, so that none of them runs alone at the end. */
 const LONGEST = [
+  "package",
   "client-browser",
   "import-many",
   "import",

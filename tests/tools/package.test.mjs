@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, delimiter, join, relative } from "node:path";
+import { delimiter, join, relative } from "node:path";
 import { after, before, test } from "node:test";
 import { parseEnv } from "node:util";
 
@@ -36,7 +36,7 @@ before(async () => {
   const [profile] = read("build/.dist-inputs").split("\n");
   await buildRules("rules");
   archive = await packCommand(folder, { worker: profile, rules: "rules" });
-  made = await run(folder, "npx", "--package", basename(archive), "portcullis", "init", "app", "--json");
+  made = await run(folder, "npx", "--package", archive, "portcullis", "init", "app", "--json");
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -217,7 +217,7 @@ test("a command that cannot run says why, with its exit code", { timeout: 120_00
     2,
     /expected 2 arguments, found 1\nusage: npx portcullis grant EMAIL ROLE/,
   );
-  await refused(app, ["init"], 1, /is not empty, and nothing in it is overwritten/);
+  await refused(app, ["init"], 1, /is not an empty folder, and nothing is overwritten/);
   await refused(app, ["reset", "nobody@example.org", "--json"], 1, /no account has the address nobody@example.org/);
   for (const [name, ...args] of [["dev"], ["deploy"], ["export"], ["keygen", "--dev"], ["reset", "ada@example.org"]])
     await refused(folder, [name, ...args], 1, /there is no wrangler.toml in .*npx portcullis init/);

@@ -36,16 +36,19 @@ export function usageOf(name, { about, forms, options }) {
   return `${forms.map((form) => called(name, form)).join("\n       ")}\n\n${[about, ...lines].join("\n")}`;
 }
 
-/** Parses the arguments of a command. */
-export function parse(args, options, positionals) {
+/** Parses the arguments of a command that has that number of positional ones, or from `least` to `most`. */
+export function parse(args, options, least, most = least) {
   let parsed;
   try {
     parsed = parseArgs({ args, options, allowPositionals: true });
   } catch (error) {
     misused(error.message);
   }
-  if (parsed.positionals.length !== positionals)
-    misused(`expected ${positionals} arguments, found ${parsed.positionals.length}`);
+  const found = parsed.positionals.length;
+  if (found < least || found > most) {
+    const expected = least === most ? least : `${least} to ${most}`;
+    misused(`expected ${expected} arguments, found ${found}`);
+  }
   if (parsed.values.remote && parsed.values["persist-to"]) misused("--persist-to is for the local database");
   return parsed;
 }

@@ -107,7 +107,7 @@ function start(command, args, { show = false, onStderr = (_text) => {}, ...optio
   return new Promise((resolve, reject) => {
     // In its own process group, so that stopping a command also stops its children. A command that reads the terminal must stay
     // in the terminal's group.
-    const detached = options.stdio?.[0] !== "inherit";
+    const detached = [options.stdio].flat()[0] !== "inherit";
     const child = spawn(command, args, { cwd: project, env, detached, ...options });
     const stop = (signal) => {
       try {

@@ -1,6 +1,6 @@
 // Makes a project: a folder with wrangler.toml, package.json, this package, and what it depends on.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 
 import { json, parse } from "../command.mjs";
@@ -16,17 +16,18 @@ export const forms = ["[DIR] [--json]"];
 export const options = json;
 
 /** The oldest Node on which wrangler runs. A project on an older one gets a Node of its own, in this version. */
-const MIN_NODE = [22, 12];
+const MIN_NODE = { major: 22, minor: 12 };
 const OWN_NODE = "24.21.0";
 
 export async function main(args) {
   const {
     positionals: [name = "."],
-  } = parse(args, options, Math.min(args.filter((arg) => !arg.startsWith("-")).length, 1));
+  } = parse(args, options, 0, 1);
   if (!isPackage) fail("a checkout needs no project. `npm run release` makes the package with this command");
   const folder = resolve(name);
-  if (existsSync(folder) && readdirSync(folder).some((file) => file !== ".git"))
-    fail(`${folder} is not empty, and nothing in it is overwritten`);
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found && (!found.isDirectory() || readdirSync(folder).some((file) => file !== ".git")))
+    fail(`${folder} is not an empty folder, and nothing is overwritten`);
   mkdirSync(folder, { recursive: true });
   cpSync(template, join(folder, "wrangler.toml"));
   writeFileSync(join(folder, ".gitignore"), "node_modules/\n.wrangler/\n.dev.vars*\nsecrets.env\n");
@@ -52,8 +53,8 @@ To deploy it, set ISSUER and AUDIENCE in wrangler.toml, and run npx portcullis d
 function manifest(folder, archive) {
   const { name } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
   const commands = Object.keys(COMMANDS).filter((command) => command !== "init");
-  const needsNode = process.versions.node.split(".").map(Number);
-  const isOld = needsNode[0] < MIN_NODE[0] || (needsNode[0] === MIN_NODE[0] && needsNode[1] < MIN_NODE[1]);
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  const isOld = major < MIN_NODE.major || (major === MIN_NODE.major && minor < MIN_NODE.minor);
   return {
     name:
       basename(folder)
@@ -85,5 +86,6 @@ this machine. To upgrade, install the archive of the new version: \`npm install 
 /** Runs npm in a folder. Shows its output only if it fails. */
 async function npm(folder, ...args) {
   const { code, stdout, stderr } = await capture("npm", args, { cwd: folder });
-  return code === 0 ? stdout : fail(`\`npm ${args[0]}\` failed in ${folder}:\n${stdout}${stderr}`);
+  if (code === 0) return stdout;
+  fail(`\`npm ${args[0]}\` failed:\n${stdout}${stderr}\nDelete ${folder}, and run this again.`);
 }
