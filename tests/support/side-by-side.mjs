@@ -7,10 +7,9 @@ import { brotliDecompressSync } from "node:zlib";
 
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_splitSqlQuery as splitSqlQuery } from "wrangler";
-
+import { makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { RELEASE_BEFORE } from "../../scripts/keep-release.mjs";
 import { read, readToml } from "../../scripts/lib.mjs";
-import { makeSecrets } from "../../scripts/secrets.mjs";
 import { VARS } from "./harness.mjs";
 
 /** The version, the compatibility date and the migrations of the release before, as scripts/keep-release.mjs kept them. */
