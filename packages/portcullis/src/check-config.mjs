@@ -8,19 +8,17 @@ import { pathToFileURL } from "node:url";
 
 import { createTestHarness, unstable_readConfig } from "wrangler";
 
+import { limiterProblems, secondAddress } from "./config.mjs";
 import { fail, report } from "./failure.mjs";
 import { project } from "./place.mjs";
 import { MAIL_SECRETS, makeSecrets } from "./secrets.mjs";
-
-/** The default of the variable. */
-export const RATE_LIMITS = "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60";
 
 /** Starts the Worker that the wrangler.toml of a folder names, with its variables; fails unless it serves. */
 export async function check(folder) {
   const { main, vars, compatibility_date, ratelimits, send_email } = unstable_readConfig({
     config: join(folder, "wrangler.toml"),
   });
-  const differences = limiterProblems(ratelimits, vars.RATE_LIMITS || RATE_LIMITS);
+  const differences = limiterProblems(ratelimits, vars.RATE_LIMITS || undefined);
   if (differences.length > 0)
     fail(`the rate limiters in wrangler.toml:\n${differences.map((line) => `  ${line}`).join("\n")}`);
   if (vars.MAIL === "binding" && !send_email?.some(({ name }) => name === "SEND_EMAIL"))
@@ -64,37 +62,6 @@ export async function check(folder) {
   } finally {
     await server.close();
   }
-}
-
-/** How the sections [[ratelimits]] differ from RATE_LIMITS. The Worker itself reports an invalid text. */
-export function limiterProblems(ratelimits, text) {
-  const limits = text.split(",").map((item) => item.trim().match(/^(\w+)\s*=\s*(\d+)\s*\/\s*(\d+)$/) ?? []);
-  const problems = limits.flatMap(([, name, limit, period]) => {
-    if (name === undefined) return [];
-    const binding = `LIMIT_${name.toUpperCase()}`;
-    const simple = ratelimits.find((limiter) => limiter.name === binding)?.simple;
-    if (simple === undefined) return [`there is no [[ratelimits]] with the name ${binding}`];
-    if (simple.limit === Number(limit) && simple.period === Number(period)) return [];
-    return [`${binding} is ${simple.limit}/${simple.period}, but RATE_LIMITS says ${limit}/${period}`];
-  });
-  const ids = ratelimits.map(({ namespace_id }) => namespace_id);
-  const shared = ratelimits.filter(({ namespace_id }, index) => ids.indexOf(namespace_id) !== index);
-  return [...problems, ...shared.map(({ name }) => `${name} has the namespace_id of another one`)];
-}
-
-/**
- * A warning if the Worker is reachable at *.workers.dev in addition to a route. Firewall and rate limiting rules belong to a
- * zone and do not apply to *.workers.dev.
- */
-export function secondAddress({ route, routes = [], ...addresses }) {
-  const settings = ["workers_dev", "preview_urls"]
-    .filter((name) => addresses[name] === true)
-    .map((name) => `${name} = true`);
-  if (settings.length === 0 || (route === undefined && routes.length === 0)) return undefined;
-  return (
-    `${settings.join(" and ")} in addition to a route: the Worker is also reachable at *.workers.dev, where the firewall and rate ` +
-    "limiting rules of your zone do not apply. Set it to false in wrangler.toml."
-  );
 }
 
 // The request is sent to the ISSUER's address, because the Worker refuses other hosts.

@@ -6,6 +6,7 @@ export const COMMANDS = {
   init: () => import("./commands/init.mjs"),
   dev: () => import("./commands/dev.mjs"),
   deploy: () => import("./commands/deploy.mjs"),
+  doctor: () => import("./commands/doctor.mjs"),
   keygen: () => import("./commands/keygen.mjs"),
   import: () => import("./commands/import.mjs"),
   export: () => import("./commands/export.mjs"),

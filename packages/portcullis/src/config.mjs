@@ -19,8 +19,11 @@ export function readToml(name) {
 export const DEFAULTS = {
   ROLES: "user,admin",
   ALLOW_HS256: "false",
+  ACCESS_TOKEN_TTL_SECONDS: "900",
   REFRESH_IDLE_TTL_SECONDS: "604800",
   ARGON2_MEMORY_KIB: "19456",
+  AUDIT_TTL_SECONDS: "7776000",
+  RATE_LIMITS: "credentials=20/60,name=10/60,bad_token=60/60,writes=120/60",
   ARGON2_ITERATIONS: "2",
 };
 
@@ -56,3 +59,38 @@ export function localIssuer(url) {
 
 /** Whether an address is one that a deployment can have. */
 export const isPublic = (address) => /^https:\/\//.test(address) && !isLoopback(address);
+
+/** How the sections [[ratelimits]] differ from RATE_LIMITS. The Worker itself reports an invalid text. */
+export function limiterProblems(ratelimits = [], text = DEFAULTS.RATE_LIMITS) {
+  const limits = text.split(",").map((item) => item.trim().match(/^(\w+)\s*=\s*(\d+)\s*\/\s*(\d+)$/) ?? []);
+  const problems = limits.flatMap(([, name, limit, period]) => {
+    if (name === undefined) return [];
+    const binding = `LIMIT_${name.toUpperCase()}`;
+    const simple = ratelimits.find((limiter) => limiter.name === binding)?.simple;
+    if (simple === undefined) return [`there is no [[ratelimits]] with the name ${binding}`];
+    if (simple.limit === Number(limit) && simple.period === Number(period)) return [];
+    return [`${binding} is ${simple.limit}/${simple.period}, but RATE_LIMITS says ${limit}/${period}`];
+  });
+  const ids = ratelimits.map(({ namespace_id }) => namespace_id);
+  const shared = ratelimits.filter(({ namespace_id }, index) => ids.indexOf(namespace_id) !== index);
+  return [...problems, ...shared.map(({ name }) => `${name} has the namespace_id of another one`)];
+}
+
+/**
+ * A warning if the Worker is reachable at *.workers.dev in addition to a route. Firewall and rate limiting rules belong to a
+ * zone and do not apply to *.workers.dev.
+ */
+export function secondAddress(toml) {
+  const settings = openAddresses(toml);
+  if (settings.length === 0) return undefined;
+  return (
+    `${settings.join(" and ")} in addition to a route: the Worker is also reachable at *.workers.dev, where the firewall and rate ` +
+    "limiting rules of your zone do not apply. Set it to false in wrangler.toml."
+  );
+}
+
+/** The settings that open addresses in addition to a route. */
+export function openAddresses({ route, routes = [], ...addresses }) {
+  if (route === undefined && routes.length === 0) return [];
+  return ["workers_dev", "preview_urls"].filter((name) => addresses[name] === true).map((name) => `${name} = true`);
+}

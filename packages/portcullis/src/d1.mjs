@@ -11,6 +11,7 @@ import { capture, wrangler } from "./programs.mjs";
 const MAX_TRIES = 10;
 
 export class Database {
+  /** @param {{ remote?: boolean, "persist-to"?: string }} options */
   constructor({ remote, "persist-to": persistTo }) {
     this.where = remote ? ["--remote"] : ["--local", ...(persistTo ? ["--persist-to", persistTo] : [])];
   }

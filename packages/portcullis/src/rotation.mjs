@@ -13,9 +13,15 @@ export const LEAD = MARGIN + 300 + 600;
 /** Maximum size of a secret at Cloudflare, in bytes. */
 const MAX_BYTES = 5 * 1024;
 
+/** The time from which a key signs, in unix seconds. */
+export const signsFrom = ({ signs_from = 0 }) => signs_from;
+
+/** When a key stopped signing; infinity if it has not. */
+export const retirement = (keys, key, now) =>
+  Math.min(...keys.map(signsFrom).filter((from) => from > signsFrom(key) && from <= now));
+
 /** Appends a new key to a key set and drops obsolete keys. Throws if a rotation is in progress. */
 export function rotate(keySet, { alg, now, idleTtl, force = false }) {
-  const signsFrom = (key) => key.signs_from ?? 0;
   const pending = keySet.keys.filter((key) => signsFrom(key) > now);
   if (pending.length > 0 && !force) {
     const [{ signs_from }] = pending;
@@ -27,8 +33,7 @@ export function rotate(keySet, { alg, now, idleTtl, force = false }) {
   const signs_from = Math.max(now + LEAD, signsFrom(newest) + 1);
   const added = { ...makeKey(alg ?? algorithmOf(newest)), signs_from };
   // For `idleTtl` after a key retires, /refresh may receive the last access token that it signed and must verify it.
-  const retiredAt = (key) =>
-    Math.min(...keySet.keys.map(signsFrom).filter((from) => from > signsFrom(key) && from <= now));
+  const retiredAt = (key) => retirement(keySet.keys, key, now);
   const dropped = keySet.keys.filter((key) => retiredAt(key) + idleTtl < now);
   const kept = keySet.keys.filter((key) => !dropped.includes(key));
   const report = [
@@ -88,7 +93,7 @@ export function rotateDataSecrets(file) {
 }
 
 /** The text of a file of secrets. Fails with a one-line message if the file cannot be one. */
-function secretsFile(file) {
+export function secretsFile(file) {
   let bytes;
   try {
     bytes = readFileSync(file);
@@ -105,16 +110,19 @@ function secretsFile(file) {
   return text.trim() === "" ? fail(`${file} is empty`) : text;
 }
 
-function parseKeySet(value, file) {
+const parseKeySet = (value, file) =>
+  keySetOf(value) ?? fail(`SIGNING_KEYS in ${file} is not a set of private keys on one line`);
+
+/** The set of private keys in a value of SIGNING_KEYS; `undefined` if it is none. */
+export function keySetOf(value) {
   try {
     const keySet = JSON.parse(value);
     const isValid = (/** @type {any} */ { signs_from = 0, ...key }) =>
       ALGORITHMS.includes(algorithmOf(key)) && Number.isSafeInteger(signs_from);
     if (Array.isArray(keySet.keys) && keySet.keys.length > 0 && keySet.keys.every(isValid)) return keySet;
   } catch {
-    // Reported below, without the parser's message, which would contain parts of the value.
+    // The parser's message would contain parts of the value.
   }
-  fail(`SIGNING_KEYS in ${file} is not a set of private keys on one line`);
 }
 
 // Replaces the file atomically, because it may be the only copy of the old keys.
@@ -141,4 +149,4 @@ function replaceFile(file, text) {
 /** Unix seconds in RFC 3339 format. */
 export const time = (seconds) => new Date(seconds * 1000).toISOString().replace(".000", "");
 
-const nameOf = (key) => `${kidOf(key)} (${algorithmOf(key)})`;
+export const nameOf = (key) => `${kidOf(key)} (${algorithmOf(key)})`;

@@ -23,6 +23,9 @@ const jwk = ({ privateKey }) => privateKey.export({ format: "jwk" });
 
 export const ALGORITHMS = Object.keys(KEY_TYPES);
 
+/** The secrets that every Worker has. */
+export const REQUIRED_SECRETS = ["SIGNING_KEYS", "TOKEN_SECRET", "DATA_SECRETS"];
+
 /** New secrets, by name. */
 export function makeSecrets(alg) {
   return {
@@ -102,8 +105,16 @@ export function ensureDevVars() {
 /** The secrets that a sender of mails needs, by the value of MAIL. Its operator sets them. */
 export const MAIL_SECRETS = { http: ["MAIL_KEY"], webhook: ["MAIL_WEBHOOK_SECRET"] };
 
+/** All secrets of the Worker. */
+export const SECRETS = [
+  ...REQUIRED_SECRETS,
+  ...Object.values(MAIL_SECRETS).flat(),
+  "TURNSTILE_SECRET",
+  "SOURCE_SECRET",
+];
+
 /** Which of these secrets the deployed Worker has; none if the Worker does not exist. */
-export async function remoteSecrets(known = ["SIGNING_KEYS", "TOKEN_SECRET", "DATA_SECRETS"]) {
+export async function remoteSecrets(known = REQUIRED_SECRETS) {
   const { code, stdout, stderr } = await wrangler(["secret", "list"], capture);
   if (code !== 0 && /Worker "[^"]*".* not found/.test(stdout + stderr)) return [];
   if (code !== 0) fail(`could not list the Worker's secrets:\n${stdout}${stderr}`);

@@ -1,4 +1,4 @@
-// The first and every later deployment. `--dry-run` skips the steps that need an account.
+// The first and every later deployment. `--dry-run` changes nothing: it checks, and says what a deployment would do.
 //
 // The code is deployed only after everything that it needs:
 //   1. Storage: the D1 database with its migrations, and the KV namespace. The previous code is still running then, so each
@@ -11,13 +11,23 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+import {
+  appliedMigrations,
+  check,
+  checkAccount,
+  findNamespace,
+  hasDatabase,
+  isLoggedIn,
+  migrationsIn,
+} from "../cloudflare.mjs";
 import { flag, json, parse } from "../command.mjs";
 import { isLoopback, isPublic, readToml, variable } from "../config.mjs";
+import { Database } from "../d1.mjs";
 import { fail } from "../failure.mjs";
 import { heading, say } from "../output.mjs";
 import { packages, path, read, setup, worker } from "../place.mjs";
-import { capture, run, wrangler } from "../programs.mjs";
-import { MAIL_SECRETS, makeSecrets, putRemoteSecrets, remoteSecrets } from "../secrets.mjs";
+import { run, wrangler } from "../programs.mjs";
+import { MAIL_SECRETS, makeSecrets, putRemoteSecrets, REQUIRED_SECRETS, remoteSecrets, SECRETS } from "../secrets.mjs";
 
 export const about =
   "Creates the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.";
@@ -25,7 +35,10 @@ export const result =
   '`{"deployed", "url"}`; with `--dry-run` `{"deployed", "problem"}`, where `problem` is why a deployment would be refused, or `null`';
 export const forms = ["[--dry-run] [--json]"];
 export const options = {
-  "dry-run": flag("only checks, and starts the Worker locally with the variables of wrangler.toml; needs no account"),
+  "dry-run": flag(
+    "changes nothing: starts the Worker locally with the variables of wrangler.toml, and says what a deployment would do. Needs no " +
+      "account, but says less without one",
+  ),
   ...json,
 };
 
@@ -43,15 +56,17 @@ export async function main(args) {
   await run("node", [CHECK]);
   if (dryRun) {
     await wrangler(["deploy", "--dry-run"], run, built);
+    const plan = await makePlan();
+    heading("what a deployment would do");
+    showPlan(plan);
     if (problem) say(`\nnote: a real deployment would have stopped with this error:\n${problem}`);
-    return { deployed: false, problem: problem ?? null };
+    return { deployed: false, problem: problem ?? null, plan };
   }
   await checkAccount();
 
   heading("storage");
-  const { name, d1_databases, kv_namespaces } = readToml("wrangler.toml");
-  if (!bound(kv_namespaces, "REVOCATIONS").id) await createNamespace(`${name}-revocations`);
-  const database = bound(d1_databases, "DB");
+  const { namespace, title, database } = storage();
+  if (!namespace.id) await createNamespace(title);
   if (!database.database_id) await createDatabase(database);
   await wrangler(["d1", "migrations", "apply", "DB", "--remote"]);
   heading("secrets");
@@ -76,24 +91,72 @@ function addressProblem() {
 const bound = (storage = [], name) =>
   storage.find(({ binding }) => binding === name) ?? fail(`wrangler.toml has no binding ${name}`);
 
-async function checkAccount() {
-  const { code, stdout, stderr } = await wrangler(["whoami", "--json"], capture);
-  if (code === 0) return;
-  if (!stdout.includes('"loggedIn":false')) fail(`could not determine the Cloudflare account:\n${stdout}${stderr}`);
-  fail(
-    "not logged in to Cloudflare. Log in with `npx wrangler login`, or set CLOUDFLARE_API_TOKEN " +
-      "(and CLOUDFLARE_ACCOUNT_ID, if you have several accounts).",
-  );
+/** The storage in wrangler.toml. */
+function storage() {
+  const { name, d1_databases, kv_namespaces } = readToml("wrangler.toml");
+  const namespace = bound(kv_namespaces, "REVOCATIONS");
+  return { namespace, title: `${name}-revocations`, database: bound(d1_databases, "DB") };
+}
+
+/**
+ * What a deployment would do, in the order in which it would. Without an account, everything that it needs is in the plan, and
+ * `account` is false.
+ */
+async function makePlan() {
+  const { namespace, title, database } = storage();
+  const mail = MAIL_SECRETS[variable("MAIL")] ?? [];
+  const migrations = migrationsIn(database);
+  const wanted = {
+    namespace: title,
+    database: database.database_name,
+    migrations,
+    secrets: REQUIRED_SECRETS,
+    unset: mail,
+  };
+  const account = await isLoggedIn();
+  if (!account) return { account, ...wanted };
+  const [hasNamespace, exists, secrets] = await Promise.all([
+    namespace.id !== undefined || findNamespace(title).then((id) => id !== undefined),
+    database.database_id !== undefined || hasDatabase(database.database_name),
+    remoteSecrets(SECRETS),
+  ]);
+  const applied = exists ? await appliedMigrations(new Database({ remote: true })) : [];
+  const isMissing = (name) => !secrets.includes(name);
+  return {
+    account,
+    namespace: hasNamespace ? null : title,
+    database: exists ? null : database.database_name,
+    migrations: migrations.filter((name) => !applied.includes(name)),
+    secrets: REQUIRED_SECRETS.filter(isMissing),
+    unset: mail.filter(isMissing),
+  };
+}
+
+function showPlan({ account, namespace, database, migrations, secrets, unset }) {
+  const missing = account ? "" : " (unless it exists)";
+  const list = (names) => names.join(", ");
+  const steps = [
+    namespace && `create the KV namespace ${namespace}${missing}`,
+    database && `create the D1 database ${database}${missing}`,
+    migrations.length > 0 &&
+      `apply the migrations ${list(migrations)}${account ? "" : " (those that are not applied)"}`,
+    secrets.length > 0 && `create the secrets ${list(secrets)}${account ? "" : " (those that are missing)"}`,
+    unset.length > 0 && `stop, because you have to set ${list(unset)}${account ? "" : " (unless it is set)"}`,
+    "upload the code, last",
+  ].filter(Boolean);
+  for (const [index, step] of steps.entries()) say(`${index + 1}. ${step}`);
+  if (!account) say("Nothing is known about what exists, because wrangler is not logged in to Cloudflare.");
 }
 
 // Wrangler would create it together with the code, but does not find it again if Cloudflare then rejects the code.
 async function createNamespace(title) {
-  const find = async () => (await ask(["kv", "namespace", "list"])).find((namespace) => namespace.title === title)?.id;
-  let id = await find();
+  let id = await findNamespace(title);
   if (!id) {
     await check(["kv", "namespace", "create", title]);
     say(`created the KV namespace ${title}`);
-    id = (await find()) ?? fail(`the KV namespace ${title} was created but is not listed yet: try again in a minute`);
+    id =
+      (await findNamespace(title)) ??
+      fail(`the KV namespace ${title} was created but is not listed yet: try again in a minute`);
   }
   writeFileSync(path("wrangler.toml"), read("wrangler.toml").replace(/^binding = "REVOCATIONS"$/m, `$&\nid = "${id}"`));
   say("wrote the id of the KV namespace to wrangler.toml: it is not secret; commit it to your repository");
@@ -101,7 +164,7 @@ async function createNamespace(title) {
 
 // Wrangler finds a database by its name, so wrangler.toml needs no id.
 async function createDatabase({ database_name: name, jurisdiction }) {
-  if ((await ask(["d1", "list", "--json"])).some((database) => database.name === name)) return;
+  if (await hasDatabase(name)) return;
   // The jurisdiction in wrangler.toml is set here, because it cannot be changed later.
   await check(["d1", "create", name, ...(jurisdiction ? ["--jurisdiction", jurisdiction] : [])]);
   say(`created the D1 database ${name}`);
@@ -118,12 +181,4 @@ async function addMissingSecrets() {
   const unset = needed.filter((name) => !set.includes(name));
   const puts = unset.map((name) => `npx wrangler secret put ${name}`).join("\n  ");
   if (unset.length > 0) fail(`MAIL = "${mail}" needs another secret. Set it, then deploy again:\n  ${puts}`);
-}
-
-const ask = async (args) => JSON.parse(await check(args));
-
-// Shows the output only if the command fails: `create` advises to edit wrangler.toml, which is unnecessary.
-async function check(args) {
-  const { code, stdout, stderr } = await wrangler(args, capture);
-  return code === 0 ? stdout : fail(`\`wrangler ${args.join(" ")}\` failed:\n${stdout}${stderr}`);
 }
