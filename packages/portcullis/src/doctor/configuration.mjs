@@ -171,7 +171,7 @@ export const CONFIGURATION = [
   },
   {
     name: "required_secrets",
-    about: "`required` under `[secrets]` lacks a secret, which `deploy` then does not require and `dev` does not read",
+    about: "`required` under `[secrets]` lacks a secret of every Worker, so that `dev` does not read it and `deploy` uploads code without it",
     find({ toml }) {
       const missing = REQUIRED_SECRETS.filter((name) => !toml.secrets?.required?.includes(name));
       if (missing.length === 0) return [];
@@ -206,7 +206,7 @@ export const CONFIGURATION = [
   },
   {
     name: "logged_addresses",
-    about: "the log of `[observability]` has the address of every request",
+    about: "`[observability]` logs the whole address of every request, which may contain a token",
     find({ toml: { observability = {} } }) {
       const { enabled = observability.enabled, invocation_logs } = observability.logs ?? {};
       if (enabled !== true || invocation_logs === false) return [];
