@@ -102,8 +102,7 @@ test("a dry run says what a deployment would do, and changes nothing", async () 
   assert.deepEqual(shown.trim().split("\n"), [
     `1. apply the migrations ${MIGRATIONS.slice(3).join(", ")}`,
     "2. create the secrets DATA_SECRETS",
-    "3. stop, because you have to set MAIL_WEBHOOK_SECRET",
-    "4. upload the code, last",
+    "3. stop, because you have to set MAIL_WEBHOOK_SECRET first",
   ]);
   assert.deepEqual(changes(), []);
 });

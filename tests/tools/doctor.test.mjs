@@ -213,7 +213,7 @@ const CASES = {
       all(texts(), without("DATA_SECRETS")),
       [/^error: DATA_SECRETS is missing, needed by second factors \| run npm run deploy/],
     ],
-    [local(without("TOKEN_SECRET")), [/needed by the Worker \| npm run keygen prints one: add it to .dev.vars/]],
+    [local(without("TOKEN_SECRET")), [/needed by the Worker \| add one that npm run keygen prints to .dev.vars/]],
     [
       local((facts) => (facts.secrets = { names: [], values: {} })),
       [/SIGNING_KEYS .* \| run npm run dev, which creates it$/, /TOKEN_SECRET/],
@@ -268,7 +268,7 @@ const CASES = {
     ],
     [
       (facts) => values({ DATA_SECRETS: `${facts.secrets.values.DATA_SECRETS},${makeSecret()}` })(facts),
-      [/^info: no text is under the data secret [\w-]{10} \| it can be removed/],
+      [/^info: no text is under the data secret [\w-]{10}, which may be removed/],
     ],
     [
       (facts) => values({ DATA_SECRETS: `${makeSecret()},${facts.secrets.values.DATA_SECRETS}` })(facts),
@@ -304,8 +304,14 @@ const CASES = {
     [(facts) => (facts.size = undefined), []],
   ],
   admins: [
-    [state({ has_admin: 0 }), [/^warning: no account is an enabled admin \| npm run grant -- EMAIL admin --remote/]],
-    [local(state({ has_admin: 0 })), [/^info: no account is an enabled admin \| npm run grant -- EMAIL admin makes/]],
+    [
+      state({ has_admin: 0 }),
+      [/^warning: no account is an enabled admin \| make one: npm run grant -- EMAIL admin --remote$/],
+    ],
+    [
+      local(state({ has_admin: 0 })),
+      [/^info: no account is an enabled admin \| make one: npm run grant -- EMAIL admin$/],
+    ],
   ],
   mail_and_factors: [
     [vars({ MAIL: undefined }), [/^warning: accounts have second factors, but MAIL is not set/]],
@@ -314,7 +320,7 @@ const CASES = {
   outbox: [
     [
       state({ mails: 4, oldest_mail: NOW - 5 * HOUR }),
-      [/^warning: mails waiting for over an hour: 4, the oldest for 5 hours \| the reason of mail_delayed/],
+      [/^warning: mails waiting for over an hour: 4, the oldest for 5 hours \| read the reason of mail_delayed/],
     ],
     [
       all(vars({ MAIL: "" }), state({ mails: 1, oldest_mail: NOW - DAY })),
@@ -365,7 +371,7 @@ test("the state of each signing key is shown, with what is wrong", () => {
   const name = (key) => `${kidOf(key)} (${key.alg})`;
   assert.deepEqual(lines(active), [`info: ${name(active)} signs (since 2027-01-05T08:00:00Z, 10 days ago)`]);
   assert.deepEqual(lines(old, active, next), [
-    `info: ${name(old)} stopped signing at 2027-01-05T08:00:00Z | the next rotation drops it`,
+    `info: ${name(old)} stopped signing at 2027-01-05T08:00:00Z; the next rotation drops it`,
     `info: ${name(active)} signs (since 2027-01-05T08:00:00Z, 10 days ago) until 2027-01-15T08:15:00Z, in 15 minutes`,
     `info: ${name(next)} signs from 2027-01-15T08:15:00Z, in 15 minutes`,
   ]);
@@ -373,7 +379,7 @@ test("the state of each signing key is shown, with what is wrong", () => {
   assert.deepEqual(
     lines(active, recent)[0].replace(name(active), "K"),
     [
-      "info: K stopped signing at 2027-01-15T07:59:00Z, and verifies until 2027-01-15T08:14:00Z | ",
+      "info: K stopped signing at 2027-01-15T07:59:00Z, and verifies until 2027-01-15T08:14:00Z; ",
       "a rotation after 2027-01-22T07:59:00Z drops it",
     ].join(""),
   );
@@ -513,6 +519,7 @@ test("doctor --remote examines a deployment, with few calls of wrangler", async 
 
   // Nothing is deployed.
   account.run("SELECT 1");
+  account.change({ failing: { "deployments list": "This Worker does not exist on your account. [code: 10007]" } });
   const none = await doctor();
   assert.equal(none.code, 1, none.stderr);
   assert.match(
@@ -527,7 +534,7 @@ test("doctor --remote examines a deployment, with few calls of wrangler", async 
 
   // A deployment in which everything is right but that it has no admin.
   account.migrate(path("migrations"));
-  account.change({ secrets, deployments: [{ versions: [{}] }] });
+  account.change({ secrets, deployments: [{ versions: [{}] }], failing: {} });
   account.takeCalls();
   const good = await doctor();
   assert.equal(good.code, 0, good.stdout);

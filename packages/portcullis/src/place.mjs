@@ -29,6 +29,9 @@ export const statements = isPackage ? join(dist, "sql") : path("src", "store", "
 /** The configuration of a new project. Only the package has it. */
 export const template = join(dist, "wrangler.toml");
 
+/** Where a page of the documentation is. */
+export const docs = (page) => `${isPackage ? "node_modules/portcullis/" : ""}docs/${page}`;
+
 /** How a command is called here. */
 export function called(name, args = "") {
   if (isPackage) return ["npx portcullis", name, args].filter(Boolean).join(" ");

@@ -141,8 +141,8 @@ function showPlan({ account, namespace, database, migrations, secrets, unset }) 
     migrations.length > 0 &&
       `apply the migrations ${list(migrations)}${account ? "" : " (those that are not applied)"}`,
     secrets.length > 0 && `create the secrets ${list(secrets)}${account ? "" : " (those that are missing)"}`,
-    unset.length > 0 && `stop, because you have to set ${list(unset)}${account ? "" : " (unless it is set)"}`,
-    "upload the code, last",
+    unset.length > 0 && `stop, because you have to set ${list(unset)} first${account ? "" : " (unless it is set)"}`,
+    !(account && unset.length > 0) && "upload the code, last",
   ].filter(Boolean);
   for (const [index, step] of steps.entries()) say(`${index + 1}. ${step}`);
   if (!account) say("Nothing is known about what exists, because wrangler is not logged in to Cloudflare.");

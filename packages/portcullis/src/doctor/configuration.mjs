@@ -171,7 +171,8 @@ export const CONFIGURATION = [
   },
   {
     name: "required_secrets",
-    about: "`required` under `[secrets]` lacks a secret of every Worker, so that `dev` does not read it and `deploy` uploads code without it",
+    about:
+      "`required` under `[secrets]` lacks a secret of every Worker, so that `dev` does not read it and `deploy` uploads code without it",
     find({ toml }) {
       const missing = REQUIRED_SECRETS.filter((name) => !toml.secrets?.required?.includes(name));
       if (missing.length === 0) return [];

@@ -1,6 +1,6 @@
 // The checks of the database, of the scheduled work that it shows, and of what is deployed.
 
-import { called } from "../place.mjs";
+import { called, docs } from "../place.mjs";
 import { duration, error, info, variableOf, warning } from "./finding.mjs";
 
 /**
@@ -38,7 +38,8 @@ export const LIMITS = { paid: 10e9, free: 500e6 };
 const isNear = (size, limit) => size >= 0.8 * limit;
 
 const gigabytes = (bytes) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
-const tail = "npx wrangler tail shows why";
+const scale = `read ${docs("performance/scale.md")}`;
+const setMail = `set MAIL in wrangler.toml: ${docs("operations/mail.md")}`;
 
 /** @type {import("./finding.mjs").Check[]} */
 export const DATABASE = [
@@ -77,10 +78,8 @@ export const DATABASE = [
     find({ size }) {
       if (size === undefined) return [];
       const text = `the database has ${gigabytes(size)}`;
-      if (size >= 0.95 * LIMITS.paid)
-        return [error(`${text}, and writes fail at ${gigabytes(LIMITS.paid)}`, "see docs/performance/scale.md")];
-      if (isNear(size, LIMITS.paid))
-        return [warning(`${text} of the ${gigabytes(LIMITS.paid)} that D1 allows`, "see docs/performance/scale.md")];
+      if (size >= 0.95 * LIMITS.paid) return [error(`${text}, and writes fail at ${gigabytes(LIMITS.paid)}`, scale)];
+      if (isNear(size, LIMITS.paid)) return [warning(`${text} of the ${gigabytes(LIMITS.paid)} that D1 allows`, scale)];
       if (isNear(size, LIMITS.free))
         return [
           info(`${text}. The free plan allows ${gigabytes(LIMITS.free)}, the paid plan ${gigabytes(LIMITS.paid)}`),
@@ -93,7 +92,7 @@ export const DATABASE = [
     about: "no account is an enabled admin. Information without `--remote`",
     find({ remote, database }) {
       if (database?.state === undefined || database.state.has_admin) return [];
-      const fix = `${called("grant", `EMAIL admin${remote ? " --remote" : ""}`)} makes one`;
+      const fix = `make one: ${called("grant", `EMAIL admin${remote ? " --remote" : ""}`)}`;
       return [(remote ? warning : info)("no account is an enabled admin", fix)];
     },
   },
@@ -105,7 +104,7 @@ export const DATABASE = [
       const text =
         "accounts have second factors, but MAIL is not set: no sign-in asks for a code from a mail, not even after an admin removed the " +
         "factors, and users get no notices";
-      return [warning(text, "set MAIL in wrangler.toml: docs/operations/mail.md")];
+      return [warning(text, setMail)];
     },
   },
 ];
@@ -120,8 +119,8 @@ export const SCHEDULED = [
       if (!facts.remote || !mails) return [];
       const text = `mails waiting for over an hour: ${mails}, the oldest for ${duration(facts.now - oldest_mail)}`;
       return variableOf(facts, "MAIL") === undefined
-        ? [warning(`${text}, because MAIL is not set`, "set MAIL in wrangler.toml: docs/operations/mail.md")]
-        : [warning(text, `the reason of mail_delayed in the log says why: ${tail}`)];
+        ? [warning(`${text}, because MAIL is not set`, setMail)]
+        : [warning(text, "read the reason of mail_delayed in the log: npx wrangler tail")];
     },
   },
   {
@@ -131,7 +130,7 @@ export const SCHEDULED = [
       const { marks, oldest_mark } = database?.state ?? {};
       if (!remote || !marks) return [];
       const text = `revocation marks owed to KV: ${marks}, the oldest for ${duration(now - oldest_mark)}. API servers accept those sessions`;
-      return [error(text, `the cron "* * * * *" writes them: ${tail}`)];
+      return [error(text, 'find out why the cron "* * * * *" does not write them: npx wrangler tail')];
     },
   },
   {
@@ -149,7 +148,7 @@ export const SCHEDULED = [
       return [
         warning(
           `rows are older than their retention: ${late.join(", ")}`,
-          `the cron "17 * * * *" deletes them: ${tail}`,
+          'find out why the cron "17 * * * *" does not delete them: npx wrangler tail',
         ),
       ];
     },

@@ -1,6 +1,6 @@
 // The checks of the secrets.
 
-import { called } from "../place.mjs";
+import { called, docs } from "../place.mjs";
 import { keySetOf, nameOf, retirement, signsFrom, time } from "../rotation.mjs";
 import { algorithmOf, dataSecretId, kidOf, MAIL_SECRETS, REQUIRED_SECRETS } from "../secrets.mjs";
 import { duration, error, info, listOf, variableOf, warning } from "./finding.mjs";
@@ -13,7 +13,7 @@ const MIN_SECRET_BYTES = 32;
 /** The secrets that are lists of base64url. */
 const LISTS = ["TOKEN_SECRET", "DATA_SECRETS", "SOURCE_SECRET", "MAIL_WEBHOOK_SECRET"];
 
-const rotating = "docs/operations/rotating-keys.md";
+const rotating = docs("operations/rotating-keys.md");
 
 /** The secrets that the configuration needs, and why. */
 function needed(facts) {
@@ -33,7 +33,7 @@ function needed(facts) {
 function setting(name, { remote, secrets: { names } }) {
   if (REQUIRED_SECRETS.includes(name) && (remote || names.length === 0))
     return `run ${called(remote ? "deploy" : "dev")}, which creates it`;
-  if (REQUIRED_SECRETS.includes(name)) return `${called("keygen")} prints one: add it to .dev.vars`;
+  if (REQUIRED_SECRETS.includes(name)) return `add one that ${called("keygen")} prints to .dev.vars`;
   return remote
     ? `npx wrangler secret put ${name}`
     : `add it to .dev.vars, and its name to required under [secrets] in wrangler.toml`;
@@ -105,7 +105,7 @@ export const SECRET_CHECKS = [
           .map(({ name }) =>
             error(
               `${name} is not base64url of at least ${MIN_SECRET_BYTES} bytes, so the Worker does not serve`,
-              `${called("keygen")} prints such values`,
+              `replace it by one that ${called("keygen")} prints`,
             ),
           ),
         ...all.flatMap(({ name, items }, index) =>
@@ -174,7 +174,7 @@ export const SECRET_CHECKS = [
           .map((id) =>
             named.has(id)
               ? info(`the data secret ${id} must stay: texts are under it (${shown(id)})`)
-              : info(`no text is under the data secret ${id}`, "it can be removed from DATA_SECRETS"),
+              : info(`no text is under the data secret ${id}, which may be removed from DATA_SECRETS`),
           ),
       ];
     },
@@ -185,7 +185,7 @@ function problemsOfKeys(keys, facts) {
   const problems = [];
   const kids = keys.map(kidOf);
   const wrong = keys.filter(({ kid }, index) => kid !== undefined && kid !== kids[index]);
-  const fix = `replace it by the output of ${called("keygen")}`;
+  const fix = "remove the kid, which need not be given";
   if (wrong.length > 0) problems.push(error(`a key has a wrong kid: ${wrong.map(nameOf).join(", ")}`, fix));
   if (new Set(kids).size < kids.length) problems.push(error("a key is twice in SIGNING_KEYS", "remove one of the two"));
   if (keys.some((key) => algorithmOf(key) === "HS256") && variableOf(facts, "ALLOW_HS256") !== "true")
@@ -238,5 +238,5 @@ function stateOf(key, keys, facts) {
   const droppable = stopped + Number(variableOf(facts, "REFRESH_IDLE_TTL_SECONDS"));
   const verifies = end > now ? `, and verifies until ${time(end)}` : "";
   const drop = droppable < now ? "the next rotation drops it" : `a rotation after ${time(droppable)} drops it`;
-  return info(`${name} stopped signing at ${time(stopped)}${verifies}`, drop);
+  return info(`${name} stopped signing at ${time(stopped)}${verifies}; ${drop}`);
 }
