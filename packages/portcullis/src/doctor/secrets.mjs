@@ -45,14 +45,16 @@ export const SECRET_CHECKS = [
     name: "secrets",
     about:
       "a secret is missing: `SIGNING_KEYS`, `TOKEN_SECRET`, `DATA_SECRETS`, that of `MAIL`, `TURNSTILE_SECRET` beside `TURNSTILE_SITE_KEY`, " +
-      "`SOURCE_SECRET` beside `SOURCE_HEADER`",
+      "`SOURCE_SECRET` beside `SOURCE_HEADER`. Information without `--remote` if there are none at all",
     find(facts) {
       const { names } = facts.secrets;
       if (names === undefined) return [];
       const has = (name) => names.includes(name);
       const missing = needed(facts).filter(([name]) => !has(name));
+      // `dev` makes them when it first runs.
+      const found = facts.remote || names.length > 0 ? error : info;
       return [
-        ...missing.map(([name, by]) => error(`${name} is missing, needed by ${by}`, setting(name, facts))),
+        ...missing.map(([name, by]) => found(`${name} is missing, needed by ${by}`, setting(name, facts))),
         ...(has("SOURCE_SECRET") && variableOf(facts, "SOURCE_HEADER") === undefined
           ? [
               error(
