@@ -54,8 +54,8 @@ async function userEnv() {
   const { stdout } = await capture("npm", ["config", "get", "cache", "registry"]);
   const config = parseEnv(stdout);
   if (existsSync(join(config.cache, "_cacache"))) symlinkSync(join(config.cache, "_cacache"), join(cache, "_cacache"));
-  // What connects this machine with the registry.
-  const network = Object.entries(environment).filter(([name]) => /proxy|cert|^npm_config_/i.test(name));
+  // What connects this machine with the registry, and the JavaScript that it has compiled.
+  const network = Object.entries(environment).filter(([name]) => /proxy|cert|^npm_config_|^NODE_COMPILE_CACHE$/i.test(name));
   return {
     ...Object.fromEntries(network),
     HOME: join(folder, "home"),
@@ -158,7 +158,6 @@ test("the commands of the package work on a database of its own", { timeout: 600
       const grace = await json("user", "show", "grace@example.org");
       assert.deepEqual([grace.name, grace.roles, grace.id.length], ["Grace", ["admin"], 22]);
       assert.equal(grace.events[0].kind, "password_reset_started");
-      assert.equal((await json("user", "sessions", "ada@example.org", "--end")).sessions_ended, 2);
       assert.match((await portcullis("reset", "ada@example.org")).stdout, /\nIt is for npx portcullis dev at http:/);
       const reset = await json("reset", "ada@example.org");
       assert.ok(reset.link.startsWith(`${url}/account/confirm#token=`), reset.link);
