@@ -37,6 +37,7 @@ before(async () => {
   await buildRules("rules");
   archive = await packCommand(folder, { worker: profile, rules: "rules" });
   made = await run(folder, "npx", "--package", archive, "portcullis", "init", "app", "--json");
+  assert.equal(made.code, 0, made.stderr);
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -81,7 +82,6 @@ test("init makes a project with this version of the package, and with no program
   timeout: 600_000,
 }, () => {
   assert.deepEqual(readdirSync(env.PATH), ["node", "npm", "npx", "sh"]);
-  assert.equal(made.code, 0, made.stderr);
   const { folder: where, files } = JSON.parse(made.stdout);
   assert.equal(realpathSync(where), realpathSync(app));
   const { version } = JSON.parse(read("package.json"));
