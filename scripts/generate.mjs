@@ -149,6 +149,7 @@ const SECTIONS = {
   SessionList: ["sessions", "#sessions"],
   Introspection: ["introspection", "#introspection"],
   AuditTrail: ["audit trail", "reference/audit-events.md"],
+  Stats: ["numbers", "reference/metrics.md#the-last-24-hours"],
 };
 
 function success({ status, description, content }) {

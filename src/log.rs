@@ -109,6 +109,8 @@ pub enum Event<'a> {
     RevocationMarkFailed { session_id: Id, marks: usize, cause: &'a str },
     /// The binding of the metrics refused a data point. Logged once per isolate.
     MetricsFailed { cause: &'a str },
+    /// The numbers of the last 24 hours lack those of the metrics, because Analytics Engine did not answer as it should.
+    MetricsUnavailable { reason: &'static str },
     /// The scheduled event wrote owed marks.
     OwedMarksWritten { marks: usize, failed: usize },
     /// A bug or corrupt data.
@@ -144,6 +146,7 @@ impl Event<'_> {
             | Self::PasskeyCounterWentBack { .. }
             | Self::Forbidden { .. }
             | Self::MetricsFailed { .. }
+            | Self::MetricsUnavailable { .. }
             | Self::OriginRefused { .. }
             | Self::CsrfRefused { .. }
             | Self::Overloaded { .. }

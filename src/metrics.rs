@@ -4,11 +4,31 @@
 //! and `/verify` do no work for metrics.
 
 use portcullis_core::account::throttle::NameHash;
+use portcullis_core::stats::{Count, parse};
 
+use crate::config::MetricsApi;
 use crate::context::Context;
 use crate::http::Request;
 use crate::log::{self, Event};
+use crate::platform::fetch::{FetchError, OutgoingRequest, fetch};
 use crate::platform::metrics::origin;
+
+/// The query for what D1 does not count.
+const COUNT_RECENT: &str = include_str!("metrics/count_recent.sql");
+/// Maximum time of a query, in milliseconds.
+const MAX_MILLIS: u64 = 5_000;
+/// Maximum size of an answer, in bytes. It has at most 75 rows of less than 100 bytes.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// What the metrics say about recent hours.
+pub enum Recent {
+    /// The data points, by hour and kind.
+    Read(Vec<Count>),
+    /// They are not configured.
+    Off,
+    /// They could not be read.
+    Unavailable,
+}
 
 /// Logs an event and adds its data point. Events with a data point are logged only here, so that the log and the metrics agree.
 pub fn report(context: &Context<'_>, request: &Request, event: &Event<'_>) {
@@ -22,6 +42,36 @@ pub fn report(context: &Context<'_>, request: &Request, event: &Event<'_>) {
 /// Adds the data point of a refused request. The log has one line for many of these requests, or none.
 pub fn refused(context: &Context<'_>, request: &Request, code: &'static str) {
     add(context, request, "refused", code, None);
+}
+
+/// Counts the logins, registrations and refused requests since `since`, the start of an hour.
+pub async fn count_recent(context: &Context<'_>, since: u64) -> Recent {
+    let Some(api) = &context.config.metrics_api else { return Recent::Off };
+    match ask(api, since).await {
+        Ok(points) => Recent::Read(points),
+        Err(reason) => {
+            log::write(context.request_id, &Event::MetricsUnavailable { reason });
+            Recent::Unavailable
+        }
+    }
+}
+
+/// The error is the reason in the log.
+async fn ask(api: &MetricsApi, since: u64) -> Result<Vec<Count>, &'static str> {
+    let query = COUNT_RECENT.replace("{dataset}", &api.dataset).replace("{since}", &since.to_string());
+    let request = OutgoingRequest {
+        method: "POST",
+        url: &api.url,
+        headers: &[("Authorization", &format!("Bearer {}", api.token))],
+        body: Some(&query),
+        max_millis: MAX_MILLIS,
+        max_bytes: MAX_BYTES,
+    };
+    let answer = fetch(&request).await.map_err(FetchError::as_str)?;
+    if answer.status != 200 {
+        return Err("status");
+    }
+    parse(&answer.body).ok_or("malformed")
 }
 
 /// The kind and the reason in the data point of an event, if it has one.

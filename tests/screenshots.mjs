@@ -40,8 +40,9 @@ const phone = { viewport: { width: 320, height: 640 }, colorScheme: "dark" };
 
 /** Answers a request of the page in the place of the Worker. */
 const answered = (page, path, status, body) =>
-  page.route(`**${path}`, (route) =>
-    route.fulfill({ status, contentType: "application/json", body: JSON.stringify(body) }),
+  page.route(
+    ({ pathname }) => pathname === path,
+    (route) => route.fulfill({ status, contentType: "application/json", body: JSON.stringify(body) }),
   );
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 
@@ -74,6 +75,24 @@ async function addingApp(page) {
   await button(page, "Confirm").scrollIntoViewIfNeeded();
 }
 
+/** A day on which somebody tried leaked passwords in the night. */
+async function eventfulDay(page) {
+  const now = Math.floor(Date.now() / 3_600_000) * 3600;
+  const hour = (at, index) => {
+    const isAttack = [9, 10, 11].includes(index);
+    const logins = Math.round(22 + 18 * Math.sin((index - 12) / 3.6)) + (index % 3);
+    const counts = { logins, registrations: index % 5 === 2 ? 2 : 0, failed_logins: (index % 4) + (isAttack ? 30 : 0) };
+    const waits = { throttled: isAttack ? index - 7 : 0, refused: isAttack ? 12 * (index - 8) : 0 };
+    const mails = { mails_sent: Math.round(logins / 7) + (isAttack ? 3 : 0), mails_failed: 0 };
+    return { at, ...counts, ...waits, reuse_detected: index === 17 ? 1 : 0, ...mails };
+  };
+  const hours = Array.from({ length: 24 }, (_, index) => hour(now - 3600 * (23 - index), index));
+  const names = Object.keys(hours[0]).filter((name) => name !== "at");
+  const total = Object.fromEntries(names.map((name) => [name, hours.reduce((sum, hour) => sum + hour[name], 0)]));
+  await answered(page, "/stats", 200, { since: hours[0].at, total, hours, mails_waiting: 0, metrics: "read" });
+  await page.reload();
+}
+
 async function confirming(page) {
   await withFactors(page);
   await answered(page, "/me/mfa/recovery-codes", 401, { code: "step_up_required" });
@@ -89,6 +108,7 @@ const IMAGES = [
   ["profile", "profile", true, desk],
   ["sessions", "sessions", true, desk],
   ["people", "admin", true, desk],
+  ["stats", "stats", true, desk, eventfulDay],
   ["login-phone", "login", false, phone],
   ["sessions-phone", "sessions", true, phone],
   ["activity-phone", "activity", true, phone],

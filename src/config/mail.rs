@@ -140,11 +140,11 @@ pub(super) fn read(reader: &mut Reader<impl Fn(&'static str) -> Found>, issuer: 
 }
 
 /// A variable without a default.
-fn unless_empty<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+pub(super) fn unless_empty<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
 }
 
 /// Whether a text can be sent in a header.
-fn is_key(text: &str) -> bool {
+pub(super) fn is_key(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod mail;
+mod metrics;
 mod reader;
 mod webauthn;
 
@@ -29,6 +30,7 @@ use portcullis_core::webauthn::challenge::PasskeyChallengeKeys;
 pub use addresses::Addresses;
 use addresses::Issuer;
 pub use mail::{EmailVerification, Mail, Sender};
+pub use metrics::MetricsApi;
 use reader::Reader;
 pub use reader::{Found, Problem};
 pub use webauthn::WebAuthn;
@@ -76,6 +78,8 @@ pub struct Config {
     pub turnstile: Option<Turnstile>,
     /// `RATE_LIMITS`: the limits that the bindings of the rate limiters have.
     pub rate_limits: RateLimits,
+    /// `METRICS_URL`, `METRICS_TOKEN`, `METRICS_DATASET`: `None` if the metrics cannot be read.
+    pub metrics_api: Option<MetricsApi>,
     /// `AUDIT_TTL_SECONDS`: retention of the audit trail and of the rows of ended sessions.
     pub audit_ttl: u64,
     /// `RESOURCE_SERVERS`: the servers that may call `/introspect`.
@@ -210,6 +214,7 @@ impl Config {
             reader.problem("MFA", "needs a place for factors: set DATA_SECRETS");
         }
         let aal2_session_ttl = reader.number("AAL2_SESSION_TTL_SECONDS", 604_800, 1..=31_536_000);
+        let metrics_api = metrics::read(&mut reader);
         let audit_ttl = reader.number("AUDIT_TTL_SECONDS", 7_776_000, 86_400..=315_360_000);
         let resource_servers = reader.text("RESOURCE_SERVERS", "", resource_servers);
         let log = reader.text("LOG", "", log);
@@ -272,6 +277,7 @@ impl Config {
                 max_sessions,
                 source_proxy,
                 rate_limits: rate_limits?,
+                metrics_api,
                 audit_ttl,
                 resource_servers: resource_servers?,
                 log_costs: log.contains(&Log::Costs),

@@ -42,6 +42,7 @@ mod admin {
     pub mod lift_throttle;
     pub mod reset_user_mfa;
     pub mod reset_user_password;
+    pub mod stats;
     pub mod throttle;
     pub mod update_user;
     pub mod user;
@@ -218,6 +219,7 @@ endpoints! {
     UserThrottle: Get "/users/{id}/throttle" => admin::throttle::get, Ignored, Problem, None;
     LiftUserThrottle: Delete "/users/{id}/throttle" => admin::lift_throttle::delete, Ignored, Problem, Writes;
     UserEvents: Get "/users/{id}/events" => account::events::get, Ignored, Problem, None;
+    Stats: Get "/stats" => admin::stats::get, Ignored, Problem, None;
     Verify: Get "/verify" => gateway::get, Ignored, Problem, None;
     OAuthMetadata: Get "/.well-known/oauth-authorization-server" => oauth::metadata::get, Ignored, Problem, None;
     OpenIdMetadata: Get "/.well-known/openid-configuration" => oauth::metadata::get, Ignored, Problem, None;

@@ -30,6 +30,7 @@ pub mod registration;
 pub mod revocations;
 pub mod sessions;
 pub mod sign_ins;
+pub mod stats;
 pub mod throttles;
 
 pub use connection::Store;

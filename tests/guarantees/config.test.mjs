@@ -189,6 +189,16 @@ const BAD = [
     { TURNSTILE_URL: `http://${CANARY}.example.org` },
     { TURNSTILE_URL: /https/ },
   ],
+  [
+    "an address of the metrics without https",
+    { METRICS_URL: `http://${CANARY}.example.org`, METRICS_TOKEN: CANARY },
+    { METRICS_URL: /https/ },
+  ],
+  [
+    "a dataset that would be more than a name in a query",
+    { METRICS_DATASET: `${CANARY} WHERE 1` },
+    { METRICS_DATASET: /letters, digits and underscores/ },
+  ],
   ["an unknown sender of mails", { MAIL: CANARY }, { MAIL: /"log", "binding", "http" or "webhook"/ }],
   ["mails in the log of a public service", { MAIL: "log", ISSUER: "https://auth.example.org" }, { MAIL: /loopback/ }],
   ["the binding without an originator", { MAIL: "binding" }, { MAIL_FROM: /MAIL = "binding" needs it/ }],

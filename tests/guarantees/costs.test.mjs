@@ -423,7 +423,12 @@ test("one request writes at most 900 marks, and the scheduled event writes the r
 });
 
 // These statements sort, but only the sessions of one account, or the few registrations of one address.
-const SORTS = ["audit/find_revocations.sql", "sessions/revoke_excess.sql", "registration/delete_oldest.sql"];
+const SORTS = [
+  "audit/find_revocations.sql",
+  "sessions/revoke_excess.sql",
+  "registration/delete_oldest.sql",
+  "stats/count_events.sql",
+];
 
 /** The numbers of the parameters that a text names, in ascending order. */
 const parametersIn = (text) =>

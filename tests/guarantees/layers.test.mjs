@@ -22,13 +22,13 @@ const MAY_USE = {
     "log",
   ],
   app: ["routes", "sessions", "factors", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
-  routes: ["sessions", "mail", "factors", "limits", "context", "store", "platform", "http", "config", "log"],
+  routes: ["sessions", "mail", "factors", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
   // A session begins with the proof that a factor gives.
   sessions: ["mail", "factors", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
   // Factors tell users of failed attempts.
   mail: ["context", "store", "platform", "http", "config", "log"],
   factors: ["mail", "limits", "metrics", "context", "store", "platform", "http", "config", "log"],
-  metrics: ["context", "store", "platform", "http", "log"],
+  metrics: ["context", "store", "platform", "http", "config", "log"],
   limits: ["context", "platform", "http", "log"],
   context: ["store", "platform", "config", "log"],
   store: ["platform"],

@@ -157,6 +157,7 @@ test("no other request has a data point", async () => {
     assertProblem(await worker.login({}), 400, "invalid_request");
     await worker.get("/sessions", { bearer });
     await worker.get("/users", { bearer: admin.access_token });
+    await worker.get("/stats", { bearer: admin.access_token });
     await worker.patch("/me", { bearer, json: { name: "No point" } });
     await worker.get("/healthz");
     await worker.revoke(refresh_token);

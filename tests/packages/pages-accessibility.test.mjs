@@ -35,6 +35,8 @@ before(async () => {
 after(() => pages.close());
 
 const options = { skip };
+/** The views in the navigation of an admin. */
+const VIEWS = ["Profile", "Password", "Security", "Sessions", "Activity", "Last 24 hours", "People"];
 const field = (page, name) => page.getByLabel(name, { exact: true });
 
 /** Asserts that axe finds nothing, by all its rules or by `rules`, and that the page does not scroll sideways. */
@@ -465,10 +467,17 @@ const STATES_INSIDE = [
     },
   ],
   [
-    "people",
+    "the last 24 hours",
     async (page, context) => {
       await context.setOffline(false);
       await page.getByText("Account created").waitFor();
+      await page.getByRole("link", { name: "Last 24 hours" }).click();
+      await page.getByText("Most:").first().waitFor();
+    },
+  ],
+  [
+    "people",
+    async (page) => {
       await page.getByRole("link", { name: "People" }).click();
       await page.getByRole("row").nth(1).waitFor();
     },
@@ -602,7 +611,7 @@ test("the keyboard reaches everything in the order of the page, and shows where 
     await page.keyboard.type(PASSWORD);
     await page.keyboard.press("Enter");
     await heading(page, "Profile");
-    const around = ["Skip to content", "Log out", "Profile", "Password", "Security", "Sessions", "Activity", "People"];
+    const around = ["Skip to content", "Log out", ...VIEWS];
     await page.evaluate(() => document.activeElement.blur());
     await page.goto(`${pages.url}/account/sessions`);
     await button(page, "End").first().waitFor();
@@ -664,7 +673,7 @@ test("a dialog keeps the focus, closes at Escape, and gives the focus back", opt
 
 test("text may be twice as large", options, async () => {
   await pages.visitAs(admin, { viewport: { width: 640, height: 800 } }, async (page) => {
-    for (const view of ["Profile", "Password", "Security", "Sessions", "Activity", "People"]) {
+    for (const view of VIEWS) {
       await page.getByRole("link", { name: view }).click();
       await heading(page, view);
       await page.evaluate(() => document.documentElement.style.setProperty("font-size", "200%"));

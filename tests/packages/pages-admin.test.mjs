@@ -204,9 +204,87 @@ test("an admin deletes an account, but not the own one", options, async () => {
 
 test("those who are no admins are told so", options, async () => {
   const person = await pages.register();
-  await pages.visitAs(person, { view: "admin" }, async (page) => {
-    await heading(page, "For administrators only");
-    assert.equal(await page.getByRole("link", { name: "People" }).count(), 0);
+  for (const view of ["admin", "stats"]) {
+    await pages.visitAs(person, { view }, async (page) => {
+      await heading(page, "For administrators only");
+      for (const name of ["People", "Last 24 hours"]) assert.equal(await page.getByRole("link", { name }).count(), 0);
+    });
+  }
+});
+
+/** Answers GET /stats in the place of the Worker, with logins that the metrics know in one hour. */
+async function answerStats(page, { metrics, logins, failed_logins }) {
+  const now = Math.floor(Date.now() / 3_600_000) * 3600;
+  const unknown = metrics === "read" ? 0 : null;
+  const known = { throttled: 0, reuse_detected: 0, mails_sent: 0, mails_failed: 0, failed_logins: 0 };
+  const none = { ...known, logins: unknown, registrations: unknown, refused: unknown };
+  const hours = Array.from({ length: 24 }, (_, index) => ({ at: now - 3600 * (23 - index), ...none }));
+  hours[21] = { ...hours[21], logins, failed_logins };
+  const body = { since: hours[0].at, total: { ...none, logins, failed_logins }, hours, mails_waiting: 3, metrics };
+  await page.route(
+    ({ pathname }) => pathname === "/stats",
+    (route) => route.fulfill({ contentType: "application/json", body: JSON.stringify(body) }),
+  );
+  await button(page, "Update").click();
+}
+/** The tile with this name. */
+const tile = (page, name) => page.getByRole("listitem").filter({ has: page.getByText(name, { exact: true }) });
+
+test("an admin sees the numbers of the last 24 hours, and updates them", options, async () => {
+  const person = await pages.register();
+  await pages.worker.db.prepare("DELETE FROM audit_events").run();
+  await pages.worker.login({ ...person, password: "wrong" });
+  await pages.visitAs(admin, {}, async (page) => {
+    await page.getByRole("link", { name: "Last 24 hours" }).click();
+    await heading(page, "Last 24 hours");
+    await tile(page, "Failed logins").getByText("1", { exact: true }).waitFor();
+    await tile(page, "Failed logins")
+      .getByText(/^Most: 1 at \d\d:00$/)
+      .waitFor();
+    await tile(page, "Reused tokens").getByText("0", { exact: true }).waitFor();
+    assert.equal(await page.getByText("Most:").count(), 1);
+    await pages.worker.login({ ...person, password: "wrong" });
+    await button(page, "Update").click();
+    await tile(page, "Failed logins").getByText("2", { exact: true }).waitFor();
+  });
+});
+
+test("numbers of the metrics are shown if there are any, and are not zero if they are not known", options, async () => {
+  await pages.visitAs(admin, { view: "stats" }, async (page) => {
+    await page.getByText("Set METRICS_URL and METRICS_TOKEN to see them here.").waitFor();
+    for (const name of ["Logins", "Registrations", "Refused requests"])
+      await tile(page, name).getByText("Not known").waitFor();
+    await answerStats(page, { metrics: "read", logins: 1234, failed_logins: 0 });
+    await tile(page, "Logins").getByText("1,234", { exact: true }).waitFor();
+    await tile(page, "Logins").getByText("Most: 1,234 at").waitFor();
+    await tile(page, "Refused requests").getByText("0", { exact: true }).waitFor();
+    await tile(page, "Mails waiting").getByText("3", { exact: true }).waitFor();
+    const heights = await tile(page, "Logins")
+      .locator("rect")
+      .evaluateAll((bars) => bars.map((bar) => bar.getAttribute("height")));
+    assert.deepEqual(
+      heights,
+      heights.map((_, index) => (index === 21 ? "24" : "0.75")),
+    );
+    assert.equal(await page.getByText("METRICS_URL").count(), 0);
+    await answerStats(page, { metrics: "unavailable", logins: null, failed_logins: 7 });
+    await page.getByText("because the metrics did not answer").waitFor();
+    await tile(page, "Failed logins").getByText("7", { exact: true }).waitFor();
+    await tile(page, "Logins").getByText("Not known").waitFor();
+  });
+});
+
+test("numbers that could not be updated stay, with the reason", options, async () => {
+  await pages.visitAs(admin, { view: "stats", allowed: [503] }, async (page) => {
+    await tile(page, "Mails sent").waitFor();
+    const body = JSON.stringify({ status: 503, code: "storage_unavailable" });
+    await page.route(
+      ({ pathname }) => pathname === "/stats",
+      (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body }),
+    );
+    await button(page, "Update").click();
+    await page.getByRole("alert").getByText("The service is not available right now.").waitFor();
+    await tile(page, "Mails sent").waitFor();
   });
 });
 

@@ -39,8 +39,12 @@ const VIEWS: Record<string, [ComponentType<ViewProps>, keyof typeof s.nav, IconN
   security: [SecurityView, "security", "shield"],
   sessions: [SessionsView, "sessions", "computer"],
   activity: [ActivityView, "activity", "pulse"],
+  stats: [AdminView, "stats", "chart"],
   admin: [AdminView, "admin", "users"],
 };
+
+/** The views for administrators. */
+const FOR_ADMINS = ["stats", "admin"];
 
 /** The view that a view without an item in the navigation belongs to. */
 const WITHIN: Record<string, string> = { email: "profile" };
@@ -148,12 +152,12 @@ function View({ user, route }: ViewProps) {
   return <Content key={`${user.id} ${route.view}`} user={user} route={route} />;
 }
 
-/** The admin page is a file of its own, which only administrators fetch. */
+/** The admin pages are a file of their own, which only administrators fetch. */
 function AdminView(props: ViewProps) {
   const loaded = useLoad(() => import("../admin/admin.tsx").catch(() => "outdated" as const));
   if (loaded.data === "outdated") {
     return (
-      <Page title={s.admin.title}>
+      <Page title={props.route.view === "stats" ? s.stats.title : s.admin.title}>
         <Alert problem={{ code: navigator.onLine ? "outdated" : "offline" }}>
           <Button onClick={() => location.reload()}>{s.errors.reload}</Button>
         </Alert>
@@ -197,7 +201,7 @@ function Inside({
   children: ComponentChildren;
 }) {
   const items = Object.entries(VIEWS).filter(
-    ([name]) => !(name in WITHIN) && (name !== "admin" || user.roles.includes("admin")),
+    ([name]) => !(name in WITHIN) && (!FOR_ADMINS.includes(name) || user.roles.includes("admin")),
   );
   const current = named(WITHIN, view) ?? view;
   const nav = useRef<HTMLElement>(null);

@@ -1,4 +1,4 @@
-// The admin page: the list of accounts, and one account. Only administrators load this file.
+// The admin pages: the numbers of the last 24 hours, the list of accounts, and one account. Only administrators load this file.
 
 import { useEffect, useState } from "preact/hooks";
 
@@ -13,10 +13,12 @@ import { navigate } from "../ui/router.ts";
 import { day } from "../ui/text.ts";
 import { More } from "../ui/trail.tsx";
 import { NotFound, PersonView } from "./person.tsx";
+import { StatsView } from "./stats.tsx";
 
 export function Admin({ user, route }: ViewProps) {
   // The server checks this too; this check only saves a request.
   if (!user.roles.includes("admin")) return <Forbidden />;
+  if (route.view === "stats") return <StatsView />;
   const id = route.query.get("person");
   // Anything else would be another path of the API, such as "..".
   if (id !== null && !/^[\w-]{22}$/.test(id)) return <NotFound />;

@@ -45,6 +45,7 @@ export const de: Strings = {
     security: "Sicherheit",
     sessions: "Sitzungen",
     activity: "Aktivität",
+    stats: "Letzte 24 Stunden",
     admin: "Personen",
     logout: "Abmelden",
   },
@@ -409,6 +410,26 @@ export const de: Strings = {
     factors_reset: "Sitzung beendet: Die Verwaltung hat alle Passkeys und zweiten Faktoren entfernt",
     passkey_removed: "Sitzung beendet: Ihr Passkey wurde entfernt",
     expired: "Sitzung abgelaufen",
+  },
+
+  stats: {
+    title: "Letzte 24 Stunden",
+    lead: "Jeder Balken ist eine Stunde. Stand: {time}.",
+    update: "Aktualisieren",
+    logins: "Anmeldungen",
+    failed: "Fehlversuche",
+    throttled: "Verzögerungen danach",
+    registrations: "Registrierungen",
+    refused: "Abgelehnte Anfragen",
+    reuse: "Wiederholte Token",
+    sent: "E-Mails gesendet",
+    givenUp: "E-Mails aufgegeben",
+    waiting: "Wartende E-Mails",
+    peak: "Max. {n} um {time}",
+    unknown: "Nicht bekannt",
+    off: "Anmeldungen, Registrierungen und abgelehnte Anfragen stehen in den Metriken. Setzen Sie METRICS_URL und METRICS_TOKEN, um sie hier zu sehen.",
+    unavailable:
+      "Anmeldungen, Registrierungen und abgelehnte Anfragen fehlen, weil die Metriken nicht geantwortet haben. Die Ursache steht im Protokoll.",
   },
 
   admin: {

@@ -41,6 +41,7 @@ export const en = {
     security: "Security",
     sessions: "Sessions",
     activity: "Activity",
+    stats: "Last 24 hours",
     admin: "People",
     logout: "Log out",
   },
@@ -399,6 +400,26 @@ export const en = {
     factors_reset: "Session ended, because an administrator removed all passkeys and second factors",
     passkey_removed: "Session ended, because its passkey was removed",
     expired: "Session expired",
+  },
+
+  stats: {
+    title: "Last 24 hours",
+    lead: "Each bar is an hour. As of {time}.",
+    update: "Update",
+    logins: "Logins",
+    failed: "Failed logins",
+    throttled: "Delays after failures",
+    registrations: "Registrations",
+    refused: "Refused requests",
+    reuse: "Reused tokens",
+    sent: "Mails sent",
+    givenUp: "Mails given up",
+    waiting: "Mails waiting",
+    peak: "Most: {n} at {time}",
+    unknown: "Not known",
+    off: "Logins, registrations and refused requests are in the metrics. Set METRICS_URL and METRICS_TOKEN to see them here.",
+    unavailable:
+      "Logins, registrations and refused requests are missing, because the metrics did not answer. The log has the cause.",
   },
 
   admin: {

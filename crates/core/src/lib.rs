@@ -20,6 +20,7 @@ pub mod mfa;
 pub mod password;
 pub mod rate_limit;
 pub mod sign_in;
+pub mod stats;
 pub mod strict_json;
 pub mod token;
 pub mod turnstile;

@@ -61,8 +61,8 @@ impl Tag {
             }
             Self::Account => "What users do with their own account and sessions.",
             Self::Administration => {
-                "What users with the role `admin` do with all accounts. Every other user receives 403 `forbidden`, \
-                 whether the account exists or not."
+                "What users with the role `admin` see of the service and do with all accounts. Every other user receives 403 \
+                 `forbidden`, whether the account exists or not."
             }
             Self::Operations => "For gateways, monitoring and browsers.",
             Self::Pages => "Files for browsers. They are 404 if `PAGES` or `DOCS` disables them.",

@@ -30,6 +30,7 @@ const sent = { PATCH: { disabled: true } };
 const routes = (id) => [
   ["GET", "/users"],
   ["GET", "/users?email=person"],
+  ["GET", "/stats"],
   ["GET", `/users/${id}`],
   ["GET", `/users/${id}/events`],
   ["PATCH", `/users/${id}`],
@@ -145,7 +146,7 @@ test("the role is read from D1 at the time of the request, not from the token", 
   // A token issued before the user became an admin works too.
   assert.deepEqual(decodeJwt(other.access_token).roles, ["user"]);
   await worker.setRoles(other, ["admin"]);
-  for (const [method, path] of routes(other.user.id).slice(0, 4))
+  for (const [method, path] of routes(other.user.id).slice(0, 5))
     assert.equal((await worker.request(method, path, { bearer: other.access_token })).status, 200);
   assert.equal((await update(other, plain, { disabled: false })).status, 200);
 });
@@ -196,7 +197,7 @@ test("an unknown account and an invalid id are the same 404", async () => {
   const found = new Set();
   await unchanged(async () => {
     for (const id of odd) {
-      for (const [method, path] of routes(id).slice(2)) {
+      for (const [method, path] of routes(id).slice(3)) {
         const answer = await as(admin, method, path, sent[method]);
         assertProblem(answer, 404, "not_found");
         found.add(bytes(answer));
@@ -567,7 +568,7 @@ test("an admin deletes an account once, and only the record of the deletion is l
   await worker.assertEnded(user);
   assert.doesNotMatch(JSON.stringify(await worker.dump()), /canary/i);
   assert.deepEqual(await kinds(user), ["deleted"]);
-  for (const [method, path] of routes(user.user.id).slice(2)) {
+  for (const [method, path] of routes(user.user.id).slice(3)) {
     const answer = await as(admin, method, path, sent[method]);
     if (path.endsWith("/events"))
       assert.deepEqual(
