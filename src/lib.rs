@@ -41,6 +41,13 @@ pub fn openapi() -> String {
     routes::openapi()
 }
 
+/// The schema of a line of the log, as JSON.
+#[cfg(feature = "openapi")]
+#[must_use]
+pub fn log_schema() -> String {
+    log::schema()
+}
+
 #[event(start)]
 fn start() {
     console_error_panic_hook::set_once();

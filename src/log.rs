@@ -13,6 +13,7 @@ use portcullis_core::rate_limit::Class;
 
 /// An event of the log.
 #[derive(Serialize, Debug)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
     /// An account was created, with its first session unless its address had to be verified first.
@@ -159,6 +160,7 @@ impl Event<'_> {
 }
 
 #[derive(Serialize, Clone, Copy)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Level {
     Info,
@@ -166,15 +168,27 @@ enum Level {
     Error,
 }
 
+/// A line of the log.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+struct Line<'a> {
+    level: Level,
+    /// The id of the request, which is the `X-Request-Id` of its response, or of the run of a scheduled event.
+    request_id: Id,
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+}
+
+/// The schema of a line, in JSON Schema 2020-12.
+#[cfg(feature = "openapi")]
+pub fn schema() -> String {
+    let mut settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    settings.inline_subschemas = true;
+    settings.into_generator().into_root_schema_for::<Line<'static>>().as_value().to_string()
+}
+
 /// Writes an event with the id of its request.
 pub fn write(request_id: Id, event: &Event<'_>) {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        level: Level,
-        request_id: Id,
-        #[serde(flatten)]
-        event: &'a Event<'a>,
-    }
     let level = event.level();
     // Plain data always serializes, and a missing log line must not fail a request.
     let Ok(line) = serde_json::to_string(&Line { level, request_id, event }) else { return };

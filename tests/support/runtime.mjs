@@ -11,6 +11,7 @@ import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 
 import { read, readToml } from "../../scripts/lib.mjs";
 import { keeps } from "./kept.mjs";
+import { problemOf } from "./log-lines.mjs";
 import { patiently } from "./patience.mjs";
 import { Database, namespace } from "./storage.mjs";
 
@@ -217,6 +218,8 @@ export class Runtime {
     // Work of this Worker that goes on would log lines during the next test.
     if (isReusable && (await this.#isIdle().catch(() => false))) idle.push(this);
     else await this.miniflare.dispose();
+    // Not thrown here, so that the test closes what else it has opened.
+    setImmediate(() => this.log.check());
   }
 
   /** Waits shortly until all work has ended. */
@@ -344,13 +347,22 @@ class Watched {
 /** The lines that the Worker logged. */
 class Log {
   lines = [];
+  #problems = [];
 
   add(line) {
     this.lines.push(line);
+    const problem = problemOf(line);
+    if (problem !== undefined) this.#problems.push(problem);
   }
 
-  /** The lines since the last call. */
+  /** The lines since the last call. Fails if any does not follow the schema of the log. */
   take() {
+    this.check();
     return this.lines.splice(0);
+  }
+
+  /** Fails if any line does not follow the schema of the log. */
+  check() {
+    assert.deepEqual(this.#problems.splice(0), []);
   }
 }

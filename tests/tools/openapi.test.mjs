@@ -7,7 +7,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { generateDocument, operationsOf, PAGE, resolve, withTables } from "../../scripts/generate.mjs";
+import {
+  generateDocument,
+  generateLogSchema,
+  LOG_SCHEMA,
+  operationsOf,
+  PAGE,
+  resolve,
+  withTables,
+} from "../../scripts/generate.mjs";
 import { capture, path, read } from "../../scripts/lib.mjs";
 import { assertValid, DOCUMENT } from "../support/openapi.mjs";
 import { ENDPOINTS } from "../support/routes.mjs";
@@ -20,6 +28,10 @@ test("web/openapi.json and the tables in docs/api.md are up to date", async () =
   const advice = "run `npm run generate`";
   assert.ok((await generateDocument()) === read("web/openapi.json"), advice);
   assert.equal(withTables(read(PAGE), DOCUMENT), read(PAGE), advice);
+});
+
+test("docs/reference/log-events.schema.json is up to date", async () => {
+  assert.equal(await generateLogSchema(), read(LOG_SCHEMA), "run `npm run generate`");
 });
 
 test("the document describes exactly the endpoints of the table, in its order", () => {

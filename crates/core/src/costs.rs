@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// The number of storage operations of a request.
 #[derive(Serialize, Debug, Default, Clone, Copy)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Costs {
     /// Round trips to D1; a batch is one.
     pub d1_round_trips: u32,
