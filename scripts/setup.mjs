@@ -82,32 +82,28 @@ async function rustToolchain() {
   if (newTargets.length > 0) await rustup("target", "add", "--toolchain", channel, ...newTargets);
 }
 
-async function cargoDeny() {
-  if (hasCargoDeny()) return;
-  await step(`cargo-deny ${CARGO_DENY}`, "5 minutes", async () => {
+const cargoDeny = () => cargoTool("cargo-deny", CARGO_DENY, "5 minutes");
+
+/** Installs a tool of cargo in .tools, which only one of the commands needs. */
+export async function cargoTool(name, version, duration) {
+  const installed = ".tools/.crates.toml";
+  const hasTool = () => Object.keys(readToml(installed).v1).some((tool) => tool.startsWith(`${name} ${version} `));
+  if (existsSync(path(installed)) && hasTool()) return;
+  await step(`${name} ${version}`, duration, async () => {
     // Kept until the installation succeeds, so that after an interruption cargo continues where it stopped.
     const compiled = path(".tools", "compiled");
     const where = ["--root", path(".tools"), "--target-dir", compiled];
     // --locked uses the dependencies that its authors tested, not the newest ones.
-    const install = ["install", ...where, "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY];
+    const install = ["install", ...where, "--quiet", "--locked", name, "--version", version];
     const { code, stderr } = await capture("cargo", install);
     if (code !== 0) {
       fail(
-        `cargo-deny ${CARGO_DENY} could not be installed with the dependencies of its lock file, and no others are tried:\n\n${stderr.trim()}\n\n` +
+        `${name} ${version} could not be installed with the dependencies of its lock file, and no others are tried:\n\n${stderr.trim()}\n\n` +
           "If the network failed, run this again to continue. If the registry lacks a version, use one that has it.",
       );
     }
     rmSync(compiled, { recursive: true, force: true });
   });
-}
-
-/** Whether cargo-deny is installed in the required version. */
-export function hasCargoDeny() {
-  const installed = ".tools/.crates.toml";
-  return (
-    existsSync(path(installed)) &&
-    Object.keys(readToml(installed).v1).some((name) => name.startsWith(`cargo-deny ${CARGO_DENY} `))
-  );
 }
 
 async function step(what, duration, work) {

@@ -1,6 +1,7 @@
 // GET /stats: what happened in the last 24 hours, from the audit trail and, if they are configured, the metrics.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { assertProblem, many, startWorker } from "../../support/harness.mjs";
@@ -231,5 +232,23 @@ test("the numbers cost one round trip, and the rows read depend only on what hap
   await insertEvents(many(50, (number) => [`v${number}`, startOfHour() - 3600, "login_failed", 1]));
   const more = await cost();
   assert.ok(more >= few + 50 && more <= few + 104, `${more} rows read`);
+  await forget();
+});
+
+test("the query for mails in docs/reference/metrics.md counts them by an index", async () => {
+  const page = readFileSync(new URL("../../../docs/reference/metrics.md", import.meta.url), "utf8");
+  const [, sql] = page.match(/d1 execute DB --remote --command "(.*)"$/m);
+  await forget();
+  const at = startOfHour();
+  await insertEvents([
+    ["a", at, "mail_sent", 4],
+    ["b", at, "mail_sent", 1],
+    ["a", at - 8 * 86_400, "mail_sent", 9],
+    ["a", at, "login_failed", 2],
+  ]);
+  const day = new Date(at * 1000).toISOString().slice(0, 10);
+  assert.deepEqual((await worker.db.prepare(sql).all()).results, [{ day, kind: "mail_sent", mail: null, mails: 5 }]);
+  const { results } = await worker.db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all();
+  assert.match(results[0].detail, /^SEARCH audit_events USING INDEX audit_events_at/);
   await forget();
 });
