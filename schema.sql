@@ -581,6 +581,27 @@ CREATE TABLE mail_budgets (
 -- Finds the rows that the cleanup deletes.
 CREATE INDEX mail_budgets_resets_at ON mail_budgets (resets_at);
 
+-- Signing keys that the scheduled event makes, if KEY_ROTATION says so. KV has a copy.
+CREATE TABLE signing_keys (
+  -- the number of the 30 days since 1970 in which the key signs
+  period INTEGER PRIMARY KEY NOT NULL,
+  -- the "kid" of its tokens
+  kid TEXT NOT NULL,
+  -- the algorithm of its tokens
+  algorithm TEXT NOT NULL,
+  -- when it was made. It is published since then
+  created_at INTEGER NOT NULL,
+  -- from when on it signs
+  activates_at INTEGER NOT NULL,
+  -- from when on it no longer signs
+  retires_at INTEGER NOT NULL,
+  -- from when on it is neither published nor accepted. A refresh may still name a session by a token of it
+  expires_at INTEGER NOT NULL,
+  -- the private JWK, encrypted under the data secret whose id is at the beginning. All other columns are associated data, so the row is
+  -- invalid if one of them changes
+  private_key TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- The position of the cleanup in a table, which it walks in steps and in the order of the keys.
 CREATE TABLE cleanup_progress (
   -- name of the table

@@ -9,7 +9,7 @@ use worker::Env;
 use worker::web_sys::Request as RawRequest;
 
 use crate::config::{Config, Found, Problem};
-use crate::context::{Context, Health};
+use crate::context::{Context, Health, Keychain};
 use crate::http::{Method, RefusedOrigins, Reply, Request};
 use crate::log::{self, Event, Tallies};
 use crate::metrics;
@@ -25,8 +25,7 @@ use crate::store::Store;
 /// The state that an isolate keeps between requests.
 pub struct Isolate {
     pub config: Rc<Config>,
-    keys: Keys,
-    pub data_keys: Option<DataKeys>,
+    pub keychain: Rc<Keychain>,
     verified_tokens: RefCell<VerifiedTokenCache>,
     refused_origins: RefCell<RefusedOrigins>,
     tallies: Tallies,
@@ -82,8 +81,8 @@ pub async fn answer(
     let (now, millisecond) = (now / 1000, now % 1000);
     let context = Context {
         config: &isolate.config,
-        keys: &isolate.keys,
-        data_keys: isolate.data_keys.as_ref(),
+        keychain: &isolate.keychain,
+        data_keys: isolate.keychain.data_keys.as_ref(),
         verified_tokens: &isolate.verified_tokens,
         tallies: &isolate.tallies,
         health: &isolate.health,
@@ -131,10 +130,10 @@ pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
         None => None,
     };
     let data_keys = data_keys.transpose().map_err(|error| problem_of("DATA_SECRETS", error.to_string()))?;
+    let config = Rc::new(config);
     let isolate = Rc::new(Isolate {
-        config: Rc::new(config),
-        keys,
-        data_keys,
+        keychain: Rc::new(Keychain::new(Rc::clone(&config), keys, data_keys)),
+        config,
         verified_tokens: RefCell::default(),
         refused_origins: RefCell::default(),
         tallies: Tallies::default(),

@@ -1,9 +1,11 @@
 //! The context of a request: plain data and bindings, without behaviour.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use portcullis_core::id::Id;
+use portcullis_core::token::rotation::AutomaticKey;
 use portcullis_core::token::verified::VerifiedTokenCache;
 use worker::Env;
 
@@ -28,6 +30,33 @@ pub struct HealthResult {
     pub failing: Vec<&'static str>,
 }
 
+/// The keys of an isolate. Work after the reply shares them.
+pub struct Keychain {
+    pub config: Rc<Config>,
+    /// The imported keys of `SIGNING_KEYS`.
+    pub configured: Keys,
+    /// The imported keys of the data secrets; `None` without `DATA_SECRETS`.
+    pub data_keys: Option<DataKeys>,
+    /// The copy of the keys that the scheduled event made. Never borrowed across an await.
+    pub copy: RefCell<Rc<KeyCopy>>,
+    /// When the copy was read, in unix seconds; `None`: never.
+    pub read_at: Cell<Option<u64>>,
+    /// When the last reading began, in unix seconds.
+    pub tried_at: Cell<Option<u64>>,
+    /// When the running reading began, in unix seconds; `None` if none is running.
+    pub reading_since: Cell<Option<u64>>,
+    /// Whether the last reading failed.
+    pub has_failed: Cell<bool>,
+    /// Periods and names of keys that do not open and have been logged.
+    pub refused: RefCell<BTreeSet<(u64, String)>>,
+}
+
+/// The keys that the scheduled event made, and all imported keys, those of `SIGNING_KEYS` too.
+pub struct KeyCopy {
+    pub automatic: Vec<Rc<AutomaticKey>>,
+    pub imported: Keys,
+}
+
 /// The class of rate limits that an endpoint asks, which is a column of the table of endpoints.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum EndpointLimit {
@@ -43,8 +72,8 @@ pub enum EndpointLimit {
 pub struct Context<'a> {
     /// The checked configuration.
     pub config: &'a Rc<Config>,
-    /// The imported signing keys.
-    pub keys: &'a Keys,
+    /// The signing keys.
+    pub keychain: &'a Rc<Keychain>,
     /// The imported keys of the data secrets; `None` without `DATA_SECRETS`.
     pub data_keys: Option<&'a DataKeys>,
     /// The cache of verified access tokens. Never borrowed across an await.

@@ -30,7 +30,7 @@ use log::Event;
 use platform::clock::now_millis;
 use platform::random::random;
 use routes::error::ApiError;
-use sessions::marks;
+use sessions::{marks, rotation};
 use store::Store;
 use store::cleanup::CleanedUp;
 
@@ -75,7 +75,8 @@ async fn fetch(raw: RawRequest, env: Env, background: worker::Context) -> worker
     reply.into_response(&request, request_id, allowed)
 }
 
-/// The cron trigger of `wrangler.toml` that changes addresses, writes owed marks and sends mails. The other one runs the cleanup.
+/// The cron trigger of `wrangler.toml` that changes addresses, writes owed marks and sends mails. The other one runs the cleanup and
+/// makes signing keys.
 const MARKS_CRON: &str = "* * * * *";
 
 /// Handles the cron triggers. Errors are logged, and the next run continues.
@@ -96,6 +97,7 @@ async fn scheduled(event: worker::ScheduledEvent, env: Env, _context: worker::Sc
     } else {
         clean_up(&store, &isolate, id).await;
         reencrypt(&store, &isolate, id).await;
+        rotation::rotate(&isolate.keychain, &store, id).await;
         "Cleanup"
     };
     if isolate.config.log_costs {
@@ -114,7 +116,7 @@ async fn clean_up(store: &Store, isolate: &Isolate, id: Id) {
 
 /// Encrypts what is under an older data secret under the first one.
 async fn reencrypt(store: &Store, isolate: &Isolate, id: Id) {
-    let Some(keys) = &isolate.data_keys else { return };
+    let Some(keys) = &isolate.keychain.data_keys else { return };
     match totp::reencrypt(store, &isolate.config, keys).await {
         Ok((0, None)) => {}
         Ok((secrets, failure)) => {

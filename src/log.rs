@@ -76,8 +76,22 @@ pub enum Event<'a> {
     },
     /// The cleanup deleted rows. If it is not `complete`, the next one continues.
     CleanedUp { sessions: usize, events: usize, complete: bool },
-    /// The scheduled event encrypted TOTP secrets under the first data secret. `secrets` is their number.
+    /// The scheduled event encrypted TOTP secrets or signing keys under the first data secret. `secrets` is their number.
     Reencrypted { secrets: usize },
+    /// The scheduled event made a signing key, which is published from now on and signs from `activates_at` on.
+    KeyCreated { kid: &'a str, activates_at: u64 },
+    /// Another key signs access tokens than at the last run of the scheduled event.
+    KeyActivated {
+        kid: &'a str,
+        /// The key that signed before, if it is known.
+        retired: Option<&'a str>,
+    },
+    /// The scheduled event deleted a signing key.
+    KeyDeleted { kid: &'a str },
+    /// D1 lacked a signing key, and the scheduled event stored it again from KV.
+    KeyRestored { kid: &'a str },
+    /// A stored signing key cannot be used: it does not decrypt, or is not the key of its row. Logged once per isolate.
+    KeyRefused { period: u64, kid: &'a str, cause: &'a str },
     /// `ALLOWED_ORIGINS` does not list the origin of a page, so the browser blocks the response. Logged once per isolate and origin.
     OriginRefused { origin: &'a str },
     /// A caller of `/introspect` is not a configured resource server, or has an audience other than that of the tokens.
@@ -138,12 +152,14 @@ impl Event<'_> {
             | Self::MailFailed { .. }
             | Self::TurnstileUnavailable { .. }
             | Self::RevocationMarkFailed { .. }
+            | Self::KeyRefused { .. }
             | Self::InternalError { .. }
             | Self::Misconfigured { .. } => Level::Error,
             Self::ReuseDetected { .. }
             | Self::MailDelayed { .. }
             | Self::MailLimitNear { .. }
             | Self::SessionsEvictedOften { .. }
+            | Self::KeyRestored { .. }
             | Self::PasskeyCounterWentBack { .. }
             | Self::Forbidden { .. }
             | Self::MetricsFailed { .. }

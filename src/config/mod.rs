@@ -20,10 +20,11 @@ use portcullis_core::rate_limit::RateLimits;
 use portcullis_core::sign_in::{Mfa, Policy};
 use portcullis_core::token::access::Parties;
 use portcullis_core::token::device::DEVICE_TOKEN;
-use portcullis_core::token::keys::SigningKeys;
+use portcullis_core::token::keys::{MAX_TIME, SigningKeys};
 use portcullis_core::token::mfa::MFA_TOKEN;
 use portcullis_core::token::profile::ProfileClaim;
 use portcullis_core::token::refresh::REFRESH_TOKEN;
+use portcullis_core::token::rotation::MAX_ACCESS_TOKEN_TTL;
 use portcullis_core::token::sealed::{SealingKeys, SealingSecrets};
 use portcullis_core::webauthn::challenge::PasskeyChallengeKeys;
 
@@ -92,6 +93,10 @@ pub struct Config {
     pub access_token_claims: Vec<ProfileClaim>,
     /// `SIGNING_KEYS`, a secret. HS256 keys require `ALLOW_HS256`.
     pub signing_keys: SigningKeys,
+    /// `KEY_ROTATION`: whether the scheduled event makes signing keys, and these sign.
+    pub rotates_keys: bool,
+    /// `KEYS_NOT_BEFORE`, in unix seconds: signing keys that the scheduled event made before this are not used.
+    pub keys_not_before: u64,
     /// `TOKEN_SECRET`, a secret: the keys of refresh tokens.
     pub refresh_token_keys: SealingKeys,
     /// `TOKEN_SECRET`: the keys of device tokens.
@@ -159,7 +164,7 @@ impl Config {
         let issuer = reader.required("ISSUER", Issuer::parse);
         let audience = reader.required("AUDIENCE", |text| Ok(text.to_owned()));
         let client_id = reader.text("CLIENT_ID", "first-party", |text| Ok(text.to_owned()));
-        let access_token_ttl = reader.number("ACCESS_TOKEN_TTL_SECONDS", 900, 1..=86_400);
+        let access_token_ttl = reader.number("ACCESS_TOKEN_TTL_SECONDS", 900, 1..=MAX_ACCESS_TOKEN_TTL);
         let refresh_idle_ttl = reader.number("REFRESH_IDLE_TTL_SECONDS", 604_800, 1..=31_536_000);
         let session_ttl = reader.number("SESSION_TTL_SECONDS", 2_592_000, 1..=31_536_000);
         let refresh_grace = reader.number("REFRESH_GRACE_SECONDS", 30, 0..=300);
@@ -222,6 +227,11 @@ impl Config {
         let allow_hs256 = reader.text("ALLOW_HS256", "false", |text| one_of(text, "true", "false"));
         let signing_keys =
             reader.required("SIGNING_KEYS", |text| SigningKeys::parse(text).map_err(|error| error.to_string()));
+        let rotates_keys = reader.text("KEY_ROTATION", "manual", |text| one_of(text, "automatic", "manual"));
+        if rotates_keys == Some(true) && !reader.is_set("DATA_SECRETS") {
+            reader.problem("KEY_ROTATION", "needs a place for keys: set DATA_SECRETS");
+        }
+        let keys_not_before = reader.number("KEYS_NOT_BEFORE", 0, 0..=MAX_TIME);
         let sealing_secrets =
             reader.required("TOKEN_SECRET", |text| SealingSecrets::parse(text).map_err(|error| error.to_string()));
         let data_secrets = data_secrets(&mut reader);
@@ -284,6 +294,8 @@ impl Config {
                 log_refreshes: log.contains(&Log::Refreshes),
                 access_token_claims: access_token_claims?,
                 signing_keys: signing_keys?,
+                rotates_keys: rotates_keys?,
+                keys_not_before,
                 refresh_token_keys: secrets.keys(REFRESH_TOKEN)?,
                 device_token_keys: secrets.keys(DEVICE_TOKEN)?,
                 name_key: NameKey::derive(&secrets)?,
@@ -468,6 +480,7 @@ mod tests {
         assert_eq!((config.roles.first(), config.audit_ttl), (vec!["user".to_owned()], 7_776_000));
         assert!(config.access_token_claims.is_empty());
         assert_eq!(config.key_overlap(), 900);
+        assert!(!config.rotates_keys && config.keys_not_before == 0);
     }
 
     #[test]
@@ -570,6 +583,9 @@ mod tests {
             ("ACCESS_TOKEN_CLAIMS", "Email"),
             ("ACCESS_TOKEN_CLAIMS", "email name"),
             ("ACCESS_TOKEN_CLAIMS", "email,name,email"),
+            ("KEY_ROTATION", "on"),
+            ("KEYS_NOT_BEFORE", "2026-11-26T00:00:00Z"),
+            ("KEYS_NOT_BEFORE", "1795651200000"),
             ("SIGNING_KEYS", "<absent>"),
             ("SIGNING_KEYS", "{}"),
             ("TOKEN_SECRET", "<absent>"),
@@ -614,6 +630,15 @@ mod tests {
             let secret = ("DATA_SECRETS", "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
             assert!(read(&[("MFA", mfa), secret]).is_ok(), "{mfa}");
         }
+    }
+
+    #[test]
+    fn keys_that_rotate_themselves_need_data_secrets() {
+        assert_eq!(variables_with_problems(&[("KEY_ROTATION", "automatic")]), ["KEY_ROTATION"]);
+        let secret = ("DATA_SECRETS", "IAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+        let config = read(&[("KEY_ROTATION", "automatic"), ("KEYS_NOT_BEFORE", "1795651200"), secret]).ok().unwrap();
+        assert!(config.rotates_keys && config.keys_not_before == 1_795_651_200);
+        assert!(read(&[("KEY_ROTATION", "manual")]).is_ok_and(|config| !config.rotates_keys));
     }
 
     #[test]

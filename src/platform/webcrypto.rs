@@ -1,15 +1,34 @@
 //! Signs and verifies access tokens with the configured keys, and verifies signatures of passkeys, by WebCrypto.
 
+use std::rc::Rc;
+
+use js_sys::{JSON, Promise};
 use portcullis_core::token::keys::{SigningKey, SigningKeys};
 use portcullis_core::webauthn::unverified::{SignatureOutcome, UnverifiedPasskey};
 pub use portcullis_verifier::subtle::CryptoError;
-use portcullis_verifier::subtle::{Key, Usage};
+use portcullis_verifier::subtle::{Key, Usage, settle};
+use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
+
+#[wasm_bindgen]
+extern "C" {
+    /// What `generateKey` returns for a signature algorithm.
+    type CryptoKeyPair;
+    #[wasm_bindgen(method, getter, js_name = privateKey)]
+    fn private_key(this: &CryptoKeyPair) -> JsValue;
+
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = generateKey, catch)]
+    fn generate_key(algorithm: &JsValue, extractable: bool, usages: Vec<String>) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = exportKey, catch)]
+    fn export_key(format: &str, key: &JsValue) -> Result<Promise, JsValue>;
+}
 
 const SELF_TEST: &[u8] = b"portcullis key self-test";
 
-/// The imported key set, created once per isolate. Imported keys cannot be exported and are not bound to a request.
+/// Imported keys. They cannot be exported and are not bound to a request, so an isolate keeps them.
+#[derive(Clone)]
 pub struct Keys {
-    keys: Vec<ImportedKey>,
+    keys: Vec<Rc<ImportedKey>>,
 }
 
 struct ImportedKey {
@@ -24,9 +43,21 @@ impl Keys {
     pub async fn import(keys: &SigningKeys) -> Result<Self, CryptoError> {
         let mut imported = Self { keys: Vec::new() };
         for key in keys.iter() {
-            imported.keys.push(ImportedKey::import(key).await?);
+            imported.add(key).await?;
         }
         Ok(imported)
+    }
+
+    /// Imports one more key, and checks it likewise.
+    pub async fn add(&mut self, key: &SigningKey) -> Result<(), CryptoError> {
+        self.keys.push(Rc::new(ImportedKey::import(key).await?));
+        Ok(())
+    }
+
+    /// Takes a key over from another set.
+    pub fn take_over(&mut self, key: &SigningKey, other: &Self) -> Result<(), CryptoError> {
+        self.keys.push(Rc::clone(other.find(key)?));
+        Ok(())
     }
 
     /// Signs a message with a key of the set.
@@ -39,7 +70,7 @@ impl Keys {
         self.find(key)?.verifying.verify(signature, message).await
     }
 
-    fn find(&self, key: &SigningKey) -> Result<&ImportedKey, CryptoError> {
+    fn find(&self, key: &SigningKey) -> Result<&Rc<ImportedKey>, CryptoError> {
         let imported = self.keys.iter().find(|imported| imported.kid == key.kid());
         imported.ok_or_else(|| failed("find", "the key was not imported".to_owned()))
     }
@@ -69,6 +100,17 @@ impl ImportedKey {
         }
         Err(failed("sign", format!("the signature has {} bytes instead of {}", signature.len(), self.signature_len)))
     }
+}
+
+/// Generates an ES256 key, and returns its private JWK.
+pub async fn generate_es256() -> Result<String, CryptoError> {
+    let unexpected = |_| failed("generateKey", "an unexpected answer".to_owned());
+    let algorithm = JSON::parse(r#"{"name":"ECDSA","namedCurve":"P-256"}"#).map_err(unexpected)?;
+    let usages = vec!["sign".to_owned(), "verify".to_owned()];
+    let pair = settle("generateKey", generate_key(&algorithm, true, usages)).await?;
+    let key = pair.unchecked_ref::<CryptoKeyPair>().private_key();
+    let jwk = settle("exportKey", export_key("jwk", &key)).await?;
+    JSON::stringify(&jwk).map(String::from).map_err(unexpected)
 }
 
 /// Imports the key of a credential, and verifies the signature of the ceremony if it has one.

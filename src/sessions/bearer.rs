@@ -5,10 +5,9 @@ use std::rc::Rc;
 use portcullis_core::account::caller::{AuthenticatedCaller, Caller};
 use portcullis_core::sign_in::Assurance;
 use portcullis_core::token::access::{AccessToken, Purpose, Rejection, Unverified, VerifiedToken};
-use portcullis_core::token::keys::KeyState;
 use portcullis_core::token::verified::TokenHash;
 
-use super::SessionError;
+use super::{SessionError, signing_keys};
 use crate::context::Context;
 use crate::http::Request;
 use crate::limits;
@@ -83,17 +82,17 @@ pub async fn read(
     compact: &str,
     purpose: Purpose,
 ) -> Result<AccessToken, SessionError> {
-    let keys = &context.config.signing_keys;
     let verified = verify(context, compact).await;
     if matches!(verified, Err(SessionError::AccessToken(Rejection::Signature))) {
         limits::bad_token(context, request).await?;
     }
     let verified = verified?;
-    let key = keys.find(verified.kid()).ok_or(SessionError::AccessToken(Rejection::Signature))?;
+    let ring = signing_keys::for_token(context, verified.kid()).await?;
+    let key = ring.keys().find(verified.kid()).ok_or(SessionError::AccessToken(Rejection::Signature))?;
     let token = verified.accept(purpose, context.now).map_err(SessionError::AccessToken)?;
     // Check the key after the expiry, so that a token that expires together with its key is reported as expired.
-    let state = keys.state(key, context.now, context.config.key_overlap());
-    if purpose == Purpose::Access && state == KeyState::Expired {
+    let is_expired = ring.keys().is_expired(key, context.now, context.config.key_overlap());
+    if purpose == Purpose::Access && is_expired {
         return Err(SessionError::AccessToken(Rejection::Signature));
     }
     Ok(token)
@@ -106,9 +105,10 @@ async fn verify(context: &Context<'_>, compact: &str) -> Result<Rc<VerifiedToken
         return Ok(verified);
     }
     let unverified = Unverified::parse(compact).map_err(SessionError::AccessToken)?;
-    let key = context.config.signing_keys.find(unverified.kid()).filter(|key| unverified.is_for(key.verifying_key()));
+    let ring = signing_keys::for_token(context, unverified.kid()).await?;
+    let key = ring.keys().find(unverified.kid()).filter(|key| unverified.is_for(key.verifying_key()));
     let key = key.ok_or(SessionError::AccessToken(Rejection::Signature))?;
-    let is_valid = context.keys.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
+    let is_valid = ring.verify(key, unverified.signature(), unverified.signing_input().as_bytes()).await?;
     let verified = unverified.verify((key.verifying_key(), is_valid), &context.config.parties);
     let verified = Rc::new(verified.map_err(SessionError::AccessToken)?);
     if let Some(hash) = hash {

@@ -10,7 +10,7 @@ use portcullis_core::token::profile::{EmailClaims, Profile};
 use portcullis_core::token::refresh::RefreshToken;
 use serde::Serialize;
 
-use super::{SessionError, cookie};
+use super::{SessionError, cookie, signing_keys};
 use crate::context::Context;
 use crate::factors::device::Devices;
 use crate::factors::password::NewPassword;
@@ -181,11 +181,12 @@ pub async fn deliver(
         user_metadata: user.metadata.as_ref(),
     };
     // A configuration without an active key is refused, and once a key is active, there is always an active key.
-    let key = config.signing_keys.active(context.now);
+    let ring = signing_keys::for_signing(context).await;
+    let key = ring.keys().active(context.now);
     let key = key.ok_or_else(|| SessionError::Internal("no signing key may sign yet".to_owned()))?;
     let signing_input = access::signing_input(&claims, profile.only(&config.access_token_claims), &config.parties, key)
         .map_err(|error| SessionError::Internal(error.to_string()))?;
-    let signature = context.keys.sign(key, signing_input.as_bytes()).await?;
+    let signature = ring.sign(key, signing_input.as_bytes()).await?;
     let refresh_expires_in = session_expires_at.saturating_sub(context.now);
     let refresh_token = refresh_token.encode(&config.refresh_token_keys);
     let response = TokenResponse {

@@ -10,6 +10,8 @@ pub mod enrolment;
 pub mod marks;
 pub mod refresh;
 pub mod refresh_token;
+pub mod rotation;
+pub mod signing_keys;
 
 #[cfg(feature = "openapi")]
 pub use delivery::TokenResponse;

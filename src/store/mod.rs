@@ -1,6 +1,6 @@
 //! Storage: D1, KV and the static assets; and the binding of the metrics. All SQL and all KV keys of the Worker are here.
 //!
-//! D1 holds users and sessions and is authoritative. KV holds only marks of revoked sessions. "Not found" is `Ok(None)`, a conflict
+//! D1 holds users and sessions and is authoritative. KV holds only marks of revoked sessions, and a copy of the signing keys. "Not found" is `Ok(None)`, a conflict
 //! is [`StoreError::Conflict`], a denial is [`StoreError::Denied`]; failures are the other errors.
 //!
 //! Every statement is a file in `sql/`, so that a test can check the query plan of each.
@@ -30,6 +30,7 @@ pub mod registration;
 pub mod revocations;
 pub mod sessions;
 pub mod sign_ins;
+pub mod signing_keys;
 pub mod stats;
 pub mod throttles;
 

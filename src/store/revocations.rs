@@ -42,9 +42,7 @@ pub(super) fn find_owed_marks_of_session<'v>(
 impl Store {
     /// Marks a session as revoked for `lifetime` seconds, at least [`MIN_TTL`]. One KV put.
     pub async fn mark_revoked(&self, sid: Id, lifetime: u64, now: u64) -> Result<(), StoreError> {
-        self.count(|costs| costs.kv_puts = costs.kv_puts.saturating_add(1));
-        let put = kv::put(&self.env, &key(sid), &now.to_string(), lifetime.max(MIN_TTL)).await;
-        put.map_err(|error| kv_error("kv_put", &error))
+        self.write(&key(sid), &now.to_string(), lifetime.max(MIN_TTL)).await
     }
 
     /// Whether a session is marked as revoked. One KV get.
@@ -82,7 +80,12 @@ impl Store {
         self.read("health").await.map(|_| ())
     }
 
-    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+    pub(super) async fn write(&self, key: &str, value: &str, ttl: u64) -> Result<(), StoreError> {
+        self.count(|costs| costs.kv_puts = costs.kv_puts.saturating_add(1));
+        kv::put(&self.env, key, value, ttl).await.map_err(|error| kv_error("kv_put", &error))
+    }
+
+    pub(super) async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.count(|costs| costs.kv_gets = costs.kv_gets.saturating_add(1));
         kv::get(&self.env, key).await.map_err(|error| kv_error("kv_get", &error))
     }

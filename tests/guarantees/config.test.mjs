@@ -12,7 +12,7 @@ import { ROUTES } from "../support/routes.mjs";
 
 let worker;
 // Each refused value is a configuration.
-before(async () => (worker = await startWorker({ instances: 130 })));
+before(async () => (worker = await startWorker({ instances: 140 })));
 after(() => worker.close());
 
 /** Part of every invalid value where possible, so that a log line with a value is detected. */
@@ -49,6 +49,13 @@ const BAD = [
     { ACCESS_TOKEN_TTL_SECONDS: `15${CANARY}` },
     { ACCESS_TOKEN_TTL_SECONDS: /whole number from 1 to 86400/ },
   ],
+  ["an unknown rotation of keys", { KEY_ROTATION: CANARY }, { KEY_ROTATION: /"automatic" or "manual"/ }],
+  [
+    "automatic rotation without data secrets",
+    { KEY_ROTATION: "automatic", DATA_SECRETS: null },
+    { KEY_ROTATION: /set DATA_SECRETS/ },
+  ],
+  ["a time of keys in milliseconds", { KEYS_NOT_BEFORE: "1795651200000" }, { KEYS_NOT_BEFORE: /whole number/ }],
   ["an unknown policy for second factors", { MFA: CANARY }, { MFA: /"optional", "admins" or "required"/ }],
   [
     "a lifetime of admin sessions above a year",

@@ -197,10 +197,17 @@ export class Worker {
     return this.get("/verify", { bearer: token, ...options });
   }
 
-  /** Restarts as a new isolate on the same data, with these changes to the initial configuration. */
+  /** Restarts as a new isolate on the same data, with these changes to the initial configuration. Returns the isolate, for `resume`. */
   async update({ vars = {}, secrets = {} } = {}) {
     const changed = { vars: { ...this.vars, ...vars }, secrets: { ...this.secrets, ...secrets } };
-    await this.runtime.configure(bindings(changed));
+    const number = await this.runtime.configure(bindings(changed));
+    this.issuer = changed.vars.ISSUER;
+    return { number, changed };
+  }
+
+  /** Continues as an isolate that `update` returned, with the state in which it was left. */
+  async resume({ number, changed }) {
+    await this.runtime.configure(bindings(changed), number);
     this.issuer = changed.vars.ISSUER;
   }
 

@@ -153,11 +153,12 @@ export class Runtime {
     return response;
   }
 
-  /** Continues with another configuration, as a new instance of the Worker, on the same data. */
-  async configure(bindings) {
-    this.#configured += 1;
+  /** Continues with another configuration, on the same data: as a new instance of the Worker, or as this one. Returns its number. */
+  async configure(bindings, instance = this.#configured + 1) {
+    this.#configured = Math.max(instance, this.#configured);
     assert.ok(this.#configured < this.#instances, "a Worker is configured too often");
-    await this.#command({ instance: this.#configured, configuration: bindings });
+    await this.#command({ instance, configuration: bindings });
+    return instance;
   }
 
   /** Advances the Worker's clock, not that of D1. */
@@ -189,9 +190,9 @@ export class Runtime {
     return this.#plans.watch(plan);
   }
 
-  /** Runs the scheduled event of a cron expression according to a plan. Resolves once all its work has ended. */
+  /** Runs the scheduled event of a cron expression according to a plan, or a watched one. Resolves once all its work has ended. */
   async schedule(cron, plan = {}) {
-    const watched = this.#plans.watch(plan);
+    const watched = plan instanceof Watched ? plan : this.#plans.watch(plan);
     this.#plans.scheduled = watched.plan;
     try {
       await this.miniflare.getWorker(NAME).then((worker) => worker.scheduled({ cron }));

@@ -5,15 +5,15 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
+use crate::sessions::signing_keys;
 
 /// Cache lifetime, in seconds. A new key must be published for longer than this before it signs; see `LEAD` in
-/// packages/portcullis/src/rotation.mjs.
+/// packages/portcullis/src/rotation.mjs and in `portcullis_core::token::rotation`.
 pub const MAX_AGE: u32 = 300;
 
-#[expect(clippy::unused_async, reason = "the table awaits every handler")]
 pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
-    let config = context.config;
-    let keys = config.signing_keys.public_set(context.now, config.key_overlap());
+    let ring = signing_keys::for_publishing(context).await?;
+    let keys = ring.keys().public_set(context.now, context.config.key_overlap());
     Reply::json(200, &keys).map(|reply| reply.public(MAX_AGE))
 }
 
@@ -70,6 +70,7 @@ pub fn describe(operation: Operation) -> Operation {
             "The public keys for verifying access tokens (RFC 7517 §5). Cache them for five minutes, and read \
              them again if a token names an unknown one.",
         )
+        .uses_storage()
         .succeeds(Success::empty(200, "The keys, cacheable for five minutes.").or::<KeySet>(
             "application/json",
             serde_json::json!({"keys": [{

@@ -10,6 +10,7 @@ use crate::http::{Reply, Request};
 use crate::routes::error::ApiError;
 #[cfg(feature = "openapi")]
 use crate::routes::openapi::{Operation, Success, Tag};
+use crate::sessions::signing_keys;
 
 /// The metadata of the service (RFC 8414 §2).
 ///
@@ -48,11 +49,13 @@ struct Introspection {
 }
 
 /// Every URL starts with the configured issuer, never with the address of the request (§6.2).
-#[expect(clippy::unused_async, reason = "the table awaits every handler")]
 pub async fn get(context: &Context<'_>, _: &Request) -> Result<Reply, ApiError> {
     let config = context.config;
     let issuer = config.parties.issuer.as_str();
-    let publishes_keys = config.signing_keys.published(context.now, config.key_overlap()).next().is_some();
+    let (now, overlap) = (context.now, config.key_overlap());
+    // Without a public key in `SIGNING_KEYS`, the others decide.
+    let publishes_keys = config.signing_keys.published(now, overlap).next().is_some()
+        || signing_keys::for_publishing(context).await?.keys().published(now, overlap).next().is_some();
     let metadata = metadata(issuer, publishes_keys, !config.resource_servers.is_empty());
     Reply::json(200, &metadata).map(|reply| reply.public(MAX_AGE))
 }
@@ -93,7 +96,7 @@ pub fn describe(operation: Operation) -> Operation {
              issuer has a path, this is at the root of the host, followed by that path.",
         )
     };
-    operation.named(Tag::OAuth, id, summary, description).succeeds(Success::json(
+    operation.named(Tag::OAuth, id, summary, description).uses_storage().succeeds(Success::json(
         200,
         "The metadata, cacheable for five minutes.",
         &metadata("https://auth.example.org", true, true),

@@ -28,8 +28,8 @@ const RSA_EXPONENT: &str = "AQAB";
 /// The message whose MAC is the `kid` of an HS256 key. The signing input of a JWS contains no space, so a `kid` is never a
 /// signature.
 const HMAC_KID_LABEL: &[u8] = b"portcullis kid of an HS256 key v1";
-/// Maximum `signs_from`, in unix seconds: the end of the year 9999. Milliseconds exceed it.
-const MAX_SIGNS_FROM: u64 = 253_402_300_799;
+/// Maximum of a configured time, in unix seconds: the end of the year 9999. Milliseconds exceed it.
+pub const MAX_TIME: u64 = 253_402_300_799;
 
 /// A valid key set of at least one key, without duplicates. Its `Debug` shows only the `kid`s.
 pub struct SigningKeys {
@@ -136,29 +136,46 @@ impl SigningKeys {
 
     /// The public JWK Set: the public members, `use`, `alg` and `kid` of every [published](Self::published) key.
     #[must_use]
-    pub fn public_set(&self, now: u64, overlap: u64) -> impl Serialize {
-        #[derive(Serialize)]
-        struct PublicSet<'k> {
-            keys: Vec<PublicKey<'k>>,
-        }
-        #[derive(Serialize)]
-        struct PublicKey<'k> {
-            #[serde(flatten)]
-            jwk: &'k JsonWebKey<'static>,
-            r#use: &'static str,
-            alg: &'static str,
-            kid: &'k str,
-        }
-        impl<'k> From<&'k SigningKey> for PublicKey<'k> {
-            fn from(key: &'k SigningKey) -> Self {
-                Self { jwk: key.verifying_key().jwk(), r#use: "sig", alg: key.algorithm().name(), kid: key.kid() }
-            }
-        }
-        PublicSet { keys: self.published(now, overlap).map(PublicKey::from).collect() }
+    pub fn public_set(&self, now: u64, overlap: u64) -> PublicSet<'_> {
+        PublicSet::of(self.published(now, overlap))
+    }
+}
+
+/// A public JWK Set: the public members, `use`, `alg` and `kid` of each key.
+#[derive(Serialize)]
+pub struct PublicSet<'k> {
+    keys: Vec<PublicKey<'k>>,
+}
+
+#[derive(Serialize)]
+struct PublicKey<'k> {
+    #[serde(flatten)]
+    jwk: &'k JsonWebKey<'static>,
+    r#use: &'static str,
+    alg: &'static str,
+    kid: &'k str,
+}
+
+impl<'k> PublicSet<'k> {
+    /// The public parts of these keys.
+    pub fn of(keys: impl Iterator<Item = &'k SigningKey>) -> Self {
+        Self { keys: keys.map(PublicKey::from).collect() }
+    }
+}
+
+impl<'k> From<&'k SigningKey> for PublicKey<'k> {
+    fn from(key: &'k SigningKey) -> Self {
+        Self { jwk: key.verifying_key().jwk(), r#use: "sig", alg: key.algorithm().name(), kid: key.kid() }
     }
 }
 
 impl SigningKey {
+    /// Parses a private JWK; `None` if it is invalid.
+    #[must_use]
+    pub fn from_json(json: &[u8]) -> Option<Self> {
+        Self::parse(strict_json::parse_object(json)?).ok()
+    }
+
     fn parse(members: Map<String, Value>) -> Result<Self, &'static str> {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         let (algorithm, signature_len) = algorithm_of(&members)
@@ -174,7 +191,7 @@ impl SigningKey {
             None => 0,
             Some(from) => from
                 .as_u64()
-                .filter(|from| *from <= MAX_SIGNS_FROM)
+                .filter(|from| *from <= MAX_TIME)
                 .ok_or("\"signs_from\" must be unix seconds as an integer")?,
         };
         let given_kid = members.get("kid").cloned();
@@ -359,7 +376,7 @@ pub(crate) mod tests {
         SigningKeys::parse(&json!({"keys": keys}).to_string())
     }
 
-    fn another_key() -> Value {
+    pub(crate) fn another_key() -> Value {
         // RFC 7517 A.2.
         json!({
             "kty": "EC",

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod mfa;
 pub mod profile;
 pub mod refresh;
+pub mod rotation;
 pub mod sealed;
 pub(crate) mod secret;
 pub mod verified;
