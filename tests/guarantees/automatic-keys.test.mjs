@@ -66,7 +66,11 @@ function place({ period, kid, algorithm, created_at, activates_at, retires_at, e
 }
 
 /** The private JWK of a row. */
-const opened = (row) => JSON.parse(decrypted(row.private_key, worker.secrets.DATA_SECRETS, place(row)).toString());
+const opened = (row) => ({
+  ...JSON.parse(decrypted(row.private_key, worker.secrets.DATA_SECRETS, place(row)).toString()),
+  alg: row.algorithm,
+  kid: row.kid,
+});
 
 /** Lets the scheduled event make a key, and time pass until it signs. Continues as an isolate that knows nothing. */
 async function withActiveKey() {
@@ -96,7 +100,10 @@ test("five rotations: clients with caches verify every token at two isolates, an
   const vars = { ...ON.vars, REFRESH_IDLE_TTL_SECONDS: "31536000", SESSION_TTL_SECONDS: "31536000" };
   const isolates = [await worker.update({ vars }), await worker.update({ vars })];
   let turn = 0;
-  const other = () => worker.resume(isolates[(turn += 1) % 2]);
+  const other = () => {
+    turn = 1 - turn;
+    return worker.resume(isolates[turn]);
+  };
   await other();
 
   /** What an HTTP cache has, for as long as Cache-Control says. */
@@ -162,12 +169,12 @@ test("five rotations: clients with caches verify every token at two isolates, an
     }
   }
 
-  await live(HOUR, 300);
+  await live(HOUR, 600);
   await live(LEAD - HOUR, HOUR);
   for (let rotation = 0; rotation < 5; rotation += 1) {
     // In large steps until shortly before the end of the period, and in small ones from there on.
-    await live(PERIOD - (seconds() % PERIOD) - 1500, 2 * DAY);
-    await live(PERIOD - (seconds() % PERIOD) + 1500, 240);
+    await live(PERIOD - (seconds() % PERIOD) - 1500, 3 * DAY);
+    await live(PERIOD - (seconds() % PERIOD) + 1500, 500);
     assert.equal((await published()).includes(signers.at(-1)), true);
   }
 
@@ -187,7 +194,7 @@ test("five rotations: clients with caches verify every token at two isolates, an
     assert.equal(row.retires_at, (row.period + 1) * PERIOD);
     if (index > 0) {
       assert.deepEqual([row.period, row.activates_at], [all[index - 1].period + 1, all[index - 1].retires_at]);
-      assert.ok(row.activates_at - row.created_at >= AHEAD - 2 * DAY && row.activates_at - row.created_at <= AHEAD);
+      assert.ok(row.activates_at - row.created_at >= AHEAD - 3 * DAY && row.activates_at - row.created_at <= AHEAD);
     }
   }
   const log = worker.events();
@@ -205,7 +212,7 @@ test("a key is stored encrypted, with all that its row says as associated data",
   assert.deepEqual([jwk.kty, jwk.crv, row.algorithm], ["EC", "P-256", "ES256"]);
   const session = await worker.register();
   assert.equal(kidOf(session), row.kid);
-  assert.equal((await worker.me(tokenOf({ ...jwk, alg: "ES256", kid: row.kid }, session))).status, 200);
+  assert.equal((await worker.me(tokenOf(jwk, session))).status, 200);
   const everything = JSON.stringify([await worker.dump(), await worker.kv.get("signing-keys"), worker.logged()]);
   const secret = Buffer.from(jwk.d, "base64url");
   for (const encoding of ["base64url", "base64", "hex"]) assert.ok(!everything.includes(secret.toString(encoding)));
@@ -314,7 +321,7 @@ test("a row that somebody changed is not used, is logged once, and stops no othe
 test("an old row that is written again signs nothing, and nobody accepts its tokens", async () => {
   const { row } = await withActiveKey();
   const session = await worker.register();
-  const key = { ...opened(row), alg: "ES256", kid: row.kid };
+  const key = opened(row);
   await advance(row.expires_at - seconds());
   await worker.db.prepare("DELETE FROM signing_keys WHERE period > ?").bind(row.period).run();
   await worker.update(ON);
@@ -344,7 +351,7 @@ test("a cold start reads KV only; an outage of D1 or of KV stops nobody", async 
   for (const passed of [0, 3 * HOUR]) {
     await advance(passed);
     await cold();
-    const token = tokenOf({ ...opened(row), alg: "ES256", kid: row.kid }, session);
+    const token = tokenOf(opened(row), session);
     const plan = { only: "batch", at: "each", does: "fail" };
     const { answer, calls } = await during(plan, (options) => worker.verify(token, options));
     assert.equal(answer.status, 200);
@@ -465,7 +472,7 @@ test("an unknown kid has the keys read once, and forged ones not more often than
 test("keys from before KEYS_NOT_BEFORE are neither used nor published, and are replaced", async () => {
   const { row } = await withActiveKey();
   const session = await worker.register();
-  const leaked = { ...opened(row), alg: "ES256", kid: row.kid };
+  const leaked = opened(row);
   const since = { vars: { ...ON.vars, KEYS_NOT_BEFORE: String(row.created_at + 1) } };
   const same = { vars: { ...ON.vars, KEYS_NOT_BEFORE: String(row.created_at) } };
   await worker.update(same);
