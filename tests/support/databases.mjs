@@ -71,6 +71,7 @@ function checkoutWithStandIn() {
   mkdirSync(checkout.path("node_modules", ".bin"));
   // The scripts read wrangler.toml and rust-toolchain.toml with it.
   symlinkSync(path("node_modules", "smol-toml"), checkout.path("node_modules", "smol-toml"));
+  symlinkSync(path("node_modules", "age-encryption"), checkout.path("node_modules", "age-encryption"));
   symlinkSync(process.execPath, checkout.path("node_modules", ".bin", "node"));
   symlinkSync(STAND_IN, checkout.path("node_modules", ".bin", "wrangler"));
   return checkout;

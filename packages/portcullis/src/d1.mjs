@@ -9,6 +9,8 @@ import { capture, wrangler } from "./programs.mjs";
 
 /** Number of attempts while the database is locked, one second apart. */
 const MAX_TRIES = 10;
+/** Maximum size of the rows in one statement, in bytes: D1 accepts statements of at most 100,000. */
+export const MAX_STATEMENT_BYTES = 80_000;
 
 export class Database {
   /** @param {{ remote?: boolean, "persist-to"?: string }} options */
@@ -56,6 +58,20 @@ function parseJson(text) {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * A statement that inserts rows, which are a JSON array of arrays. `field` makes the expression of a column from its value; `where` is a
+ * condition on a row, whose array is `value`.
+ */
+export function insertRows(
+  table,
+  columns,
+  rows,
+  { verb = "INSERT OR IGNORE", field = (_, value) => value, where = "TRUE" } = {},
+) {
+  const fields = columns.map((column, index) => field(column, `value ->> ${index}`)).join(", ");
+  return `${verb} INTO ${table} (${columns.join(", ")}) SELECT ${fields} FROM json_each(${sqlText(rows)}) WHERE ${where}`;
 }
 
 /** A value as an SQL literal. */

@@ -10,6 +10,8 @@ import { called, packages } from "../place.mjs";
 export const about =
   "Finds what is wrong with the configuration, the secrets and the database, and says what to do. Changes nothing. Exits with 1 if it " +
   "finds an error.";
+export const result =
+  '`{"errors", "warnings", "findings"}`, also if the exit code is 1: two numbers, and a list of `{"group", "check", "level", "text", "fix"}`';
 export const forms = ["[--json]", "--remote [--file PATH] [--json]"];
 export const options = {
   remote: { ...database.remote, help: `examines the deployment, not what ${called("dev")} uses` },

@@ -29,7 +29,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { database, flag, json, parse, text } from "../command.mjs";
-import { Database, sqlText } from "../d1.mjs";
+import { Database, insertRows, MAX_STATEMENT_BYTES, sqlText } from "../d1.mjs";
 import { Failure, fail } from "../failure.mjs";
 import { say } from "../output.mjs";
 import { namedFile, setup } from "../place.mjs";
@@ -51,8 +51,6 @@ export const options = {
 
 /** Users per chunk: starting wrangler takes one or two seconds, and a D1 statement may take at most thirty. */
 const CHUNK = 25_000;
-/** Maximum size of the rows in one statement, in bytes: D1 accepts statements of at most 100,000. */
-const MAX_STATEMENT_BYTES = 80_000;
 /** Number of errors that are printed. */
 const MAX_SHOWN = 20;
 /** Conflicts per query. */
@@ -368,11 +366,7 @@ export class Chunks {
     if (this.rows.length === 0) return;
     this.file ??= join(this.folder, `${this.done.length}.sql`);
     this.descriptor ??= openSync(this.file, "wx", 0o600);
-    const fields = names.map((_, index) => `value ->> ${index}`).join(", ");
-    writeSync(
-      this.descriptor,
-      `INSERT OR IGNORE INTO import_users (${names.join(", ")}) SELECT ${fields} FROM json_each(${sqlText(`[${this.rows.join(",")}]`)});\n`,
-    );
+    writeSync(this.descriptor, `${insertRows("import_users", names, `[${this.rows.join(",")}]`)};\n`);
     this.rows = [];
     this.bytes = 0;
   }

@@ -12,6 +12,7 @@
 //   npm run keygen -- --resource-server ID [AUDIENCE]
 //                                                    prints a secret for a server that calls /introspect, and its entry of
 //                                                    RESOURCE_SERVERS; AUDIENCE defaults to that in wrangler.toml
+//   npm run keygen -- --backup                       prints a private key for `npm run restore`, as age-keygen does
 //
 // --alg ES256 (the default), EdDSA, RS256 or HS256; with --rotate the default is the algorithm of the newest key.
 // Replacing secrets ends every session, so --dev and --remote do it only with --force. They never replace DATA_SECRETS, because the
@@ -21,6 +22,7 @@ import { existsSync, utimesSync } from "node:fs";
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
 
+import { makeIdentity } from "../backup.mjs";
 import { flag, json, text } from "../command.mjs";
 import { variable } from "../config.mjs";
 import { fail, misused } from "../failure.mjs";
@@ -39,15 +41,17 @@ import {
 
 export const about =
   "Generates the Worker's secrets and prints them, adds the next signing key or data secret to existing ones, or generates the secret " +
-  "of a server that calls /introspect.";
+  "of a server that calls /introspect, or the key pair of backups.";
 export const result =
   'the secrets by name, as `wrangler secret bulk` reads them; with `--dev` or `--remote` `{"stored"}`, the names; with `--rotate` the new key, ' +
-  '`{"added", "alg", "signs_from"}`; with `--data` the id of the new secret, `{"added"}`; with `--resource-server` `{"secret", "entry"}`';
+  '`{"added", "alg", "signs_from"}`; with `--data` the id of the new secret, `{"added"}`; with `--resource-server` `{"secret", "entry"}`; ' +
+  'with `--backup` the key pair, `{"identity", "recipient"}`';
 export const forms = [
   `[--alg ${ALGORITHMS.join("|")}] [--dev | --remote] [--force] [--json]`,
   "--rotate (--dev | --file PATH) [--alg …] [--force] [--json]",
   "--rotate --data (--dev | --file PATH) [--json]",
   "--resource-server ID [AUDIENCE] [--json]",
+  "--backup [--json] > backup-identity.txt",
 ];
 export const options = {
   dev: flag("stores them in .dev.vars, for the local Worker"),
@@ -60,6 +64,7 @@ export const options = {
     "ID",
     "prints a secret for that server and its entry of RESOURCE_SERVERS, for AUDIENCE or another audience",
   ),
+  backup: flag(`prints a private key for ${called("restore")}, and its public key for ${called("backup")}`),
   force: flag(
     "replaces existing secrets except DATA_SECRETS, which ends every session; with --rotate, adds a key after one that does not sign yet",
   ),
@@ -70,6 +75,12 @@ export async function main(args) {
   const { values, positionals } = parsed(args);
   const { dev, remote, rotate, data, force, file, alg, "resource-server": server } = values;
   await packages();
+  if (values.backup) {
+    const { identity, recipient } = await makeIdentity();
+    // The file of an identity as age-keygen writes it.
+    show(`# public key: ${recipient}\n${identity}`);
+    return { identity, recipient };
+  }
   if (server !== undefined) return showResourceServer(server, positionals[0]);
   if (alg === "HS256" && variable("ALLOW_HS256") !== "true") {
     // Not to stdout, which may be redirected to a file of secrets.
@@ -150,10 +161,11 @@ function parsed(args) {
   } catch (error) {
     misused(error.message);
   }
-  const { dev, remote, rotate, data, force, file, alg, "resource-server": server } = result.values;
+  const { dev, remote, rotate, data, force, file, alg, backup, "resource-server": server } = result.values;
   const { positionals } = result;
-  if (server !== undefined && (dev || remote || rotate || data || force || file !== undefined || alg !== undefined))
-    misused("--resource-server has no other options");
+  const isAlone = !(dev || remote || rotate || data || force || file !== undefined || alg !== undefined);
+  if (server !== undefined && (backup || !isAlone)) misused("--resource-server has no other options");
+  if (backup && !isAlone) misused("--backup has no other options");
   if (positionals.length > (server === undefined ? 0 : 1)) misused(`unknown argument ${positionals.at(-1)}`);
   if (alg !== undefined && !ALGORITHMS.includes(alg)) misused(`unknown algorithm ${alg}`);
   if (rotate && remote) misused("Cloudflare does not show stored secrets. Rotate your copy of them: use --file");

@@ -9,6 +9,7 @@ import { duration, error, info, variableOf, warning } from "./finding.mjs";
 export const DATA_SECRET_COLUMNS = [
   { table: "totp_secrets", column: "secret" },
   { table: "recovery_codes", column: "code_hash" },
+  { table: "signing_keys", column: "private_key" },
 ];
 
 /**
