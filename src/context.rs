@@ -52,6 +52,7 @@ pub struct Keychain {
 }
 
 /// The keys that the scheduled event made, and all imported keys, those of `SIGNING_KEYS` too.
+#[derive(Clone)]
 pub struct KeyCopy {
     pub automatic: Vec<Rc<AutomaticKey>>,
     pub imported: Keys,

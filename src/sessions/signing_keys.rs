@@ -213,7 +213,7 @@ async fn finish_reading(keychain: &Keychain, store: &Store, request_id: Id, now:
 }
 
 /// Finds the keys in KV. Asks D1 if KV has none, if its list is old, or if one of them does not open. If D1 does not answer, what KV has
-/// is used.
+/// is used, unless the isolate has read a newer list.
 async fn find(keychain: &Keychain, store: &Store, request_id: Id, now: u64) -> Result<KeyCopy, StoreError> {
     let mut kept_copy = None;
     match store.find_kept_keys().await {
@@ -222,7 +222,8 @@ async fn find(keychain: &Keychain, store: &Store, request_id: Id, now: u64) -> R
             if kept.is_current(now) && refused == 0 {
                 return Ok(copy);
             }
-            kept_copy = Some(copy);
+            let is_newer = keychain.read_at.get().is_none_or(|read_at| read_at < kept.at);
+            kept_copy = Some(if is_newer { copy } else { KeyCopy::clone(&keychain.copy.borrow()) });
         }
         // While D1 has keys, the scheduled event writes them to KV.
         Ok(None) if !keychain.config.rotates_keys => return Ok(keychain.without_automatic()),
