@@ -3,9 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { assertProblem, ipAddress, many, PASSWORD, startWorker } from "../support/harness.mjs";
-import { STOPPED } from "../support/preludes.mjs";
 import { assertThrottled, Throttles } from "../support/throttles.mjs";
 
 const [HOUR, DAY] = [3600, 86_400];
@@ -15,7 +14,7 @@ const MAX_GROWTH = 8192;
 
 let worker, throttles;
 before(async () => {
-  worker = await startWorker({ prelude: STOPPED });
+  worker = await startWorker({ clock: STOPPED });
   throttles = new Throttles(worker);
 });
 after(() => worker.close());

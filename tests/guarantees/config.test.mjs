@@ -12,7 +12,7 @@ import { ROUTES } from "../support/routes.mjs";
 
 let worker;
 // Each refused value is a configuration.
-before(async () => (worker = await startWorker({ instances: 140 })));
+before(async () => (worker = await startWorker()));
 after(() => worker.close());
 
 /** Part of every invalid value where possible, so that a log line with a value is detected. */

@@ -8,11 +8,11 @@ import { decodeJwt } from "jose";
 
 import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { Authenticator } from "../support/authenticator.mjs";
+import { WITHOUT_PAUSES } from "../support/clocks.mjs";
 import { totp } from "../support/factors.mjs";
 import { basic, page, restored, startWorker } from "../support/harness.mjs";
 import { codeOf } from "../support/mails.mjs";
 import { options } from "../support/passkeys.mjs";
-import { WITHOUT_PAUSES } from "../support/preludes.mjs";
 import { ROUTES } from "../support/routes.mjs";
 
 /** The maximum growth of the memory over the whole matrix, in KiB. */
@@ -25,7 +25,7 @@ const resourceServer = makeResourceServer("cut-off", "https://api.example.org");
 let worker, reader, admin, timekeeper, base;
 before(async () => {
   worker = await startWorker({
-    prelude: WITHOUT_PAUSES,
+    clock: WITHOUT_PAUSES,
     vars: {
       RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]),
       COOKIE_MODE: "refresh",

@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import { dataSecretId, makeSecret } from "../../packages/portcullis/src/secrets.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 import { decrypted } from "../support/data.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem, startWorker } from "../support/harness.mjs";
-import { STOPPED } from "../support/preludes.mjs";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const base32 = (bytes) => {
@@ -22,7 +22,7 @@ let worker;
 let apps;
 let ada;
 before(async () => {
-  worker = await startWorker({ prelude: STOPPED });
+  worker = await startWorker({ clock: STOPPED });
   apps = new Apps(worker);
 });
 after(() => worker.close());

@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import { makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 import { assertProblem, deviceCookieOf, forged, PASSWORD, page, startWorker } from "../support/harness.mjs";
-import { STOPPED } from "../support/preludes.mjs";
 import { allVerifiedAtOnce, assertThrottled, Throttles, visible } from "../support/throttles.mjs";
 
 const DAY = 86_400;
@@ -15,7 +15,7 @@ const COOKIE = "__Host-portcullis-device";
 
 let worker, throttles;
 before(async () => {
-  worker = await startWorker({ prelude: STOPPED, vars: { COOKIE_MODE: "refresh" } });
+  worker = await startWorker({ clock: STOPPED, vars: { COOKIE_MODE: "refresh" } });
   throttles = new Throttles(worker);
 });
 after(() => worker.close());

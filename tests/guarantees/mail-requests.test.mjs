@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { assertProblem, from, ipAddress, PASSWORD, startWorker } from "../support/harness.mjs";
 import { codeOf, MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/preludes.mjs";
 import { visible } from "../support/throttles.mjs";
 
 /** The public routes that send a mail, with the lifetime of their codes. */
@@ -19,7 +18,7 @@ let mails;
 let ada;
 let network = 0;
 before(async () => {
-  worker = await startWorker({ vars: MAIL_VARS, prelude: STOPPED });
+  worker = await startWorker({ vars: MAIL_VARS, clock: STOPPED });
   mails = new Mails(worker);
 });
 after(() => worker.close());

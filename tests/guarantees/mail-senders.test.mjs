@@ -6,9 +6,9 @@ import { createHmac, randomBytes } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 
 import { read } from "../../scripts/lib.mjs";
+import { IMPATIENT } from "../support/clocks.mjs";
 import { assertProblem, startWorker } from "../support/harness.mjs";
 import { countInTrail, makeDue, outbox, postAndWait, runOutbox, startMailServer } from "../support/mail-server.mjs";
-import { IMPATIENT } from "../support/preludes.mjs";
 
 const FROM = "Acme <auth@example.org>";
 const KEY = "re_c4n4ry";
@@ -21,7 +21,6 @@ before(async () => {
   webhook = { MAIL: "webhook", MAIL_WEBHOOK_URL: `${api.url}/hook/?app=1`, MAIL_WEBHOOK_SECRET: SECRET };
   worker = await startWorker({
     keepsMails: true,
-    instances: 120,
     vars: { EMAIL_LOGIN: "on", APP_NAME: "Acme", ...http },
   });
 });
@@ -211,7 +210,7 @@ test("a mail is accepted by the status alone, whatever the body of the response"
 test("an API that is down or does not answer only delays the mail", async () => {
   const gone = await startMailServer();
   await gone.close();
-  const impatient = await startWorker({ prelude: IMPATIENT, vars: { ...http } });
+  const impatient = await startWorker({ clock: IMPATIENT, vars: { ...http } });
   try {
     const user = await impatient.register();
     for (const [reason, vars] of [

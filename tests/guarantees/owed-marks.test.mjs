@@ -5,15 +5,15 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { read } from "../../scripts/lib.mjs";
+import { WITHOUT_PAUSES } from "../support/clocks.mjs";
 import { assertProblem, restored, startWorker } from "../support/harness.mjs";
-import { WITHOUT_PAUSES } from "../support/preludes.mjs";
 
 const EVERY_MINUTE = "* * * * *";
 const EVERY_HOUR = "17 * * * *";
 
 let worker, admin;
 before(async () => {
-  worker = await startWorker({ prelude: WITHOUT_PAUSES });
+  worker = await startWorker({ clock: WITHOUT_PAUSES });
   admin = await worker.registerStrongAdmin();
 });
 after(() => worker.close());

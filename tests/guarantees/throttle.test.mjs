@@ -3,9 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { assertProblem, many, PASSWORD, startWorker } from "../support/harness.mjs";
-import { STOPPED } from "../support/preludes.mjs";
 import { allVerifiedAtOnce, assertThrottled, Throttles, visible, WAITS } from "../support/throttles.mjs";
 
 const HOUR = 3600;
@@ -13,7 +12,7 @@ const NEW = "four ponies sing quietly at noon";
 
 let worker, throttles;
 before(async () => {
-  worker = await startWorker({ prelude: STOPPED });
+  worker = await startWorker({ clock: STOPPED });
   throttles = new Throttles(worker);
 });
 after(() => worker.close());

@@ -6,8 +6,8 @@ import { connect } from "node:net";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
+import { IMPATIENT } from "../support/clocks.mjs";
 import { assertOAuthError, assertProblem, basic, startWorker } from "../support/harness.mjs";
-import { IMPATIENT } from "../support/preludes.mjs";
 import { OAUTH_PATHS, WITH_BODY } from "../support/routes.mjs";
 
 /** The maximum growth of the memory, in KiB. */
@@ -19,7 +19,7 @@ const resourceServer = makeResourceServer("time-limits", "https://api.example.or
 let worker, user;
 before(async () => {
   worker = await startWorker({
-    prelude: IMPATIENT,
+    clock: IMPATIENT,
     vars: { RESOURCE_SERVERS: JSON.stringify([resourceServer.entry]) },
   });
   user = await worker.register();

@@ -9,6 +9,7 @@ import { decodeJwt } from "jose";
 
 import { makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { Client } from "./client.mjs";
+import { exchange } from "./exchange.mjs";
 import { assertDocumented } from "./openapi.mjs";
 import { Runtime } from "./runtime.mjs";
 import { signToken } from "./tokens.mjs";
@@ -25,10 +26,9 @@ export const VARS = {
 };
 
 /**
- * A running Worker. `vars` and `secrets` override the configuration; `null` removes a variable. `prelude`: JavaScript
- * that runs before the build, such as a clock of tests/support/preludes.mjs. `limits`: the limits of rate limiters; by
- * default, no test reaches them. `keepsMails`: see tests/support/runtime.mjs. `instances`: the
- * maximum number of calls of `update`, with the first configuration.
+ * A running Worker. `vars` and `secrets` override the configuration; `null` removes a variable. `clock`: one of
+ * tests/support/clocks.mjs. `prelude`: JavaScript that runs before the build. `limits`: the limits of rate limiters; by default, no
+ * test reaches them. `keepsMails`: see tests/support/runtime.mjs.
  */
 export async function startWorker({ vars = {}, secrets = {}, ...options } = {}) {
   const configuration = { vars: { ...VARS, ...vars }, secrets: { ...makeSecrets(), ...secrets } };
@@ -40,6 +40,12 @@ export async function startWorker({ vars = {}, secrets = {}, ...options } = {}) 
 function bindings({ vars, secrets }) {
   const all = Object.entries({ ...vars, ...secrets });
   return Object.fromEntries(all.filter(([, value]) => value !== null && value !== undefined));
+}
+
+/** Sends a body that is not known as a whole. */
+async function fetchWhole(url, init) {
+  const response = await fetch(url, { ...init, redirect: "manual", duplex: "half" });
+  return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
 /** An issuer on loopback: the Worker then answers at any address. */
@@ -67,30 +73,31 @@ export class Worker {
       sent["Content-Type"] ??= "application/x-www-form-urlencoded";
     }
     if (bearer !== undefined) sent.Authorization = `Bearer ${bearer}`;
-    const init = { method, headers: sent, body, redirect: "manual", duplex: "half" };
-    const { response, issuer } = await this.#send(path, init);
-    const text = await response.text();
-    this.#check(path, init, issuer, response, text);
-    return this.answer(response, text);
+    const init = { method, headers: sent, body };
+    const isWhole = body === undefined || typeof body === "string" || body instanceof Uint8Array;
+    const { response, issuer } = await this.#send(isWhole ? exchange : fetchWhole, path, init);
+    this.#check(path, init, issuer, response);
+    return this.answer(response, response.text);
   }
 
   /** Requests a path at the address of the issuer, or a whole URL, whose scheme, host and port arrive unchanged. */
   async ask(path, init) {
-    const { response, issuer } = await this.#send(path, init);
-    this.#check(path, init, issuer, response, await response.clone().text());
+    const { response, issuer } = await this.#send(fetch, path, init);
+    const { status, headers } = response;
+    this.#check(path, init, issuer, { status, headers, text: await response.clone().text() });
     return response;
   }
 
-  async #send(path, init) {
+  async #send(how, path, init) {
     const issuer = this.issuer ?? "";
     const isElsewhere = path.startsWith("/") && URL.canParse(issuer) && !LOOPBACK.test(issuer);
-    const response = await this.runtime.fetch(isElsewhere ? new URL(issuer).origin + path : path, init);
+    const response = await this.runtime.ask(how, isElsewhere ? new URL(issuer).origin + path : path, init);
     return { response, issuer };
   }
 
   /** Asserts that the document describes a response. */
-  #check(path, init, issuer, { status, headers }, text) {
-    assertDocumented({ method: "GET", ...init, target: path, issuer }, { status, headers, text });
+  #check(path, init, issuer, response) {
+    assertDocumented({ method: "GET", ...init, target: path, issuer }, response);
   }
 
   /** Reads a response, unless its text is known, and checks what every response must have. */
@@ -205,9 +212,9 @@ export class Worker {
     return { number, changed };
   }
 
-  /** Continues as an isolate that `update` returned, with the state in which it was left. */
+  /** Continues as one of the last isolates that `update` returned, with the state in which it was left. */
   async resume({ number, changed }) {
-    await this.runtime.configure(bindings(changed), number);
+    await this.runtime.resume(number);
     this.issuer = changed.vars.ISSUER;
   }
 
@@ -434,8 +441,8 @@ export class Worker {
     const tables =
       "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name <> 'd1_migrations'";
     const { results } = await this.db.prepare(tables).all();
-    const rows = async ({ name }) => [name, (await this.db.prepare(`SELECT * FROM "${name}"`).all()).results];
-    return Object.fromEntries(await Promise.all(results.map(rows)));
+    const rows = await this.db.batch(results.map(({ name }) => this.db.prepare(`SELECT * FROM "${name}"`)));
+    return Object.fromEntries(results.map(({ name }, index) => [name, rows[index].results]));
   }
 
   /** Changes claims of an access token, and signs it again with the Worker's own key. */

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 
 import { read, readToml } from "../../scripts/lib.mjs";
+import { exchange } from "./exchange.mjs";
 import { keeps } from "./kept.mjs";
 import { problemOf } from "./log-lines.mjs";
 import { patiently } from "./patience.mjs";
@@ -17,10 +18,9 @@ import { Database, namespace } from "./storage.mjs";
 
 const NAME = "portcullis";
 const WRAPPER = fileURLToPath(new URL("./wrapper.mjs", import.meta.url));
-/** The maximum number of configurations of one Worker, unless a test asks for more: workerd compiles a module for each. */
-const INSTANCES = 50;
-/** The same of the Workers that run in one workerd one after the other, and the maximum number of these Workers. */
-const SHARED = { instances: 4 * INSTANCES, workers: 16 };
+const CLOCKS = fileURLToPath(new URL("./clocks.mjs", import.meta.url));
+/** The maximum number of Workers that run in one workerd one after the other, each with its own database and namespace. */
+const WORKERS = 64;
 
 /** Runtimes whose Worker is closed, for the next ones of this process; see tests/support/kept.mjs. */
 const idle = [];
@@ -57,9 +57,10 @@ const ASSETS = {
 };
 
 /**
- * A running Worker and what a test needs to inspect it. `bindings`: its configuration. `prelude`: JavaScript that runs
- * before the build. `limits`: the limits of rate limiters in a minute, whose windows turn with that of the clock. `keepsMails`:
- * whether `sentMails` has what the binding SEND_EMAIL was given. `instances`: the maximum number of configurations.
+ * A running Worker and what a test needs to inspect it. `bindings`: its configuration. `clock`: one of tests/support/clocks.mjs. The
+ * other options start a workerd that no other Worker uses. `prelude`: JavaScript that runs before the build. `limits`: the limits of
+ * rate limiters in a minute, whose windows turn with that of the clock. `keepsMails`: whether `sentMails` has what the binding
+ * SEND_EMAIL was given.
  */
 export class Runtime {
   log = new Log();
@@ -69,34 +70,28 @@ export class Runtime {
   kv = namespace((method, values) => this.#command({ method, values }));
   #plans = new Plans();
   #answers = new Map();
-  /** The number of Workers that ran in this workerd before, and of the configurations after the first. */
+  /** The number of Workers that ran in this workerd before, and their maximum with this one. */
   #earlier = 0;
-  #configured = 0;
-  /** The maximum number of configurations, and of Workers. */
-  #instances;
   #workers;
 
-  constructor({ instances, workers }) {
-    this.#instances = instances;
+  constructor(workers) {
     this.#workers = workers;
   }
 
-  static async start(bindings, options = {}) {
+  static async start(bindings, { clock, ...options } = {}) {
     const isShared = Object.keys(options).length === 0 && keeps(closeIdle);
     const waiting = isShared ? idle.pop() : undefined;
     await waiting?.#follow(bindings);
-    const runtime = waiting ?? (await Runtime.#launch(bindings, isShared ? SHARED : options));
+    const runtime = waiting ?? (await Runtime.#launch(bindings, isShared ? { workers: WORKERS } : options));
+    if (clock !== undefined) await runtime.#command({ clock });
     const migrations = readdirSync("migrations").sort();
     const schema = migrations.map((name) => readFileSync(join("migrations", name), "utf8"));
     await runtime.db.batch(schema.map((sql) => runtime.db.prepare(sql)));
     return runtime;
   }
 
-  static async #launch(
-    bindings,
-    { prelude = "", limits = {}, keepsMails = false, instances = INSTANCES, workers = 1 },
-  ) {
-    const runtime = new Runtime({ instances, workers });
+  static async #launch(bindings, { prelude = "", limits = {}, keepsMails = false, workers = 1 }) {
+    const runtime = new Runtime(workers);
     const ofEachWorker = (name) =>
       Object.fromEntries(Array.from({ length: workers }, (_, number) => [`${name}_${number}`, `${name}-${number}`]));
     assert.doesNotMatch(read("wrangler.toml"), /^compatibility_flags/m, "these tests set no compatibility flags");
@@ -105,7 +100,7 @@ export class Runtime {
         workers: [
           {
             name: NAME,
-            modules: modules(prelude, instances),
+            modules: modules(prelude),
             modulesRoot: resolve("dist"),
             compatibilityDate: readToml("wrangler.toml").compatibility_date,
             bindings,
@@ -127,7 +122,7 @@ export class Runtime {
     return Object.assign(runtime, { miniflare, url: await miniflare.unsafeGetDirectURL(NAME) });
   }
 
-  /** Becomes the runtime of another Worker with a new isolate's state, a database and a namespace of its own. */
+  /** Becomes the runtime of another Worker with a new isolate's state, clock, database and namespace. */
   async #follow(bindings) {
     this.#earlier += 1;
     await this.#command({ worker: this.#earlier });
@@ -137,10 +132,10 @@ export class Runtime {
   }
 
   /**
-   * A request as `fetch` makes it, to a path or a whole URL, which the Worker sees unchanged. Resolves once `log`
+   * Sends a request by `how`, which is like `fetch`, to a path or a whole URL, which the Worker sees unchanged. Resolves once `log`
    * contains what the Worker logged before its response.
    */
-  async fetch(target, { headers, ...init } = {}) {
+  async ask(how, target, { headers, ...init } = {}) {
     const number = this.#answers.size + 1;
     const logged = Promise.withResolvers();
     this.#answers.set(number, logged);
@@ -148,17 +143,19 @@ export class Runtime {
     const test = { number, url: target === path ? undefined : target };
     const sent = new Headers(headers);
     sent.set("X-Test", JSON.stringify(test));
-    const response = await fetch(`${this.url.origin}${path}`, { ...init, headers: sent });
+    const response = await how(`${this.url.origin}${path}`, { ...init, headers: sent });
     await patiently(logged.promise, "the log does not have the response");
     return response;
   }
 
-  /** Continues with another configuration, on the same data: as a new instance of the Worker, or as this one. Returns its number. */
-  async configure(bindings, instance = this.#configured + 1) {
-    this.#configured = Math.max(instance, this.#configured);
-    assert.ok(this.#configured < this.#instances, "a Worker is configured too often");
-    await this.#command({ instance, configuration: bindings });
-    return instance;
+  /** Continues with another configuration, as a new instance of the Worker, on the same data. Returns its number. */
+  configure(bindings) {
+    return this.#command({ configuration: bindings });
+  }
+
+  /** Continues as one of the last instances, with the state in which it was left. */
+  resume(number) {
+    return this.#command({ resume: number });
   }
 
   /** Advances the Worker's clock, not that of D1. */
@@ -178,9 +175,9 @@ export class Runtime {
 
   /** Sends a command to the wrapper. */
   async #command(order) {
-    const headers = { "X-Test": '{"order":true}' };
-    const response = await fetch(this.url, { method: "POST", headers, body: JSON.stringify(order) });
-    const { done, error } = await response.json();
+    const headers = new Headers({ "X-Test": '{"order":true}' });
+    const { text } = await exchange(this.url, { method: "POST", headers, body: JSON.stringify(order) });
+    const { done, error } = JSON.parse(text);
     if (error !== undefined) throw new Error(error);
     return done;
   }
@@ -215,9 +212,8 @@ export class Runtime {
   }
 
   async close() {
-    const isReusable = this.#workers > this.#earlier + 1 && this.#instances > this.#configured + INSTANCES;
     // Work of this Worker that goes on would log lines during the next test.
-    if (isReusable && (await this.#isIdle().catch(() => false))) idle.push(this);
+    if (this.#workers > this.#earlier + 1 && (await this.#isIdle().catch(() => false))) idle.push(this);
     else await this.miniflare.dispose();
     // Not thrown here, so that the test closes what else it has opened.
     setImmediate(() => this.log.check());
@@ -257,18 +253,30 @@ function startedInMemory(options) {
   }
 }
 
-function modules(prelude, instances) {
+function modules(prelude) {
   const inDist = (name) => resolve("dist", name);
   const module = (name, contents) => ({ type: "ESModule", path: inDist(name), contents });
-  const built = readFileSync(inDist("index.js"), "utf8");
   const wasm = readdirSync("dist").filter((name) => name.endsWith(".wasm"));
   return [
     module("wrapper.mjs", readFileSync(WRAPPER, "utf8")),
+    module("clocks.mjs", readFileSync(CLOCKS, "utf8")),
     module("prelude.mjs", prelude),
-    // A module is evaluated once, so each instance needs its own module.
-    ...Array.from({ length: instances }, (_, number) => module(`instance-${number}.mjs`, built)),
+    module("build.mjs", repeatable(readFileSync(inDist("index.js"), "utf8"))),
     ...wasm.map((name) => ({ type: "CompiledWasm", path: inDist(name) })),
   ];
+}
+
+/**
+ * The build, as a module whose function `instantiate` does what the evaluation of the build does, and returns its default export. A
+ * module is evaluated only once, and never freed.
+ */
+function repeatable(build) {
+  const imports = /^import .*;$/gm;
+  const exported = /^export \{\n {2}(\w+|\$) as default\n\};$/gm;
+  assert.equal(build.match(/^export\b/gm)?.length, 1, "the build exports something else than its handlers");
+  assert.match(build, exported);
+  const body = build.replaceAll(imports, "").replace(exported, "return $1;");
+  return `${build.match(imports).join("\n")}\nexport function instantiate() {\n${body}\n}`;
 }
 
 /** The plans of requests, and what the wrapper reports about them. */

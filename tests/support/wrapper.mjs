@@ -27,19 +27,38 @@
 
 import "./prelude.mjs";
 
+import { instantiate } from "./build.mjs";
+import { CLOCKS } from "./clocks.mjs";
+
 /** The time by which the test has advanced the clock, in milliseconds. */
-let ahead = 0;
-const now = Date.now;
-Date.now = () => now() + ahead;
+let ahead;
+const real = { now: Date.now, wait: setTimeout };
+
+/** Begins with the clock of this name, or that of the machine. */
+function setClock(name) {
+  const { now, wait } = { ...real, ...(name === undefined ? {} : CLOCKS[name](real)) };
+  ahead = 0;
+  Date.now = () => now() + ahead;
+  globalThis.setTimeout = wait;
+}
+setClock();
 
 /** The handler and its bindings, which are those of workerd until the test configures others. */
 let instance, bindings;
-async function use(number, env) {
+/** The last instances with their bindings, by number. Older ones are freed. */
+const kept = new Map();
+const MAX_KEPT = 8;
+let instances = 0;
+
+/** Continues as a new instance, and returns its number. */
+function use(env) {
   const metrics = METRICS[env.METRICS];
-  [instance, bindings] = [
-    (await import(`./instance-${number}.mjs`)).default,
-    { ...env, ...(metrics ? { METRICS: metrics } : {}), SEND_EMAIL: sender(env.SEND_EMAIL) },
-  ];
+  instance = instantiate();
+  bindings = { ...env, ...(metrics ? { METRICS: metrics } : {}), SEND_EMAIL: sender(env.SEND_EMAIL) };
+  instances += 1;
+  kept.set(instances, [instance, bindings]);
+  kept.delete(instances - MAX_KEPT);
+  return instances;
 }
 
 function sender(binding) {
@@ -118,12 +137,19 @@ const countedContext = (ctx) => ({
 });
 
 /** Runs a command that the test sends to the wrapper itself. */
-async function follow({ instance, configuration, statements, method, values, advance, limits, ...order }, env) {
+async function follow({ configuration, statements, method, values, advance, limits, ...order }, env) {
   const { DB, REVOCATIONS } = storage(env);
   if (order.worker !== undefined) {
-    [worker, ahead, limiters] = [order.worker, 0, {}];
+    [worker, limiters] = [order.worker, {}];
+    kept.clear();
+    setClock();
     return asked.splice(0);
   }
+  if (order.resume !== undefined) {
+    [instance, bindings] = kept.get(order.resume);
+    return;
+  }
+  if (order.clock !== undefined) return setClock(order.clock);
   if (order.running) return running;
   if (advance !== undefined) {
     ahead += advance;
@@ -131,7 +157,7 @@ async function follow({ instance, configuration, statements, method, values, adv
   }
   if (limits !== undefined) return limit(limits);
   if (order.asked) return asked.splice(0);
-  if (configuration !== undefined) return use(instance, { ...resources(env), ...configuration });
+  if (configuration !== undefined) return use({ ...resources(env), ...configuration });
   if (method !== undefined) return REVOCATIONS[method](...values);
   return DB.batch(statements.map(({ sql, values }) => DB.prepare(sql).bind(...values)));
 }
@@ -154,7 +180,7 @@ export default {
 };
 
 async function serve(request, { number, url }, env, ctx) {
-  if (instance === undefined) await use(0, { ...env, ...storage(env) });
+  if (instance === undefined) use({ ...env, ...storage(env) });
   // The URL is normalized, as Cloudflare does.
   const seen = url ?? new URL(request.url).href;
   if (seen !== request.url) request = new Request(seen, request);
@@ -176,7 +202,7 @@ async function serve(request, { number, url }, env, ctx) {
 }
 
 async function runScheduled(event, env, ctx) {
-  if (instance === undefined) await use(0, { ...env, ...storage(env) });
+  if (instance === undefined) use({ ...env, ...storage(env) });
   const plan = await env.TEST.fetch("http://test/plan");
   const run = new Run(await plan.json(), bindings, ctx);
   try {

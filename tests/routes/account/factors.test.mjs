@@ -4,17 +4,17 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
 import { decodeJwt } from "jose";
+import { STOPPED } from "../../support/clocks.mjs";
 import { Apps, totp, wrongCode } from "../../support/factors.mjs";
 import { assertProblem, cookieOf, many, page, startWorker } from "../../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../../support/mails.mjs";
-import { STOPPED } from "../../support/preludes.mjs";
 
 let worker;
 let mails;
 let apps;
 let ada;
 before(async () => {
-  worker = await startWorker({ vars: { ...MAIL_VARS, COOKIE_MODE: "refresh" }, prelude: STOPPED });
+  worker = await startWorker({ vars: { ...MAIL_VARS, COOKIE_MODE: "refresh" }, clock: STOPPED });
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
 });
 after(() => worker.close());

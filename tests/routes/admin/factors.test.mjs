@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
+import { STOPPED } from "../../support/clocks.mjs";
 import { Apps } from "../../support/factors.mjs";
 import { assertProblem, startWorker } from "../../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../../support/mails.mjs";
-import { STOPPED } from "../../support/preludes.mjs";
 
 let worker;
 let mails;
@@ -13,7 +13,7 @@ let apps;
 let admin;
 let ada;
 before(async () => {
-  worker = await startWorker({ vars: MAIL_VARS, prelude: STOPPED });
+  worker = await startWorker({ vars: MAIL_VARS, clock: STOPPED });
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
 });
 after(() => worker.close());

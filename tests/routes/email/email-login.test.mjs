@@ -4,16 +4,15 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import { decodeJwt } from "jose";
-
+import { STOPPED } from "../../support/clocks.mjs";
 import { assertProblem, cookieOf, from, PASSWORD, page, startWorker } from "../../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../../support/mails.mjs";
-import { STOPPED } from "../../support/preludes.mjs";
 
 let worker;
 let mails;
 let ada;
 before(async () => {
-  worker = await startWorker({ vars: { ...MAIL_VARS, COOKIE_MODE: "refresh" }, prelude: STOPPED });
+  worker = await startWorker({ vars: { ...MAIL_VARS, COOKIE_MODE: "refresh" }, clock: STOPPED });
   mails = new Mails(worker);
 });
 after(() => worker.close());

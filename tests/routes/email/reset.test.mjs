@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-
+import { STOPPED } from "../../support/clocks.mjs";
 import { assertProblem, deviceCookieOf, from, PASSWORD, startWorker } from "../../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../../support/mails.mjs";
-import { STOPPED } from "../../support/preludes.mjs";
 
 const NEW = "purple otters juggle lanterns";
 const CODE = /^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/;
@@ -14,7 +13,7 @@ let worker;
 let mails;
 let ada;
 before(async () => {
-  worker = await startWorker({ vars: { ...MAIL_VARS, COOKIE_MODE: "refresh" }, prelude: STOPPED });
+  worker = await startWorker({ vars: { ...MAIL_VARS, COOKIE_MODE: "refresh" }, clock: STOPPED });
   mails = new Mails(worker);
 });
 after(() => worker.close());

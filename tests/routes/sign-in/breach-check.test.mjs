@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-
+import { IMPATIENT } from "../../support/clocks.mjs";
 import { assertProblem, PASSWORD, startWorker } from "../../support/harness.mjs";
-import { IMPATIENT } from "../../support/preludes.mjs";
 import { padding, sha1, startRangeApi } from "../../support/range-api.mjs";
 
 let api, worker;
@@ -203,7 +202,7 @@ test("repeated failures are logged once a minute, with their number", async () =
 
 test("an API that answers too late, in part or not at all, does not keep anyone from registering", async () => {
   const impatient = await startWorker({
-    prelude: IMPATIENT,
+    clock: IMPATIENT,
     vars: { BREACH_CHECK: "refuse", BREACH_CHECK_URL: api.url },
   });
   try {

@@ -5,10 +5,9 @@ import { randomBytes } from "node:crypto";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
 import { decodeJwt } from "jose";
-
+import { STOPPED } from "../../support/clocks.mjs";
 import { assertOAuthError, assertProblem, cookieOf, PASSWORD, page, startWorker } from "../../support/harness.mjs";
 import { Mails } from "../../support/mails.mjs";
-import { STOPPED } from "../../support/preludes.mjs";
 import { Throttles } from "../../support/throttles.mjs";
 
 const WRONG = "0000-0000";
@@ -19,7 +18,7 @@ let mails;
 let throttles;
 let addresses = 0;
 before(async () => {
-  worker = await startWorker({ vars: { ...MAIL, COOKIE_MODE: "refresh" }, prelude: STOPPED });
+  worker = await startWorker({ vars: { ...MAIL, COOKIE_MODE: "refresh" }, clock: STOPPED });
   [mails, throttles] = [new Mails(worker, ["new_device"]), new Throttles(worker)];
 });
 after(() => worker.close());

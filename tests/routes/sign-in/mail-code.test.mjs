@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-
+import { STOPPED } from "../../support/clocks.mjs";
 import { assertProblem, startWorker } from "../../support/harness.mjs";
 import { Mails } from "../../support/mails.mjs";
-import { STOPPED } from "../../support/preludes.mjs";
 import { Throttles, visible } from "../../support/throttles.mjs";
 
 let worker;
@@ -14,7 +13,7 @@ let throttles;
 let ada;
 before(async () => {
   // The login by mail alone stays off.
-  worker = await startWorker({ vars: { MAIL: "log" }, prelude: STOPPED });
+  worker = await startWorker({ vars: { MAIL: "log" }, clock: STOPPED });
   [mails, throttles] = [new Mails(worker), new Throttles(worker)];
 });
 after(() => worker.close());

@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import { decodeJwt } from "jose";
+import { STOPPED } from "../../support/clocks.mjs";
 import { Apps, totp } from "../../support/factors.mjs";
 import { assertProblem, PASSWORD, startWorker } from "../../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../../support/mails.mjs";
-import { STOPPED } from "../../support/preludes.mjs";
 import { Throttles, WAITS } from "../../support/throttles.mjs";
 
 let worker;
@@ -16,7 +16,7 @@ let apps;
 let throttles;
 let ada;
 before(async () => {
-  worker = await startWorker({ vars: { ...MAIL_VARS }, prelude: STOPPED });
+  worker = await startWorker({ vars: { ...MAIL_VARS }, clock: STOPPED });
   [mails, apps, throttles] = [new Mails(worker, ["new_device"]), new Apps(worker), new Throttles(worker)];
 });
 after(() => worker.close());

@@ -1,0 +1,34 @@
+// Requests as `fetch` makes them, which cost Node half as much.
+
+import { Agent, request } from "node:http";
+
+/** Unused connections close before workerd closes them, after five seconds. */
+const agent = new Agent({ keepAlive: true, timeout: 4000 });
+
+/** The headers that `fetch` adds. */
+const DEFAULTS = {
+  accept: "*/*",
+  "accept-encoding": "gzip, deflate",
+  "accept-language": "*",
+  "sec-fetch-mode": "cors",
+  "user-agent": "node",
+};
+
+/**
+ * Sends a request, and returns the response with its whole body. It follows no redirect.
+ * @param {URL | string} url
+ * @param {{ method: string, headers: Headers, body?: string | Uint8Array }} init
+ */
+export async function exchange(url, { method, headers, body }) {
+  const sent = { ...DEFAULTS, ...Object.fromEntries(headers) };
+  if (typeof body === "string") sent["content-type"] ??= "text/plain;charset=UTF-8";
+  if (body !== undefined) sent["content-length"] = String(Buffer.byteLength(body));
+  const { promise, resolve, reject } = Promise.withResolvers();
+  request(url, { method, headers: sent, agent }, resolve).on("error", reject).end(body);
+  const response = await promise;
+  const chunks = await response.toArray();
+  const received = new Headers();
+  for (let index = 0; index < response.rawHeaders.length; index += 2)
+    received.append(response.rawHeaders[index], response.rawHeaders[index + 1]);
+  return { status: response.statusCode, headers: received, text: Buffer.concat(chunks).toString() };
+}
