@@ -97,6 +97,7 @@ async function nodeTests(patterns) {
   // Compiled here, so that it does not count toward the time limit of a test.
   await run("cargo", ["build", "--locked", "--quiet", "--example", "resource_server"]);
   await run("cargo", ["build", "--locked", "--quiet", "-p", "orders-api-axum"]);
+  await run("cargo", ["build", "--locked", "--quiet", "-p", "portcullis-core", "--example", "mails"]);
   await run("cargo", ["run", "--quiet", "--locked", "--profile", "tool", "-p", "portcullis-build", "--", "example"]);
   await run("cargo", ["build", "--locked", "--quiet", "--release", "--target", wasm, "-p", "argon2-wasm-check"]);
   const files = longestFirst(["tests", "bench"].flatMap(filesUnder).filter((file) => file.endsWith(".test.mjs")));
@@ -118,14 +119,25 @@ async function nodeTests(patterns) {
 const LONGEST = [
   "package",
   "client-browser",
-  "import-many",
-  "import",
-  "grant",
-  "queue",
+  "pages",
   "cut-off",
+  "pages-mail",
+  "import-many",
+  "queue",
+  "pages-factors",
+  "dev",
+  "pages-admin",
+  "docs-page",
+  "import",
+  "examples",
+  "abuse",
+  "grant",
+  "throttle",
+  "http",
+  "check-config",
+  "hang-ups",
   "foreign-hash",
   "argon2",
-  "hang-ups",
 ];
 
 function longestFirst(files) {
