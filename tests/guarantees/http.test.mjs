@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
 import { after, before, beforeEach, test } from "node:test";
 
 import { decodeJwt, decodeProtectedHeader } from "jose";
@@ -240,6 +241,25 @@ test("a body may have at most 16384 bytes, with or without Content-Length", asyn
   assertProblem(await worker.post("/login", { body: "x".repeat(16385), headers: JSON_TYPE }), 413, "body_too_large");
   // A route that reads no body checks none.
   assertProblem(await worker.delete("/sessions", { body: "x".repeat(16385) }), 401, "missing_token");
+});
+
+test("a body in very many pieces is refused, however short it is", async () => {
+  const detail = (pieces) =>
+    new Promise((resolve, reject) => {
+      const socket = connect(worker.url.port, worker.url.hostname).setNoDelay(true).on("error", reject);
+      let answer = "";
+      socket.on("data", (data) => {
+        answer += data;
+        const [, found] = answer.match(/"detail":"([^"]*)"/) ?? [];
+        if (found !== undefined) resolve(found, socket.destroy());
+      });
+      socket.write(
+        "POST /refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+      );
+      socket.write(`${"1\r\n \r\n".repeat(pieces)}2\r\n{}\r\n0\r\n\r\n`);
+    });
+  assert.equal(await detail(100), "The member refresh_token is missing.");
+  assert.equal(await detail(5_000), "The body arrives in too many pieces.");
 });
 
 test("a body of a type that the endpoint does not accept is refused", async () => {

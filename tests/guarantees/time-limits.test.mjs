@@ -2,7 +2,6 @@
 // here.
 
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { after, before, test } from "node:test";
 
 import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
@@ -129,25 +128,6 @@ for (const [call, operations] of Object.entries(OPERATIONS)) {
     user = { ...user, ...(await worker.login(user)).body };
   });
 }
-
-test("a body in very many pieces is refused, however short it is", async () => {
-  const detail = (pieces) =>
-    new Promise((resolve, reject) => {
-      const socket = connect(worker.url.port, worker.url.hostname).setNoDelay(true).on("error", reject);
-      let answer = "";
-      socket.on("data", (data) => {
-        answer += data;
-        const [, found] = answer.match(/"detail":"([^"]*)"/) ?? [];
-        if (found !== undefined) resolve(found, socket.destroy());
-      });
-      socket.write(
-        "POST /refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-      );
-      socket.write(`${"1\r\n \r\n".repeat(pieces)}2\r\n{}\r\n0\r\n\r\n`);
-    });
-  assert.equal(await detail(100), "The member refresh_token is missing.");
-  assert.equal(await detail(5_000), "The body arrives in too many pieces.");
-});
 
 test("a mark that KV never acknowledges does not undo the logout", async () => {
   const { body } = await worker.login(user);
