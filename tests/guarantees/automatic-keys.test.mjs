@@ -28,7 +28,7 @@ async function advance(time) {
 
 let worker, base;
 before(async () => {
-  worker = await startWorker({ instances: 200 });
+  worker = await startWorker();
   [base] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
 });
 after(() => {

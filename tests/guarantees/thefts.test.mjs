@@ -3,11 +3,10 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { Apps, totp } from "../support/factors.mjs";
 import { assertProblem, PASSWORD, startWorker } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/preludes.mjs";
 
 const NEW = "purple otters juggle lanterns";
 
@@ -15,7 +14,7 @@ let worker;
 let mails;
 let apps;
 before(async () => {
-  worker = await startWorker({ vars: MAIL_VARS, prelude: STOPPED });
+  worker = await startWorker({ vars: MAIL_VARS, clock: STOPPED });
   mails = new Mails(worker);
   apps = new Apps(worker);
 });

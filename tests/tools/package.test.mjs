@@ -56,7 +56,9 @@ async function userEnv() {
   const config = parseEnv(stdout);
   if (existsSync(join(config.cache, "_cacache"))) symlinkSync(join(config.cache, "_cacache"), join(cache, "_cacache"));
   // What connects this machine with the registry, and the JavaScript that it has compiled.
-  const network = Object.entries(environment).filter(([name]) => /proxy|cert|^npm_config_|^NODE_COMPILE_CACHE$/i.test(name));
+  const network = Object.entries(environment).filter(([name]) =>
+    /proxy|cert|^npm_config_|^NODE_COMPILE_CACHE$/i.test(name),
+  );
   return {
     ...Object.fromEntries(network),
     HOME: join(folder, "home"),
