@@ -1,5 +1,5 @@
-// Signing keys that rotate themselves (KEY_ROTATION = "automatic"). The test advances its own clock and the Worker's. Two isolates work on
-// one storage: an isolate is one instance of the Worker, and the requests go to one of them.
+// Signing keys that rotate themselves (KEY_ROTATION = "automatic"). The clocks of the test and of the Worker stand still between calls of
+// `advance`, and that of the Worker is ahead by less than a second. Two isolates work on one storage: an isolate is one instance of the Worker, and the requests go to one of them.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -9,6 +9,7 @@ import { createRemoteJWKSet, customFetch, decodeJwt, decodeProtectedHeader, jwtV
 import { dataSecretId, makeKey, makeSecret } from "../../scripts/secrets.mjs";
 import { decrypted } from "../support/data.mjs";
 import { assertProblem, ISSUER, keySet, startWorker } from "../support/harness.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 import { signToken } from "../support/tokens.mjs";
 
 const [HOUR, DAY] = [3600, 86_400];
@@ -18,17 +19,19 @@ const ON = { vars: { KEY_ROTATION: "automatic" } };
 const CRON = "17 * * * *";
 
 const now = Date.now;
-let ahead = 0;
-Date.now = () => now() + ahead;
+/** The time that is shown, in milliseconds. */
+let shown;
 const seconds = () => Math.floor(Date.now() / 1000);
 async function advance(time) {
-  ahead += 1000 * time;
+  shown += 1000 * time;
   await worker.advance(time);
 }
 
 let worker, base;
 before(async () => {
-  worker = await startWorker();
+  worker = await startWorker({ clock: STOPPED });
+  shown = 1000 * decodeJwt((await worker.register()).access_token).iat;
+  Date.now = () => shown;
   [base] = JSON.parse(worker.secrets.SIGNING_KEYS).keys;
 });
 after(() => {
@@ -538,11 +541,11 @@ test("turning the rotation off and on loses nobody", async () => {
   assert.equal(kidOf((await worker.login(session)).body), row.kid);
   // Off for longer than anybody needs the key. A client that was away comes back with its old tokens.
   await worker.update();
-  await advance(row.retires_at + 7 * DAY - seconds() - 1);
+  await advance(row.retires_at + 7 * DAY - seconds() - 2);
   await run();
   assert.deepEqual(await rows(), [row]);
   assert.deepEqual(await published(), [base.kid]);
-  await advance(1);
+  await advance(2);
   await run();
   assert.deepEqual(await rows(), []);
 });
