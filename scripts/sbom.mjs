@@ -28,7 +28,10 @@ async function main(args) {
   for (const file of [crates, packages]) console.log(file);
 }
 
-/** Lists the crates of the Worker. The tool writes a file beside each Cargo.toml of the workspace. */
+/**
+ * Lists the crates of the Worker, and those that only crates/openapi needs, because cargo resolves the features of a whole workspace. The
+ * tool writes a file beside each Cargo.toml.
+ */
 async function listCrates(file) {
   const name = "portcullis-sbom";
   const target = readToml("rust-toolchain.toml").toolchain.targets[0];
