@@ -25,9 +25,10 @@ while (!note(`process ${own}`)) own += 1;
 keep();
 for (const [index, file] of files.entries())
   if ((index === own || index >= Number(processes)) && note(String(index))) await runFile(file, index);
-// Nobody waits for a program that does not end. What is left ends with this process.
+// Nobody waits for a program that does not end, such as the Worker of a file whose hook failed. What is left ends with this process.
 const areClosed = await Promise.race([closeKept().then(() => true), setTimeout(10_000, false)]);
 if (!areClosed) process.exit();
+setTimeout(10_000, undefined, { ref: false }).then(() => process.exit());
 
 /** Whether this process is the first to note a name. */
 function note(name) {

@@ -122,6 +122,7 @@ const LONGEST = [
   "pages",
   "cut-off",
   "pages-mail",
+  "pages-accessibility",
   "import-many",
   "queue",
   "pages-factors",

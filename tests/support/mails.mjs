@@ -36,6 +36,7 @@ export class Mails {
       assert.ok(tries < 300, "the outbox is not empty");
       await setTimeout(10);
     }
+    await runtime.heard();
     const lines = runtime.log.lines.filter((line) => line.includes('"event":"mail"') && !this.#taken.has(line));
     for (const line of lines) this.#taken.add(line);
     return lines.map((line) => JSON.parse(line)).filter(({ kind }) => !this.#ignored.includes(kind));

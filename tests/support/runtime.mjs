@@ -148,6 +148,15 @@ export class Runtime {
     return response;
   }
 
+  /** Resolves once `log` contains what the Worker has logged. */
+  async heard() {
+    const number = this.#answers.size + 1;
+    const logged = Promise.withResolvers();
+    this.#answers.set(number, logged);
+    await this.#command({ heard: number });
+    await patiently(logged.promise, "the log is not complete");
+  }
+
   /** Continues with another configuration, as a new instance of the Worker, on the same data. Returns its number. */
   configure(bindings) {
     return this.#command({ configuration: bindings });

@@ -151,6 +151,7 @@ async function follow({ configuration, statements, method, values, advance, limi
   }
   if (order.clock !== undefined) return setClock(order.clock);
   if (order.running) return running;
+  if (order.heard !== undefined) return console.log(JSON.stringify({ test: "answered", number: order.heard }));
   if (advance !== undefined) {
     ahead += advance;
     return ahead;
