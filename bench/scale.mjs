@@ -541,7 +541,8 @@ function rotations(file) {
     const took = sampled.map(({ session_id, secret_hash, generation }) => {
       const started = performance.now();
       sqlite.exec("BEGIN");
-      rotate.all(session_id, secret_hash, generation, now, 30, 604_800, "192.0.2.1", "portcullis-bench", 900, null);
+      const client = ["192.0.2.1", "portcullis-bench"];
+      rotate.all(session_id, secret_hash, generation, now, 30, 604_800, ...client, 900, null, "body", 86_400, 0, 0);
       sqlite.exec("COMMIT");
       return (performance.now() - started) * 1000;
     });

@@ -120,8 +120,13 @@ pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
         Err(NotText) => Found::NotText,
     })?;
     let problem_of = |variable, problem| vec![Problem { variable, problem }];
+    let now = now_millis() / 1000;
+    // Otherwise, a year or a unit that was mistyped would go unnoticed, and all earlier sessions would continue.
+    if config.sessions_not_before > now {
+        return Err(problem_of("SESSIONS_NOT_BEFORE", "is in the future".to_owned()));
+    }
     let problem = |problem| problem_of("SIGNING_KEYS", problem);
-    if config.signing_keys.active(now_millis() / 1000).is_none() {
+    if config.signing_keys.active(now).is_none() {
         return Err(problem("every \"signs_from\" is in the future: no key may sign yet".to_owned()));
     }
     let keys = Keys::import(&config.signing_keys).await.map_err(|error| problem(error.to_string()))?;

@@ -68,7 +68,7 @@ async fn fetch(raw: RawRequest, env: Env, background: worker::Context) -> worker
             return reply.into_response(&request, request_id, allowed);
         }
     };
-    let store = Store::new(env.clone(), isolate.config.log_costs);
+    let store = Store::new(env.clone(), isolate.config.log_costs, isolate.config.sessions_not_before);
     let reply = answer(&isolate, &env, &store, &background, raw, &mut request, request_id).await;
     let config = &isolate.config;
     let allowed = AllowedOrigins { origins: &config.allowed_origins, with_credentials: config.cookie_mode };
@@ -87,7 +87,7 @@ async fn scheduled(event: worker::ScheduledEvent, env: Env, _context: worker::Sc
         Ok(isolate) => isolate,
         Err(problems) => return ApiError::Misconfigured(problems).log_cause(id),
     };
-    let store = Store::new(env.clone(), isolate.config.log_costs);
+    let store = Store::new(env.clone(), isolate.config.log_costs, isolate.config.sessions_not_before);
     let work = if event.cron() == MARKS_CRON {
         // First, because a change of address owes marks and mails.
         mail::change::take_due_steps(&isolate.config, &store, id).await;

@@ -47,6 +47,8 @@ pub struct Config {
     pub refresh_idle_ttl: u64,
     /// `SESSION_TTL_SECONDS`: maximum lifetime of a session.
     pub session_ttl: u64,
+    /// `SESSIONS_NOT_BEFORE`: sessions, challenges, links and device tokens of before are refused, in unix seconds.
+    pub sessions_not_before: u64,
     /// `REFRESH_GRACE_SECONDS`: period after a refresh in which the same token gets the same successor again.
     pub refresh_grace: u64,
     /// `PASSWORD_MIN_LENGTH`, in code points.
@@ -167,6 +169,8 @@ impl Config {
         let access_token_ttl = reader.number("ACCESS_TOKEN_TTL_SECONDS", 900, 1..=MAX_ACCESS_TOKEN_TTL);
         let refresh_idle_ttl = reader.number("REFRESH_IDLE_TTL_SECONDS", 604_800, 1..=31_536_000);
         let session_ttl = reader.number("SESSION_TTL_SECONDS", 2_592_000, 1..=31_536_000);
+        // Milliseconds are out of range. The isolate refuses a time in the future.
+        let sessions_not_before = reader.number("SESSIONS_NOT_BEFORE", 0, 0..=4_102_444_800);
         let refresh_grace = reader.number("REFRESH_GRACE_SECONDS", 30, 0..=300);
         let password_min_length = reader.number("PASSWORD_MIN_LENGTH", 15, 8..=64);
         let password_context_words = reader.text("PASSWORD_CONTEXT_WORDS", "", context_words);
@@ -275,6 +279,7 @@ impl Config {
                 access_token_ttl,
                 refresh_idle_ttl,
                 session_ttl,
+                sessions_not_before,
                 refresh_grace,
                 password_min_length,
                 password_context_words: password_context_words?,
@@ -468,6 +473,7 @@ mod tests {
         assert_eq!(config.parties.client_id, "first-party");
         assert_eq!((config.access_token_ttl, config.refresh_idle_ttl, config.session_ttl), (900, 604_800, 2_592_000));
         assert_eq!((config.refresh_grace, config.password_min_length), (30, 15));
+        assert_eq!(config.sessions_not_before, 0);
         assert!(config.password_context_words.is_empty() && config.breach_check.is_none());
         assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
         assert!(
@@ -521,6 +527,8 @@ mod tests {
             ("REFRESH_IDLE_TTL_SECONDS", "899"),
             ("SESSION_TTL_SECONDS", "604799"),
             ("REFRESH_GRACE_SECONDS", "301"),
+            ("SESSIONS_NOT_BEFORE", "2026-11-25"),
+            ("SESSIONS_NOT_BEFORE", "1796083200000"),
             ("PASSWORD_MIN_LENGTH", "7"),
             ("PASSWORD_CONTEXT_WORDS", "acme, abc"),
             ("PASSWORD_CONTEXT_WORDS", &"acme,".repeat(101)),

@@ -26,7 +26,8 @@ impl Devices {
     pub fn presented(context: &Context<'_>, request: &Request, token: Option<&str>) -> Self {
         let cookie = if context.config.cookie_mode { request.cookie(COOKIE).ok().flatten() } else { None };
         let texts = token.into_iter().chain(cookie.iter().flat_map(|cookie| cookie.split(SEPARATOR)));
-        let parse = |text| DeviceToken::parse(text, &context.config.device_token_keys, context.now);
+        let (keys, not_before) = (&context.config.device_token_keys, context.config.sessions_not_before);
+        let parse = |text| DeviceToken::parse(text, keys, context.now, not_before);
         Self(texts.take(MAX_TOKENS).filter_map(parse).collect())
     }
 

@@ -201,7 +201,12 @@ fn proof(context: &Context<'_>, owner: &Credentials) -> Proof {
 
 fn ceremony<'c>(context: &Context<'c>) -> Ceremony<'c> {
     let config = context.config;
-    Ceremony { relying_party: &config.webauthn.party, challenges: &config.passkey_challenge_keys, now: context.now }
+    Ceremony {
+        relying_party: &config.webauthn.party,
+        challenges: &config.passkey_challenge_keys,
+        now: context.now,
+        not_before: config.sessions_not_before,
+    }
 }
 
 fn challenge(context: &Context<'_>, purpose: PasskeyPurpose) -> Result<String, CryptoError> {

@@ -72,7 +72,7 @@ pub async fn take_due_steps(config: &Config, store: &Store, run_id: Id) {
     let now = now_millis() / 1000;
     let taken = async {
         for pending in store.find_due_email_changes(MAX_DUE, now).await? {
-            take_step(mail, store, run_id, &pending, now).await?;
+            take_step(config, mail, store, run_id, &pending, now).await?;
         }
         Ok(())
     };
@@ -81,11 +81,19 @@ pub async fn take_due_steps(config: &Config, store: &Store, run_id: Id) {
     }
 }
 
-async fn take_step(mail: &Mail, store: &Store, run_id: Id, pending: &EmailChange, now: u64) -> Result<(), StoreError> {
+async fn take_step(
+    config: &Config,
+    mail: &Mail,
+    store: &Store,
+    run_id: Id,
+    pending: &EmailChange,
+    now: u64,
+) -> Result<(), StoreError> {
     let schedule = pending.schedule();
     let kind = if schedule.is_notified() { Kind::EmailChanged } else { Kind::EmailChangePending };
     let Ok(notice) = notice::new(mail, None, kind) else { return Ok(()) };
-    if !schedule.is_notified() {
+    // One that is refused is dropped without further notices.
+    if !schedule.is_notified() && schedule.requested_at >= config.sessions_not_before {
         return store.remind_of_email_change(pending, schedule.after_notice(now), &notice, now).await;
     }
     let notice = NewMail { detail: Some(&pending.new_email), ..notice };

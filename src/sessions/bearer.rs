@@ -90,6 +90,10 @@ pub async fn read(
     let ring = signing_keys::for_token(context, verified.kid()).await?;
     let key = ring.keys().find(verified.kid()).ok_or(SessionError::AccessToken(Rejection::Signature))?;
     let token = verified.accept(purpose, context.now).map_err(SessionError::AccessToken)?;
+    // `auth_time` is that of the session, which no refresh changes. So no storage has to be read.
+    if purpose == Purpose::Access && !token.is_since(context.config.sessions_not_before) {
+        return Err(SessionError::AccessToken(Rejection::SessionTooEarly));
+    }
     // Check the key after the expiry, so that a token that expires together with its key is reported as expired.
     let is_expired = ring.keys().is_expired(key, context.now, context.config.key_overlap());
     if purpose == Purpose::Access && is_expired {

@@ -112,6 +112,11 @@ impl Store {
 }
 
 impl<'v> Batch<'v> {
+    /// What began before this time is refused.
+    pub(super) const fn not_before(&self) -> u64 {
+        self.store.sessions_not_before
+    }
+
     /// Adds a statement that returns rows.
     pub(super) fn query<T>(&mut self, sql: &'static str, values: Vec<Value<'v>>) -> Rows<T> {
         Rows { index: self.add(sql, values), row: PhantomData }

@@ -14,7 +14,7 @@ const FIND_SESSION: &str = sql!("callers/find_session.sql");
 
 /// Finds a session and its user.
 pub(super) fn find_session(batch: &mut Batch<'_>, session_id: Id) -> Rows<SessionRow> {
-    batch.query(FIND_SESSION, values![session_id])
+    batch.query(FIND_SESSION, values![session_id, batch.not_before()])
 }
 
 /// The caller's session, if it is in force.

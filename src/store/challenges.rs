@@ -251,7 +251,7 @@ pub struct Redemption<'a> {
 impl Redemption<'_> {
     /// Spends the challenge, if it is live and its account is as it was.
     pub(super) fn spend(&self, batch: &mut Batch<'_>) -> Rows<Affected> {
-        batch.query(SPEND, values![self.id, self.request_id, self.now])
+        batch.query(SPEND, values![self.id, self.request_id, self.now, batch.not_before()])
     }
 
     /// The key of an event of this redemption.
@@ -374,7 +374,7 @@ impl Store {
     /// Finds a live challenge. One round trip.
     pub async fn find_challenge(&self, id: Id, now: u64) -> Result<Option<StoredChallenge>, StoreError> {
         let mut batch = self.batch("find_challenge");
-        let found = batch.query::<ChallengeRow>(FIND, values![id, now]);
+        let found = batch.query::<ChallengeRow>(FIND, values![id, now, self.sessions_not_before]);
         let answers = batch.run().await?;
         answers.row(found)?.map(|row| stored(&answers, row)).transpose()
     }
@@ -383,8 +383,8 @@ impl Store {
     /// too many attempts. One round trip, one row written.
     pub async fn try_challenge(&self, id: Id, now: u64) -> Result<Option<StoredChallenge>, StoreError> {
         let mut batch = self.batch("try_challenge");
-        let counted = batch.query::<Affected>(TRY, values![id, now, MAX_TRIES]);
-        let found = batch.query::<ChallengeRow>(FIND, values![id, now]);
+        let counted = batch.query::<Affected>(TRY, values![id, now, MAX_TRIES, self.sessions_not_before]);
+        let found = batch.query::<ChallengeRow>(FIND, values![id, now, self.sessions_not_before]);
         let answers = batch.run().await?;
         let found = answers.row(counted)?.and(answers.row(found)?);
         found.map(|row| stored(&answers, row)).transpose()

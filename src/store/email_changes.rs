@@ -134,7 +134,8 @@ fn change<'v>(
 impl Redemption<'_> {
     /// Spends the challenge of a change, if the caller's session is in force too and the new address is free.
     fn spend_change(&self, batch: &mut Batch<'_>, caller: Caller) -> Rows<Affected> {
-        batch.query(SPEND, values![self.id, self.request_id, self.now, caller.session_id, caller.user_id])
+        let not_before = batch.not_before();
+        batch.query(SPEND, values![self.id, self.request_id, self.now, caller.session_id, caller.user_id, not_before])
     }
 }
 
@@ -268,7 +269,7 @@ impl Store {
     /// Finds the pending change of an account. One round trip.
     pub async fn find_email_change(&self, user_id: Id) -> Result<Option<EmailChange>, StoreError> {
         let mut batch = self.batch("find_email_change");
-        let found = batch.query(FIND, values![user_id]);
+        let found = batch.query(FIND, values![user_id, self.sessions_not_before]);
         batch.run().await?.row(found)
     }
 
@@ -328,8 +329,8 @@ impl Store {
         batch.run().await.map(|_| ())
     }
 
-    /// Carries a due change out and ends every session of the account; or drops it, if the account changed, is disabled or the new address
-    /// is not free. Returns the event, if this run recorded one, and the number of sessions that ended. One round trip.
+    /// Carries a due change out and ends every session of the account; or drops it, if the account changed, is disabled, the new address is not
+    /// free or the change was requested before `SESSIONS_NOT_BEFORE`. Returns the event, if this run recorded one, and the number of sessions that ended. One round trip.
     pub async fn complete_email_change(
         &self,
         pending: &EmailChange,
@@ -341,7 +342,7 @@ impl Store {
         let dropped_key = event_key(pending, AuditEvent::EmailChangeCancelled, event_id, now);
         let client = Client::default();
         let mut batch = self.batch("complete_email_change");
-        let due = values![key.user_id, key.at, &key.id, key.event.as_str(), pending.salt];
+        let due = values![key.user_id, key.at, &key.id, key.event.as_str(), pending.salt, self.sessions_not_before];
         let recorded = batch.query::<Affected>(RECORD_DUE, due);
         notice.insert_notice(&mut batch, &key, &client);
         let new = NewAddress { email: &pending.new_email, key: &pending.new_email_key };
@@ -359,7 +360,7 @@ impl Store {
     pub async fn find_me(&self, caller: Caller, now: u64) -> Result<(User, Option<PendingEmail>), StoreError> {
         let mut batch = self.batch("find_me");
         let found = find_session(&mut batch, caller.session_id);
-        let pending = batch.query(FIND_PENDING, values![caller.user_id]);
+        let pending = batch.query(FIND_PENDING, values![caller.user_id, self.sessions_not_before]);
         let answers = batch.run().await?;
         let session = in_force(&answers, found, caller, now)?;
         Ok((session.user, answers.row(pending)?))

@@ -17,7 +17,7 @@ const USE_TOTP: &str = sql!("factors/use_totp.sql");
 
 /// Spends a sign-in, if it is live and its account is as it was.
 pub(super) fn spend_sign_in(batch: &mut Batch<'_>, id: Id, request_id: Id, now: u64) -> Rows<Affected> {
-    batch.query(SPEND_SIGN_IN, values![id, request_id, now])
+    batch.query(SPEND_SIGN_IN, values![id, request_id, now, batch.not_before()])
 }
 
 /// The user whose session begins, and what this request must have spent.

@@ -263,7 +263,7 @@ impl Store {
         now: u64,
     ) -> Result<Option<RegistrationChallenge>, StoreError> {
         let mut batch = self.batch("find_registration_challenge");
-        let found = batch.query(FIND_CHALLENGE, values![id, now]);
+        let found = batch.query(FIND_CHALLENGE, values![id, now, self.sessions_not_before]);
         batch.run().await?.row(found)
     }
 
@@ -298,5 +298,5 @@ impl Store {
 
 /// Spends a challenge, if it is live and its registration still waits.
 fn spend(batch: &mut Batch<'_>, redemption: &Redemption<'_>) -> Rows<Affected> {
-    batch.query(SPEND, values![redemption.id, redemption.request_id, redemption.now])
+    batch.query(SPEND, values![redemption.id, redemption.request_id, redemption.now, batch.not_before()])
 }

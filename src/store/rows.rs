@@ -43,6 +43,7 @@ pub(super) struct SessionRow {
     rotated_at: u64,
     expires_at: u64,
     revoked_at: Option<u64>,
+    is_too_early: u8,
     user: String,
 }
 
@@ -112,6 +113,7 @@ pub(super) fn session(answers: &Answers, row: SessionRow) -> Result<Session, Sto
         rotated_at: row.rotated_at,
         expires_at: row.expires_at,
         revoked: row.revoked_at.is_some(),
+        too_early: row.is_too_early != 0,
         user_disabled: disabled_at.is_some(),
     };
     Ok(Session { id: row.session_id, transport: row.transport, is_aal2: row.is_aal2 != 0, state, user })

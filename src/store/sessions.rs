@@ -401,7 +401,8 @@ impl SessionsQuery {
         let (began_at, session_id) = &self.before;
         // One more than requested shows whether there are more.
         let limit = u64::try_from(self.limit).unwrap_or(u64::MAX).saturating_add(1);
-        let values = values![user_id, now, *began_at, session_id, limit, caller.session_id, caller.user_id];
+        let not_before = batch.not_before();
+        let values = values![user_id, now, *began_at, session_id, limit, caller.session_id, caller.user_id, not_before];
         batch.query(LIST, values)
     }
 }
@@ -558,6 +559,7 @@ impl Store {
                 transport.as_str(),
                 unremembered_idle,
                 needs_aal2,
+                self.sessions_not_before,
             ]
         };
         let reuse = || values![session_id, secret, generation, now, grace, ip, user_agent];

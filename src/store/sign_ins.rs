@@ -148,8 +148,8 @@ impl Store {
     /// One round trip, one row written.
     pub async fn try_sign_in(&self, id: Id, now: u64) -> Result<Option<PendingSignIn>, StoreError> {
         let mut batch = self.batch("try_sign_in");
-        let counted = batch.query::<Affected>(TRY, values![id, now, MAX_TRIES]);
-        let found = batch.query::<PendingRow>(FIND, values![id, now]);
+        let counted = batch.query::<Affected>(TRY, values![id, now, MAX_TRIES, self.sessions_not_before]);
+        let found = batch.query::<PendingRow>(FIND, values![id, now, self.sessions_not_before]);
         let answers = batch.run().await?;
         let Some(row) = answers.row(counted)?.and(answers.row(found)?) else { return Ok(None) };
         pending_sign_in(&answers, id, row)
@@ -158,7 +158,7 @@ impl Store {
     /// Finds a live sign-in without counting an attempt. One round trip.
     pub async fn find_sign_in(&self, id: Id, now: u64) -> Result<Option<PendingSignIn>, StoreError> {
         let mut batch = self.batch("find_sign_in");
-        let found = batch.query::<PendingRow>(FIND, values![id, now]);
+        let found = batch.query::<PendingRow>(FIND, values![id, now, self.sessions_not_before]);
         let answers = batch.run().await?;
         let Some(row) = answers.row(found)? else { return Ok(None) };
         pending_sign_in(&answers, id, row)
@@ -171,7 +171,8 @@ impl Store {
         let verified = sign_in.verified();
         let mut batch = self.batch("add_email_proof");
         sign_in.redeem(&mut batch, verified.as_ref(), redemption.client);
-        let values = values![id, redemption.now, amr, redemption.id, redemption.request_id];
+        let not_before = self.sessions_not_before;
+        let values = values![id, redemption.now, amr, redemption.id, redemption.request_id, not_before];
         let added = batch.query::<Affected>(ADD_EMAIL, values);
         let answers = batch.run().await?;
         Ok(answers.row(added)?.is_some())

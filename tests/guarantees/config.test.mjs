@@ -78,6 +78,9 @@ const BAD = [
     { SESSION_TTL_SECONDS: "604799" },
     { SESSION_TTL_SECONDS: /not be shorter/ },
   ],
+  ["a date", { SESSIONS_NOT_BEFORE: `2026-11-25${CANARY}` }, { SESSIONS_NOT_BEFORE: /whole number from 0 to/ }],
+  ["a time in milliseconds", { SESSIONS_NOT_BEFORE: "1796083200000" }, { SESSIONS_NOT_BEFORE: /whole number/ }],
+  ["a time in the future", { SESSIONS_NOT_BEFORE: "4102444799" }, { SESSIONS_NOT_BEFORE: /^is in the future$/ }],
   ["a negative grace window", { REFRESH_GRACE_SECONDS: "-1" }, { REFRESH_GRACE_SECONDS: /from 0 to 300/ }],
   ["a password minimum below eight", { PASSWORD_MIN_LENGTH: "7" }, { PASSWORD_MIN_LENGTH: /from 8 to 64/ }],
   [

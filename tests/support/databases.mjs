@@ -37,7 +37,7 @@ export class Databases {
     return join(this.folder, name);
   }
 
-  /** A database that does not exist yet. */
+  /** A database that does not exist yet, or one in this folder. */
   absent(name) {
     return new LocalDatabase(join(this.folder, name), this.checkout);
   }
@@ -58,8 +58,8 @@ const migrated = () =>
     assert.equal(code, 0, stdout + stderr);
   });
 
-/** A checkout in which everything is installed and compiled, and wrangler is the stand-in. */
-function checkoutWithStandIn() {
+/** A checkout in which everything is installed and compiled, and wrangler is a stand-in. */
+export function checkoutWithStandIn(standIn = STAND_IN) {
   const checkout = new Checkout();
   for (const name of ["npm", "cargo"]) checkout.printing(`programs/${name}`, "");
   const installed = ["rustc", "cargo", "rustfmt", "clippy", "rust-std-wasm32-unknown-unknown"];
@@ -73,7 +73,7 @@ function checkoutWithStandIn() {
   symlinkSync(path("node_modules", "smol-toml"), checkout.path("node_modules", "smol-toml"));
   symlinkSync(path("node_modules", "age-encryption"), checkout.path("node_modules", "age-encryption"));
   symlinkSync(process.execPath, checkout.path("node_modules", ".bin", "node"));
-  symlinkSync(STAND_IN, checkout.path("node_modules", ".bin", "wrangler"));
+  symlinkSync(standIn, checkout.path("node_modules", ".bin", "wrangler"));
   return checkout;
 }
 

@@ -68,6 +68,12 @@ impl AccessToken {
         Assurance::of_amr(self.amr.iter().map(String::as_str))
     }
 
+    /// Whether the user authenticated at this time or later, in unix seconds. Without the claim, only 0 is certain.
+    #[must_use]
+    pub fn is_since(&self, time: u64) -> bool {
+        self.auth_time.unwrap_or_default() >= time
+    }
+
     /// How the user authenticated.
     #[must_use]
     pub fn methods(&self) -> Vec<Method> {
@@ -115,6 +121,8 @@ pub enum Rejection {
     NotYetValid,
     /// `exp` has been reached.
     Expired,
+    /// Its session began before `SESSIONS_NOT_BEFORE`.
+    SessionTooEarly,
 }
 
 /// A token cannot be encoded, because one of its times is outside the supported range.
@@ -462,6 +470,14 @@ pub(crate) mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_token_is_since_its_auth_time_and_one_without_is_since_no_time() {
+        assert!(token().is_since(NOW - 60) && token().is_since(0));
+        assert!(!token().is_since(NOW - 59));
+        let old = AccessToken { auth_time: None, ..token() };
+        assert!(old.is_since(0) && !old.is_since(1));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Device tokens, with which a device proves that it has completed a sign-in. They are sealed texts ([`super::sealed`]):
 //!
 //! ```text
-//! pcdt_ || base64url( user_id(16) || credentials_version(u64) || device_id(16) || day(u32, big endian) || tag(16) )
+//! pcdt_ || base64url( user_id(16) || credentials_version(u64) || device_id(16) || issued_at(u32) || tag(16) )
 //! ```
 //!
 //! A token is no credential: nobody can sign in with it alone. D1 has a row for a device only if logins with its token have
@@ -17,32 +17,30 @@ pub const DEVICE_TOKEN: Kind = Kind {
     field_lens: &[Id::LEN, size_of::<u64>(), Id::LEN, size_of::<u32>()],
 };
 
-const SECONDS_PER_DAY: u64 = 86_400;
-
 /// A device token with a valid tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DeviceToken {
     user_id: Id,
     credentials_version: u64,
     device_id: Id,
-    day: u32,
+    issued_at: u32,
 }
 
 impl DeviceToken {
-    /// Lifetime of a token, in days.
-    const TTL_DAYS: u32 = 180;
-    /// Lifetime of a token, in seconds.
-    pub const TTL: u64 = Self::TTL_DAYS as u64 * SECONDS_PER_DAY;
+    /// Lifetime of a token, in seconds: 180 days.
+    pub const TTL: u64 = 15_552_000;
 
     /// A token issued now, in unix seconds.
     #[must_use]
     pub fn new(user_id: Id, credentials_version: u64, device_id: Id, now: u64) -> Self {
-        Self { user_id, credentials_version, device_id, day: day(now) }
+        let issued_at = u32::try_from(now).unwrap_or(u32::MAX);
+        Self { user_id, credentials_version, device_id, issued_at }
     }
 
-    /// Parses a token; `None` if its tag is not valid under any key, or if it has expired.
+    /// Parses a token; `None` if its tag is not valid under any key, if it has expired, or if it was issued before
+    /// `not_before`.
     #[must_use]
-    pub fn parse(text: &str, keys: &SealingKeys, now: u64) -> Option<Self> {
+    pub fn parse(text: &str, keys: &SealingKeys, now: u64, not_before: u64) -> Option<Self> {
         let fields = keys.open(text)?;
         let (user_id, rest) = fields.split_first_chunk()?;
         let (credentials_version, rest) = rest.split_first_chunk()?;
@@ -51,9 +49,10 @@ impl DeviceToken {
             user_id: Id::new(*user_id),
             credentials_version: u64::from_be_bytes(*credentials_version),
             device_id: Id::new(*device_id),
-            day: u32::from_be_bytes(issued.try_into().ok()?),
+            issued_at: seconds(u32::from_be_bytes(issued.try_into().ok()?)),
         };
-        (day(now).saturating_sub(token.day) < Self::TTL_DAYS).then_some(token)
+        let issued_at = u64::from(token.issued_at);
+        (issued_at >= not_before && now.saturating_sub(issued_at) < Self::TTL).then_some(token)
     }
 
     /// The text for the client.
@@ -63,7 +62,7 @@ impl DeviceToken {
             self.user_id.as_bytes(),
             &self.credentials_version.to_be_bytes(),
             self.device_id.as_bytes(),
-            &self.day.to_be_bytes(),
+            &self.issued_at.to_be_bytes(),
         ])
     }
 
@@ -86,15 +85,19 @@ impl DeviceToken {
     }
 }
 
-fn day(now: u64) -> u32 {
-    u32::try_from(now / SECONDS_PER_DAY).unwrap_or(u32::MAX)
+/// The time in a token, in unix seconds. Release 0.1.0 writes the number of the day instead, and takes any larger number for today.
+const fn seconds(time: u32) -> u32 {
+    const SECONDS_PER_DAY: u32 = 86_400;
+    // Days reach this number in the year 29348.
+    const MIN_SECONDS: u32 = 10_000_000;
+    if time < MIN_SECONDS { time.saturating_mul(SECONDS_PER_DAY) } else { time }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
-    use super::{DEVICE_TOKEN, DeviceToken, SECONDS_PER_DAY};
+    use super::{DEVICE_TOKEN, DeviceToken};
     use crate::id::Id;
     use crate::token::refresh::REFRESH_TOKEN;
     use crate::token::sealed::SealingSecrets;
@@ -109,9 +112,36 @@ mod tests {
         let token = DeviceToken::new(USER, 3, Id::new([2; 16]), NOW);
         let text = token.encode(&keys);
         assert!(text.starts_with("pcdt_") && text.len() == 85, "{text}");
-        let last = (NOW / SECONDS_PER_DAY + 180) * SECONDS_PER_DAY - 1;
+        let last = NOW + 180 * 86_400 - 1;
         for (now, found) in [(NOW, Some(token)), (last, Some(token)), (last + 1, None), (NOW - 86_400, Some(token))] {
-            assert_eq!(DeviceToken::parse(&text, &keys, now), found, "{now}");
+            assert_eq!(DeviceToken::parse(&text, &keys, now, 0), found, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_release_0_1_0_has_the_day_of_its_issue() {
+        let keys = SealingSecrets::parse(SECRET_A).unwrap().keys(DEVICE_TOKEN).unwrap();
+        let day = u32::try_from(NOW / 86_400).unwrap();
+        let of_day = DeviceToken { user_id: USER, credentials_version: 3, device_id: USER, issued_at: day };
+        let issued_at = day * 86_400;
+        let last = u64::from(issued_at) + 180 * 86_400 - 1;
+        for (now, not_before, issued_at) in [
+            (NOW, 0, Some(issued_at)),
+            (last, u64::from(issued_at), Some(issued_at)),
+            (last + 1, 0, None),
+            (NOW, u64::from(issued_at) + 1, None),
+        ] {
+            let found = DeviceToken::parse(&of_day.encode(&keys), &keys, now, not_before);
+            assert_eq!(found.map(|token| token.issued_at), issued_at, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_before_a_time_is_refused() {
+        let keys = SealingSecrets::parse(SECRET_A).unwrap().keys(DEVICE_TOKEN).unwrap();
+        let token = DeviceToken::new(USER, 3, Id::new([2; 16]), NOW);
+        for (not_before, found) in [(NOW - 1, Some(token)), (NOW, Some(token)), (NOW + 1, None)] {
+            assert_eq!(DeviceToken::parse(&token.encode(&keys), &keys, NOW + 5, not_before), found, "{not_before}");
         }
     }
 
@@ -127,11 +157,11 @@ mod tests {
         fn only_a_sealed_text_is_a_token(text in any::<String>(), version in any::<u64>()) {
             let secrets = SealingSecrets::parse(SECRET_A).unwrap();
             let keys = secrets.keys(DEVICE_TOKEN).unwrap();
-            prop_assert_eq!(DeviceToken::parse(&text, &keys, NOW), None);
+            prop_assert_eq!(DeviceToken::parse(&text, &keys, NOW, 0), None);
             let token = DeviceToken::new(USER, version, USER, NOW);
-            prop_assert_eq!(DeviceToken::parse(&token.encode(&keys), &keys, NOW), Some(token));
+            prop_assert_eq!(DeviceToken::parse(&token.encode(&keys), &keys, NOW, 0), Some(token));
             let other = secrets.keys(REFRESH_TOKEN).unwrap();
-            prop_assert_eq!(DeviceToken::parse(&token.encode(&keys), &other, NOW), None);
+            prop_assert_eq!(DeviceToken::parse(&token.encode(&keys), &other, NOW, 0), None);
         }
     }
 }

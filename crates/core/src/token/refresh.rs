@@ -120,6 +120,8 @@ pub struct SessionState {
     pub expires_at: u64,
     /// Whether the session was ended.
     pub revoked: bool,
+    /// Whether the session began before `SESSIONS_NOT_BEFORE`.
+    pub too_early: bool,
     /// Whether the user is disabled.
     pub user_disabled: bool,
 }
@@ -128,7 +130,7 @@ impl SessionState {
     /// Whether the session is in force, so that its access tokens are accepted.
     #[must_use]
     pub const fn is_in_force(&self, now: u64) -> bool {
-        !self.revoked && !self.user_disabled && self.expires_at > now
+        !self.revoked && !self.too_early && !self.user_disabled && self.expires_at > now
     }
 }
 
@@ -173,6 +175,8 @@ pub enum RefusalReason {
     Unknown,
     /// The session was ended.
     Revoked,
+    /// The session began before `SESSIONS_NOT_BEFORE`.
+    TooEarly,
     /// The user is disabled.
     UserDisabled,
     /// The session is past its idle or absolute end.
@@ -186,6 +190,7 @@ impl RefusalReason {
         match self {
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
+            Self::TooEarly => "sessions_not_before",
             Self::UserDisabled => "user_disabled",
             Self::Expired => "expired",
         }
@@ -210,6 +215,9 @@ pub fn judge(token: &RefreshToken, state: &SessionState, now: u64, grace: u64) -
     if !is_live && !in_grace {
         // Check this before the expiry: reuse indicates theft even if the session has expired.
         return Judgement::Reuse(if is_predecessor { Reuse::Predecessor } else { Reuse::Older });
+    }
+    if state.too_early {
+        return Judgement::Refused(RefusalReason::TooEarly);
     }
     if state.user_disabled {
         return Judgement::Refused(RefusalReason::UserDisabled);
@@ -247,6 +255,7 @@ mod tests {
             rotated_at: NOW,
             expires_at: NOW + 1000,
             revoked: false,
+            too_early: false,
             user_disabled: false,
         }
     }
@@ -322,6 +331,18 @@ mod tests {
                 Judgement::Refused(RefusalReason::UserDisabled)
             );
         }
+    }
+
+    #[test]
+    fn a_session_that_began_too_early_is_refused_and_its_older_tokens_are_reuse() {
+        let state = SessionState { too_early: true, ..session() };
+        assert!(session().is_in_force(NOW) && !state.is_in_force(NOW));
+        for generation in [4, 5] {
+            assert_eq!(judge(&token(generation), &state, NOW, GRACE), Judgement::Refused(RefusalReason::TooEarly));
+        }
+        assert_eq!(judge(&token(3), &state, NOW, GRACE), Judgement::Reuse(Reuse::Older));
+        let ended = SessionState { revoked: true, ..state };
+        assert_eq!(judge(&token(5), &ended, NOW, GRACE), Judgement::Refused(RefusalReason::Revoked));
     }
 
     #[test]

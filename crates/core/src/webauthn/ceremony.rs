@@ -24,6 +24,8 @@ pub struct Ceremony<'a> {
     pub challenges: &'a PasskeyChallengeKeys,
     /// The time, in unix seconds.
     pub now: u64,
+    /// `SESSIONS_NOT_BEFORE`: earlier challenges are refused.
+    pub not_before: u64,
 }
 
 impl RelyingParty {
@@ -62,6 +64,7 @@ impl Ceremony<'_> {
         // §7.1 step 8, §7.2 step 11: the challenge. It is not compared with a stored one; its tag proves that it was issued.
         let challenge = self.challenges.open(&client_data.challenge).ok_or(PasskeyRefusal::Challenge)?;
         require(!challenge.has_expired(self.now), PasskeyRefusal::ChallengeExpired)?;
+        require(!challenge.was_issued_before(self.not_before), PasskeyRefusal::ChallengeTooEarly)?;
         require(is_expected(challenge.purpose), PasskeyRefusal::ChallengePurpose)?;
         // §7.1 step 9, §7.2 step 12: the origin.
         require(self.relying_party.origins.contains(&client_data.origin), PasskeyRefusal::Origin)?;

@@ -107,6 +107,12 @@ impl PasskeyChallenge {
         Self { purpose, hash, expires_at: u64::from_be_bytes(issued_at).saturating_add(Self::TTL) }
     }
 
+    /// Whether it was issued before this time, in unix seconds.
+    #[must_use]
+    pub const fn was_issued_before(&self, time: u64) -> bool {
+        self.expires_at < time.saturating_add(Self::TTL)
+    }
+
     /// Whether it has expired.
     #[must_use]
     pub const fn has_expired(&self, now: u64) -> bool {
@@ -233,6 +239,15 @@ mod tests {
         let challenge = own.open(&own.seal(PasskeyPurpose::Login, NOW, [7; 16])).unwrap();
         for (now, has_expired) in [(NOW - 1, false), (NOW, false), (NOW + 299, false), (NOW + 300, true)] {
             assert_eq!(challenge.has_expired(now), has_expired, "{now}");
+        }
+    }
+
+    #[test]
+    fn it_knows_what_it_was_issued_before() {
+        let own = keys(SECRET_A);
+        let challenge = own.open(&own.seal(PasskeyPurpose::Login, NOW, [7; 16])).unwrap();
+        for (time, is_before) in [(0, false), (NOW, false), (NOW + 1, true)] {
+            assert_eq!(challenge.was_issued_before(time), is_before, "{time}");
         }
     }
 

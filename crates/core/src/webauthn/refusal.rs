@@ -19,6 +19,8 @@ pub enum PasskeyRefusal {
     Challenge,
     /// The challenge has expired.
     ChallengeExpired,
+    /// The challenge was issued before `SESSIONS_NOT_BEFORE`.
+    ChallengeTooEarly,
     /// The challenge was issued for another purpose, user or session.
     ChallengePurpose,
     /// The page is of an origin that is not configured.
@@ -78,6 +80,7 @@ impl PasskeyRefusal {
             Self::Type => "type",
             Self::Challenge => "challenge",
             Self::ChallengeExpired => "challenge_expired",
+            Self::ChallengeTooEarly => "sessions_not_before",
             Self::ChallengePurpose => "challenge_purpose",
             Self::Origin => "origin",
             Self::CrossOrigin => "cross_origin",

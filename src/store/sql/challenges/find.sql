@@ -1,4 +1,4 @@
--- ?1 id, ?2 now.
+-- ?1 id, ?2 now, ?3 time before which challenges are refused.
 -- Cost: 1 row and its user or registration read, nothing written.
 SELECT
   id, purpose, user_id, email_key, new_email, new_email_key, credentials_version, salt, token_hash,
@@ -16,4 +16,4 @@ SELECT
     WHERE r.id = challenges.user_id AND r.expires_at > ?2
   ) END AS registration
 FROM challenges
-WHERE id = ?1 AND spent_by IS NULL AND expires_at > ?2
+WHERE id = ?1 AND spent_by IS NULL AND expires_at > ?2 AND created_at >= ?3

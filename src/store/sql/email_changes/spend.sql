@@ -1,4 +1,5 @@
--- ?1 id, ?2 request_id, ?3 now, ?4 caller session_id, ?5 caller user_id.
+-- ?1 id, ?2 request_id, ?3 now, ?4 caller session_id, ?5 caller user_id,
+-- ?6 time before which challenges are refused.
 -- Spends the challenge of a change of address, if the session of the caller is in force, the account is as it was and the new address is free.
 -- Cost: 1 row, the session, its user and 2 lookups by index read, 1 row written.
 UPDATE challenges
@@ -8,6 +9,7 @@ WHERE id = ?1
   AND purpose = 'change'
   AND spent_by IS NULL
   AND expires_at > ?3
+  AND created_at >= ?6
   AND EXISTS (
     SELECT 1
     FROM callers AS s

@@ -1,6 +1,6 @@
 -- ?1 session_id, ?2 secret_hash, ?3 generation, ?4 now, ?5 grace, ?6 idle lifetime, ?7 ip, ?8 user_agent,
 -- ?9 access token lifetime, ?10 user_id or NULL for any, ?11 transport, ?12 idle lifetime of a session not remembered,
--- ?13 whether only a session with two factors is refreshed.
+-- ?13 whether only a session with two factors is refreshed, ?14 time before which sessions are refused.
 -- Cost: 1 session and its user read, 1 row written.
 UPDATE refresh_tokens
 SET
@@ -17,6 +17,7 @@ WHERE session_id = ?1
   AND transport = ?11
   AND (?13 = 0 OR is_aal2 = 1)
   AND revoked_at IS NULL
+  AND authenticated_at >= ?14
   AND expires_at > ?4
   AND (generation = ?3 OR (generation = ?3 + 1 AND rotated_at > ?4 - ?5))
   AND EXISTS (SELECT 1 FROM users WHERE users.id = refresh_tokens.user_id AND users.disabled_at IS NULL)

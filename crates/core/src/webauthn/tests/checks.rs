@@ -10,6 +10,7 @@ use super::support::{NOW, ORIGIN, OTHER, RP_ID, SESSION, Service, USER, authenti
 use crate::id::Id;
 use crate::token::algorithm::Algorithm;
 use crate::webauthn::authentication::{self, CounterPolicy, PasskeyAuthentication, StoredCredential};
+use crate::webauthn::ceremony::Ceremony;
 use crate::webauthn::challenge::PasskeyPurpose;
 use crate::webauthn::cose_key::CredentialKey;
 use crate::webauthn::credential::{AuthenticationResponse, RegistrationResponse};
@@ -23,7 +24,7 @@ const AAGUID: [u8; 16] = [9; 16];
 const SIGNATURE: &[u8] = &[0x30, 6, 2, 1, 1, 2, 1, 1];
 const REGISTER: PasskeyPurpose = PasskeyPurpose::Register { user_id: USER, session_id: SESSION };
 /// The number of refusals, each of which needs a case.
-const REFUSALS: usize = 30;
+const REFUSALS: usize = 31;
 
 fn encode(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -42,6 +43,7 @@ fn es256_key(x: &[u8]) -> Vec<u8> {
 /// What both ceremonies have, each part to be changed.
 struct Parts {
     now: u64,
+    not_before: u64,
     client_data: Json,
     rp_id: &'static str,
     flags: u8,
@@ -57,6 +59,7 @@ impl Parts {
     fn new(kind: &str, purpose: PasskeyPurpose, flags: u8) -> Self {
         Self {
             now: NOW + 299,
+            not_before: NOW,
             client_data: json!({
                 "type": kind,
                 "challenge": challenge(purpose),
@@ -71,6 +74,10 @@ impl Parts {
             trailing: vec![],
             outcome: SignatureOutcome::Valid,
         }
+    }
+
+    fn ceremony<'s>(&self, service: &'s Service) -> Ceremony<'s> {
+        Ceremony { not_before: self.not_before, ..service.at(self.now) }
     }
 
     fn authenticator_data(&self, credential: &[u8]) -> Vec<u8> {
@@ -117,7 +124,8 @@ impl Registering {
 
     fn check(&self) -> Result<PasskeyRegistration, PasskeyRefusal> {
         let service = Service::new();
-        registration::check(&self.response(), &service.at(self.parts.now), USER, SESSION)?.conclude(self.parts.outcome)
+        registration::check(&self.response(), &self.parts.ceremony(&service), USER, SESSION)?
+            .conclude(self.parts.outcome)
     }
 }
 
@@ -165,7 +173,7 @@ impl Authenticating {
 
     fn check(&self) -> Result<PasskeyAuthentication, PasskeyRefusal> {
         let service = Service::new();
-        let ceremony = service.at(self.parts.now);
+        let ceremony = self.parts.ceremony(&service);
         authentication::check(&self.response(), &ceremony, self.purpose, self.stored.clone(), self.policy)?
             .conclude(self.parts.outcome)
     }
@@ -182,6 +190,7 @@ const OF_BOTH: &[Change<Parts>] = &[
     (PasskeyRefusal::Challenge, |parts| parts.client_data["challenge"] = json!("")),
     (PasskeyRefusal::Challenge, |parts| parts.client_data["challenge"] = json!("A".repeat(54))),
     (PasskeyRefusal::ChallengeExpired, |parts| parts.now = NOW + 300),
+    (PasskeyRefusal::ChallengeTooEarly, |parts| parts.not_before = NOW + 1),
     (PasskeyRefusal::ChallengePurpose, |parts| {
         parts.client_data["challenge"] =
             challenge(PasskeyPurpose::StepUp { user_id: USER, session_id: SESSION }).into();

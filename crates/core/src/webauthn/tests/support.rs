@@ -41,7 +41,7 @@ impl Service {
     }
 
     pub(super) fn at(&self, now: u64) -> Ceremony<'_> {
-        Ceremony { relying_party: &self.party, challenges: &self.challenges, now }
+        Ceremony { relying_party: &self.party, challenges: &self.challenges, now, not_before: 0 }
     }
 }
 
