@@ -12,6 +12,7 @@ export const COMMANDS = {
   export: () => import("./commands/export.mjs"),
   backup: () => import("./commands/backup.mjs"),
   restore: () => import("./commands/restore.mjs"),
+  replay: () => import("./commands/replay.mjs"),
   grant: () => import("./commands/grant.mjs"),
   user: () => import("./commands/user.mjs"),
   reset: () => import("./commands/reset.mjs"),

@@ -40,6 +40,13 @@ export function called(name, args = "") {
   return `npm run ${silent}${name}${args === "" || args.startsWith("> ") ? "" : " --"} ${args}`.trim();
 }
 
+/** Fails if npm would write its own lines to the file to which the output of a command goes. */
+export function checkSilent(name, form) {
+  const { npm_lifecycle_event: running, npm_config_loglevel: level } = process.env;
+  if (running === name && level !== "silent" && !process.stdout.isTTY)
+    fail(`without --silent, npm writes its own lines to the file: ${called(name, form)}`);
+}
+
 /** A module in scripts/ of the checkout. */
 const script = (name) => import(pathToFileURL(join(checkout, "scripts", name)).href);
 

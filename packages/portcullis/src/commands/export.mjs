@@ -10,7 +10,7 @@ import { once } from "node:events";
 import { database, json, parse } from "../command.mjs";
 import { Database, sqlText } from "../d1.mjs";
 import { fail } from "../failure.mjs";
-import { called, packages } from "../place.mjs";
+import { checkSilent, packages } from "../place.mjs";
 
 export const about = "Prints every user, including password hashes, one JSON object per line, as `import` reads them.";
 export const result = "the users, one JSON object per line; the same without `--json`";
@@ -38,13 +38,7 @@ const JSON_COLUMNS = ["metadata", "app_metadata", "roles"];
 export async function main(args) {
   const { values } = parse(args, options, 0);
   await packages();
-  if (
-    process.env.npm_lifecycle_event === "export" &&
-    process.env.npm_config_loglevel !== "silent" &&
-    !process.stdout.isTTY
-  ) {
-    fail(`without --silent, npm writes its own lines to the file: ${called("export", forms[0])}`);
-  }
+  checkSilent("export", forms[0]);
   console.error(
     "note: the output contains the password hashes and e-mail addresses of all users. Protect it like the database.",
   );
