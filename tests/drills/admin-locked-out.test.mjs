@@ -7,13 +7,13 @@ import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 const NEW = "four ponies sing quietly at noon";
 
 let drill, worker, mails, apps;
 before(async () => {
-  drill = await Drill.start("admin-locked-out.md", { vars: MAIL_VARS, prelude: STOPPED });
+  drill = await Drill.start("admin-locked-out.md", { vars: MAIL_VARS, clock: STOPPED });
   worker = drill.worker;
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
   apps.now(await worker.register());

@@ -6,14 +6,14 @@ import { after, before, test } from "node:test";
 import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 const BCRYPT = "$2b$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 const NEW = "four ponies sing quietly at noon";
 
 let drill, worker, mails, apps;
 before(async () => {
-  drill = await Drill.start("database-leaked.md", { vars: MAIL_VARS, prelude: STOPPED });
+  drill = await Drill.start("database-leaked.md", { vars: MAIL_VARS, clock: STOPPED });
   worker = drill.worker;
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
   apps.now(await worker.register());

@@ -10,7 +10,7 @@ import { Apps } from "../support/factors.mjs";
 import { from } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { options } from "../support/passkeys.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 const IP = "203.0.113.77";
 const AGENT = "the browser of Ada";
@@ -18,7 +18,7 @@ const EMAIL = "ada@example.org";
 
 let drill, worker, mails, apps;
 before(async () => {
-  drill = await Drill.start("deleting-a-person.md", { vars: MAIL_VARS, prelude: STOPPED });
+  drill = await Drill.start("deleting-a-person.md", { vars: MAIL_VARS, clock: STOPPED });
   worker = drill.worker;
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
   apps.now(await worker.register());

@@ -10,11 +10,11 @@ import { Databases } from "../support/databases.mjs";
 import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem } from "../support/harness.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 let drill, worker, databases;
 before(async () => {
-  [drill, databases] = [await Drill.start("moving.md", { prelude: STOPPED }), await Databases.make()];
+  [drill, databases] = [await Drill.start("moving.md", { clock: STOPPED }), await Databases.make()];
   worker = drill.worker;
 });
 after(async () => {

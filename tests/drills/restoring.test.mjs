@@ -10,14 +10,14 @@ import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem, PASSWORD } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 const CHANGED = "seven quiet harbours at dusk";
 const EXAMPLE = "2026-11-25T12:00:00Z";
 
 let drill, worker, admin, minute, restore, users, mails, apps, code, newcomer;
 before(async () => {
-  drill = await Drill.start("restoring.md", { vars: MAIL_VARS, prelude: STOPPED });
+  drill = await Drill.start("restoring.md", { vars: MAIL_VARS, clock: STOPPED });
   worker = drill.worker;
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
   const names = ["ended", "refreshed", "changed", "deleted", "disabled", "demoted", "moved", "renamed"];

@@ -6,11 +6,11 @@ import { after, before, test } from "node:test";
 import { decodeJwt } from "jose";
 
 import { Drill } from "../support/drills.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 let drill, worker;
 before(async () => {
-  drill = await Drill.start("rolling-back.md", { prelude: STOPPED });
+  drill = await Drill.start("rolling-back.md", { clock: STOPPED });
   worker = drill.worker;
 });
 after(() => drill.close());

@@ -8,11 +8,11 @@ import { Apps } from "../support/factors.mjs";
 import { assertProblem } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { logIn, registerWithPasskey } from "../support/passkeys.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 let drill, worker, mails, apps;
 before(async () => {
-  drill = await Drill.start("secrets-lost.md", { vars: MAIL_VARS, prelude: STOPPED });
+  drill = await Drill.start("secrets-lost.md", { vars: MAIL_VARS, clock: STOPPED });
   worker = drill.worker;
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
   apps.now(await worker.register());

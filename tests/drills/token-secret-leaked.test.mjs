@@ -8,11 +8,11 @@ import { decodeJwt } from "jose";
 import { Drill } from "../support/drills.mjs";
 import { assertProblem, PASSWORD } from "../support/harness.mjs";
 import { codeOf, MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 let drill, worker, mails;
 before(async () => {
-  drill = await Drill.start("token-secret-leaked.md", { vars: MAIL_VARS, prelude: STOPPED });
+  drill = await Drill.start("token-secret-leaked.md", { vars: MAIL_VARS, clock: STOPPED });
   worker = drill.worker;
   mails = new Mails(worker, ["new_device"]);
 });

@@ -6,7 +6,7 @@ import { after, before, beforeEach, test } from "node:test";
 
 import { createRemoteJWKSet, customFetch, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
-import { dataSecretId, makeKey, makeSecret } from "../../scripts/secrets.mjs";
+import { dataSecretId, makeKey, makeSecret } from "../../packages/portcullis/src/secrets.mjs";
 import { decrypted } from "../support/data.mjs";
 import { assertProblem, ISSUER, keySet, startWorker } from "../support/harness.mjs";
 import { STOPPED } from "../support/clocks.mjs";

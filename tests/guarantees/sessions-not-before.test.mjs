@@ -6,13 +6,13 @@ import { after, before, beforeEach, test } from "node:test";
 
 import { decodeJwt } from "jose";
 
-import { makeResourceServer } from "../../scripts/secrets.mjs";
+import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { Authenticator } from "../support/authenticator.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem, PASSWORD, page, startWorker } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { logIn, options, refusals, registerWithPasskey } from "../support/passkeys.mjs";
-import { STOPPED } from "../support/preludes.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 
 const NEW = "purple otters juggle lanterns";
 const DAY = 86_400;
@@ -24,7 +24,7 @@ const now = async () => decodeJwt((await worker.register()).access_token).iat;
 
 before(async () => {
   const vars = { ...MAIL_VARS, COOKIE_MODE: "refresh", RESOURCE_SERVERS: JSON.stringify([server.entry]) };
-  worker = await startWorker({ vars, prelude: STOPPED, instances: 110 });
+  worker = await startWorker({ vars, clock: STOPPED, instances: 110 });
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
   apps.now(await worker.register());
 });

@@ -10,7 +10,7 @@ import { parse } from "smol-toml";
 
 import { capture, env, path } from "../../scripts/lib.mjs";
 import { rulesBinary } from "../../scripts/rules.mjs";
-import { devVars, makeSecrets } from "../../scripts/secrets.mjs";
+import { devVars, makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
 import { checkoutWithStandIn } from "./databases.mjs";
 import { startWorker } from "./harness.mjs";
 
