@@ -87,7 +87,8 @@ const cargoDeny = () => cargoTool("cargo-deny", CARGO_DENY, "5 minutes");
 /** Installs a tool of cargo in .tools, which only one of the commands needs. */
 export async function cargoTool(name, version, duration) {
   const installed = ".tools/.crates.toml";
-  const hasTool = () => Object.keys(readToml(installed).v1 ?? {}).some((tool) => tool.startsWith(`${name} ${version} `));
+  const hasTool = () =>
+    Object.keys(readToml(installed).v1 ?? {}).some((tool) => tool.startsWith(`${name} ${version} `));
   if (existsSync(path(installed)) && hasTool()) return;
   await step(`${name} ${version}`, duration, async () => {
     // Kept until the installation succeeds, so that after an interruption cargo continues where it stopped.

@@ -2,12 +2,11 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 
 const NEW = "four ponies sing quietly at noon";
 

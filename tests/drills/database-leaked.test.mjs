@@ -2,11 +2,10 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 
 const BCRYPT = "$2b$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 const NEW = "four ponies sing quietly at noon";

@@ -5,12 +5,12 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { Authenticator } from "../support/authenticator.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { from } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { options } from "../support/passkeys.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 
 const IP = "203.0.113.77";
 const AGENT = "the browser of Ada";

@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { capture, path, wrangler } from "../../scripts/lib.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 import { Databases } from "../support/databases.mjs";
 import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem } from "../support/harness.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 
 let drill, worker, databases;
 before(async () => {

@@ -5,12 +5,11 @@ import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem, PASSWORD } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 
 const CHANGED = "seven quiet harbours at dusk";
 const EXAMPLE = "2026-11-25T12:00:00Z";

@@ -4,9 +4,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
-
-import { Drill } from "../support/drills.mjs";
 import { STOPPED } from "../support/clocks.mjs";
+import { Drill } from "../support/drills.mjs";
 
 let drill, worker;
 before(async () => {

@@ -2,13 +2,12 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { Drill } from "../support/drills.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { logIn, registerWithPasskey } from "../support/passkeys.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 
 let drill, worker, mails, apps;
 before(async () => {

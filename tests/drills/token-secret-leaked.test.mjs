@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { decodeJwt } from "jose";
-
+import { STOPPED } from "../support/clocks.mjs";
 import { Drill } from "../support/drills.mjs";
 import { assertProblem, PASSWORD } from "../support/harness.mjs";
 import { codeOf, MAIL_VARS, Mails } from "../support/mails.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 
 let drill, worker, mails;
 before(async () => {

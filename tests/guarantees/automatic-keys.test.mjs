@@ -7,9 +7,9 @@ import { after, before, beforeEach, test } from "node:test";
 import { createRemoteJWKSet, customFetch, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 
 import { dataSecretId, makeKey, makeSecret } from "../../packages/portcullis/src/secrets.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 import { decrypted } from "../support/data.mjs";
 import { assertProblem, ISSUER, keySet, startWorker } from "../support/harness.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 import { signToken } from "../support/tokens.mjs";
 
 const [HOUR, DAY] = [3600, 86_400];

@@ -8,11 +8,11 @@ import { decodeJwt } from "jose";
 
 import { makeResourceServer } from "../../packages/portcullis/src/secrets.mjs";
 import { Authenticator } from "../support/authenticator.mjs";
+import { STOPPED } from "../support/clocks.mjs";
 import { Apps } from "../support/factors.mjs";
 import { assertProblem, PASSWORD, page, startWorker } from "../support/harness.mjs";
 import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { logIn, options, refusals, registerWithPasskey } from "../support/passkeys.mjs";
-import { STOPPED } from "../support/clocks.mjs";
 
 const NEW = "purple otters juggle lanterns";
 const DAY = 86_400;

@@ -8,15 +8,15 @@ import { parseEnv } from "node:util";
 
 import { parse } from "smol-toml";
 
-import { capture, env, path } from "../../scripts/lib.mjs";
-import { rulesBinary } from "../../scripts/rules.mjs";
 import { devVars, makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
+import { buildRules } from "../../scripts/build.mjs";
+import { capture, env, path } from "../../scripts/lib.mjs";
 import { checkoutWithStandIn } from "./databases.mjs";
 import { startWorker } from "./harness.mjs";
 
 const CLOUDFLARE = fileURLToPath(new URL("./stand-in-cloudflare.mjs", import.meta.url));
 
-/** `npm run NAME -- ARGS` runs the script in the checkout; a deployment is only recorded. */
+/** `npm run NAME -- ARGS` runs the command in the checkout; a deployment is only recorded. */
 const NPM = `#!/bin/sh
 shift
 [ "$1" = --silent ] && shift
@@ -24,7 +24,7 @@ name=$1
 shift
 [ "$1" = -- ] && shift
 [ "$name" = deploy ] && exec wrangler deploy "$@"
-exec node "scripts/$name.mjs" "$@"
+exec node packages/portcullis/src/cli.mjs "$name" "$@"
 `;
 
 export class Drill {
@@ -33,7 +33,7 @@ export class Drill {
   /** Reads a page, and starts a Worker with a copy of its secrets in secrets.env. `options`: those of `startWorker`. */
   static async start(name, { vars, ...options } = {}) {
     const text = readFileSync(path("docs", "operations", name), "utf8");
-    await rulesBinary();
+    await buildRules("rules");
     const secrets = makeSecrets();
     const worker = await startWorker({ vars, secrets, ...options });
     const checkout = checkoutWithStandIn(CLOUDFLARE);

@@ -278,7 +278,10 @@ test("a restore refuses damaged, incomplete and foreign files, and writes nothin
   );
   await refused(await forge("half", text.slice(0, -20)), damaged);
   await refused(await forge("row", withoutRow), /its rows are not those that were written/);
-  await refused(await forge("changed", text.replace("bob@example.org", "eve@example.org")), /not those that were written/);
+  await refused(
+    await forge("changed", text.replace("bob@example.org", "eve@example.org")),
+    /not those that were written/,
+  );
   await refused(await forge("more", `${text}[]\n`), /lines after the last/);
   await refused(await forge("value", await table("throttles", ["key"], ["[1.5]"])), /a row of throttles is invalid/);
   await refused(await forge("other", "{}\n"), /is not a backup of Portcullis/);

@@ -4,9 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-
-import { read } from "../../scripts/lib.mjs";
 import { CHANGES, COLUMNS, FACTORS, NOTHING_TO_REPEAT } from "../../packages/portcullis/src/commands/replay.mjs";
+import { read } from "../../scripts/lib.mjs";
 import { Databases } from "../support/databases.mjs";
 
 const SINCE = "2026-11-25T12:00:00Z";

@@ -9,7 +9,6 @@ import { once } from "node:events";
 
 import { database, json, parse } from "../command.mjs";
 import { Database, sqlText } from "../d1.mjs";
-import { fail } from "../failure.mjs";
 import { checkSilent, packages } from "../place.mjs";
 
 export const about = "Prints every user, including password hashes, one JSON object per line, as `import` reads them.";

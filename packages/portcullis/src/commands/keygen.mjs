@@ -27,7 +27,7 @@ import { flag, json, text } from "../command.mjs";
 import { variable } from "../config.mjs";
 import { fail, misused } from "../failure.mjs";
 import { say, show } from "../output.mjs";
-import { namedFile, packages, path, setup } from "../place.mjs";
+import { called, namedFile, packages, path, setup } from "../place.mjs";
 import { LEAD, MARGIN, rotateDataSecrets, rotateFile, time } from "../rotation.mjs";
 import {
   ALGORITHMS,
