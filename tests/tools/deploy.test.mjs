@@ -72,7 +72,7 @@ test("a secret that only the operator can set stops the deployment before the co
   project.set({ MAIL: "http", MAIL_FROM: "auth@example.com", MAIL_URL: "https://api.example.net/emails" });
   const { code, stderr } = await project.run("deploy");
   assert.equal(code, 1);
-  assert.match(stderr, /MAIL = "http" needs another secret.*\n {2}npx wrangler secret put MAIL_KEY/);
+  assert.match(stderr, /need more secrets\. .*\n {2}npx wrangler secret put MAIL_KEY {4}# for MAIL = "http"/);
   assert.equal(changes().at(-1), "secret bulk");
 });
 

@@ -11,7 +11,7 @@ import { createTestHarness, unstable_readConfig } from "wrangler";
 import { limiterProblems, secondAddress } from "./config.mjs";
 import { fail, report } from "./failure.mjs";
 import { project } from "./place.mjs";
-import { MAIL_SECRETS, makeSecrets } from "./secrets.mjs";
+import { makeSecret, makeSecrets, neededSecrets } from "./secrets.mjs";
 
 /** Starts the Worker that the wrangler.toml of a folder names, with its variables; fails unless it serves. */
 export async function check(folder) {
@@ -24,9 +24,7 @@ export async function check(folder) {
   if (vars.MAIL === "binding" && !send_email?.some(({ name }) => name === "SEND_EMAIL"))
     fail('MAIL = "binding" needs a section [[send_email]] with name = "SEND_EMAIL" in wrangler.toml');
   // `deploy` checks that the Worker has them.
-  const mailSecrets = Object.values(MAIL_SECRETS)
-    .flat()
-    .map((name) => [name, makeSecrets().TOKEN_SECRET]);
+  const needed = neededSecrets((name) => vars[name] || undefined).map(({ secret }) => [secret, makeSecret()]);
   const modules = {
     no_bundle: true,
     find_additional_modules: true,
@@ -37,7 +35,7 @@ export async function check(folder) {
     main: "index.js",
     compatibility_date,
     ...modules,
-    vars: { ...vars, ...makeSecrets(), ...Object.fromEntries(mailSecrets) },
+    vars: { ...vars, ...makeSecrets(), ...Object.fromEntries(needed) },
   };
   // Not the folder with .dev.vars, which would override the variables.
   const server = createTestHarness({ root: dirname(main), workers: [{ config }] });

@@ -102,16 +102,22 @@ export function ensureDevVars() {
   say("created .dev.vars with new secrets for this machine");
 }
 
-/** The secrets that a sender of mails needs, by the value of MAIL. Its operator sets them. */
-export const MAIL_SECRETS = { http: ["MAIL_KEY"], webhook: ["MAIL_WEBHOOK_SECRET"] };
+/** The secrets that a variable needs, by its name and, where it matters, its value. The operator sets them. */
+const NEEDED = [
+  { secret: "MAIL_KEY", by: ["MAIL", "http"] },
+  { secret: "MAIL_WEBHOOK_SECRET", by: ["MAIL", "webhook"] },
+  { secret: "TURNSTILE_SECRET", by: ["TURNSTILE_SITE_KEY"] },
+  { secret: "SOURCE_SECRET", by: ["SOURCE_HEADER"] },
+];
+
+/** The secrets that these variables need: each with its name, and what needs it. `get` returns `undefined` if a variable is not set. */
+export const neededSecrets = (get) =>
+  NEEDED.filter(({ by: [name, value] }) => (value === undefined ? get(name) : get(name) === value)).map(
+    ({ secret, by: [name, value] }) => ({ secret, by: value === undefined ? name : `${name} = "${value}"` }),
+  );
 
 /** All secrets of the Worker. */
-export const SECRETS = [
-  ...REQUIRED_SECRETS,
-  ...Object.values(MAIL_SECRETS).flat(),
-  "TURNSTILE_SECRET",
-  "SOURCE_SECRET",
-];
+export const SECRETS = [...REQUIRED_SECRETS, ...NEEDED.map(({ secret }) => secret), "METRICS_TOKEN"];
 
 /** Which of these secrets the deployed Worker has; none if the Worker does not exist. */
 export async function remoteSecrets(known = REQUIRED_SECRETS) {

@@ -27,7 +27,7 @@ import { fail } from "../failure.mjs";
 import { heading, say } from "../output.mjs";
 import { packages, path, read, setup, worker } from "../place.mjs";
 import { run, wrangler } from "../programs.mjs";
-import { MAIL_SECRETS, makeSecrets, putRemoteSecrets, REQUIRED_SECRETS, remoteSecrets, SECRETS } from "../secrets.mjs";
+import { makeSecrets, neededSecrets, putRemoteSecrets, REQUIRED_SECRETS, remoteSecrets, SECRETS } from "../secrets.mjs";
 
 export const about =
   "Creates the database, the KV namespace and the secrets that are missing at Cloudflare, applies the migrations, deploys the code.";
@@ -104,14 +104,13 @@ function storage() {
  */
 async function makePlan() {
   const { namespace, title, database } = storage();
-  const mail = MAIL_SECRETS[variable("MAIL")] ?? [];
   const migrations = migrationsIn(database);
   const wanted = {
     namespace: title,
     database: database.database_name,
     migrations,
     secrets: REQUIRED_SECRETS,
-    unset: mail,
+    unset: neededSecrets(variable).map(({ secret }) => secret),
   };
   const account = await isLoggedIn();
   if (!account) return { account, ...wanted };
@@ -128,7 +127,7 @@ async function makePlan() {
     database: exists ? null : database.database_name,
     migrations: migrations.filter((name) => !applied.includes(name)),
     secrets: REQUIRED_SECRETS.filter(isMissing),
-    unset: mail.filter(isMissing),
+    unset: wanted.unset.filter(isMissing),
   };
 }
 
@@ -175,10 +174,10 @@ async function addMissingSecrets() {
   const missing = Object.entries(makeSecrets()).filter(([name]) => !existing.includes(name));
   if (missing.length > 0) await putRemoteSecrets(Object.fromEntries(missing));
   else say("the Worker already has its secrets");
-  const mail = variable("MAIL");
-  const needed = MAIL_SECRETS[mail] ?? [];
-  const set = needed.length > 0 ? await remoteSecrets(needed) : [];
-  const unset = needed.filter((name) => !set.includes(name));
-  const puts = unset.map((name) => `npx wrangler secret put ${name}`).join("\n  ");
-  if (unset.length > 0) fail(`MAIL = "${mail}" needs another secret. Set it, then deploy again:\n  ${puts}`);
+  const needed = neededSecrets(variable);
+  const set = needed.length > 0 ? await remoteSecrets(needed.map(({ secret }) => secret)) : [];
+  const unset = needed.filter(({ secret }) => !set.includes(secret));
+  const lines = unset.map(({ secret, by }) => `  npx wrangler secret put ${secret}    # for ${by}`).join("\n");
+  if (unset.length > 0)
+    fail(`the variables in wrangler.toml need more secrets. Set them, then deploy again:\n${lines}`);
 }

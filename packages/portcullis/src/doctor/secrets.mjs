@@ -2,7 +2,7 @@
 
 import { called, docs } from "../place.mjs";
 import { keySetOf, nameOf, retirement, signsFrom, time } from "../rotation.mjs";
-import { algorithmOf, dataSecretId, kidOf, MAIL_SECRETS, REQUIRED_SECRETS } from "../secrets.mjs";
+import { algorithmOf, dataSecretId, kidOf, neededSecrets, REQUIRED_SECRETS } from "../secrets.mjs";
 import { duration, error, info, listOf, variableOf, warning } from "./finding.mjs";
 
 /** The age at which a signing key should be replaced, in seconds. NIST SP 800-57 has 1 to 3 years. */
@@ -19,13 +19,9 @@ const rotating = docs("operations/rotating-keys.md");
 function needed(facts) {
   // `data_secrets` reports it otherwise: a new secret would not help.
   const isNew = (name) => name !== "DATA_SECRETS" || !facts.database?.texts?.length;
-  const mail = variableOf(facts, "MAIL");
-  const isSet = (name) => variableOf(facts, name) !== undefined;
   return [
     ...REQUIRED_SECRETS.filter(isNew).map((name) => [name, name === "DATA_SECRETS" ? "second factors" : "the Worker"]),
-    ...(MAIL_SECRETS[mail] ?? []).map((name) => [name, `MAIL = "${mail}"`]),
-    ...(isSet("TURNSTILE_SITE_KEY") ? [["TURNSTILE_SECRET", "TURNSTILE_SITE_KEY"]] : []),
-    ...(isSet("SOURCE_HEADER") ? [["SOURCE_SECRET", "SOURCE_HEADER"]] : []),
+    ...neededSecrets((name) => variableOf(facts, name)).map(({ secret, by }) => [secret, by]),
   ];
 }
 
