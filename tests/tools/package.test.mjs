@@ -159,7 +159,7 @@ test("the commands of the package work on a database of its own", { timeout: 600
       assert.ok(link.startsWith(`${url}/account/confirm#token=`), link);
       const grace = await json("user", "show", "grace@example.org");
       assert.deepEqual([grace.name, grace.roles, grace.id.length], ["Grace", ["admin"], 22]);
-      assert.equal(grace.events[0].kind, "password_reset_started");
+      assert.ok(grace.events.some(({ kind }) => kind === "password_reset_started"));
       assert.match((await portcullis("reset", "ada@example.org")).stdout, /\nIt is for npx portcullis dev at http:/);
       const reset = await json("reset", "ada@example.org");
       assert.ok(reset.link.startsWith(`${url}/account/confirm#token=`), reset.link);
