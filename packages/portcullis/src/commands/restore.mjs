@@ -76,7 +76,8 @@ async function prepare(db, { header, tables }, hash) {
   const missing = header.migrations.filter((name) => !applied.includes(name));
   if (missing.length > 0)
     fail(
-      `the backup is of release ${header.version}, with migrations that this database lacks: ${missing.join(", ")}. Deploy that release, or a newer one, first`,
+      `the backup is of release ${header.version}, with migrations that this database lacks: ${missing.join(", ")}. ` +
+        "Deploy that release, or a newer one, first",
     );
   for (const [index, { name, columns }] of tables.entries()) checkColumns(name, columns, infos[index]);
   if (progress.length > 0) {
