@@ -9,7 +9,7 @@
 //   3. Write the rows in chunks, each in one transaction that also records the position. After an interruption, the same command
 //      continues there.
 
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -105,8 +105,8 @@ function checkColumns(table, columns, infos) {
 
 /** Writes rows in chunks, except those that are already written. */
 class Writer {
-  /** @type {string[]} statements of the chunk */
-  statements = [];
+  /** The file of the chunk, if it has begun. */
+  descriptor;
   /** @type {string[]} rows of the statement, as JSON */
   rows = [];
   table;
@@ -123,8 +123,9 @@ class Writer {
     this.done = done;
     this.begun = done;
     // The rows contain password hashes: only the owner can read this folder, and it is deleted at exit.
-    this.folder = mkdtempSync(join(tmpdir(), "portcullis-restore-"));
-    process.on("exit", () => rmSync(this.folder, { recursive: true, force: true }));
+    const folder = mkdtempSync(join(tmpdir(), "portcullis-restore-"));
+    process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+    this.file = join(folder, "chunk.sql");
   }
 
   async add({ position, table, text }) {
@@ -140,24 +141,26 @@ class Writer {
   }
 
   endStatement() {
-    if (this.rows.length > 0) this.statements.push(insert(this.table, this.rows, this.sessions));
+    if (this.rows.length === 0) return;
+    this.descriptor ??= openSync(this.file, "w", 0o600);
+    writeSync(this.descriptor, `${insert(this.table, this.rows, this.sessions)};\n`);
     this.rows = [];
     this.bytes.statement = 0;
   }
 
-  /** Writes the chunk. */
+  /** Writes the chunk to the database. */
   async end() {
     this.endStatement();
-    if (this.statements.length === 0) return;
+    if (this.descriptor === undefined) return;
     const state = [
       "CREATE TABLE IF NOT EXISTS restore_progress (hash TEXT NOT NULL, rows INTEGER PRIMARY KEY) STRICT",
       `INSERT INTO restore_progress (hash, rows) VALUES (${sqlText(this.hash)}, ${this.position})`,
     ];
-    const file = join(this.folder, "chunk.sql");
-    writeFileSync(file, [...state, ...this.statements].map((statement) => `${statement};\n`).join(""), { mode: 0o600 });
-    await this.db.run(file);
+    writeSync(this.descriptor, `${state.join(";\n")};\n`);
+    closeSync(this.descriptor);
+    this.descriptor = undefined;
+    await this.db.run(this.file);
     this.done = this.position;
-    this.statements = [];
     this.bytes.chunk = 0;
     console.error(`restored ${this.done} of ${this.total} rows, to ${this.table.name}`);
   }
