@@ -279,7 +279,7 @@ test("a restore refuses damaged, incomplete and foreign files, and writes nothin
   await refused(await forge("half", text.slice(0, -20)), damaged);
   await refused(await forge("row", withoutRow), /its rows are not those that were written/);
   await refused(
-    await forge("changed", text.replace("bob@example.org", "eve@example.org")),
+    await forge("other-row", text.replace("bob@example.org", "eve@example.org")),
     /not those that were written/,
   );
   await refused(await forge("more", `${text}[]\n`), /lines after the last/);
