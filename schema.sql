@@ -597,8 +597,8 @@ CREATE TABLE signing_keys (
   retires_at INTEGER NOT NULL,
   -- from when on it is neither published nor accepted. A refresh may still name a session by a token of it
   expires_at INTEGER NOT NULL,
-  -- the private JWK, encrypted under the data secret whose id is at the beginning. All other columns are associated data, so the row is
-  -- invalid if one of them changes
+  -- the private JWK, encrypted under the secret of DATA_SECRETS whose id is at the beginning. All other columns are associated data, so
+  -- the row is invalid if one of them changes
   private_key TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -125,6 +125,10 @@ pub async fn isolate(env: &Env) -> Result<Rc<Isolate>, Vec<Problem>> {
     if config.sessions_not_before > now {
         return Err(problem_of("SESSIONS_NOT_BEFORE", "is in the future".to_owned()));
     }
+    // Otherwise, all keys would be deleted and none made.
+    if config.keys_not_before > now {
+        return Err(problem_of("KEYS_NOT_BEFORE", "is in the future".to_owned()));
+    }
     let problem = |problem| problem_of("SIGNING_KEYS", problem);
     if config.signing_keys.active(now).is_none() {
         return Err(problem("every \"signs_from\" is in the future: no key may sign yet".to_owned()));

@@ -80,6 +80,7 @@ const BAD = [
   ],
   ["a date", { SESSIONS_NOT_BEFORE: `2026-11-25${CANARY}` }, { SESSIONS_NOT_BEFORE: /whole number from 0 to/ }],
   ["a time in milliseconds", { SESSIONS_NOT_BEFORE: "1796083200000" }, { SESSIONS_NOT_BEFORE: /whole number/ }],
+  ["a time of keys in the future", { KEYS_NOT_BEFORE: "4102444799" }, { KEYS_NOT_BEFORE: /^is in the future$/ }],
   ["a time in the future", { SESSIONS_NOT_BEFORE: "4102444799" }, { SESSIONS_NOT_BEFORE: /^is in the future$/ }],
   ["a negative grace window", { REFRESH_GRACE_SECONDS: "-1" }, { REFRESH_GRACE_SECONDS: /from 0 to 300/ }],
   ["a password minimum below eight", { PASSWORD_MIN_LENGTH: "7" }, { PASSWORD_MIN_LENGTH: /from 8 to 64/ }],

@@ -41,6 +41,8 @@ pub const RETRY_AGE: u64 = 10;
 pub const MAX_ACCESS_TOKEN_TTL: u64 = 86_400;
 /// How long a key verifies after its last signature, in seconds: the longest access token, and an hour for caches and clocks.
 const OVERLAP: u64 = MAX_ACCESS_TOKEN_TTL + 3_600;
+/// Maximum difference of two clocks, in seconds.
+const MAX_CLOCK_DIFFERENCE: u64 = 300;
 /// The algorithm of every key that is made.
 const ALGORITHM: Algorithm = Algorithm::Es256;
 
@@ -98,6 +100,17 @@ impl StoredKey {
         Place { table: "signing_keys", column: "private_key", row }
     }
 
+    /// Whether its times are those with which a key of its period is made. Whoever knows a data secret could otherwise make one that lives for
+    /// decades.
+    #[must_use]
+    fn has_times_of_its_period(&self) -> bool {
+        let made = Self::new(self.period, String::new(), self.created_at);
+        self.period <= self.created_at.saturating_add(AHEAD) / PERIOD
+            && self.activates_at == made.activates_at
+            && self.retires_at == made.retires_at
+            && self.expires_at == made.expires_at
+    }
+
     /// Whether nobody needs the key any more. A client that was away for `idle_ttl` seconds may still send the last access token with its
     /// refresh token, which must not log it out. Keys from before `not_before` are not to be used.
     #[must_use]
@@ -129,12 +142,13 @@ pub struct AutomaticKey {
 }
 
 impl AutomaticKey {
-    /// The key of a decrypted JWK; `None` if it is not the key that the row names.
+    /// The key of a decrypted JWK; `None` if it is not the key that the row names, or if no scheduled event made such a row.
     #[must_use]
     pub fn new(stored: StoredKey, jwk: &[u8]) -> Option<Self> {
         let key = SigningKey::from_json(jwk)?;
         let is_named = key.kid() == stored.kid && key.algorithm().name() == stored.algorithm;
-        (is_named && key.algorithm() == ALGORITHM).then_some(Self { stored, key })
+        let is_made = stored.has_times_of_its_period();
+        (is_named && is_made && key.algorithm() == ALGORITHM).then_some(Self { stored, key })
     }
 
     /// The row.
@@ -147,6 +161,11 @@ impl AutomaticKey {
     #[must_use]
     pub const fn key(&self) -> &SigningKey {
         &self.key
+    }
+
+    /// Whether it was made by now, give or take the difference of two clocks.
+    const fn is_made(&self, now: u64) -> bool {
+        self.stored.created_at <= now.saturating_add(MAX_CLOCK_DIFFERENCE)
     }
 
     const fn signs(&self, now: u64) -> bool {
@@ -189,14 +208,14 @@ impl<'k> KeyRing<'k> {
     #[must_use]
     pub fn is_expired(self, key: &SigningKey, now: u64, overlap: u64) -> bool {
         match self.find_automatic(key.kid()) {
-            Some(automatic) => now >= automatic.stored.expires_at,
+            Some(automatic) => !automatic.is_made(now) || now >= automatic.stored.expires_at,
             None => self.configured.state(key, now, overlap) == KeyState::Expired,
         }
     }
 
     /// The keys whose public part is published.
     pub fn published(self, now: u64, overlap: u64) -> impl Iterator<Item = &'k SigningKey> {
-        let automatic = self.automatic.iter().filter(move |key| now < key.stored.expires_at);
+        let automatic = self.automatic.iter().filter(move |key| key.is_made(now) && now < key.stored.expires_at);
         self.configured.published(now, overlap).chain(automatic.map(|key| &key.key))
     }
 
@@ -219,10 +238,10 @@ pub struct KeptKeys {
 }
 
 impl KeptKeys {
-    /// Whether it has every key that may sign, without a look at D1.
+    /// Whether it has every key that may sign, without a look at D1. A list from the future would hide newer keys for ever.
     #[must_use]
     pub const fn is_current(&self, now: u64) -> bool {
-        now < self.at.saturating_add(MAX_KEPT_AGE)
+        self.at <= now.saturating_add(MAX_CLOCK_DIFFERENCE) && now < self.at.saturating_add(MAX_KEPT_AGE)
     }
 }
 
@@ -256,8 +275,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{
-        AHEAD, Age, AutomaticKey, KeptKeys, KeyRing, LEAD, MAX_COPY_AGE, MAX_KEPT_AGE, OVERLAP, PERIOD, RENEWAL_AGE,
-        StoredKey, to_make,
+        AHEAD, Age, AutomaticKey, KeptKeys, KeyRing, LEAD, MAX_CLOCK_DIFFERENCE, MAX_COPY_AGE, MAX_KEPT_AGE, OVERLAP,
+        PERIOD, RENEWAL_AGE, StoredKey, to_make,
     };
     use crate::token::keys::tests::{another_key, parse, rfc_7515_a3_key, rfc_8037_a1_key};
     use crate::token::keys::{SigningKey, SigningKeys};
@@ -388,6 +407,29 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_times_that_no_scheduled_event_makes_is_none() {
+        let jwk = rfc_7515_a3_key();
+        let made = |change: fn(&mut StoredKey)| {
+            let mut stored = StoredKey::new(P, kid(&jwk), START);
+            change(&mut stored);
+            AutomaticKey::new(stored, jwk.to_string().as_bytes()).is_some()
+        };
+        assert!(made(|_| ()));
+        assert!(!made(|key| key.expires_at += 1) && !made(|key| key.retires_at += PERIOD));
+        assert!(!made(|key| key.activates_at -= 1));
+        // The key of a period that begins later than a week after its making.
+        let ahead = |now| AutomaticKey::new(StoredKey::new(P, kid(&jwk), now), jwk.to_string().as_bytes()).is_some();
+        assert!(ahead(START - AHEAD) && !ahead(START - AHEAD - 1));
+    }
+
+    #[test]
+    fn a_list_from_the_future_is_not_current() {
+        let current = |at| KeptKeys { at, active: None, keys: vec![] }.is_current(START);
+        assert!(current(START) && current(START + MAX_CLOCK_DIFFERENCE) && !current(START + MAX_CLOCK_DIFFERENCE + 1));
+        assert!(!current(u64::MAX));
+    }
+
+    #[test]
     fn one_key_after_the_other_signs_without_a_gap() {
         let configured = parse(&[rfc_8037_a1_key()]).unwrap();
         let (first, second) = (rfc_7515_a3_key(), another_key());
@@ -397,9 +439,11 @@ mod tests {
         let [base, first, second] = [rfc_8037_a1_key(), first, second].map(|jwk| kid(&jwk));
         let end = START + PERIOD;
         for (now, active, published) in [
-            (START, &base, vec![&base, &second, &first]),
-            (START + LEAD - 1, &base, vec![&base, &second, &first]),
-            (START + LEAD, &first, vec![&base, &second, &first]),
+            (START, &base, vec![&base, &first]),
+            (START + LEAD - 1, &base, vec![&base, &first]),
+            (START + LEAD, &first, vec![&base, &first]),
+            (end - AHEAD - MAX_CLOCK_DIFFERENCE - 1, &first, vec![&base, &first]),
+            (end - AHEAD - MAX_CLOCK_DIFFERENCE, &first, vec![&base, &second, &first]),
             (end - 1, &first, vec![&base, &second, &first]),
             (end, &second, vec![&base, &second, &first]),
             (end + OVERLAP - 1, &second, vec![&base, &second, &first]),
