@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 
 import { Decrypter, Encrypter } from "age-encryption";
-import { EXCLUDED, encode, INCLUDED } from "../../packages/portcullis/src/backup.mjs";
+import { decrypterWith, EXCLUDED, encode, INCLUDED, readEncrypted } from "../../packages/portcullis/src/backup.mjs";
 import { read } from "../../scripts/lib.mjs";
 import { Databases } from "../support/databases.mjs";
 
@@ -65,7 +65,7 @@ function fill(database) {
     const ended = { session_id: "ended", revoked_at: 1_700_000_000, revoked_reason: "logout" };
     insert(sqlite, "refresh_tokens", { ...session, ...ended });
     const others = [...Object.keys(INCLUDED), ...Object.keys(EXCLUDED)].filter(
-      (table) => !["users", "refresh_tokens", "slot_key", "signing_keys"].includes(table),
+      (table) => !["users", "refresh_tokens", "slot_key"].includes(table),
     );
     for (const table of others)
       insert(sqlite, table, { user_id: "ada", transport: "body", purpose: "reset", confirmed_at: 1 });
@@ -172,8 +172,8 @@ test("a backup has the rows of its tables and of no other, and is encrypted", as
       tables,
       Object.keys(INCLUDED).filter((table) => isWith || !INCLUDED[table].sessions),
     );
-    for (const table of Object.keys(EXCLUDED)) assert.ok(!text.includes(`${table}.`), table);
-    assert.equal(text.includes("refresh_tokens."), isWith);
+    for (const table of Object.keys(EXCLUDED)) assert.ok(!text.includes(`"${table}.`), table);
+    assert.equal(text.includes('"refresh_tokens.'), isWith);
   }
   const bytes = readFileSync(at("with.backup"));
   assert.ok(bytes.toString("latin1").startsWith("age-encryption.org/v1\n-> X25519 "));
@@ -297,7 +297,7 @@ test("a restore refuses damaged, incomplete and foreign files, and writes nothin
   const migrations = [...header.migrations, "0999_later.sql"];
   await refused(
     await forge("schema", [JSON.stringify({ ...header, migrations }), ...rest].join("\n")),
-    /lacks: 0999_later\.sql\. Deploy that/,
+    /lacks: 0999_later\.sql\. Apply its migrations/,
   );
   await refused(await forge("table", await table("signing_keys", ["kid"])), /does not restore: signing_keys/);
   await refused(
@@ -308,6 +308,22 @@ test("a restore refuses damaged, incomplete and foreign files, and writes nothin
     await forge("needed", await table("throttles", ["key"])),
     /lacks columns of throttles .*: steps, failures/,
   );
+
+  await refused(await forge("sql", await table("throttles", ["key) SELECT 1 --"])), /throttles is invalid/);
+  await refused(
+    await forge("terminal", [JSON.stringify({ ...header, version: "\u001b[2J" }), ...rest].join("\n")),
+    /its first line is invalid/,
+  );
+  // Such sessions would be in force.
+  await refused(
+    await forge("sessions", await table("refresh_tokens", ["session_id"])),
+    /lacks columns of refresh_tokens .*revoked_at, revoked_reason/,
+  );
+  // What is written is what was checked.
+  const decrypter = await decrypterWith(identityFile);
+  const checked = await readEncrypted(at("whole.backup"), decrypter);
+  const other = await forge("other-table", await table("throttles", ["key"]));
+  await assert.rejects(readEncrypted(other, decrypter, undefined, checked), /it has changed since it was checked/);
 
   const misused = await target.quick("restore", at("whole.backup"));
   assert.equal(misused.code, 2);

@@ -15,6 +15,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 
 import { Failure, fail, misused } from "./failure.mjs";
+import { printable } from "./output.mjs";
 import { namedFile } from "./place.mjs";
 
 const FORMAT = 1;
@@ -146,16 +147,17 @@ export async function writeEncrypted(file, encrypter, lines) {
 }
 
 /**
- * Reads a backup to its end, and calls `take` with the position, table and text of each row. Returns the header, the tables and what the
+ * Reads a backup to its end, and calls `take` with the position, table and text of each row. `before`: what an earlier reading returned, from
+ * which the file must not differ. Returns the header, the tables and what the
  * last line says. Fails if anything is missing or differs from what was written.
  */
-export async function readEncrypted(file, decrypter, take = async (_row) => {}) {
+export async function readEncrypted(file, decrypter, take = async (_row) => {}, before = undefined) {
   const damaged = (why) => fail(`${file} is damaged or incomplete: ${why}`);
   const source = createReadStream(file);
   try {
     const plain = await decrypter.decrypt(Readable.toWeb(source));
     const gunzip = createGunzip();
-    const reader = new Reader(damaged, file);
+    const reader = new Reader(damaged, file, before);
     await pipeline(Readable.fromWeb(plain), gunzip, async (stream) => {
       for await (const lines of linesOf(stream))
         for (const line of lines) reader.read(line) && (await take(reader.row));
@@ -182,9 +184,11 @@ class Reader {
   /** The row of the last line. */
   row = { position: 0, table: undefined, text: "" };
 
-  constructor(damaged, file) {
+  /** `before`: what an earlier reading of the file returned. Another content must not be written unchecked. */
+  constructor(damaged, file, before) {
     this.damaged = damaged;
     this.file = file;
+    this.before = before;
   }
 
   /** Reads a line. Returns whether it is a row. */
@@ -213,13 +217,26 @@ class Reader {
       fail(
         `${this.file} has format ${header.portcullis_backup}, and this release reads format ${FORMAT}: use the release ${header.version}`,
       );
+    const isName = (value) => typeof value === "string" && printable(value) === value;
+    if (
+      !isName(header.version) ||
+      !Number.isSafeInteger(header.at) ||
+      !Array.isArray(header.migrations) ||
+      !header.migrations.every(isName)
+    )
+      this.damaged("its first line is invalid");
     this.header = header;
     return false;
   }
 
   beginTable({ table: name, columns }) {
     if (!Object.hasOwn(INCLUDED, name)) fail(`${this.file} has a table that this release does not restore: ${name}`);
-    if (this.tables.some((table) => table.name === name) || !Array.isArray(columns)) this.damaged(`${name} is invalid`);
+    const isColumn = (column) => typeof column === "string" && /^[a-z_]+$/.test(column);
+    if (this.tables.some((table) => table.name === name) || !Array.isArray(columns) || !columns.every(isColumn))
+      this.damaged(`${name} is invalid`);
+    const known = this.before?.tables[this.tables.length];
+    if (this.before && (known?.name !== name || known.columns.join() !== columns.join()))
+      this.damaged("it has changed since it was checked");
     this.tables.push({ name, columns, rows: 0 });
     return false;
   }
@@ -229,6 +246,7 @@ class Reader {
     const isSame = this.tables.every(({ name, rows }) => this.last.rows[name] === rows);
     if (!isSame || this.hash.digest("hex") !== this.last.sha256)
       this.damaged("its rows are not those that were written");
+    if (this.before && this.before.sha256 !== this.last.sha256) this.damaged("it has changed since it was checked");
     return { header: this.header, tables: this.tables, ...this.last, total: this.row.position };
   }
 }

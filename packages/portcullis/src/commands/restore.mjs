@@ -35,6 +35,9 @@ export const options = {
 const CHUNK_ROWS = 25_000;
 const CHUNK_BYTES = 16_000_000;
 
+/** What the columns of a session get that is not restored in force. */
+const ENDED = { revoked_at: "unixepoch()", revoked_reason: "'ended_by_admin'" };
+
 export async function main(args) {
   const {
     values,
@@ -52,7 +55,7 @@ export async function main(args) {
   const done = await prepare(db, backup, hash);
   const writer = new Writer(db, { backup, hash, done, sessions: values.sessions });
   try {
-    await readEncrypted(file, decrypter, (row) => writer.add(row));
+    await readEncrypted(file, decrypter, (row) => writer.add(row), backup);
     await writer.end();
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -77,7 +80,7 @@ async function prepare(db, { header, tables }, hash) {
   if (missing.length > 0)
     fail(
       `the backup is of release ${header.version}, with migrations that this database lacks: ${missing.join(", ")}. ` +
-        "Deploy that release, or a newer one, first",
+        "Apply its migrations, or those of a newer release, first: npx wrangler d1 migrations apply DB",
     );
   for (const [index, { name, columns }] of tables.entries()) checkColumns(name, columns, infos[index]);
   if (progress.length > 0) {
@@ -98,7 +101,10 @@ async function prepare(db, { header, tables }, hash) {
 function checkColumns(table, columns, infos) {
   const unknown = columns.filter((column) => infos.every(({ name }) => name !== column));
   if (unknown.length > 0) fail(`the backup has columns of ${table} that this database lacks: ${unknown.join(", ")}`);
-  const isNeeded = ({ name, notnull, dflt_value }) => !columns.includes(name) && notnull === 1 && dflt_value === null;
+  // Without them, sessions would be restored in force.
+  const always = table === "refresh_tokens" ? Object.keys(ENDED) : [];
+  const isNeeded = ({ name, notnull, dflt_value }) =>
+    !columns.includes(name) && ((notnull === 1 && dflt_value === null) || always.includes(name));
   const lacking = infos.filter(isNeeded).map(({ name }) => name);
   if (lacking.length > 0) fail(`the backup lacks columns of ${table} that this database needs: ${lacking.join(", ")}`);
 }
@@ -172,11 +178,10 @@ class Writer {
  */
 function insert({ name, columns }, rows, sessions) {
   const { owned, replaces } = INCLUDED[name];
-  const ended = { revoked_at: "unixepoch()", revoked_reason: "'ended_by_admin'" };
   return insertRows(name, columns, `[${rows.join(",")}]`, {
     verb: `INSERT OR ${replaces ? "REPLACE" : "IGNORE"}`,
     field: (column, value) =>
-      name === "refresh_tokens" && !sessions && column in ended ? `COALESCE(${value}, ${ended[column]})` : value,
+      name === "refresh_tokens" && !sessions && column in ENDED ? `COALESCE(${value}, ${ENDED[column]})` : value,
     where: owned ? `EXISTS (SELECT 1 FROM users WHERE id = value ->> ${columns.indexOf("user_id")})` : "TRUE",
   });
 }
