@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { database as databaseOptions, json, parse, text } from "../command.mjs";
 import { Database, sqlText, sqlValue } from "../d1.mjs";
 import { fail, misused } from "../failure.mjs";
-import { show } from "../output.mjs";
-import { checkSilent, namedFile, packages } from "../place.mjs";
+import { printable, show } from "../output.mjs";
+import { called, checkSilent, namedFile, packages } from "../place.mjs";
 
 export const about =
   "Prints the audit trail since a time and the accounts that it names, or repeats what such a file says on a restored database, and lists " +
@@ -224,7 +224,7 @@ function readLines(file) {
     fail(`${file} cannot be read: ${error.message}`);
   }
   const [head, ...rest] = lines;
-  if (!Number.isInteger(head?.since)) fail(`${file} is not an output of npm run replay -- --export`);
+  if (!Number.isInteger(head?.since)) fail(`${file} is not an output of ${called("replay", "--export TIME")}`);
   const accounts = new Map(rest.flatMap(({ account }) => (account ? [[account.id, account]] : [])));
   return { ...head, events: rest.flatMap(({ event }) => event ?? []), accounts };
 }
@@ -311,14 +311,12 @@ async function replay(database, file) {
 /** Runs the statements by files that only the owner can read, each in one transaction. */
 async function run(database, all) {
   const folder = mkdtempSync(join(tmpdir(), "portcullis-replay-"));
-  try {
-    for (const page of pages(all)) {
-      const name = join(folder, "statements.sql");
-      writeFileSync(name, page.map((statement) => `${statement};\n`).join(""), { mode: 0o600 });
-      await database.run(name);
-    }
-  } finally {
-    rmSync(folder, { recursive: true });
+  // Also after a signal.
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  for (const page of pages(all)) {
+    const name = join(folder, "statements.sql");
+    writeFileSync(name, page.map((statement) => `${statement};\n`).join(""), { mode: 0o600 });
+    await database.run(name);
   }
 }
 
@@ -362,7 +360,7 @@ function report({ since, events, sessions }, changes, missing) {
   show(`  ${events.length} entries of the audit trail inserted again`);
   show(`not in the trail: the logins and ends of ${sessions} sessions, and accounts imported since`);
   show(missing.length === 0 ? "everything was repeated" : `could not be repeated (${missing.length}):`);
-  for (const { id, what } of missing) show(`  ${id}  ${what}`);
+  for (const { id, what } of missing) show(printable(`  ${id}  ${what}`));
   if (missing.length > 0) process.exitCode = 1;
   return {
     since,
