@@ -20,8 +20,7 @@ export const text = (value, help) => ({ type: "string", value, help });
 /** The options of every command that uses the database. */
 export const database = {
   remote: flag("uses the deployed database, not the local one"),
-  // The folder of the local database, if it is not .wrangler/state. For the tests.
-  "persist-to": { type: "string" },
+  "persist-to": text("FOLDER", "with the local database: its folder, instead of .wrangler/state"),
 };
 
 /** The option of every command. cli.mjs reads it before the others. */

@@ -30,7 +30,10 @@ export async function main(args) {
     fail(`${folder} is not an empty folder, and nothing is overwritten`);
   mkdirSync(folder, { recursive: true });
   cpSync(template, join(folder, "wrangler.toml"));
-  writeFileSync(join(folder, ".gitignore"), "node_modules/\n.wrangler/\n.dev.vars*\nsecrets.env\n");
+  writeFileSync(
+    join(folder, ".gitignore"),
+    "node_modules/\n.wrangler/\n.dev.vars*\n*.env\n*.ndjson\n*.backup\nbackup-identity.txt\nportcullis.sql\n",
+  );
   writeFileSync(join(folder, "README.md"), readme(basename(folder)));
   const archive = await npm(folder, "pack", home, "--json", "--pack-destination", folder);
   const [{ filename }] = JSON.parse(archive);
@@ -45,7 +48,7 @@ export async function main(args) {
 ${shown === "" ? "This folder" : shown} is a project of Portcullis. Next:
 ${shown === "" ? "" : `  cd ${shown}\n`}  npx portcullis dev       serves it on http://localhost:8787
   npx portcullis --help    lists the other commands
-To deploy it, set ISSUER and AUDIENCE in wrangler.toml, and run npx portcullis deploy.`);
+To deploy it, follow node_modules/portcullis/docs/operations/deploying.md, which says how to keep a copy of the secrets.`);
   return { folder, files: readdirSync(folder).filter((file) => file !== ".git") };
 }
 
