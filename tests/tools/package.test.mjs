@@ -57,7 +57,7 @@ async function userEnv() {
   if (existsSync(join(config.cache, "_cacache"))) symlinkSync(join(config.cache, "_cacache"), join(cache, "_cacache"));
   // What connects this machine with the registry, and the JavaScript that it has compiled.
   const network = Object.entries(environment).filter(([name]) =>
-    /proxy|cert|^npm_config_|^NODE_COMPILE_CACHE$/i.test(name),
+    /proxy|cert|^npm_config_(.*registry|ca|cafile|strict_ssl|fetch_.*)$|^NODE_COMPILE_CACHE$/i.test(name),
   );
   return {
     ...Object.fromEntries(network),
