@@ -319,6 +319,15 @@ test("a row that somebody changed is not used, is logged once, and stops no othe
   await write([{ ...row, period: row.period + 1 }]);
   await worker.update(ON);
   assert.deepEqual(await published(), [base.kid]);
+  // What is no time.
+  for (const created_at of [-1, "9223372036854775807"]) {
+    await write([row, { ...other, created_at }]);
+    await worker.update(ON);
+    assert.deepEqual(await published(), [base.kid, row.kid], String(created_at));
+    await run();
+    assert.equal((await kept()).keys.length, 1);
+  }
+  assert.deepEqual(worker.events("storage_fault"), []);
 });
 
 test("an old row that is written again signs nothing, and nobody accepts its tokens", async () => {
