@@ -141,7 +141,7 @@ async function main(args) {
       if (isSignedIn) {
         await page.getByLabel("E-mail or username").fill(user.email);
         await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
-        await page.getByRole("button", { name: "Log in" }).click();
+        await page.getByRole("button", { name: "Log in", exact: true }).click();
         await page.waitForURL("**/profile");
         await page.goto(`${url}/account/${view}`);
       }
