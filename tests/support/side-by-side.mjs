@@ -95,7 +95,7 @@ class Release {
       body,
       redirect: "manual",
       headers: {
-        // One address may cause only so many mails.
+        // The mails that one address may cause are limited.
         "CF-Connecting-IP": `2001:db8:${(requests++).toString(16)}::1`,
         "User-Agent": "tests",
         ...(json !== undefined && { "Content-Type": "application/json" }),

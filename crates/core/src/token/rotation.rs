@@ -163,7 +163,7 @@ impl AutomaticKey {
         &self.key
     }
 
-    /// Whether it was made by now, give or take the difference of two clocks.
+    /// Whether its making is not in the future, except by the difference of two clocks.
     const fn is_made(&self, now: u64) -> bool {
         self.stored.created_at <= now.saturating_add(MAX_CLOCK_DIFFERENCE)
     }
