@@ -327,7 +327,10 @@ export class Worker {
     return this.db.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(JSON.stringify(roles), user.id).run();
   }
 
-  /** Saves an account with its rows in all tables, and returns a function that restores them. */
+  /**
+   * Saves an account with its rows in all tables, and returns a function that restores them. Afterwards no notice counts as sent, and no
+   * session as ended.
+   */
   async snapshot({ user }) {
     const columns = await this.#ownedColumns();
     const owned = Object.entries(columns).map(([table, names]) => [table, names, table === "users" ? "id" : "user_id"]);
@@ -343,11 +346,12 @@ export class Worker {
         return this.db.prepare(`INSERT INTO ${table} (${names}) VALUES (${values.map(() => "?")})`).bind(...values);
       }),
     );
+    const forgetNotices = this.db.prepare("DELETE FROM mail_budgets WHERE key LIKE 'notice:%:' || ?").bind(user.id);
     const marks = (await this.sessionIds({ user })).map((id) => `revoked:${id}`);
     return async () => {
       // Twice, because a delete in one table may insert a row into another.
-      await this.db.batch([...remove, ...remove, ...insert]);
-      await Promise.all(marks.map((mark) => this.kv.delete(mark)));
+      await this.db.batch([...remove, ...remove, forgetNotices, ...insert]);
+      await this.kv.deleteAll(marks);
     };
   }
 

@@ -46,8 +46,11 @@ class Statement {
   }
 }
 
-/** A KV namespace with the methods that take and return JSON. `call` makes the wrapper call one of them. */
+/**
+ * A KV namespace with the methods that take and return JSON, and `deleteAll` with a list of keys. `call` makes the wrapper call one of
+ * them.
+ */
 export function namespace(call) {
   const method = (name) => [name, (...values) => call(name, values)];
-  return Object.fromEntries(["get", "put", "list", "delete"].map(method));
+  return Object.fromEntries(["get", "put", "list", "delete", "deleteAll"].map(method));
 }

@@ -159,6 +159,7 @@ async function follow({ configuration, statements, method, values, advance, limi
   if (limits !== undefined) return limit(limits);
   if (order.asked) return asked.splice(0);
   if (configuration !== undefined) return use({ ...resources(env), ...configuration });
+  if (method === "deleteAll") return Promise.all(values[0].map((key) => REVOCATIONS.delete(key)));
   if (method !== undefined) return REVOCATIONS[method](...values);
   return DB.batch(statements.map(({ sql, values }) => DB.prepare(sql).bind(...values)));
 }
