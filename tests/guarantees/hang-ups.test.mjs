@@ -1,4 +1,4 @@
-// Clients that disconnect in the middle of a request leak no memory. More than two thousand do here. WebAssembly memory
+// Clients that disconnect in the middle of a request leak no memory. More than a thousand do here. WebAssembly memory
 // never shrinks, so a leak of one KiB per client is detected.
 
 import assert from "node:assert/strict";
@@ -11,7 +11,7 @@ import { MAIL_VARS, Mails } from "../support/mails.mjs";
 import { ROUTES, WITH_BODY } from "../support/routes.mjs";
 
 /** The maximum growth of the memory, in KiB. */
-const MAX_GROWTH = 512;
+const MAX_GROWTH = 256;
 /** The number of clients that disconnect together, each with its own account and address. */
 const WAVE = 60;
 /** The size of a body, nearly the maximum, so that a leaked body is detected. */
@@ -170,12 +170,12 @@ async function assertNoGrowth() {
 }
 
 for (const [stage, routes, count] of [
-  ["after the headers", ALL, 600],
-  ["after half of the body", ALL, 600],
-  ["during the query of D1", OTHERS, 480],
+  ["after the headers", ALL, 300],
+  ["after half of the body", ALL, 300],
+  ["during the query of D1", OTHERS, 300],
   ["during the query of D1", HASHING, 60],
   ["while waiting for a password hash", HASHING, 60],
-  ["during the response", OTHERS, 480],
+  ["during the response", OTHERS, 300],
   ["during the response", HASHING, 60],
 ]) {
   const which =
