@@ -691,6 +691,19 @@ test("if the server does not answer at all, the page says so and can begin again
   });
 });
 
+test("a view whose file is missing says so, and is there after a reload", options, async () => {
+  const ada = await pages.register();
+  await pages.visit({ allowed: [404] }, async (page) => {
+    await page.route("**/inside-*.js", (route) => route.fulfill({ status: 404 }));
+    await page.reload();
+    await logIn(page, ada);
+    await page.getByRole("alert").getByText("These pages have been updated.").waitFor();
+    await page.unroute("**/inside-*.js");
+    await button(page, "Reload").click();
+    await heading(page, "Profile");
+  });
+});
+
 test("a form is sent once, however often its button is pressed", options, async () => {
   const person = await pages.register();
   await pages.visit({}, async (page) => {

@@ -1,53 +1,24 @@
 // The current view and its frame.
 
-import type { ComponentChildren, ComponentType } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
 
-import { fill, named, s } from "../strings/index.ts";
-import { client, returnTo, type User } from "../ui/auth.ts";
-import { Alert, Announcements, Brand, BreachNotice, Button, Link, Page } from "../ui/basics.tsx";
+import { fill, s } from "../strings/index.ts";
+import { client, returnTo } from "../ui/auth.ts";
+import { Announcements, Brand, FromFile, Outdated } from "../ui/basics.tsx";
 import { forgetDrafts } from "../ui/form.tsx";
-import { type Action, useAction, useLoad, useOnline } from "../ui/hooks.ts";
-import { Icon, type IconName } from "../ui/icons.tsx";
-import { navigate, type Route, useRoute } from "../ui/router.ts";
+import { type Action, useAction, useOnline } from "../ui/hooks.ts";
+import { navigate, useRoute } from "../ui/router.ts";
 import { suspended } from "../ui/sign-in.ts";
-import { StepUpDialog } from "../ui/step-up-dialog.tsx";
-import { ActivityView } from "./views/activity.tsx";
-import { ConfirmView } from "./views/confirm.tsx";
-import { EmailView } from "./views/email.tsx";
-import { FactorView } from "./views/factor.tsx";
+import type { ViewProps } from "./inside.tsx";
 import { LoginView } from "./views/login.tsx";
 import { CodeLoginView, ForgotView } from "./views/mail.tsx";
-import { PasskeyOffer, Review } from "./views/offers.tsx";
-import { PasswordView } from "./views/password.tsx";
-import { ProfileView } from "./views/profile.tsx";
 import { RegisterView } from "./views/register.tsx";
-import { SecurityView } from "./views/security.tsx";
-import { SessionsView } from "./views/sessions.tsx";
 
-/** The properties of a view for a signed-in user. */
-export interface ViewProps {
-  user: User;
-  route: Route;
-}
-
-/** The views for a signed-in user, and the names and icons of those in the navigation. */
-const VIEWS: Record<string, [ComponentType<ViewProps>, keyof typeof s.nav, IconName]> = {
-  profile: [ProfileView, "profile", "user"],
-  email: [EmailView, "profile", "user"],
-  password: [PasswordView, "password", "lock"],
-  security: [SecurityView, "security", "shield"],
-  sessions: [SessionsView, "sessions", "computer"],
-  activity: [ActivityView, "activity", "pulse"],
-  stats: [AdminView, "stats", "chart"],
-  admin: [AdminView, "admin", "users"],
-};
-
-/** The views for administrators. */
-const FOR_ADMINS = ["stats", "admin"];
-
-/** The view that a view without an item in the navigation belongs to. */
-const WITHIN: Record<string, string> = { email: "profile" };
+// Files of their own, which the login page does not wait for.
+const loadInside = () => import("./inside.tsx");
+const loadFactor = () => import("./views/factor.tsx");
+const loadConfirm = () => import("./views/confirm.tsx");
 
 function useClientState() {
   const [state, setState] = useState(client.state);
@@ -90,7 +61,9 @@ function Current() {
   if (step) {
     return (
       <Outside>
-        <FactorView step={step} />
+        <FromFile load={loadFactor} otherwise={<Outdated title={s.brand} />}>
+          {({ FactorView }) => <FactorView step={step} />}
+        </FromFile>
       </Outside>
     );
   }
@@ -107,18 +80,18 @@ function Current() {
   if (isForAll && status !== "loading") {
     return (
       <Outside>
-        {route.view === "forgot" ? <ForgotView route={route} back={back} /> : <ConfirmView user={user} />}
+        {route.view === "forgot" ? (
+          <ForgotView route={route} back={back} />
+        ) : (
+          <FromFile load={loadConfirm} otherwise={<Outdated title={s.brand} />}>
+            {({ ConfirmView }) => <ConfirmView user={user} />}
+          </FromFile>
+        )}
       </Outside>
     );
   }
   if (status === "signed_in") {
-    if (isEntrance) return null;
-    return (
-      <Inside user={user} view={route.view} logout={logout}>
-        <View user={user} route={route} />
-        <StepUpDialog user={user} />
-      </Inside>
-    );
+    return isEntrance ? null : <SignedIn user={user} route={route} logout={logout} />;
   }
   if (status !== "signed_out") return null;
   // The login form is shown at the requested address, so that the user continues there.
@@ -135,36 +108,17 @@ function Current() {
   );
 }
 
-function View({ user, route }: ViewProps) {
-  const [Content] = named(VIEWS, route.view) ?? [];
-  if (Content === undefined) {
-    return (
-      <Page title={s.notFound.title} lead={s.notFound.text}>
-        <p>
-          <Link to="profile" class="button plain">
-            {s.notFound.home}
-          </Link>
-        </p>
-      </Page>
-    );
-  }
-  // Another account starts with empty forms.
-  return <Content key={`${user.id} ${route.view}`} user={user} route={route} />;
-}
-
-/** The admin pages are a file of their own, which only administrators fetch. */
-function AdminView(props: ViewProps) {
-  const loaded = useLoad(() => import("../admin/admin.tsx").catch(() => "outdated" as const));
-  if (loaded.data === "outdated") {
-    return (
-      <Page title={props.route.view === "stats" ? s.stats.title : s.admin.title}>
-        <Alert problem={{ code: navigator.onLine ? "outdated" : "offline" }}>
-          <Button onClick={() => location.reload()}>{s.errors.reload}</Button>
-        </Alert>
-      </Page>
-    );
-  }
-  return loaded.data ? <loaded.data.Admin {...props} /> : null;
+function SignedIn(props: ViewProps & { logout: Action<[]> }) {
+  const missing = (
+    <Outside>
+      <Outdated title={s.brand} />
+    </Outside>
+  );
+  return (
+    <FromFile load={loadInside} otherwise={missing}>
+      {({ Inside }) => <Inside {...props} />}
+    </FromFile>
+  );
 }
 
 function Offline() {
@@ -176,8 +130,11 @@ function Offline() {
   );
 }
 
-/** The frame of views without a signed-in user. */
+/** The frame of views without a signed-in user. What the user sees after the login is fetched meanwhile. */
 function Outside({ children }: { children: ComponentChildren }) {
+  useEffect(() => {
+    loadInside().catch(() => {});
+  }, []);
   return (
     <main class="outside">
       <div class="panel">
@@ -185,67 +142,5 @@ function Outside({ children }: { children: ComponentChildren }) {
         {children}
       </div>
     </main>
-  );
-}
-
-/** The frame of views for a signed-in user. */
-function Inside({
-  user,
-  view,
-  logout,
-  children,
-}: {
-  user: User;
-  view: string;
-  logout: Action<[]>;
-  children: ComponentChildren;
-}) {
-  const items = Object.entries(VIEWS).filter(
-    ([name]) => !(name in WITHIN) && (!FOR_ADMINS.includes(name) || user.roles.includes("admin")),
-  );
-  const current = named(WITHIN, view) ?? view;
-  const nav = useRef<HTMLElement>(null);
-  // Scrolls the item of this view into sight on narrow screens.
-  useLayoutEffect(() => {
-    const list = nav.current;
-    const item = list?.querySelector<HTMLElement>("[aria-current]");
-    // scrollIntoView would also change where Tab continues.
-    if (list && item) list.scrollLeft = item.offsetLeft - (list.clientWidth - item.offsetWidth) / 2;
-  }, [view]);
-  return (
-    <>
-      <a class="skip" href="#main">
-        {s.skip}
-      </a>
-      <div class="inside">
-        <header class="top">
-          <Brand />
-          <p class="who" title={user.email}>
-            {user.name ?? user.email}
-          </p>
-          <Button onClick={logout.run} isBusy={logout.isBusy}>
-            {s.nav.logout}
-          </Button>
-        </header>
-        <nav ref={nav} aria-label={s.nav.label}>
-          <ul>
-            {items.map(([name, [, label, icon]]) => (
-              <li key={name}>
-                <Link to={name} current={name === current}>
-                  <Icon name={icon} />
-                  {s.nav[label]}
-                </Link>
-              </li>
-            ))}
-          </ul>
-        </nav>
-        <main id="main" tabIndex={-1}>
-          <BreachNotice user={user} />
-          <Review view={view} />
-          {view !== "security" && <PasskeyOffer user={user} />}
-          {children}
-        </main>
-      </div>
-    </>
   );
 }

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import type { ViewProps } from "../account/app.tsx";
+import type { ViewProps } from "../account/inside.tsx";
 import { fill, s } from "../strings/index.ts";
 import { client, config, type Person } from "../ui/auth.ts";
 import { announce, Badge, Button, Card, Dialog, Empty, Link, Page, Pending, Time } from "../ui/basics.tsx";

@@ -5,7 +5,7 @@ import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hook
 
 import { fill, s } from "../strings/index.ts";
 import type { User, UserWithNewPassword } from "./auth.ts";
-import { useDelayed } from "./hooks.ts";
+import { useDelayed, useLoad } from "./hooks.ts";
 import { Icon, type IconName } from "./icons.tsx";
 import { type Problem, reference, sentence } from "./problem.ts";
 import { hrefOf, isFollowed, navigate } from "./router.ts";
@@ -143,6 +143,15 @@ export function Button({
   );
 }
 
+/** A button that looks like a link, for another way to do the same. */
+export function Other({ onClick, children }: { onClick: () => void; children: ComponentChildren }) {
+  return (
+    <button type="button" class="link" onClick={onClick}>
+      {children}
+    </button>
+  );
+}
+
 /** A problem, which screen readers announce at once, with a button to retry if a retry may help. */
 export function Alert({
   problem,
@@ -165,6 +174,32 @@ export function Alert({
         {children}
       </div>
     </div>
+  );
+}
+
+/** What a part of the pages renders that is a file of its own, or `otherwise`, if that cannot be fetched. */
+export function FromFile<T>({
+  load,
+  otherwise,
+  children,
+}: {
+  load: () => Promise<T>;
+  otherwise: ComponentChildren;
+  children: (file: T) => ComponentChildren;
+}) {
+  const { data } = useLoad(() => load().catch(() => "missing" as const));
+  if (data === "missing") return <>{otherwise}</>;
+  return <>{data && children(data)}</>;
+}
+
+/** In place of a file that cannot be fetched, for example because a deployment has replaced it. */
+export function Outdated({ title }: { title: string }) {
+  return (
+    <Page title={title}>
+      <Alert problem={{ code: navigator.onLine ? "outdated" : "offline" }}>
+        <Button onClick={() => location.reload()}>{s.errors.reload}</Button>
+      </Alert>
+    </Page>
   );
 }
 

@@ -1,6 +1,5 @@
 // Second factors: entering a code, adding an authenticator app, keeping recovery codes.
 
-import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import { PortcullisError } from "../../packages/client/src/index.ts";
@@ -32,15 +31,6 @@ export async function withFactor<T>(work: () => Promise<T>, isRecovery = false):
 
 /** The digits of a code, which some apps show with a space. */
 export const digits = (code: string) => code.replace(/\s/g, "");
-
-/** A button that looks like a link, for another way to do the same. */
-export function Other({ onClick, children }: { onClick: () => void; children: ComponentChildren }) {
-  return (
-    <button type="button" class="link" onClick={onClick}>
-      {children}
-    </button>
-  );
-}
 
 /**
  * Adds an authenticator app.

@@ -12,7 +12,7 @@ import { Field, Form, Submit, useForm } from "../../ui/form.tsx";
 import { useAction, useLoad } from "../../ui/hooks.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { day } from "../../ui/text.ts";
-import type { ViewProps } from "../app.tsx";
+import type { ViewProps } from "../inside.tsx";
 
 type UserProps = Pick<ViewProps, "user">;
 

@@ -8,17 +8,9 @@ import { PortcullisError } from "../../../packages/client/src/index.ts";
 import { s } from "../../strings/index.ts";
 import { noteAsked } from "../../ui/asked.ts";
 import { client } from "../../ui/auth.ts";
-import { Alert, announce, Button, Page } from "../../ui/basics.tsx";
+import { Alert, announce, Button, Other, Page } from "../../ui/basics.tsx";
 import { CodeField, SendAgain, withCode } from "../../ui/code.tsx";
-import {
-  AppCodeField,
-  AppSetup,
-  digits,
-  Other,
-  RecoveryCodeField,
-  RecoveryCodes,
-  withFactor,
-} from "../../ui/factors.tsx";
+import { AppCodeField, AppSetup, digits, RecoveryCodeField, RecoveryCodes, withFactor } from "../../ui/factors.tsx";
 import { Form, Submit, useForm } from "../../ui/form.tsx";
 import { useAction } from "../../ui/hooks.ts";
 import { hasPasskeys, unlessCancelled } from "../../ui/passkeys.ts";

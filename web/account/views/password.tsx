@@ -3,7 +3,7 @@ import { client } from "../../ui/auth.ts";
 import { announce, Card, noteBreach, Page } from "../../ui/basics.tsx";
 import { Form, LoginName, PasswordField, Submit, useForm } from "../../ui/form.tsx";
 import { useLoad } from "../../ui/hooks.ts";
-import type { ViewProps } from "../app.tsx";
+import type { ViewProps } from "../inside.tsx";
 
 export function PasswordView({ user }: ViewProps) {
   // An account with a passkey may have no password yet.

@@ -6,7 +6,7 @@ import { client, config, type User } from "../../ui/auth.ts";
 import { announce, Button, Card, Link, Notice, Page, Verification } from "../../ui/basics.tsx";
 import { Confirm } from "../../ui/confirm.tsx";
 import { Field, Form, Submit, useForm } from "../../ui/form.tsx";
-import type { ViewProps } from "../app.tsx";
+import type { ViewProps } from "../inside.tsx";
 
 export function ProfileView({ user }: ViewProps) {
   changes.use();

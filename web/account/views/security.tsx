@@ -11,7 +11,7 @@ import { Field, Form, Submit, useForm } from "../../ui/form.tsx";
 import { useLoad } from "../../ui/hooks.ts";
 import { hasPasskeys, unlessCancelled } from "../../ui/passkeys.ts";
 import { day, device } from "../../ui/text.ts";
-import type { ViewProps } from "../app.tsx";
+import type { ViewProps } from "../inside.tsx";
 
 interface Shown {
   status: MfaStatus;
