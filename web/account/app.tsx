@@ -16,7 +16,7 @@ import { CodeLoginView, ForgotView } from "./views/mail.tsx";
 import { RegisterView } from "./views/register.tsx";
 
 // Files of their own, which the login page does not wait for.
-const loadInside = () => import("./inside.tsx");
+export const loadInside = () => import("./inside.tsx");
 const loadFactor = () => import("./views/factor.tsx");
 const loadConfirm = () => import("./views/confirm.tsx");
 
@@ -130,11 +130,8 @@ function Offline() {
   );
 }
 
-/** The frame of views without a signed-in user. What the user sees after the login is fetched meanwhile. */
+/** The frame of views without a signed-in user. */
 function Outside({ children }: { children: ComponentChildren }) {
-  useEffect(() => {
-    loadInside().catch(() => {});
-  }, []);
   return (
     <main class="outside">
       <div class="panel">

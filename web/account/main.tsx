@@ -10,7 +10,7 @@ import { chooseLanguage, s } from "../strings/index.ts";
 import { start } from "../ui/auth.ts";
 import { Brand, Pending } from "../ui/basics.tsx";
 import { useLoad } from "../ui/hooks.ts";
-import { App } from "./app.tsx";
+import { App, loadInside } from "./app.tsx";
 
 function Start() {
   const started = useLoad(async () => {
@@ -19,6 +19,8 @@ function Start() {
   });
   useEffect(() => {
     document.title = s.brand;
+    // Most users are signed in, or will be. If the file is missing, that is said where it is needed.
+    loadInside().catch(() => {});
   }, []);
   if (started.data) return <App />;
   return (
