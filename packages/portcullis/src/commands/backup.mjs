@@ -88,14 +88,17 @@ async function describe(db, sessions) {
   return { header: { version, at, migrations: migrations.map(({ name }) => name) }, tables };
 }
 
-/** Reads the tables one after the other, in pages. Tables that are small enough are read in one call. */
+/**
+ * Reads the tables one after the other, in pages. Tables that are small enough are read in one call. One that does not fit into its part
+ * of a page gets whole pages from then on.
+ */
 async function* pages(db, tables) {
-  const pending = tables.map((table) => ({ ...table, after: undefined, read: 0 }));
+  const pending = tables.map((table) => ({ ...table, after: undefined, read: 0, limit: PAGE_ROWS }));
   while (pending.length > 0) {
     let rows = 0;
-    const asked = pending.filter(({ count, read }, index) => {
-      rows += count - read;
-      return index === 0 || rows < PAGE_ROWS;
+    const asked = pending.filter(({ count }, index) => {
+      rows += count;
+      return index === 0 || (pending[0].read === 0 && rows < PAGE_ROWS);
     });
     const size = Math.floor(PAGE_CHARACTERS / asked.length);
     const answers = await db.query(...asked.map((table) => select(table, size)));
@@ -106,10 +109,12 @@ async function* pages(db, tables) {
       yield { table, columns, lines };
       state.read += lines.length;
       console.error(`${table}: ${state.read} of ${Math.max(count, state.read)}`);
-      const isComplete = lines.length < PAGE_ROWS && lines.reduce((sum, line) => sum + line.length, 0) < size;
+      const isComplete = lines.length < state.limit && lines.reduce((sum, line) => sum + line.length, 0) < size;
       if (!isComplete) {
         const last = JSON.parse(lines.at(-1));
         state.after = key.map((name) => last[columns.indexOf(name)]);
+        // The database reads all these rows, so they are not many more than a whole page seems to hold.
+        state.limit = Math.min(PAGE_ROWS, Math.ceil((2 * lines.length * PAGE_CHARACTERS) / size));
         break;
       }
       pending.shift();
@@ -118,10 +123,10 @@ async function* pages(db, tables) {
 }
 
 /** Selects the next rows of a table as JSON texts, until their size is reached. */
-function select({ table, columns, key, after }, size) {
+function select({ table, columns, key, after, limit }, size) {
   const keys = key.join(", ");
   const where = after === undefined ? "" : `WHERE (${keys}) > (${after.map(sqlValue).join(", ")}) `;
-  const rows = `SELECT json_array(${columns.join(", ")}) AS line, ${keys} FROM ${table} ${where}ORDER BY ${keys} LIMIT ${PAGE_ROWS}`;
+  const rows = `SELECT json_array(${columns.join(", ")}) AS line, ${keys} FROM ${table} ${where}ORDER BY ${keys} LIMIT ${limit}`;
   const sums = `SELECT *, SUM(length(line)) OVER (ORDER BY ${keys} ROWS UNBOUNDED PRECEDING) - length(line) AS earlier FROM (${rows})`;
   return `SELECT line FROM (${sums}) WHERE earlier < ${size} ORDER BY ${keys}`;
 }
