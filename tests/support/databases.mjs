@@ -11,11 +11,14 @@ import { buildRules, wranglerBuild } from "../../scripts/build.mjs";
 import { capture, env, filesUnder, path, read, wrangler } from "../../scripts/lib.mjs";
 import { cached } from "./cached.mjs";
 import { Checkout } from "./checkout.mjs";
+import { localD1 } from "./local-d1.mjs";
 import { freePort, serve } from "./served.mjs";
 
-const STAND_IN = fileURLToPath(new URL("./stand-in-wrangler.mjs", import.meta.url));
+export const STAND_IN = fileURLToPath(new URL("./stand-in-wrangler.mjs", import.meta.url));
 
 export class Databases {
+  made = [];
+
   /** Prepares a database with the schema and no users, which `empty` copies. */
   static async make() {
     const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
@@ -27,7 +30,7 @@ export class Databases {
   /** A new database with the schema and no users. */
   empty(name) {
     cpSync(this.template, join(this.folder, name), { recursive: true });
-    return new LocalDatabase(join(this.folder, name), this.checkout);
+    return this.absent(name);
   }
 
   /** Writes a file of lines, which are strings or values to serialize as JSON. Returns its path. */
@@ -39,17 +42,20 @@ export class Databases {
 
   /** A database that does not exist yet, or one in this folder. */
   absent(name) {
-    return new LocalDatabase(join(this.folder, name), this.checkout);
+    const database = new LocalDatabase(join(this.folder, name), this.checkout);
+    this.made.push(database);
+    return database;
   }
 
-  remove() {
+  async remove() {
+    for (const { d1 } of this.made) await (await d1)?.close();
     rmSync(this.folder, { recursive: true, force: true });
     this.checkout.remove();
   }
 }
 
 /** A database to which wrangler has applied the migrations. */
-const migrated = () =>
+export const migrated = () =>
   cached("database", ["wrangler.toml", ...filesUnder("migrations")], async (folder) => {
     const { code, stdout, stderr } = await wrangler(
       ["d1", "migrations", "apply", "DB", "--local", "--persist-to", folder],
@@ -80,6 +86,7 @@ export function checkoutWithStandIn(standIn = STAND_IN) {
 class LocalDatabase {
   constructor(folder, checkout) {
     this.checkout = checkout;
+    this.folder = folder;
     this.options = ["--persist-to", folder];
     // Temporary files of a killed import are removed with the folder.
     this.temporary = join(folder, "tmp");
@@ -93,10 +100,25 @@ class LocalDatabase {
     return capture("node", ["packages/portcullis/src/cli.mjs", name, ...args, ...this.options], { env: this.env });
   }
 
-  /** The same with the stand-in for wrangler, which starts faster. */
+  /** The same with the stand-in for wrangler, which starts faster, and in Node's own SQLite. */
   quick(name, ...args) {
+    return this.#withStandIn({}, name, args);
+  }
+
+  /** The same with the stand-in, and in D1. */
+  inD1(name, ...args) {
+    return this.byWrangler(undefined, name, ...args);
+  }
+
+  /** The same, but the real wrangler does what its arguments ask with this text in them: each start of it takes two seconds. */
+  async byWrangler(text, name, ...args) {
+    this.d1 ??= localD1(this.folder);
+    return this.#withStandIn({ STAND_IN_D1: (await this.d1).url, STAND_IN_REAL: text }, name, args);
+  }
+
+  #withStandIn(more, name, args) {
     const { PATH, ...others } = this.env;
-    return this.checkout.node(this.checkout.command(name, ...args, ...this.options), others);
+    return this.checkout.node(this.checkout.command(name, ...args, ...this.options), { ...others, ...more });
   }
 
   /** Starts a Worker on this database as `npm run dev` does, from the build under test. */

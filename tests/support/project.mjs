@@ -30,6 +30,8 @@ export const createTestHarness = () => ({
 export class Project {
   /** @param {{ real?: boolean }} options `real`: with the wrangler of the repository. */
   constructor({ real = false } = {}) {
+    /** Variables for the commands. */
+    this.env = {};
     this.folder = mkdtempSync(join(tmpdir(), "portcullis-project-"));
     this.account = Account.make(join(this.folder, "account"));
     const home = this.path("node_modules", "portcullis");
@@ -72,18 +74,12 @@ export class Project {
     this.write("wrangler.toml", text);
   }
 
-  /** Runs the wrangler of the project. */
-  wrangler(...args) {
-    const program = this.path("node_modules", "wrangler", "bin", "wrangler.js");
-    return capture(process.execPath, [program, ...args], { cwd: this.folder });
-  }
-
   /** Runs a command of the package. */
   run(name, ...args) {
     const program = this.path("node_modules", "portcullis", "src", "cli.mjs");
     return capture(process.execPath, [program, name, ...args], {
       cwd: this.folder,
-      env: { ...env, INIT_CWD: this.folder, STAND_IN_ACCOUNT: this.account.folder },
+      env: { ...env, INIT_CWD: this.folder, STAND_IN_ACCOUNT: this.account.folder, ...this.env },
     });
   }
 

@@ -142,15 +142,15 @@ test("a backup, restored into another database and backed up again, is the same 
 }, async () => {
   const [source, target] = [databases.empty("source"), databases.empty("target")];
   fill(source);
-  const run = async (database, ...args) => {
-    const { code, stdout, stderr } = await database.script(...args);
+  const succeeds = async (command) => {
+    const { code, stderr } = await command;
     assert.equal(code, 0, stderr);
-    return stdout;
   };
   const options = ["--recipient", recipient, "--sessions"];
-  await run(source, "backup", at("first.backup"), ...options);
-  await run(target, "restore", at("first.backup"), "--identity", identityFile, "--sessions");
-  await run(target, "backup", at("second.backup"), ...options);
+  await succeeds(source.byWrangler("json_array", "backup", at("first.backup"), ...options));
+  const restoring = ["restore", at("first.backup"), "--identity", identityFile, "--sessions"];
+  await succeeds(target.byWrangler("--file", ...restoring));
+  await succeeds(target.inD1("backup", at("second.backup"), ...options));
   assert.equal(await untimed(at("second.backup")), await untimed(at("first.backup")));
 
   assert.deepEqual(dump(target), dump(source));

@@ -1,7 +1,8 @@
 // `portcullis doctor`: each check on facts, and the command on a local database and on a stand-in for a Cloudflare account.
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 
@@ -19,12 +20,14 @@ import {
   SECRETS,
 } from "../../packages/portcullis/src/secrets.mjs";
 import { path, read, readToml } from "../../scripts/lib.mjs";
+import { migrated } from "../support/databases.mjs";
+import { localD1 } from "../support/local-d1.mjs";
 import { Project } from "../support/project.mjs";
 
 const NOW = 1_800_000_000;
 const [HOUR, DAY] = [3600, 86_400];
 /** Where wrangler keeps a local database. */
-const D1 = "state/v3/d1/miniflare-D1DatabaseObject";
+const D1 = "v3/d1/miniflare-D1DatabaseObject";
 const CHECKS = Object.values(GROUPS).flat();
 const MIGRATIONS = readdirSync(path("migrations")).sort();
 
@@ -459,42 +462,40 @@ const withFactor = (secret) => `
   INSERT INTO recovery_codes (user_id, code_hash) VALUES ('u', '${secret}a'), ('u', '${secret}b');`;
 
 test("doctor examines a local project and its database in D1", { timeout: 300_000 }, async (t) => {
-  const project = new Project({ real: true });
-  t.after(() => project.remove());
-  const checks = async (...args) => {
-    const { code, stdout, stderr } = await project.run(
-      "doctor",
-      "--persist-to",
-      project.path("state"),
-      ...args,
-      "--json",
-    );
+  const [real, quick] = [new Project({ real: true }), new Project()];
+  t.after(() => [real, quick].map((project) => project.remove()));
+  const checks = async (project, folder) => {
+    const { code, stdout, stderr } = await project.run("doctor", "--persist-to", folder, "--json");
     const { findings, ...counts } = JSON.parse(stdout || assert.fail(stderr));
     return { code, ...counts, checks: findings.map(({ check, level }) => `${level} ${check}`), findings };
   };
+  const checksInD1 = async (folder) => {
+    const d1 = await localD1(folder);
+    quick.env.STAND_IN_D1 = d1.url;
+    return checks(quick, folder).finally(d1.close);
+  };
   // Before `dev`: nothing is there yet.
-  const empty = await checks();
+  const empty = await checksInD1(quick.path("empty"));
   assert.deepEqual(
     [empty.code, empty.errors, empty.checks],
     [0, 0, ["info addresses", "info addresses", "info secrets", "info secrets", "info secrets", "info migrations"]],
   );
 
   const secrets = makeSecrets();
-  project.write(".dev.vars", devVars(secrets));
-  const apply = ["d1", "migrations", "apply", "DB", "--local", "--persist-to", project.path("state")];
-  const applied = await project.wrangler(...apply);
-  assert.equal(applied.code, 0, applied.stdout + applied.stderr);
-  const clean = await checks();
+  for (const project of [real, quick]) project.write(".dev.vars", devVars(secrets));
+  const state = quick.path("state");
+  cpSync(await migrated(), state, { recursive: true });
+  const clean = await checks(real, state);
   assert.deepEqual(
     [clean.code, clean.errors, clean.warnings, clean.checks],
     [0, 0, 0, ["info addresses", "info addresses", "info signing_keys", "info admins"]],
   );
 
-  const [file] = readdirSync(project.path(D1)).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
-  const sqlite = new DatabaseSync(project.path(D1, file));
+  const [file] = readdirSync(join(state, D1)).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+  const sqlite = new DatabaseSync(join(state, D1, file));
   sqlite.exec(withFactor(dataSecretId(makeSecret())));
   sqlite.close();
-  const lost = await checks();
+  const lost = await checksInD1(state);
   assert.equal(lost.code, 1);
   assert.deepEqual(
     lost.findings.filter(({ level }) => level !== "info").map(({ check, text }) => [check, text.split(": ").at(-1)]),

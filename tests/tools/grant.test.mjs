@@ -1,16 +1,16 @@
 // npm run grant, on local databases.
 
 import assert from "node:assert/strict";
+import { chmodSync, existsSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
-import { Databases } from "../support/databases.mjs";
+import { checkoutWithStandIn, Databases, STAND_IN } from "../support/databases.mjs";
 
-let databases, waiting;
+let databases;
 before(async () => {
   databases = await Databases.make();
-  // This starts now and runs during the first test, because it mostly waits.
-  waiting = grantWhileBusy();
-  waiting.catch(() => {});
 });
 after(() => databases.remove());
 
@@ -32,8 +32,8 @@ test("roles are granted and revoked, with one event each, but not the role of th
       const { code, stdout, stderr } = await database[method]("grant", ...args);
       return [code, `${stdout}${stderr}`.trim()];
     };
-  // Changes that a statement decides run in real D1, the others in the faster stand-in.
-  const [grant, grantInD1] = [grantWith("quick"), grantWith("script")];
+  // Changes that a statement decides run in real D1, the others in the faster SQLite of Node.
+  const [grant, grantInD1] = [grantWith("quick"), grantWith("inD1")];
   const [o, b, c] = ["Person-O'Hara@example.org", "person-b@example.org", "person-c@example.org"];
   const refused = async (args, code, why, run = grant) => {
     const [found, text] = await run(...args);
@@ -92,22 +92,31 @@ test("roles are granted and revoked, with one event each, but not the role of th
   ]);
 });
 
-test("the command waits for a database that another process is writing to", { timeout: 120_000 }, async () => {
-  const database = await waiting;
-  assert.deepEqual(database.rows("SELECT roles FROM users"), [{ roles: '["admin"]' }]);
-});
+/** The stand-in for wrangler. Once it has failed, there is a file `failed` among its temporary ones. */
+const WRANGLER = `#!/bin/sh
+"${STAND_IN}" "$@" && exit
+touch "$TMPDIR/failed"
+exit 1
+`;
 
-async function grantWhileBusy() {
+test("the command waits for a database that another process is writing to", { timeout: 120_000 }, async (t) => {
   const database = databases.empty("busy");
   database.run(
     "INSERT INTO users (id, email, email_key, password_hash, credentials_version, slot, roles, created_at) VALUES ('id', 'a@example.org', 'a@example.org', '', 0, 0, '[]', 0)",
   );
+  const failed = join(database.temporary, "failed");
+  const program = databases.file("wrangler", WRANGLER.trim().split("\n"));
+  chmodSync(program, 0o755);
+  database.checkout = checkoutWithStandIn(program);
+  t.after(() => database.checkout.remove());
   await database.locked(async (free) => {
-    const grant = database.script("grant", "a@example.org", "admin");
-    // Two attempts of the command take less time.
-    setTimeout(free, 10_000);
+    let isWaiting = true;
+    const grant = database.byWrangler("INSERT", "grant", "a@example.org", "admin").finally(() => (isWaiting = false));
+    while (isWaiting && !existsSync(failed)) await setTimeout(20);
+    free();
     const { code, stderr } = await grant;
     assert.equal(code, 0, stderr);
   });
-  return database;
-}
+  assert.ok(existsSync(failed));
+  assert.deepEqual(database.rows("SELECT roles FROM users"), [{ roles: '["admin"]' }]);
+});

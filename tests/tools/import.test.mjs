@@ -183,7 +183,7 @@ test("wrapped weak hashes verify in the Worker, and an export keeps them", { tim
     // Enough rows for statements of the maximum length in D1.
     ...Array.from({ length: 1000 }, (_, n) => user(n, { name: "\u{1f600}".repeat(60), password_hash: strong })),
   ]);
-  const done = await source.script("import", weak, "--wrap-weak");
+  const done = await source.byWrangler("--file", "import", weak, "--wrap-weak");
   assert.match(done.stdout, /1 hash is weaker than OWASP's minimum \(1 PBKDF2-SHA256\): each is wrapped/, done.stderr);
   const stored = (name) =>
     source.rows(`SELECT password_hash FROM users WHERE email = 'person-${name}@example.org'`)[0].password_hash;

@@ -112,12 +112,12 @@ test("changes are repeated in the real D1, also in a second run", { timeout: 300
     event("deleted", "deleted"),
   ];
   for (const row of events) insert(now, "audit_events", row);
-  const file = await exported(now, "since.ndjson", "script");
+  const file = await exported(now, "since.ndjson", "inD1");
 
   const restored = databases.empty("restored");
   for (const id of ["changed", "disabled", "deleted", "untouched"]) insert(restored, "users", user(id));
   insert(restored, "audit_events", event("deleted", "password_changed", { at: 1, last_at: 1 }));
-  const first = await restored.script("replay", file);
+  const first = await restored.byWrangler("--file", "replay", file);
   assert.equal(first.code, 0, first.stdout + first.stderr);
   assert.match(first.stdout, /6 entries of the audit trail inserted again/);
   const check = () => {

@@ -14,11 +14,11 @@ before(async () => {
 });
 after(() => databases.remove());
 
-// Changes that a statement decides run in real D1, the others in the faster stand-in.
+// Changes that a statement decides run in real D1, the others in the faster SQLite of Node.
 const runner =
-  (database, method) =>
+  (database, method, ...options) =>
   async (...args) => {
-    const { code, stdout, stderr } = await database[method]("user", ...args);
+    const { code, stdout, stderr } = await database[method](...options, "user", ...args);
     assert.equal(code, 0, stderr);
     return args.includes("--json") ? JSON.parse(stdout) : stdout;
   };
@@ -47,7 +47,7 @@ test("an account is created by the rules of the import, with a link to set the f
   await fails(["add", "a@example.org", "--name", "a\nb"], 1, /name: .*must be/);
   assert.deepEqual(database.rows("SELECT id FROM users"), []);
 
-  const add = runner(database, "script");
+  const add = runner(database, "byWrangler", "INSERT");
   const options = ["--name", "Ada O'Hara", "--username", "Ada-L", "--role", "admin", "--role", "user"];
   const { id, link, expires_at, ...account } = await add("add", "Ada@Example.org", ...options, "--json");
   assert.deepEqual(account, { email: "Ada@Example.org" });
@@ -168,7 +168,7 @@ test("an account is shown, disabled and enabled, and its sessions are listed and
     `INSERT INTO throttles (key, steps, failures, last_at, until, request_id) VALUES ('user:ada', 4, 7, ${NOW - 5}, ${NOW + 3600}, ''); ` +
       `INSERT INTO audit_events (user_id, at, id, kind, count, last_at, ip) VALUES ('ada', ${NOW - 3000}, 'login_failed', 'login_failed', 4, ${NOW - 5}, '192.0.2.3')`,
   );
-  const [quick, inD1] = [runner(database, "quick"), runner(database, "script")];
+  const [quick, inD1] = [runner(database, "quick"), runner(database, "inD1")];
   const ada = "ADA@example.org";
   const fails = (args, why) => refused(database, args, 1, why);
   const version = (id) => database.rows(`SELECT credentials_version AS v FROM users WHERE id = '${id}'`)[0].v;
