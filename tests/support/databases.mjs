@@ -7,12 +7,12 @@ import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 
-import { buildRules, wranglerBuild } from "../../scripts/build.mjs";
-import { capture, env, filesUnder, path, read, wrangler } from "../../scripts/lib.mjs";
+import { buildRules } from "../../scripts/build.mjs";
+import { capture, env, filesUnder, path, wrangler } from "../../scripts/lib.mjs";
 import { cached } from "./cached.mjs";
 import { Checkout } from "./checkout.mjs";
+import { startWorker } from "./harness.mjs";
 import { localD1 } from "./local-d1.mjs";
-import { freePort, serve } from "./served.mjs";
 
 export const STAND_IN = fileURLToPath(new URL("./stand-in-wrangler.mjs", import.meta.url));
 
@@ -121,24 +121,9 @@ class LocalDatabase {
     return this.checkout.node(this.checkout.command(name, ...args, ...this.options), { ...others, ...more });
   }
 
-  /** Starts a Worker on this database as `npm run dev` does, from the build under test. */
-  async serve() {
-    const [profile] = read("build/.dist-inputs").split("\n");
-    const { script, options } = wranglerBuild(profile);
-    const port = String(await freePort());
-    const flags = [
-      "--ip",
-      "127.0.0.1",
-      "--port",
-      port,
-      "--inspector-port",
-      "0",
-      "--show-interactive-dev-session=false",
-    ];
-    return serve(`http://127.0.0.1:${port}`, "wrangler", ["dev", script, ...flags, ...this.options], {
-      cwd: path("."),
-      env: { ...env, ...options.env },
-    });
+  /** Starts a Worker on this database. It hashes passwords at the default cost. */
+  serve() {
+    return startWorker({ folder: this.folder, vars: { ARGON2_MEMORY_KIB: null, ARGON2_ITERATIONS: null } });
   }
 
   /** The number of users, and the staging tables that exist. */

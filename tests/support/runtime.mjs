@@ -12,6 +12,7 @@ import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { read, readToml } from "../../scripts/lib.mjs";
 import { exchange } from "./exchange.mjs";
 import { keeps } from "./kept.mjs";
+import { DATABASE_ID } from "./local-d1.mjs";
 import { problemOf } from "./log-lines.mjs";
 import { patiently } from "./patience.mjs";
 import { Database, namespace } from "./storage.mjs";
@@ -60,7 +61,7 @@ const ASSETS = {
  * A running Worker and what a test needs to inspect it. `bindings`: its configuration. `clock`: one of tests/support/clocks.mjs. The
  * other options start a workerd that no other Worker uses. `prelude`: JavaScript that runs before the build. `limits`: the limits of
  * rate limiters in a minute, whose windows turn with that of the clock. `keepsMails`: whether `sentMails` has what the binding
- * SEND_EMAIL was given.
+ * SEND_EMAIL was given. `folder`: one of wrangler, with the database that the Worker uses, which has the schema.
  */
 export class Runtime {
   log = new Log();
@@ -84,13 +85,14 @@ export class Runtime {
     await waiting?.#follow(bindings);
     const runtime = waiting ?? (await Runtime.#launch(bindings, isShared ? { workers: WORKERS } : options));
     if (clock !== undefined) await runtime.#command({ clock });
+    if (options.folder !== undefined) return runtime;
     const migrations = readdirSync("migrations").sort();
     const schema = migrations.map((name) => readFileSync(join("migrations", name), "utf8"));
     await runtime.db.batch(schema.map((sql) => runtime.db.prepare(sql)));
     return runtime;
   }
 
-  static async #launch(bindings, { prelude = "", limits = {}, keepsMails = false, workers = 1 }) {
+  static async #launch(bindings, { prelude = "", limits = {}, keepsMails = false, workers = 1, folder }) {
     const runtime = new Runtime(workers);
     const ofEachWorker = (name) =>
       Object.fromEntries(Array.from({ length: workers }, (_, number) => [`${name}_${number}`, `${name}-${number}`]));
@@ -104,7 +106,7 @@ export class Runtime {
             modulesRoot: resolve("dist"),
             compatibilityDate: readToml("wrangler.toml").compatibility_date,
             bindings,
-            d1Databases: ofEachWorker("DB"),
+            d1Databases: folder === undefined ? ofEachWorker("DB") : { DB_0: DATABASE_ID },
             kvNamespaces: ofEachWorker("REVOCATIONS"),
             ratelimits: ratelimits({ ...UNLIMITED, ...limits }),
             email: { send_email: [{ name: "SEND_EMAIL" }] },
@@ -113,6 +115,7 @@ export class Runtime {
           },
           ASSETS,
         ],
+        resourcePersistencePath: folder && join(folder, "v3"),
         handleStructuredLogs: ({ message }) => runtime.#hear(message),
         cf: false,
         unsafeLocalExplorer: keepsMails,

@@ -200,13 +200,7 @@ test("wrapped weak hashes verify in the Worker, and an export keeps them", { tim
   const worker = await copy.serve();
   try {
     const login = async (name, password) =>
-      (
-        await fetch(`${worker.url}/login`, {
-          method: "POST",
-          headers: { "Content-Type": "application/json" },
-          body: JSON.stringify({ email: `person-${name}@example.org`, password }),
-        })
-      ).status;
+      (await worker.login({ email: `person-${name}@example.org`, password })).status;
     assert.deepEqual(
       [
         await login("weak", "an old pass"),
@@ -216,7 +210,7 @@ test("wrapped weak hashes verify in the Worker, and an export keeps them", { tim
       [401, 200, 200],
     );
   } finally {
-    await worker.stop();
+    await worker.close();
   }
   const logged =
     "SELECT password_hash FROM users WHERE email IN ('person-weak@example.org', 'person-strong@example.org')";
