@@ -19,7 +19,7 @@ before(async () => {
 });
 after(async () => {
   await drill.close();
-  databases.remove();
+  await databases.remove();
 });
 
 /** Runs wrangler in a folder, whose local database is below it. */

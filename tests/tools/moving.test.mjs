@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { test } from "node:test";
+import { after, test } from "node:test";
 
 // PostgreSQL in WebAssembly, so that the SQL of the pages runs wherever the tests run.
 import { PGlite } from "@electric-sql/pglite";
@@ -56,18 +56,20 @@ function unverified(users) {
 /** The values of these columns. */
 const pick = (row, ...names) => names.map((name) => row[name]);
 
-/** Runs SQL in PostgreSQL. JSON is returned as the text that psql prints. */
+let postgres;
+after(async () => (await postgres)?.close());
+
+/** Runs SQL in PostgreSQL, which takes seconds to start, and undoes it. JSON is returned as the text that psql prints. */
 async function onPostgres(schema, fill, sql) {
-  const db = await PGlite.create({ parsers: { 114: (text) => text } });
-  try {
+  postgres ??= PGlite.create({ parsers: { 114: (text) => text } });
+  return (await postgres).transaction(async (db) => {
     await db.exec(schema);
     await fill(db);
     const answers = [];
     for (const statement of sql) answers.push((await db.query(statement)).rows.map((row) => Object.values(row)));
+    await db.rollback();
     return answers;
-  } finally {
-    await db.close();
-  }
+  });
 }
 
 const BETTER_AUTH = `CREATE TABLE user (id TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL UNIQUE, emailVerified INTEGER NOT NULL, image TEXT, createdAt DATE NOT NULL, updatedAt DATE NOT NULL,
