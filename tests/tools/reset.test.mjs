@@ -44,8 +44,8 @@ test("a link for a new password is printed and recorded, and the database has on
     "SELECT (SELECT COUNT(*) FROM challenges) AS challenges, (SELECT COUNT(*) FROM audit_events) AS events";
   assert.deepEqual(database.rows(counts), [{ challenges: 0, events: 0 }]);
 
-  // The real D1.
-  const { code, stdout, stderr } = await database.script("reset", "person-o'hara@example.org", "--json");
+  // The real D1 and wrangler.
+  const { code, stdout, stderr } = await database.byWrangler("INSERT", "reset", "person-o'hara@example.org", "--json");
   assert.equal(code, 0, stderr);
   const { link, expires_at, ...account } = JSON.parse(stdout);
   assert.deepEqual(account, { id: "id-o", email: o });
