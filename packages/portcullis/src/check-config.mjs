@@ -13,8 +13,11 @@ import { fail, report } from "./failure.mjs";
 import { project } from "./place.mjs";
 import { makeSecret, makeSecrets, neededSecrets } from "./secrets.mjs";
 
-/** Starts the Worker that the wrangler.toml of a folder names, with its variables; fails unless it serves. */
-export async function check(folder) {
+/**
+ * Starts the Worker that the wrangler.toml of a folder names, with its variables; fails unless it serves. `makeHarness` makes what
+ * starts it.
+ */
+export async function check(folder, makeHarness = createTestHarness) {
   const { main, vars, compatibility_date, ratelimits, send_email } = unstable_readConfig({
     config: join(folder, "wrangler.toml"),
   });
@@ -38,7 +41,7 @@ export async function check(folder) {
     vars: { ...vars, ...makeSecrets(), ...Object.fromEntries(needed) },
   };
   // Not the folder with .dev.vars, which would override the variables.
-  const server = createTestHarness({ root: dirname(main), workers: [{ config }] });
+  const server = makeHarness({ root: dirname(main), workers: [{ config }] });
   try {
     await server.listen();
     const url = healthUrl(vars);
