@@ -31,47 +31,6 @@ before(async () => {
 });
 after(() => checkout.remove());
 
-test("with a resource server and metrics, on another port", { timeout: 120_000 }, async (t) => {
-  const { code, stdout, stderr } = await checkout.node(checkout.command("keygen", "--resource-server", "orders-api"));
-  assert.equal(code, 0, stderr);
-  const [secret] = stdout.match(/^[\w-]{43}$/m);
-  const [line] = stdout.match(/^RESOURCE_SERVERS = .*$/m);
-  const template = checkout.read("wrangler.toml");
-  const [, audience] = template.match(/^AUDIENCE = "(.*)"$/m);
-  const section = /^# \[\[analytics_engine_datasets\]\]\n# binding = "METRICS"\n# dataset = "portcullis"$/m;
-  assert.match(template, section);
-  const configured = template
-    .replace(/^# RESOURCE_SERVERS = ""$/m, line)
-    .replace(section, (lines) => lines.replaceAll(/^# /gm, ""));
-  let said;
-  await withDev(configured, [], async ({ url, output }) => {
-    said = output;
-    const registered = await post(url, "/register", { email: "ada@example.org", password: PASSWORD });
-
-    await t.test("a resource server with an entry from keygen can introspect", async () => {
-      const { access_token, user } = await registered.json();
-      const { iss, aud } = decodeJwt(access_token);
-      assert.deepEqual([registered.status, iss, aud], [201, url, audience]);
-      const asked = await fetch(`${url}/introspect`, {
-        method: "POST",
-        headers: { Authorization: basic("orders-api", secret) },
-        body: new URLSearchParams({ token: access_token }),
-      });
-      const { active, sub } = await asked.json();
-      assert.deepEqual([asked.status, active, sub], [200, true, user.id]);
-    });
-
-    await t.test(
-      "with the binding of the metrics, which drops data points locally, a registration succeeds",
-      async () => {
-        assert.equal(registered.status, 201);
-        await patiently(lineOf(output, '"event":"registered"'), "the registration is not logged");
-      },
-    );
-  });
-  assert.doesNotMatch(said(), /metrics_failed/);
-});
-
 test("in a fresh checkout", { timeout: 120_000 }, async (t) => {
   await withDev(checkout.read("wrangler.toml"), [], async ({ url, output }) => {
     await t.test("the output has the code that resets a password", async () => {
@@ -112,17 +71,55 @@ test("in a fresh checkout", { timeout: 120_000 }, async (t) => {
   });
 });
 
-test("with a sender in wrangler.toml, without DATA_SECRETS, and with --https", { timeout: 120_000 }, async (t) => {
+test("with a resource server, metrics, and a sender in wrangler.toml, without DATA_SECRETS, and with --https", {
+  timeout: 120_000,
+}, async (t) => {
+  const { code, stdout, stderr } = await checkout.node(checkout.command("keygen", "--resource-server", "orders-api"));
+  assert.equal(code, 0, stderr);
+  const [secret] = stdout.match(/^[\w-]{43}$/m);
+  const [line] = stdout.match(/^RESOURCE_SERVERS = .*$/m);
   const [template, secrets] = [checkout.read("wrangler.toml"), checkout.read(".dev.vars")];
+  const [, audience] = template.match(/^AUDIENCE = "(.*)"$/m);
+  const section = /^# \[\[analytics_engine_datasets\]\]\n# binding = "METRICS"\n# dataset = "portcullis"$/m;
+  assert.match(template, section);
   const sender = 'MAIL = "http"\nMAIL_FROM = "auth@example.org"\nMAIL_URL = "http://127.0.0.1:9/"';
-  // Wrangler takes only the secrets that are listed from .dev.vars.
-  const listed = template.replace(/^required = \[.*(?=\]$)/m, '$&, "MAIL_KEY"').replace(/^# MAIL = ""$/m, sender);
+  const configured = template
+    .replace(/^# RESOURCE_SERVERS = ""$/m, line)
+    .replace(section, (lines) => lines.replaceAll(/^# /gm, ""))
+    // Wrangler takes only the secrets that are listed from .dev.vars.
+    .replace(/^required = \[.*(?=\]$)/m, '$&, "MAIL_KEY"')
+    .replace(/^# MAIL = ""$/m, sender);
   const { DATA_SECRETS: _, ...others } = { ...parseEnv(secrets), MAIL_KEY: "key" };
   checkout.write(".dev.vars", devVars(others));
   // For the self-signed certificate.
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+  let said;
   try {
-    await withDev(listed, ["--https"], async ({ url, output }) => {
+    await withDev(configured, ["--https"], async ({ url, output }) => {
+      said = output;
+      const registered = await post(url, "/register", { email: "ada@example.org", password: PASSWORD });
+
+      await t.test("a resource server with an entry from keygen can introspect", async () => {
+        const { access_token, user } = await registered.json();
+        const { iss, aud } = decodeJwt(access_token);
+        assert.deepEqual([registered.status, iss, aud], [201, url, audience]);
+        const asked = await fetch(`${url}/introspect`, {
+          method: "POST",
+          headers: { Authorization: basic("orders-api", secret) },
+          body: new URLSearchParams({ token: access_token }),
+        });
+        const { active, sub } = await asked.json();
+        assert.deepEqual([asked.status, active, sub], [200, true, user.id]);
+      });
+
+      await t.test(
+        "with the binding of the metrics, which drops data points locally, a registration succeeds",
+        async () => {
+          assert.equal(registered.status, 201);
+          await patiently(lineOf(output, '"event":"registered"'), "the registration is not logged");
+        },
+      );
+
       await t.test("the issuer and the address are https", async () => {
         const metadata = await fetch(`${url}/.well-known/oauth-authorization-server`);
         assert.deepEqual([new URL(url).protocol, (await metadata.json()).issuer], ["https:", url]);
@@ -146,6 +143,7 @@ test("with a sender in wrangler.toml, without DATA_SECRETS, and with --https", {
     delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
     checkout.write(".dev.vars", secrets);
   }
+  assert.doesNotMatch(said(), /metrics_failed/);
 });
 
 const post = (url, path, json) =>
