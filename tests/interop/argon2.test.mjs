@@ -4,22 +4,20 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { argon2Sync, randomBytes, randomInt } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+
+import { cached } from "../support/cached.mjs";
 
 const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 // Compiled by `npm test` from crates/argon2-simd128/wasm-check, which documents its exports.
-const CHECK = file("target/wasm32-unknown-unknown/release/argon2_wasm_check.wasm");
+const CHECK = "target/wasm32-unknown-unknown/release/argon2_wasm_check.wasm";
 const VARIANTS = ["argon2d", "argon2i", "argon2id"];
 
-const folder = mkdtempSync(join(tmpdir(), "portcullis-"));
-after(() => rmSync(folder, { recursive: true }));
-
 let argon2;
-before(async () => (argon2 = (await WebAssembly.instantiate(readFileSync(CHECK))).instance.exports));
+before(async () => (argon2 = (await WebAssembly.instantiate(readFileSync(file(CHECK)))).instance.exports));
 
 /** The tag that one of the two implementations in the module computes, or `undefined` if it refuses the parameters. */
 function tagOf(implementation, { variant, version, memory, passes, parallelism, tagLength, inputs }) {
@@ -109,32 +107,48 @@ test("parameters that are out of bounds or exceed the memory are refused, and th
   }
 });
 
-test("the Worker contains only the SIMD128 code of Argon2", () => {
+test("the Worker contains only the SIMD128 code of Argon2", async () => {
   const index = readFileSync(file("dist/index.js"), "utf8");
   const [name] = index.match(/[\w-]+index_bg\.wasm/);
   // There are two functions G, for the first pass and for later ones. If wasm-opt inlined them into the calling loop,
   // they would run as unoptimized code until the next hash.
-  const { simd, scalar } = compressions(file(`dist/${name}`));
+  const { simd, scalar } = await compressions(`dist/${name}`);
   assert.deepEqual(simd.map((name) => name.match(/G::\w+/)?.[0]).sort(), ["G::set", "G::xor"]);
   assert.deepEqual(scalar, []);
   // A control that the counts distinguish both kinds: the code of the `argon2` crate is scalar.
-  const both = compressions(CHECK);
+  const both = await compressions(CHECK);
   assert.deepEqual([both.simd.length, both.scalar.length], [2, 1]);
 });
 
 /** The functions of a module that are Argon2's compression, recognised by 64 multiplications of 32 by 32 bits. */
-function compressions(wasm) {
+async function compressions(wasm) {
+  // Binaryen takes seconds, and does the same with the same module.
+  const folder = await cached("argon2-functions", [wasm], (made) => {
+    const counted = functions(file(wasm), join(made, "module.wat"));
+    writeFileSync(join(made, "functions.json"), JSON.stringify(counted));
+    rmSync(join(made, "module.wat"));
+  });
+  const counts = JSON.parse(readFileSync(join(folder, "functions.json"), "utf8"));
+  assert.ok(counts.length > 50);
+  const simd = counts.filter(({ extmul }) => extmul === 64);
+  const scalar = counts.filter(({ mul, rot }) => mul >= 16 && rot >= 16);
+  const names = (functions) => functions.map(({ name }) => name);
+  return { simd: names(simd), scalar: names(scalar) };
+}
+
+/** The functions of a module, with the numbers of their instructions of three kinds. */
+function functions(wasm, output) {
   // Into a file, because it writes to a pipe in very small pieces.
-  const output = join(folder, "module.wat");
   const { status } = spawnSync(file("node_modules/.bin/wasm-dis"), ["--all-features", wasm, "-o", output]);
   assert.equal(status, 0);
-  const functions = readFileSync(output, "utf8")
+  const texts = readFileSync(output, "utf8")
     .split(/^ \(func /m)
     .slice(1);
-  assert.ok(functions.length > 50);
   const count = (text, pattern) => text.match(pattern)?.length ?? 0;
-  const simd = functions.filter((text) => count(text, /i64x2\.extmul_(?:low|high)_i32x4_u/g) === 64);
-  const scalar = functions.filter((text) => count(text, /i64\.mul/g) >= 16 && count(text, /i64\.rot[lr]/g) >= 16);
-  const names = (texts) => texts.map((text) => text.slice(0, text.indexOf(" ")));
-  return { simd: names(simd), scalar: names(scalar) };
+  return texts.map((text) => ({
+    name: text.slice(0, text.indexOf(" ")),
+    extmul: count(text, /i64x2\.extmul_(?:low|high)_i32x4_u/g),
+    mul: count(text, /i64\.mul/g),
+    rot: count(text, /i64\.rot[lr]/g),
+  }));
 }
