@@ -24,7 +24,7 @@ const now = async () => decodeJwt((await worker.register()).access_token).iat;
 
 before(async () => {
   const vars = { ...MAIL_VARS, COOKIE_MODE: "refresh", RESOURCE_SERVERS: JSON.stringify([server.entry]) };
-  worker = await startWorker({ vars, clock: STOPPED, instances: 110 });
+  worker = await startWorker({ vars, clock: STOPPED });
   [mails, apps] = [new Mails(worker, ["new_device"]), new Apps(worker)];
   apps.now(await worker.register());
 });

@@ -60,8 +60,8 @@ const ASSETS = {
 /**
  * A running Worker and what a test needs to inspect it. `bindings`: its configuration. `clock`: one of tests/support/clocks.mjs. The
  * other options start a workerd that no other Worker uses. `prelude`: JavaScript that runs before the build. `limits`: the limits of
- * rate limiters in a minute, whose windows turn with that of the clock. `keepsMails`: whether `sentMails` has what the binding
- * SEND_EMAIL was given. `folder`: one of wrangler, with the database that the Worker uses, which has the schema.
+ * rate limiters in a minute, whose windows turn with that of the clock. `folder`: one of wrangler, with the database that the Worker
+ * uses, which has the schema.
  */
 export class Runtime {
   log = new Log();
@@ -92,7 +92,7 @@ export class Runtime {
     return runtime;
   }
 
-  static async #launch(bindings, { prelude = "", limits = {}, keepsMails = false, workers = 1, folder }) {
+  static async #launch(bindings, { prelude = "", limits = {}, workers = 1, folder }) {
     const runtime = new Runtime(workers);
     const ofEachWorker = (name) =>
       Object.fromEntries(Array.from({ length: workers }, (_, number) => [`${name}_${number}`, `${name}-${number}`]));
@@ -118,7 +118,8 @@ export class Runtime {
         resourcePersistencePath: folder && join(folder, "v3"),
         handleStructuredLogs: ({ message }) => runtime.#hear(message),
         cf: false,
-        unsafeLocalExplorer: keepsMails,
+        // Keeps what the binding SEND_EMAIL is given.
+        unsafeLocalExplorer: true,
         telemetry: { enabled: false },
       }),
     );
@@ -212,7 +213,7 @@ export class Runtime {
     return watched;
   }
 
-  /** What the simulated binding SEND_EMAIL was given, the newest first. Requires `keepsMails`. */
+  /** What the simulated binding SEND_EMAIL was given since this workerd started, the newest first. */
   async sentMails() {
     const api = new URL("/cdn-cgi/local/explorer/api/local/email/sending", await this.miniflare.ready);
     const { result } = await (await fetch(api)).json();
