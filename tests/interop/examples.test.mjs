@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 
 import { createTestHarness, unstable_readConfig } from "wrangler";
 import { makeKey, makeResourceServer, makeSecrets } from "../../packages/portcullis/src/secrets.mjs";
@@ -72,93 +72,97 @@ async function judgesAlike(ask, secrets, { access_token, refresh_token }) {
   await expects(ask, ["GET", "/reports"], admin, 200, { reports: [] });
 }
 
-/** Runs the Worker of an example beside Portcullis, and returns what asks each of them. */
-async function beside(t, worker) {
+describe("behind a service binding and with the namespace of Portcullis", () => {
+  const { ISSUER, AUDIENCE } = VARS;
   const secrets = makeSecrets();
-  const server = createTestHarness({
-    root: path("."),
-    workers: [
-      worker,
-      { configPath: "wrangler.toml", prebuiltWorkerDir: "dist", vars: { ...VARS, RESOURCE_SERVERS }, secrets },
-    ],
+  let server, url, portcullis;
+  before(async () => {
+    await run("cargo", ["run", "--quiet", "--locked", "--profile", "tool", "-p", "portcullis-build", "--", "example"]);
+    const { name, compatibility_date, services, kv_namespaces } = unstable_readConfig({
+      config: path("examples", "rust-worker", "wrangler.toml"),
+    });
+    const rules = [{ type: "CompiledWasm", globs: ["**/*.wasm"] }];
+    const main = { main: "build/example/index.js", base_dir: "build/example", no_bundle: true };
+    server = createTestHarness({
+      root: path("."),
+      workers: [
+        {
+          configPath: join(copied("hono-worker"), "wrangler.toml"),
+          vars: { ISSUER, AUDIENCE },
+          secrets: { INTROSPECTION_SECRET: api.secret },
+        },
+        {
+          config: {
+            ...{ name, compatibility_date, services, kv_namespaces, rules },
+            ...{ ...main, find_additional_modules: true, vars: { ISSUER, AUDIENCE } },
+          },
+        },
+        { configPath: "wrangler.toml", prebuiltWorkerDir: "dist", vars: { ...VARS, RESOURCE_SERVERS }, secrets },
+      ],
+    });
+    ({ url } = await server.listen());
+    portcullis = server.getWorker("portcullis");
+    await portcullis.applyD1Migrations("DB");
   });
-  t.after(() => server.close());
-  const { url } = await server.listen();
-  const portcullis = server.getWorker("portcullis");
-  await portcullis.applyD1Migrations("DB");
-  const register = async (email) => {
+  after(() => server?.close());
+
+  async function register(email) {
     const headers = { "Content-Type": "application/json" };
     const body = JSON.stringify({ email, password: PASSWORD });
-    const response = await portcullis.fetch(`${VARS.ISSUER}/register`, { method: "POST", headers, body });
+    const response = await portcullis.fetch(`${ISSUER}/register`, { method: "POST", headers, body });
     assert.equal(response.status, 201);
     return response.json();
-  };
+  }
+
   /** Ends a session, and waits until KV has its mark. */
-  const revoke = async ({ refresh_token, session_id }) => {
+  async function revoke({ refresh_token, session_id }) {
     const body = new URLSearchParams({ token: refresh_token });
-    assert.equal((await portcullis.fetch(`${VARS.ISSUER}/revoke`, { method: "POST", body })).status, 200);
+    assert.equal((await portcullis.fetch(`${ISSUER}/revoke`, { method: "POST", body })).status, 200);
     const { REVOCATIONS } = await portcullis.getEnv();
     const marked = async () => {
       while ((await REVOCATIONS.get(`revoked:${session_id}`)) === null);
     };
     await patiently(marked(), "no mark is written");
-  };
-  return { secrets, register, revoke, ask: (target, init) => fetch(new URL(target, url), init) };
-}
+  }
 
-test("hono-worker, behind a service binding and with the namespace of Portcullis", async (t) => {
-  const { ISSUER, AUDIENCE } = VARS;
-  const { secrets, register, revoke, ask } = await beside(t, {
-    configPath: join(copied("hono-worker"), "wrangler.toml"),
-    vars: { ISSUER, AUDIENCE },
-    secrets: { INTROSPECTION_SECRET: api.secret },
+  test("hono-worker", async (t) => {
+    const ask = (target, init) => fetch(new URL(target, url), init);
+    assert.equal((await ask("/")).status, 200);
+    await judgesAlike(ask, secrets, await register("ada@example.org"));
+
+    await t.test("a session that ends", async () => {
+      const session = await register("bob@example.org");
+      const { access_token, user } = session;
+      await expects(ask, ["GET", "/orders"], access_token, 200, { user: user.id, roles: ["user"] });
+      await expects(ask, ["POST", "/payments"], access_token, 201, { user: user.id });
+      await revoke(session);
+      await expects(ask, ["GET", "/orders"], access_token, 401, "token_revoked");
+      await expects(ask, ["POST", "/payments"], access_token, 401, "token_revoked");
+    });
+
+    await t.test("a route that asks for a second factor challenges the client", async () => {
+      const { access_token } = await register("eve@example.org");
+      const remove = (token) => ask("/orders", { method: "DELETE", headers: { Authorization: `Bearer ${token}` } });
+      const response = await remove(access_token);
+      const text = "This requires a more recent or a stronger authentication.";
+      const error = `Bearer error="insufficient_user_authentication", error_description="${text}"`;
+      assert.equal(response.status, 401);
+      assert.equal(response.headers.get("www-authenticate"), `${error}, acr_values="mfa", max_age="300"`);
+      const forge = new Forge(JSON.parse(secrets.SIGNING_KEYS).keys[0], access_token);
+      const stronger = await forge.make({ claims: { acr: "mfa", auth_time: Math.floor(Date.now() / 1000) } });
+      assert.equal((await remove(stronger)).status, 204);
+    });
   });
-  assert.equal((await ask("/")).status, 200);
-  await judgesAlike(ask, secrets, await register("ada@example.org"));
 
-  await t.test("a session that ends", async () => {
-    const session = await register("bob@example.org");
-    const { access_token, user } = session;
-    await expects(ask, ["GET", "/orders"], access_token, 200, { user: user.id, roles: ["user"] });
-    await expects(ask, ["POST", "/payments"], access_token, 201, { user: user.id });
+  test("rust-worker", async () => {
+    const worker = server.getWorker("orders-api-rust");
+    const ask = (target, init) => worker.fetch(new URL(target, url), init);
+    await judgesAlike(ask, secrets, await register("grace@example.org"));
+    const session = await register("alan@example.org");
+    await expects(ask, ["GET", "/orders"], session.access_token, 200, { user: session.user.id, roles: ["user"] });
     await revoke(session);
-    await expects(ask, ["GET", "/orders"], access_token, 401, "token_revoked");
-    await expects(ask, ["POST", "/payments"], access_token, 401, "token_revoked");
+    await expects(ask, ["GET", "/orders"], session.access_token, 401, "token_revoked");
   });
-
-  await t.test("a route that asks for a second factor challenges the client", async () => {
-    const { access_token } = await register("eve@example.org");
-    const remove = (token) => ask("/orders", { method: "DELETE", headers: { Authorization: `Bearer ${token}` } });
-    const response = await remove(access_token);
-    const text = "This requires a more recent or a stronger authentication.";
-    const error = `Bearer error="insufficient_user_authentication", error_description="${text}"`;
-    assert.equal(response.status, 401);
-    assert.equal(response.headers.get("www-authenticate"), `${error}, acr_values="mfa", max_age="300"`);
-    const forge = new Forge(JSON.parse(secrets.SIGNING_KEYS).keys[0], access_token);
-    const stronger = await forge.make({ claims: { acr: "mfa", auth_time: Math.floor(Date.now() / 1000) } });
-    assert.equal((await remove(stronger)).status, 204);
-  });
-});
-
-test("rust-worker, behind a service binding and with the namespace of Portcullis", async (t) => {
-  await run("cargo", ["run", "--quiet", "--locked", "--profile", "tool", "-p", "portcullis-build", "--", "example"]);
-  const { ISSUER, AUDIENCE } = VARS;
-  const { name, compatibility_date, services, kv_namespaces } = unstable_readConfig({
-    config: path("examples", "rust-worker", "wrangler.toml"),
-  });
-  const rules = [{ type: "CompiledWasm", globs: ["**/*.wasm"] }];
-  const { secrets, register, revoke, ask } = await beside(t, {
-    config: {
-      ...{ name, compatibility_date, services, kv_namespaces, rules },
-      ...{ main: "build/example/index.js", no_bundle: true, find_additional_modules: true, base_dir: "build/example" },
-      vars: { ISSUER, AUDIENCE },
-    },
-  });
-  await judgesAlike(ask, secrets, await register("ada@example.org"));
-  const session = await register("bob@example.org");
-  await expects(ask, ["GET", "/orders"], session.access_token, 200, { user: session.user.id, roles: ["user"] });
-  await revoke(session);
-  await expects(ask, ["GET", "/orders"], session.access_token, 401, "token_revoked");
 });
 
 /** Starts a program that prints its address, and returns what asks it. */
