@@ -1,5 +1,5 @@
-// A local D1 database, for the stand-in of wrangler. For each command, wrangler starts a workerd with the database in a folder, and
-// makes its statements one batch. This does the same, with one workerd for all commands of a test.
+// A local D1 database, for the stand-in of wrangler. For each call, wrangler starts a workerd with the database in a folder, and
+// makes the statements one batch. This does the same, with one workerd for all commands of a test.
 
 import { join } from "node:path";
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Replaces wrangler, which takes two seconds of CPU time to start. `d1 execute` on a local database runs in the D1 at the address
-// STAND_IN_D1 (local-d1.mjs), or else in Node's own SQLite on the same file. The real wrangler runs if an argument contains the text
-// STAND_IN_REAL. If the variable STAND_IN_ACCOUNT names a folder, that is the Cloudflare account, and the commands of a deployment act on
-// it (account.mjs makes it).
+// STAND_IN_D1 (local-d1.mjs), or else in Node's own SQLite on the same file. The real wrangler runs if an argument contains the
+// text STAND_IN_REAL. If the variable STAND_IN_ACCOUNT names a folder, that is the Cloudflare account, and the commands of a
+// deployment act on it (account.mjs makes it).
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

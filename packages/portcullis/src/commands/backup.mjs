@@ -89,8 +89,8 @@ async function describe(db, sessions) {
 }
 
 /**
- * Reads the tables one after the other, in pages. Tables that are small enough are read in one call. One that does not fit into its part
- * of a page gets whole pages from then on.
+ * Reads the tables one after the other, in pages. Tables that are small enough are read in one call. One that does not fit into
+ * its part of a page gets whole pages from then on.
  */
 async function* pages(db, tables) {
   const pending = tables.map((table) => ({ ...table, after: undefined, read: 0, limit: PAGE_ROWS }));
