@@ -37,6 +37,40 @@ const field = (page, name) => page.getByLabel(name, { exact: true });
 const cookieOf = async (context) => (await context.cookies()).find(({ name }) => name === COOKIE);
 const path = (page) => page.evaluate(() => location.pathname + location.search);
 
+test("a visit finds nothing that the visit before has left", options, async () => {
+  const found = (page) =>
+    page.evaluate(async () => {
+      const databases = (await indexedDB.databases()).map(({ name }) => name);
+      return [history.length, { ...localStorage }, { ...sessionStorage }, databases, await caches.keys()];
+    });
+  let [first, used] = [];
+  await pages.visit({}, async (page, context) => {
+    await heading(page, "Log in");
+    [first, used] = [await found(page), context];
+    await page.evaluate(async () => {
+      history.pushState(null, "", "#left");
+      localStorage.setItem("left", "1");
+      sessionStorage.setItem("left", "1");
+      await caches.open("left");
+      await new Promise((resolve) => Object.assign(indexedDB.open("left"), { onsuccess: resolve }));
+    });
+    const cookie = { value: "1", domain: "localhost", path: "/" };
+    await context.addCookies([
+      { name: "left", ...cookie },
+      { name: COOKIE, ...cookie, secure: true },
+    ]);
+    await page.route("**/config.json", (route) => route.abort());
+    await context.newPage();
+  });
+  await pages.visit({}, async (page, context) => {
+    await heading(page, "Log in");
+    assert.equal(context, used);
+    assert.deepEqual([await found(page), await context.cookies(), context.pages()], [first, [], [page]]);
+  });
+  await pages.visit({}, (page) => page.clock.install());
+  await pages.visit({}, (_, context) => assert.notEqual(context, used));
+});
+
 test("a new user registers, and is then signed in without a token that scripts could read later", options, async () => {
   await pages.visit({ view: "" }, async (page, context) => {
     await heading(page, "Log in");
@@ -878,7 +912,8 @@ test("the pages speak the first language of the browser that they know", options
     await pages.visit({ locale }, async (page) => {
       await heading(page, title);
       assert.equal(await page.locator("html").getAttribute("lang"), language);
-      assert.equal(await page.title(), `${title} · Portcullis`);
+      // The title follows the heading.
+      await page.waitForFunction((wanted) => document.title === wanted, `${title} · Portcullis`);
     });
   }
 });

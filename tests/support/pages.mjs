@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 
 import { atLocalhost, launch, skip } from "./browser.mjs";
 import { PASSWORD, startWorker } from "./harness.mjs";
+import { Profiles } from "./profiles.mjs";
 
 /** A Worker at its own address, and a browser. */
 export class Pages {
@@ -15,6 +16,7 @@ export class Pages {
     pages.worker = await startWorker();
     pages.url = await atLocalhost(pages.worker, pages.vars);
     pages.browser = await launch();
+    pages.profiles = new Profiles(pages.browser, pages.url, (context) => context.addInitScript(reportViolations));
     return pages;
   }
 
@@ -29,31 +31,30 @@ export class Pages {
   }
 
   /**
-   * Opens a page in a browser of its own, which closes when `work` is done.
+   * Opens a page in a browser profile of its own, which ends when `work` is done.
    * @param {{ view?: string, allowed?: (number | string)[], base?: string, origins?: string[] } & object} options the view; the
    *   statuses of errors that the page may get; the path of the issuer; other origins that it may go to. Others are those of
    *   playwright's contexts
    */
   async visit({ view = "login", allowed = [], base = "", origins = [], ...options }, work) {
-    const context = await this.browser.newContext({ locale: "en-GB", ...options });
+    const profile = await this.profiles.take({ locale: "en-GB", ...options });
+    const { context, page } = profile;
     const problems = [];
-    context.on("page", (page) => this.#watch(page, problems, { allowed, origins: [this.url, ...origins] }));
-    await context.addInitScript(() =>
-      addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
-        console.error(`policy: ${violatedDirective} ${blockedURI}`),
-      ),
-    );
-    const page = await context.newPage();
+    const watch = (page) => this.#watch(page, problems, { allowed, origins: [this.url, ...origins] });
+    watch(page);
+    context.on("page", watch);
     page.setDefaultTimeout(20_000);
+    let hasPassed = false;
     try {
       await page.goto(`${this.url}${base}/account/${view}`);
       await work(page, context);
       assert.deepEqual(problems, []);
+      hasPassed = true;
     } catch (error) {
       if (problems.length > 0 && error.message !== problems[0]) error.message += `\n${problems.join("\n")}`;
       throw error;
     } finally {
-      await context.close();
+      await this.profiles.leave(profile, hasPassed && origins.length === 0);
     }
   }
 
@@ -96,6 +97,13 @@ export class Pages {
       await work(page, context);
     });
   }
+}
+
+/** What the policy of the page forbade is an error in its console. */
+function reportViolations() {
+  addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
+    console.error(`policy: ${violatedDirective} ${blockedURI}`),
+  );
 }
 
 /** Fills in and sends the form, whatever its language. */
