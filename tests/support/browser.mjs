@@ -23,6 +23,8 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
   "--no-first-run",
+  // The pages of a site in a context share a process.
+  "--renderer-process-limit=1",
   // All domains of the tests lead to this machine.
   "--host-resolver-rules=MAP *.test 127.0.0.1",
 ];
