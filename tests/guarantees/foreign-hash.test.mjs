@@ -61,9 +61,7 @@ for (const [name, hash] of Object.entries(formats)) {
     const typed = name === "better-auth" ? TYPED.normalize("NFKC") : TYPED;
     const [user] = await worker.insertUsers(1, hash);
     worker.events();
-    for (const wrong of [`${typed}!`, typed.toUpperCase()]) {
-      assertProblem(await worker.login({ ...user, password: wrong }), 401, "invalid_credentials");
-    }
+    assertProblem(await worker.login({ ...user, password: typed.toUpperCase() }), 401, "invalid_credentials");
     assert.equal(await worker.storedHash(user), hash);
 
     assert.equal((await worker.login({ ...user, password: typed })).status, 200);
@@ -73,10 +71,8 @@ for (const [name, hash] of Object.entries(formats)) {
     assert.match(ours, OURS);
     assert.notEqual(ours, hash);
 
-    for (const spelling of [typed, typed.normalize("NFC")]) {
-      assert.equal((await worker.login({ ...user, password: spelling })).status, 200);
-      assert.equal(worker.events("login_succeeded")[0].rehashed, false);
-    }
+    assert.equal((await worker.login({ ...user, password: typed.normalize("NFC") })).status, 200);
+    assert.equal(worker.events("login_succeeded")[0].rehashed, false);
     assertProblem(await worker.login({ ...user, password: `${typed}!` }), 401, "invalid_credentials");
     assert.equal(await worker.storedHash(user), ours);
   });
