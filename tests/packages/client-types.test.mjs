@@ -7,9 +7,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { path } from "../../scripts/lib.mjs";
-import { cached } from "../support/cached.mjs";
 import { installed } from "../support/installed.mjs";
-import { problemsOf } from "../support/typescript.mjs";
+import { problemsOf, typesOfDocument } from "../support/typescript.mjs";
 
 const OPTIONS = {
   ...{ noEmit: true, strict: true, target: "es2022", lib: ["es2022", "dom"], types: [] },
@@ -70,14 +69,7 @@ test("the types accept right calls and refuse wrong ones", () => {
 });
 
 test("the types are those of the OpenAPI document", async () => {
-  const documented = await cached("openapi-types", ["web/openapi.json"], (folder) => {
-    const generator = path("tests", "node_modules", ".bin", "openapi-typescript");
-    const { status, stderr } = spawnSync(generator, [path("web", "openapi.json"), "-o", join(folder, "document.ts")], {
-      encoding: "utf8",
-    });
-    assert.equal(status, 0, stderr);
-  });
-  copyFileSync(join(documented, "document.ts"), join(client.folder, "document.ts"));
+  copyFileSync(join(await typesOfDocument(), "document.ts"), join(client.folder, "document.ts"));
   compile(`
     import type {
       Challenge, Changes, Client, Credentials, LoginMailTarget, MailLink, MailTarget, Me, MfaStatus, Passkey, PasswordReset,
