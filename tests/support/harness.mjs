@@ -28,7 +28,7 @@ export const VARS = {
 /**
  * A running Worker. `vars` and `secrets` override the configuration; `null` removes a variable. `clock`: one of
  * tests/support/clocks.mjs. `prelude`: JavaScript that runs before the build. `limits`: the limits of rate limiters; by default, no
- * test reaches them. `keepsMails` and `folder`: see tests/support/runtime.mjs.
+ * test reaches them. `folder`: see tests/support/runtime.mjs.
  */
 export async function startWorker({ vars = {}, secrets = {}, ...options } = {}) {
   const configuration = { vars: { ...VARS, ...vars }, secrets: { ...makeSecrets(), ...secrets } };
