@@ -9,7 +9,7 @@ import { capture, env, path, read } from "../../scripts/lib.mjs";
 import { template } from "../../scripts/release.mjs";
 import { Account } from "./account.mjs";
 
-const STAND_IN = new URL("./stand-in-wrangler.mjs", import.meta.url).href;
+export const STAND_IN = new URL("./stand-in-wrangler.mjs", import.meta.url).href;
 
 // What check-config.mjs imports from wrangler: a Worker that answers.
 const HARNESS = `

@@ -115,13 +115,12 @@ test("the Worker contains nothing of the document", () => {
 
 test("Spectral finds nothing in the document", async () => {
   const [ruleset, document] = ["tests/support/spectral.yaml", "web/openapi.json"];
-  // Kept because it takes seconds.
-  const folder = await cached("spectral", [ruleset, document], async (made) => {
+  // It takes seconds, so it is not repeated with what it has accepted.
+  await cached("spectral", [ruleset, document], async () => {
     const args = ["lint", "--fail-severity", "hint", "--ruleset", path(ruleset), path(document)];
-    const { code, stdout } = await tool("spectral", args);
-    writeFileSync(join(made, "findings"), code === 0 ? "" : stdout);
+    const { code, stdout, stderr } = await tool("spectral", args);
+    assert.equal(code, 0, stdout + stderr);
   });
-  assert.equal(readFileSync(join(folder, "findings"), "utf8"), "");
 });
 
 test("openapi-typescript makes types of the document, which name members and codes", async () => {

@@ -24,10 +24,10 @@ import { buildRules } from "../../scripts/build.mjs";
 import { capture, env as environment, path, read, readToml } from "../../scripts/lib.mjs";
 import { packCommand, sums, template } from "../../scripts/release.mjs";
 import { PASSWORD } from "../support/harness.mjs";
+import { STAND_IN } from "../support/project.mjs";
 import { freePort, serve } from "../support/served.mjs";
 
 const INSTALLED = "node_modules/portcullis";
-const STAND_IN = new URL("../support/stand-in-wrangler.mjs", import.meta.url).href;
 const SECRETS = ["DATA_SECRETS", "SIGNING_KEYS", "TOKEN_SECRET"];
 
 let folder, app, archive, env, made;
