@@ -645,6 +645,18 @@ test("after a change of view the focus is at its heading", options, async () => 
   });
 });
 
+test("the first wrong field gets the focus, and keeps it while it is corrected", options, async () => {
+  await pages.visit({}, async (page) => {
+    const focused = () => page.evaluate(() => document.activeElement.name);
+    await button(page, "Log in").press("Enter");
+    await page.locator('[aria-invalid="true"]').nth(1).waitFor();
+    assert.equal(await focused(), "login");
+    await page.keyboard.type("ada");
+    assert.equal(await focused(), "login");
+    assert.equal(await page.getByLabel("E-mail or username").inputValue(), "ada");
+  });
+});
+
 test("the link at the top skips what all views have", options, async () => {
   await pages.visitAs(admin, { view: "sessions" }, async (page) => {
     await button(page, "End others").waitFor();

@@ -22,10 +22,11 @@ export function Page({
   children,
 }: Children & { title: string; lead?: ComponentChildren; above?: ComponentChildren; actions?: ComponentChildren }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = `${title} · ${s.brand}`;
   }, [title]);
-  useEffect(() => {
+  // Before the view is painted, so that no key is pressed without a focus.
+  useLayoutEffect(() => {
     if (isFollowed()) heading.current?.focus();
   }, []);
   return (

@@ -1,6 +1,6 @@
 // Second factors: entering a code, adding an authenticator app, keeping recovery codes.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { PortcullisError } from "../../packages/client/src/index.ts";
 import { s } from "../strings/index.ts";
@@ -105,7 +105,7 @@ export function RecoveryCodes({ codes, account, done }: { codes: string[]; accou
   const link = useRef<HTMLAnchorElement>(null);
   const lead = useRef<HTMLParagraphElement>(null);
   // Screen readers begin here, and a phone shows the beginning.
-  useEffect(() => lead.current?.focus(), []);
+  useLayoutEffect(() => lead.current?.focus(), []);
   const text = `${s.brand} · ${account}\n${s.factors.codesTitle}\n\n${codes.join("\n")}\n`;
   const download = () => {
     const url = URL.createObjectURL(new Blob([text], { type: "text/plain" }));

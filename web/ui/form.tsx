@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { createContext } from "preact";
-import { useContext, useEffect, useId, useRef, useState } from "preact/hooks";
+import { useContext, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { plural, s } from "../strings/index.ts";
 import { config } from "./auth.ts";
@@ -16,6 +16,8 @@ type Values = Record<string, string>;
 export interface FormState {
   values: Values;
   errors: Values;
+  /** How often the input was refused. */
+  refusals: number;
   set: (name: string, value: string) => void;
   /** Empties the form, or sets these values. */
   reset: (values?: Values) => void;
@@ -44,7 +46,11 @@ export function useForm(
   required: string[] = [],
 ): FormState {
   const [values, setValues] = useState<Values>(() => ({ ...initial, ...drafts.get(name) }));
-  const [errors, setErrors] = useState<Values>({});
+  const [{ errors, refusals }, setRefusal] = useState<{ errors: Values; refusals: number }>({
+    errors: {},
+    refusals: 0,
+  });
+  const refuse = (errors: Values) => setRefusal(({ refusals }) => ({ errors, refusals: refusals + 1 }));
   const action = useAction(send);
   const left = useCountdown(action.problem);
   const fields = Object.keys(initial);
@@ -52,8 +58,8 @@ export function useForm(
   // Shows the problem of a field at that field.
   const { problem } = action;
   const field = problem && fieldOf(problem, fields);
-  useEffect(() => {
-    if (problem && field) setErrors({ [field]: sentence(problem) });
+  useLayoutEffect(() => {
+    if (problem && field) refuse({ [field]: sentence(problem) });
   }, [problem]);
 
   const set = (field: string, value: string) => {
@@ -63,7 +69,7 @@ export function useForm(
       drafts.set(name, Object.fromEntries(kept));
       return next;
     });
-    setErrors(({ [field]: _gone, ...others }) => others);
+    setRefusal(({ errors: { [field]: _gone, ...others }, refusals }) => ({ errors: others, refusals }));
     // The attempts were those of another name.
     if (field === "login" && problem?.code === "too_many_attempts") action.dismiss();
   };
@@ -75,10 +81,20 @@ export function useForm(
     event.preventDefault();
     if (left > 0) return;
     const empty = required.filter((field) => values[field]?.trim() === "");
-    setErrors(Object.fromEntries(empty.map((field) => [field, s.errors.required])));
+    refuse(Object.fromEntries(empty.map((field) => [field, s.errors.required])));
     if (empty.length === 0) action.run(values);
   };
-  return { values, errors, set, reset, isBusy: action.isBusy, problem: field ? undefined : problem, left, submit };
+  return {
+    values,
+    errors,
+    refusals,
+    set,
+    reset,
+    isBusy: action.isBusy,
+    problem: field ? undefined : problem,
+    left,
+    submit,
+  };
 }
 
 const Context = createContext<FormState>(undefined as unknown as FormState);
@@ -86,9 +102,10 @@ const Context = createContext<FormState>(undefined as unknown as FormState);
 /** A form. After a refusal, the first invalid field has the focus. */
 export function Form({ form, children }: { form: FormState; children: ComponentChildren }) {
   const element = useRef<HTMLFormElement>(null);
-  useEffect(() => {
+  // Not after every change of the errors: who corrects a field must stay in it.
+  useLayoutEffect(() => {
     element.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
-  }, [form.errors]);
+  }, [form.refusals]);
   return (
     <Context.Provider value={form}>
       {/* The browser's own messages disappear, and are not in the language of the page. */}
