@@ -26,8 +26,13 @@ keep();
 for (const [index, file] of files.entries())
   if ((index === own || index >= Number(processes)) && note(String(index))) await runFile(file, index);
 // Nobody waits for a program that does not end, such as the Worker of a file whose hook failed. What is left ends with this process.
-const areClosed = await Promise.race([closeKept().then(() => true), setTimeout(10_000, false)]);
+const waiting = new AbortController();
+const areClosed = await Promise.race([
+  closeKept().then(() => true),
+  setTimeout(10_000, false, { signal: waiting.signal }),
+]);
 if (!areClosed) process.exit();
+waiting.abort();
 setTimeout(10_000, undefined, { ref: false }).then(() => process.exit());
 
 /** Whether this process is the first to note a name. */

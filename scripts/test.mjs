@@ -184,7 +184,8 @@ runIfStarted(
     try {
       await main(args);
     } catch (error) {
-      if (error.exitCode !== undefined) throw error;
+      // Nothing has run if the arguments are wrong.
+      if (error.exitCode === 2) throw error;
       console.error(error instanceof Failure ? `\nerror: ${error.message}` : error);
       process.exitCode = 1;
       if (tally.failed === 0) tally.failed = 1;

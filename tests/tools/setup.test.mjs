@@ -84,3 +84,21 @@ test("a tool that does not compile with its locked dependencies is not compiled 
     failing.remove();
   }
 });
+
+test("the last line of a run of the tests counts what failed, and says so if nothing ran", async () => {
+  const results = 'console.log("test result: FAILED. 3 passed; 2 failed; 0 ignored");';
+  for (const [printed, total] of [
+    [results, "total: 3 passed, 2 failed"],
+    ["", "total: 0 passed, 1 failed"],
+  ]) {
+    const failing = new Checkout();
+    try {
+      withInstallers(failing, { cargo: `if (args[0] === "test") { ${printed} process.exit(101); }` });
+      const { code, stdout, stderr } = await failing.node(["scripts/test.mjs", "native"]);
+      assert.deepEqual([code, stdout.trimEnd().split("\n").at(-1)], [1, total], stderr);
+      assert.match(stderr, /\nerror: tests, native failed/);
+    } finally {
+      failing.remove();
+    }
+  }
+});

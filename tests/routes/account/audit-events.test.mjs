@@ -186,8 +186,9 @@ test("the trail has every event with exactly its members, and only admins see wh
   const now = Date.now() / 1000;
   for (const { kind, at, last_at } of seen) {
     const counted = ["login_failed", "profile_changed"].includes(kind);
-    if (counted) assert.ok(at % 3600 === 0 && now - at < 3750 && now - last_at < 150);
-    else assert.ok(now - at < 150 && at <= now, kind);
+    const times = `${kind}: at ${at}, last at ${last_at}, now ${now}`;
+    if (counted) assert.ok(at % 3600 === 0 && now - at < 3750 && now - last_at < 150, times);
+    else assert.ok(now - at < 150 && at <= now, times);
     assert.equal(last_at === undefined, !counted);
   }
   assert.deepEqual(
