@@ -134,9 +134,12 @@ describe("the package", () => {
     const reasons = read("packages/client/src/types.ts")
       .split("export type Reason")[1]
       .matchAll(/"(\w+)"/g);
-    const options = read("packages/client/src/client.ts")
-      .match(/interface ClientOptions \{(.*?)\n\}/s)[1]
-      .matchAll(/^ {2}(\w+)\??:/gm);
+    const options = ["client", "core"].flatMap((name) => [
+      ...read(`packages/client/src/${name}.ts`)
+        .match(/interface C\w+Options .*?\{(.*?)\n\}/s)[1]
+        .matchAll(/^ {2}(\w+)\??:/gm),
+    ]);
+    assert.equal(options.length, 6);
     const names = [...reasons, ...options].map(([, name]) => name);
     assert.ok(names.length >= 12);
     for (const name of names) assert.match(readme, new RegExp(`^\\| \`${name}\` \\|`, "m"), name);

@@ -8,6 +8,10 @@ export interface Pending {
 
 export type Method = "credential" | "code" | "recovery_code";
 
+const UNEXPECTED = "The response is not one of a Portcullis server.";
+
+export const isText = (value: unknown): value is string => typeof value === "string";
+
 /** Why a request to the server failed. */
 export class PortcullisError extends Error {
   override name = "PortcullisError";
@@ -38,6 +42,9 @@ export function networkError(cause: unknown): PortcullisError {
   return new PortcullisError(0, "network_error", "The server could not be reached.", undefined, undefined, { cause });
 }
 
+/** The response is that of another server, or of a proxy. */
+export const unexpected = () => new PortcullisError(200, "unexpected_response", UNEXPECTED);
+
 /** Returns the JSON of a response, or `undefined` if it has no content. Throws the error that the response describes. */
 // biome-ignore lint/suspicious/noExplicitAny: the type depends on the endpoint
 export async function read(response: Response): Promise<any> {
@@ -51,11 +58,11 @@ export async function read(response: Response): Promise<any> {
   }
   if (response.ok && body) return body;
   // The errors of other servers may have other types in these members.
-  const text = (...values: unknown[]) => values.find((value): value is string => typeof value === "string");
+  const text = (...values: unknown[]) => values.find(isText);
   throw new PortcullisError(
     response.status,
     text(body?.code, body?.error) ?? "unexpected_response",
-    text(body?.detail, body?.error_description) ?? "The response is not one of a Portcullis server.",
+    text(body?.detail, body?.error_description) ?? UNEXPECTED,
     text(body?.request_id),
     seconds(response.headers.get("Retry-After")),
     { mfaToken: text(body?.mfa_token), methods: Array.isArray(body?.methods) ? (body.methods as Method[]) : undefined },

@@ -1,4 +1,5 @@
-export { type Client, type ClientOptions, createClient, type State } from "./client.js";
+export { type Client, type ClientOptions, createClient } from "./client.js";
+export type { State } from "./core.js";
 export { type Method, PortcullisError } from "./error.js";
 export type { Authenticator, Ceremony } from "./passkeys.js";
 export type {

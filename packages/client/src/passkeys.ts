@@ -1,6 +1,7 @@
 // Asking the browser for passkeys, in the JSON of WebAuthn Level 3 (§5.1.8 to §5.1.10).
 
-import { PortcullisError } from "./error.js";
+import { PortcullisError, unexpected } from "./error.js";
+import { isHidden, left, TICK } from "./time.js";
 
 /** Options and credentials in JSON: `challenge`, `timeout` and others. */
 // biome-ignore lint/suspicious/noExplicitAny: passed on between server and authenticator
@@ -20,7 +21,7 @@ export interface Authenticator {
 }
 
 /** That of the browser. */
-export const browser: Authenticator = {
+const browser: Authenticator = {
   async create(options, { signal }) {
     const publicKey = webauthn()?.parseCreationOptionsFromJSON?.(options) ?? parse(options);
     return toJson(await credentials().create({ publicKey, signal }));
@@ -31,6 +32,79 @@ export const browser: Authenticator = {
     return toJson(await credentials().get({ publicKey, signal, ...(mediation && { mediation }) }));
   },
 };
+
+/** Asks the user for a passkey (`get`), or for a new one (`create`), with the options that `load` loads. */
+export type Ask = (
+  kind: keyof Authenticator,
+  load: () => Promise<{ publicKey?: Json }>,
+  options?: { signal?: AbortSignal | undefined; mediation?: Ceremony["mediation"] },
+) => Promise<Json>;
+
+/** The user may take minutes, so it must not run in the turn of a login. */
+export function asks(authenticator: Authenticator = browser): Ask {
+  // A browser has one ceremony at a time.
+  let asking = new AbortController();
+
+  return async (kind, load, { signal, mediation } = {}) => {
+    asking.abort();
+    asking = new AbortController();
+    const own = asking;
+    const abort = () => own.abort();
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) abort();
+    try {
+      for (;;) {
+        const publicKey = (await load())?.publicKey;
+        if (!publicKey) throw unexpected();
+        const { result, renewed } = await until(publicKey, own.signal, mediation, (ceremony) =>
+          authenticator[kind](publicKey, ceremony),
+        );
+        if (!renewed) return result as Json;
+      }
+    } catch (error) {
+      throw ceremonyError(error);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  };
+}
+
+/** How long options may be used, in milliseconds, if they do not say it. */
+const OPTIONS_LIFE = 300_000;
+
+/**
+ * Runs a ceremony until the signal aborts it. In a form that waits for a passkey, it ends at 80 % of the life of its options, once the page
+ * is visible: new ones are then needed.
+ */
+async function until<T>(
+  { timeout = OPTIONS_LIFE }: Json,
+  signal: AbortSignal,
+  mediation: Ceremony["mediation"],
+  run: (ceremony: Ceremony) => Promise<T>,
+): Promise<{ result?: T; renewed: boolean }> {
+  const inner = new AbortController();
+  const stop = () => inner.abort();
+  let renewed = false;
+  const ends = { from: Date.now(), length: timeout * 0.8 };
+  const tick = () => {
+    if (left(ends) > 0 || isHidden()) return;
+    renewed = true;
+    stop();
+  };
+  // The time for which the machine sleeps does not count for one long timer.
+  const timer = mediation && setInterval(tick, TICK);
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    return { result: await run({ signal: inner.signal, mediation }), renewed: false };
+  } catch (error) {
+    if (!renewed || signal.aborted) throw error;
+    return { renewed };
+  } finally {
+    clearInterval(timer);
+    signal.removeEventListener("abort", stop);
+  }
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: older browsers lack what the types promise
 const webauthn = (): any => globalThis.PublicKeyCredential;
@@ -43,7 +117,7 @@ function credentials(): CredentialsContainer {
 const unsupported = () => new PortcullisError(0, "passkeys_unsupported", "This browser has no passkeys.");
 
 /** Why a ceremony failed, as a `PortcullisError`. */
-export function ceremonyError(cause: unknown): PortcullisError {
+function ceremonyError(cause: unknown): PortcullisError {
   if (cause instanceof PortcullisError) return cause;
   const { name } = Object(cause);
   const [code, detail] =
