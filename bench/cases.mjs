@@ -17,6 +17,7 @@ export class Workers {
     bareD1: () => peer("bare-d1", { schema: true }),
     bareKv: () => peer("bare-kv"),
     bareAnswer: () => peer("bare-answer"),
+    bareLimit: () => peer("bare-limit"),
     betterAuth: () => betterAuth({}),
     betterAuthJwt: () => betterAuth({ JWT: "true" }),
     betterAuthCached: () => betterAuth({ COOKIE_CACHE: "true" }),
@@ -131,9 +132,7 @@ export const CASES = [
     warmUp: 400,
     rounds: [12, 60],
     own: forgedRefresh,
-    others: async (workers) => [
-      refused("POST", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),
-    ],
+    others: (workers) => refusals("POST", workers),
   },
   {
     name: "a forged access token",
@@ -141,9 +140,7 @@ export const CASES = [
     warmUp: 400,
     rounds: [12, 60],
     own: forgedAccess,
-    others: async (workers) => [
-      refused("GET", await workers.get("bareAnswer"), await registered(await workers.get("portcullis"))),
-    ],
+    others: (workers) => refusals("GET", workers),
   },
 ];
 
@@ -268,7 +265,12 @@ export function forged(token, prefix) {
   return prefix + bytes.toString("base64url");
 }
 
-function refused(method, server, { refresh_token, access_token }) {
+async function refusals(method, workers) {
+  const { refresh_token, access_token } = await registered(await workers.get("portcullis"));
   const options = method === "POST" ? { json: { refresh_token } } : { bearer: access_token };
-  return competitor(server, "bare Worker that answers at once", () => server.expect(401, method, "/", options));
+  const refused = (server, name) => competitor(server, name, () => server.expect(401, method, "/", options));
+  return [
+    refused(await workers.get("bareAnswer"), "bare Worker that answers at once"),
+    refused(await workers.get("bareLimit"), "bare Worker, one rate limiter"),
+  ];
 }

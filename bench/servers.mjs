@@ -54,7 +54,7 @@ export async function peer(name, { bindings = {}, schema = false, wasm = [] } = 
     main,
     ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm", path: join(modulesRoot, name), contents })),
   ];
-  const server = await start({ modules, modulesRoot, bindings });
+  const server = await start({ modules, modulesRoot, bindings, ratelimits: unlimited });
   if (schema) await applySchema(server);
   return server;
 }
