@@ -218,6 +218,7 @@ test("an admin removes the factors of somebody who has lost them, whose login th
   await pages.visit({ allowed: [401] }, async (page) => {
     await logIn(page, person);
     await button(page, "Send code").click();
+    await field(page, "Code").waitFor();
     const { code, to } = (await mails.take()).find(({ kind }) => kind === "login");
     assert.equal(to, person.email);
     await field(page, "Code").fill(code);
