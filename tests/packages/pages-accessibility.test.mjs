@@ -657,6 +657,20 @@ test("the first wrong field gets the focus, and keeps it while it is corrected",
   });
 });
 
+test("who goes back is where they were, with the focus at the heading", options, async () => {
+  await pages.visitAs(admin, { viewport: { width: 320, height: 400 } }, async (page) => {
+    const top = () => page.evaluate(() => scrollY);
+    await page.evaluate(() => scrollTo(0, 300));
+    // A click by the mouse would first scroll to the link.
+    await page.getByRole("link", { name: "Password" }).dispatchEvent("click");
+    await heading(page, "Password");
+    assert.equal(await top(), 0);
+    await page.goBack();
+    await heading(page, "Profile");
+    await page.waitForFunction(() => scrollY === 300 && document.activeElement.textContent === "Profile");
+  });
+});
+
 test("the link at the top skips what all views have", options, async () => {
   await pages.visitAs(admin, { view: "sessions" }, async (page) => {
     await button(page, "End others").waitFor();

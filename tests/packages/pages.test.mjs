@@ -281,6 +281,10 @@ test("a user changes the profile, and an error is at its field", options, async 
     await button(page, "Save changes").click();
     await assertWrong(field(page, "Family name"), /1 to 200 characters/);
     assert.equal((await stored()).name, "Before");
+    // The same refusal again.
+    await button(page, "Save changes").click();
+    await page.waitForFunction(() => document.activeElement.name === "family_name");
+    await assertWrong(field(page, "Family name"), /1 to 200 characters/);
     await field(page, "Family name").fill("Lovelace");
     await button(page, "Save changes").click();
     await announced(page, "Saved");

@@ -16,7 +16,7 @@ export class Pages {
     pages.worker = await startWorker();
     pages.url = await atLocalhost(pages.worker, pages.vars);
     pages.browser = await launch();
-    pages.profiles = new Profiles(pages.browser, pages.url, (context) => context.addInitScript(reportViolations));
+    pages.profiles = new Profiles(pages.browser, pages.url, (context) => context.addInitScript(reportMistakes));
     return pages;
   }
 
@@ -104,8 +104,13 @@ export class Pages {
   }
 }
 
-/** What the policy of the page forbade is an error in its console. */
-function reportViolations() {
+/** What the policy of the page forbade is an error in its console, and so is a focus that is lost because its dialog is closed. */
+function reportMistakes() {
+  const { focus } = HTMLElement.prototype;
+  HTMLElement.prototype.focus = function (...options) {
+    if (this.closest("dialog:not([open])") !== null) console.error("focus: the dialog is closed");
+    focus.apply(this, options);
+  };
   addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
     console.error(`policy: ${violatedDirective} ${blockedURI}`),
   );

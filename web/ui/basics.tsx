@@ -25,9 +25,10 @@ export function Page({
   useLayoutEffect(() => {
     document.title = `${title} · ${s.brand}`;
   }, [title]);
-  // Before the view is painted, so that no key is pressed without a focus.
+  // Before the view is painted, so that no key is pressed without a focus. A new view is at its top already, and after "Back" the browser
+  // restores where it was.
   useLayoutEffect(() => {
-    if (isFollowed()) heading.current?.focus();
+    if (isFollowed()) heading.current?.focus({ preventScroll: true });
   }, []);
   return (
     <div class="page">

@@ -1,6 +1,6 @@
 // Second factors: entering a code, adding an authenticator app, keeping recovery codes.
 
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { PortcullisError } from "../../packages/client/src/index.ts";
 import { s } from "../strings/index.ts";
@@ -105,7 +105,8 @@ export function RecoveryCodes({ codes, account, done }: { codes: string[]; accou
   const link = useRef<HTMLAnchorElement>(null);
   const lead = useRef<HTMLParagraphElement>(null);
   // Screen readers begin here, and a phone shows the beginning.
-  useLayoutEffect(() => lead.current?.focus(), []);
+  // Not a layout effect, which would run before that of a dialog around it: what is in a closed dialog cannot have the focus.
+  useEffect(() => lead.current?.focus(), []);
   const text = `${s.brand} · ${account}\n${s.factors.codesTitle}\n\n${codes.join("\n")}\n`;
   const download = () => {
     const url = URL.createObjectURL(new Blob([text], { type: "text/plain" }));

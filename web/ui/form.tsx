@@ -81,8 +81,9 @@ export function useForm(
     event.preventDefault();
     if (left > 0) return;
     const empty = required.filter((field) => values[field]?.trim() === "");
-    refuse(Object.fromEntries(empty.map((field) => [field, s.errors.required])));
-    if (empty.length === 0) action.run(values);
+    if (empty.length > 0) return refuse(Object.fromEntries(empty.map((field) => [field, s.errors.required])));
+    setRefusal({ errors: {}, refusals });
+    action.run(values);
   };
   return {
     values,
