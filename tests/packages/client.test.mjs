@@ -460,6 +460,20 @@ describe("fetch", () => {
 });
 
 describe("a session", () => {
+  test("is kept in memory if reading the storage throws, as an option of the page may do", async () => {
+    const person = await worker.register();
+    const options = {
+      mode: "storage",
+      get storage() {
+        throw new Error("blocked");
+      },
+    };
+    const client = createClient(Object.create(options, { url: { value: worker.url.origin } }));
+    clients.push(client);
+    await client.login({ email: person.email, password: PASSWORD });
+    assert.equal((await client.me()).email, person.email);
+  });
+
   test("is refreshed once for all who ask at the same time", async (t) => {
     const { client, network } = await signedIn();
     shiftClock(t, HOUR);

@@ -2,7 +2,7 @@
 
 import { type CoreOptions, createCore, type State } from "./core.js";
 import { isText, unexpected } from "./error.js";
-import { type Authenticator, asks, type Json } from "./passkeys.js";
+import { type Authenticator, asker, browser, type Json } from "./passkeys.js";
 import type {
   Challenge,
   Changes,
@@ -127,11 +127,11 @@ export interface Client {
 const SESSION_ID = /^[\w-]{22}$/;
 const PASSKEY_ID = /^[\w-]+$/;
 
-export function createClient({ authenticator, ...options }: ClientOptions): Client {
+export function createClient(options: ClientOptions): Client {
   const core = createCore(options);
   const { addresses, asUser, began, devices, inPlaceOfRefreshes, leave, request, send, signIn, transport, updated } =
     core;
-  const ask = asks(authenticator);
+  const ask = asker(options.authenticator ?? browser);
 
   /** Asks for a mail. */
   async function askForMail(path: string, target: LoginMailTarget): Promise<Challenge> {
@@ -168,7 +168,7 @@ export function createClient({ authenticator, ...options }: ClientOptions): Clie
     },
     onChange: core.onChange,
     register: ({ remember, ...details }) => registered("/register", { ...details, ...transport(remember) }),
-    login({ remember, ...credentials }) {
+    async login({ remember, ...credentials }) {
       const loginName = String("email" in credentials ? credentials.email : credentials.username);
       return signIn("/login", { ...credentials, ...transport(remember) }, loginName);
     },

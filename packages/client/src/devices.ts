@@ -26,7 +26,7 @@ const MAX_DEVICES = 5;
 
 /** `store`: the storage, if there is one now. */
 export function openDevices(name: string, store: () => TokenStorage | undefined): Devices {
-  /** What is kept, where there is no storage. */
+  /** A copy, for where there is no storage. */
   let unstored = "[]";
 
   /** The newest first. */

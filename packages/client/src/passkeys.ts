@@ -21,7 +21,7 @@ export interface Authenticator {
 }
 
 /** That of the browser. */
-const browser: Authenticator = {
+export const browser: Authenticator = {
   async create(options, { signal }) {
     const publicKey = webauthn()?.parseCreationOptionsFromJSON?.(options) ?? parse(options);
     return toJson(await credentials().create({ publicKey, signal }));
@@ -33,16 +33,18 @@ const browser: Authenticator = {
   },
 };
 
-/** Asks the user for a passkey (`get`), or for a new one (`create`), with the options that `load` loads. */
-export type Ask = (
+/**
+ * Asks the user for a passkey (`get`), or for a new one (`create`), with the options that `load` loads. The user may take minutes, so it
+ * must not run in the turn of a login.
+ */
+type Ask = (
   kind: keyof Authenticator,
   load: () => Promise<{ publicKey?: Json }>,
   options?: { signal?: AbortSignal | undefined; mediation?: Ceremony["mediation"] },
 ) => Promise<Json>;
 
-/** The user may take minutes, so it must not run in the turn of a login. */
-export function asks(authenticator: Authenticator = browser): Ask {
-  // A browser has one ceremony at a time.
+/** A browser has one ceremony at a time, so each ends the one before. */
+export function asker(authenticator: Authenticator): Ask {
   let asking = new AbortController();
 
   return async (kind, load, { signal, mediation } = {}) => {
