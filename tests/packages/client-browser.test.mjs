@@ -696,6 +696,58 @@ describe("in cookie mode", { skip }, () => {
     await profile.context.close();
   });
 
+  test("a tab that finds a session signs in the others, as after a reload during a login", async () => {
+    const person = await worker.register();
+    const { profile, tab } = await open();
+    const other = await profile.tab();
+    // The browser keeps the cookie of an answer that no page is there to receive.
+    const status = await tab.page.evaluate(
+      async ([url, json]) => {
+        const headers = { "Content-Type": "application/json" };
+        const init = { method: "POST", credentials: "include", headers, body: JSON.stringify(json) };
+        return (await fetch(url, init)).status;
+      },
+      [`${server.url}/login`, { email: person.email, password: PASSWORD, transport: "cookie" }],
+    );
+    assert.equal(status, 200);
+    await tab.load();
+    assert.equal(await tab.state(), "signed_out,,");
+    assert.equal((await tab.call("restore")).email, person.email);
+    assert.equal(await tab.state(), `signed_in,${person.email},restored`);
+    await other.until(`signed_in,${person.email},signed_in`);
+    assert.equal(await other.token(), await tab.token());
+    await profile.context.close();
+  });
+
+  test("what another tab found before a logout does not undo it", async () => {
+    const person = await worker.register();
+    const { profile, tab } = await open();
+    const found = await profile.tab();
+    await found.page.evaluate((url) => {
+      globalThis.channel = new BroadcastChannel(`portcullis:${url}`);
+      channel.onmessage = ({ data }) => {
+        if (data.kind === "session") globalThis.message = data;
+      };
+    }, server.url);
+    await tab.login(person);
+    await found.page.waitForFunction(() => globalThis.message);
+    await tab.call("logout");
+    await found.until("signed_out");
+    await found.page.evaluate(() => channel.postMessage(message));
+    // Messages arrive in the order in which they were sent.
+    const next = await worker.register();
+    await found.login(next);
+    await tab.until(`signed_in,${next.email},signed_in`);
+    const states = [
+      "signed_out,,",
+      `signed_in,${person.email},signed_in`,
+      "signed_out,,signed_out",
+      `signed_in,${next.email},signed_in`,
+    ];
+    for (const one of [tab, found]) assert.deepEqual(await one.states(), states);
+    await profile.context.close();
+  });
+
   test("a password change and the deletion of the account keep to the cookie", async () => {
     const person = await worker.register();
     const { profile, tab } = await open();

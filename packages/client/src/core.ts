@@ -48,7 +48,7 @@ export interface Core {
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** Sends a request with the access token. */
   request<T>(method: string, path: string, body?: unknown): Promise<T>;
-  /** Sends JSON, with no token but `bearer`. */
+  /** Sends JSON. Unlike `request`, it adds no access token, and it may run under the lock. */
   // biome-ignore lint/suspicious/noExplicitAny: the type depends on the endpoint
   send(path: string, body?: object, options?: RequestOptions): Promise<any>;
   /** Runs a login or logout. */
@@ -57,7 +57,10 @@ export interface Core {
   asUser<T>(work: (token?: string, user?: string) => Promise<T>): Promise<T>;
   /** Begins a session. `loginName`: as the user typed it. */
   signIn(path: string, body: object, loginName?: string): Promise<RegisteredUser>;
-  /** Takes over a token response. `replaced`: the session of the browser until now, unless the server has ended it. */
+  /**
+   * Takes over a token response, under the lock. `replaced`: the session of the browser before the request, which ends, unless the server
+   * has ended it.
+   */
   began(answer: TokenResponse, replaced?: Session | null, loginName?: string): RegisteredUser;
   /** Stores the data of the user. */
   updated(user: User): Promise<User>;
@@ -105,6 +108,8 @@ export function createCore(options: CoreOptions): Core {
   let state: State = session
     ? { status: "signed_in", user: session.user, reason: "restored" }
     : { status: "signed_out", user: null, reason: null };
+  /** The last session that a tab has ended. */
+  let over: string | undefined;
   /** The id of the newest session in the storage that this tab knows of. */
   let announced = session?.id;
 
@@ -164,14 +169,19 @@ export function createCore(options: CoreOptions): Core {
       refresh_expires_in,
     };
     announced = next.id;
+    // The server may not have heard of the logout.
+    over = undefined;
     if (!cookie) next.refresh_token = refresh_token as string;
     write(next);
+    // A session that was found is as new to the other tabs as one that began: the page of its login may be gone.
+    const isNew = began || session === null;
     become(next, began ? "signed_in" : session ? "updated" : "restored");
-    tabs.post({ kind: "session", id: next.id, began, ...(cookie && { session: next }) });
+    tabs.post({ kind: "session", id: next.id, began: isNew, ...(cookie && { session: next }) });
   }
 
   function end(reason: Reason) {
     const ended = session;
+    over = ended?.session_id;
     announced = undefined;
     write(null);
     become(null, reason);
@@ -216,8 +226,6 @@ export function createCore(options: CoreOptions): Core {
     }
   }
 
-  const addresses = new Map<string, string>();
-
   /** Adopts the session in the storage. */
   async function look(reason: Reason = "signed_out", began = false) {
     if (!store) return;
@@ -238,6 +246,8 @@ export function createCore(options: CoreOptions): Core {
 
   /** Takes over a session from another tab. */
   function take(next: Session, began: boolean) {
+    // Without the lock, another tab may have found it before it ended.
+    if (next.session_id === over) return;
     if (session && session.user.id !== next.user.id) become(null, "account_changed");
     else if (session) become(next, "updated");
     else if (began || state.status === "loading") become(next, began ? "signed_in" : "restored");
@@ -251,6 +261,7 @@ export function createCore(options: CoreOptions): Core {
       if (message.session) take(message.session, message.began);
       else await look("signed_out", message.began);
     } else if (cookie) {
+      over = message.session_id;
       // A tab that has a newer session keeps it.
       if (session?.session_id === message.session_id) become(null, message.reason);
     } else {
@@ -262,8 +273,8 @@ export function createCore(options: CoreOptions): Core {
   // ---- Requests
 
   /**
-   * Sends JSON, with an access token only if `bearer` is given. Rejects with a `PortcullisError`. Redirects are not followed,
-   * because the server sends none, and the body may contain a password. Workers do not support `redirect: "error"`.
+   * Rejects with a `PortcullisError`. Redirects are not followed, because the server sends none, and the body may contain a password.
+   * Workers do not support `redirect: "error"`.
    */
   async function send(
     path: string,
@@ -461,6 +472,8 @@ export function createCore(options: CoreOptions): Core {
     if (user && isOther) throw new PortcullisError(409, "account_changed", "Another user has signed in.");
   }
 
+  const addresses = new Map<string, string>();
+
   function signIn(path: string, body: object, loginName?: string): Promise<RegisteredUser> {
     return inPlaceOfRefreshes(async () => {
       const replaced = session;
@@ -639,6 +652,7 @@ const isSession = (it?: Partial<Session> | null) =>
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const isStream = (body: unknown) => "getReader" in Object(body) || Symbol.asyncIterator in Object(body);
+
 /** Whether a new access token may help: a server may also want an authentication that only the page can ask for. */
 async function isOutdated(response: Response, isOwn: boolean): Promise<boolean> {
   const { headers } = response;

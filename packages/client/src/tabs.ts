@@ -22,8 +22,8 @@ export type Message =
   /** A login or logout begins: abort refreshes. */
   | { kind: "stop" }
   /**
-   * A session began or was refreshed. In cookie mode, the message has the session, which then has no refresh token. Otherwise
-   * the session is in the storage.
+   * A session began or was found (`began`), or it was refreshed. In cookie mode, the message has the session, which then has no refresh
+   * token. Otherwise the session is in the storage.
    */
   | { kind: "session"; id: string; began: boolean; session?: Session }
   | { kind: "ended"; session_id: string; reason: Reason };
