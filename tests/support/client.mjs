@@ -1,5 +1,6 @@
 // An HTTP client that opens a TCP connection per request and can close it in the middle of the request.
 
+import assert from "node:assert/strict";
 import { connect } from "node:net";
 
 import { assertDocumented } from "./openapi.mjs";
@@ -54,8 +55,15 @@ export class Client {
       if (answer) this.#answered.resolve(answer);
     });
     socket.on("end", () => this.#ended.resolve());
+    // Not every test waits for an answer.
+    this.#answered.promise.catch(() => {});
     // A reset by the server also ends the connection.
-    socket.on("error", () => {}).on("close", () => this.#ended.resolve());
+    socket
+      .on("error", () => {})
+      .on("close", () => {
+        this.#ended.resolve();
+        this.#answered.reject(new assert.AssertionError({ message: "the connection ended without a response" }));
+      });
   }
 
   write(text) {
