@@ -9,7 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import { launch, relayed, serveDomains, servePages, skip } from "../support/browser.mjs";
 import { PASSWORD, startWorker } from "../support/harness.mjs";
 import { installed } from "../support/installed.mjs";
-import { patiently } from "../support/patience.mjs";
+import { patiently, until } from "../support/patience.mjs";
 
 const MODES = ["storage", "cookie"];
 /** The lifetime of an access token in these tests, in seconds. */
@@ -168,15 +168,6 @@ async function heldRefresh(tab) {
   const refreshing = tab.token();
   await patiently(acted.promise, "there is no refresh");
   return { refreshing, release: held.resolve };
-}
-
-/** Waits until a condition holds. */
-async function until(condition, missing) {
-  const limit = Date.now() + 20_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < limit, missing);
-    await setTimeout(10);
-  }
 }
 
 const sidOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url").toString());

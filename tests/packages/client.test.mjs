@@ -18,6 +18,7 @@ import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { read } from "../../scripts/lib.mjs";
 import { PASSWORD, startWorker } from "../support/harness.mjs";
 import { installed } from "../support/installed.mjs";
+import { until } from "../support/patience.mjs";
 
 let worker, installation, folder, packed, createClient, PortcullisError;
 const clients = [];
@@ -518,8 +519,8 @@ describe("a session", () => {
       delays.join(),
     );
     const token = await client.getAccessToken();
-    while (!network.requests.includes("POST /refresh")) await setTimeout(10);
-    while ((await client.getAccessToken()) === token) await setTimeout(10);
+    await until(() => network.requests.includes("POST /refresh"), "there is no refresh");
+    await until(async () => (await client.getAccessToken()) !== token, "the token stays");
   });
 
   test("outlives every other failure than invalid_refresh_token", async (t) => {
@@ -541,7 +542,7 @@ describe("a session", () => {
       network.answer = undefined;
       // It goes on by itself: the first wait is at most 1.25 s.
       network.requests.length = 0;
-      for (const until = Date.now() + 3000; network.requests.length === 0 && Date.now() < until; ) await setTimeout(20);
+      await until(() => network.requests.length > 0, failure.toString());
       assert.deepEqual(network.requests, ["POST /refresh"], failure.toString());
       assert.equal(typeof (await client.getAccessToken()), "string");
     }
@@ -630,8 +631,7 @@ describe("a session", () => {
     assert.equal(client.state.status, "signed_out");
     await rejects(client.restore(), { status: 503, code: "storage_unavailable" });
     network.answer = () => Response.json({ code: "invalid_refresh_token", detail: "" }, { status: 401 });
-    for (const until = Date.now() + 5000; client.state.status === "loading" && Date.now() < until; )
-      await setTimeout(20);
+    await until(() => client.state.status !== "loading", "it never stops looking");
     assert.deepEqual(states.at(-1), "signed_out,");
   });
 
@@ -726,7 +726,7 @@ describe("a session", () => {
       return answer;
     };
     const asking = b.me();
-    while (!other.requests.includes("POST /refresh")) await setTimeout(5);
+    await until(() => other.requests.includes("POST /refresh"), "there is no refresh");
     network.answer = (request, send) =>
       request.url.endsWith("/me") && network.requests.length === 1 ? new Response("{}", { status: 401 }) : send();
     await a.me();
@@ -973,7 +973,7 @@ describe("a call that another user's login overtakes", () => {
       const loggingIn = client.login({ email: other.email, password: PASSWORD });
       await arrived;
       const calling = call(client, session);
-      while (!network.requests.some((request) => request.startsWith("DELETE"))) await setTimeout(5);
+      await until(() => network.requests.some((request) => request.startsWith("DELETE")), "nothing is deleted");
       await setTimeout(200);
       release();
       await Promise.all([loggingIn, calling]);
@@ -1097,7 +1097,7 @@ describe("the client runs", () => {
     };
     const first = await openAuth();
     await first.login({ email, password: PASSWORD });
-    while (keychain.size < 2) await setTimeout(5);
+    await until(() => keychain.size >= 2, "nothing is stored");
     const second = await openAuth();
     assert.equal((await second.me()).email, email);
     await second.updateMe({ name: "Ada" });
@@ -1214,12 +1214,12 @@ describe("second factors", () => {
     const chosen = new Promise((resolve) => (choose = resolve));
     const { client, asked } = await withPasskeys((ceremony) => Promise.race([chosen, aborted(ceremony)]));
     const login = client.passkeys.login({ mediation: "conditional" });
-    while (asked.length < 1) await setTimeout(5);
+    await until(() => asked.length >= 1, "no passkey is asked for");
     t.mock.timers.tick(239_000);
     await setTimeout(20);
     assert.deepEqual(asked, [["1", "conditional"]]);
     t.mock.timers.tick(5_000);
-    while (asked.length < 2) await setTimeout(5);
+    await until(() => asked.length >= 2, "no passkey is asked for again");
     assert.deepEqual(asked[1], ["2", "conditional"]);
     choose(CREDENTIAL);
     await login;
@@ -1235,13 +1235,13 @@ describe("second factors", () => {
     });
     const cancelled = { status: 0, code: "passkey_cancelled" };
     const first = rejects(client.passkeys.login({ mediation: "conditional" }), cancelled);
-    while (asked.length < 1) await setTimeout(5);
+    await until(() => asked.length >= 1, "no passkey is asked for");
     await client.passkeys.login();
     await first;
     isFirst = true;
     const controller = new AbortController();
     const second = rejects(client.passkeys.login({ mediation: "conditional", signal: controller.signal }), cancelled);
-    while (asked.length < 3) await setTimeout(5);
+    await until(() => asked.length >= 3, "no passkey is asked for");
     controller.abort();
     await second;
   });

@@ -1,6 +1,7 @@
 // Waits with a time limit.
 
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** The maximum wait, in milliseconds. Only a failing test waits that long. */
 const PATIENCE = 20_000;
@@ -16,5 +17,14 @@ export async function patiently(promise, missing) {
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Waits until a condition holds, by a clock that no test changes. `missing` is the message of the failure if it never does. */
+export async function until(condition, missing) {
+  const limit = performance.now() + PATIENCE;
+  while (!(await condition())) {
+    assert.ok(performance.now() < limit, missing);
+    await sleep(10);
   }
 }
