@@ -692,21 +692,39 @@ describe("in cookie mode", { skip }, () => {
     const { profile, tab } = await open();
     const other = await profile.tab();
     // The browser keeps the cookie of an answer that no page is there to receive.
-    const status = await tab.page.evaluate(
-      async ([url, json]) => {
-        const headers = { "Content-Type": "application/json" };
-        const init = { method: "POST", credentials: "include", headers, body: JSON.stringify(json) };
-        return (await fetch(url, init)).status;
-      },
-      [`${server.url}/login`, { email: person.email, password: PASSWORD, transport: "cookie" }],
-    );
-    assert.equal(status, 200);
-    await tab.load();
+    const lostLogin = async ({ email }) => {
+      const status = await tab.page.evaluate(
+        async ([url, json]) => {
+          const headers = { "Content-Type": "application/json" };
+          const init = { method: "POST", credentials: "include", headers, body: JSON.stringify(json) };
+          return (await fetch(url, init)).status;
+        },
+        [`${server.url}/login`, { email, password: PASSWORD, transport: "cookie" }],
+      );
+      assert.equal(status, 200);
+      await tab.load();
+    };
+    await lostLogin(person);
     assert.equal(await tab.state(), "signed_out,,");
     assert.equal((await tab.call("restore")).email, person.email);
     assert.equal(await tab.state(), `signed_in,${person.email},restored`);
     await other.until(`signed_in,${person.email},signed_in`);
     assert.equal(await other.token(), await tab.token());
+
+    // But none follows to another account by itself, however often it is found.
+    await other.page.evaluate((url) => {
+      globalThis.heard = 0;
+      new BroadcastChannel(`portcullis:${url}`).onmessage = ({ data }) => {
+        if (data.found) globalThis.heard += 1;
+      };
+    }, server.url);
+    const next = await worker.register();
+    await lostLogin(next);
+    await other.until("signed_out,,account_changed");
+    await tab.load();
+    assert.equal(await tab.state(), `signed_in,${next.email},restored`);
+    await other.page.waitForFunction(() => globalThis.heard === 2);
+    assert.equal(await other.state(), "signed_out,,account_changed");
     await profile.context.close();
   });
 

@@ -124,9 +124,6 @@ export interface Client {
   close(): void;
 }
 
-const SESSION_ID = /^[\w-]{22}$/;
-const PASSKEY_ID = /^[\w-]+$/;
-
 export function createClient(options: ClientOptions): Client {
   const core = createCore(options);
   const { addresses, asUser, began, devices, inPlaceOfRefreshes, leave, request, send, signIn, transport, updated } =
@@ -212,8 +209,8 @@ export function createClient(options: ClientOptions): Client {
         return registered("/register/passkey", { ...account, credential, ...transport(remember) });
       },
       list: async () => (await request<{ passkeys: Passkey[] }>("GET", "/me/passkeys")).passkeys,
-      rename: async (id, name) => request("PATCH", passkeyPath(id), { name }),
-      remove: async (id) => request("DELETE", passkeyPath(id)),
+      rename: async (id, name) => request("PATCH", pathOf("/me/passkeys", id), { name }),
+      remove: async (id) => request("DELETE", pathOf("/me/passkeys", id)),
     },
     logout: () => leave(),
     async logoutEverywhere({ exceptCurrent = false } = {}) {
@@ -279,9 +276,7 @@ export function createClient(options: ClientOptions): Client {
       return request("GET", `/sessions?${new URLSearchParams(JSON.parse(JSON.stringify(page)))}`);
     },
     async endSession(id) {
-      // Otherwise "" would end all sessions, and "." and ".." would change the path.
-      if (!SESSION_ID.test(id)) throw new TypeError("The id of a session has 22 characters of base64url.");
-      await request("DELETE", `/sessions/${id}`);
+      await request("DELETE", pathOf("/sessions", id, /^[\w-]{22}$/));
       if (id === core.session?.session_id) await leave((session) => session?.session_id === id);
     },
     request,
@@ -307,8 +302,8 @@ export function createClient(options: ClientOptions): Client {
 
 const enrolled = ({ user, recovery_codes = [] }: TokenResponse): Enrolled => ({ user, recovery_codes });
 
-function passkeyPath(id: string): string {
-  // Otherwise "" would be another path.
-  if (!PASSKEY_ID.test(id)) throw new TypeError("The id of a passkey is base64url.");
-  return `/me/passkeys/${id}`;
+/** The path of one of these: that of "" would mean all of them, and that of ".." something else. */
+function pathOf(all: string, id: string, form = /^[\w-]+$/): string {
+  if (!form.test(id)) throw new TypeError("This is no such id.");
+  return `${all}/${id}`;
 }

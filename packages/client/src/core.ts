@@ -173,10 +173,10 @@ export function createCore(options: CoreOptions): Core {
     over = undefined;
     if (!cookie) next.refresh_token = refresh_token as string;
     write(next);
-    // A session that was found is as new to the other tabs as one that began: the page of its login may be gone.
-    const isNew = began || session === null;
-    become(next, began ? "signed_in" : session ? "updated" : "restored");
-    tabs.post({ kind: "session", id: next.id, began: isNew, ...(cookie && { session: next }) });
+    // To the other tabs it is new: the page of its login may be gone.
+    const found = !began && session === null;
+    become(next, began ? "signed_in" : found ? "restored" : "updated");
+    tabs.post({ kind: "session", id: next.id, began, found, ...(cookie && { session: next }) });
   }
 
   function end(reason: Reason) {
@@ -245,7 +245,7 @@ export function createCore(options: CoreOptions): Core {
   }
 
   /** Takes over a session from another tab. */
-  function take(next: Session, began: boolean) {
+  function take(next: Session, began?: boolean) {
     // Without the lock, another tab may have found it before it ended.
     if (next.session_id === over) return;
     if (session && session.user.id !== next.user.id) become(null, "account_changed");
@@ -258,7 +258,9 @@ export function createCore(options: CoreOptions): Core {
     else if (message.kind === "session") {
       if (message.began) stop.abort();
       announced = message.id;
-      if (message.session) take(message.session, message.began);
+      // After a login as another user, the page asks whether to follow it.
+      const follows = message.began || (message.found && state.reason !== "account_changed");
+      if (message.session) take(message.session, follows);
       else await look("signed_out", message.began);
     } else if (cookie) {
       over = message.session_id;

@@ -22,10 +22,10 @@ export type Message =
   /** A login or logout begins: abort refreshes. */
   | { kind: "stop" }
   /**
-   * A session began or was found (`began`), or it was refreshed. In cookie mode, the message has the session, which then has no refresh
+   * A session began, was found in the browser, or was refreshed. In cookie mode, the message has the session, which then has no refresh
    * token. Otherwise the session is in the storage.
    */
-  | { kind: "session"; id: string; began: boolean; session?: Session }
+  | { kind: "session"; id: string; began: boolean; found?: boolean; session?: Session }
   | { kind: "ended"; session_id: string; reason: Reason };
 
 export interface Tabs {
